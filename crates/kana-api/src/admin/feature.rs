@@ -1,0 +1,152 @@
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, InputObject, Object};
+use kana_core::catalog::{self, Catalog, FeatureKind};
+use kana_core::id::{FeatureId, UserId};
+use kana_core::metadata::{Label, Metadata};
+use kana_core::refusal::InvalidValue;
+
+use super::package::Package;
+use super::usage::Entitlement;
+use super::{environment, read};
+use crate::error::ApiError;
+use crate::graphql::scalars::Json;
+
+/// Whether a feature is a switch or an amount. It never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "FeatureType")]
+pub(super) enum FeatureType {
+    /// A switch: granted or not
+    Binary,
+    /// An amount that is used up
+    Consumable,
+}
+
+impl From<&FeatureKind> for FeatureType {
+    fn from(kind: &FeatureKind) -> Self {
+        match kind {
+            FeatureKind::Binary => Self::Binary,
+            FeatureKind::Consumable { .. } => Self::Consumable,
+        }
+    }
+}
+
+/// A feature in the catalog that was current when it was asked for.
+pub(super) struct Feature {
+    catalog: Arc<Catalog>,
+    feature: Arc<catalog::Feature>,
+}
+
+impl Feature {
+    /// The feature with this id, which the catalog may not have.
+    pub(super) fn find(catalog: Arc<Catalog>, id: &FeatureId) -> Result<Self, ApiError> {
+        let feature =
+            catalog.feature(id).ok_or_else(|| kana_core::Refusal::FeatureNotFound(id.clone()))?;
+        Ok(Self { feature: Arc::clone(feature), catalog })
+    }
+}
+
+/// The unit labels of a feature; a `BINARY` one has none.
+pub(super) fn unit_labels(kind: &FeatureKind) -> (Option<&str>, Option<&str>) {
+    match kind {
+        FeatureKind::Binary => (None, None),
+        FeatureKind::Consumable { unit_label, unit_label_plural } => {
+            (unit_label.as_ref().map(Label::as_str), unit_label_plural.as_ref().map(Label::as_str))
+        }
+    }
+}
+
+/// Anything that could be billed.
+#[Object(name = "Feature")]
+impl Feature {
+    /// The product's own id, unique within the environment
+    async fn id(&self) -> &str {
+        self.feature.id.as_str()
+    }
+
+    /// The feature's own name; a package may give it another
+    async fn name(&self) -> &str {
+        self.feature.name.as_str()
+    }
+
+    /// A switch or an amount
+    #[graphql(name = "type")]
+    async fn kind(&self) -> FeatureType {
+        FeatureType::from(&self.feature.kind)
+    }
+
+    /// What one unit is called; null unless CONSUMABLE
+    async fn unit_label(&self) -> Option<&str> {
+        unit_labels(&self.feature.kind).0
+    }
+
+    /// What several units are called; null unless CONSUMABLE
+    async fn unit_label_plural(&self) -> Option<&str> {
+        unit_labels(&self.feature.kind).1
+    }
+
+    /// What the product attached to the feature
+    async fn metadata(&self) -> Option<Json> {
+        self.feature.metadata.as_ref().map(|metadata| Json(metadata.to_value()))
+    }
+
+    /// Every package that contains this feature, whatever its status, in order of creation
+    async fn packages(&self) -> Vec<Package> {
+        self.catalog
+            .packages()
+            .filter(|package| package.features.contains_key(&self.feature.id))
+            .map(|package| Package::new(Arc::clone(&self.catalog), Arc::clone(package)))
+            .collect()
+    }
+
+    /// Whether the user may use one more of this feature. Always answers for a user that exists:
+    /// access is false when nothing grants it. Errors: UserNotFoundError.
+    async fn entitlement(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: String,
+    ) -> Result<Option<Entitlement>, ApiError> {
+        let user = UserId::new("userId", &user_id)?;
+        let entitlement = environment(context)?.can_use_feature(&user, &self.feature.id, 1).await?;
+        Ok(Some(entitlement.into()))
+    }
+}
+
+/// A feature to be made.
+#[derive(InputObject)]
+pub(super) struct CreateFeatureInput {
+    /// The product's own id: 1 to 255 characters, free within the environment
+    id: String,
+    /// Up to 255 characters; defaults to id
+    name: Option<String>,
+    /// A switch or an amount; it never changes
+    #[graphql(name = "type")]
+    kind: FeatureType,
+    /// Up to 255 characters; accepted and not kept for a BINARY feature
+    unit_label: Option<String>,
+    /// Up to 255 characters; accepted and not kept for a BINARY feature
+    unit_label_plural: Option<String>,
+    /// A JSON object of up to 16 KiB
+    metadata: Option<Json>,
+}
+
+impl CreateFeatureInput {
+    pub(super) fn read(self) -> Result<catalog::Feature, InvalidValue> {
+        let id = FeatureId::new("id", &self.id)?;
+        let name = read("name", self.name.as_deref(), Label::new)?;
+        let unit_label = read("unitLabel", self.unit_label.as_deref(), Label::new)?;
+        let unit_label_plural =
+            read("unitLabelPlural", self.unit_label_plural.as_deref(), Label::new)?;
+        Ok(catalog::Feature {
+            name: name.unwrap_or_else(|| Label::from(&id)),
+            id,
+            kind: match self.kind {
+                FeatureType::Binary => FeatureKind::Binary,
+                FeatureType::Consumable => {
+                    FeatureKind::Consumable { unit_label, unit_label_plural }
+                }
+            },
+            metadata: read("metadata", self.metadata.map(|json| json.0), Metadata::new)?,
+        })
+    }
+}

@@ -1,0 +1,274 @@
+use std::sync::Arc;
+
+use async_graphql::{Enum, InputObject, Object, SimpleObject};
+use kana_core::Refusal;
+use kana_core::catalog::{self, Allowance, Catalog};
+use kana_core::catalog_command::{NewPackage, NewPackageFeature};
+use kana_core::id::{FeatureId, PackageId};
+use kana_core::metadata::{Label, Metadata};
+use kana_core::period;
+use kana_core::refusal::InvalidValue;
+
+use super::feature::{FeatureType, unit_labels};
+use super::read;
+use super::usage::int;
+use crate::error::ApiError;
+use crate::graphql::scalars::{DateTime, Json};
+
+/// Where a package stands in its life: DRAFT, then PUBLISHED, then ARCHIVED, never back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "PackageStatus")]
+pub(super) enum PackageStatus {
+    /// Being prepared; nobody can subscribe to it
+    Draft,
+    /// On offer
+    Published,
+    /// No longer on offer; changes nothing for those who are subscribed
+    Archived,
+    /// Only an argument value for listing; no package ever has it
+    All,
+}
+
+impl From<catalog::PackageStatus> for PackageStatus {
+    fn from(status: catalog::PackageStatus) -> Self {
+        match status {
+            catalog::PackageStatus::Draft => Self::Draft,
+            catalog::PackageStatus::Published => Self::Published,
+            catalog::PackageStatus::Archived => Self::Archived,
+        }
+    }
+}
+
+/// How often usage starts again at 0, counted from the start of the subscription, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "ResetPeriod", remote = "period::ResetPeriod")]
+pub(super) enum ResetPeriod {
+    /// Every 24 hours
+    Day,
+    /// Every calendar month; a day that the month lacks becomes its last
+    Month,
+    /// Every calendar year; 29 February becomes 28 in a common year
+    Year,
+}
+
+/// A package in the catalog that was current when it was asked for.
+pub(super) struct Package {
+    catalog: Arc<Catalog>,
+    package: Arc<catalog::Package>,
+}
+
+impl Package {
+    pub(super) fn new(catalog: Arc<Catalog>, package: Arc<catalog::Package>) -> Self {
+        Self { catalog, package }
+    }
+
+    /// The package with this id, which the catalog may not have.
+    pub(super) fn find(catalog: Arc<Catalog>, id: &PackageId) -> Result<Self, ApiError> {
+        let package = catalog.package(id).ok_or_else(|| Refusal::PackageNotFound(id.clone()))?;
+        Ok(Self { package: Arc::clone(package), catalog })
+    }
+}
+
+/// A collection of features that a user subscribes to.
+#[Object(name = "Package")]
+impl Package {
+    /// The product's own id, unique within the environment
+    async fn id(&self) -> &str {
+        self.package.id.as_str()
+    }
+
+    /// The package's name
+    async fn name(&self) -> &str {
+        self.package.name.as_str()
+    }
+
+    /// Whether the package goes on top of a base package
+    async fn is_addon(&self) -> bool {
+        self.package.is_addon()
+    }
+
+    /// Where the package stands in its life
+    async fn status(&self) -> PackageStatus {
+        self.package.status.into()
+    }
+
+    /// What the product attached to the package
+    async fn metadata(&self) -> Option<Json> {
+        self.package.metadata.as_ref().map(|metadata| Json(metadata.to_value()))
+    }
+
+    /// When the package last changed
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.package.updated_at)
+    }
+
+    /// What the package contains, in the order in which it was given
+    async fn features(&self) -> Vec<PackageFeature> {
+        let inside = |(id, inside): (&FeatureId, &catalog::PackageFeature)| {
+            let feature = Arc::clone(self.catalog.feature(id)?);
+            Some(PackageFeature { feature, inside: inside.clone() })
+        };
+        self.package.features.iter().filter_map(inside).collect()
+    }
+
+    /// What the package costs at the billing provider; empty until one is linked
+    async fn prices(&self) -> Vec<PackagePrice> {
+        Vec::new()
+    }
+
+    /// For an add-on, the base packages it may be added to; empty means any
+    async fn base_packages(&self) -> Vec<Package> {
+        let known = |id| Self::find(Arc::clone(&self.catalog), id).ok();
+        self.package.base_packages().iter().filter_map(known).collect()
+    }
+}
+
+/// A feature in one package, with the feature itself.
+pub(super) struct PackageFeature {
+    feature: Arc<catalog::Feature>,
+    inside: catalog::PackageFeature,
+}
+
+/// A feature as it sits inside one package.
+#[Object(name = "PackageFeature")]
+impl PackageFeature {
+    /// The id of the Feature
+    async fn id(&self) -> &str {
+        self.feature.id.as_str()
+    }
+
+    /// The feature's name in this package; may differ from its own
+    async fn name(&self) -> &str {
+        self.inside.name.as_ref().unwrap_or(&self.feature.name).as_str()
+    }
+
+    /// A switch or an amount
+    #[graphql(name = "type")]
+    async fn kind(&self) -> FeatureType {
+        FeatureType::from(&self.feature.kind)
+    }
+
+    /// The most that may be used in a period, in the feature's unit; null = unlimited
+    /// (CONSUMABLE) or not applicable (BINARY)
+    async fn limit(&self) -> Result<Option<i32>, ApiError> {
+        self.inside.allowance.limit.map(|limit| int(limit, "budgetExact")).transpose()
+    }
+
+    /// What one unit is called; null unless CONSUMABLE
+    async fn unit_label(&self) -> Option<&str> {
+        unit_labels(&self.feature.kind).0
+    }
+
+    /// What several units are called; null unless CONSUMABLE
+    async fn unit_label_plural(&self) -> Option<&str> {
+        unit_labels(&self.feature.kind).1
+    }
+
+    /// What the product attached to the feature
+    async fn metadata(&self) -> Option<Json> {
+        self.feature.metadata.as_ref().map(|metadata| Json(metadata.to_value()))
+    }
+
+    /// When usage starts again at 0; null = never
+    async fn reset_period(&self) -> Option<ResetPeriod> {
+        self.inside.allowance.reset_period.map(Into::into)
+    }
+
+    /// Whether usage may go over the limit
+    async fn overage_enabled(&self) -> bool {
+        self.inside.allowance.overage_enabled
+    }
+}
+
+/// What a package costs at the billing provider.
+#[derive(SimpleObject)]
+pub(super) struct PackagePrice {
+    /// The billing provider's id of the price, e.g. price_1L7N...
+    id: String,
+    /// STRIPE
+    provider: String,
+    /// In the currency's minor unit
+    amount: i32,
+    /// Amount in the major unit, e.g. 50.00
+    display_amount: String,
+    /// Lower-case ISO 4217
+    currency: String,
+    /// month, year, ... ; null for a one-off price
+    interval: Option<String>,
+}
+
+/// A package to be made. It starts as a DRAFT.
+#[derive(InputObject)]
+pub(super) struct CreatePackageInput {
+    /// The product's own id: 1 to 255 characters, free within the environment
+    id: String,
+    /// Up to 255 characters; defaults to id
+    name: Option<String>,
+    /// Whether the package goes on top of a base package
+    #[graphql(default_with = "Some(false)")]
+    is_addon: Option<bool>,
+    /// What the package contains; each feature once
+    features: Vec<CreatePackageFeatureInput>,
+    /// A JSON object of up to 16 KiB
+    metadata: Option<Json>,
+    /// For an add-on, the base packages it may be added to; empty or absent means any
+    base_package_ids: Option<Vec<String>>,
+}
+
+/// A feature as it is to sit in a package.
+#[derive(InputObject)]
+pub(super) struct CreatePackageFeatureInput {
+    /// The id of an existing feature
+    id: String,
+    /// CONSUMABLE only; absent = unlimited, never resets
+    entitlement: Option<EntitlementInput>,
+    /// The feature's name within this package, up to 255 characters
+    name: Option<String>,
+}
+
+/// How much of a consumable feature a package gives.
+#[derive(InputObject)]
+pub(super) struct EntitlementInput {
+    /// The most that may be used in a period, 0 or more; absent or null = unlimited
+    limit: Option<i32>,
+    /// When usage starts again at 0
+    reset_period: ResetPeriod,
+    /// Whether usage may go over the limit
+    #[graphql(default_with = "Some(false)")]
+    overage_enabled: Option<bool>,
+}
+
+impl CreatePackageInput {
+    pub(super) fn read(self) -> Result<NewPackage, InvalidValue> {
+        let base_packages = self.base_package_ids.unwrap_or_default();
+        Ok(NewPackage {
+            id: PackageId::new("id", &self.id)?,
+            name: read("name", self.name.as_deref(), Label::new)?,
+            is_addon: self.is_addon.unwrap_or_default(),
+            features: self
+                .features
+                .into_iter()
+                .map(CreatePackageFeatureInput::read)
+                .collect::<Result<_, _>>()?,
+            base_packages: base_packages
+                .iter()
+                .map(|id| PackageId::new("basePackageIds", id))
+                .collect::<Result<_, _>>()?,
+            metadata: read("metadata", self.metadata.map(|json| json.0), Metadata::new)?,
+        })
+    }
+}
+
+impl CreatePackageFeatureInput {
+    fn read(self) -> Result<NewPackageFeature, InvalidValue> {
+        Ok(NewPackageFeature {
+            feature: FeatureId::new("features.id", &self.id)?,
+            name: read("features.name", self.name.as_deref(), Label::new)?,
+            allowance: self.entitlement.map(|entitlement| Allowance {
+                limit: entitlement.limit.map(i64::from),
+                reset_period: Some(entitlement.reset_period.into()),
+                overage_enabled: entitlement.overage_enabled.unwrap_or_default(),
+            }),
+        })
+    }
+}

@@ -1,0 +1,89 @@
+use std::sync::Arc;
+
+use async_graphql::{Enum, Object};
+use kana_core::catalog::Catalog;
+use kana_core::id::UserId;
+use kana_core::subscription::{self, Subscription};
+
+use super::package::Package;
+use crate::error::ApiError;
+use crate::graphql::scalars::DateTime;
+
+/// Where a subscription stands. ACTIVE and TRIALING grant; every other status grants nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "SubscriptionStatus", remote = "subscription::SubscriptionStatus")]
+pub(super) enum SubscriptionStatus {
+    /// Grants
+    Active,
+    /// Grants, for a trial
+    Trialing,
+    /// Ended
+    Cancelled,
+    /// A payment failed
+    PastDue,
+    /// Payments have failed for good
+    Unpaid,
+    /// The first payment is missing
+    Incomplete,
+    /// The first payment never came
+    IncompleteExpired,
+}
+
+/// A subscription, whose it is, and the catalog that has its package.
+pub(super) struct PackageSubscription {
+    catalog: Arc<Catalog>,
+    user: UserId,
+    subscription: Subscription,
+}
+
+impl PackageSubscription {
+    pub(super) fn new(catalog: Arc<Catalog>, user: UserId, subscription: Subscription) -> Self {
+        Self { catalog, user, subscription }
+    }
+
+    /// Those of one user.
+    pub(super) fn all(
+        catalog: &Arc<Catalog>,
+        user: &UserId,
+        subscriptions: Vec<Subscription>,
+    ) -> Vec<Self> {
+        subscriptions
+            .into_iter()
+            .map(|subscription| Self::new(Arc::clone(catalog), user.clone(), subscription))
+            .collect()
+    }
+}
+
+/// One user's subscription to one package.
+#[Object(name = "PackageSubscription")]
+impl PackageSubscription {
+    /// Kana's own id of the subscription
+    async fn id(&self) -> String {
+        self.subscription.id.to_string()
+    }
+
+    /// The product's own id of the user
+    async fn user_id(&self) -> &str {
+        self.user.as_str()
+    }
+
+    /// Whether it grants its package's features
+    async fn status(&self) -> SubscriptionStatus {
+        self.subscription.status.into()
+    }
+
+    /// The package, whatever its status is by now
+    async fn package(&self) -> Result<Package, ApiError> {
+        Package::find(Arc::clone(&self.catalog), &self.subscription.package)
+    }
+
+    /// When it started: reset periods are counted from here
+    async fn started_at(&self) -> DateTime {
+        DateTime(self.subscription.started_at)
+    }
+
+    /// When it ended; null while it runs
+    async fn ended_at(&self) -> Option<DateTime> {
+        self.subscription.ended_at.map(DateTime)
+    }
+}

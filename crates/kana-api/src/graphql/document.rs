@@ -1,0 +1,304 @@
+//! Documents and what they may cost (contract: `admin-api.md`, "Requests").
+//!
+//! The limits are held before the document is validated, since validation itself follows every
+//! fragment wherever it is used, and takes as long as the document expands to.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::parse_query;
+use async_graphql::parser::types::{
+    DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
+};
+use async_graphql::{Positioned, ServerError};
+
+use super::{invalid_graphql, server_error};
+use crate::error::Told;
+
+/// How deep fields may be nested.
+const DEPTH_MAX: usize = 15;
+/// How many fields an operation may have, with fragments expanded and every alias counted.
+const FIELDS_MAX: usize = 1000;
+/// How deep brackets of any kind may be nested in the text. The parser and whatever walks its
+/// values recurse; metadata is the only thing that nests deeper than fields do.
+const BRACKETS_MAX: usize = 100;
+
+pub(super) struct Document(ExecutableDocument);
+
+/// What an operation or a fragment comes to when it is expanded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Extent {
+    depth: usize,
+    fields: usize,
+}
+
+impl Document {
+    pub(super) fn parse(text: &str) -> Result<Self, ServerError> {
+        if deepest_bracket(text) > BRACKETS_MAX {
+            return Err(parse_failed(
+                &format!("The document nests brackets deeper than {BRACKETS_MAX}"),
+                &[],
+            ));
+        }
+        match parse_query(text) {
+            Ok(document) => Ok(Self(document)),
+            Err(error) => {
+                Err(parse_failed(&error.to_string(), &error.positions().collect::<Vec<_>>()))
+            }
+        }
+    }
+
+    /// The operation to execute: the one that is named, or the only one.
+    pub(super) fn operation(
+        &self,
+        name: Option<&str>,
+    ) -> Result<&Positioned<OperationDefinition>, ServerError> {
+        let fail = |message: String| Err(server_error(&invalid_graphql(&message)));
+        match (&self.0.operations, name) {
+            (DocumentOperations::Single(operation), None) => Ok(operation),
+            (DocumentOperations::Multiple(operations), Some(name)) => {
+                operations.get(name).map_or_else(|| fail(format!("Unknown operation {name:?}")), Ok)
+            }
+            (DocumentOperations::Single(_), Some(name)) => {
+                fail(format!("Unknown operation {name:?}"))
+            }
+            (DocumentOperations::Multiple(operations), None) => {
+                let mut all = operations.values();
+                match (all.next(), all.next()) {
+                    (Some(only), None) => Ok(only),
+                    _ => fail("operationName must say which operation to execute".to_owned()),
+                }
+            }
+        }
+    }
+
+    /// Refuses a document that is too deep or too large once its fragments are expanded. The
+    /// fragments that the operation does not use are held against the same limits, since they are
+    /// validated too.
+    pub(super) fn check_limits(
+        &self,
+        operation: &Positioned<OperationDefinition>,
+    ) -> Result<(), ServerError> {
+        let mut fragments = FragmentExtents { document: &self.0, known: HashMap::new(), open: 0 };
+        let mut extents = vec![fragments.of_selections(&operation.node.selection_set.node)?];
+        for (_, other) in self.0.operations.iter() {
+            extents.push(fragments.of_selections(&other.node.selection_set.node)?);
+        }
+        for name in self.0.fragments.keys() {
+            extents.push(fragments.of_fragment(name)?);
+        }
+        for extent in extents {
+            if extent.depth > DEPTH_MAX {
+                let message = format!("The document nests fields deeper than {DEPTH_MAX}");
+                return Err(server_error(&invalid_graphql(&message)));
+            }
+            if extent.fields > FIELDS_MAX {
+                let message = format!(
+                    "The operation has more than {FIELDS_MAX} fields, with fragments expanded and \
+                     every alias counted"
+                );
+                return Err(server_error(&invalid_graphql(&message)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn into_parsed(self) -> ExecutableDocument {
+        self.0
+    }
+}
+
+/// Computes each fragment once, so that fragments that use each other cost no more than their
+/// text.
+struct FragmentExtents<'a> {
+    document: &'a ExecutableDocument,
+    /// `None` while it is being computed: to meet it then is a cycle.
+    known: HashMap<&'a str, Option<Extent>>,
+    /// How many are being computed.
+    open: usize,
+}
+
+impl<'a> FragmentExtents<'a> {
+    fn of_selections(&mut self, selections: &'a SelectionSet) -> Result<Extent, ServerError> {
+        let mut extent = Extent::default();
+        for selection in &selections.items {
+            let inner = match &selection.node {
+                Selection::Field(field) => {
+                    let inner = self.of_selections(&field.node.selection_set.node)?;
+                    Extent { depth: inner.depth + 1, fields: inner.fields.saturating_add(1) }
+                }
+                Selection::InlineFragment(fragment) => {
+                    self.of_selections(&fragment.node.selection_set.node)?
+                }
+                Selection::FragmentSpread(spread) => {
+                    self.of_fragment(&spread.node.fragment_name.node)?
+                }
+            };
+            extent.depth = extent.depth.max(inner.depth);
+            extent.fields = extent.fields.saturating_add(inner.fields);
+        }
+        Ok(extent)
+    }
+
+    fn of_fragment(&mut self, name: &'a str) -> Result<Extent, ServerError> {
+        match self.known.get(name) {
+            Some(Some(extent)) => return Ok(*extent),
+            Some(None) => {
+                let message = format!("The fragment {name:?} contains itself");
+                return Err(server_error(&invalid_graphql(&message)));
+            }
+            None => {}
+        }
+        // A fragment that does not exist is for validation to complain about.
+        let Some(fragment) = self.document.fragments.get(name) else {
+            return Ok(Extent::default());
+        };
+        // A chain of fragments recurses as deep as it is long.
+        if self.open > BRACKETS_MAX {
+            let message = format!("Fragments use each other more than {BRACKETS_MAX} deep");
+            return Err(server_error(&invalid_graphql(&message)));
+        }
+        self.known.insert(name, None);
+        self.open += 1;
+        let extent = self.of_selections(&fragment.node.selection_set.node)?;
+        self.open -= 1;
+        self.known.insert(name, Some(extent));
+        Ok(extent)
+    }
+}
+
+fn parse_failed(message: &str, positions: &[async_graphql::Pos]) -> ServerError {
+    let mut error = server_error(&Told {
+        code: "GRAPHQL_PARSE_FAILED",
+        name: "GraphQLError",
+        message: message.to_owned(),
+    });
+    error.locations = positions.to_vec();
+    error
+}
+
+/// How deep brackets nest in the text, outside strings and comments.
+fn deepest_bracket(text: &str) -> usize {
+    let mut rest = text.as_bytes();
+    let (mut depth, mut deepest) = (0_usize, 0);
+    while let [first, after @ ..] = rest {
+        rest = match first {
+            b'{' | b'[' | b'(' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+                after
+            }
+            b'}' | b']' | b')' => {
+                depth = depth.saturating_sub(1);
+                after
+            }
+            b'#' => after_line(after),
+            b'"' if after.starts_with(b"\"\"") => after_block_string(&after[2..]),
+            b'"' => after_string(after),
+            _ => after,
+        };
+    }
+    deepest
+}
+
+fn after_line(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+    end.map_or(&[], |end| &text[end..])
+}
+
+/// What follows a string; an unclosed one ends with its line, as the parser will say.
+fn after_string(mut text: &[u8]) -> &[u8] {
+    loop {
+        text = match text {
+            [b'\\', _, after @ ..] => after,
+            [b'"', after @ ..] => return after,
+            [b'\n' | b'\r', ..] | [] => return text,
+            [_, after @ ..] => after,
+        };
+    }
+}
+
+fn after_block_string(mut text: &[u8]) -> &[u8] {
+    loop {
+        text = match text {
+            [b'\\', b'"', b'"', b'"', after @ ..] => after,
+            [b'"', b'"', b'"', after @ ..] => return after,
+            [] => return text,
+            [_, after @ ..] => after,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent(text: &str) -> Result<Extent, ServerError> {
+        let document = Document::parse(text).unwrap();
+        let mut fragments =
+            FragmentExtents { document: &document.0, known: HashMap::new(), open: 0 };
+        let (_, operation) = document.0.operations.iter().next().unwrap();
+        fragments.of_selections(&operation.node.selection_set.node)
+    }
+
+    #[test]
+    fn fields_are_counted_as_they_expand() {
+        for (text, depth, fields) in [
+            ("{ a }", 1, 1),
+            ("{ a b: a c: a }", 1, 3),
+            ("{ a { b { c } } d }", 3, 4),
+            ("{ ...f ...f } fragment f on Query { a { b } }", 2, 4),
+            ("{ ... on Query { a } ... { b } }", 1, 2),
+            ("{ ...missing }", 0, 0),
+        ] {
+            assert_eq!(extent(text).unwrap(), Extent { depth, fields }, "{text}");
+        }
+    }
+
+    #[test]
+    fn fragments_that_double_each_other_are_counted_without_being_expanded() {
+        let mut text = "{ ...f0 }".to_owned();
+        for index in 0..90 {
+            let next = index + 1;
+            text += &format!(" fragment f{index} on Query {{ ...f{next} ...f{next} }}");
+        }
+        text += " fragment f90 on Query { a }";
+        assert_eq!(extent(&text).unwrap().fields, usize::MAX);
+    }
+
+    #[test]
+    fn a_fragment_that_contains_itself_is_refused() {
+        let text = "{ ...f } fragment f on Query { ...g } fragment g on Query { a { ...f } }";
+        assert!(extent(text).unwrap_err().message.contains("contains itself"));
+    }
+
+    #[test]
+    fn a_long_chain_of_fragments_is_refused() {
+        let mut text = "{ ...f0 }".to_owned();
+        for index in 0..10_000 {
+            text += &format!(" fragment f{index} on Query {{ ...f{} }}", index + 1);
+        }
+        assert!(extent(&text).unwrap_err().message.contains("use each other"));
+    }
+
+    #[test]
+    fn brackets_in_strings_and_comments_do_not_count() {
+        for (text, deepest) in [
+            ("{ a(b: [1, {c: 2}]) }", 4),
+            ("{ a(b: \"[[[[\\\"[[[\") }", 2),
+            ("{ a(b: \"\"\"[[[ \\\"\"\" [[\"\"\") }", 2),
+            ("{ a } # {{{{{\n", 1),
+            ("# {{{{{", 0),
+            ("}}}}{", 1),
+            ("{ \"unclosed [[[[", 1),
+        ] {
+            assert_eq!(deepest_bracket(text), deepest, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_document_that_nests_without_end_is_refused_before_it_is_parsed() {
+        let text = format!("{{ a(b: {}", "[".repeat(900_000));
+        let refused = Document::parse(&text).err().unwrap();
+        assert!(refused.message.contains("nests brackets"), "{}", refused.message);
+    }
+}

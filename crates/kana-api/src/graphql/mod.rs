@@ -1,0 +1,190 @@
+//! GraphQL over HTTP, as the specification of that name has it: what every GraphQL surface
+//! shares. A request is read ([`request`]), its document is parsed and held against the limits
+//! ([`document`]), its variables are coerced ([`variables`]), and only then is anything executed.
+
+mod document;
+mod media_type;
+mod request;
+pub(crate) mod scalars;
+mod variables;
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use async_graphql::parser::types::OperationType;
+use async_graphql::{EmptySubscription, ObjectType, Schema, ServerError};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use serde::Serialize;
+
+use crate::error::Told;
+use document::Document;
+use media_type::MediaType;
+use request::GraphqlRequest;
+use variables::InputTypes;
+
+/// A schema, ready to answer requests.
+pub(crate) struct Endpoint<Query, Mutation> {
+    schema: Schema<Query, Mutation, EmptySubscription>,
+    input_types: InputTypes,
+}
+
+/// A response body. Errors without data are those of a request that was never executed.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a async_graphql::Value>,
+    #[serde(skip_serializing_if = "<[ServerError]>::is_empty")]
+    errors: &'a [ServerError],
+}
+
+/// A request that was refused before it was executed, with the status that it has where the media
+/// type gives statuses a meaning, and with the one that it has as `application/json`.
+struct NotExecuted {
+    status: StatusCode,
+    status_as_json: StatusCode,
+    errors: Vec<ServerError>,
+}
+
+impl NotExecuted {
+    /// Malformed as HTTP or JSON: an error status in both media types.
+    fn malformed(status: StatusCode, told: &Told) -> Self {
+        Self { status, status_as_json: status, errors: vec![server_error(told)] }
+    }
+
+    /// Well-formed, but not valid: `application/json` answers such a request with 200.
+    fn invalid(status: StatusCode, errors: Vec<ServerError>) -> Self {
+        Self { status, status_as_json: StatusCode::OK, errors }
+    }
+}
+
+impl<Query, Mutation> Endpoint<Query, Mutation>
+where
+    Query: ObjectType + 'static,
+    Mutation: ObjectType + 'static,
+{
+    pub(crate) fn new(schema: Schema<Query, Mutation, EmptySubscription>) -> Self {
+        let input_types = InputTypes::of_schema(&schema.sdl());
+        Self { schema, input_types }
+    }
+
+    /// Answers one HTTP request. `authorise` finds what the resolvers may work on, from the
+    /// headers and from nothing else.
+    pub(crate) async fn respond<Authorised: Any + Send + Sync>(
+        &self,
+        http: Request,
+        authorise: impl AsyncFnOnce(&HeaderMap) -> Result<Authorised, kana_service::Error>,
+    ) -> Response {
+        let Some(media_type) = MediaType::accepted(http.headers()) else {
+            let message = "This endpoint answers application/json and \
+                           application/graphql-response+json: the Accept header allows neither";
+            let refusal =
+                NotExecuted::malformed(StatusCode::NOT_ACCEPTABLE, &Told::bad_request(message));
+            return refuse(MediaType::Json, &refusal);
+        };
+        let answered = AssertUnwindSafe(self.execute(http, authorise)).catch_unwind().await;
+        match answered {
+            Ok(Ok(response)) => {
+                let executed = !response.data.eq(&async_graphql::Value::Null)
+                    || response.errors.iter().any(|error| !error.path.is_empty());
+                if executed {
+                    let body = Body { data: Some(&response.data), errors: &response.errors };
+                    write(media_type, StatusCode::OK, &body)
+                } else {
+                    let refusal = NotExecuted::invalid(StatusCode::BAD_REQUEST, response.errors);
+                    refuse(media_type, &refusal)
+                }
+            }
+            Ok(Err(refusal)) => refuse(media_type, &refusal),
+            Err(_panic) => {
+                let told = Told::internal(&"a resolver panicked");
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                refuse(media_type, &NotExecuted::malformed(status, &told))
+            }
+        }
+    }
+
+    async fn execute<Authorised: Any + Send + Sync>(
+        &self,
+        http: Request,
+        authorise: impl AsyncFnOnce(&HeaderMap) -> Result<Authorised, kana_service::Error>,
+    ) -> Result<async_graphql::Response, NotExecuted> {
+        let authorised = authorise(http.headers()).await.map_err(|error| {
+            let status = match error {
+                kana_service::Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            NotExecuted::invalid(status, vec![server_error(&Told::from(&error))])
+        })?;
+        let by_get = http.method() == Method::GET;
+        let request = GraphqlRequest::read(http).await?;
+        let invalid = |error| NotExecuted::invalid(StatusCode::BAD_REQUEST, vec![error]);
+        let document = Document::parse(&request.query).map_err(invalid)?;
+        let operation_name = request.operation_name.as_deref();
+        let operation = document.operation(operation_name).map_err(invalid)?;
+        if by_get && operation.node.ty != OperationType::Query {
+            let told = Told::bad_request("A mutation must be sent with POST");
+            return Err(NotExecuted::malformed(StatusCode::METHOD_NOT_ALLOWED, &told));
+        }
+        document.check_limits(operation).map_err(invalid)?;
+        let variables = self
+            .input_types
+            .coerce(operation, request.variables)
+            .map_err(|errors| NotExecuted::invalid(StatusCode::BAD_REQUEST, errors))?;
+
+        let mut execution = async_graphql::Request::new(String::new())
+            .variables(async_graphql::Variables::from_json(variables.into()))
+            .data(authorised);
+        execution.operation_name = request.operation_name;
+        execution.set_parsed_query(document.into_parsed());
+        let mut response = self.schema.execute(execution).await;
+        for error in &mut response.errors {
+            name_if_unnamed(error);
+        }
+        Ok(response)
+    }
+}
+
+/// What the library itself finds wrong has no code yet.
+fn name_if_unnamed(error: &mut ServerError) {
+    let has_code =
+        error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some());
+    if !has_code {
+        error.extensions = Some(invalid_graphql(&error.message).extensions());
+    }
+}
+
+/// Valid JSON, but not valid GraphQL for this schema.
+fn invalid_graphql(message: &str) -> Told {
+    Told { code: "GRAPHQL_VALIDATION_FAILED", name: "GraphQLError", message: message.to_owned() }
+}
+
+fn server_error(told: &Told) -> ServerError {
+    let mut error = ServerError::new(told.message.clone(), None);
+    error.extensions = Some(told.extensions());
+    error
+}
+
+fn refuse(media_type: MediaType, refusal: &NotExecuted) -> Response {
+    let status = match media_type {
+        MediaType::Json => refusal.status_as_json,
+        MediaType::GraphqlResponse => refusal.status,
+    };
+    let mut response = write(media_type, status, &Body { data: None, errors: &refusal.errors });
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    }
+    response
+}
+
+fn write(media_type: MediaType, status: StatusCode, body: &Body<'_>) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => (status, [(header::CONTENT_TYPE, media_type.name())], bytes).into_response(),
+        Err(error) => {
+            let told = Told::internal(&error);
+            (StatusCode::INTERNAL_SERVER_ERROR, told.message).into_response()
+        }
+    }
+}

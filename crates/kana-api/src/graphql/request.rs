@@ -1,0 +1,129 @@
+use std::error::Error as _;
+
+use axum::body::to_bytes;
+use axum::extract::{Query, Request};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use http_body_util::LengthLimitError;
+use serde_json::{Map, Value};
+
+use super::NotExecuted;
+use crate::error::Told;
+
+/// The most bytes of a request body.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// A well-formed GraphQL request, whatever it asks for.
+pub(super) struct GraphqlRequest {
+    pub(super) query: String,
+    pub(super) operation_name: Option<String>,
+    pub(super) variables: Map<String, Value>,
+}
+
+fn malformed(message: impl Into<String>) -> NotExecuted {
+    NotExecuted::malformed(StatusCode::BAD_REQUEST, &Told::bad_request(message))
+}
+
+impl GraphqlRequest {
+    pub(super) async fn read(http: Request) -> Result<Self, NotExecuted> {
+        if http.method() == Method::GET {
+            return Self::from_query_string(&http);
+        }
+        check_content_type(http.headers())?;
+        let body = to_bytes(http.into_body(), BODY_BYTES_MAX).await.map_err(|error| {
+            if error.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
+                let told = Told::bad_request("The request body is larger than 1 MiB");
+                NotExecuted::malformed(StatusCode::PAYLOAD_TOO_LARGE, &told)
+            } else {
+                malformed("The request body could not be read to its end")
+            }
+        })?;
+        if body.is_empty() {
+            return Err(malformed(
+                "The request body is empty: send a JSON object with \"query\" and \"variables\"",
+            ));
+        }
+        let body = serde_json::from_slice(&body)
+            .map_err(|error| malformed(format!("The request body is not valid JSON: {error}")))?;
+        match body {
+            Value::Object(fields) => Self::from_fields(fields),
+            Value::Array(_) => Err(malformed(
+                "The request body is a JSON array: send one request at a time, as an object",
+            )),
+            _ => Err(malformed("The request body must be a JSON object")),
+        }
+    }
+
+    fn from_query_string(http: &Request) -> Result<Self, NotExecuted> {
+        let Query(parameters) = Query::<Vec<(String, String)>>::try_from_uri(http.uri())
+            .map_err(|error| malformed(format!("The query string is malformed: {error}")))?;
+        let text = |(name, value)| (name, Value::String(value));
+        let mut fields: Map<String, Value> = parameters.into_iter().map(text).collect();
+        // In a query string, absent and empty cannot be told apart.
+        fields.retain(|_, value| value != "");
+        // Everything in a query string is text; what should be an object is JSON in it.
+        if let Some(Value::String(extensions)) = fields.get("extensions") {
+            let extensions = serde_json::from_str(extensions)
+                .map_err(|error| malformed(format!("extensions is not valid JSON: {error}")))?;
+            fields.insert("extensions".to_owned(), extensions);
+        }
+        Self::from_fields(fields)
+    }
+
+    fn from_fields(mut fields: Map<String, Value>) -> Result<Self, NotExecuted> {
+        let query = match fields.remove("query") {
+            Some(Value::String(query)) => query,
+            None | Some(Value::Null) => return Err(malformed("query is missing")),
+            Some(_) => return Err(malformed("query must be a string")),
+        };
+        let operation_name = match fields.remove("operationName") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
+            Some(_) => return Err(malformed("operationName must be a string")),
+        };
+        // Documented examples send the variables as a string that holds an object.
+        let variables = match fields.remove("variables") {
+            Some(Value::String(text)) if text.trim().is_empty() => Value::Null,
+            Some(Value::String(text)) => serde_json::from_str(&text).map_err(|error| {
+                malformed(format!("variables is a string, but not valid JSON: {error}"))
+            })?,
+            other => other.unwrap_or_default(),
+        };
+        let variables = match variables {
+            Value::Null => Map::new(),
+            Value::Object(variables) => variables,
+            _ => {
+                return Err(malformed(
+                    "variables must be a JSON object or a string that holds one",
+                ));
+            }
+        };
+        match fields.remove("extensions") {
+            None | Some(Value::Null | Value::Object(_)) => {}
+            Some(_) => return Err(malformed("extensions must be a JSON object")),
+        }
+        Ok(Self { query, operation_name, variables })
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), NotExecuted> {
+    let refuse = |message: &str| {
+        let told = Told::bad_request(message);
+        Err(NotExecuted::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, &told))
+    };
+    let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
+        return refuse("The Content-Type header is missing: send application/json");
+    };
+    let content_type = content_type.to_str().unwrap_or_default();
+    let mut parts = content_type.split(';').map(str::trim);
+    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+        return refuse("The Content-Type header must be application/json");
+    }
+    let charset = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.eq_ignore_ascii_case("charset").then(|| value.trim_matches('"'))
+    });
+    if charset.is_some_and(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
+        return refuse("The request body must be encoded as UTF-8");
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Changes that the Admin API makes to the catalog, one at a time: each is checked against the
+//! catalog as it is and becomes a list of [`CatalogChange`]s (contract: `admin-api.md`, "Values").
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::catalog::{
+    Allowance, Catalog, CatalogChange, Feature, Package, PackageFeature, PackageKind, PackageStatus,
+};
+use crate::id::{FeatureId, PackageId};
+use crate::metadata::{Label, Metadata};
+use crate::refusal::{InvalidValue, Refusal};
+use crate::timestamp::Timestamp;
+
+/// A change of the catalog that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogCommand {
+    /// Adds a feature; its id must be free.
+    CreateFeature(Feature),
+    /// Adds a package as a draft; its id must be free and its features must exist.
+    CreatePackage(NewPackage),
+    /// Puts a draft on offer. A published package stays as it is.
+    PublishPackage(PackageId),
+}
+
+/// A package to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPackage {
+    /// Its id.
+    pub id: PackageId,
+    /// Its name; the id where absent.
+    pub name: Option<Label>,
+    /// Base or add-on.
+    pub is_addon: bool,
+    /// Its features, in order.
+    pub features: Vec<NewPackageFeature>,
+    /// For an add-on, the base packages it may be added to; empty means any.
+    pub base_packages: Vec<PackageId>,
+    /// What the product attaches to it.
+    pub metadata: Option<Metadata>,
+}
+
+/// A feature as it is to sit in a new package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPackageFeature {
+    /// The feature's id.
+    pub feature: FeatureId,
+    /// The feature's name within the package.
+    pub name: Option<Label>,
+    /// How much of it; absent means unlimited. Only for a consumable feature.
+    pub allowance: Option<Allowance>,
+}
+
+/// What a command refers to, once it is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogAnswer {
+    /// The feature that was made or changed.
+    Feature(FeatureId),
+    /// The package that was made or changed.
+    Package(PackageId),
+}
+
+/// The changes that `command` asks for, none where everything is so already, and what they are
+/// about.
+pub fn plan(
+    catalog: &Catalog,
+    command: CatalogCommand,
+    now: Timestamp,
+) -> Result<(Vec<CatalogChange>, CatalogAnswer), Refusal> {
+    match command {
+        CatalogCommand::CreateFeature(feature) => {
+            if catalog.feature(&feature.id).is_some() {
+                return Err(Refusal::FeatureIdTaken(feature.id));
+            }
+            let id = feature.id.clone();
+            let change = CatalogChange::PutFeature(Arc::new(feature));
+            Ok((vec![change], CatalogAnswer::Feature(id)))
+        }
+        CatalogCommand::CreatePackage(package) => {
+            let package = create_package(catalog, package, now)?;
+            let id = package.id.clone();
+            let change = CatalogChange::PutPackage(Arc::new(package));
+            Ok((vec![change], CatalogAnswer::Package(id)))
+        }
+        CatalogCommand::PublishPackage(id) => {
+            let changes = publish_package(catalog, &id, now)?;
+            Ok((changes, CatalogAnswer::Package(id)))
+        }
+    }
+}
+
+fn create_package(catalog: &Catalog, new: NewPackage, now: Timestamp) -> Result<Package, Refusal> {
+    // What is wrong with the input by itself comes before what is wrong with it here.
+    if !new.is_addon && !new.base_packages.is_empty() {
+        let problem = "is only for add-ons: set isAddon, or leave it out";
+        return Err(InvalidValue::new("basePackageIds", problem).into());
+    }
+    let mut features = IndexMap::with_capacity(new.features.len());
+    for new_feature in new.features {
+        let limit = new_feature.allowance.and_then(|allowance| allowance.limit);
+        if limit.is_some_and(|limit| limit < 0) {
+            return Err(InvalidValue::new("limit", "must not be negative").into());
+        }
+        let package_feature = PackageFeature {
+            name: new_feature.name,
+            allowance: new_feature.allowance.unwrap_or(Allowance::UNLIMITED),
+        };
+        let given = (package_feature, new_feature.allowance.is_some());
+        if features.insert(new_feature.feature.clone(), given).is_some() {
+            let problem = format!("names the feature {} twice", new_feature.feature);
+            return Err(InvalidValue::new("features", problem).into());
+        }
+    }
+    if catalog.package(&new.id).is_some() {
+        return Err(Refusal::PackageIdTaken(new.id));
+    }
+    for (id, (_, has_entitlement)) in &features {
+        let feature = catalog.feature(id).ok_or_else(|| Refusal::FeatureNotFound(id.clone()))?;
+        if feature.is_binary() && *has_entitlement {
+            let problem = format!("must be left out for {id}, which is BINARY");
+            return Err(InvalidValue::new("entitlement", problem).into());
+        }
+    }
+    let mut base_packages = Vec::with_capacity(new.base_packages.len());
+    for id in new.base_packages {
+        let base = catalog.package(&id).ok_or_else(|| Refusal::PackageNotFound(id.clone()))?;
+        if base.is_addon() {
+            let problem = format!("names {id}, which is an add-on itself");
+            return Err(InvalidValue::new("basePackageIds", problem).into());
+        }
+        if !base_packages.contains(&id) {
+            base_packages.push(id);
+        }
+    }
+    Ok(Package {
+        name: new.name.unwrap_or_else(|| Label::from(&new.id)),
+        id: new.id,
+        kind: if new.is_addon { PackageKind::Addon { base_packages } } else { PackageKind::Base },
+        status: PackageStatus::Draft,
+        metadata: new.metadata,
+        updated_at: now,
+        features: features.into_iter().map(|(id, (feature, _))| (id, feature)).collect(),
+    })
+}
+
+fn publish_package(
+    catalog: &Catalog,
+    id: &PackageId,
+    now: Timestamp,
+) -> Result<Vec<CatalogChange>, Refusal> {
+    let package = catalog.package(id).ok_or_else(|| Refusal::PackageNotFound(id.clone()))?;
+    match package.status {
+        PackageStatus::Published => Ok(Vec::new()),
+        PackageStatus::Archived => {
+            let problem = format!("names {id}, which is ARCHIVED and cannot be published again");
+            Err(InvalidValue::new("id", problem).into())
+        }
+        PackageStatus::Draft if package.features.is_empty() => {
+            let problem = format!("names {id}, which has no features: a package needs one");
+            Err(InvalidValue::new("id", problem).into())
+        }
+        PackageStatus::Draft => {
+            let mut published = Package::clone(package);
+            published.status = PackageStatus::Published;
+            published.updated_at = now;
+            Ok(vec![CatalogChange::PutPackage(Arc::new(published))])
+        }
+    }
+}

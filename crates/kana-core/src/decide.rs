@@ -1,0 +1,139 @@
+//! Every change of a user's facts is one pure decision.
+
+use crate::catalog::Catalog;
+use crate::facts::{Change, Obstacle, UserFacts};
+use crate::id::UserId;
+use crate::idempotency::Replays;
+use crate::refusal::Refusal;
+use crate::subscribing::{self, CancelSubscription, Subscribe};
+use crate::subscription::Subscription;
+use crate::timestamp::Timestamp;
+use crate::usage::{self, RecordUsage, RecordedUsage, UseFeature, UsedFeature};
+use crate::user::User;
+
+/// A change of one user's facts that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Makes a user; the id must be free.
+    CreateUser(User),
+    /// Records usage.
+    RecordUsage(RecordUsage),
+    /// Checks and records usage in one step.
+    UseFeature(UseFeature),
+    /// Subscribes the user to packages.
+    Subscribe(Subscribe),
+    /// Cancels a subscription.
+    CancelSubscription(CancelSubscription),
+}
+
+/// Whose facts a command is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// The user with this id.
+    User(&'a UserId),
+    /// The user who has this subscription.
+    Subscriber(crate::id::SubscriptionId),
+}
+
+/// The answer to a command; each command has its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Command::CreateUser`].
+    User(User),
+    /// To [`Command::RecordUsage`].
+    Recorded(RecordedUsage),
+    /// To [`Command::UseFeature`].
+    Used(UsedFeature),
+    /// To [`Command::Subscribe`]: in the order of the packages.
+    Subscribed(Vec<Subscription>),
+    /// To [`Command::CancelSubscription`].
+    Cancelled {
+        /// Whose subscription it was.
+        user: UserId,
+        /// The subscription as it is now.
+        subscription: Subscription,
+    },
+}
+
+/// An answer, and the changes that make it true. Without changes nothing needs to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What the caller is told once the changes are durable.
+    pub answer: Answer,
+    /// What is to be stored, in this order.
+    pub changes: Vec<Change>,
+}
+
+impl Command {
+    /// Whose facts the command needs.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        match self {
+            Self::CreateUser(user) => Subject::User(&user.id),
+            Self::RecordUsage(command) => Subject::User(&command.user),
+            Self::UseFeature(command) => Subject::User(&command.user),
+            Self::Subscribe(command) => Subject::User(&command.user),
+            Self::CancelSubscription(command) => Subject::Subscriber(command.subscription),
+        }
+    }
+
+    /// Refuses values that are wrong whatever is stored.
+    fn check(&self, now: Timestamp) -> Result<(), Refusal> {
+        match self {
+            Self::RecordUsage(command) => command.check(now)?,
+            Self::UseFeature(command) => command.check()?,
+            Self::Subscribe(command) => command.check(now)?,
+            Self::CreateUser(_) | Self::CancelSubscription(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Decides `command` on the facts of its [`subject`](Command::subject); `None` means that there
+/// is no such user.
+///
+/// Refusals come in the contract's order: bad values, then an unknown user, then an unknown
+/// feature, then whatever the stored facts forbid.
+pub fn decide(
+    catalog: &Catalog,
+    facts: Option<&UserFacts>,
+    replays: &Replays,
+    command: &Command,
+    now: Timestamp,
+) -> Result<Decision, Obstacle> {
+    command.check(now)?;
+    let known = || facts.ok_or_else(|| unknown(command.subject()));
+    let (answer, changes) = match command {
+        Command::CreateUser(user) if facts.is_some() => {
+            return Err(Refusal::UserIdTaken(user.id.clone()).into());
+        }
+        Command::CreateUser(user) => {
+            (Answer::User(user.clone()), vec![Change::CreateUser(user.clone())])
+        }
+        Command::RecordUsage(command) => {
+            let (answer, changes) = usage::record_usage(catalog, known()?, replays, command, now)?;
+            (Answer::Recorded(answer), changes)
+        }
+        Command::UseFeature(command) => {
+            let (answer, changes) = usage::use_feature(catalog, known()?, replays, command, now)?;
+            (Answer::Used(answer), changes)
+        }
+        Command::Subscribe(command) => {
+            let (answer, changes) = subscribing::subscribe(catalog, known()?, command, now)?;
+            (Answer::Subscribed(answer), changes)
+        }
+        Command::CancelSubscription(command) => {
+            let facts = known()?;
+            let (subscription, changes) = subscribing::cancel(catalog, facts, command, now)?;
+            (Answer::Cancelled { user: facts.id.clone(), subscription }, changes)
+        }
+    };
+    Ok(Decision { answer, changes })
+}
+
+fn unknown(subject: Subject<'_>) -> Refusal {
+    match subject {
+        Subject::User(id) => Refusal::UserNotFound(id.clone()),
+        Subject::Subscriber(id) => Refusal::SubscriptionNotFound(id.to_string()),
+    }
+}

@@ -1,0 +1,155 @@
+//! The access table (contract: `entitlements.md`, "Access").
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{Allowance, Catalog, Feature};
+use crate::facts::{CounterKey, Obstacle, UserFacts};
+use crate::id::FeatureId;
+use crate::period::Period;
+use crate::refusal::{InvalidValue, Refusal};
+use crate::subscription::{AsOf, Counting, counting_subscription};
+
+/// Whether a user may use a feature, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entitlement {
+    /// Whether the user may use it.
+    pub access: bool,
+    /// Why.
+    pub reason: Reason,
+    /// How much was used; `None` for a `BINARY` feature and where nothing grants it.
+    pub consumption: Option<Consumption>,
+}
+
+/// How much of a budget was used in a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consumption {
+    /// What was used, 0 or more. It can exceed the budget.
+    pub used: i64,
+    /// The limit; `None` means unlimited.
+    pub budget: Option<i64>,
+    /// Whether usage may go over the budget.
+    pub overage_enabled: bool,
+}
+
+/// The row of the access table that an answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Reason {
+    /// Nothing grants the feature.
+    NotGranted,
+    /// A `BINARY` feature, granted.
+    Granted,
+    /// No limit.
+    Unlimited,
+    /// `used + delta` is at most the limit.
+    WithinLimit,
+    /// Over the limit, which is allowed.
+    Overage,
+    /// Over the limit, which is not allowed.
+    LimitReached,
+}
+
+impl Reason {
+    /// One plain sentence for a developer's log.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::NotGranted => "None of the user's subscriptions grants this feature.",
+            Self::Granted => "A subscription of the user grants this feature.",
+            Self::Unlimited => "A subscription of the user grants this feature without a limit.",
+            Self::WithinLimit => "The usage is within the limit of the user's subscription.",
+            Self::Overage => "The usage is over the limit, and the subscription allows overage.",
+            Self::LimitReached => "The usage would go over the limit of the user's subscription.",
+        }
+    }
+}
+
+/// What a rule found about one feature for one user at one moment.
+#[derive(Debug)]
+pub(crate) enum Standing<'a> {
+    NotGranted,
+    Binary(Counting<'a>),
+    Consumable { counting: Counting<'a>, counter: CounterKey },
+}
+
+/// Finds the subscription that counts and, for a consumable feature, the counter that holds what
+/// was used in the period of the moment.
+pub(crate) fn standing<'a>(
+    catalog: &'a Catalog,
+    facts: &'a UserFacts,
+    feature: &Feature,
+    as_of: AsOf,
+) -> Result<Standing<'a>, Obstacle> {
+    let subscriptions = match as_of {
+        AsOf::Now(_) => facts.subscriptions(),
+        AsOf::Moment(_) => facts.all_subscriptions()?,
+    };
+    let Some(counting) = counting_subscription(catalog, subscriptions, &feature.id, as_of) else {
+        return Ok(Standing::NotGranted);
+    };
+    if feature.is_binary() {
+        return Ok(Standing::Binary(counting));
+    }
+    let anchor = counting.subscription.started_at;
+    // A clock that runs behind the one that set the start must not lead before the first period.
+    let at = as_of.at().max(anchor);
+    let reset_period = counting.package_feature.allowance.reset_period;
+    let counter = CounterKey {
+        subscription: counting.subscription.id,
+        feature: feature.id.clone(),
+        period_start: Period::containing(anchor, reset_period, at).start,
+    };
+    Ok(Standing::Consumable { counting, counter })
+}
+
+/// The rows of the table for a consumable feature that is granted.
+pub(crate) fn within(allowance: Allowance, used: i64, delta: i64) -> Entitlement {
+    let (access, reason) = match allowance.limit {
+        None => (true, Reason::Unlimited),
+        Some(limit) if i128::from(used) + i128::from(delta) <= i128::from(limit) => {
+            (true, Reason::WithinLimit)
+        }
+        Some(_) if allowance.overage_enabled => (true, Reason::Overage),
+        Some(_) => (false, Reason::LimitReached),
+    };
+    Entitlement { access, reason, consumption: Some(consumption(allowance, used)) }
+}
+
+/// What was used of what an allowance gives.
+pub(crate) fn consumption(allowance: Allowance, used: i64) -> Consumption {
+    Consumption { used, budget: allowance.limit, overage_enabled: allowance.overage_enabled }
+}
+
+pub(crate) const NOT_GRANTED: Entitlement =
+    Entitlement { access: false, reason: Reason::NotGranted, consumption: None };
+pub(crate) const BINARY_GRANTED: Entitlement =
+    Entitlement { access: true, reason: Reason::Granted, consumption: None };
+
+/// Refuses a negative amount to ask for.
+pub fn check_delta(delta: i64) -> Result<(), InvalidValue> {
+    if delta < 0 { Err(InvalidValue::new("delta", "must not be negative here")) } else { Ok(()) }
+}
+
+/// The feature with this id, or the refusal that says that there is none.
+pub fn find_feature<'a>(catalog: &'a Catalog, id: &FeatureId) -> Result<&'a Feature, Refusal> {
+    catalog.feature(id).map(AsRef::as_ref).ok_or_else(|| Refusal::FeatureNotFound(id.clone()))
+}
+
+/// Whether the user may use `delta` more of the feature; `delta` is 0 or more and does not matter
+/// for a `BINARY` feature.
+pub fn entitlement(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    feature: &FeatureId,
+    delta: i64,
+    as_of: AsOf,
+) -> Result<Entitlement, Obstacle> {
+    check_delta(delta)?;
+    let feature = find_feature(catalog, feature)?;
+    match standing(catalog, facts, feature, as_of)? {
+        Standing::NotGranted => Ok(NOT_GRANTED),
+        Standing::Binary(_) => Ok(BINARY_GRANTED),
+        Standing::Consumable { counting, counter } => {
+            Ok(within(counting.package_feature.allowance, facts.used(&counter)?, delta))
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A user's facts: the unit of consistency. Every change to them is one decision.
+
+use std::collections::HashMap;
+
+use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
+use crate::idempotency::Replay;
+use crate::refusal::Refusal;
+use crate::subscription::Subscription;
+use crate::timestamp::Timestamp;
+use crate::usage::UsageEvent;
+use crate::user::User;
+
+/// What is stored about one user, as far as it was loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserFacts {
+    /// The permanent key under which everything here is stored.
+    pub key: UserKey,
+    /// The id that the product knows the user by.
+    pub id: UserId,
+    subscriptions: Vec<Subscription>,
+    has_ended_subscriptions: bool,
+    counters: HashMap<CounterKey, i64>,
+}
+
+/// What a counter counts: usage of one feature under one subscription in one period.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CounterKey {
+    /// The subscription that counted.
+    pub subscription: SubscriptionId,
+    /// The feature that was used.
+    pub feature: FeatureId,
+    /// When the period starts.
+    pub period_start: Timestamp,
+}
+
+/// A fact that a rule asked for and that was not loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// The user's subscriptions that have ended, beside those that run.
+    EndedSubscriptions,
+    /// What these counters hold.
+    Counters(Vec<CounterKey>),
+    /// What was answered under this key.
+    Replay(IdempotencyKey),
+}
+
+/// Why a rule gave no answer: it refuses, or it needs facts that were not loaded.
+///
+/// Rules say themselves what they need, so that nobody has to know it beforehand: whoever asks
+/// loads it and asks again. A fact that was not loaded can so never be mistaken for an absent one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The request is refused.
+    Refused(Refusal),
+    /// The request can be answered once this is loaded.
+    Needs(Need),
+}
+
+impl<R: Into<Refusal>> From<R> for Obstacle {
+    fn from(refusal: R) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
+/// A change of what is stored about one user, or in one environment under an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The user is new.
+    CreateUser(User),
+    /// The subscription is new.
+    AddSubscription(Subscription),
+    /// The subscription is cancelled at this instant.
+    CancelSubscription {
+        /// Which one.
+        subscription: SubscriptionId,
+        /// When it ends.
+        ended_at: Timestamp,
+    },
+    /// The counter holds this much from now on, 0 or more.
+    SetCounter {
+        /// Which one.
+        counter: CounterKey,
+        /// What it holds.
+        used: i64,
+    },
+    /// The event goes to the log.
+    LogEvent(UsageEvent),
+    /// The answer is kept under its key.
+    KeepReplay {
+        /// The key.
+        key: IdempotencyKey,
+        /// What was asked and what was answered.
+        replay: Replay,
+    },
+}
+
+impl UserFacts {
+    /// The facts of a user with the subscriptions that run: those without an end.
+    #[must_use]
+    pub fn new(key: UserKey, id: UserId, running: Vec<Subscription>) -> Self {
+        debug_assert!(running.iter().all(|subscription| subscription.ended_at.is_none()));
+        Self {
+            key,
+            id,
+            subscriptions: running,
+            has_ended_subscriptions: false,
+            counters: HashMap::new(),
+        }
+    }
+
+    /// The subscriptions that were loaded, which include all that can grant anything now.
+    #[must_use]
+    pub fn subscriptions(&self) -> &[Subscription] {
+        &self.subscriptions
+    }
+
+    /// All subscriptions, the ended ones included.
+    pub fn all_subscriptions(&self) -> Result<&[Subscription], Obstacle> {
+        if self.has_ended_subscriptions {
+            Ok(&self.subscriptions)
+        } else {
+            Err(Obstacle::Needs(Need::EndedSubscriptions))
+        }
+    }
+
+    /// What the counter holds; 0 for one that was never written.
+    pub fn used(&self, counter: &CounterKey) -> Result<i64, Obstacle> {
+        self.used_of_all(std::slice::from_ref(counter)).map(|used| used.into_iter().sum())
+    }
+
+    /// What each of the counters holds, in their order. What is missing is asked for in one go.
+    pub fn used_of_all(&self, counters: &[CounterKey]) -> Result<Vec<i64>, Obstacle> {
+        let found: Option<Vec<i64>> =
+            counters.iter().map(|counter| self.counters.get(counter).copied()).collect();
+        found.ok_or_else(|| {
+            let missing = counters
+                .iter()
+                .filter(|counter| !self.counters.contains_key(counter))
+                .cloned()
+                .collect();
+            Obstacle::Needs(Need::Counters(missing))
+        })
+    }
+
+    /// Adds the ended subscriptions, as they are stored. Those that this batch has ended already
+    /// stay as they are.
+    pub fn load_ended_subscriptions(&mut self, ended: Vec<Subscription>) {
+        for subscription in ended {
+            if self.subscriptions.iter().all(|known| known.id != subscription.id) {
+                self.subscriptions.push(subscription);
+            }
+        }
+        self.has_ended_subscriptions = true;
+    }
+
+    /// Adds what a counter holds, as it is stored.
+    pub fn load_counter(&mut self, counter: CounterKey, used: i64) {
+        self.counters.entry(counter).or_insert(used);
+    }
+
+    /// Makes one change to these facts, as the store will.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::AddSubscription(subscription) => {
+                self.subscriptions.push(subscription.clone());
+            }
+            Change::CancelSubscription { subscription, ended_at } => {
+                for known in &mut self.subscriptions {
+                    if known.id == *subscription {
+                        known.status = crate::subscription::SubscriptionStatus::Cancelled;
+                        known.ended_at = Some(*ended_at);
+                    }
+                }
+            }
+            Change::SetCounter { counter, used } => {
+                self.counters.insert(counter.clone(), *used);
+            }
+            // A new user's facts are made from the change; the other two are no facts of a user.
+            Change::CreateUser(_) | Change::LogEvent(_) | Change::KeepReplay { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Identifiers, each kind its own type, so that one cannot stand where another belongs.
+//!
+//! Feature, package and user ids are chosen by the product (contract: `admin-api.md`, "Values"):
+//! 1 to 255 characters, no control characters, no leading or trailing space, compared exactly.
+
+use std::fmt;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::refusal::InvalidValue;
+
+/// The most characters that a product's own id may have.
+pub const ID_CHARS_MAX: usize = 255;
+
+fn check(field: &'static str, text: &str) -> Result<(), InvalidValue> {
+    let problem = if text.is_empty() {
+        "must not be empty"
+    } else if text.len() > ID_CHARS_MAX && text.chars().count() > ID_CHARS_MAX {
+        "must have at most 255 characters"
+    } else if text.chars().any(char::is_control) {
+        "must not contain control characters"
+    } else if text.trim() != text {
+        "must not start or end with a space"
+    } else {
+        return Ok(());
+    };
+    Err(InvalidValue::new(field, problem))
+}
+
+macro_rules! product_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks `text`; `field` names it in the error.
+            pub fn new(field: &'static str, text: &str) -> Result<Self, InvalidValue> {
+                check(field, text)?;
+                Ok(Self(Arc::from(text)))
+            }
+
+            /// The id as the product wrote it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &self.0)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+product_id! {
+    /// The id of a feature, unique within an environment.
+    FeatureId
+}
+product_id! {
+    /// The id of a package, unique within an environment.
+    PackageId
+}
+product_id! {
+    /// The id that the product gave to a user, unique within an environment. It can change;
+    /// [`UserKey`] cannot.
+    UserId
+}
+product_id! {
+    /// The key under which a caller repeats one request safely, unique within an environment.
+    IdempotencyKey
+}
+
+/// The permanent key of a user's facts. It is ours, never shown, and survives a new [`UserId`].
+///
+/// Version 7 UUIDs grow with time, so that their order is the order of creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserKey(pub Uuid);
+
+/// The id of a subscription: ours, shown to callers, ordered by creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionId(pub Uuid);
+
+impl SubscriptionId {
+    /// Reads an id as [`Display`](fmt::Display) writes it; `None` for anything else, which is no
+    /// subscription's id.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = Uuid::try_parse(text).ok().map(Self)?;
+        // Other spellings of a UUID (upper case, braces) are not the id that was handed out.
+        (id.to_string() == text).then_some(id)
+    }
+}
+
+impl fmt::Display for SubscriptionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_free_within_their_bounds() {
+        for good in ["api-calls", "/Measures", "a@b.co", "é", "a b", &"é".repeat(255)] {
+            assert!(FeatureId::new("id", good).is_ok(), "{good}");
+        }
+        for (bad, problem) in [
+            ("", "must not be empty"),
+            (&*"x".repeat(256), "must have at most 255 characters"),
+            (" a", "must not start or end with a space"),
+            ("a\u{a0}", "must not start or end with a space"),
+            ("a\tb", "must not contain control characters"),
+            ("a\0", "must not contain control characters"),
+        ] {
+            assert_eq!(FeatureId::new("id", bad), Err(InvalidValue::new("id", problem)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_subscription_id_has_one_spelling() {
+        let text = "01890a5d-ac96-774b-bcce-b302099a8057";
+        assert_eq!(SubscriptionId::parse(text).unwrap().to_string(), text);
+        for other in [&text.to_uppercase(), &text.replace('-', ""), "124", ""] {
+            assert_eq!(SubscriptionId::parse(other), None);
+        }
+    }
+}

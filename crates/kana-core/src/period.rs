@@ -1,0 +1,90 @@
+//! Reset periods (contract: `entitlements.md`, "Reset periods").
+//!
+//! Period *k* of a subscription is `[anchor + k·P, anchor + (k+1)·P)`, computed from the anchor
+//! each time and never from the period before, in UTC, to the millisecond.
+
+use jiff::ToSpan;
+
+use crate::timestamp::Timestamp;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// How often usage starts again at 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResetPeriod {
+    /// Every 24 hours.
+    Day,
+    /// Every calendar month, on the anchor's day, or on the month's last day where it lacks it.
+    Month,
+    /// Every calendar year, on the anchor's date; 29 February becomes 28 in a common year.
+    Year,
+}
+
+/// A half-open stretch of time in which usage is counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Period {
+    /// The first instant of the period.
+    pub start: Timestamp,
+    /// The first instant after it; `None` when usage never resets.
+    pub end: Option<Timestamp>,
+}
+
+impl Period {
+    /// The period that contains `at`, of those anchored at `anchor`.
+    ///
+    /// Without a reset period there is one, which starts at the anchor and never ends.
+    #[must_use]
+    pub fn containing(anchor: Timestamp, reset: Option<ResetPeriod>, at: Timestamp) -> Self {
+        match reset {
+            None => Self { start: anchor, end: None },
+            Some(reset) => Self::nth(anchor, reset, index_at(anchor, reset, at)),
+        }
+    }
+
+    /// Period `index` of those anchored at `anchor`; 0 starts at the anchor.
+    #[must_use]
+    pub fn nth(anchor: Timestamp, reset: ResetPeriod, index: i64) -> Self {
+        Self { start: start(anchor, reset, index), end: Some(start(anchor, reset, index + 1)) }
+    }
+
+    /// Whether `at` lies within.
+    #[must_use]
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.start <= at && self.end.is_none_or(|end| at < end)
+    }
+}
+
+/// The index of the period that contains `at`; negative before the anchor.
+#[must_use]
+pub fn index_at(anchor: Timestamp, reset: ResetPeriod, at: Timestamp) -> i64 {
+    let step = match reset {
+        ResetPeriod::Day => return (at.as_ms() - anchor.as_ms()).div_euclid(DAY_MS),
+        ResetPeriod::Month => 1,
+        ResetPeriod::Year => 12,
+    };
+    let (from, to) = (anchor.civil(), at.civil());
+    let months = (i64::from(to.year()) - i64::from(from.year())) * 12
+        + (i64::from(to.month()) - i64::from(from.month()));
+    // Period `guess` starts in the month of `at` or in one before it, and the next one in a later
+    // month. So it is this period, or, if it starts later in the same month, the one before.
+    let guess = months.div_euclid(step);
+    if start(anchor, reset, guess) <= at { guess } else { guess - 1 }
+}
+
+/// When period `index` starts, held within the range of [`Timestamp`].
+fn start(anchor: Timestamp, reset: ResetPeriod, index: i64) -> Timestamp {
+    let months = match reset {
+        ResetPeriod::Day => {
+            return anchor.saturating_add_ms(index.saturating_mul(DAY_MS));
+        }
+        ResetPeriod::Month => index,
+        ResetPeriod::Year => index.saturating_mul(12),
+    };
+    // The calendar keeps the day of the anchor, or takes the last one of a month that lacks it.
+    1.month()
+        .checked_mul(months)
+        .ok()
+        .and_then(|span| anchor.civil().checked_add(span).ok())
+        .and_then(Timestamp::from_civil)
+        .unwrap_or(if months < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}

@@ -1,0 +1,96 @@
+//! Why a request is refused. Surfaces turn these into their own codes; the sentence is here, once.
+
+use crate::catalog::PackageStatus;
+use crate::id::{FeatureId, PackageId, UserId};
+
+/// A value that breaks its bounds, by the name of its field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {problem}")]
+pub struct InvalidValue {
+    /// The field's name in the request, like `userId`.
+    pub field: &'static str,
+    /// What is wrong with it, as the rest of a sentence that starts with the field.
+    pub problem: String,
+}
+
+impl InvalidValue {
+    /// `field` is the field's name; `problem` continues the sentence that it starts.
+    pub fn new(field: &'static str, problem: impl Into<String>) -> Self {
+        Self { field, problem: problem.into() }
+    }
+}
+
+/// Why a command, a plan or a question was refused. A refused request changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A value breaks its bounds, whatever else is stored.
+    #[error(transparent)]
+    Invalid(#[from] InvalidValue),
+    /// No such feature in this environment.
+    #[error("Feature not found: {0}")]
+    FeatureNotFound(FeatureId),
+    /// No such package in this environment.
+    #[error("Package not found: {0}")]
+    PackageNotFound(PackageId),
+    /// No such user in this environment.
+    #[error("User not found: {0}")]
+    UserNotFound(UserId),
+    /// No such subscription in this environment.
+    #[error("Subscription not found: {0}")]
+    SubscriptionNotFound(String),
+    /// Another feature has this id.
+    #[error("A feature with the id {0} exists already")]
+    FeatureIdTaken(FeatureId),
+    /// Another package has this id.
+    #[error("A package with the id {0} exists already")]
+    PackageIdTaken(PackageId),
+    /// Another user has this id.
+    #[error("A user with the id {0} exists already")]
+    UserIdTaken(UserId),
+    /// The idempotency key was used for a request with other content.
+    #[error(
+        "idempotencyKey was already used for a request with other content; \
+         a new request needs a new key"
+    )]
+    IdempotencyConflict,
+    /// `subscribe` names a package that does not exist. The message is fixed by the contract.
+    #[error("Package Id not found for app")]
+    SubscribePackageNotFound(PackageId),
+    /// Any other row of the contract's table "Subscribing".
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeRefusal),
+}
+
+/// Why `subscribe` is refused although every package exists
+/// (contract: `entitlements.md`, "Subscribing").
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubscribeRefusal {
+    /// Only published packages take new subscriptions.
+    #[error("Package {package} is {status}: only a PUBLISHED package can be subscribed to")]
+    NotPublished {
+        /// The package that was asked for.
+        package: PackageId,
+        /// Its status.
+        status: PackageStatus,
+    },
+    /// More than one base package, counting the one that the user has. Fixed message.
+    #[error("Cannot subscribe to multiple tiers")]
+    MultipleBases,
+    /// An add-on needs a base package. Fixed message.
+    #[error("Cannot subscribe to addon. Missing live tier subscription.")]
+    AddonWithoutBase,
+    /// The add-on is meant for other base packages.
+    #[error("Add-on {addon} cannot be added to package {base}: it is not one of its base packages")]
+    AddonForOtherBase {
+        /// The add-on that was asked for.
+        addon: PackageId,
+        /// The base package that the user has or would have.
+        base: PackageId,
+    },
+    /// The user has a granting subscription to the package already.
+    #[error("The user is already subscribed to package {package}")]
+    AlreadySubscribed {
+        /// The package that was asked for.
+        package: PackageId,
+    },
+}

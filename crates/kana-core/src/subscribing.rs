@@ -1,0 +1,162 @@
+//! Subscribing and cancelling (contract: `entitlements.md`, "Subscribing").
+
+use crate::catalog::{Catalog, Package, PackageStatus};
+use crate::facts::{Change, Obstacle, UserFacts};
+use crate::id::{PackageId, SubscriptionId, UserId};
+use crate::refusal::{InvalidValue, Refusal, SubscribeRefusal};
+use crate::subscription::{Subscription, SubscriptionStatus};
+use crate::timestamp::Timestamp;
+
+/// Subscribes a user to one or several packages, all or nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscribe {
+    /// Who subscribes.
+    pub user: UserId,
+    /// The packages, each with the id that its subscription will have.
+    pub packages: Vec<(PackageId, SubscriptionId)>,
+    /// When the subscriptions started, where that is not now; never in the future.
+    pub started_at: Option<Timestamp>,
+}
+
+/// Cancels a subscription; cancelling it again changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancelSubscription {
+    /// Which one.
+    pub subscription: SubscriptionId,
+}
+
+impl Subscribe {
+    /// Refuses values that are wrong whatever is stored.
+    pub fn check(&self, now: Timestamp) -> Result<(), InvalidValue> {
+        if self.packages.is_empty() {
+            return Err(InvalidValue::new("packageIds", "must name at least one package"));
+        }
+        if self.started_at.is_some_and(|started_at| started_at > now) {
+            return Err(InvalidValue::new("startedAt", "must not be in the future"));
+        }
+        Ok(())
+    }
+}
+
+/// Decides a [`Subscribe`] whose values were checked. The checks stand in the order of the
+/// contract's table, each over the whole call before the next.
+pub(crate) fn subscribe(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    command: &Subscribe,
+    now: Timestamp,
+) -> Result<(Vec<Subscription>, Vec<Change>), Obstacle> {
+    let mut asked = Vec::with_capacity(command.packages.len());
+    for (id, _) in &command.packages {
+        let package =
+            catalog.package(id).ok_or_else(|| Refusal::SubscribePackageNotFound(id.clone()))?;
+        asked.push(package.as_ref());
+    }
+    // "Has" means a granting subscription now.
+    let held: Vec<&Package> = facts
+        .subscriptions()
+        .iter()
+        .filter(|subscription| subscription.is_granting())
+        .filter_map(|subscription| catalog.package(&subscription.package))
+        .map(AsRef::as_ref)
+        .collect();
+    check_packages(&asked, &held)?;
+
+    let subscriptions: Vec<Subscription> = command
+        .packages
+        .iter()
+        .map(|(package, id)| Subscription {
+            id: *id,
+            package: package.clone(),
+            status: SubscriptionStatus::Active,
+            started_at: command.started_at.unwrap_or(now),
+            ended_at: None,
+        })
+        .collect();
+    let changes = subscriptions.iter().cloned().map(Change::AddSubscription).collect();
+    Ok((subscriptions, changes))
+}
+
+fn check_packages(asked: &[&Package], held: &[&Package]) -> Result<(), SubscribeRefusal> {
+    if let Some(package) = asked.iter().find(|package| package.status != PackageStatus::Published) {
+        return Err(SubscribeRefusal::NotPublished {
+            package: package.id.clone(),
+            status: package.status,
+        });
+    }
+    let is_base = |package: &&&Package| !package.is_addon();
+    let bases: Vec<&Package> = held.iter().chain(asked).filter(is_base).copied().collect();
+    if bases.len() > 1 && asked.iter().any(|package| !package.is_addon()) {
+        return Err(SubscribeRefusal::MultipleBases);
+    }
+    let addons = || asked.iter().filter(|package| package.is_addon());
+    let Some(base) = bases.first() else {
+        return match addons().next() {
+            Some(_) => Err(SubscribeRefusal::AddonWithoutBase),
+            None => Ok(()),
+        };
+    };
+    // There is one base, unless a billing provider has brought an earlier one back to life.
+    let fits = |addon: &Package| {
+        let allowed = addon.base_packages();
+        allowed.is_empty() || bases.iter().any(|base| allowed.contains(&base.id))
+    };
+    if let Some(addon) = addons().find(|addon| !fits(addon)) {
+        return Err(SubscribeRefusal::AddonForOtherBase {
+            addon: addon.id.clone(),
+            base: base.id.clone(),
+        });
+    }
+    for (index, package) in asked.iter().enumerate() {
+        let known = held.iter().chain(&asked[..index]);
+        if known.into_iter().any(|other| other.id == package.id) {
+            return Err(SubscribeRefusal::AlreadySubscribed { package: package.id.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Decides a [`CancelSubscription`]. Cancelling a base cancels the user's add-ons with it, at the
+/// same instant.
+pub(crate) fn cancel(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    command: &CancelSubscription,
+    now: Timestamp,
+) -> Result<(Subscription, Vec<Change>), Obstacle> {
+    let find = |subscriptions: &[Subscription]| {
+        subscriptions.iter().find(|known| known.id == command.subscription).cloned()
+    };
+    let found = match find(facts.subscriptions()) {
+        Some(running) => Some(running),
+        None => find(facts.all_subscriptions()?),
+    };
+    let Some(mut subscription) = found else {
+        return Err(Refusal::SubscriptionNotFound(command.subscription.to_string()).into());
+    };
+    if subscription.status == SubscriptionStatus::Cancelled {
+        return Ok((subscription, Vec::new()));
+    }
+    let is_addon =
+        |package: &PackageId| catalog.package(package).is_some_and(|package| package.is_addon());
+    let goes_with_base = |other: &Subscription| {
+        !is_addon(&subscription.package) && is_addon(&other.package) && other.ended_at.is_none()
+    };
+    let mut ending: Vec<&Subscription> = facts
+        .subscriptions()
+        .iter()
+        .filter(|other| other.id == subscription.id || goes_with_base(other))
+        .collect();
+    ending.sort_by_key(|ending| ending.id);
+    // Another node's clock may have set a start that lies ahead of ours: nothing ends before it
+    // starts, and all of them end together.
+    let starts = ending.iter().map(|ending| ending.started_at);
+    let ended_at = starts.fold(now, Timestamp::max);
+    let changes = ending
+        .iter()
+        .map(|ending| Change::CancelSubscription { subscription: ending.id, ended_at })
+        .collect();
+    subscription.status = SubscriptionStatus::Cancelled;
+    subscription.ended_at = Some(ended_at);
+    Ok((subscription, changes))
+}

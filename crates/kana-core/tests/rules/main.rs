@@ -1,0 +1,17 @@
+//! The rules of the contract's page `entitlements.md`, told as stories: one module per room of
+//! the page, each test a sentence of it.
+
+// Clippy allows these in tests; what a story is told with is test code too, outside of `#[test]`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod access;
+mod batches;
+mod catalog_commands;
+mod counting;
+mod idempotency;
+mod period;
+mod recording;
+mod subscribing;
+mod usage_history;
+mod users;
+mod world;

@@ -1,0 +1,665 @@
+//! A small world to tell stories in: a clock, a catalog, and a complete store of facts, out of
+//! which a rule gets exactly what it asks for and nothing else.
+
+use std::collections::{BTreeMap, HashMap};
+
+use kana_core::catalog::{
+    Allowance, Catalog, CatalogChange, Feature, FeatureKind, Package, PackageStatus,
+};
+use kana_core::catalog_command::{
+    CatalogAnswer, CatalogCommand, NewPackage, NewPackageFeature, plan,
+};
+use kana_core::decide::{Answer, Command, Decision, Subject, decide};
+use kana_core::entitlement::{Entitlement, entitlement};
+use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
+use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::idempotency::{Replay, Replays};
+use kana_core::metadata::{Label, Metadata};
+use kana_core::period::ResetPeriod;
+use kana_core::subscribing::{CancelSubscription, Subscribe};
+use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus, counting_subscription};
+use kana_core::usage::{
+    RecordUsage, RecordedUsage, UsageAction, UsageEvent, UseFeature, UsedFeature,
+};
+use kana_core::usage_history::{UsageHistory, show_usage};
+use kana_core::user::User;
+use kana_core::{Refusal, Timestamp};
+use uuid::Uuid;
+
+/// The instant at which every story begins, unless it says otherwise.
+pub(crate) const BEGINNING: &str = "2024-01-01T00:00:00.000Z";
+
+pub(crate) fn time(text: &str) -> Timestamp {
+    Timestamp::parse("at", text).unwrap()
+}
+
+pub(crate) fn feature_id(text: &str) -> FeatureId {
+    FeatureId::new("featureId", text).unwrap()
+}
+
+pub(crate) fn package_id(text: &str) -> PackageId {
+    PackageId::new("packageId", text).unwrap()
+}
+
+pub(crate) fn user_id(text: &str) -> UserId {
+    UserId::new("userId", text).unwrap()
+}
+
+pub(crate) fn label(text: &str) -> Label {
+    Label::new("name", text).unwrap()
+}
+
+fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::new("idempotencyKey", text).unwrap()
+}
+
+/// How much of a feature a package gives, as a story says it: `limit(3).monthly()`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gives(Option<Allowance>);
+
+/// What a package gives of a `BINARY` feature: nothing is said about an amount.
+pub(crate) fn switched_on() -> Gives {
+    Gives(None)
+}
+
+pub(crate) fn unlimited() -> Gives {
+    Gives(Some(Allowance::UNLIMITED))
+}
+
+pub(crate) fn limit(limit: i64) -> Gives {
+    Gives(Some(Allowance { limit: Some(limit), ..Allowance::UNLIMITED }))
+}
+
+impl Gives {
+    pub(crate) fn every(self, reset_period: ResetPeriod) -> Self {
+        let allowance = self.0.expect("an amount that resets");
+        Self(Some(Allowance { reset_period: Some(reset_period), ..allowance }))
+    }
+
+    pub(crate) fn daily(self) -> Self {
+        self.every(ResetPeriod::Day)
+    }
+
+    pub(crate) fn monthly(self) -> Self {
+        self.every(ResetPeriod::Month)
+    }
+
+    pub(crate) fn with_overage(self) -> Self {
+        let allowance = self.0.expect("an amount that may be exceeded");
+        Self(Some(Allowance { overage_enabled: true, ..allowance }))
+    }
+}
+
+/// A consumable feature without any extras.
+pub(crate) fn consumable(id: &str) -> Feature {
+    let kind = FeatureKind::Consumable { unit_label: None, unit_label_plural: None };
+    Feature { id: feature_id(id), name: label(id), kind, metadata: None }
+}
+
+/// A `BINARY` feature without any extras.
+pub(crate) fn binary(id: &str) -> Feature {
+    Feature { id: feature_id(id), name: label(id), kind: FeatureKind::Binary, metadata: None }
+}
+
+/// The input for a base package, without any extras.
+pub(crate) fn new_package<const N: usize>(id: &str, features: [(&str, Gives); N]) -> NewPackage {
+    let features = features.map(|(feature, gives)| NewPackageFeature {
+        feature: feature_id(feature),
+        name: None,
+        allowance: gives.0,
+    });
+    NewPackage {
+        id: package_id(id),
+        name: None,
+        is_addon: false,
+        features: features.to_vec(),
+        base_packages: Vec::new(),
+        metadata: None,
+    }
+}
+
+/// Usage to be recorded: `recording("124", "api-calls").add(2).at("2024-…").key("k1")`.
+#[derive(Debug, Clone)]
+pub(crate) struct Recording(pub(crate) RecordUsage);
+
+/// Usage of one unit, now.
+pub(crate) fn recording(user: &str, feature: &str) -> Recording {
+    Recording(RecordUsage {
+        user: user_id(user),
+        feature: feature_id(feature),
+        action: UsageAction::Add,
+        delta: 1,
+        occurred_at: None,
+        idempotency_key: None,
+        metadata: None,
+    })
+}
+
+impl Recording {
+    pub(crate) fn add(mut self, delta: i64) -> Self {
+        (self.0.action, self.0.delta) = (UsageAction::Add, delta);
+        self
+    }
+
+    pub(crate) fn set(mut self, delta: i64) -> Self {
+        (self.0.action, self.0.delta) = (UsageAction::Set, delta);
+        self
+    }
+
+    pub(crate) fn at(self, text: &str) -> Self {
+        self.at_time(time(text))
+    }
+
+    pub(crate) fn at_time(mut self, at: Timestamp) -> Self {
+        self.0.occurred_at = Some(at);
+        self
+    }
+
+    pub(crate) fn key(mut self, text: &str) -> Self {
+        self.0.idempotency_key = Some(key(text));
+        self
+    }
+
+    pub(crate) fn metadata(mut self, value: serde_json::Value) -> Self {
+        self.0.metadata = Some(Metadata::new("metadata", value).unwrap());
+        self
+    }
+
+    pub(crate) fn command(self) -> Command {
+        Command::RecordUsage(self.0)
+    }
+}
+
+/// Usage to be checked and recorded in one step.
+#[derive(Debug, Clone)]
+pub(crate) struct Using(pub(crate) UseFeature);
+
+/// Usage of one unit.
+pub(crate) fn using(user: &str, feature: &str) -> Using {
+    Using(UseFeature {
+        user: user_id(user),
+        feature: feature_id(feature),
+        delta: 1,
+        idempotency_key: None,
+    })
+}
+
+impl Using {
+    pub(crate) fn delta(mut self, delta: i64) -> Self {
+        self.0.delta = delta;
+        self
+    }
+
+    pub(crate) fn key(mut self, text: &str) -> Self {
+        self.0.idempotency_key = Some(key(text));
+        self
+    }
+
+    pub(crate) fn command(self) -> Command {
+        Command::UseFeature(self.0)
+    }
+}
+
+/// What is stored of one user, complete.
+#[derive(Debug, Clone, PartialEq)]
+struct Person {
+    user: User,
+    subscriptions: Vec<Subscription>,
+    counters: BTreeMap<CounterKey, i64>,
+}
+
+impl Person {
+    /// What every rule starts from: the running subscriptions and no counters.
+    fn facts(&self) -> UserFacts {
+        let running = self.subscriptions.iter().filter(|known| known.ended_at.is_none());
+        UserFacts::new(self.user.key, self.user.id.clone(), running.cloned().collect())
+    }
+
+    fn load(&self, need: Need, facts: &mut UserFacts) {
+        match need {
+            Need::EndedSubscriptions => {
+                let ended = self.subscriptions.iter().filter(|known| known.ended_at.is_some());
+                facts.load_ended_subscriptions(ended.cloned().collect());
+            }
+            Need::Counters(counters) => {
+                for counter in counters {
+                    let used = self.counters.get(&counter).copied().unwrap_or(0);
+                    facts.load_counter(counter, used);
+                }
+            }
+            Need::Replay(key) => panic!("no fact of a user: the answer under {key}"),
+        }
+    }
+}
+
+/// Everything that is stored. What "changes nothing" leaves this equal.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Stored {
+    catalog: Catalog,
+    people: Vec<Person>,
+    events: Vec<UsageEvent>,
+    replays: HashMap<IdempotencyKey, Replay>,
+}
+
+/// The stored facts, and a clock.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    now: Timestamp,
+    stored: Stored,
+    ids: u128,
+}
+
+/// How a story is set up. Everything goes through the rules themselves.
+impl World {
+    pub(crate) fn new() -> Self {
+        Self { now: time(BEGINNING), stored: Stored::default(), ids: 0 }
+    }
+
+    pub(crate) fn clock(mut self, text: &str) -> Self {
+        self.set_clock(text);
+        self
+    }
+
+    pub(crate) fn consumable(mut self, id: &str) -> Self {
+        self.plan(CatalogCommand::CreateFeature(consumable(id))).unwrap();
+        self
+    }
+
+    pub(crate) fn binary(mut self, id: &str) -> Self {
+        self.plan(CatalogCommand::CreateFeature(binary(id))).unwrap();
+        self
+    }
+
+    /// A base package that is not on offer yet.
+    pub(crate) fn draft<const N: usize>(mut self, id: &str, features: [(&str, Gives); N]) -> Self {
+        self.plan(CatalogCommand::CreatePackage(new_package(id, features))).unwrap();
+        self
+    }
+
+    /// A published base package.
+    pub(crate) fn package<const N: usize>(self, id: &str, features: [(&str, Gives); N]) -> Self {
+        self.draft(id, features).published(id)
+    }
+
+    /// A published add-on to the `bases`, or, where there are none, to any.
+    pub(crate) fn addon<const B: usize, const N: usize>(
+        mut self,
+        id: &str,
+        bases: [&str; B],
+        features: [(&str, Gives); N],
+    ) -> Self {
+        let base_packages = bases.map(package_id).to_vec();
+        let package = NewPackage { is_addon: true, base_packages, ..new_package(id, features) };
+        self.plan(CatalogCommand::CreatePackage(package)).unwrap();
+        self.published(id)
+    }
+
+    pub(crate) fn published(mut self, id: &str) -> Self {
+        self.plan(CatalogCommand::PublishPackage(package_id(id))).unwrap();
+        self
+    }
+
+    pub(crate) fn user(mut self, id: &str) -> Self {
+        let user = self.new_user(id);
+        self.run(&Command::CreateUser(user)).unwrap();
+        self
+    }
+
+    /// Subscribed now.
+    pub(crate) fn subscribed(mut self, user: &str, package: &str) -> Self {
+        self.subscribe(user, [package]).unwrap();
+        self
+    }
+
+    pub(crate) fn subscribed_since(mut self, user: &str, package: &str, start: &str) -> Self {
+        self.subscribe_since(user, [package], start).unwrap();
+        self
+    }
+}
+
+/// What happens in a story.
+impl World {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(crate) fn set_clock(&mut self, text: &str) {
+        self.now = time(text);
+    }
+
+    pub(crate) fn wait_ms(&mut self, ms: i64) {
+        self.now = self.now.saturating_add_ms(ms);
+    }
+
+    /// A user who is not stored yet.
+    pub(crate) fn new_user(&mut self, id: &str) -> User {
+        User {
+            key: UserKey(self.next_id()),
+            id: user_id(id),
+            billing_id: None,
+            name: None,
+            email: None,
+            metadata: None,
+        }
+    }
+
+    /// The id that no subscription has had yet. Each is greater than those before it.
+    pub(crate) fn next_subscription_id(&mut self) -> SubscriptionId {
+        SubscriptionId(self.next_id())
+    }
+
+    fn next_id(&mut self) -> Uuid {
+        self.ids += 1;
+        Uuid::from_u128(self.ids)
+    }
+
+    pub(crate) fn plan(&mut self, command: CatalogCommand) -> Result<CatalogAnswer, Refusal> {
+        let (changes, answer) = plan(&self.stored.catalog, command, self.now)?;
+        for change in &changes {
+            self.stored.catalog.apply(change);
+        }
+        Ok(answer)
+    }
+
+    /// There is no rule for it yet; what other rules make of an archived package is one.
+    pub(crate) fn archive(&mut self, id: &str) {
+        let mut package = self.package_named(id);
+        package.status = PackageStatus::Archived;
+        self.stored.catalog.apply(&CatalogChange::PutPackage(package.into()));
+    }
+
+    pub(crate) fn record(&mut self, recording: Recording) -> Result<RecordedUsage, Refusal> {
+        match self.run(&recording.command())? {
+            Answer::Recorded(answer) => Ok(answer),
+            other => panic!("not an answer to recordUsage: {other:?}"),
+        }
+    }
+
+    pub(crate) fn use_feature(&mut self, using: Using) -> Result<UsedFeature, Refusal> {
+        match self.run(&using.command())? {
+            Answer::Used(answer) => Ok(answer),
+            other => panic!("not an answer to useFeature: {other:?}"),
+        }
+    }
+
+    pub(crate) fn subscribe<const N: usize>(
+        &mut self,
+        user: &str,
+        packages: [&str; N],
+    ) -> Result<Vec<Subscription>, Refusal> {
+        let command = self.subscribe_command(user, packages, None);
+        self.run_subscribe(command)
+    }
+
+    pub(crate) fn subscribe_since<const N: usize>(
+        &mut self,
+        user: &str,
+        packages: [&str; N],
+        start: &str,
+    ) -> Result<Vec<Subscription>, Refusal> {
+        let command = self.subscribe_command(user, packages, Some(time(start)));
+        self.run_subscribe(command)
+    }
+
+    pub(crate) fn subscribe_command<const N: usize>(
+        &mut self,
+        user: &str,
+        packages: [&str; N],
+        started_at: Option<Timestamp>,
+    ) -> Subscribe {
+        let packages = packages.map(|id| (package_id(id), self.next_subscription_id()));
+        Subscribe { user: user_id(user), packages: packages.to_vec(), started_at }
+    }
+
+    fn run_subscribe(&mut self, command: Subscribe) -> Result<Vec<Subscription>, Refusal> {
+        match self.run(&Command::Subscribe(command))? {
+            Answer::Subscribed(subscriptions) => Ok(subscriptions),
+            other => panic!("not an answer to subscribe: {other:?}"),
+        }
+    }
+
+    /// Cancels a subscription, and answers it with whose it was.
+    pub(crate) fn cancel(
+        &mut self,
+        subscription: SubscriptionId,
+    ) -> Result<(UserId, Subscription), Refusal> {
+        let command = Command::CancelSubscription(CancelSubscription { subscription });
+        match self.run(&command)? {
+            Answer::Cancelled { user, subscription } => Ok((user, subscription)),
+            other => panic!("not an answer to cancelSubscription: {other:?}"),
+        }
+    }
+
+    /// Cancels the user's newest subscription to the package.
+    pub(crate) fn cancel_package(&mut self, user: &str, package: &str) -> Subscription {
+        let id = self.subscription(user, package).id;
+        self.cancel(id).unwrap().1
+    }
+
+    /// What a billing provider's webhook does.
+    pub(crate) fn set_status(&mut self, user: &str, package: &str, status: SubscriptionStatus) {
+        let id = self.subscription(user, package).id;
+        let ended_at = (status == SubscriptionStatus::Cancelled).then_some(self.now);
+        for known in &mut self.person_mut(user).subscriptions {
+            if known.id == id {
+                (known.status, known.ended_at) = (status, ended_at);
+            }
+        }
+    }
+
+    /// What `updateUser` does with a new id.
+    pub(crate) fn rename(&mut self, user: &str, new: &str) {
+        self.person_mut(user).user.id = user_id(new);
+    }
+
+    /// Decides one command on the facts that it asks for, and stores its changes.
+    pub(crate) fn run(&mut self, command: &Command) -> Result<Answer, Refusal> {
+        let index = self.stored.people.iter().position(|person| match command.subject() {
+            Subject::User(id) => person.user.id == *id,
+            Subject::Subscriber(id) => person.subscriptions.iter().any(|known| known.id == id),
+        });
+        let person = index.map(|index| &self.stored.people[index]);
+        let mut facts = person.map(Person::facts);
+        let decision = self.decide(facts.as_mut(), &mut Replays::default(), command)?;
+        self.store(index, &decision.changes);
+        Ok(decision.answer)
+    }
+
+    /// Decides commands of one user one after the other, as a batch does: each on what those
+    /// before it made of the same loaded facts, while nothing is stored until the end.
+    pub(crate) fn run_batch(
+        &mut self,
+        user: &str,
+        commands: &[Command],
+    ) -> Vec<Result<Answer, Refusal>> {
+        let index = self.stored.people.iter().position(|person| person.user.id.as_str() == user);
+        let mut facts = self.person(user).facts();
+        let mut replays = Replays::default();
+        let mut changes = Vec::new();
+        let mut answers = Vec::new();
+        for command in commands {
+            let decision = self.decide(Some(&mut facts), &mut replays, command);
+            answers.push(decision.map(|decision| {
+                for change in &decision.changes {
+                    facts.apply(change);
+                    replays.apply(change);
+                }
+                changes.extend(decision.changes);
+                decision.answer
+            }));
+        }
+        self.store(index, &changes);
+        answers
+    }
+
+    fn decide(
+        &self,
+        mut facts: Option<&mut UserFacts>,
+        replays: &mut Replays,
+        command: &Command,
+    ) -> Result<Decision, Refusal> {
+        let mut asked = Vec::new();
+        loop {
+            let catalog = &self.stored.catalog;
+            let need = match decide(catalog, facts.as_deref(), replays, command, self.now) {
+                Ok(decision) => return Ok(decision),
+                Err(Obstacle::Refused(refusal)) => return Err(refusal),
+                Err(Obstacle::Needs(need)) => need,
+            };
+            assert!(!asked.contains(&need), "asks again for what was loaded: {need:?}");
+            asked.push(need.clone());
+            match need {
+                Need::Replay(key) => {
+                    let kept = self.stored.replays.get(&key).cloned();
+                    replays.load(key, kept);
+                }
+                need => {
+                    let facts = facts.as_deref_mut().expect("only a user has facts");
+                    self.person_with(facts.key).load(need, facts);
+                }
+            }
+        }
+    }
+
+    fn store(&mut self, index: Option<usize>, changes: &[Change]) {
+        let mine = || index.expect("only a user has facts");
+        for change in changes {
+            match change.clone() {
+                Change::CreateUser(user) => self.stored.people.push(Person {
+                    user,
+                    subscriptions: Vec::new(),
+                    counters: BTreeMap::new(),
+                }),
+                Change::AddSubscription(subscription) => {
+                    self.stored.people[mine()].subscriptions.push(subscription);
+                }
+                Change::CancelSubscription { subscription, ended_at } => {
+                    let known = &mut self.stored.people[mine()].subscriptions;
+                    let known = known.iter_mut().find(|known| known.id == subscription).unwrap();
+                    known.status = SubscriptionStatus::Cancelled;
+                    known.ended_at = Some(ended_at);
+                }
+                Change::SetCounter { counter, used } => {
+                    assert!(used >= 0, "a counter holds 0 or more");
+                    self.stored.people[mine()].counters.insert(counter, used);
+                }
+                Change::LogEvent(event) => self.stored.events.push(event),
+                Change::KeepReplay { key, replay } => {
+                    self.stored.replays.insert(key, replay);
+                }
+            }
+        }
+    }
+}
+
+/// What a story asks.
+impl World {
+    pub(crate) fn stored(&self) -> Stored {
+        self.stored.clone()
+    }
+
+    fn person(&self, user: &str) -> &Person {
+        self.stored.people.iter().find(|person| person.user.id.as_str() == user).unwrap()
+    }
+
+    fn person_mut(&mut self, user: &str) -> &mut Person {
+        self.stored.people.iter_mut().find(|person| person.user.id.as_str() == user).unwrap()
+    }
+
+    fn person_with(&self, key: UserKey) -> &Person {
+        self.stored.people.iter().find(|person| person.user.key == key).unwrap()
+    }
+
+    /// Asks on the facts that the question asks for.
+    fn ask<T>(
+        &self,
+        user: &str,
+        question: impl Fn(&Catalog, &UserFacts) -> Result<T, Obstacle>,
+    ) -> Result<T, Refusal> {
+        let person = self.person(user);
+        let mut facts = person.facts();
+        let mut asked = Vec::new();
+        loop {
+            let need = match question(&self.stored.catalog, &facts) {
+                Ok(answer) => return Ok(answer),
+                Err(Obstacle::Refused(refusal)) => return Err(refusal),
+                Err(Obstacle::Needs(need)) => need,
+            };
+            assert!(!asked.contains(&need), "asks again for what was loaded: {need:?}");
+            asked.push(need.clone());
+            person.load(need, &mut facts);
+        }
+    }
+
+    pub(crate) fn can_use(
+        &self,
+        user: &str,
+        feature: &str,
+        delta: i64,
+    ) -> Result<Entitlement, Refusal> {
+        let feature = feature_id(feature);
+        let as_of = AsOf::Now(self.now);
+        self.ask(user, |catalog, facts| entitlement(catalog, facts, &feature, delta, as_of))
+    }
+
+    /// What is used now of a consumable feature that something grants.
+    pub(crate) fn used(&self, user: &str, feature: &str) -> i64 {
+        self.can_use(user, feature, 1).unwrap().consumption.unwrap().used
+    }
+
+    pub(crate) fn budget(&self, user: &str, feature: &str) -> Option<i64> {
+        self.can_use(user, feature, 1).unwrap().consumption.unwrap().budget
+    }
+
+    pub(crate) fn usage(&self, user: &str, feature: &str) -> UsageHistory {
+        self.try_usage(user, feature).unwrap()
+    }
+
+    pub(crate) fn try_usage(&self, user: &str, feature: &str) -> Result<UsageHistory, Refusal> {
+        let feature = feature_id(feature);
+        self.ask(user, |catalog, facts| show_usage(catalog, facts, &feature, self.now))
+    }
+
+    /// The package whose subscription counts now.
+    pub(crate) fn counts_now(&self, user: &str, feature: &str) -> Option<String> {
+        self.counts(user, feature, AsOf::Now(self.now))
+    }
+
+    /// The package whose subscription counted at a past moment.
+    pub(crate) fn counted_at(&self, user: &str, feature: &str, at: &str) -> Option<String> {
+        self.counts(user, feature, AsOf::Moment(time(at)))
+    }
+
+    fn counts(&self, user: &str, feature: &str, as_of: AsOf) -> Option<String> {
+        let Stored { catalog, .. } = &self.stored;
+        let subscriptions = &self.person(user).subscriptions;
+        let counting = counting_subscription(catalog, subscriptions, &feature_id(feature), as_of)?;
+        Some(counting.subscription.package.as_str().to_owned())
+    }
+
+    pub(crate) fn events(&self) -> &[UsageEvent] {
+        &self.stored.events
+    }
+
+    pub(crate) fn counters(&self, user: &str) -> BTreeMap<CounterKey, i64> {
+        self.person(user).counters.clone()
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.stored.catalog
+    }
+
+    pub(crate) fn package_named(&self, id: &str) -> Package {
+        Package::clone(self.stored.catalog.package(&package_id(id)).unwrap())
+    }
+
+    pub(crate) fn subscriptions(&self, user: &str) -> &[Subscription] {
+        &self.person(user).subscriptions
+    }
+
+    /// The user's newest subscription to the package.
+    pub(crate) fn subscription(&self, user: &str, package: &str) -> Subscription {
+        let mut all = self.person(user).subscriptions.iter().rev();
+        all.find(|known| known.package.as_str() == package).unwrap().clone()
+    }
+}

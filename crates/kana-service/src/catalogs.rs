@@ -1,0 +1,47 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use kana_core::catalog::{Catalog, CatalogVersion};
+use kana_store::{EnvironmentId, StoreError, Transaction};
+
+/// The newest catalog of each environment that this process has seen, behind an atomic pointer.
+#[derive(Default)]
+pub(crate) struct Catalogs(ArcSwap<HashMap<EnvironmentId, (CatalogVersion, Arc<Catalog>)>>);
+
+impl Catalogs {
+    /// The environment's catalog at `version`, which was read through `transaction`. It is loaded
+    /// only when this process has another version in memory.
+    pub(crate) async fn at(
+        &self,
+        transaction: &mut dyn Transaction,
+        environment: EnvironmentId,
+        version: CatalogVersion,
+    ) -> Result<Arc<Catalog>, StoreError> {
+        if let Some((known, catalog)) = self.0.load().get(&environment)
+            && *known == version
+        {
+            return Ok(Arc::clone(catalog));
+        }
+        let catalog = Arc::new(transaction.catalog(environment).await?);
+        self.publish(environment, version, &catalog);
+        Ok(catalog)
+    }
+
+    /// Takes over a catalog, unless a newer one is known already.
+    pub(crate) fn publish(
+        &self,
+        environment: EnvironmentId,
+        version: CatalogVersion,
+        catalog: &Arc<Catalog>,
+    ) {
+        self.0.rcu(|known| {
+            let mut next = HashMap::clone(known);
+            let newest = next.get(&environment).is_none_or(|(known, _)| *known < version);
+            if newest {
+                next.insert(environment, (version, Arc::clone(catalog)));
+            }
+            next
+        });
+    }
+}

@@ -1,0 +1,251 @@
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use kana_core::catalog::{Catalog, Feature};
+use kana_core::catalog_command::{CatalogAnswer, CatalogCommand, NewPackage};
+use kana_core::decide::{Answer, Command};
+use kana_core::entitlement::{self, Entitlement};
+use kana_core::facts::{Obstacle, UserFacts};
+use kana_core::id::{FeatureId, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::subscribing::{CancelSubscription, Subscribe};
+use kana_core::subscription::{AsOf, Subscription};
+use kana_core::usage::{RecordUsage, RecordedUsage, UseFeature, UsedFeature};
+use kana_core::usage_history::{self, UsageHistory};
+use kana_core::user::User;
+use kana_core::{Refusal, Timestamp};
+use kana_store::EnvironmentId;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::facts_in_use::FactsInUse;
+use crate::kana::Kana;
+
+/// One environment, as the holder of a valid key may use it: everything that can be asked or told
+/// of it. Only authorisation makes one.
+#[derive(Clone)]
+pub struct Environment {
+    kana: Arc<Kana>,
+    id: EnvironmentId,
+}
+
+/// A user to be made.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// The product's own id.
+    pub id: UserId,
+    /// The id at the billing provider.
+    pub billing_id: Option<kana_core::metadata::Label>,
+    /// The user's name.
+    pub name: Option<kana_core::metadata::Label>,
+    /// The user's e-mail address.
+    pub email: Option<kana_core::metadata::Label>,
+    /// What the product attaches to the user.
+    pub metadata: Option<kana_core::metadata::Metadata>,
+}
+
+/// Takes the one kind of answer that the command can have.
+macro_rules! answer_to {
+    ($command:expr, $self:ident, $answer:pat => $value:expr) => {
+        match $self.kana.writer.submit($self.id, $command).await? {
+            $answer => Ok($value),
+            _ => Err(Error::Bug("a command was answered as another")),
+        }
+    };
+}
+
+impl Environment {
+    pub(crate) fn new(kana: Arc<Kana>, id: EnvironmentId) -> Self {
+        Self { kana, id }
+    }
+
+    /// The features and packages as they are now.
+    pub async fn catalog(&self) -> Result<Arc<Catalog>, Error> {
+        let mut transaction = self.kana.store.read().await?;
+        self.kana.catalog_in(transaction.as_mut(), self.id).await
+    }
+
+    /// The user with this id.
+    pub async fn user(&self, id: &UserId) -> Result<User, Error> {
+        let mut transaction = self.kana.store.read().await?;
+        let user = transaction.users(self.id, std::slice::from_ref(id)).await?.pop().flatten();
+        user.ok_or_else(|| Refusal::UserNotFound(id.clone()).into())
+    }
+
+    /// The user's subscriptions, newest first by their start, then by creation, with the catalog
+    /// that has their packages.
+    pub async fn subscriptions(
+        &self,
+        user: &UserId,
+    ) -> Result<(Arc<Catalog>, Vec<Subscription>), Error> {
+        let (catalog, mut subscriptions) = self
+            .ask(user, |catalog, facts, _| {
+                Ok((Arc::clone(catalog), facts.all_subscriptions()?.to_vec()))
+            })
+            .await?;
+        subscriptions
+            .sort_by_key(|subscription| Reverse((subscription.started_at, subscription.id)));
+        Ok((catalog, subscriptions))
+    }
+
+    /// The subscription with this id and the catalog, which has its package, and whose it is.
+    pub async fn subscription(
+        &self,
+        id: &str,
+    ) -> Result<(Arc<Catalog>, UserId, Subscription), Error> {
+        let id = subscription_id(id)?;
+        let mut transaction = self.kana.store.read().await?;
+        let found = transaction.subscriptions(self.id, &[id]).await?.pop().flatten();
+        let (user, subscription) =
+            found.ok_or_else(|| Refusal::SubscriptionNotFound(id.to_string()))?;
+        let catalog = self.kana.catalog_in(transaction.as_mut(), self.id).await?;
+        Ok((catalog, user, subscription))
+    }
+
+    /// Whether the user may use `delta` more of the feature.
+    pub async fn can_use_feature(
+        &self,
+        user: &UserId,
+        feature: &FeatureId,
+        delta: i64,
+    ) -> Result<Entitlement, Error> {
+        entitlement::check_delta(delta)?;
+        self.ask(user, |catalog, facts, now| {
+            entitlement::entitlement(catalog, facts, feature, delta, AsOf::Now(now))
+        })
+        .await
+    }
+
+    /// What the user used of the feature, period by period.
+    pub async fn show_usage(
+        &self,
+        user: &UserId,
+        feature: &FeatureId,
+    ) -> Result<UsageHistory, Error> {
+        self.ask(user, |catalog, facts, now| {
+            usage_history::show_usage(catalog, facts, feature, now)
+        })
+        .await
+    }
+
+    /// Adds a feature.
+    pub async fn create_feature(
+        &self,
+        feature: Feature,
+    ) -> Result<(Arc<Catalog>, FeatureId), Error> {
+        match self.change_catalog(CatalogCommand::CreateFeature(feature)).await? {
+            (catalog, CatalogAnswer::Feature(id)) => Ok((catalog, id)),
+            (_, CatalogAnswer::Package(_)) => Err(Error::Bug("a feature became a package")),
+        }
+    }
+
+    /// Adds a package as a draft.
+    pub async fn create_package(
+        &self,
+        package: NewPackage,
+    ) -> Result<(Arc<Catalog>, PackageId), Error> {
+        self.change_package(CatalogCommand::CreatePackage(package)).await
+    }
+
+    /// Puts a draft on offer.
+    pub async fn publish_package(&self, id: PackageId) -> Result<(Arc<Catalog>, PackageId), Error> {
+        self.change_package(CatalogCommand::PublishPackage(id)).await
+    }
+
+    /// Makes a user.
+    pub async fn create_user(&self, new: NewUser) -> Result<User, Error> {
+        let user = User {
+            key: UserKey(Uuid::now_v7()),
+            id: new.id,
+            billing_id: new.billing_id,
+            name: new.name,
+            email: new.email,
+            metadata: new.metadata,
+        };
+        answer_to!(Command::CreateUser(user), self, Answer::User(user) => user)
+    }
+
+    /// Subscribes the user to all of the packages or, when refused, to none. The catalog that
+    /// comes with the subscriptions has their packages.
+    pub async fn subscribe(
+        &self,
+        user: UserId,
+        packages: Vec<PackageId>,
+        started_at: Option<Timestamp>,
+    ) -> Result<(Arc<Catalog>, Vec<Subscription>), Error> {
+        let packages =
+            packages.into_iter().map(|package| (package, SubscriptionId(Uuid::now_v7()))).collect();
+        let command = Command::Subscribe(Subscribe { user, packages, started_at });
+        let subscriptions: Result<_, Error> =
+            answer_to!(command, self, Answer::Subscribed(subscriptions) => subscriptions);
+        Ok((self.catalog().await?, subscriptions?))
+    }
+
+    /// Cancels a subscription, and with a base the user's add-ons.
+    pub async fn cancel_subscription(
+        &self,
+        id: &str,
+    ) -> Result<(Arc<Catalog>, UserId, Subscription), Error> {
+        let subscription = subscription_id(id)?;
+        let command = Command::CancelSubscription(CancelSubscription { subscription });
+        let cancelled: Result<_, Error> = answer_to!(
+            command, self, Answer::Cancelled { user, subscription } => (user, subscription)
+        );
+        let (user, subscription) = cancelled?;
+        Ok((self.catalog().await?, user, subscription))
+    }
+
+    /// Records usage.
+    pub async fn record_usage(&self, usage: RecordUsage) -> Result<RecordedUsage, Error> {
+        answer_to!(Command::RecordUsage(usage), self, Answer::Recorded(recorded) => recorded)
+    }
+
+    /// Checks and records usage in one step.
+    pub async fn use_feature(&self, usage: UseFeature) -> Result<UsedFeature, Error> {
+        answer_to!(Command::UseFeature(usage), self, Answer::Used(used) => used)
+    }
+
+    async fn change_catalog(
+        &self,
+        command: CatalogCommand,
+    ) -> Result<(Arc<Catalog>, CatalogAnswer), Error> {
+        self.kana.writer.submit_catalog(self.id, command).await
+    }
+
+    async fn change_package(
+        &self,
+        command: CatalogCommand,
+    ) -> Result<(Arc<Catalog>, PackageId), Error> {
+        match self.change_catalog(command).await? {
+            (catalog, CatalogAnswer::Package(id)) => Ok((catalog, id)),
+            (_, CatalogAnswer::Feature(_)) => Err(Error::Bug("a package became a feature")),
+        }
+    }
+
+    /// Answers a question about one user from one consistent view.
+    async fn ask<T>(
+        &self,
+        user: &UserId,
+        rule: impl Fn(&Arc<Catalog>, &UserFacts, Timestamp) -> Result<T, Obstacle> + Send + Sync,
+    ) -> Result<T, Error> {
+        let now = self.kana.clock.now();
+        let mut transaction = self.kana.store.read().await?;
+        let transaction = transaction.as_mut();
+        let mut facts =
+            FactsInUse::load(transaction, &self.kana.catalogs, self.id, vec![user.clone()]).await?;
+        let answered = facts
+            .ask(transaction, Some(user), |facts| {
+                let about = facts.user(user).ok_or_else(|| Refusal::UserNotFound(user.clone()))?;
+                rule(&facts.catalog, about, now)
+            })
+            .await?;
+        Ok(answered?)
+    }
+}
+
+/// A subscription's id is ours: text that is none is no subscription's.
+fn subscription_id(text: &str) -> Result<SubscriptionId, Refusal> {
+    SubscriptionId::parse(text).ok_or_else(|| {
+        // What was sent may be long; an id is not.
+        Refusal::SubscriptionNotFound(text.chars().take(64).collect())
+    })
+}

@@ -1,0 +1,40 @@
+use std::sync::Arc;
+
+use kana_core::Refusal;
+use kana_core::refusal::InvalidValue;
+use kana_store::StoreError;
+
+/// Why something was not answered. Nothing of it has been stored then.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// What was asked for is refused; the caller can mend it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The key opens nothing here.
+    #[error(transparent)]
+    Unauthenticated(#[from] crate::keys::Unauthenticated),
+    /// More is waiting to be written than Kana holds. The caller may try again.
+    #[error("too much is waiting to be written; try again shortly")]
+    Overloaded,
+    /// The server is about to stop. The caller may try again elsewhere.
+    #[error("the server is shutting down; try again")]
+    ShuttingDown,
+    /// The store failed. One failure can answer a whole batch.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
+    /// Kana itself is wrong.
+    #[error("a bug: {0}")]
+    Bug(&'static str),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl From<InvalidValue> for Error {
+    fn from(invalid: InvalidValue) -> Self {
+        Self::Refused(invalid.into())
+    }
+}

@@ -1,0 +1,136 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kana_core::Refusal;
+use kana_core::catalog::Catalog;
+use kana_core::facts::{CounterKey, Need, Obstacle, UserFacts};
+use kana_core::id::{IdempotencyKey, UserId, UserKey};
+use kana_core::idempotency::Replays;
+use kana_store::{EnvironmentId, Transaction};
+
+use crate::catalogs::Catalogs;
+use crate::error::Error;
+
+/// How often a rule may ask for more facts before it answers. The longest chain that the rules
+/// know is: a replay, then ended subscriptions, then counters.
+pub(crate) const ROUNDS_MAX: usize = 8;
+
+/// The facts of some users of one environment, loaded through one transaction as the rules ask
+/// for them.
+pub(crate) struct FactsInUse {
+    environment: EnvironmentId,
+    /// The catalog that was current when the facts were.
+    pub(crate) catalog: Arc<Catalog>,
+    /// `None` for a user that does not exist.
+    pub(crate) users: HashMap<UserId, Option<UserFacts>>,
+    pub(crate) replays: Replays,
+}
+
+/// Facts that are needed, gathered so that each kind is loaded at once.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    ended_subscriptions: Vec<(UserId, UserKey)>,
+    counters: Vec<(UserId, (UserKey, CounterKey))>,
+    replays: Vec<IdempotencyKey>,
+}
+
+impl FactsInUse {
+    /// Loads the facts of `users`, with the catalog of the same instant.
+    pub(crate) async fn load(
+        transaction: &mut dyn Transaction,
+        catalogs: &Catalogs,
+        environment: EnvironmentId,
+        users: Vec<UserId>,
+    ) -> Result<Self, Error> {
+        let facts = transaction.facts(environment, &users).await?;
+        let catalog = catalogs.at(transaction, environment, facts.catalog_version).await?;
+        Ok(Self {
+            environment,
+            catalog,
+            users: users.into_iter().zip(facts.users).collect(),
+            replays: Replays::default(),
+        })
+    }
+
+    pub(crate) fn user(&self, id: &UserId) -> Option<&UserFacts> {
+        self.users.get(id).and_then(Option::as_ref)
+    }
+
+    /// Adds what a rule said it needs about a user.
+    pub(crate) fn want(&self, user: Option<&UserId>, need: Need, wanted: &mut Wanted) {
+        let facts = user.and_then(|user| self.user(user));
+        match (need, facts) {
+            (Need::Replay(key), _) => wanted.replays.push(key),
+            (Need::EndedSubscriptions, Some(facts)) => {
+                wanted.ended_subscriptions.push((facts.id.clone(), facts.key));
+            }
+            (Need::Counters(counters), Some(facts)) => {
+                let of_user = |counter| (facts.id.clone(), (facts.key, counter));
+                wanted.counters.extend(counters.into_iter().map(of_user));
+            }
+            // Rules ask for these only about a user whose facts they have.
+            (Need::EndedSubscriptions | Need::Counters(_), None) => {}
+        }
+    }
+
+    /// Loads what is wanted: a call per kind of fact, however much of it.
+    pub(crate) async fn supply(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        wanted: Wanted,
+    ) -> Result<(), Error> {
+        let environment = self.environment;
+        if !wanted.replays.is_empty() {
+            let replays = transaction.replays(environment, &wanted.replays).await?;
+            for (key, replay) in wanted.replays.into_iter().zip(replays) {
+                self.replays.load(key, replay);
+            }
+        }
+        if !wanted.ended_subscriptions.is_empty() {
+            let (ids, keys): (Vec<_>, Vec<_>) = wanted.ended_subscriptions.into_iter().unzip();
+            let ended = transaction.ended_subscriptions(environment, &keys).await?;
+            for (id, ended) in ids.iter().zip(ended) {
+                if let Some(Some(facts)) = self.users.get_mut(id) {
+                    facts.load_ended_subscriptions(ended);
+                }
+            }
+        }
+        if !wanted.counters.is_empty() {
+            let (ids, counters): (Vec<_>, Vec<_>) = wanted.counters.into_iter().unzip();
+            let used = transaction.counters(environment, &counters).await?;
+            for ((id, (_, counter)), used) in ids.iter().zip(counters).zip(used) {
+                if let Some(Some(facts)) = self.users.get_mut(id) {
+                    facts.load_counter(counter, used);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks `rule` until it has the facts about `user` that it needs.
+    pub(crate) async fn ask<T>(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        user: Option<&UserId>,
+        rule: impl Fn(&Self) -> Result<T, Obstacle>,
+    ) -> Result<Result<T, Refusal>, Error> {
+        for _ in 0..ROUNDS_MAX {
+            match rule(self) {
+                Ok(answer) => return Ok(Ok(answer)),
+                Err(Obstacle::Refused(refusal)) => return Ok(Err(refusal)),
+                Err(Obstacle::Needs(need)) => {
+                    let mut wanted = Wanted::default();
+                    self.want(user, need, &mut wanted);
+                    self.supply(transaction, wanted).await?;
+                }
+            }
+        }
+        Err(Error::Bug("a rule went on asking for facts"))
+    }
+}
+
+impl Wanted {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.replays.is_empty() && self.ended_subscriptions.is_empty() && self.counters.is_empty()
+    }
+}

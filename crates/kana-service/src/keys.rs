@@ -1,0 +1,169 @@
+//! Keys: how they look, how they are made, and whose they are (contract: `admin-api.md`,
+//! "Authorisation").
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use kana_store::app::{EnvironmentKind, Key, KeyHash, KeyKind};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+/// Random characters of a key: 40 of 36 hold over 200 bits, so that a plain hash protects them.
+const RANDOM_CHARS: usize = 40;
+const ALPHABET: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// How long a key is trusted without asking the store again. A revocation must be obeyed within
+/// five seconds, whichever process made it.
+const TRUSTED_FOR: Duration = Duration::from_secs(2);
+
+/// Keys remembered at most. Only valid ones are, so that nobody can fill this from outside.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// Why a request has no environment. Clients look for the first word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unauthenticated {
+    /// No key was sent.
+    #[error("Unauthenticated: send a private key in the Authorization header")]
+    Missing,
+    /// What was sent is no key that is known and valid.
+    #[error("Unauthenticated: the key in the Authorization header is unknown or was revoked")]
+    Unknown,
+    /// A public key was sent where a private one belongs.
+    #[error(
+        "Unauthenticated: the Admin API needs a private key, and the Authorization header holds \
+         a public one"
+    )]
+    PublicKey,
+}
+
+/// A key as text, to be shown once. It has no `Debug`, so that it cannot slip into a log.
+pub struct NewSecret(String);
+
+impl NewSecret {
+    /// Makes a key from the operating system's randomness.
+    pub fn generate(environment: EnvironmentKind, kind: KeyKind) -> Result<Self, getrandom::Error> {
+        let mut text = prefix(environment, kind).to_owned();
+        let full = text.len() + RANDOM_CHARS;
+        let mut random = [0; 64];
+        while text.len() < full {
+            getrandom::fill(&mut random)?;
+            // 252 is the largest multiple of 36: what lies above would favour some characters.
+            let fair = random.iter().filter(|byte| **byte < 252);
+            let chars = fair.map(|byte| char::from(ALPHABET[usize::from(byte % 36)]));
+            text.extend(chars.take(full - text.len()));
+        }
+        Ok(Self(text))
+    }
+
+    /// The key itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Its last four characters, by which a person tells it from others.
+    #[must_use]
+    pub fn last_four(&self) -> &str {
+        &self.0[self.0.len() - 4..]
+    }
+
+    /// What is stored of it.
+    #[must_use]
+    pub fn hash(&self) -> KeyHash {
+        hash(&self.0)
+    }
+}
+
+fn prefix(environment: EnvironmentKind, kind: KeyKind) -> &'static str {
+    match (kind, environment) {
+        (KeyKind::Private, EnvironmentKind::Test) => "prv_test_",
+        (KeyKind::Private, EnvironmentKind::Live) => "prv_live_",
+        (KeyKind::Public, EnvironmentKind::Test) => "pub_test_",
+        (KeyKind::Public, EnvironmentKind::Live) => "pub_live_",
+    }
+}
+
+fn hash(text: &str) -> KeyHash {
+    KeyHash(Sha256::digest(text.as_bytes()).into())
+}
+
+/// The hash of what was presented, if it looks like a key at all.
+pub(crate) fn hash_of_presented(presented: &str) -> Option<KeyHash> {
+    let random = ["prv_test_", "prv_live_", "pub_test_", "pub_live_"]
+        .iter()
+        .find_map(|prefix| presented.strip_prefix(prefix))?;
+    let well_formed = random.len() == RANDOM_CHARS
+        && random.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase());
+    well_formed.then(|| hash(presented))
+}
+
+/// Valid keys that were looked up a moment ago.
+#[derive(Default)]
+pub(crate) struct RecentKeys(RwLock<HashMap<KeyHash, (Key, Instant)>>);
+
+impl RecentKeys {
+    pub(crate) fn get(&self, hash: KeyHash) -> Option<Key> {
+        let recent = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (key, looked_up_at) = recent.get(&hash)?;
+        (looked_up_at.elapsed() < TRUSTED_FOR).then(|| key.clone())
+    }
+
+    /// Remembers a valid key as of `looked_up_at`, which is before the store was asked.
+    pub(crate) fn remember(&self, hash: KeyHash, key: Key, looked_up_at: Instant) {
+        let mut recent = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() >= REMEMBERED_MAX {
+            recent.clear();
+        }
+        recent.insert(hash, (key, looked_up_at));
+    }
+
+    pub(crate) fn forget(&self, hash: KeyHash) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&hash);
+    }
+}
+
+impl fmt::Debug for RecentKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecentKeys(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_key_says_what_it_opens_and_is_well_formed() {
+        for (environment, kind, prefix) in [
+            (EnvironmentKind::Test, KeyKind::Private, "prv_test_"),
+            (EnvironmentKind::Live, KeyKind::Private, "prv_live_"),
+            (EnvironmentKind::Test, KeyKind::Public, "pub_test_"),
+            (EnvironmentKind::Live, KeyKind::Public, "pub_live_"),
+        ] {
+            let secret = NewSecret::generate(environment, kind).unwrap();
+            assert!(secret.reveal().starts_with(prefix));
+            assert!(secret.reveal().ends_with(secret.last_four()));
+            assert_eq!(hash_of_presented(secret.reveal()), Some(secret.hash()));
+            let another = NewSecret::generate(environment, kind).unwrap();
+            assert_ne!(another.reveal(), secret.reveal());
+        }
+    }
+
+    #[test]
+    fn what_does_not_look_like_a_key_is_not_looked_up() {
+        let good = format!("prv_test_{}", "a1".repeat(20));
+        assert!(hash_of_presented(&good).is_some());
+        for bad in [
+            String::new(),
+            "prv_test_".to_owned(),
+            format!("{good}a"),
+            good.to_uppercase(),
+            good.replace("prv", "xyz"),
+            format!("prv_test_{}", "é".repeat(20)),
+        ] {
+            assert!(hash_of_presented(&bad).is_none(), "{bad}");
+        }
+    }
+}

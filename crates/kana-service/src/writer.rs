@@ -1,0 +1,327 @@
+//! Group commit: while one batch is made durable, the next one gathers. No timers: full batches
+//! under load, no added wait for a lone command.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use kana_core::Refusal;
+use kana_core::catalog::Catalog;
+use kana_core::catalog_command::{self, CatalogAnswer, CatalogCommand};
+use kana_core::decide::{Answer, Command, Subject, decide};
+use kana_core::facts::{Change, CounterKey, Obstacle, UserFacts};
+use kana_core::id::{UserId, UserKey};
+use kana_store::{EnvironmentId, Store, WriteTransaction};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::catalogs::Catalogs;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
+
+/// Commands that may wait. One more is answered with [`Error::Overloaded`].
+const WAITING_MAX: usize = 16 * 1024;
+/// Commands decided in one transaction.
+const BATCH_MAX: usize = 1024;
+
+type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Something to be written.
+enum Job {
+    Command { environment: EnvironmentId, command: Command, reply: Reply<Answer> },
+    Catalog { environment: EnvironmentId, command: CatalogCommand, reply: Reply<PlanDone> },
+}
+
+/// A catalog as it is once a command is done, and what the command was about.
+pub(crate) type PlanDone = (Arc<Catalog>, CatalogAnswer);
+
+/// Where commands are handed in.
+pub(crate) struct Writer {
+    jobs: mpsc::Sender<Job>,
+}
+
+/// Resolves once the writer has finished everything that it had accepted.
+pub(crate) type Finished = oneshot::Receiver<()>;
+
+struct Lane {
+    store: Arc<dyn Store>,
+    catalogs: Arc<Catalogs>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Writer {
+    /// Starts the lane on a thread of its own, since a commit of the embedded engine waits for
+    /// the disk. The lane ends when every `Writer` is gone.
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        catalogs: Arc<Catalogs>,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<(Self, Finished)> {
+        let (jobs, waiting) = mpsc::channel(WAITING_MAX);
+        let (done, finished) = oneshot::channel();
+        let lane = Lane { store, catalogs, clock };
+        let runtime = Handle::current();
+        std::thread::Builder::new().name("kana-writer".into()).spawn(move || {
+            lane.run(&runtime, waiting);
+            let _ = done.send(());
+        })?;
+        Ok((Self { jobs }, finished))
+    }
+
+    /// Decides `command` and answers once that is durable.
+    pub(crate) async fn submit(
+        &self,
+        environment: EnvironmentId,
+        command: Command,
+    ) -> Result<Answer, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.hand_in(Job::Command { environment, command, reply })?;
+        answer.await.map_err(|_| Error::ShuttingDown)?
+    }
+
+    /// Plans `command`, applies it, and answers once that is durable.
+    pub(crate) async fn submit_catalog(
+        &self,
+        environment: EnvironmentId,
+        command: CatalogCommand,
+    ) -> Result<PlanDone, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.hand_in(Job::Catalog { environment, command, reply })?;
+        answer.await.map_err(|_| Error::ShuttingDown)?
+    }
+
+    fn hand_in(&self, job: Job) -> Result<(), Error> {
+        self.jobs.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
+        })
+    }
+}
+
+/// Commands of one transaction, those of an environment together. Environments share nothing, so
+/// that only the order within one matters.
+type Batch = HashMap<EnvironmentId, Vec<(Command, Reply<Answer>)>>;
+
+/// What each command of an environment is answered with, in their order.
+type Answers = Vec<Result<Answer, Refusal>>;
+
+impl Lane {
+    fn run(&self, runtime: &Handle, mut waiting: mpsc::Receiver<Job>) {
+        let mut jobs = Vec::with_capacity(BATCH_MAX);
+        while runtime.block_on(waiting.recv_many(&mut jobs, BATCH_MAX)) > 0 {
+            let mut batch = Batch::new();
+            for job in jobs.drain(..) {
+                match job {
+                    Job::Command { environment, command, reply } => {
+                        batch.entry(environment).or_default().push((command, reply));
+                    }
+                    Job::Catalog { environment, command, reply } => {
+                        // A catalog is changed between two batches, and so in one piece.
+                        self.run_commands(runtime, std::mem::take(&mut batch));
+                        self.run_catalog(runtime, environment, command, reply);
+                    }
+                }
+            }
+            self.run_commands(runtime, batch);
+        }
+    }
+
+    fn run_commands(&self, runtime: &Handle, batch: Batch) {
+        if batch.is_empty() {
+            return;
+        }
+        let (mut commands, mut replies) = (Vec::new(), Vec::new());
+        for (environment, entries) in batch {
+            let (these, their_replies): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
+            commands.push((environment, these));
+            replies.extend(their_replies);
+        }
+        match contain_panic(|| runtime.block_on(self.decide_and_commit(&commands))) {
+            Ok(answers) => {
+                for (reply, answer) in replies.into_iter().zip(answers) {
+                    // Whoever asked may have gone away meanwhile.
+                    let _ = reply.send(answer.map_err(Error::Refused));
+                }
+            }
+            Err(error) => {
+                for reply in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    async fn decide_and_commit(
+        &self,
+        commands: &[(EnvironmentId, Vec<Command>)],
+    ) -> Result<Answers, Error> {
+        let mut transaction = self.store.write().await?;
+        let mut answers = Answers::new();
+        let mut changed = false;
+        for (environment, commands) in commands {
+            let (theirs, changes) =
+                self.decide_all(transaction.as_mut(), *environment, commands).await?;
+            answers.extend(theirs);
+            if !changes.is_empty() {
+                transaction.change_facts(*environment, &changes).await?;
+                changed = true;
+            }
+        }
+        if changed {
+            transaction.commit().await?;
+        }
+        Ok(answers)
+    }
+
+    /// Decides the commands in turn, each on the facts as the ones before it left them.
+    async fn decide_all(
+        &self,
+        transaction: &mut dyn WriteTransaction,
+        environment: EnvironmentId,
+        commands: &[Command],
+    ) -> Result<(Answers, Vec<(UserKey, Change)>), Error> {
+        let subjects = resolve(transaction, environment, commands).await?;
+        let mut users: Vec<UserId> = subjects.iter().flatten().cloned().collect();
+        users.sort_unstable();
+        users.dedup();
+        let mut facts = FactsInUse::load(transaction, &self.catalogs, environment, users).await?;
+        let now = self.clock.now();
+
+        // First for all commands at once, as if each were alone. What one needs only because of
+        // another before it is loaded below.
+        for _ in 0..ROUNDS_MAX {
+            let mut wanted = Wanted::default();
+            for (command, user) in commands.iter().zip(&subjects) {
+                let about = user.as_ref().and_then(|user| facts.user(user));
+                let decision = decide(&facts.catalog, about, &facts.replays, command, now);
+                if let Err(Obstacle::Needs(need)) = decision {
+                    facts.want(user.as_ref(), need, &mut wanted);
+                }
+            }
+            if wanted.is_empty() {
+                break;
+            }
+            facts.supply(transaction, wanted).await?;
+        }
+
+        let mut answers = Answers::with_capacity(commands.len());
+        let mut changes = Changes::default();
+        for (command, user) in commands.iter().zip(&subjects) {
+            let rule = |facts: &FactsInUse| {
+                let about = user.as_ref().and_then(|user| facts.user(user));
+                decide(&facts.catalog, about, &facts.replays, command, now)
+            };
+            let decided = facts.ask(transaction, user.as_ref(), rule).await?;
+            answers.push(decided.map(|decision| {
+                for change in decision.changes {
+                    changes.add(&mut facts, user.as_ref(), change);
+                }
+                decision.answer
+            }));
+        }
+        Ok((answers, changes.list))
+    }
+
+    fn run_catalog(
+        &self,
+        runtime: &Handle,
+        environment: EnvironmentId,
+        command: CatalogCommand,
+        reply: Reply<PlanDone>,
+    ) {
+        let done = contain_panic(|| runtime.block_on(self.change_catalog(environment, command)));
+        let _ = reply.send(done);
+    }
+
+    async fn change_catalog(
+        &self,
+        environment: EnvironmentId,
+        command: CatalogCommand,
+    ) -> Result<PlanDone, Error> {
+        let mut transaction = self.store.write().await?;
+        let version = transaction.catalog_version(environment).await?;
+        let catalog = self.catalogs.at(transaction.as_mut(), environment, version).await?;
+        let (changes, answer) = catalog_command::plan(&catalog, command, self.clock.now())?;
+        if changes.is_empty() {
+            return Ok((catalog, answer));
+        }
+        let version = transaction.change_catalog(environment, version, &changes).await?;
+        transaction.commit().await?;
+        let mut changed = Catalog::clone(&catalog);
+        for change in &changes {
+            changed.apply(change);
+        }
+        let changed = Arc::new(changed);
+        self.catalogs.publish(environment, version, &changed);
+        Ok((changed, answer))
+    }
+}
+
+/// Whose facts each command is about; `None` when that cannot be told, since there is no such
+/// subscription.
+async fn resolve(
+    transaction: &mut dyn WriteTransaction,
+    environment: EnvironmentId,
+    commands: &[Command],
+) -> Result<Vec<Option<UserId>>, Error> {
+    let subscriptions: Vec<_> = commands
+        .iter()
+        .filter_map(|command| match command.subject() {
+            Subject::Subscriber(subscription) => Some(subscription),
+            Subject::User(_) => None,
+        })
+        .collect();
+    let owners = if subscriptions.is_empty() {
+        Vec::new()
+    } else {
+        transaction.subscriptions(environment, &subscriptions).await?
+    };
+    let mut owners = owners.into_iter();
+    Ok(commands
+        .iter()
+        .map(|command| match command.subject() {
+            Subject::User(id) => Some(id.clone()),
+            Subject::Subscriber(_) => owners.next().flatten().map(|(owner, _)| owner),
+        })
+        .collect())
+}
+
+/// What a batch will write. A counter that changes many times in it is written once.
+#[derive(Default)]
+struct Changes {
+    list: Vec<(UserKey, Change)>,
+    counters: HashMap<CounterKey, usize>,
+}
+
+impl Changes {
+    /// Makes the change to the facts in use, for the commands that follow, and keeps it.
+    fn add(&mut self, facts: &mut FactsInUse, user: Option<&UserId>, change: Change) {
+        facts.replays.apply(&change);
+        let Some(slot) = user.and_then(|user| facts.users.get_mut(user)) else {
+            return;
+        };
+        if let Change::CreateUser(user) = &change {
+            *slot = Some(UserFacts::new(user.key, user.id.clone(), Vec::new()));
+        }
+        let Some(about) = slot else {
+            return;
+        };
+        about.apply(&change);
+        if let Change::SetCounter { counter, .. } = &change {
+            if let Some(index) = self.counters.get(counter) {
+                self.list[*index].1 = change;
+                return;
+            }
+            self.counters.insert(counter.clone(), self.list.len());
+        }
+        self.list.push((about.key, change));
+    }
+}
+
+/// A bug in one command must not end the lane: what it panicked in is refused as a whole, nothing
+/// of it is stored, and the next batch is served.
+fn contain_panic<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or(Err(Error::Bug("the writer panicked; the panic stands in the log")))
+}

@@ -1,0 +1,115 @@
+//! The app, its environments and its keys (contract: `server.md`, `admin-api.md`).
+
+use std::fmt;
+
+use kana_core::Timestamp;
+
+/// Names one environment in every query.
+///
+/// Only this crate makes one: for the environment of a key that was presented, or for the app's
+/// own tools. Code that forgets to ask whose data it may touch so does not compile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EnvironmentId(pub(crate) i64);
+
+/// The two environments of an app, which share nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EnvironmentKind {
+    /// For development.
+    Test,
+    /// For real users.
+    Live,
+}
+
+impl EnvironmentKind {
+    /// The name as it stands in keys and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Live => "live",
+        }
+    }
+}
+
+impl fmt::Display for EnvironmentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a key opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    /// The Admin API, for back ends.
+    Private,
+    /// The Client API, for browsers.
+    Public,
+}
+
+impl KeyKind {
+    /// The name as it stands on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Public => "public",
+        }
+    }
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One product whose pricing is kept here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct App {
+    /// Its name.
+    pub name: String,
+}
+
+/// The SHA-256 hash of a key: all that is stored of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyHash(…)")
+    }
+}
+
+/// A key to be stored.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// The environment that it opens.
+    pub environment: EnvironmentKind,
+    /// What it opens there.
+    pub kind: KeyKind,
+    /// Its hash.
+    pub hash: KeyHash,
+    /// Its last four characters, by which a person tells it from others.
+    pub last_four: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A key as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// By which it is revoked.
+    pub id: i64,
+    /// The environment that it opens.
+    pub environment: EnvironmentId,
+    /// Which of the two that is.
+    pub environment_kind: EnvironmentKind,
+    /// What it opens there.
+    pub kind: KeyKind,
+    /// Its last four characters.
+    pub last_four: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked; it opens nothing since.
+    pub revoked_at: Option<Timestamp>,
+}

@@ -1,0 +1,108 @@
+//! How values stand in columns, the same in every engine: enums by the contract's names,
+//! instants as milliseconds, JSON as text.
+
+use kana_core::catalog::PackageStatus;
+use kana_core::period::ResetPeriod;
+use kana_core::subscription::SubscriptionStatus;
+use kana_core::usage::UsageAction;
+
+use crate::app::{EnvironmentKind, KeyKind};
+use crate::error::StoreError;
+
+/// A value that stands in a column by its name.
+pub(crate) trait Named: Sized + Copy + PartialEq + 'static {
+    /// What the column holds, for the message about a name that is none.
+    const COLUMN: &'static str;
+    /// Every value with its name.
+    const NAMES: &'static [(Self, &'static str)];
+
+    fn to_name(self) -> &'static str {
+        // `every_value_has_a_name` walks the enums, so that the fallback is never written.
+        Self::NAMES.iter().find(|(value, _)| *value == self).map_or("", |(_, name)| name)
+    }
+
+    fn from_name(name: &str) -> Result<Self, StoreError> {
+        Self::NAMES
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(value, _)| *value)
+            .ok_or_else(|| StoreError::Unreadable(format!("{} {name:?}", Self::COLUMN)))
+    }
+}
+
+impl Named for PackageStatus {
+    const COLUMN: &'static str = "package status";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Draft, "DRAFT"), (Self::Published, "PUBLISHED"), (Self::Archived, "ARCHIVED")];
+}
+
+impl Named for ResetPeriod {
+    const COLUMN: &'static str = "reset period";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Day, "DAY"), (Self::Month, "MONTH"), (Self::Year, "YEAR")];
+}
+
+impl Named for SubscriptionStatus {
+    const COLUMN: &'static str = "subscription status";
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Active, "ACTIVE"),
+        (Self::Trialing, "TRIALING"),
+        (Self::Cancelled, "CANCELLED"),
+        (Self::PastDue, "PAST_DUE"),
+        (Self::Unpaid, "UNPAID"),
+        (Self::Incomplete, "INCOMPLETE"),
+        (Self::IncompleteExpired, "INCOMPLETE_EXPIRED"),
+    ];
+}
+
+impl Named for UsageAction {
+    const COLUMN: &'static str = "action";
+    const NAMES: &'static [(Self, &'static str)] = &[(Self::Add, "ADD"), (Self::Set, "SET")];
+}
+
+impl Named for EnvironmentKind {
+    const COLUMN: &'static str = "environment";
+    const NAMES: &'static [(Self, &'static str)] = &[(Self::Test, "test"), (Self::Live, "live")];
+}
+
+impl Named for KeyKind {
+    const COLUMN: &'static str = "key kind";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Private, "private"), (Self::Public, "public")];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names_round_trip<T: Named + std::fmt::Debug>(all: &[T]) {
+        assert_eq!(all.len(), T::NAMES.len());
+        for value in all {
+            assert_eq!(T::from_name(value.to_name()).unwrap(), *value);
+        }
+        assert!(T::from_name("").is_err());
+    }
+
+    #[test]
+    fn every_value_has_a_name() {
+        use PackageStatus::{Archived, Draft, Published};
+        use ResetPeriod::{Day, Month, Year};
+        use SubscriptionStatus::{
+            Active, Cancelled, Incomplete, IncompleteExpired, PastDue, Trialing, Unpaid,
+        };
+        names_round_trip(&[Draft, Published, Archived]);
+        names_round_trip(&[Day, Month, Year]);
+        names_round_trip(&[
+            Active,
+            Trialing,
+            Cancelled,
+            PastDue,
+            Unpaid,
+            Incomplete,
+            IncompleteExpired,
+        ]);
+        names_round_trip(&[UsageAction::Add, UsageAction::Set]);
+        names_round_trip(&[EnvironmentKind::Test, EnvironmentKind::Live]);
+        names_round_trip(&[KeyKind::Private, KeyKind::Public]);
+    }
+}

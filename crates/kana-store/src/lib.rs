@@ -1,0 +1,19 @@
+//! Where Kana keeps its facts.
+//!
+//! A store loads facts and writes changes; it knows no rule. Every engine implements the traits
+//! of [`store`] and passes the same conformance suite (`tests/conformance`), so that nothing
+//! above this crate knows which one it talks to.
+//!
+//! Every row belongs to one environment and every query names it: the methods take an
+//! [`EnvironmentId`], which only this crate can make, from a key or from the app itself.
+
+pub mod app;
+mod columns;
+mod error;
+pub mod sqlite;
+pub mod store;
+
+pub use app::{App, EnvironmentId, EnvironmentKind};
+pub use error::StoreError;
+pub use sqlite::SqliteStore;
+pub use store::{Facts, Store, Transaction, WriteTransaction};

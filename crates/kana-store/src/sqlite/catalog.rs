@@ -1,0 +1,204 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use kana_core::Timestamp;
+use kana_core::catalog::{
+    Allowance, Catalog, CatalogChange, CatalogVersion, Feature, FeatureKind, Package,
+    PackageFeature, PackageKind, PackageStatus,
+};
+use kana_core::id::{FeatureId, PackageId};
+use kana_core::metadata::{Label, Metadata};
+use kana_core::period::ResetPeriod;
+use rusqlite::{OptionalExtension, params};
+
+use super::connection::Connection;
+use super::facts::{label, metadata, optional, text};
+use super::statements as sql;
+use crate::app::EnvironmentId;
+use crate::columns::Named;
+use crate::error::StoreError;
+
+const BINARY: &str = "BINARY";
+const CONSUMABLE: &str = "CONSUMABLE";
+
+pub(super) fn version(
+    connection: &Connection,
+    environment: EnvironmentId,
+) -> Result<CatalogVersion, StoreError> {
+    let mut statement = connection.statement(sql::CATALOG_VERSION)?;
+    Ok(CatalogVersion(statement.query_row([environment.0], |row| row.get(0))?))
+}
+
+/// Moves the catalog from `planned_on` to its next version, unless somebody else has.
+pub(super) fn advance(
+    connection: &Connection,
+    environment: EnvironmentId,
+    planned_on: CatalogVersion,
+) -> Result<CatalogVersion, StoreError> {
+    connection
+        .statement(sql::ADVANCE_CATALOG)?
+        .query_row([environment.0, planned_on.0], |row| row.get(0))
+        .optional()?
+        .map(CatalogVersion)
+        .ok_or(StoreError::StaleCatalog)
+}
+
+pub(super) fn load(
+    connection: &Connection,
+    environment: EnvironmentId,
+) -> Result<Catalog, StoreError> {
+    let mut changes = Vec::new();
+    let mut statement = connection.statement(sql::FEATURES)?;
+    let mut rows = statement.query([environment.0])?;
+    while let Some(row) = rows.next()? {
+        let kind = match text(row, 2)? {
+            BINARY => FeatureKind::Binary,
+            CONSUMABLE => FeatureKind::Consumable {
+                unit_label: optional(row, 3, label)?,
+                unit_label_plural: optional(row, 4, label)?,
+            },
+            other => return Err(StoreError::Unreadable(format!("feature type {other:?}"))),
+        };
+        changes.push(CatalogChange::PutFeature(Arc::new(Feature {
+            id: FeatureId::new("stored feature id", text(row, 0)?)?,
+            name: label(text(row, 1)?)?,
+            kind,
+            metadata: optional(row, 5, metadata)?,
+        })));
+    }
+    let mut features = package_features(connection, environment)?;
+    let mut bases = package_bases(connection, environment)?;
+    let mut statement = connection.statement(sql::PACKAGES)?;
+    let mut rows = statement.query([environment.0])?;
+    while let Some(row) = rows.next()? {
+        let id = PackageId::new("stored package id", text(row, 0)?)?;
+        let kind = if row.get(2)? {
+            PackageKind::Addon { base_packages: bases.remove(&id).unwrap_or_default() }
+        } else {
+            PackageKind::Base
+        };
+        changes.push(CatalogChange::PutPackage(Arc::new(Package {
+            name: label(text(row, 1)?)?,
+            kind,
+            status: PackageStatus::from_name(text(row, 3)?)?,
+            metadata: optional(row, 4, metadata)?,
+            updated_at: Timestamp::from_ms(row.get(5)?),
+            features: features.remove(&id).unwrap_or_default(),
+            id,
+        })));
+    }
+    Ok(changes.iter().collect())
+}
+
+fn package_features(
+    connection: &Connection,
+    environment: EnvironmentId,
+) -> Result<HashMap<PackageId, IndexMap<FeatureId, PackageFeature>>, StoreError> {
+    let mut features: HashMap<PackageId, IndexMap<FeatureId, PackageFeature>> = HashMap::new();
+    let mut statement = connection.statement(sql::PACKAGE_FEATURES)?;
+    let mut rows = statement.query([environment.0])?;
+    while let Some(row) = rows.next()? {
+        let package = PackageId::new("stored package id", text(row, 0)?)?;
+        let feature = FeatureId::new("stored feature id", text(row, 1)?)?;
+        let inside = PackageFeature {
+            name: optional(row, 2, label)?,
+            allowance: Allowance {
+                limit: row.get(3)?,
+                reset_period: optional(row, 4, ResetPeriod::from_name)?,
+                overage_enabled: row.get(5)?,
+            },
+        };
+        features.entry(package).or_default().insert(feature, inside);
+    }
+    Ok(features)
+}
+
+fn package_bases(
+    connection: &Connection,
+    environment: EnvironmentId,
+) -> Result<HashMap<PackageId, Vec<PackageId>>, StoreError> {
+    let mut bases: HashMap<PackageId, Vec<PackageId>> = HashMap::new();
+    let mut statement = connection.statement(sql::PACKAGE_BASES)?;
+    let mut rows = statement.query([environment.0])?;
+    while let Some(row) = rows.next()? {
+        let package = PackageId::new("stored package id", text(row, 0)?)?;
+        let base = PackageId::new("stored package id", text(row, 1)?)?;
+        bases.entry(package).or_default().push(base);
+    }
+    Ok(bases)
+}
+
+pub(super) fn write(
+    connection: &Connection,
+    environment: EnvironmentId,
+    change: &CatalogChange,
+) -> Result<(), StoreError> {
+    match change {
+        CatalogChange::PutFeature(feature) => put_feature(connection, environment, feature),
+        CatalogChange::PutPackage(package) => put_package(connection, environment, package),
+    }
+}
+
+fn put_feature(
+    connection: &Connection,
+    environment: EnvironmentId,
+    feature: &Feature,
+) -> Result<(), StoreError> {
+    let (kind, unit_label, unit_label_plural) = match &feature.kind {
+        FeatureKind::Binary => (BINARY, None, None),
+        FeatureKind::Consumable { unit_label, unit_label_plural } => {
+            (CONSUMABLE, unit_label.as_ref(), unit_label_plural.as_ref())
+        }
+    };
+    connection.statement(sql::PUT_FEATURE)?.execute(params![
+        environment.0,
+        feature.id.as_str(),
+        feature.name.as_str(),
+        kind,
+        unit_label.map(Label::as_str),
+        unit_label_plural.map(Label::as_str),
+        feature.metadata.as_ref().map(Metadata::to_json),
+    ])?;
+    Ok(())
+}
+
+fn put_package(
+    connection: &Connection,
+    environment: EnvironmentId,
+    package: &Package,
+) -> Result<(), StoreError> {
+    let id = package.id.as_str();
+    connection.statement(sql::PUT_PACKAGE)?.execute(params![
+        environment.0,
+        id,
+        package.name.as_str(),
+        package.is_addon(),
+        package.status.to_name(),
+        package.metadata.as_ref().map(Metadata::to_json),
+        package.updated_at.as_ms(),
+    ])?;
+    connection.statement(sql::CLEAR_PACKAGE_FEATURES)?.execute(params![environment.0, id])?;
+    for (position, (feature, inside)) in (0_i64..).zip(&package.features) {
+        connection.statement(sql::ADD_PACKAGE_FEATURE)?.execute(params![
+            environment.0,
+            id,
+            position,
+            feature.as_str(),
+            inside.name.as_ref().map(Label::as_str),
+            inside.allowance.limit,
+            inside.allowance.reset_period.map(Named::to_name),
+            inside.allowance.overage_enabled,
+        ])?;
+    }
+    connection.statement(sql::CLEAR_PACKAGE_BASES)?.execute(params![environment.0, id])?;
+    for (position, base) in (0_i64..).zip(package.base_packages()) {
+        connection.statement(sql::ADD_PACKAGE_BASE)?.execute(params![
+            environment.0,
+            id,
+            position,
+            base.as_str(),
+        ])?;
+    }
+    Ok(())
+}

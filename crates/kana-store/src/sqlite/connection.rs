@@ -1,0 +1,80 @@
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rusqlite::{CachedStatement, OpenFlags};
+
+use crate::error::StoreError;
+
+/// Prepared statements kept per connection: more than there are, so that each is prepared once.
+const PREPARED_STATEMENTS_MAX: usize = 128;
+
+/// How long a statement waits for another process (`kana keys`) to release the database.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that prepares each statement once and counts what it runs.
+pub(super) struct Connection {
+    sqlite: rusqlite::Connection,
+    statements: Arc<AtomicU64>,
+}
+
+impl Connection {
+    pub(super) fn open_writer(
+        file: &Path,
+        statements: &Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let connection = Self::open(file, flags, statements)?;
+        connection.sqlite.execute_batch(
+            // FULL makes the log durable at every commit; the log is cut back when it has grown.
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+             PRAGMA journal_size_limit = 67108864;",
+        )?;
+        Ok(connection)
+    }
+
+    pub(super) fn open_reader(
+        file: &Path,
+        statements: &Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
+        // Opened for writing, since a reader must be able to mend the log of a server that was
+        // killed, but it is told not to write.
+        let connection = Self::open(file, OpenFlags::SQLITE_OPEN_READ_WRITE, statements)?;
+        connection.sqlite.execute_batch("PRAGMA query_only = ON;")?;
+        Ok(connection)
+    }
+
+    fn open(
+        file: &Path,
+        flags: OpenFlags,
+        statements: &Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
+        let sqlite =
+            rusqlite::Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        sqlite.busy_timeout(BUSY_TIMEOUT)?;
+        sqlite.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS_MAX);
+        Ok(Self { sqlite, statements: Arc::clone(statements) })
+    }
+
+    /// A prepared statement, about to be run once.
+    pub(super) fn statement(&self, sql: &'static str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.sqlite.prepare_cached(sql)
+    }
+
+    /// Runs a statement that takes nothing and answers nothing.
+    pub(super) fn run(&self, sql: &'static str) -> rusqlite::Result<()> {
+        self.statement(sql)?.execute([]).map(|_| ())
+    }
+
+    /// Whether a transaction is open.
+    pub(super) fn in_transaction(&self) -> bool {
+        !self.sqlite.is_autocommit()
+    }
+
+    /// The connection itself, for what is not a statement of [`statements`](super::statements).
+    pub(super) fn sqlite(&mut self) -> &mut rusqlite::Connection {
+        &mut self.sqlite
+    }
+}

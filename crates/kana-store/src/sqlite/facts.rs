@@ -1,0 +1,262 @@
+use kana_core::Timestamp;
+use kana_core::catalog::CatalogVersion;
+use kana_core::facts::{Change, CounterKey, UserFacts};
+use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::idempotency::{Content, Replay};
+use kana_core::metadata::{Label, Metadata};
+use kana_core::refusal::InvalidValue;
+use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::usage::UsageAction;
+use kana_core::user::User;
+use rusqlite::types::FromSqlError;
+use rusqlite::{OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use super::connection::Connection;
+use super::statements as sql;
+use crate::app::EnvironmentId;
+use crate::columns::Named;
+use crate::error::StoreError;
+
+/// Columns are checked as they are read: what breaks its bounds was not written by Kana.
+impl From<InvalidValue> for StoreError {
+    fn from(invalid: InvalidValue) -> Self {
+        Self::Unreadable(invalid.to_string())
+    }
+}
+
+impl From<FromSqlError> for StoreError {
+    fn from(error: FromSqlError) -> Self {
+        Self::Engine(Box::new(error))
+    }
+}
+
+impl From<serde_json::Error> for StoreError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+/// The text of a column.
+pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, StoreError> {
+    Ok(row.get_ref(column)?.as_str()?)
+}
+
+/// A column that may be null, read by `read`.
+pub(super) fn optional<T>(
+    row: &Row<'_>,
+    column: usize,
+    read: impl FnOnce(&str) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    row.get_ref(column)?.as_str_or_null()?.map(read).transpose()
+}
+
+pub(super) fn label(text: &str) -> Result<Label, StoreError> {
+    Ok(Label::new("stored label", text)?)
+}
+
+pub(super) fn metadata(text: &str) -> Result<Metadata, StoreError> {
+    Ok(Metadata::new("stored metadata", serde_json::from_str(text)?)?)
+}
+
+fn instant(row: &Row<'_>, column: usize) -> Result<Timestamp, StoreError> {
+    Ok(Timestamp::from_ms(row.get(column)?))
+}
+
+fn optional_instant(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, StoreError> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_ms))
+}
+
+/// `id, package_id, status, started_at, ended_at`, from column `first` on.
+fn read_subscription(row: &Row<'_>, first: usize) -> Result<Subscription, StoreError> {
+    Ok(Subscription {
+        id: SubscriptionId(row.get(first)?),
+        package: PackageId::new("stored package id", text(row, first + 1)?)?,
+        status: SubscriptionStatus::from_name(text(row, first + 2)?)?,
+        started_at: instant(row, first + 3)?,
+        ended_at: optional_instant(row, first + 4)?,
+    })
+}
+
+pub(super) fn user(
+    connection: &Connection,
+    environment: EnvironmentId,
+    id: &UserId,
+) -> Result<Option<User>, StoreError> {
+    let mut statement = connection.statement(sql::USER)?;
+    let mut rows = statement.query(params![environment.0, id.as_str()])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    Ok(Some(User {
+        key: UserKey(row.get(0)?),
+        id: id.clone(),
+        billing_id: optional(row, 1, label)?,
+        name: optional(row, 2, label)?,
+        email: optional(row, 3, label)?,
+        metadata: optional(row, 4, metadata)?,
+    }))
+}
+
+pub(super) fn facts(
+    connection: &Connection,
+    environment: EnvironmentId,
+    id: &UserId,
+) -> Result<(CatalogVersion, Option<UserFacts>), StoreError> {
+    let mut statement = connection.statement(sql::FACTS)?;
+    let mut rows = statement.query(params![environment.0, id.as_str()])?;
+    let mut catalog_version = None;
+    let mut key = None;
+    let mut running = Vec::new();
+    while let Some(row) = rows.next()? {
+        catalog_version = Some(CatalogVersion(row.get(0)?));
+        key = row.get::<_, Option<Uuid>>(1)?.map(UserKey);
+        if row.get::<_, Option<Uuid>>(2)?.is_some() {
+            running.push(read_subscription(row, 2)?);
+        }
+    }
+    let catalog_version = catalog_version
+        .ok_or_else(|| StoreError::Unreadable("the environment is gone".to_owned()))?;
+    Ok((catalog_version, key.map(|key| UserFacts::new(key, id.clone(), running))))
+}
+
+pub(super) fn subscription(
+    connection: &Connection,
+    environment: EnvironmentId,
+    id: SubscriptionId,
+) -> Result<Option<(UserId, Subscription)>, StoreError> {
+    let mut statement = connection.statement(sql::SUBSCRIPTION)?;
+    let mut rows = statement.query(params![environment.0, id.0])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    Ok(Some((UserId::new("stored user id", text(row, 5)?)?, read_subscription(row, 0)?)))
+}
+
+pub(super) fn ended(
+    connection: &Connection,
+    environment: EnvironmentId,
+    user: UserKey,
+) -> Result<Vec<Subscription>, StoreError> {
+    let mut statement = connection.statement(sql::ENDED_SUBSCRIPTIONS)?;
+    let mut rows = statement.query(params![environment.0, user.0])?;
+    let mut subscriptions = Vec::new();
+    while let Some(row) = rows.next()? {
+        subscriptions.push(read_subscription(row, 0)?);
+    }
+    Ok(subscriptions)
+}
+
+pub(super) fn counter(
+    connection: &Connection,
+    environment: EnvironmentId,
+    user: UserKey,
+    counter: &CounterKey,
+) -> Result<i64, StoreError> {
+    let used = connection
+        .statement(sql::COUNTER)?
+        .query_row(
+            params![
+                environment.0,
+                user.0,
+                counter.subscription.0,
+                counter.feature.as_str(),
+                counter.period_start.as_ms(),
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(used.unwrap_or(0))
+}
+
+pub(super) fn replay(
+    connection: &Connection,
+    environment: EnvironmentId,
+    key: &IdempotencyKey,
+) -> Result<Option<Replay>, StoreError> {
+    let mut statement = connection.statement(sql::REPLAY)?;
+    let mut rows = statement.query(params![environment.0, key.as_str()])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    Ok(Some(Replay {
+        content: Content {
+            user: UserKey(row.get(0)?),
+            feature: FeatureId::new("stored feature id", text(row, 1)?)?,
+            action: UsageAction::from_name(text(row, 2)?)?,
+            delta: row.get(3)?,
+            occurred_at: optional_instant(row, 4)?,
+        },
+        answer: serde_json::from_str(text(row, 5)?)?,
+        kept_at: instant(row, 6)?,
+    }))
+}
+
+pub(super) fn write(
+    connection: &Connection,
+    environment: EnvironmentId,
+    user_key: UserKey,
+    change: &Change,
+) -> Result<(), StoreError> {
+    match change {
+        Change::CreateUser(user) => connection.statement(sql::CREATE_USER)?.execute(params![
+            environment.0,
+            user_key.0,
+            user.id.as_str(),
+            user.billing_id.as_ref().map(Label::as_str),
+            user.name.as_ref().map(Label::as_str),
+            user.email.as_ref().map(Label::as_str),
+            user.metadata.as_ref().map(Metadata::to_json),
+        ]),
+        Change::AddSubscription(subscription) => {
+            connection.statement(sql::ADD_SUBSCRIPTION)?.execute(params![
+                environment.0,
+                user_key.0,
+                subscription.id.0,
+                subscription.package.as_str(),
+                subscription.status.to_name(),
+                subscription.started_at.as_ms(),
+                subscription.ended_at.map(Timestamp::as_ms),
+            ])
+        }
+        Change::CancelSubscription { subscription, ended_at } => connection
+            .statement(sql::CANCEL_SUBSCRIPTION)?
+            .execute(params![environment.0, user_key.0, subscription.0, ended_at.as_ms()]),
+        Change::SetCounter { counter, used } => {
+            connection.statement(sql::SET_COUNTER)?.execute(params![
+                environment.0,
+                user_key.0,
+                counter.subscription.0,
+                counter.feature.as_str(),
+                counter.period_start.as_ms(),
+                used,
+            ])
+        }
+        Change::LogEvent(event) => connection.statement(sql::LOG_EVENT)?.execute(params![
+            environment.0,
+            user_key.0,
+            event.feature.as_str(),
+            event.action.to_name(),
+            event.delta,
+            event.occurred_at.as_ms(),
+            event.recorded_at.as_ms(),
+            event.subscription.map(|subscription| subscription.0),
+            event.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+            event.metadata.as_ref().map(Metadata::to_json),
+        ]),
+        Change::KeepReplay { key, replay } => {
+            connection.statement(sql::KEEP_REPLAY)?.execute(params![
+                environment.0,
+                key.as_str(),
+                replay.content.user.0,
+                replay.content.feature.as_str(),
+                replay.content.action.to_name(),
+                replay.content.delta,
+                replay.content.occurred_at.map(Timestamp::as_ms),
+                serde_json::to_string(&replay.answer)?,
+                replay.kept_at.as_ms(),
+            ])
+        }
+    }?;
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! The embedded engine: SQLite in WAL mode with `synchronous=FULL`, in a data directory.
+//!
+//! Reads take microseconds and run where they are asked for, on a connection of a small pool.
+//! There is one connection that writes, so that nobody polls for SQLite's lock. A commit waits
+//! for the disk: whoever writes must not do it on a thread that others need.
+
+mod catalog;
+mod connection;
+mod facts;
+mod keys;
+mod migrations;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use kana_core::Timestamp;
+
+use crate::app::{App, Key, KeyHash, NewKey};
+use crate::error::StoreError;
+use crate::store::{Store, Transaction, WriteTransaction};
+use connection::Connection;
+use transaction::{ReadLease, SqliteTransaction};
+
+/// Connections that wait to be used again. More may be open for a moment, at most one a thread.
+const IDLE_READERS_MAX: usize = 16;
+
+/// The embedded engine on one data directory.
+pub struct SqliteStore {
+    pool: Arc<ReaderPool>,
+    writer: Arc<tokio::sync::Mutex<Connection>>,
+}
+
+/// Connections that only read.
+pub(crate) struct ReaderPool {
+    file: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    statements: Arc<AtomicU64>,
+}
+
+/// Keeps a second server off the data directory for as long as it lives.
+#[derive(Debug)]
+pub struct DataDirLock {
+    _file: File,
+}
+
+impl SqliteStore {
+    /// Opens the database in `data_dir`, which is made if it does not exist, and migrates it.
+    pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        make_data_dir(data_dir)?;
+        let file = data_dir.join("kana.db");
+        let statements = Arc::new(AtomicU64::new(0));
+        let mut writer = Connection::open_writer(&file, &statements)?;
+        migrations::run(&mut writer)?;
+        Ok(Self {
+            pool: Arc::new(ReaderPool { file, idle: Mutex::default(), statements }),
+            writer: Arc::new(tokio::sync::Mutex::new(writer)),
+        })
+    }
+
+    /// Claims `data_dir` for one server. The operating system gives the claim back when the
+    /// process ends, however it ends.
+    pub fn lock(data_dir: &Path) -> Result<DataDirLock, StoreError> {
+        make_data_dir(data_dir)?;
+        let path = data_dir.join("kana.lock");
+        let failed = |source| StoreError::DataDir { path: path.clone(), source };
+        let file =
+            File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(DataDirLock { _file: file }),
+            Err(TryLockError::WouldBlock) => {
+                Err(StoreError::DataDirInUse { path: data_dir.to_path_buf() })
+            }
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    /// How many SQL statements this store has run, those that begin and end transactions
+    /// included. Tests hold it against what a call may cost.
+    #[must_use]
+    pub fn statements_run(&self) -> u64 {
+        self.pool.statements.load(Ordering::Relaxed)
+    }
+
+    async fn write_lease(
+        &self,
+    ) -> Result<SqliteTransaction<tokio::sync::OwnedMutexGuard<Connection>>, StoreError> {
+        SqliteTransaction::begin_write(Arc::clone(&self.writer).lock_owned().await)
+    }
+}
+
+fn make_data_dir(data_dir: &Path) -> Result<(), StoreError> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    // What is in there is the users' and nobody else's on the machine.
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(data_dir)
+        .map_err(|source| StoreError::DataDir { path: data_dir.to_path_buf(), source })
+}
+
+impl ReaderPool {
+    fn take(&self) -> Result<Connection, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| Connection::open_reader(&self.file, &self.statements), Ok)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_READERS_MAX {
+            idle.push(connection);
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn app(&self) -> Result<Option<App>, StoreError> {
+        let connection = ReadLease::take(&self.pool)?;
+        keys::app(&connection)
+    }
+
+    async fn create_app(
+        &self,
+        app: App,
+        keys: Vec<NewKey>,
+        created_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let transaction = self.write_lease().await?;
+        let created = keys::create_app(transaction.connection(), &app, &keys, created_at)?;
+        transaction.end()?;
+        Ok(created)
+    }
+
+    async fn add_key(&self, key: NewKey) -> Result<(), StoreError> {
+        let transaction = self.write_lease().await?;
+        keys::add_key(transaction.connection(), &key)?;
+        transaction.end()
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        let connection = ReadLease::take(&self.pool)?;
+        keys::keys(&connection)
+    }
+
+    async fn find_key(&self, hash: KeyHash) -> Result<Option<Key>, StoreError> {
+        let connection = ReadLease::take(&self.pool)?;
+        keys::find_key(&connection, hash)
+    }
+
+    async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError> {
+        let transaction = self.write_lease().await?;
+        let key = keys::revoke_key(transaction.connection(), id, at)?;
+        transaction.end()?;
+        Ok(key)
+    }
+
+    async fn read(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        Ok(Box::new(SqliteTransaction::begin_read(ReadLease::take(&self.pool)?)?))
+    }
+
+    async fn write(&self) -> Result<Box<dyn WriteTransaction>, StoreError> {
+        Ok(Box::new(self.write_lease().await?))
+    }
+}

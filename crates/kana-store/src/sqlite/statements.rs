@@ -1,0 +1,129 @@
+//! Every statement of the embedded engine, so that one test can ask the planner about all of
+//! them: each must find its rows by an index.
+
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:literal;)*) => {
+        $($(#[$doc])* pub(super) const $name: &str = $sql;)*
+        /// Every statement by its name.
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $sql)),*];
+    };
+}
+
+statements! {
+    APP = "SELECT name FROM app WHERE id = 1";
+    CREATE_APP = "INSERT INTO app (id, name, created_at) VALUES (1, ?1, ?2) ON CONFLICT (id) DO NOTHING";
+    CREATE_ENVIRONMENT = "INSERT INTO environments (kind, catalog_version) VALUES (?1, 0)";
+    ADD_KEY = "
+        INSERT INTO keys (environment_id, kind, hash, last_four, created_at)
+        SELECT id, ?2, ?3, ?4, ?5 FROM environments WHERE kind = ?1";
+    KEYS = "
+        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
+        FROM keys k JOIN environments e ON e.id = k.environment_id ORDER BY k.id";
+    KEY_BY_HASH = "
+        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
+        FROM keys k JOIN environments e ON e.id = k.environment_id WHERE k.hash = ?1";
+    KEY_BY_ID = "
+        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
+        FROM keys k JOIN environments e ON e.id = k.environment_id WHERE k.id = ?1";
+    REVOKE_KEY = "UPDATE keys SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1";
+
+    CATALOG_VERSION = "SELECT catalog_version FROM environments WHERE id = ?1";
+    ADVANCE_CATALOG = "
+        UPDATE environments SET catalog_version = catalog_version + 1
+        WHERE id = ?1 AND catalog_version = ?2 RETURNING catalog_version";
+    FEATURES = "
+        SELECT id, name, type, unit_label, unit_label_plural, metadata
+        FROM features WHERE environment_id = ?1 ORDER BY position";
+    PACKAGES = "
+        SELECT id, name, is_addon, status, metadata, updated_at
+        FROM packages WHERE environment_id = ?1 ORDER BY position";
+    PACKAGE_FEATURES = "
+        SELECT package_id, feature_id, name, usage_limit, reset_period, overage_enabled
+        FROM package_features WHERE environment_id = ?1 ORDER BY package_id, position";
+    PACKAGE_BASES = "
+        SELECT package_id, base_package_id
+        FROM package_bases WHERE environment_id = ?1 ORDER BY package_id, position";
+    PUT_FEATURE = "
+        INSERT INTO features
+            (environment_id, id, position, name, type, unit_label, unit_label_plural, metadata)
+        VALUES (?1, ?2,
+            (SELECT coalesce(max(position), 0) + 1 FROM features WHERE environment_id = ?1),
+            ?3, ?4, ?5, ?6, ?7)
+        ON CONFLICT (environment_id, id) DO UPDATE SET
+            name = excluded.name, type = excluded.type, unit_label = excluded.unit_label,
+            unit_label_plural = excluded.unit_label_plural, metadata = excluded.metadata";
+    PUT_PACKAGE = "
+        INSERT INTO packages
+            (environment_id, id, position, name, is_addon, status, metadata, updated_at)
+        VALUES (?1, ?2,
+            (SELECT coalesce(max(position), 0) + 1 FROM packages WHERE environment_id = ?1),
+            ?3, ?4, ?5, ?6, ?7)
+        ON CONFLICT (environment_id, id) DO UPDATE SET
+            name = excluded.name, is_addon = excluded.is_addon, status = excluded.status,
+            metadata = excluded.metadata, updated_at = excluded.updated_at";
+    CLEAR_PACKAGE_FEATURES =
+        "DELETE FROM package_features WHERE environment_id = ?1 AND package_id = ?2";
+    ADD_PACKAGE_FEATURE = "
+        INSERT INTO package_features
+            (environment_id, package_id, position, feature_id, name, usage_limit, reset_period,
+             overage_enabled)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    CLEAR_PACKAGE_BASES = "DELETE FROM package_bases WHERE environment_id = ?1 AND package_id = ?2";
+    ADD_PACKAGE_BASE = "
+        INSERT INTO package_bases (environment_id, package_id, position, base_package_id)
+        VALUES (?1, ?2, ?3, ?4)";
+
+    USER = "
+        SELECT key, billing_id, name, email, metadata
+        FROM users WHERE environment_id = ?1 AND id = ?2";
+    // The catalog version comes with the facts, also for a user that does not exist.
+    FACTS = "
+        SELECT e.catalog_version, u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at
+        FROM environments e
+        LEFT JOIN users u ON u.environment_id = e.id AND u.id = ?2
+        LEFT JOIN subscriptions s
+            ON s.environment_id = e.id AND s.user_key = u.key AND s.ended_at IS NULL
+        WHERE e.id = ?1";
+    SUBSCRIPTION = "
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id
+        FROM subscriptions s
+        JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
+        WHERE s.environment_id = ?1 AND s.id = ?2";
+    ENDED_SUBSCRIPTIONS = "
+        SELECT id, package_id, status, started_at, ended_at
+        FROM subscriptions WHERE environment_id = ?1 AND user_key = ?2 AND ended_at IS NOT NULL";
+    COUNTER = "
+        SELECT used FROM counters
+        WHERE environment_id = ?1 AND user_key = ?2 AND subscription_id = ?3
+            AND feature_id = ?4 AND period_start = ?5";
+    REPLAY = "
+        SELECT user_key, feature_id, action, delta, occurred_at, answer, kept_at
+        FROM replays WHERE environment_id = ?1 AND idempotency_key = ?2";
+
+    CREATE_USER = "
+        INSERT INTO users (environment_id, key, id, billing_id, name, email, metadata)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    ADD_SUBSCRIPTION = "
+        INSERT INTO subscriptions
+            (environment_id, user_key, id, package_id, status, started_at, ended_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    CANCEL_SUBSCRIPTION = "
+        UPDATE subscriptions SET status = 'CANCELLED', ended_at = ?4
+        WHERE environment_id = ?1 AND user_key = ?2 AND id = ?3";
+    SET_COUNTER = "
+        INSERT INTO counters
+            (environment_id, user_key, subscription_id, feature_id, period_start, used)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT DO UPDATE SET used = excluded.used";
+    LOG_EVENT = "
+        INSERT INTO events
+            (environment_id, user_key, feature_id, action, delta, occurred_at, recorded_at,
+             subscription_id, idempotency_key, metadata)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    KEEP_REPLAY = "
+        INSERT INTO replays
+            (environment_id, idempotency_key, user_key, feature_id, action, delta, occurred_at,
+             answer, kept_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+}

@@ -1,0 +1,2 @@
+//! What holds for this engine alone: its plans, its files. What holds for every engine stands in
+//! the conformance suite.

@@ -1,0 +1,190 @@
+use std::ops::Deref;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
+use kana_core::facts::{Change, CounterKey};
+use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
+use kana_core::idempotency::Replay;
+use kana_core::subscription::Subscription;
+use kana_core::user::User;
+
+use super::connection::Connection;
+use super::{ReaderPool, catalog, facts};
+use crate::app::EnvironmentId;
+use crate::error::StoreError;
+use crate::store::{Facts, Transaction, WriteTransaction};
+
+/// A connection of the pool, which goes back to it.
+pub(super) struct ReadLease {
+    // Taken only when the lease ends.
+    connection: Option<Connection>,
+    pool: Arc<ReaderPool>,
+}
+
+impl ReadLease {
+    pub(super) fn take(pool: &Arc<ReaderPool>) -> Result<Self, StoreError> {
+        Ok(Self { connection: Some(pool.take()?), pool: Arc::clone(pool) })
+    }
+}
+
+impl Deref for ReadLease {
+    type Target = Connection;
+
+    #[expect(clippy::expect_used, reason = "only `drop` takes the connection")]
+    fn deref(&self) -> &Connection {
+        self.connection.as_ref().expect("a lease holds its connection until it is dropped")
+    }
+}
+
+impl Drop for ReadLease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.pool.give_back(connection);
+        }
+    }
+}
+
+/// An open transaction on a connection that only it uses. It ends with [`end`](Self::end); dropped
+/// before, it leaves everything as it was.
+pub(super) struct SqliteTransaction<L: Deref<Target = Connection>> {
+    lease: L,
+}
+
+impl<L: Deref<Target = Connection>> SqliteTransaction<L> {
+    pub(super) fn begin_read(lease: L) -> Result<Self, StoreError> {
+        lease.run("BEGIN DEFERRED")?;
+        Ok(Self { lease })
+    }
+
+    pub(super) fn begin_write(lease: L) -> Result<Self, StoreError> {
+        lease.run("BEGIN IMMEDIATE")?;
+        Ok(Self { lease })
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.lease
+    }
+
+    /// Makes everything durable.
+    pub(super) fn end(self) -> Result<(), StoreError> {
+        // A commit that fails leaves the transaction open, and dropping it rolls it back.
+        Ok(self.lease.run("COMMIT")?)
+    }
+}
+
+impl<L: Deref<Target = Connection>> Drop for SqliteTransaction<L> {
+    fn drop(&mut self) {
+        if self.lease.in_transaction()
+            && let Err(error) = self.lease.run("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+    }
+}
+
+#[async_trait]
+impl<L: Deref<Target = Connection> + Send> Transaction for SqliteTransaction<L> {
+    async fn catalog_version(
+        &mut self,
+        environment: EnvironmentId,
+    ) -> Result<CatalogVersion, StoreError> {
+        catalog::version(&self.lease, environment)
+    }
+
+    async fn catalog(&mut self, environment: EnvironmentId) -> Result<Catalog, StoreError> {
+        catalog::load(&self.lease, environment)
+    }
+
+    async fn users(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[UserId],
+    ) -> Result<Vec<Option<User>>, StoreError> {
+        ids.iter().map(|id| facts::user(&self.lease, environment, id)).collect()
+    }
+
+    async fn facts(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[UserId],
+    ) -> Result<Facts, StoreError> {
+        let mut catalog_version = CatalogVersion::default();
+        let mut users = Vec::with_capacity(ids.len());
+        for id in ids {
+            let (version, user) = facts::facts(&self.lease, environment, id)?;
+            catalog_version = version;
+            users.push(user);
+        }
+        if ids.is_empty() {
+            catalog_version = catalog::version(&self.lease, environment)?;
+        }
+        Ok(Facts { catalog_version, users })
+    }
+
+    async fn subscriptions(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[SubscriptionId],
+    ) -> Result<Vec<Option<(UserId, Subscription)>>, StoreError> {
+        ids.iter().map(|id| facts::subscription(&self.lease, environment, *id)).collect()
+    }
+
+    async fn ended_subscriptions(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Subscription>>, StoreError> {
+        users.iter().map(|user| facts::ended(&self.lease, environment, *user)).collect()
+    }
+
+    async fn counters(
+        &mut self,
+        environment: EnvironmentId,
+        counters: &[(UserKey, CounterKey)],
+    ) -> Result<Vec<i64>, StoreError> {
+        counters
+            .iter()
+            .map(|(user, counter)| facts::counter(&self.lease, environment, *user, counter))
+            .collect()
+    }
+
+    async fn replays(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[IdempotencyKey],
+    ) -> Result<Vec<Option<Replay>>, StoreError> {
+        keys.iter().map(|key| facts::replay(&self.lease, environment, key)).collect()
+    }
+}
+
+#[async_trait]
+impl WriteTransaction for SqliteTransaction<tokio::sync::OwnedMutexGuard<Connection>> {
+    async fn change_facts(
+        &mut self,
+        environment: EnvironmentId,
+        changes: &[(UserKey, Change)],
+    ) -> Result<(), StoreError> {
+        for (user, change) in changes {
+            facts::write(&self.lease, environment, *user, change)?;
+        }
+        Ok(())
+    }
+
+    async fn change_catalog(
+        &mut self,
+        environment: EnvironmentId,
+        planned_on: CatalogVersion,
+        changes: &[CatalogChange],
+    ) -> Result<CatalogVersion, StoreError> {
+        let version = catalog::advance(&self.lease, environment, planned_on)?;
+        for change in changes {
+            catalog::write(&self.lease, environment, change)?;
+        }
+        Ok(version)
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        self.end()
+    }
+}

@@ -1,0 +1,139 @@
+//! What an engine must do.
+//!
+//! The methods take many keys at once: an engine across a network answers them in one round trip,
+//! one in the process with a prepared statement each. Answers stand in the order of the keys.
+
+use async_trait::async_trait;
+use kana_core::Timestamp;
+use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
+use kana_core::facts::{Change, CounterKey, UserFacts};
+use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
+use kana_core::idempotency::Replay;
+use kana_core::subscription::Subscription;
+use kana_core::user::User;
+
+use crate::app::{App, EnvironmentId, Key, KeyHash, NewKey};
+use crate::error::StoreError;
+
+/// Users' facts with the catalog version that was current in the same instant.
+#[derive(Debug)]
+pub struct Facts {
+    /// The environment's catalog version.
+    pub catalog_version: CatalogVersion,
+    /// Each user with the subscriptions that run; `None` for a user that does not exist.
+    pub users: Vec<Option<UserFacts>>,
+}
+
+/// A database that keeps one app. Once a call that changes something has returned, the change
+/// survives `kill -9` and power loss.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The app; `None` on an empty database.
+    async fn app(&self) -> Result<Option<App>, StoreError>;
+
+    /// Makes the app, its two environments and their first keys, unless there is an app already.
+    /// Says whether it did.
+    async fn create_app(
+        &self,
+        app: App,
+        keys: Vec<NewKey>,
+        created_at: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Stores a key. The app must exist.
+    async fn add_key(&self, key: NewKey) -> Result<(), StoreError>;
+
+    /// Every key, the revoked ones included, oldest first.
+    async fn keys(&self) -> Result<Vec<Key>, StoreError>;
+
+    /// The key with this hash, also when it is revoked.
+    async fn find_key(&self, hash: KeyHash) -> Result<Option<Key>, StoreError>;
+
+    /// Revokes a key and answers it; one that is revoked already stays so since then.
+    async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError>;
+
+    /// Begins to read: everything read through one transaction held in the same instant.
+    async fn read(&self) -> Result<Box<dyn Transaction>, StoreError>;
+
+    /// Begins to write. Until [`commit`](WriteTransaction::commit) nothing has happened; dropping
+    /// the transaction leaves everything as it was.
+    async fn write(&self) -> Result<Box<dyn WriteTransaction>, StoreError>;
+}
+
+/// One consistent view of the database.
+#[async_trait]
+pub trait Transaction: Send {
+    /// How often the environment's catalog has changed.
+    async fn catalog_version(
+        &mut self,
+        environment: EnvironmentId,
+    ) -> Result<CatalogVersion, StoreError>;
+
+    /// The environment's whole catalog.
+    async fn catalog(&mut self, environment: EnvironmentId) -> Result<Catalog, StoreError>;
+
+    /// Users with what the product knows of them.
+    async fn users(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[UserId],
+    ) -> Result<Vec<Option<User>>, StoreError>;
+
+    /// Users' facts, with the catalog version.
+    async fn facts(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[UserId],
+    ) -> Result<Facts, StoreError>;
+
+    /// Subscriptions with the ids of their users.
+    async fn subscriptions(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[SubscriptionId],
+    ) -> Result<Vec<Option<(UserId, Subscription)>>, StoreError>;
+
+    /// Each user's subscriptions that have ended.
+    async fn ended_subscriptions(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Subscription>>, StoreError>;
+
+    /// What counters hold, 0 for one that was never written.
+    async fn counters(
+        &mut self,
+        environment: EnvironmentId,
+        counters: &[(UserKey, CounterKey)],
+    ) -> Result<Vec<i64>, StoreError>;
+
+    /// What was answered under idempotency keys.
+    async fn replays(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[IdempotencyKey],
+    ) -> Result<Vec<Option<Replay>>, StoreError>;
+}
+
+/// A view of the database that can be changed. No other writer changes what it has read.
+#[async_trait]
+pub trait WriteTransaction: Transaction {
+    /// Writes changes of users' facts, in their order.
+    async fn change_facts(
+        &mut self,
+        environment: EnvironmentId,
+        changes: &[(UserKey, Change)],
+    ) -> Result<(), StoreError>;
+
+    /// Writes changes of the catalog that were planned on the version `planned_on`, and answers
+    /// the new version; [`StaleCatalog`](StoreError::StaleCatalog) when that is no longer current.
+    async fn change_catalog(
+        &mut self,
+        environment: EnvironmentId,
+        planned_on: CatalogVersion,
+        changes: &[CatalogChange],
+    ) -> Result<CatalogVersion, StoreError>;
+
+    /// Makes everything durable.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}

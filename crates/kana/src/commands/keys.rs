@@ -1,0 +1,70 @@
+use std::io::Write;
+
+use kana_service::{Clock, EnvironmentKind, KeyKind, SystemClock};
+use kana_store::{SqliteStore, Store};
+
+use super::{Failure, open};
+use crate::settings::DatabaseSettings;
+
+/// Shows every key, a line each.
+pub(crate) async fn list(settings: &DatabaseSettings) -> Result<(), Failure> {
+    let keys = open_with_app(settings).await?.keys().await?;
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "{:<4} {:<11} {:<7} {:<9} {:<24} REVOKED",
+        "ID", "ENVIRONMENT", "KIND", "LAST FOUR", "CREATED"
+    )?;
+    for key in keys {
+        writeln!(
+            out,
+            "{:<4} {:<11} {:<7} {:<9} {:<24} {}",
+            key.id,
+            key.environment_kind.name(),
+            key.kind.name(),
+            key.last_four,
+            key.created_at.to_string(),
+            key.revoked_at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
+        )?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Makes a key and prints it and nothing else.
+pub(crate) async fn create(
+    settings: &DatabaseSettings,
+    environment: EnvironmentKind,
+    kind: KeyKind,
+) -> Result<(), Failure> {
+    let store = open_with_app(settings).await?;
+    let key = kana_service::create_key(&store, &SystemClock, environment, kind).await?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", key.reveal())?;
+    Ok(out.flush()?)
+}
+
+/// Revokes a key; one that is revoked already stays so.
+pub(crate) async fn revoke(settings: &DatabaseSettings, id: i64) -> Result<(), Failure> {
+    let store = open_with_app(settings).await?;
+    match store.revoke_key(id, SystemClock.now()).await? {
+        Some(key) => {
+            tracing::info!(
+                id,
+                "the {} {} key that ends in {} is revoked",
+                key.environment_kind,
+                key.kind,
+                key.last_four
+            );
+            Ok(())
+        }
+        None => Err(Failure::NoKey(id)),
+    }
+}
+
+async fn open_with_app(settings: &DatabaseSettings) -> Result<SqliteStore, Failure> {
+    let store = open(settings)?;
+    match store.app().await? {
+        Some(_) => Ok(store),
+        None => Err(Failure::NoApp),
+    }
+}

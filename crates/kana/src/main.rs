@@ -1,0 +1,40 @@
+//! The program `kana` (contract: `server.md`): commands, settings, wiring.
+
+mod commands;
+mod logging;
+mod settings;
+
+use std::process::ExitCode;
+
+use crate::commands::Failure;
+use crate::settings::{Command, KeysCommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let settings = settings::read();
+    logging::start();
+    match run(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(settings) => commands::serve::run(settings).await,
+        Command::Init(settings) => commands::init::run(settings).await,
+        Command::Keys { database, command } => match command {
+            KeysCommand::List => commands::keys::list(&database).await,
+            KeysCommand::Create { env, kind } => {
+                commands::keys::create(&database, env.into(), kind.into()).await
+            }
+            KeysCommand::Revoke { id } => commands::keys::revoke(&database, id).await,
+        },
+    }
+}

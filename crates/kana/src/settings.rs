@@ -1,0 +1,217 @@
+//! Settings: a flag, else an environment variable, else `kana.toml` in the working directory,
+//! else the default (contract: `server.md`).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use kana_service::{EnvironmentKind, KeyKind};
+
+/// The file in the working directory. Its keys are the flags' names with underscores.
+const FILE: &str = "kana.toml";
+
+/// Pricing and packaging, self-hosted: which features a user's packages include, how much of
+/// each, and how much of that is used.
+///
+/// Every setting can be a flag, an environment variable, or a line of kana.toml in the working
+/// directory, where it is named like the flag with underscores: data_dir = "/var/lib/kana".
+#[derive(Debug, Parser)]
+#[command(name = "kana", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server. On an empty database, first do what `kana init` does
+    Serve(ServeSettings),
+    /// Make the app with its two environments and print their keys, once
+    ///
+    /// On a database that has the app already, change nothing.
+    Init(InitSettings),
+    /// List, create and revoke keys, also while a server runs on the same database
+    Keys {
+        #[command(flatten)]
+        database: DatabaseSettings,
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeSettings {
+    #[command(flatten)]
+    pub(crate) database: DatabaseSettings,
+    /// The address to listen on. With port 0, a free port is picked
+    #[arg(long, env = "KANA_LISTEN", default_value = "127.0.0.1:4000", value_name = "ADDRESS")]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitSettings {
+    #[command(flatten)]
+    pub(crate) database: DatabaseSettings,
+    /// What the app is called
+    #[arg(long, default_value = "app", value_name = "NAME")]
+    pub(crate) app: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseSettings {
+    /// Where the embedded database lies. It is made if it does not exist
+    #[arg(long, env = "KANA_DATA_DIR", default_value = "./kana-data", value_name = "DIRECTORY")]
+    pub(crate) data_dir: PathBuf,
+    /// A database to use instead of the embedded one. This release has none: leave it out
+    // Its value can hold a password, and help would show what the environment holds.
+    #[arg(long, env = "KANA_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Show every key: id, environment, kind, last four characters, created, revoked
+    List,
+    /// Make a key and print it, once
+    Create {
+        /// The environment that the key opens
+        #[arg(long)]
+        env: Env,
+        /// private for the Admin API, public for the Client API
+        #[arg(long)]
+        kind: Kind,
+    },
+    /// Revoke a key. Running servers obey within five seconds
+    Revoke {
+        /// The key's id, as `kana keys list` shows it
+        id: i64,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Env {
+    Test,
+    Live,
+}
+
+impl From<Env> for EnvironmentKind {
+    fn from(env: Env) -> Self {
+        match env {
+            Env::Test => Self::Test,
+            Env::Live => Self::Live,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Kind {
+    Private,
+    Public,
+}
+
+impl From<Kind> for KeyKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Private => Self::Private,
+            Kind::Public => Self::Public,
+        }
+    }
+}
+
+/// Reads the settings; on wrong ones, says which and ends the process with exit code 2.
+pub(crate) fn read() -> Command {
+    let file = match std::fs::read_to_string(FILE) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => wrong(&format!("{FILE} cannot be read: {error}")),
+    };
+    let parsed = with_file(Cli::command(), &file)
+        .unwrap_or_else(|problem| wrong(&problem))
+        .try_get_matches()
+        .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    match parsed {
+        Ok(cli) => cli.command,
+        Err(error) => error.exit(),
+    }
+}
+
+fn wrong(problem: &str) -> ! {
+    Cli::command().error(ErrorKind::InvalidValue, problem).exit()
+}
+
+/// Makes what stands in the file the default of the flag with its name.
+fn with_file(mut cli: clap::Command, text: &str) -> Result<clap::Command, String> {
+    let file: toml::Table =
+        text.parse().map_err(|error| format!("{FILE} is not valid TOML: {error}"))?;
+    let mut names: Vec<String> = file.keys().cloned().collect();
+    names.sort_unstable();
+    for name in names {
+        let value = file.get(&name).and_then(toml::Value::as_str).ok_or_else(|| {
+            format!("{FILE}: {name} must be a string in quotes, like \"127.0.0.1:4000\"")
+        })?;
+        let mut known = false;
+        let subcommands: Vec<String> =
+            cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        for subcommand in subcommands {
+            cli = cli.mut_subcommand(subcommand, |command| {
+                let is_setting =
+                    |arg: &clap::Arg| arg.get_id() == name.as_str() && arg.get_env().is_some();
+                if command.get_arguments().any(is_setting) {
+                    known = true;
+                    command.mut_arg(&name, |arg| arg.default_value(value.to_owned()))
+                } else {
+                    command
+                }
+            });
+        }
+        if !known {
+            return Err(format!("{FILE}: there is no setting {name}; see kana serve --help"));
+        }
+    }
+    Ok(cli)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(file: &str, arguments: &[&str]) -> Result<ServeSettings, String> {
+        let arguments = ["kana", "serve"].iter().chain(arguments);
+        let matches = with_file(Cli::command(), file)?.try_get_matches_from(arguments);
+        let cli = matches.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+        match cli.map_err(|error| error.to_string())?.command {
+            Command::Serve(settings) => Ok(settings),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_flag_comes_before_the_file_and_the_file_before_the_default() {
+        let file = "listen = \"127.0.0.1:1\"\ndata_dir = \"/from/file\"";
+        let settings = parse(file, &["--listen", "127.0.0.1:2"]).unwrap();
+        assert_eq!(settings.listen.port(), 2);
+        assert_eq!(settings.database.data_dir, PathBuf::from("/from/file"));
+        assert_eq!(parse("", &[]).unwrap().listen.to_string(), "127.0.0.1:4000");
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        for (file, arguments, named) in [
+            ("listne = \"x\"", &[][..], "listne"),
+            ("app = \"not a setting\"", &[], "app"),
+            ("listen = 4000", &[], "listen"),
+            ("listen = \"4000\"", &[], "--listen"),
+            ("listen = ", &[], "kana.toml"),
+            ("", &["--listen", "nowhere"], "--listen"),
+        ] {
+            let problem = parse(file, arguments).unwrap_err();
+            assert!(problem.contains(named), "{file} {arguments:?}: {problem}");
+        }
+    }
+}
