@@ -12,7 +12,7 @@ use crate::settings::ServeSettings;
 
 /// How long requests in flight may take once the server is told to stop. With what the writer
 /// needs, the process ends within ten seconds.
-const DRAIN_TIME: Duration = Duration::from_secs(7);
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 const WRITER_TIME: Duration = Duration::from_secs(2);
 
 /// Runs the server until it is told to stop.

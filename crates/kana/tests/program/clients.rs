@@ -1,0 +1,54 @@
+//! Real clients: the back end in Ruby that the main job is for, and the walk through it in the
+//! README, as it would be pasted.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::process::{Server, text};
+
+#[test]
+fn a_ruby_back_end_does_the_main_job() {
+    let dir = TempDir::new().unwrap();
+    let (server, key) = Server::start_new(&dir);
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/program/ruby/main_job.rb");
+    let output = Command::new("ruby")
+        .arg(script)
+        .env("KANA_URL", &server.url)
+        .env("KANA_DEV_KEY", key)
+        .output()
+        .expect("Ruby is missing: ./test installs it");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "the main job is done\n");
+}
+
+#[test]
+fn the_walk_in_the_readme_works_when_it_is_pasted() {
+    let readme = include_str!("../../../../README.md");
+    let walk = readme.split("## A walk through the main job").nth(1).unwrap();
+    let walk = walk.split("\n## ").next().unwrap();
+    // Every second part lies within a fence.
+    let (mut commands, mut answers) = (String::new(), Vec::new());
+    for fenced in walk.split("```").skip(1).step_by(2) {
+        match fenced.split_once('\n').unwrap() {
+            ("sh", lines) if lines.contains("prv_test_") => {}
+            ("sh", lines) => commands.push_str(lines),
+            ("json", answer) => answers.push(answer.trim()),
+            (language, _) => panic!("what is {language}?"),
+        }
+    }
+    assert!(answers.len() >= 3, "the walk shows what to expect");
+
+    let dir = TempDir::new().unwrap();
+    let (server, key) = Server::start_new(&dir);
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c"])
+        .arg(commands.replace("http://127.0.0.1:4000", &server.url))
+        .env("KANA_DEV_KEY", key)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let printed: Vec<&str> = text(&output.stdout).lines().collect();
+    assert_eq!(printed, answers);
+}

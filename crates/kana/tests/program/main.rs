@@ -1,0 +1,15 @@
+//! The program as a stranger uses it: its commands, its settings, its signals, and real clients
+//! over a real socket. `./test` points `KANA_TEST_BINARY` at the release build; without it, the
+//! build that the tests were made with is used.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "whatever fails here fails its test"
+)]
+
+mod clients;
+mod init_and_keys;
+mod process;
+mod serve;
+mod settings;

@@ -1,0 +1,131 @@
+//! Running the program, and a server of it that ends with its test.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn binary() -> std::path::PathBuf {
+    std::env::var_os("KANA_TEST_BINARY")
+        .map_or_else(|| env!("CARGO_BIN_EXE_kana").into(), Into::into)
+}
+
+/// The program with `arguments` in the directory `in_dir`, with nothing set from outside.
+pub(crate) fn kana<A: AsRef<OsStr>>(in_dir: &Path, arguments: &[A]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(arguments).current_dir(in_dir).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("KANA_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(in_dir: &Path, arguments: &[&str]) -> Output {
+    kana(in_dir, arguments).output().unwrap()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A server that listens on a free port, in a directory of its own unless it is given one.
+pub(crate) struct Server {
+    child: Child,
+    stdout: Option<ChildStdout>,
+    log: Arc<Mutex<String>>,
+    log_reader: Option<JoinHandle<()>>,
+    pub(crate) url: String,
+}
+
+impl Server {
+    /// Starts a server and waits until it says that it is ready.
+    pub(crate) fn start(in_dir: &Path) -> Self {
+        let mut child = kana(in_dir, &["serve", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(String::new()));
+        let url = loop {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "no server: {}", log.lock().unwrap());
+            log.lock().unwrap().push_str(&line);
+            let entry: Value = serde_json::from_str(&line).unwrap();
+            if let Some(address) = entry["address"].as_str() {
+                break format!("http://{address}");
+            }
+        };
+        let log_reader = std::thread::spawn({
+            let log = Arc::clone(&log);
+            move || {
+                for line in lines.lines().map_while(Result::ok) {
+                    log.lock().unwrap().push_str(&(line + "\n"));
+                }
+            }
+        });
+        let stdout = child.stdout.take();
+        Self { child, stdout, log, log_reader: Some(log_reader), url }
+    }
+
+    /// Starts a server on an empty directory and answers its test key with it.
+    pub(crate) fn start_new(in_dir: &TempDir) -> (Self, String) {
+        let keys = run(in_dir.path(), &["init"]);
+        let key = text(&keys.stdout).lines().next().unwrap();
+        let key = key.strip_prefix("KANA_DEV_KEY=").unwrap().to_owned();
+        (Self::start(in_dir.path()), key)
+    }
+
+    /// Sends a GraphQL request and answers the response body.
+    pub(crate) fn ask(&self, key: &str, query: &str, variables: &Value) -> Value {
+        let request = json!({ "query": query, "variables": variables });
+        ureq::post(format!("{}/graphql", self.url))
+            .header("Authorization", key)
+            .send_json(request)
+            .unwrap()
+            .body_mut()
+            .read_json()
+            .unwrap()
+    }
+
+    /// Sends a GraphQL request that must succeed and answers its data.
+    pub(crate) fn data(&self, key: &str, query: &str) -> Value {
+        let mut answer = self.ask(key, query, &json!({}));
+        assert!(answer.get("errors").is_none(), "{answer}");
+        answer["data"].take()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the server to end, and answers how, and what it wrote to standard output.
+    pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().unwrap();
+        let mut out = String::new();
+        self.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        self.log_reader.take().unwrap().join().unwrap();
+        (status, out)
+    }
+
+    /// What the server has logged so far; all of it once it has ended.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
