@@ -117,6 +117,8 @@ fn name_and_code(refusal: &Refusal) -> (&'static str, &'static str) {
             ("ConflictError", "CONFLICT")
         }
         Refusal::IdempotencyConflict => ("ConflictError", "IDEMPOTENCY_CONFLICT"),
+        Refusal::NoBillingProvider => ("SubscriptionLinkError", "BAD_USER_INPUT"),
+        Refusal::TooMany { .. } => ("ValidationError", "BAD_USER_INPUT"),
         Refusal::SubscribePackageNotFound(_) => ("PackageNotFoundError", "BAD_USER_INPUT"),
         Refusal::Subscribe(_) => ("SubscriptionError", "BAD_USER_INPUT"),
     }

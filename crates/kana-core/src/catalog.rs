@@ -43,6 +43,18 @@ impl Feature {
     pub fn is_binary(&self) -> bool {
         matches!(self.kind, FeatureKind::Binary)
     }
+
+    /// What one unit and what several are called; a `BINARY` feature has no such names.
+    #[must_use]
+    pub fn unit_labels(&self) -> (Option<&str>, Option<&str>) {
+        match &self.kind {
+            FeatureKind::Binary => (None, None),
+            FeatureKind::Consumable { unit_label, unit_label_plural } => (
+                unit_label.as_ref().map(Label::as_str),
+                unit_label_plural.as_ref().map(Label::as_str),
+            ),
+        }
+    }
 }
 
 /// A collection of features that a user subscribes to.

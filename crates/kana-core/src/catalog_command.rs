@@ -6,8 +6,10 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::catalog::{
-    Allowance, Catalog, CatalogChange, Feature, Package, PackageFeature, PackageKind, PackageStatus,
+    Allowance, Catalog, CatalogChange, Feature, FeatureKind, Package, PackageFeature, PackageKind,
+    PackageStatus,
 };
+use crate::edit::Edit;
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::{Label, Metadata};
 use crate::refusal::{InvalidValue, Refusal};
@@ -20,8 +22,24 @@ pub enum CatalogCommand {
     CreateFeature(Feature),
     /// Adds a package as a draft; its id must be free and its features must exist.
     CreatePackage(NewPackage),
+    /// Changes a feature's names and metadata; its id and its type never change.
+    UpdateFeature {
+        /// Which one.
+        id: FeatureId,
+        /// What is to change.
+        edit: FeatureEdit,
+    },
+    /// Changes a package's metadata.
+    UpdatePackage {
+        /// Which one.
+        id: PackageId,
+        /// What the product attaches to it.
+        metadata: Edit<Metadata>,
+    },
     /// Puts a draft on offer. A published package stays as it is.
     PublishPackage(PackageId),
+    /// Takes a published package off offer. An archived package stays as it is.
+    ArchivePackage(PackageId),
 }
 
 /// A package to be made.
@@ -50,6 +68,19 @@ pub struct NewPackageFeature {
     pub name: Option<Label>,
     /// How much of it; absent means unlimited. Only for a consumable feature.
     pub allowance: Option<Allowance>,
+}
+
+/// What is to change about a feature.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FeatureEdit {
+    /// A new name.
+    pub name: Option<Label>,
+    /// What one unit is called; not kept for a `BINARY` feature.
+    pub unit_label: Edit<Label>,
+    /// What several units are called; not kept for a `BINARY` feature.
+    pub unit_label_plural: Edit<Label>,
+    /// What the product attaches to it.
+    pub metadata: Edit<Metadata>,
 }
 
 /// What a command refers to, once it is done.
@@ -83,8 +114,23 @@ pub fn plan(
             let change = CatalogChange::PutPackage(Arc::new(package));
             Ok((vec![change], CatalogAnswer::Package(id)))
         }
+        CatalogCommand::UpdateFeature { id, edit } => {
+            let changes = update_feature(catalog, &id, edit)?;
+            Ok((changes, CatalogAnswer::Feature(id)))
+        }
+        CatalogCommand::UpdatePackage { id, metadata } => {
+            let changes = change_package(catalog, &id, now, |package| {
+                metadata.apply_to(&mut package.metadata);
+                Ok(())
+            })?;
+            Ok((changes, CatalogAnswer::Package(id)))
+        }
         CatalogCommand::PublishPackage(id) => {
-            let changes = publish_package(catalog, &id, now)?;
+            let changes = change_package(catalog, &id, now, publish)?;
+            Ok((changes, CatalogAnswer::Package(id)))
+        }
+        CatalogCommand::ArchivePackage(id) => {
+            let changes = change_package(catalog, &id, now, archive)?;
             Ok((changes, CatalogAnswer::Package(id)))
         }
     }
@@ -144,27 +190,72 @@ fn create_package(catalog: &Catalog, new: NewPackage, now: Timestamp) -> Result<
     })
 }
 
-fn publish_package(
+fn update_feature(
+    catalog: &Catalog,
+    id: &FeatureId,
+    edit: FeatureEdit,
+) -> Result<Vec<CatalogChange>, Refusal> {
+    let before = catalog.feature(id).ok_or_else(|| Refusal::FeatureNotFound(id.clone()))?;
+    let mut feature = Feature::clone(before);
+    if let Some(name) = edit.name {
+        feature.name = name;
+    }
+    if let FeatureKind::Consumable { unit_label, unit_label_plural } = &mut feature.kind {
+        edit.unit_label.apply_to(unit_label);
+        edit.unit_label_plural.apply_to(unit_label_plural);
+    }
+    edit.metadata.apply_to(&mut feature.metadata);
+    if feature == **before {
+        return Ok(Vec::new());
+    }
+    Ok(vec![CatalogChange::PutFeature(Arc::new(feature))])
+}
+
+/// Changes a package that exists; no change where `change` makes none.
+fn change_package(
     catalog: &Catalog,
     id: &PackageId,
     now: Timestamp,
+    change: impl FnOnce(&mut Package) -> Result<(), Refusal>,
 ) -> Result<Vec<CatalogChange>, Refusal> {
-    let package = catalog.package(id).ok_or_else(|| Refusal::PackageNotFound(id.clone()))?;
+    let before = catalog.package(id).ok_or_else(|| Refusal::PackageNotFound(id.clone()))?;
+    let mut package = Package::clone(before);
+    change(&mut package)?;
+    if package == **before {
+        return Ok(Vec::new());
+    }
+    package.updated_at = now;
+    Ok(vec![CatalogChange::PutPackage(Arc::new(package))])
+}
+
+fn publish(package: &mut Package) -> Result<(), Refusal> {
+    let id = &package.id;
     match package.status {
-        PackageStatus::Published => Ok(Vec::new()),
+        PackageStatus::Published => {}
         PackageStatus::Archived => {
             let problem = format!("names {id}, which is ARCHIVED and cannot be published again");
-            Err(InvalidValue::new("id", problem).into())
+            return Err(InvalidValue::new("id", problem).into());
         }
         PackageStatus::Draft if package.features.is_empty() => {
             let problem = format!("names {id}, which has no features: a package needs one");
-            Err(InvalidValue::new("id", problem).into())
+            return Err(InvalidValue::new("id", problem).into());
         }
-        PackageStatus::Draft => {
-            let mut published = Package::clone(package);
-            published.status = PackageStatus::Published;
-            published.updated_at = now;
-            Ok(vec![CatalogChange::PutPackage(Arc::new(published))])
-        }
+        PackageStatus::Draft => package.status = PackageStatus::Published,
     }
+    Ok(())
+}
+
+fn archive(package: &mut Package) -> Result<(), Refusal> {
+    match package.status {
+        PackageStatus::Archived => {}
+        PackageStatus::Draft => {
+            let problem = format!(
+                "names {}, which is a DRAFT: only a published package is archived",
+                package.id
+            );
+            return Err(InvalidValue::new("id", problem).into());
+        }
+        PackageStatus::Published => package.status = PackageStatus::Archived,
+    }
+    Ok(())
 }

@@ -9,13 +9,20 @@ use crate::subscribing::{self, CancelSubscription, Subscribe};
 use crate::subscription::Subscription;
 use crate::timestamp::Timestamp;
 use crate::usage::{self, RecordUsage, RecordedUsage, UseFeature, UsedFeature};
-use crate::user::User;
+use crate::user::{User, UserEdit};
 
 /// A change of one user's facts that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Makes a user; the id must be free.
     CreateUser(User),
+    /// Changes what the product knows of a user.
+    UpdateUser {
+        /// The user's id until now.
+        user: UserId,
+        /// What is to change.
+        edit: UserEdit,
+    },
     /// Records usage.
     RecordUsage(RecordUsage),
     /// Checks and records usage in one step.
@@ -38,7 +45,7 @@ pub enum Subject<'a> {
 /// The answer to a command; each command has its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// To [`Command::CreateUser`].
+    /// To [`Command::CreateUser`] and [`Command::UpdateUser`].
     User(User),
     /// To [`Command::RecordUsage`].
     Recorded(RecordedUsage),
@@ -70,11 +77,19 @@ impl Command {
     pub fn subject(&self) -> Subject<'_> {
         match self {
             Self::CreateUser(user) => Subject::User(&user.id),
+            Self::UpdateUser { user, .. } => Subject::User(user),
             Self::RecordUsage(command) => Subject::User(&command.user),
             Self::UseFeature(command) => Subject::User(&command.user),
             Self::Subscribe(command) => Subject::User(&command.user),
             Self::CancelSubscription(command) => Subject::Subscriber(command.subscription),
         }
+    }
+
+    /// Whether the command must be decided and stored by itself. A new id touches two names of
+    /// which other commands in the same batch may speak.
+    #[must_use]
+    pub fn stands_alone(&self) -> bool {
+        matches!(self, Self::UpdateUser { edit: UserEdit { id: Some(_), .. }, .. })
     }
 
     /// Refuses values that are wrong whatever is stored.
@@ -83,7 +98,7 @@ impl Command {
             Self::RecordUsage(command) => command.check(now)?,
             Self::UseFeature(command) => command.check()?,
             Self::Subscribe(command) => command.check(now)?,
-            Self::CreateUser(_) | Self::CancelSubscription(_) => {}
+            Self::CreateUser(_) | Self::UpdateUser { .. } | Self::CancelSubscription(_) => {}
         }
         Ok(())
     }
@@ -110,6 +125,10 @@ pub fn decide(
         Command::CreateUser(user) => {
             (Answer::User(user.clone()), vec![Change::CreateUser(user.clone())])
         }
+        Command::UpdateUser { edit, .. } => {
+            let (user, changes) = update_user(known()?, edit)?;
+            (Answer::User(user), changes)
+        }
         Command::RecordUsage(command) => {
             let (answer, changes) = usage::record_usage(catalog, known()?, replays, command, now)?;
             (Answer::Recorded(answer), changes)
@@ -129,6 +148,20 @@ pub fn decide(
         }
     };
     Ok(Decision { answer, changes })
+}
+
+/// Changes what is known of a user; a new id must be free.
+fn update_user(facts: &UserFacts, edit: &UserEdit) -> Result<(User, Vec<Change>), Obstacle> {
+    if let Some(id) = edit.id.as_ref().filter(|id| **id != facts.id)
+        && facts.is_id_taken(id)?
+    {
+        return Err(Refusal::UserIdTaken(id.clone()).into());
+    }
+    let before = facts.profile()?;
+    let mut user = before.clone();
+    edit.clone().apply_to(&mut user);
+    let changes = if user == *before { Vec::new() } else { vec![Change::UpdateUser(user.clone())] };
+    Ok((user, changes))
 }
 
 fn unknown(subject: Subject<'_>) -> Refusal {

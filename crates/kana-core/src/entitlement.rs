@@ -153,3 +153,32 @@ pub fn entitlement(
         }
     }
 }
+
+/// Whether the user may use one more of each of the features, in their order. What has to be
+/// loaded is asked for in one go.
+pub fn entitlements<'a>(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    features: impl IntoIterator<Item = &'a FeatureId>,
+    as_of: AsOf,
+) -> Result<Vec<Entitlement>, Obstacle> {
+    let mut standings = Vec::new();
+    let mut counters = Vec::new();
+    for feature in features {
+        let standing = standing(catalog, facts, find_feature(catalog, feature)?, as_of)?;
+        if let Standing::Consumable { counter, .. } = &standing {
+            counters.push(counter.clone());
+        }
+        standings.push(standing);
+    }
+    let mut used = facts.used_of_all(&counters)?.into_iter();
+    let entitlement = |standing| match standing {
+        Standing::NotGranted => NOT_GRANTED,
+        Standing::Binary(_) => BINARY_GRANTED,
+        // Every consumable feature has put one counter into the list.
+        Standing::Consumable { counting, .. } => {
+            within(counting.package_feature.allowance, used.next().unwrap_or_default(), 1)
+        }
+    };
+    Ok(standings.into_iter().map(entitlement).collect())
+}

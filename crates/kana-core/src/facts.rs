@@ -19,6 +19,8 @@ pub struct UserFacts {
     pub id: UserId,
     subscriptions: Vec<Subscription>,
     has_ended_subscriptions: bool,
+    profile: Option<User>,
+    ids_taken: HashMap<UserId, bool>,
     counters: HashMap<CounterKey, i64>,
 }
 
@@ -38,6 +40,10 @@ pub struct CounterKey {
 pub enum Need {
     /// The user's subscriptions that have ended, beside those that run.
     EndedSubscriptions,
+    /// What the product knows of the user.
+    Profile,
+    /// Whether any user has this id.
+    IdTaken(UserId),
     /// What these counters hold.
     Counters(Vec<CounterKey>),
     /// What was answered under this key.
@@ -67,6 +73,8 @@ impl<R: Into<Refusal>> From<R> for Obstacle {
 pub enum Change {
     /// The user is new.
     CreateUser(User),
+    /// The user is so from now on, also by another id.
+    UpdateUser(User),
     /// The subscription is new.
     AddSubscription(Subscription),
     /// The subscription is cancelled at this instant.
@@ -104,6 +112,8 @@ impl UserFacts {
             id,
             subscriptions: running,
             has_ended_subscriptions: false,
+            profile: None,
+            ids_taken: HashMap::new(),
             counters: HashMap::new(),
         }
     }
@@ -121,6 +131,17 @@ impl UserFacts {
         } else {
             Err(Obstacle::Needs(Need::EndedSubscriptions))
         }
+    }
+
+    /// What the product knows of the user.
+    pub fn profile(&self) -> Result<&User, Obstacle> {
+        self.profile.as_ref().ok_or(Obstacle::Needs(Need::Profile))
+    }
+
+    /// Whether any user has this id.
+    pub fn is_id_taken(&self, id: &UserId) -> Result<bool, Obstacle> {
+        let taken = self.ids_taken.get(id).copied();
+        taken.ok_or_else(|| Obstacle::Needs(Need::IdTaken(id.clone())))
     }
 
     /// What the counter holds; 0 for one that was never written.
@@ -153,6 +174,16 @@ impl UserFacts {
         self.has_ended_subscriptions = true;
     }
 
+    /// Adds what the product knows of the user, as it is stored.
+    pub fn load_profile(&mut self, profile: User) {
+        self.profile.get_or_insert(profile);
+    }
+
+    /// Adds whether any user has this id.
+    pub fn load_id_taken(&mut self, id: UserId, taken: bool) {
+        self.ids_taken.insert(id, taken);
+    }
+
     /// Adds what a counter holds, as it is stored.
     pub fn load_counter(&mut self, counter: CounterKey, used: i64) {
         self.counters.entry(counter).or_insert(used);
@@ -161,6 +192,10 @@ impl UserFacts {
     /// Makes one change to these facts, as the store will.
     pub fn apply(&mut self, change: &Change) {
         match change {
+            Change::UpdateUser(user) => {
+                self.id = user.id.clone();
+                self.profile = Some(user.clone());
+            }
             Change::AddSubscription(subscription) => {
                 self.subscriptions.push(subscription.clone());
             }

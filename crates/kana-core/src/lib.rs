@@ -12,6 +12,7 @@
 pub mod catalog;
 pub mod catalog_command;
 pub mod decide;
+pub mod edit;
 pub mod entitlement;
 pub mod facts;
 pub mod id;

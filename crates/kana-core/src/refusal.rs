@@ -56,6 +56,19 @@ pub enum Refusal {
     /// `subscribe` names a package that does not exist. The message is fixed by the contract.
     #[error("Package Id not found for app")]
     SubscribePackageNotFound(PackageId),
+    /// A link to subscribe by needs a billing provider.
+    #[error("A subscription link cannot be made: no billing provider is linked")]
+    NoBillingProvider,
+    /// More than fits one answer.
+    #[error("There are more than {max} {what}: ask for them in pages, with {instead}")]
+    TooMany {
+        /// What was asked for.
+        what: &'static str,
+        /// How many are answered at most.
+        max: usize,
+        /// The field that answers pages.
+        instead: &'static str,
+    },
     /// Any other row of the contract's table "Subscribing".
     #[error(transparent)]
     Subscribe(#[from] SubscribeRefusal),

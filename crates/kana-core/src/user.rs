@@ -1,5 +1,6 @@
 //! Users of the product.
 
+use crate::edit::Edit;
 use crate::id::{UserId, UserKey};
 use crate::metadata::{Label, Metadata};
 
@@ -18,4 +19,32 @@ pub struct User {
     pub email: Option<Label>,
     /// What the product attached to the user.
     pub metadata: Option<Metadata>,
+}
+
+/// What is to change about a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserEdit {
+    /// A new id. Subscriptions and usage stay with the user.
+    pub id: Option<UserId>,
+    /// The id at the billing provider.
+    pub billing_id: Edit<Label>,
+    /// The user's name.
+    pub name: Edit<Label>,
+    /// The user's e-mail address.
+    pub email: Edit<Label>,
+    /// What the product attaches to the user.
+    pub metadata: Edit<Metadata>,
+}
+
+impl UserEdit {
+    /// Makes the edits.
+    pub(crate) fn apply_to(self, user: &mut User) {
+        if let Some(id) = self.id {
+            user.id = id;
+        }
+        self.billing_id.apply_to(&mut user.billing_id);
+        self.name.apply_to(&mut user.name);
+        self.email.apply_to(&mut user.email);
+        self.metadata.apply_to(&mut user.metadata);
+    }
 }

@@ -2,18 +2,20 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use kana_core::catalog::{Catalog, Feature};
-use kana_core::catalog_command::{CatalogAnswer, CatalogCommand, NewPackage};
+use kana_core::catalog_command::{CatalogAnswer, CatalogCommand, FeatureEdit, NewPackage};
 use kana_core::decide::{Answer, Command};
+use kana_core::edit::Edit;
 use kana_core::entitlement::{self, Entitlement};
 use kana_core::facts::{Obstacle, UserFacts};
 use kana_core::id::{FeatureId, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::metadata::{Label, Metadata};
 use kana_core::subscribing::{CancelSubscription, Subscribe};
 use kana_core::subscription::{AsOf, Subscription};
 use kana_core::usage::{RecordUsage, RecordedUsage, UseFeature, UsedFeature};
 use kana_core::usage_history::{self, UsageHistory};
-use kana_core::user::User;
+use kana_core::user::{User, UserEdit};
 use kana_core::{Refusal, Timestamp};
-use kana_store::EnvironmentId;
+use kana_store::{EnvironmentId, EnvironmentKind};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -26,6 +28,29 @@ use crate::kana::Kana;
 pub struct Environment {
     kana: Arc<Kana>,
     id: EnvironmentId,
+    kind: EnvironmentKind,
+}
+
+/// Users in order of creation.
+#[derive(Debug)]
+pub struct UserPage {
+    /// The users, each with all subscriptions, newest first, where those were asked for.
+    pub users: Vec<(User, Option<Vec<Subscription>>)>,
+    /// Whether there are more after these.
+    pub has_more: bool,
+    /// The catalog that has the packages of the subscriptions.
+    pub catalog: Arc<Catalog>,
+}
+
+/// Subscriptions with the ids of their users, newest first by their start, then by creation.
+#[derive(Debug)]
+pub struct SubscriptionPage {
+    /// The subscriptions.
+    pub subscriptions: Vec<(UserId, Subscription)>,
+    /// Whether there are more after these.
+    pub has_more: bool,
+    /// The catalog that has their packages.
+    pub catalog: Arc<Catalog>,
 }
 
 /// A user to be made.
@@ -34,13 +59,13 @@ pub struct NewUser {
     /// The product's own id.
     pub id: UserId,
     /// The id at the billing provider.
-    pub billing_id: Option<kana_core::metadata::Label>,
+    pub billing_id: Option<Label>,
     /// The user's name.
-    pub name: Option<kana_core::metadata::Label>,
+    pub name: Option<Label>,
     /// The user's e-mail address.
-    pub email: Option<kana_core::metadata::Label>,
+    pub email: Option<Label>,
     /// What the product attaches to the user.
-    pub metadata: Option<kana_core::metadata::Metadata>,
+    pub metadata: Option<Metadata>,
 }
 
 /// Takes the one kind of answer that the command can have.
@@ -54,8 +79,8 @@ macro_rules! answer_to {
 }
 
 impl Environment {
-    pub(crate) fn new(kana: Arc<Kana>, id: EnvironmentId) -> Self {
-        Self { kana, id }
+    pub(crate) fn new(kana: Arc<Kana>, id: EnvironmentId, kind: EnvironmentKind) -> Self {
+        Self { kana, id, kind }
     }
 
     /// The features and packages as they are now.
@@ -82,9 +107,57 @@ impl Environment {
                 Ok((Arc::clone(catalog), facts.all_subscriptions()?.to_vec()))
             })
             .await?;
-        subscriptions
-            .sort_by_key(|subscription| Reverse((subscription.started_at, subscription.id)));
+        newest_first(&mut subscriptions);
         Ok((catalog, subscriptions))
+    }
+
+    /// The first `limit` users in order of creation, after the one with the key `after`.
+    pub async fn users(
+        &self,
+        after: Option<UserKey>,
+        limit: usize,
+        with_subscriptions: bool,
+    ) -> Result<UserPage, Error> {
+        let mut transaction = self.kana.store.read().await?;
+        // One more than asked for tells whether there are more.
+        let mut users = transaction.users_after(self.id, after, limit + 1).await?;
+        let has_more = users.len() > limit;
+        users.truncate(limit);
+        let subscriptions = if with_subscriptions {
+            let keys: Vec<UserKey> = users.iter().map(|user| user.key).collect();
+            let all = transaction.subscriptions_of(self.id, &keys).await?;
+            all.into_iter()
+                .map(|mut subscriptions| {
+                    newest_first(&mut subscriptions);
+                    Some(subscriptions)
+                })
+                .collect()
+        } else {
+            vec![None; users.len()]
+        };
+        let catalog = self.kana.catalog_in(transaction.as_mut(), self.id).await?;
+        Ok(UserPage { users: users.into_iter().zip(subscriptions).collect(), has_more, catalog })
+    }
+
+    /// The first `limit` subscriptions of all users, after the one with the start and the id
+    /// `after`.
+    pub async fn all_subscriptions(
+        &self,
+        after: Option<(Timestamp, SubscriptionId)>,
+        limit: usize,
+    ) -> Result<SubscriptionPage, Error> {
+        let mut transaction = self.kana.store.read().await?;
+        let mut subscriptions = transaction.subscriptions_after(self.id, after, limit + 1).await?;
+        let has_more = subscriptions.len() > limit;
+        subscriptions.truncate(limit);
+        let catalog = self.kana.catalog_in(transaction.as_mut(), self.id).await?;
+        Ok(SubscriptionPage { subscriptions, has_more, catalog })
+    }
+
+    /// A token by which the user's browser reads what the user may do.
+    pub async fn issue_user_token(&self, user: &UserId) -> Result<String, Error> {
+        self.user(user).await?;
+        self.kana.issue_token(self.id, self.kind, user).await
     }
 
     /// The subscription with this id and the catalog, which has its package, and whose it is.
@@ -132,10 +205,30 @@ impl Environment {
         &self,
         feature: Feature,
     ) -> Result<(Arc<Catalog>, FeatureId), Error> {
-        match self.change_catalog(CatalogCommand::CreateFeature(feature)).await? {
-            (catalog, CatalogAnswer::Feature(id)) => Ok((catalog, id)),
-            (_, CatalogAnswer::Package(_)) => Err(Error::Bug("a feature became a package")),
-        }
+        self.change_feature(CatalogCommand::CreateFeature(feature)).await
+    }
+
+    /// Changes a feature's names and metadata.
+    pub async fn update_feature(
+        &self,
+        id: FeatureId,
+        edit: FeatureEdit,
+    ) -> Result<(Arc<Catalog>, FeatureId), Error> {
+        self.change_feature(CatalogCommand::UpdateFeature { id, edit }).await
+    }
+
+    /// Changes a package's metadata.
+    pub async fn update_package(
+        &self,
+        id: PackageId,
+        metadata: Edit<Metadata>,
+    ) -> Result<(Arc<Catalog>, PackageId), Error> {
+        self.change_package(CatalogCommand::UpdatePackage { id, metadata }).await
+    }
+
+    /// Takes a published package off offer.
+    pub async fn archive_package(&self, id: PackageId) -> Result<(Arc<Catalog>, PackageId), Error> {
+        self.change_package(CatalogCommand::ArchivePackage(id)).await
     }
 
     /// Adds a package as a draft.
@@ -162,6 +255,11 @@ impl Environment {
             metadata: new.metadata,
         };
         answer_to!(Command::CreateUser(user), self, Answer::User(user) => user)
+    }
+
+    /// Changes what is known of a user.
+    pub async fn update_user(&self, user: UserId, edit: UserEdit) -> Result<User, Error> {
+        answer_to!(Command::UpdateUser { user, edit }, self, Answer::User(user) => user)
     }
 
     /// Subscribes the user to all of the packages or, when refused, to none. The catalog that
@@ -211,6 +309,16 @@ impl Environment {
         self.kana.writer.submit_catalog(self.id, command).await
     }
 
+    async fn change_feature(
+        &self,
+        command: CatalogCommand,
+    ) -> Result<(Arc<Catalog>, FeatureId), Error> {
+        match self.change_catalog(command).await? {
+            (catalog, CatalogAnswer::Feature(id)) => Ok((catalog, id)),
+            (_, CatalogAnswer::Package(_)) => Err(Error::Bug("a feature became a package")),
+        }
+    }
+
     async fn change_package(
         &self,
         command: CatalogCommand,
@@ -222,7 +330,7 @@ impl Environment {
     }
 
     /// Answers a question about one user from one consistent view.
-    async fn ask<T>(
+    pub(crate) async fn ask<T>(
         &self,
         user: &UserId,
         rule: impl Fn(&Arc<Catalog>, &UserFacts, Timestamp) -> Result<T, Obstacle> + Send + Sync,
@@ -240,6 +348,10 @@ impl Environment {
             .await?;
         Ok(answered?)
     }
+}
+
+fn newest_first(subscriptions: &mut [Subscription]) {
+    subscriptions.sort_by_key(|subscription| Reverse((subscription.started_at, subscription.id)));
 }
 
 /// A subscription's id is ours: text that is none is no subscription's.

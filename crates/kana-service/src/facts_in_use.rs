@@ -31,6 +31,9 @@ pub(crate) struct FactsInUse {
 pub(crate) struct Wanted {
     ended_subscriptions: Vec<(UserId, UserKey)>,
     counters: Vec<(UserId, (UserKey, CounterKey))>,
+    profiles: Vec<UserId>,
+    /// Whose facts want to know of which id.
+    ids_taken: Vec<(UserId, UserId)>,
     replays: Vec<IdempotencyKey>,
 }
 
@@ -68,8 +71,13 @@ impl FactsInUse {
                 let of_user = |counter| (facts.id.clone(), (facts.key, counter));
                 wanted.counters.extend(counters.into_iter().map(of_user));
             }
+            (Need::Profile, Some(facts)) => wanted.profiles.push(facts.id.clone()),
+            (Need::IdTaken(id), Some(facts)) => wanted.ids_taken.push((facts.id.clone(), id)),
             // Rules ask for these only about a user whose facts they have.
-            (Need::EndedSubscriptions | Need::Counters(_), None) => {}
+            (
+                Need::EndedSubscriptions | Need::Counters(_) | Need::Profile | Need::IdTaken(_),
+                None,
+            ) => {}
         }
     }
 
@@ -104,6 +112,23 @@ impl FactsInUse {
                 }
             }
         }
+        if !wanted.profiles.is_empty() {
+            let profiles = transaction.users(environment, &wanted.profiles).await?;
+            for profile in profiles.into_iter().flatten() {
+                if let Some(Some(facts)) = self.users.get_mut(&profile.id) {
+                    facts.load_profile(profile);
+                }
+            }
+        }
+        if !wanted.ids_taken.is_empty() {
+            let (users, ids): (Vec<_>, Vec<_>) = wanted.ids_taken.into_iter().unzip();
+            let taken = transaction.ids_taken(environment, &ids).await?;
+            for ((user, id), taken) in users.iter().zip(ids).zip(taken) {
+                if let Some(Some(facts)) = self.users.get_mut(user) {
+                    facts.load_id_taken(id, taken);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -131,6 +156,10 @@ impl FactsInUse {
 
 impl Wanted {
     pub(crate) fn is_empty(&self) -> bool {
-        self.replays.is_empty() && self.ended_subscriptions.is_empty() && self.counters.is_empty()
+        self.replays.is_empty()
+            && self.ended_subscriptions.is_empty()
+            && self.counters.is_empty()
+            && self.profiles.is_empty()
+            && self.ids_taken.is_empty()
     }
 }

@@ -1,17 +1,41 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
-use kana_store::app::{App, NewKey};
+use kana_core::id::UserId;
+use kana_store::app::{App, ClientAccess, Key, KeyHash, NewKey};
 use kana_store::{EnvironmentId, Store, StoreError, Transaction};
 use tokio::time::Instant;
 
 use crate::catalogs::Catalogs;
+use crate::client::ClientUser;
 use crate::clock::Clock;
 use crate::environment::Environment;
 use crate::error::Error;
-use crate::keys::{self, NewSecret, RecentKeys, Unauthenticated};
+use crate::keys::{self, NewSecret, Unauthenticated};
+use crate::recent::Recent;
+use crate::tokens;
 use crate::writer::{Finished, Writer};
 use crate::{EnvironmentKind, KeyKind};
+
+/// What whoever runs Kana may choose.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// For how many days a user token is good.
+    pub user_token_days: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { user_token_days: 30 }
+    }
+}
+
+impl Settings {
+    pub(crate) fn user_token_ms(self) -> i64 {
+        i64::from(self.user_token_days) * 24 * 60 * 60 * 1000
+    }
+}
 
 /// A running Kana on one store.
 pub struct Kana {
@@ -19,13 +43,24 @@ pub struct Kana {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) catalogs: Arc<Catalogs>,
     pub(crate) writer: Writer,
-    keys: RecentKeys,
+    pub(crate) settings: Settings,
+    keys: Recent<KeyHash, Key>,
+    client_access: Recent<EnvironmentKind, Arc<ClientAccess>>,
     writer_finished: Mutex<Option<Finished>>,
 }
 
 impl Kana {
-    /// Starts the writer. Must be called within a Tokio runtime.
+    /// Starts with the settings that most need. Must be called within a Tokio runtime.
     pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> std::io::Result<Arc<Self>> {
+        Self::start_with(store, clock, Settings::default())
+    }
+
+    /// Starts the writer. Must be called within a Tokio runtime.
+    pub fn start_with(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> std::io::Result<Arc<Self>> {
         let catalogs = Arc::new(Catalogs::default());
         let (writer, finished) =
             Writer::start(Arc::clone(&store), Arc::clone(&catalogs), Arc::clone(&clock))?;
@@ -34,7 +69,9 @@ impl Kana {
             clock,
             catalogs,
             writer,
-            keys: RecentKeys::default(),
+            settings,
+            keys: Recent::default(),
+            client_access: Recent::default(),
             writer_finished: Mutex::new(Some(finished)),
         }))
     }
@@ -44,24 +81,93 @@ impl Kana {
         self: &Arc<Self>,
         presented: &str,
     ) -> Result<Environment, Error> {
-        let hash = keys::hash_of_presented(presented).ok_or(Unauthenticated::Unknown)?;
-        let key = match self.keys.get(hash) {
-            Some(key) => key,
-            None => {
-                let asked_at = Instant::now();
-                let valid = self.store.find_key(hash).await?.filter(|key| key.revoked_at.is_none());
-                let Some(key) = valid else {
-                    self.keys.forget(hash);
-                    return Err(Unauthenticated::Unknown.into());
-                };
-                self.keys.remember(hash, key.clone(), asked_at);
-                key
-            }
-        };
-        if key.kind == KeyKind::Public {
-            return Err(Unauthenticated::PublicKey.into());
+        let key = self.valid_key(presented).await?;
+        match key.kind {
+            KeyKind::Private => Ok(self.environment_of(&key)),
+            KeyKind::Public => Err(Unauthenticated::PublicKey.into()),
         }
-        Ok(Environment::new(Arc::clone(self), key.environment))
+    }
+
+    /// The user that whoever presents a public key names: the Client API's simple mode.
+    pub async fn authorise_public(
+        self: &Arc<Self>,
+        presented: &str,
+        user: Option<&str>,
+    ) -> Result<ClientUser, Error> {
+        let key = self.valid_key(presented).await?;
+        if key.kind == KeyKind::Private {
+            return Err(Unauthenticated::PrivateKeyInBrowser.into());
+        }
+        if !self.client_access(key.environment_kind).await?.simple_mode {
+            return Err(Unauthenticated::SimpleModeOff.into());
+        }
+        let user = user.ok_or(Unauthenticated::UserIdMissing)?;
+        Ok(ClientUser::new(self.environment_of(&key), UserId::new("X-User-ID", user)?))
+    }
+
+    /// The user that a user token names: the Client API's secure mode.
+    pub async fn authorise_token(self: &Arc<Self>, token: &str) -> Result<ClientUser, Error> {
+        let kind = tokens::claimed_environment(token)?;
+        let access = self.client_access(kind).await?;
+        let user = tokens::verify(token, kind, &access, self.clock.now())?;
+        let environment = Environment::new(Arc::clone(self), access.environment, kind);
+        Ok(ClientUser::new(environment, user))
+    }
+
+    fn environment_of(self: &Arc<Self>, key: &Key) -> Environment {
+        Environment::new(Arc::clone(self), key.environment, key.environment_kind)
+    }
+
+    /// The key that was presented, if it is known and was not revoked.
+    async fn valid_key(&self, presented: &str) -> Result<Key, Error> {
+        let hash = keys::hash_of_presented(presented).ok_or(Unauthenticated::Unknown)?;
+        if let Some(key) = self.keys.get(&hash) {
+            return Ok(key);
+        }
+        let asked_at = Instant::now();
+        let valid = self.store.find_key(hash).await?.filter(|key| key.revoked_at.is_none());
+        let Some(key) = valid else {
+            self.keys.forget(&hash);
+            return Err(Unauthenticated::Unknown.into());
+        };
+        self.keys.remember(hash, key.clone(), asked_at);
+        Ok(key)
+    }
+
+    /// How an environment lets browsers in.
+    async fn client_access(&self, kind: EnvironmentKind) -> Result<Arc<ClientAccess>, Error> {
+        if let Some(access) = self.client_access.get(&kind) {
+            return Ok(access);
+        }
+        let asked_at = Instant::now();
+        let access = self.store.client_access(kind).await?;
+        // Without an app nobody has a token, and whoever claims to have one made it up.
+        let access = Arc::new(access.ok_or(Unauthenticated::InvalidToken)?);
+        self.client_access.remember(kind, Arc::clone(&access), asked_at);
+        Ok(access)
+    }
+
+    /// A token by which a user's browser reads what that user may do.
+    pub(crate) async fn issue_token(
+        &self,
+        environment: EnvironmentId,
+        kind: EnvironmentKind,
+        user: &UserId,
+    ) -> Result<String, Error> {
+        let mut access = self.client_access(kind).await?;
+        if tokens::signing_secret(&access).is_none() {
+            // The first token of an environment makes its secret.
+            let secret = random(tokens::new_secret())?;
+            self.store.add_token_secret(environment, secret, self.clock.now()).await?;
+            self.client_access.forget(&kind);
+            access = self.client_access(kind).await?;
+        }
+        let secret =
+            tokens::signing_secret(&access).ok_or(Error::Bug("a new secret is not there"))?;
+        let now = self.clock.now();
+        let expires_at = now.saturating_add_ms(self.settings.user_token_ms());
+        tokens::issue(secret, kind, user, now, expires_at)
+            .map_err(|_| Error::Bug("a user token cannot be written"))
     }
 
     /// Whether the database answers.
@@ -144,16 +250,47 @@ pub async fn create_key(
     Ok(secret)
 }
 
+/// Makes a new secret that signs an environment's user tokens from now on. Tokens that were signed
+/// before stay good until they expire by themselves, or not at all when `at_once`. Running
+/// servers obey within five seconds. Says whether there is an app.
+pub async fn rotate_token_secret(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    settings: Settings,
+    environment: EnvironmentKind,
+    at_once: bool,
+) -> Result<bool, Error> {
+    let now = clock.now();
+    let grace_ms = if at_once { 0 } else { settings.user_token_ms() };
+    let secret = random(tokens::new_secret())?;
+    let until = now.saturating_add_ms(grace_ms);
+    Ok(store.rotate_token_secret(environment, secret, now, until).await?)
+}
+
+/// Says whether a public key and a user's id are enough for the Client API of an environment.
+/// Running servers obey within five seconds. Answers whether there is an app.
+pub async fn set_simple_mode(
+    store: &dyn Store,
+    environment: EnvironmentKind,
+    on: bool,
+) -> Result<bool, Error> {
+    Ok(store.set_simple_mode(environment, on).await?)
+}
+
+/// What the operating system's randomness gave, or why it gave nothing.
+fn random<T>(result: Result<T, getrandom::Error>) -> Result<T, Error> {
+    result.map_err(|error| StoreError::Engine(Box::new(error)).into())
+}
+
 fn generate(environment: EnvironmentKind, kind: KeyKind) -> Result<NewSecret, Error> {
-    NewSecret::generate(environment, kind)
-        .map_err(|error| StoreError::Engine(Box::new(error)).into())
+    random(NewSecret::generate(environment, kind))
 }
 
 fn new_key(
     environment: EnvironmentKind,
     kind: KeyKind,
     secret: &NewSecret,
-    created_at: kana_core::Timestamp,
+    created_at: Timestamp,
 ) -> NewKey {
     NewKey {
         environment,

@@ -1,25 +1,12 @@
 //! Keys: how they look, how they are made, and whose they are (contract: `admin-api.md`,
 //! "Authorisation").
 
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::{PoisonError, RwLock};
-use std::time::Duration;
-
-use kana_store::app::{EnvironmentKind, Key, KeyHash, KeyKind};
+use kana_store::app::{EnvironmentKind, KeyHash, KeyKind};
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 
 /// Random characters of a key: 40 of 36 hold over 200 bits, so that a plain hash protects them.
 const RANDOM_CHARS: usize = 40;
 const ALPHABET: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-
-/// How long a key is trusted without asking the store again. A revocation must be obeyed within
-/// five seconds, whichever process made it.
-const TRUSTED_FOR: Duration = Duration::from_secs(2);
-
-/// Keys remembered at most. Only valid ones are, so that nobody can fill this from outside.
-const REMEMBERED_MAX: usize = 10_000;
 
 /// Why a request has no environment. Clients look for the first word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +17,33 @@ pub enum Unauthenticated {
     /// What was sent is no key that is known and valid.
     #[error("Unauthenticated: the key in the Authorization header is unknown or was revoked")]
     Unknown,
+    /// Nothing that opens the Client API was sent.
+    #[error(
+        "Unauthenticated: send a user token, as Bearer, or a public key with X-User-ID, in the \
+         Authorization header"
+    )]
+    MissingForClient,
+    /// A private key was sent to the Client API.
+    #[error(
+        "Unauthenticated: this is a private key, which must not be used in a browser; send a user \
+         token or a public key"
+    )]
+    PrivateKeyInBrowser,
+    /// A public key does not say who the user is.
+    #[error("Unauthenticated: with a public key, the X-User-ID header must name the user")]
+    UserIdMissing,
+    /// The environment takes user tokens only.
+    #[error(
+        "Unauthenticated: this environment does not let a public key read a user's entitlements; \
+         send a user token"
+    )]
+    SimpleModeOff,
+    /// The user token was not made here, or its secret was withdrawn.
+    #[error("Unauthenticated: the user token is invalid")]
+    InvalidToken,
+    /// The user token's time is over.
+    #[error("Unauthenticated: the user token has expired")]
+    ExpiredToken,
     /// A public key was sent where a private one belongs.
     #[error(
         "Unauthenticated: the Admin API needs a private key, and the Authorization header holds \
@@ -97,37 +111,6 @@ pub(crate) fn hash_of_presented(presented: &str) -> Option<KeyHash> {
     let well_formed = random.len() == RANDOM_CHARS
         && random.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase());
     well_formed.then(|| hash(presented))
-}
-
-/// Valid keys that were looked up a moment ago.
-#[derive(Default)]
-pub(crate) struct RecentKeys(RwLock<HashMap<KeyHash, (Key, Instant)>>);
-
-impl RecentKeys {
-    pub(crate) fn get(&self, hash: KeyHash) -> Option<Key> {
-        let recent = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let (key, looked_up_at) = recent.get(&hash)?;
-        (looked_up_at.elapsed() < TRUSTED_FOR).then(|| key.clone())
-    }
-
-    /// Remembers a valid key as of `looked_up_at`, which is before the store was asked.
-    pub(crate) fn remember(&self, hash: KeyHash, key: Key, looked_up_at: Instant) {
-        let mut recent = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if recent.len() >= REMEMBERED_MAX {
-            recent.clear();
-        }
-        recent.insert(hash, (key, looked_up_at));
-    }
-
-    pub(crate) fn forget(&self, hash: KeyHash) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&hash);
-    }
-}
-
-impl fmt::Debug for RecentKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RecentKeys(…)")
-    }
 }
 
 #[cfg(test)]

@@ -6,17 +6,23 @@
 //! through the [`writer`], which decides many commands at a time and commits once.
 
 mod catalogs;
+mod client;
 mod clock;
 mod environment;
 mod error;
 mod facts_in_use;
 mod kana;
 mod keys;
+mod recent;
+mod tokens;
 mod writer;
 
+pub use client::{ClientUser, ClientView};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use environment::{Environment, NewUser};
+pub use environment::{Environment, NewUser, SubscriptionPage, UserPage};
 pub use error::Error;
-pub use kana::{InitialKeys, Kana, create_key, init};
+pub use kana::{
+    InitialKeys, Kana, Settings, create_key, init, rotate_token_secret, set_simple_mode,
+};
 pub use kana_store::app::{EnvironmentKind, Key, KeyKind};
 pub use keys::{NewSecret, Unauthenticated};

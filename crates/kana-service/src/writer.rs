@@ -113,6 +113,11 @@ impl Lane {
             let mut batch = Batch::new();
             for job in jobs.drain(..) {
                 match job {
+                    Job::Command { environment, command, reply } if command.stands_alone() => {
+                        self.run_commands(runtime, std::mem::take(&mut batch));
+                        let alone = Batch::from([(environment, vec![(command, reply)])]);
+                        self.run_commands(runtime, alone);
+                    }
                     Job::Command { environment, command, reply } => {
                         batch.entry(environment).or_default().push((command, reply));
                     }

@@ -80,6 +80,35 @@ impl fmt::Debug for KeyHash {
     }
 }
 
+/// How an environment lets browsers in (contract: `client-api.md`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientAccess {
+    /// The environment. Nobody has shown a key for it yet: only who has shown a token that one of
+    /// the secrets signed may use it.
+    pub environment: EnvironmentId,
+    /// Whether a public key and a user's id in a header are enough.
+    pub simple_mode: bool,
+    /// What user tokens may be signed with, the newest first.
+    pub token_secrets: Vec<TokenSecret>,
+}
+
+/// What user tokens are signed with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenSecret {
+    /// The secret itself.
+    pub secret: Vec<u8>,
+    /// Until when its tokens are good; `None` for the one that signs new tokens.
+    pub valid_until: Option<Timestamp>,
+}
+
+impl fmt::Debug for TokenSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSecret")
+            .field("valid_until", &self.valid_until)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A key to be stored.
 #[derive(Debug, Clone)]
 pub struct NewKey {

@@ -12,7 +12,7 @@ use kana_core::idempotency::Replay;
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
 
-use crate::app::{App, EnvironmentId, Key, KeyHash, NewKey};
+use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey};
 use crate::error::StoreError;
 
 /// Users' facts with the catalog version that was current in the same instant.
@@ -52,6 +52,39 @@ pub trait Store: Send + Sync + 'static {
     /// Revokes a key and answers it; one that is revoked already stays so since then.
     async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError>;
 
+    /// How an environment lets browsers in; `None` on an empty database.
+    async fn client_access(
+        &self,
+        environment: EnvironmentKind,
+    ) -> Result<Option<ClientAccess>, StoreError>;
+
+    /// Adds a secret to sign user tokens with.
+    async fn add_token_secret(
+        &self,
+        environment: EnvironmentId,
+        secret: Vec<u8>,
+        created_at: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Adds a secret to sign user tokens with from now on. Tokens of earlier ones are good until
+    /// `earlier_valid_until` at most; those that are no longer good at `now` are forgotten. Says
+    /// whether there is such an environment.
+    async fn rotate_token_secret(
+        &self,
+        environment: EnvironmentKind,
+        secret: Vec<u8>,
+        now: Timestamp,
+        earlier_valid_until: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Says whether a public key and a user's id are enough for the Client API. Answers whether
+    /// there is such an environment.
+    async fn set_simple_mode(
+        &self,
+        environment: EnvironmentKind,
+        on: bool,
+    ) -> Result<bool, StoreError>;
+
     /// Begins to read: everything read through one transaction held in the same instant.
     async fn read(&self) -> Result<Box<dyn Transaction>, StoreError>;
 
@@ -79,6 +112,21 @@ pub trait Transaction: Send {
         ids: &[UserId],
     ) -> Result<Vec<Option<User>>, StoreError>;
 
+    /// Whether users have these ids.
+    async fn ids_taken(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[UserId],
+    ) -> Result<Vec<bool>, StoreError>;
+
+    /// The first `limit` users in order of creation, after the one with the key `after`.
+    async fn users_after(
+        &mut self,
+        environment: EnvironmentId,
+        after: Option<UserKey>,
+        limit: usize,
+    ) -> Result<Vec<User>, StoreError>;
+
     /// Users' facts, with the catalog version.
     async fn facts(
         &mut self,
@@ -92,6 +140,22 @@ pub trait Transaction: Send {
         environment: EnvironmentId,
         ids: &[SubscriptionId],
     ) -> Result<Vec<Option<(UserId, Subscription)>>, StoreError>;
+
+    /// The first `limit` subscriptions with the ids of their users, newest first by their start,
+    /// then by creation, after the one with the start and the id `after`.
+    async fn subscriptions_after(
+        &mut self,
+        environment: EnvironmentId,
+        after: Option<(Timestamp, SubscriptionId)>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, Subscription)>, StoreError>;
+
+    /// Each user's subscriptions, the ended ones included, in no order.
+    async fn subscriptions_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Subscription>>, StoreError>;
 
     /// Each user's subscriptions that have ended.
     async fn ended_subscriptions(

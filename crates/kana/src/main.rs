@@ -7,7 +7,7 @@ mod settings;
 use std::process::ExitCode;
 
 use crate::commands::Failure;
-use crate::settings::{Command, KeysCommand};
+use crate::settings::{Command, KeysCommand, Switch};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,6 +33,12 @@ async fn run(command: Command) -> Result<(), Failure> {
             KeysCommand::List => commands::keys::list(&database).await,
             KeysCommand::Create { env, kind } => {
                 commands::keys::create(&database, env.into(), kind.into()).await
+            }
+            KeysCommand::RotateTokenSecret { env, at_once, tokens } => {
+                commands::keys::rotate_token_secret(&database, env.into(), at_once, tokens).await
+            }
+            KeysCommand::SimpleMode { env, mode } => {
+                commands::keys::set_simple_mode(&database, env.into(), mode == Switch::On).await
             }
             KeysCommand::Revoke { id } => commands::keys::revoke(&database, id).await,
         },

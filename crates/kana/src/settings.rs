@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use axum::http::HeaderValue;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use kana_service::{EnvironmentKind, KeyKind};
@@ -47,6 +48,31 @@ pub(crate) struct ServeSettings {
     /// The address to listen on. With port 0, a free port is picked
     #[arg(long, env = "KANA_LISTEN", default_value = "127.0.0.1:4000", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
+    /// The origins of the web pages that may call the Client API, separated by commas, each as a
+    /// browser sends it: https://app.example.com. All may when this is left out
+    #[arg(long, env = "KANA_CLIENT_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
+    pub(crate) client_origins: Option<Vec<HeaderValue>>,
+    #[command(flatten)]
+    pub(crate) tokens: TokenSettings,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct TokenSettings {
+    /// For how many days a user token is good, 1 to 3650
+    #[arg(
+        long,
+        env = "KANA_USER_TOKEN_DAYS",
+        default_value = "30",
+        value_name = "DAYS",
+        value_parser = clap::value_parser!(u32).range(1..=3650)
+    )]
+    pub(crate) user_token_days: u32,
+}
+
+impl From<TokenSettings> for kana_service::Settings {
+    fn from(settings: TokenSettings) -> Self {
+        Self { user_token_days: settings.user_token_days }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +108,30 @@ pub(crate) enum KeysCommand {
         #[arg(long)]
         kind: Kind,
     },
+    /// Sign user tokens with a new secret. Those signed before stay good until they expire
+    ///
+    /// Running servers obey within five seconds.
+    RotateTokenSecret {
+        /// The environment whose tokens these are
+        #[arg(long)]
+        env: Env,
+        /// Withdraw the tokens signed before at once
+        #[arg(long)]
+        at_once: bool,
+        #[command(flatten)]
+        tokens: TokenSettings,
+    },
+    /// Say whether a public key and a user's id are enough for the Client API
+    ///
+    /// While it is on, as it is at first, anyone who has the public key can read any user's
+    /// entitlements. Running servers obey within five seconds.
+    SimpleMode {
+        /// The environment
+        #[arg(long)]
+        env: Env,
+        /// on or off
+        mode: Switch,
+    },
     /// Revoke a key. Running servers obey within five seconds
     Revoke {
         /// The key's id, as `kana keys list` shows it
@@ -102,6 +152,12 @@ impl From<Env> for EnvironmentKind {
             Env::Live => Self::Live,
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

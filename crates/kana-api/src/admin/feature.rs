@@ -1,14 +1,15 @@
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, InputObject, Object};
+use async_graphql::{Context, Enum, InputObject, MaybeUndefined, Object};
 use kana_core::catalog::{self, Catalog, FeatureKind};
+use kana_core::catalog_command::FeatureEdit;
 use kana_core::id::{FeatureId, UserId};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::refusal::InvalidValue;
 
 use super::package::Package;
 use super::usage::Entitlement;
-use super::{environment, read};
+use super::{environment, label, metadata, read, read_change, read_edit};
 use crate::error::ApiError;
 use crate::graphql::scalars::Json;
 
@@ -38,21 +39,19 @@ pub(super) struct Feature {
 }
 
 impl Feature {
+    /// Every feature, in order of creation.
+    pub(super) fn all(catalog: &Arc<Catalog>) -> Vec<Self> {
+        catalog
+            .features()
+            .map(|feature| Self { catalog: Arc::clone(catalog), feature: Arc::clone(feature) })
+            .collect()
+    }
+
     /// The feature with this id, which the catalog may not have.
     pub(super) fn find(catalog: Arc<Catalog>, id: &FeatureId) -> Result<Self, ApiError> {
         let feature =
             catalog.feature(id).ok_or_else(|| kana_core::Refusal::FeatureNotFound(id.clone()))?;
         Ok(Self { feature: Arc::clone(feature), catalog })
-    }
-}
-
-/// The unit labels of a feature; a `BINARY` one has none.
-pub(super) fn unit_labels(kind: &FeatureKind) -> (Option<&str>, Option<&str>) {
-    match kind {
-        FeatureKind::Binary => (None, None),
-        FeatureKind::Consumable { unit_label, unit_label_plural } => {
-            (unit_label.as_ref().map(Label::as_str), unit_label_plural.as_ref().map(Label::as_str))
-        }
     }
 }
 
@@ -77,12 +76,12 @@ impl Feature {
 
     /// What one unit is called; null unless CONSUMABLE
     async fn unit_label(&self) -> Option<&str> {
-        unit_labels(&self.feature.kind).0
+        self.feature.unit_labels().0
     }
 
     /// What several units are called; null unless CONSUMABLE
     async fn unit_label_plural(&self) -> Option<&str> {
-        unit_labels(&self.feature.kind).1
+        self.feature.unit_labels().1
     }
 
     /// What the product attached to the feature
@@ -109,6 +108,31 @@ impl Feature {
         let user = UserId::new("userId", &user_id)?;
         let entitlement = environment(context)?.can_use_feature(&user, &self.feature.id, 1).await?;
         Ok(Some(entitlement.into()))
+    }
+}
+
+/// What is to change about a feature: absent = leave as it is, null = clear. The type never
+/// changes.
+#[derive(InputObject)]
+pub(super) struct UpdateFeatureInput {
+    /// Up to 255 characters; cannot be cleared
+    name: MaybeUndefined<String>,
+    /// Up to 255 characters; accepted and not kept for a BINARY feature
+    unit_label: MaybeUndefined<String>,
+    /// Up to 255 characters; accepted and not kept for a BINARY feature
+    unit_label_plural: MaybeUndefined<String>,
+    /// A JSON object of up to 16 KiB
+    metadata: MaybeUndefined<Json>,
+}
+
+impl UpdateFeatureInput {
+    pub(super) fn read(self) -> Result<FeatureEdit, InvalidValue> {
+        Ok(FeatureEdit {
+            name: read_change("name", self.name, label)?,
+            unit_label: read_edit("unitLabel", self.unit_label, label)?,
+            unit_label_plural: read_edit("unitLabelPlural", self.unit_label_plural, label)?,
+            metadata: read_edit("metadata", self.metadata, metadata)?,
+        })
     }
 }
 

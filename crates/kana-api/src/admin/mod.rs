@@ -2,6 +2,7 @@
 //!
 //! A module holds one kind of thing: its GraphQL types, its inputs, and how they are read.
 
+mod connection;
 mod feature;
 mod mutation;
 mod package;
@@ -12,16 +13,20 @@ mod user;
 
 use std::sync::Arc;
 
-use async_graphql::{Context, EmptySubscription, Schema};
+use async_graphql::{Context, EmptySubscription, MaybeUndefined, Schema};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
+use kana_core::edit::Edit;
+use kana_core::metadata::{Label, Metadata};
+use kana_core::refusal::InvalidValue;
 use kana_service::{Environment, Error, Kana, Unauthenticated};
 
 use crate::error::ApiError;
-use crate::graphql::Endpoint;
+use crate::graphql::scalars::Json;
+use crate::graphql::{Endpoint, without_bearer};
 use mutation::Mutation;
 use query::Query;
 
@@ -59,9 +64,7 @@ async fn authorise(kana: &Arc<Kana>, headers: &HeaderMap) -> Result<Environment,
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Err(Unauthenticated::Missing.into());
     };
-    let text = value.to_str().map_err(|_| Unauthenticated::Unknown)?.trim();
-    let (scheme, rest) = text.split_once(' ').unwrap_or_default();
-    let key = if scheme.eq_ignore_ascii_case("bearer") { rest.trim_start() } else { text };
+    let key = without_bearer(value.to_str().map_err(|_| Unauthenticated::Unknown)?);
     if key.is_empty() {
         return Err(Unauthenticated::Missing.into());
     }
@@ -73,6 +76,43 @@ fn environment<'a>(context: &Context<'a>) -> Result<&'a Environment, ApiError> {
     context
         .data_opt::<Environment>()
         .ok_or(ApiError::Service(Error::Bug("a resolver ran without an environment")))
+}
+
+/// What an update does to a value that it can clear: absent leaves it, null clears it.
+fn read_edit<T, U>(
+    field: &'static str,
+    value: MaybeUndefined<T>,
+    constructor: impl FnOnce(&'static str, T) -> Result<U, InvalidValue>,
+) -> Result<Edit<U>, InvalidValue> {
+    Ok(match value {
+        MaybeUndefined::Undefined => Edit::Keep,
+        MaybeUndefined::Null => Edit::Clear,
+        MaybeUndefined::Value(value) => Edit::Set(constructor(field, value)?),
+    })
+}
+
+/// What an update does to a value that is always there: null is an error.
+fn read_change<T, U>(
+    field: &'static str,
+    value: MaybeUndefined<T>,
+    constructor: impl FnOnce(&'static str, T) -> Result<U, InvalidValue>,
+) -> Result<Option<U>, InvalidValue> {
+    match value {
+        MaybeUndefined::Undefined => Ok(None),
+        MaybeUndefined::Null => Err(InvalidValue::new(field, "cannot be cleared: leave it out")),
+        MaybeUndefined::Value(value) => constructor(field, value).map(Some),
+    }
+}
+
+/// A label as it arrives.
+#[expect(clippy::needless_pass_by_value, reason = "a constructor for `read_edit`")]
+fn label(field: &'static str, text: String) -> Result<Label, InvalidValue> {
+    Label::new(field, &text)
+}
+
+/// Metadata as it arrives.
+fn metadata(field: &'static str, json: Json) -> Result<Metadata, InvalidValue> {
+    Metadata::new(field, json.0)
 }
 
 /// An optional field read by one of the constructors that name it in their error.

@@ -1,14 +1,22 @@
-use async_graphql::{Context, Object};
-use kana_core::id::{PackageId, UserId};
+use async_graphql::{Context, Object, SimpleObject};
+use futures_util::future::join_all;
+use kana_core::Refusal;
+use kana_core::id::{FeatureId, PackageId, UserId};
+use kana_core::refusal::InvalidValue;
 
 use super::environment;
-use super::feature::{CreateFeatureInput, Feature};
-use super::package::{CreatePackageInput, Package};
+use super::feature::{CreateFeatureInput, Feature, UpdateFeatureInput};
+use super::package::{CreatePackageInput, Package, UpdatePackageInput};
 use super::subscription::PackageSubscription;
-use super::usage::{CreateUsageEventInput, RecordedUsage, UseFeatureInput, UsedFeature};
-use super::user::{CreateUserInput, User};
+use super::usage::{
+    CreateUsageEventInput, RecordedUsage, RecordedUsageResult, UseFeatureInput, UsedFeature,
+};
+use super::user::{CreateUserInput, UpdateUserInput, User};
 use crate::error::ApiError;
 use crate::graphql::scalars::DateTime;
+
+/// The most inputs of a batch.
+const BATCH_INPUTS_MAX: usize = 10_000;
 
 /// What can be told.
 pub(super) struct Mutation;
@@ -44,7 +52,7 @@ impl Mutation {
         context: &Context<'_>,
         input: CreateUserInput,
     ) -> Result<User, ApiError> {
-        Ok(User(environment(context)?.create_user(input.read()?).await?))
+        Ok(User::new(environment(context)?.create_user(input.read()?).await?))
     }
 
     /// Subscribes a user to packages, all or none. Errors: ValidationError, UserNotFoundError,
@@ -121,4 +129,114 @@ impl Mutation {
     ) -> Result<UsedFeature, ApiError> {
         Ok(UsedFeature(environment(context)?.use_feature(input.read()?).await?))
     }
+
+    /// Changes a feature's names and metadata. Errors: FeatureNotFoundError, ValidationError.
+    async fn update_feature(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the feature")] id: String,
+        input: UpdateFeatureInput,
+    ) -> Result<Feature, ApiError> {
+        let id = FeatureId::new("id", &id)?;
+        let (catalog, id) = environment(context)?.update_feature(id, input.read()?).await?;
+        Feature::find(catalog, &id)
+    }
+
+    /// Changes a package's metadata. Errors: PackageNotFoundError, ValidationError.
+    async fn update_package(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the package")] id: String,
+        input: UpdatePackageInput,
+    ) -> Result<Package, ApiError> {
+        let id = PackageId::new("id", &id)?;
+        let (catalog, id) = environment(context)?.update_package(id, input.read()?).await?;
+        Package::find(catalog, &id)
+    }
+
+    /// Changes what is known of a user. Errors: UserNotFoundError, ValidationError, ConflictError
+    /// for a new id that is taken.
+    async fn update_user(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user until now")] id: String,
+        input: UpdateUserInput,
+    ) -> Result<User, ApiError> {
+        let id = UserId::new("id", &id)?;
+        Ok(User::new(environment(context)?.update_user(id, input.read()?).await?))
+    }
+
+    /// Takes a published package off offer; nothing changes for those who are subscribed, and an
+    /// archived one stays as it is. Errors: PackageNotFoundError, ValidationError for a draft.
+    async fn archive_package(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the package")] id: String,
+    ) -> Result<Package, ApiError> {
+        let id = PackageId::new("id", &id)?;
+        let (catalog, id) = environment(context)?.archive_package(id).await?;
+        Package::find(catalog, &id)
+    }
+
+    /// A page at the billing provider where a user subscribes. Errors: SubscriptionLinkError until
+    /// a billing provider is linked.
+    async fn generate_subscription_link(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: Option<String>,
+        #[graphql(desc = "What to subscribe to")] template_id: String,
+        #[graphql(desc = "Where the user goes after subscribing")] success_url: String,
+        #[graphql(desc = "Where the user goes otherwise")] cancel_url: String,
+    ) -> Result<SubscriptionLink, ApiError> {
+        environment(context)?;
+        let _ = (user_id, template_id, success_url, cancel_url);
+        Err(Refusal::NoBillingProvider.into())
+    }
+
+    /// A token by which the user's browser reads the Client API, valid 30 days unless the server
+    /// is set otherwise. Errors: UserNotFoundError.
+    async fn generate_user_token(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: String,
+    ) -> Result<GeneratedUserToken, ApiError> {
+        let user = UserId::new("userId", &user_id)?;
+        let token = environment(context)?.issue_user_token(&user).await?;
+        Ok(GeneratedUserToken { token: Some(token) })
+    }
+
+    /// Records usage many times: one result per input, in order; each input stands or falls alone.
+    /// Errors: ValidationError for more than 10,000 inputs.
+    async fn record_usage_batch(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "At most 10,000")] inputs: Vec<CreateUsageEventInput>,
+    ) -> Result<Vec<RecordedUsageResult>, ApiError> {
+        if inputs.len() > BATCH_INPUTS_MAX {
+            let problem = format!("must have at most {BATCH_INPUTS_MAX} items");
+            return Err(InvalidValue::new("inputs", problem).into());
+        }
+        let environment = environment(context)?;
+        // All are handed in, in their order, before the first is waited for.
+        let results = inputs.into_iter().map(|input| async move {
+            let recorded: Result<_, ApiError> =
+                async { Ok(environment.record_usage(input.read()?).await?) }.await;
+            RecordedUsageResult::from(recorded)
+        });
+        Ok(join_all(results).await)
+    }
+}
+
+/// Where a user can subscribe.
+#[derive(SimpleObject)]
+struct SubscriptionLink {
+    /// The page's address
+    url: String,
+}
+
+/// What opens the Client API for one user.
+#[derive(SimpleObject)]
+struct GeneratedUserToken {
+    /// A JSON Web Token
+    token: Option<String>,
 }

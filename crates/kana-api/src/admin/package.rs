@@ -1,17 +1,19 @@
 use std::sync::Arc;
 
-use async_graphql::{Enum, InputObject, Object, SimpleObject};
+use async_graphql::resolver_utils::EnumType;
+use async_graphql::{Enum, InputObject, MaybeUndefined, Object, SimpleObject};
 use kana_core::Refusal;
 use kana_core::catalog::{self, Allowance, Catalog};
 use kana_core::catalog_command::{NewPackage, NewPackageFeature};
+use kana_core::edit::Edit;
 use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::period;
 use kana_core::refusal::InvalidValue;
 
-use super::feature::{FeatureType, unit_labels};
-use super::read;
-use super::usage::int;
+use super::feature::FeatureType;
+use super::{metadata, read, read_edit};
+use crate::counter::int;
 use crate::error::ApiError;
 use crate::graphql::scalars::{DateTime, Json};
 
@@ -27,6 +29,24 @@ pub(super) enum PackageStatus {
     Archived,
     /// Only an argument value for listing; no package ever has it
     All,
+}
+
+impl PackageStatus {
+    /// The status to list packages by; `None` for all of them. The argument is a String, so that
+    /// a name that is none is for us to refuse.
+    pub(super) fn filter(name: &str) -> Result<Option<catalog::PackageStatus>, InvalidValue> {
+        let status = Self::items().iter().find(|item| item.name == name).map(|item| item.value);
+        match status {
+            Some(Self::Draft) => Ok(Some(catalog::PackageStatus::Draft)),
+            Some(Self::Published) => Ok(Some(catalog::PackageStatus::Published)),
+            Some(Self::Archived) => Ok(Some(catalog::PackageStatus::Archived)),
+            Some(Self::All) => Ok(None),
+            None => Err(InvalidValue::new(
+                "status",
+                "must be one of DRAFT, PUBLISHED, ARCHIVED and ALL",
+            )),
+        }
+    }
 }
 
 impl From<catalog::PackageStatus> for PackageStatus {
@@ -60,6 +80,15 @@ pub(super) struct Package {
 impl Package {
     pub(super) fn new(catalog: Arc<Catalog>, package: Arc<catalog::Package>) -> Self {
         Self { catalog, package }
+    }
+
+    /// Every package that has the status, in order of creation.
+    pub(super) fn all(catalog: &Arc<Catalog>, status: Option<catalog::PackageStatus>) -> Vec<Self> {
+        catalog
+            .packages()
+            .filter(|package| status.is_none_or(|status| package.status == status))
+            .map(|package| Self::new(Arc::clone(catalog), Arc::clone(package)))
+            .collect()
     }
 
     /// The package with this id, which the catalog may not have.
@@ -156,12 +185,12 @@ impl PackageFeature {
 
     /// What one unit is called; null unless CONSUMABLE
     async fn unit_label(&self) -> Option<&str> {
-        unit_labels(&self.feature.kind).0
+        self.feature.unit_labels().0
     }
 
     /// What several units are called; null unless CONSUMABLE
     async fn unit_label_plural(&self) -> Option<&str> {
-        unit_labels(&self.feature.kind).1
+        self.feature.unit_labels().1
     }
 
     /// What the product attached to the feature
@@ -195,6 +224,19 @@ pub(super) struct PackagePrice {
     currency: String,
     /// month, year, ... ; null for a one-off price
     interval: Option<String>,
+}
+
+/// What is to change about a package: absent = leave as it is, null = clear.
+#[derive(InputObject)]
+pub(super) struct UpdatePackageInput {
+    /// A JSON object of up to 16 KiB
+    metadata: MaybeUndefined<Json>,
+}
+
+impl UpdatePackageInput {
+    pub(super) fn read(self) -> Result<Edit<Metadata>, InvalidValue> {
+        read_edit("metadata", self.metadata, metadata)
+    }
 }
 
 /// A package to be made. It starts as a DRAFT.

@@ -1,9 +1,14 @@
-use async_graphql::{Context, Object};
+use async_graphql::{Context, Lookahead, Object};
+use kana_core::Refusal;
 use kana_core::id::{FeatureId, PackageId, UserId};
 
+use super::connection::{
+    LIST_MAX, PackageSubscriptionConnection, UserConnection, after_subscription, after_user,
+    page_length,
+};
 use super::environment;
 use super::feature::Feature;
-use super::package::Package;
+use super::package::{Package, PackageStatus};
 use super::subscription::PackageSubscription;
 use super::usage::{CanUseFeatureData, ShowUsageData};
 use super::user::User;
@@ -23,6 +28,11 @@ impl Query {
     ) -> Result<Feature, ApiError> {
         let id = FeatureId::new("id", &id)?;
         Feature::find(environment(context)?.catalog().await?, &id)
+    }
+
+    /// Every feature, in order of creation
+    async fn features(&self, context: &Context<'_>) -> Result<Vec<Feature>, ApiError> {
+        Ok(Feature::all(&environment(context)?.catalog().await?))
     }
 
     /// Whether the user may use so much of the feature now. Errors: ValidationError for a negative
@@ -70,6 +80,24 @@ impl Query {
         Package::find(environment(context)?.catalog().await?, &id)
     }
 
+    /// The packages that have the status, in order of creation. Errors: ValidationError for an
+    /// unknown status.
+    async fn packages(
+        &self,
+        context: &Context<'_>,
+        #[graphql(
+            desc = "A PackageStatus name, as a String",
+            default_with = "Some(String::from(\"PUBLISHED\"))"
+        )]
+        status: Option<String>,
+        #[graphql(desc = "Accepted and changes nothing: the selection set decides")]
+        include_features: Option<bool>,
+    ) -> Result<Vec<Package>, ApiError> {
+        let _ = include_features;
+        let status = PackageStatus::filter(status.as_deref().unwrap_or("PUBLISHED"))?;
+        Ok(Package::all(&environment(context)?.catalog().await?, status))
+    }
+
     /// The user with this id. Errors: UserNotFoundError.
     async fn user(
         &self,
@@ -77,7 +105,7 @@ impl Query {
         #[graphql(desc = "The product's own id of the user")] id: String,
     ) -> Result<User, ApiError> {
         let id = UserId::new("id", &id)?;
-        Ok(User(environment(context)?.user(&id).await?))
+        Ok(User::new(environment(context)?.user(&id).await?))
     }
 
     /// The subscription with this id. Errors: SubscriptionNotFoundError.
@@ -89,4 +117,100 @@ impl Query {
         let (catalog, user, subscription) = environment(context)?.subscription(&id).await?;
         Ok(PackageSubscription::new(catalog, user, subscription))
     }
+
+    /// Every user, in order of creation. Errors: ValidationError for more than 10,000, which
+    /// usersConnection answers in pages.
+    async fn users(&self, context: &Context<'_>) -> Result<Vec<User>, ApiError> {
+        let page = environment(context)?
+            .users(None, LIST_MAX, selects_subscriptions(&context.look_ahead()))
+            .await?;
+        if page.has_more {
+            let instead = "usersConnection";
+            return Err(Refusal::TooMany { what: "users", max: LIST_MAX, instead }.into());
+        }
+        Ok(User::page(page))
+    }
+
+    /// The subscriptions of one user or of all, newest first by their start. Errors:
+    /// UserNotFoundError, ValidationError for more than 10,000, which subscriptionsConnection
+    /// answers in pages.
+    async fn subscriptions(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user; all users when absent")]
+        user_id: Option<String>,
+    ) -> Result<Option<Vec<PackageSubscription>>, ApiError> {
+        let environment = environment(context)?;
+        let (subscriptions, has_more) = match user_id {
+            Some(user_id) => {
+                let user = UserId::new("userId", &user_id)?;
+                let (catalog, subscriptions) = environment.subscriptions(&user).await?;
+                let has_more = subscriptions.len() > LIST_MAX;
+                (PackageSubscription::all(&catalog, &user, subscriptions), has_more)
+            }
+            None => {
+                let page = environment.all_subscriptions(None, LIST_MAX).await?;
+                let has_more = page.has_more;
+                (PackageSubscription::page(page), has_more)
+            }
+        };
+        if has_more {
+            let instead = "subscriptionsConnection";
+            return Err(Refusal::TooMany { what: "subscriptions", max: LIST_MAX, instead }.into());
+        }
+        Ok(Some(subscriptions))
+    }
+
+    /// Users in pages, in order of creation. Errors: ValidationError.
+    async fn users_connection(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "How many: 1 to 1000", default_with = "Some(100)")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page starts")] after: Option<String>,
+    ) -> Result<UserConnection, ApiError> {
+        let limit = page_length(first)?;
+        let after = after_user(after.as_deref())?;
+        let nodes = context.look_ahead().field("edges").field("node");
+        let page = environment(context)?.users(after, limit, selects_subscriptions(&nodes)).await?;
+        let has_more = page.has_more;
+        Ok(UserConnection::new(User::page(page), has_more, after.is_some()))
+    }
+
+    /// Subscriptions in pages, newest first by their start, then by creation. Errors:
+    /// ValidationError, UserNotFoundError.
+    async fn subscriptions_connection(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user; all users when absent")]
+        user_id: Option<String>,
+        #[graphql(desc = "How many: 1 to 1000", default_with = "Some(100)")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page starts")] after: Option<String>,
+    ) -> Result<PackageSubscriptionConnection, ApiError> {
+        let limit = page_length(first)?;
+        let after = after_subscription(after.as_deref())?;
+        let environment = environment(context)?;
+        let (subscriptions, has_more) = match user_id {
+            Some(user_id) => {
+                let user = UserId::new("userId", &user_id)?;
+                let (catalog, mut subscriptions) = environment.subscriptions(&user).await?;
+                subscriptions.retain(|subscription| {
+                    after.is_none_or(|after| (subscription.started_at, subscription.id) < after)
+                });
+                let has_more = subscriptions.len() > limit;
+                subscriptions.truncate(limit);
+                (PackageSubscription::all(&catalog, &user, subscriptions), has_more)
+            }
+            None => {
+                let page = environment.all_subscriptions(after, limit).await?;
+                let has_more = page.has_more;
+                (PackageSubscription::page(page), has_more)
+            }
+        };
+        Ok(PackageSubscriptionConnection::new(subscriptions, has_more, after.is_some()))
+    }
+}
+
+/// Whether users' subscriptions are asked for, so that they are loaded for all users at once.
+fn selects_subscriptions(users: &Lookahead<'_>) -> bool {
+    users.field("subscriptions").exists()
 }

@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
 use async_graphql::{Enum, Object};
+use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
-use kana_core::id::UserId;
+use kana_core::id::{SubscriptionId, UserId};
 use kana_core::subscription::{self, Subscription};
+
+use kana_service::SubscriptionPage;
 
 use super::package::Package;
 use crate::error::ApiError;
@@ -39,6 +42,20 @@ pub(super) struct PackageSubscription {
 impl PackageSubscription {
     pub(super) fn new(catalog: Arc<Catalog>, user: UserId, subscription: Subscription) -> Self {
         Self { catalog, user, subscription }
+    }
+
+    /// A page of subscriptions of any users.
+    pub(super) fn page(page: SubscriptionPage) -> Vec<Self> {
+        let catalog = page.catalog;
+        page.subscriptions
+            .into_iter()
+            .map(|(user, subscription)| Self::new(Arc::clone(&catalog), user, subscription))
+            .collect()
+    }
+
+    /// Where the next page starts.
+    pub(super) fn start_and_id(&self) -> (Timestamp, SubscriptionId) {
+        (self.subscription.started_at, self.subscription.id)
     }
 
     /// Those of one user.

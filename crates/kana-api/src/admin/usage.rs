@@ -1,4 +1,4 @@
-use async_graphql::{Enum, InputObject, Object};
+use async_graphql::{Enum, InputObject, Object, SimpleObject};
 use kana_core::entitlement;
 use kana_core::id::{FeatureId, IdempotencyKey, UserId};
 use kana_core::metadata::Metadata;
@@ -7,13 +7,9 @@ use kana_core::usage::{RecordUsage, UsageAction, UseFeature};
 use kana_core::{usage, usage_history};
 
 use super::read;
-use crate::error::ApiError;
+use crate::counter::int;
+use crate::error::{ApiError, Told};
 use crate::graphql::scalars::{BigInt, DateTime, Json};
-
-/// A counter in a 32-bit field, or the error that names the field that has it exactly.
-pub(super) fn int(value: i64, exact_field: &'static str) -> Result<i32, ApiError> {
-    i32::try_from(value).map_err(|_| ApiError::ValueTooLarge { exact_field })
-}
 
 macro_rules! entitlement_object {
     ($(#[$doc:meta])* $name:ident, $graphql_name:literal) => {
@@ -169,6 +165,33 @@ impl UsedFeature {
     /// What is used after the call; null for a BINARY feature and when nothing grants it
     async fn consumption(&self) -> Option<Consumption> {
         self.0.consumption.map(Consumption)
+    }
+}
+
+/// What became of one input of a batch.
+#[derive(SimpleObject)]
+pub(super) struct RecordedUsageResult {
+    /// Whether the usage was recorded
+    recorded: bool,
+    /// Why it was not recorded; null when recorded
+    reason: Option<String>,
+    /// Set when the input was refused; the same codes as top-level errors
+    error_code: Option<&'static str>,
+}
+
+impl From<Result<usage::RecordedUsage, ApiError>> for RecordedUsageResult {
+    fn from(result: Result<usage::RecordedUsage, ApiError>) -> Self {
+        match result {
+            Ok(recorded) => Self {
+                recorded: recorded.recorded(),
+                reason: recorded.reason().map(str::to_owned),
+                error_code: None,
+            },
+            Err(error) => {
+                let told = Told::from(&error);
+                Self { recorded: false, reason: Some(told.message), error_code: Some(told.code) }
+            }
+        }
     }
 }
 

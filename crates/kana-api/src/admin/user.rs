@@ -1,43 +1,76 @@
-use async_graphql::{Context, InputObject, Object};
-use kana_core::id::UserId;
+use std::sync::Arc;
+
+use async_graphql::{Context, InputObject, MaybeUndefined, Object};
+use kana_core::catalog::Catalog;
+use kana_core::id::{UserId, UserKey};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::refusal::InvalidValue;
-use kana_core::user;
-use kana_service::NewUser;
+use kana_core::subscription::Subscription;
+use kana_core::user::{self, UserEdit};
+use kana_service::{NewUser, UserPage};
 
 use super::subscription::PackageSubscription;
-use super::{environment, read};
+use super::{environment, label, metadata, read, read_change, read_edit};
 use crate::error::ApiError;
 use crate::graphql::scalars::Json;
 
-pub(super) struct User(pub(super) user::User);
+/// A user, and the subscriptions where they were loaded with many users at once.
+pub(super) struct User {
+    user: user::User,
+    subscriptions: Option<(Arc<Catalog>, Vec<Subscription>)>,
+}
+
+impl User {
+    /// A user whose subscriptions are loaded when they are asked for.
+    pub(super) fn new(user: user::User) -> Self {
+        Self { user, subscriptions: None }
+    }
+
+    /// A page of users.
+    pub(super) fn page(page: UserPage) -> Vec<Self> {
+        let catalog = page.catalog;
+        page.users
+            .into_iter()
+            .map(|(user, subscriptions)| Self {
+                user,
+                subscriptions: subscriptions
+                    .map(|subscriptions| (Arc::clone(&catalog), subscriptions)),
+            })
+            .collect()
+    }
+
+    /// Where the next page starts.
+    pub(super) fn key(&self) -> UserKey {
+        self.user.key
+    }
+}
 
 /// Someone who uses the product.
 #[Object(name = "User")]
 impl User {
     /// The product's own id, unique within the environment
     async fn id(&self) -> &str {
-        self.0.id.as_str()
+        self.user.id.as_str()
     }
 
     /// The id at the billing provider
     async fn billing_id(&self) -> Option<&str> {
-        self.0.billing_id.as_ref().map(Label::as_str)
+        self.user.billing_id.as_ref().map(Label::as_str)
     }
 
     /// The user's name
     async fn name(&self) -> Option<&str> {
-        self.0.name.as_ref().map(Label::as_str)
+        self.user.name.as_ref().map(Label::as_str)
     }
 
     /// The user's e-mail address
     async fn email(&self) -> Option<&str> {
-        self.0.email.as_ref().map(Label::as_str)
+        self.user.email.as_ref().map(Label::as_str)
     }
 
     /// What the product attached to the user
     async fn metadata(&self) -> Option<Json> {
-        self.0.metadata.as_ref().map(|metadata| Json(metadata.to_value()))
+        self.user.metadata.as_ref().map(|metadata| Json(metadata.to_value()))
     }
 
     /// The user's subscriptions, the ended ones included, newest first by their start
@@ -45,8 +78,40 @@ impl User {
         &self,
         context: &Context<'_>,
     ) -> Result<Vec<PackageSubscription>, ApiError> {
-        let (catalog, subscriptions) = environment(context)?.subscriptions(&self.0.id).await?;
-        Ok(PackageSubscription::all(&catalog, &self.0.id, subscriptions))
+        let id = &self.user.id;
+        let (catalog, subscriptions) = match &self.subscriptions {
+            Some((catalog, subscriptions)) => (Arc::clone(catalog), subscriptions.clone()),
+            None => environment(context)?.subscriptions(id).await?,
+        };
+        Ok(PackageSubscription::all(&catalog, id, subscriptions))
+    }
+}
+
+/// What is to change about a user: absent = leave as it is, null = clear.
+#[derive(InputObject)]
+pub(super) struct UpdateUserInput {
+    /// A new id for the user, free within the environment; their subscriptions and usage stay
+    /// theirs
+    id: MaybeUndefined<String>,
+    /// Up to 255 characters
+    name: MaybeUndefined<String>,
+    /// A JSON object of up to 16 KiB
+    metadata: MaybeUndefined<Json>,
+    /// Up to 255 characters
+    email: MaybeUndefined<String>,
+    /// The id at the billing provider, up to 255 characters
+    billing_id: MaybeUndefined<String>,
+}
+
+impl UpdateUserInput {
+    pub(super) fn read(self) -> Result<UserEdit, InvalidValue> {
+        Ok(UserEdit {
+            id: read_change("id", self.id, |field, id: String| UserId::new(field, &id))?,
+            billing_id: read_edit("billingId", self.billing_id, label)?,
+            name: read_edit("name", self.name, label)?,
+            email: read_edit("email", self.email, label)?,
+            metadata: read_edit("metadata", self.metadata, metadata)?,
+        })
     }
 }
 

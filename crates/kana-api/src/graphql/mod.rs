@@ -147,6 +147,16 @@ where
     }
 }
 
+/// What an `Authorization` header holds. `Bearer ` before it is allowed and not needed.
+pub(crate) fn without_bearer(header: &str) -> &str {
+    let header = header.trim();
+    match header.split_once(' ') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim_start(),
+        _ if header.eq_ignore_ascii_case("bearer") => "",
+        _ => header,
+    }
+}
+
 /// What the library itself finds wrong has no code yet.
 fn name_if_unnamed(error: &mut ServerError) {
     let has_code =

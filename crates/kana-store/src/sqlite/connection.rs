@@ -52,6 +52,7 @@ impl Connection {
     ) -> Result<Self, StoreError> {
         let sqlite =
             rusqlite::Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        rusqlite::vtab::array::load_module(&sqlite)?;
         sqlite.busy_timeout(BUSY_TIMEOUT)?;
         sqlite.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS_MAX);
         Ok(Self { sqlite, statements: Arc::clone(statements) })

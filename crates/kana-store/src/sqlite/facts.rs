@@ -68,7 +68,7 @@ fn optional_instant(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, S
 }
 
 /// `id, package_id, status, started_at, ended_at`, from column `first` on.
-fn read_subscription(row: &Row<'_>, first: usize) -> Result<Subscription, StoreError> {
+pub(super) fn read_subscription(row: &Row<'_>, first: usize) -> Result<Subscription, StoreError> {
     Ok(Subscription {
         id: SubscriptionId(row.get(first)?),
         package: PackageId::new("stored package id", text(row, first + 1)?)?,
@@ -88,14 +88,27 @@ pub(super) fn user(
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
-    Ok(Some(User {
+    read_user(row, id.clone()).map(Some)
+}
+
+/// `key, billing_id, name, email, metadata`, the first columns.
+pub(super) fn read_user(row: &Row<'_>, id: UserId) -> Result<User, StoreError> {
+    Ok(User {
         key: UserKey(row.get(0)?),
-        id: id.clone(),
+        id,
         billing_id: optional(row, 1, label)?,
         name: optional(row, 2, label)?,
         email: optional(row, 3, label)?,
         metadata: optional(row, 4, metadata)?,
-    }))
+    })
+}
+
+pub(super) fn id_taken(
+    connection: &Connection,
+    environment: EnvironmentId,
+    id: &UserId,
+) -> Result<bool, StoreError> {
+    Ok(connection.statement(sql::ID_TAKEN)?.exists(params![environment.0, id.as_str()])?)
 }
 
 pub(super) fn facts(
@@ -199,15 +212,19 @@ pub(super) fn write(
     change: &Change,
 ) -> Result<(), StoreError> {
     match change {
-        Change::CreateUser(user) => connection.statement(sql::CREATE_USER)?.execute(params![
-            environment.0,
-            user_key.0,
-            user.id.as_str(),
-            user.billing_id.as_ref().map(Label::as_str),
-            user.name.as_ref().map(Label::as_str),
-            user.email.as_ref().map(Label::as_str),
-            user.metadata.as_ref().map(Metadata::to_json),
-        ]),
+        Change::CreateUser(user) | Change::UpdateUser(user) => {
+            let known = matches!(change, Change::UpdateUser(_));
+            let sql = if known { sql::UPDATE_USER } else { sql::CREATE_USER };
+            connection.statement(sql)?.execute(params![
+                environment.0,
+                user_key.0,
+                user.id.as_str(),
+                user.billing_id.as_ref().map(Label::as_str),
+                user.name.as_ref().map(Label::as_str),
+                user.email.as_ref().map(Label::as_str),
+                user.metadata.as_ref().map(Metadata::to_json),
+            ])
+        }
         Change::AddSubscription(subscription) => {
             connection.statement(sql::ADD_SUBSCRIPTION)?.execute(params![
                 environment.0,

@@ -4,7 +4,9 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::connection::Connection;
 use super::facts::text;
 use super::statements as sql;
-use crate::app::{App, EnvironmentId, EnvironmentKind, Key, KeyHash, KeyKind, NewKey};
+use crate::app::{
+    App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, KeyKind, NewKey, TokenSecret,
+};
 use crate::columns::Named;
 use crate::error::StoreError;
 
@@ -85,4 +87,73 @@ fn key(row: &Row<'_>) -> Result<Key, StoreError> {
         created_at: Timestamp::from_ms(row.get(5)?),
         revoked_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_ms),
     })
+}
+
+pub(super) fn client_access(
+    connection: &Connection,
+    environment: EnvironmentKind,
+) -> Result<Option<ClientAccess>, StoreError> {
+    let mut statement = connection.statement(sql::SIMPLE_MODE)?;
+    let mut rows = statement.query([environment.to_name()])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let environment = EnvironmentId(row.get(0)?);
+    let simple_mode = row.get(1)?;
+    let mut statement = connection.statement(sql::TOKEN_SECRETS)?;
+    let mut rows = statement.query([environment.0])?;
+    let mut token_secrets = Vec::new();
+    while let Some(row) = rows.next()? {
+        token_secrets.push(TokenSecret {
+            secret: row.get(0)?,
+            valid_until: row.get::<_, Option<i64>>(1)?.map(Timestamp::from_ms),
+        });
+    }
+    Ok(Some(ClientAccess { environment, simple_mode, token_secrets }))
+}
+
+pub(super) fn add_token_secret(
+    connection: &Connection,
+    environment: EnvironmentId,
+    secret: &[u8],
+    created_at: Timestamp,
+) -> Result<(), StoreError> {
+    connection.statement(sql::ADD_TOKEN_SECRET)?.execute(params![
+        environment.0,
+        secret,
+        created_at.as_ms()
+    ])?;
+    Ok(())
+}
+
+/// Says whether there is such an environment.
+pub(super) fn rotate_token_secret(
+    connection: &Connection,
+    environment: EnvironmentKind,
+    secret: &[u8],
+    now: Timestamp,
+    earlier_valid_until: Timestamp,
+) -> Result<bool, StoreError> {
+    let name = environment.to_name();
+    connection
+        .statement(sql::RETIRE_TOKEN_SECRETS)?
+        .execute(params![name, earlier_valid_until.as_ms()])?;
+    connection.statement(sql::FORGET_TOKEN_SECRETS)?.execute(params![name, now.as_ms()])?;
+    let added = connection.statement(sql::ADD_TOKEN_SECRET_BY_KIND)?.execute(params![
+        name,
+        secret,
+        now.as_ms()
+    ])?;
+    Ok(added > 0)
+}
+
+/// Says whether there is such an environment.
+pub(super) fn set_simple_mode(
+    connection: &Connection,
+    environment: EnvironmentKind,
+    on: bool,
+) -> Result<bool, StoreError> {
+    let set =
+        connection.statement(sql::SET_SIMPLE_MODE)?.execute(params![environment.to_name(), on])?;
+    Ok(set > 0)
 }

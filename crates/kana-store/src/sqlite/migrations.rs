@@ -6,7 +6,10 @@ use super::connection::Connection;
 use crate::error::StoreError;
 
 /// In order; the database's `user_version` says how many it has.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_foundation.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_foundation.sql"),
+    include_str!("migrations/0002_client_api_and_lists.sql"),
+];
 
 /// Brings the database to this release's schema. Two processes that start together take turns.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {

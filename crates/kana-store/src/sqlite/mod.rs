@@ -8,6 +8,7 @@ mod catalog;
 mod connection;
 mod facts;
 mod keys;
+mod lists;
 mod migrations;
 mod statements;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use kana_core::Timestamp;
 
-use crate::app::{App, Key, KeyHash, NewKey};
+use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey};
 use crate::error::StoreError;
 use crate::store::{Store, Transaction, WriteTransaction};
 use connection::Connection;
@@ -160,6 +161,51 @@ impl Store for SqliteStore {
         let key = keys::revoke_key(transaction.connection(), id, at)?;
         transaction.end()?;
         Ok(key)
+    }
+
+    async fn client_access(
+        &self,
+        environment: EnvironmentKind,
+    ) -> Result<Option<ClientAccess>, StoreError> {
+        let connection = ReadLease::take(&self.pool)?;
+        keys::client_access(&connection, environment)
+    }
+
+    async fn add_token_secret(
+        &self,
+        environment: EnvironmentId,
+        secret: Vec<u8>,
+        created_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let transaction = self.write_lease().await?;
+        keys::add_token_secret(transaction.connection(), environment, &secret, created_at)?;
+        transaction.end()
+    }
+
+    async fn rotate_token_secret(
+        &self,
+        environment: EnvironmentKind,
+        secret: Vec<u8>,
+        now: Timestamp,
+        earlier_valid_until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let transaction = self.write_lease().await?;
+        let connection = transaction.connection();
+        let found =
+            keys::rotate_token_secret(connection, environment, &secret, now, earlier_valid_until)?;
+        transaction.end()?;
+        Ok(found)
+    }
+
+    async fn set_simple_mode(
+        &self,
+        environment: EnvironmentKind,
+        on: bool,
+    ) -> Result<bool, StoreError> {
+        let transaction = self.write_lease().await?;
+        let found = keys::set_simple_mode(transaction.connection(), environment, on)?;
+        transaction.end()?;
+        Ok(found)
     }
 
     async fn read(&self) -> Result<Box<dyn Transaction>, StoreError> {

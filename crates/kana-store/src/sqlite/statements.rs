@@ -28,6 +28,23 @@ statements! {
         FROM keys k JOIN environments e ON e.id = k.environment_id WHERE k.id = ?1";
     REVOKE_KEY = "UPDATE keys SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1";
 
+    SIMPLE_MODE = "SELECT id, simple_mode FROM environments WHERE kind = ?1";
+    SET_SIMPLE_MODE = "UPDATE environments SET simple_mode = ?2 WHERE kind = ?1";
+    TOKEN_SECRETS = "
+        SELECT secret, valid_until FROM token_secrets WHERE environment_id = ?1 ORDER BY id DESC";
+    // Two processes may both find none and add one; both are good then.
+    ADD_TOKEN_SECRET = "
+        INSERT INTO token_secrets (environment_id, secret, created_at) VALUES (?1, ?2, ?3)";
+    ADD_TOKEN_SECRET_BY_KIND = "
+        INSERT INTO token_secrets (environment_id, secret, created_at)
+        SELECT id, ?2, ?3 FROM environments WHERE kind = ?1";
+    FORGET_TOKEN_SECRETS = "
+        DELETE FROM token_secrets
+        WHERE environment_id = (SELECT id FROM environments WHERE kind = ?1) AND valid_until <= ?2";
+    RETIRE_TOKEN_SECRETS = "
+        UPDATE token_secrets SET valid_until = min(coalesce(valid_until, ?2), ?2)
+        WHERE environment_id = (SELECT id FROM environments WHERE kind = ?1)";
+
     CATALOG_VERSION = "SELECT catalog_version FROM environments WHERE id = ?1";
     ADVANCE_CATALOG = "
         UPDATE environments SET catalog_version = catalog_version + 1
@@ -77,6 +94,13 @@ statements! {
     USER = "
         SELECT key, billing_id, name, email, metadata
         FROM users WHERE environment_id = ?1 AND id = ?2";
+    ID_TAKEN = "SELECT 1 FROM users WHERE environment_id = ?1 AND id = ?2";
+    FIRST_USERS = "
+        SELECT key, billing_id, name, email, metadata, id
+        FROM users WHERE environment_id = ?1 ORDER BY key LIMIT ?2";
+    USERS_AFTER = "
+        SELECT key, billing_id, name, email, metadata, id
+        FROM users WHERE environment_id = ?1 AND key > ?3 ORDER BY key LIMIT ?2";
     // The catalog version comes with the facts, also for a user that does not exist.
     FACTS = "
         SELECT e.catalog_version, u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at
@@ -90,6 +114,23 @@ statements! {
         FROM subscriptions s
         JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
         WHERE s.environment_id = ?1 AND s.id = ?2";
+    FIRST_SUBSCRIPTIONS = "
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id
+        FROM subscriptions s
+        JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
+        WHERE s.environment_id = ?1
+        ORDER BY s.started_at DESC, s.id DESC LIMIT ?2";
+    SUBSCRIPTIONS_AFTER = "
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id
+        FROM subscriptions s
+        JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
+        WHERE s.environment_id = ?1 AND (s.started_at, s.id) < (?3, ?4)
+        ORDER BY s.started_at DESC, s.id DESC LIMIT ?2";
+    // One statement for any number of users.
+    SUBSCRIPTIONS_OF = "
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.user_key
+        FROM rarray(?2) k
+        CROSS JOIN subscriptions s ON s.environment_id = ?1 AND s.user_key = k.value";
     ENDED_SUBSCRIPTIONS = "
         SELECT id, package_id, status, started_at, ended_at
         FROM subscriptions WHERE environment_id = ?1 AND user_key = ?2 AND ended_at IS NOT NULL";
@@ -104,6 +145,9 @@ statements! {
     CREATE_USER = "
         INSERT INTO users (environment_id, key, id, billing_id, name, email, metadata)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    UPDATE_USER = "
+        UPDATE users SET id = ?3, billing_id = ?4, name = ?5, email = ?6, metadata = ?7
+        WHERE environment_id = ?1 AND key = ?2";
     ADD_SUBSCRIPTION = "
         INSERT INTO subscriptions
             (environment_id, user_key, id, package_id, status, started_at, ended_at)

@@ -2,6 +2,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
@@ -10,7 +11,7 @@ use kana_core::subscription::Subscription;
 use kana_core::user::User;
 
 use super::connection::Connection;
-use super::{ReaderPool, catalog, facts};
+use super::{ReaderPool, catalog, facts, lists};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::store::{Facts, Transaction, WriteTransaction};
@@ -104,6 +105,23 @@ impl<L: Deref<Target = Connection> + Send> Transaction for SqliteTransaction<L> 
         ids.iter().map(|id| facts::user(&self.lease, environment, id)).collect()
     }
 
+    async fn ids_taken(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[UserId],
+    ) -> Result<Vec<bool>, StoreError> {
+        ids.iter().map(|id| facts::id_taken(&self.lease, environment, id)).collect()
+    }
+
+    async fn users_after(
+        &mut self,
+        environment: EnvironmentId,
+        after: Option<UserKey>,
+        limit: usize,
+    ) -> Result<Vec<User>, StoreError> {
+        lists::users_after(&self.lease, environment, after, limit)
+    }
+
     async fn facts(
         &mut self,
         environment: EnvironmentId,
@@ -128,6 +146,23 @@ impl<L: Deref<Target = Connection> + Send> Transaction for SqliteTransaction<L> 
         ids: &[SubscriptionId],
     ) -> Result<Vec<Option<(UserId, Subscription)>>, StoreError> {
         ids.iter().map(|id| facts::subscription(&self.lease, environment, *id)).collect()
+    }
+
+    async fn subscriptions_after(
+        &mut self,
+        environment: EnvironmentId,
+        after: Option<(Timestamp, SubscriptionId)>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, Subscription)>, StoreError> {
+        lists::subscriptions_after(&self.lease, environment, after, limit)
+    }
+
+    async fn subscriptions_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Subscription>>, StoreError> {
+        lists::subscriptions_of(&self.lease, environment, users)
     }
 
     async fn ended_subscriptions(

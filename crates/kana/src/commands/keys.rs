@@ -4,7 +4,7 @@ use kana_service::{Clock, EnvironmentKind, KeyKind, SystemClock};
 use kana_store::{SqliteStore, Store};
 
 use super::{Failure, open};
-use crate::settings::DatabaseSettings;
+use crate::settings::{DatabaseSettings, TokenSettings};
 
 /// Shows every key, a line each.
 pub(crate) async fn list(settings: &DatabaseSettings) -> Result<(), Failure> {
@@ -59,6 +59,42 @@ pub(crate) async fn revoke(settings: &DatabaseSettings, id: i64) -> Result<(), F
         }
         None => Err(Failure::NoKey(id)),
     }
+}
+
+/// Signs user tokens with a new secret from now on.
+pub(crate) async fn rotate_token_secret(
+    settings: &DatabaseSettings,
+    environment: EnvironmentKind,
+    at_once: bool,
+    tokens: TokenSettings,
+) -> Result<(), Failure> {
+    let store = open_with_app(settings).await?;
+    let clock = SystemClock;
+    kana_service::rotate_token_secret(&store, &clock, tokens.into(), environment, at_once).await?;
+    if at_once {
+        tracing::info!(
+            "a new secret signs the user tokens of {environment}; earlier ones are void"
+        );
+    } else {
+        tracing::info!(
+            "a new secret signs the user tokens of {environment}; earlier ones stay good until \
+             they expire"
+        );
+    }
+    Ok(())
+}
+
+/// Says whether a public key and a user's id are enough for the Client API.
+pub(crate) async fn set_simple_mode(
+    settings: &DatabaseSettings,
+    environment: EnvironmentKind,
+    on: bool,
+) -> Result<(), Failure> {
+    let store = open_with_app(settings).await?;
+    kana_service::set_simple_mode(&store, environment, on).await?;
+    let state = if on { "on" } else { "off" };
+    tracing::info!("simple mode is {state} for {environment}");
+    Ok(())
 }
 
 async fn open_with_app(settings: &DatabaseSettings) -> Result<SqliteStore, Failure> {

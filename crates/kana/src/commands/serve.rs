@@ -2,6 +2,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kana_api::client::AllowedOrigins;
 use kana_service::{Kana, SystemClock};
 use kana_store::{SqliteStore, Store};
 use tokio::net::TcpListener;
@@ -26,12 +27,13 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
         tracing::info!("a new app was made; its keys stand on standard output, and only there");
     }
     let store: Arc<dyn Store> = Arc::new(store);
-    let kana = Kana::start(store, Arc::new(SystemClock))?;
+    let kana = Kana::start_with(store, Arc::new(SystemClock), settings.tokens.into())?;
     let listen_failed = |error| Failure::Listen(settings.listen, error);
     let listener = TcpListener::bind(settings.listen).await.map_err(listen_failed)?;
     let address = listener.local_addr().map_err(listen_failed)?;
     let stop = stop_signal()?;
-    let router = kana_api::router(&kana);
+    let client_origins = settings.client_origins.map_or(AllowedOrigins::Any, AllowedOrigins::These);
+    let router = kana_api::router_with(&kana, kana_api::Settings { client_origins });
     tracing::info!(%address, "ready: listening on http://{address}");
     serve(listener, router, stop).await?;
     let finished = tokio::time::timeout(WRITER_TIME, kana.finish()).await;

@@ -1,0 +1,92 @@
+//! The read-only Client API for browsers (contract: `client.graphql`, `client-api.md`).
+
+mod schema;
+
+use std::sync::Arc;
+
+use async_graphql::{EmptyMutation, EmptySubscription, Schema};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get};
+use kana_service::{ClientUser, Error, Kana, Unauthenticated};
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+
+use crate::graphql::{Endpoint, without_bearer};
+use schema::Query;
+
+/// Who the user is, when a public key opens the door.
+const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+/// Sent by existing clients; it changes nothing.
+const API_VERSION: HeaderName = HeaderName::from_static("x-api-version");
+
+/// For how long a browser may remember that it may call.
+const PREFLIGHT_SECONDS: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+/// The web pages that may call the Client API.
+#[derive(Debug, Clone, Default)]
+pub enum AllowedOrigins {
+    /// Those of any origin.
+    #[default]
+    Any,
+    /// Those of these origins, each written as a browser sends it: `https://app.example.com`.
+    These(Vec<HeaderValue>),
+}
+
+struct ClientApi {
+    kana: Arc<Kana>,
+    endpoint: Endpoint<Query, EmptyMutation>,
+}
+
+/// `/client/graphql`.
+pub(crate) fn router(kana: &Arc<Kana>, origins: AllowedOrigins) -> Router {
+    let api = ClientApi { kana: Arc::clone(kana), endpoint: Endpoint::new(schema()) };
+    let methods: MethodRouter<Arc<ClientApi>> = get(answer).post(answer);
+    Router::new().route("/client/graphql", methods).layer(cors(origins)).with_state(Arc::new(api))
+}
+
+fn cors(origins: AllowedOrigins) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(match origins {
+            AllowedOrigins::Any => AllowOrigin::from(Any),
+            AllowedOrigins::These(origins) => AllowOrigin::list(origins),
+        })
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, USER_ID, API_VERSION])
+        .max_age(PREFLIGHT_SECONDS)
+}
+
+/// The schema in its own language.
+#[must_use]
+pub fn sdl() -> String {
+    schema().sdl()
+}
+
+fn schema() -> Schema<Query, EmptyMutation, EmptySubscription> {
+    Schema::build(Query, EmptyMutation, EmptySubscription).disable_suggestions().finish()
+}
+
+async fn answer(State(api): State<Arc<ClientApi>>, http: Request) -> Response {
+    api.endpoint.respond(http, async |headers| authorise(&api.kana, headers).await).await
+}
+
+/// The user of a user token, or the one that the holder of a public key names.
+async fn authorise(kana: &Arc<Kana>, headers: &HeaderMap) -> Result<ClientUser, Error> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return Err(Unauthenticated::MissingForClient.into());
+    };
+    let presented = without_bearer(value.to_str().map_err(|_| Unauthenticated::Unknown)?);
+    if presented.is_empty() {
+        return Err(Unauthenticated::MissingForClient.into());
+    }
+    if presented.starts_with("prv_") {
+        return Err(Unauthenticated::PrivateKeyInBrowser.into());
+    }
+    // No token starts like a key: its first letters are those of a JSON object in Base64.
+    if !presented.starts_with("pub_") {
+        return kana.authorise_token(presented).await;
+    }
+    let user = headers.get(USER_ID).map(|id| String::from_utf8_lossy(id.as_bytes()));
+    kana.authorise_public(presented, user.as_deref()).await
+}

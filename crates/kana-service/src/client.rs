@@ -1,0 +1,74 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use kana_core::catalog::Catalog;
+use kana_core::entitlement::{self, Entitlement};
+use kana_core::id::{FeatureId, PackageId, UserId};
+use kana_core::subscription::AsOf;
+use kana_core::user::User;
+
+use crate::environment::Environment;
+use crate::error::Error;
+
+/// One user of one environment, as a browser may see them: what a user token, or a public key with
+/// a user's id, opens. Nothing can be changed through it.
+#[derive(Clone)]
+pub struct ClientUser {
+    environment: Environment,
+    id: UserId,
+}
+
+/// What a browser sees of its user, all of the same instant.
+#[derive(Debug)]
+pub struct ClientView {
+    /// The catalog, which has the packages and their features.
+    pub catalog: Arc<Catalog>,
+    /// The user.
+    pub user: User,
+    /// The packages of the subscriptions that grant now, each once, oldest subscription first.
+    pub packages: Vec<PackageId>,
+    /// The user's entitlement to each feature of these packages, over all subscriptions; empty
+    /// unless asked for.
+    pub entitlements: HashMap<FeatureId, Entitlement>,
+}
+
+impl ClientUser {
+    pub(crate) fn new(environment: Environment, id: UserId) -> Self {
+        Self { environment, id }
+    }
+
+    /// The user with packages and, if asked for, entitlements.
+    pub async fn view(&self, with_entitlements: bool) -> Result<ClientView, Error> {
+        self.environment
+            .ask(&self.id, |catalog, facts, now| {
+                let mut granting: Vec<_> = facts
+                    .subscriptions()
+                    .iter()
+                    .filter(|subscription| subscription.is_granting())
+                    .collect();
+                granting.sort_by_key(|subscription| (subscription.started_at, subscription.id));
+                let mut seen = HashSet::new();
+                let packages: Vec<PackageId> = granting
+                    .into_iter()
+                    .map(|subscription| subscription.package.clone())
+                    .filter(|package| seen.insert(package.clone()))
+                    .collect();
+                let features: HashSet<FeatureId> = packages
+                    .iter()
+                    .filter_map(|package| catalog.package(package))
+                    .filter(|_| with_entitlements)
+                    .flat_map(|package| package.features.keys().cloned())
+                    .collect();
+                let features: Vec<FeatureId> = features.into_iter().collect();
+                let entitlements =
+                    entitlement::entitlements(catalog, facts, &features, AsOf::Now(now))?;
+                Ok(ClientView {
+                    catalog: Arc::clone(catalog),
+                    user: facts.profile()?.clone(),
+                    packages,
+                    entitlements: features.into_iter().zip(entitlements).collect(),
+                })
+            })
+            .await
+    }
+}

@@ -1,0 +1,44 @@
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long what was looked up is trusted without asking the store again. A revocation must be
+/// obeyed within five seconds, whichever process made it.
+const TRUSTED_FOR: Duration = Duration::from_secs(2);
+
+/// Things remembered at most.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// What was looked up a moment ago. Whoever remembers something here must be sure that it exists,
+/// so that nobody can fill this from outside.
+pub(crate) struct Recent<K, V>(RwLock<HashMap<K, (V, Instant)>>);
+
+impl<K, V> Default for Recent<K, V> {
+    fn default() -> Self {
+        Self(RwLock::default())
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Recent<K, V> {
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
+        let recent = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (value, looked_up_at) = recent.get(key)?;
+        (looked_up_at.elapsed() < TRUSTED_FOR).then(|| value.clone())
+    }
+
+    /// Remembers what held at `looked_up_at`, which is before the store was asked.
+    pub(crate) fn remember(&self, key: K, value: V, looked_up_at: Instant) {
+        let mut recent = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() >= REMEMBERED_MAX {
+            recent.clear();
+        }
+        recent.insert(key, (value, looked_up_at));
+    }
+
+    pub(crate) fn forget(&self, key: &K) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}

@@ -1,0 +1,117 @@
+//! User tokens: what a back end makes for its user's browser (contract: `client-api.md`).
+
+mod hs256;
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use kana_core::Timestamp;
+use kana_core::id::UserId;
+use kana_store::app::{ClientAccess, EnvironmentKind, TokenSecret};
+use serde::{Deserialize, Serialize};
+
+use crate::keys::Unauthenticated;
+
+const AUDIENCE: &str = "kana-client";
+const ISSUER: &str = "kana";
+
+/// Bytes of a secret: as many as the hash has.
+const SECRET_BYTES: usize = 32;
+
+/// The most bytes of a token. An id of 255 characters, escaped and encoded, fits.
+const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    aud: String,
+    iss: String,
+    /// `test` or `live`.
+    environment: String,
+    #[serde(rename = "userId")]
+    user_id: String,
+    /// Seconds since 1970.
+    iat: i64,
+    /// Seconds since 1970.
+    exp: i64,
+}
+
+/// A new secret to sign with.
+pub(crate) fn new_secret() -> Result<Vec<u8>, getrandom::Error> {
+    let mut secret = vec![0; SECRET_BYTES];
+    getrandom::fill(&mut secret)?;
+    Ok(secret)
+}
+
+/// The secret that signs new tokens, if there is one.
+pub(crate) fn signing_secret(access: &ClientAccess) -> Option<&TokenSecret> {
+    access.token_secrets.iter().find(|secret| secret.valid_until.is_none())
+}
+
+/// A token that says who its bearer is until `expires_at`.
+pub(crate) fn issue(
+    secret: &TokenSecret,
+    environment: EnvironmentKind,
+    user: &UserId,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<String, jsonwebtoken::errors::Error> {
+    let claims = Claims {
+        aud: AUDIENCE.to_owned(),
+        iss: ISSUER.to_owned(),
+        environment: environment.name().to_owned(),
+        user_id: user.as_str().to_owned(),
+        iat: now.as_ms().div_euclid(1000),
+        exp: expires_at.as_ms().div_euclid(1000),
+    };
+    let header = Header::new(Algorithm::HS256);
+    hs256::install();
+    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&secret.secret))
+}
+
+/// The environment that a token says it is for. Nothing about it has been verified yet: it only
+/// tells whose secrets to verify it with.
+pub(crate) fn claimed_environment(token: &str) -> Result<EnvironmentKind, Unauthenticated> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(Unauthenticated::InvalidToken);
+    }
+    let claims: Claims = jsonwebtoken::dangerous::insecure_decode(token)
+        .map_err(|_| Unauthenticated::InvalidToken)?
+        .claims;
+    match claims.environment.as_str() {
+        "test" => Ok(EnvironmentKind::Test),
+        "live" => Ok(EnvironmentKind::Live),
+        _ => Err(Unauthenticated::InvalidToken),
+    }
+}
+
+/// Whose token this is, if one of the environment's secrets signed it and its time is not over.
+pub(crate) fn verify(
+    token: &str,
+    environment: EnvironmentKind,
+    access: &ClientAccess,
+    now: Timestamp,
+) -> Result<UserId, Unauthenticated> {
+    hs256::install();
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_required_spec_claims(&["exp", "aud", "iss"]);
+    // The time is checked below, against the clock that tests can set.
+    validation.validate_exp = false;
+    let good = |secret: &&TokenSecret| secret.valid_until.is_none_or(|until| now < until);
+    for secret in access.token_secrets.iter().filter(good) {
+        let key = DecodingKey::from_secret(&secret.secret);
+        let claims = match jsonwebtoken::decode::<Claims>(token, &key, &validation) {
+            Ok(decoded) => decoded.claims,
+            Err(error) if *error.kind() == ErrorKind::InvalidSignature => continue,
+            Err(_) => return Err(Unauthenticated::InvalidToken),
+        };
+        if claims.environment != environment.name() {
+            return Err(Unauthenticated::InvalidToken);
+        }
+        if claims.exp.saturating_mul(1000) <= now.as_ms() {
+            return Err(Unauthenticated::ExpiredToken);
+        }
+        return UserId::new("userId", &claims.user_id).map_err(|_| Unauthenticated::InvalidToken);
+    }
+    Err(Unauthenticated::InvalidToken)
+}

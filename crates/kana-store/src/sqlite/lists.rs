@@ -1,0 +1,90 @@
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use kana_core::Timestamp;
+use kana_core::id::{SubscriptionId, UserId, UserKey};
+use kana_core::subscription::Subscription;
+use kana_core::user::User;
+use rusqlite::types::Value;
+use rusqlite::{Rows, params};
+use uuid::Uuid;
+
+use super::connection::Connection;
+use super::facts::{read_subscription, read_user, text};
+use super::statements as sql;
+use crate::app::EnvironmentId;
+use crate::error::StoreError;
+
+/// A page's length as SQLite takes it.
+fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+pub(super) fn users_after(
+    connection: &Connection,
+    environment: EnvironmentId,
+    after: Option<UserKey>,
+    at_most: usize,
+) -> Result<Vec<User>, StoreError> {
+    let mut statement;
+    let mut rows = match after {
+        None => {
+            statement = connection.statement(sql::FIRST_USERS)?;
+            statement.query(params![environment.0, limit(at_most)])?
+        }
+        Some(after) => {
+            statement = connection.statement(sql::USERS_AFTER)?;
+            statement.query(params![environment.0, limit(at_most), after.0])?
+        }
+    };
+    let mut users = Vec::new();
+    while let Some(row) = rows.next()? {
+        users.push(read_user(row, UserId::new("stored user id", text(row, 5)?)?)?);
+    }
+    Ok(users)
+}
+
+pub(super) fn subscriptions_after(
+    connection: &Connection,
+    environment: EnvironmentId,
+    after: Option<(Timestamp, SubscriptionId)>,
+    at_most: usize,
+) -> Result<Vec<(UserId, Subscription)>, StoreError> {
+    let mut statement;
+    let rows = match after {
+        None => {
+            statement = connection.statement(sql::FIRST_SUBSCRIPTIONS)?;
+            statement.query(params![environment.0, limit(at_most)])?
+        }
+        Some((start, id)) => {
+            statement = connection.statement(sql::SUBSCRIPTIONS_AFTER)?;
+            statement.query(params![environment.0, limit(at_most), start.as_ms(), id.0])?
+        }
+    };
+    with_owners(rows)
+}
+
+fn with_owners(mut rows: Rows<'_>) -> Result<Vec<(UserId, Subscription)>, StoreError> {
+    let mut subscriptions = Vec::new();
+    while let Some(row) = rows.next()? {
+        let owner = UserId::new("stored user id", text(row, 5)?)?;
+        subscriptions.push((owner, read_subscription(row, 0)?));
+    }
+    Ok(subscriptions)
+}
+
+pub(super) fn subscriptions_of(
+    connection: &Connection,
+    environment: EnvironmentId,
+    users: &[UserKey],
+) -> Result<Vec<Vec<Subscription>>, StoreError> {
+    let keys: Vec<Value> = users.iter().map(|user| Value::Blob(user.0.into())).collect();
+    let mut statement = connection.statement(sql::SUBSCRIPTIONS_OF)?;
+    let mut rows = statement.query(params![environment.0, Rc::new(keys)])?;
+    let mut by_user: HashMap<UserKey, Vec<Subscription>> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let user = UserKey(row.get::<_, Uuid>(5)?);
+        by_user.entry(user).or_default().push(read_subscription(row, 0)?);
+    }
+    Ok(users.iter().map(|user| by_user.remove(user).unwrap_or_default()).collect())
+}
