@@ -11,7 +11,7 @@ use uuid::Uuid;
 ///
 /// It has no `Display` on purpose: the GraphQL library would turn anything that has one into an
 /// error without a code, internals included.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum ApiError {
     /// The service refused or failed.
     Service(Error),

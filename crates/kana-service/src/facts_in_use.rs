@@ -81,12 +81,13 @@ impl FactsInUse {
         }
     }
 
-    /// Loads what is wanted: a call per kind of fact, however much of it.
+    /// Loads what is wanted: a call per kind of fact, however much of it, and each fact once.
     pub(crate) async fn supply(
         &mut self,
         transaction: &mut dyn Transaction,
-        wanted: Wanted,
+        mut wanted: Wanted,
     ) -> Result<(), Error> {
+        wanted.drop_duplicates();
         let environment = self.environment;
         if !wanted.replays.is_empty() {
             let replays = transaction.replays(environment, &wanted.replays).await?;
@@ -155,6 +156,19 @@ impl FactsInUse {
 }
 
 impl Wanted {
+    /// Many commands of a batch may want the same fact.
+    fn drop_duplicates(&mut self) {
+        fn distinct<T: Ord>(wanted: &mut Vec<T>) {
+            wanted.sort_unstable();
+            wanted.dedup();
+        }
+        distinct(&mut self.ended_subscriptions);
+        distinct(&mut self.counters);
+        distinct(&mut self.profiles);
+        distinct(&mut self.ids_taken);
+        distinct(&mut self.replays);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.replays.is_empty()
             && self.ended_subscriptions.is_empty()

@@ -64,6 +64,8 @@ impl Writer {
         let runtime = Handle::current();
         std::thread::Builder::new().name("kana-writer".into()).spawn(move || {
             lane.run(&runtime, waiting);
+            // Whoever waits for the end may be about to open the same database again.
+            drop(lane);
             let _ = done.send(());
         })?;
         Ok((Self { jobs }, finished))

@@ -39,6 +39,16 @@ pub(super) struct Feature {
 }
 
 impl Feature {
+    async fn entitled(
+        &self,
+        context: &Context<'_>,
+        user_id: &str,
+    ) -> Result<Entitlement, ApiError> {
+        let user = UserId::new("userId", user_id)?;
+        let entitlement = environment(context)?.can_use_feature(&user, &self.feature.id, 1).await?;
+        Ok(entitlement.into())
+    }
+
     /// Every feature, in order of creation.
     pub(super) fn all(catalog: &Arc<Catalog>) -> Vec<Self> {
         catalog
@@ -104,10 +114,8 @@ impl Feature {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The product's own id of the user")] user_id: String,
-    ) -> Result<Option<Entitlement>, ApiError> {
-        let user = UserId::new("userId", &user_id)?;
-        let entitlement = environment(context)?.can_use_feature(&user, &self.feature.id, 1).await?;
-        Ok(Some(entitlement.into()))
+    ) -> Option<Result<Entitlement, ApiError>> {
+        Some(self.entitled(context, &user_id).await)
     }
 }
 

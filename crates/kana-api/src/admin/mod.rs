@@ -1,6 +1,9 @@
 //! The Admin API for back ends (contract: `admin.graphql`, `admin-api.md`).
 //!
 //! A module holds one kind of thing: its GraphQL types, its inputs, and how they are read.
+//!
+//! A nullable field that can fail is an `Option<Result<…>>`: the library makes it null then, and
+//! would carry the error of a `Result<Option<…>>` to the parent.
 
 mod connection;
 mod feature;
@@ -13,7 +16,7 @@ mod user;
 
 use std::sync::Arc;
 
-use async_graphql::{Context, EmptySubscription, MaybeUndefined, Schema};
+use async_graphql::{Context, EmptySubscription, MaybeUndefined, Schema, SchemaBuilder};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
@@ -38,7 +41,7 @@ struct AdminApi {
 
 /// `/graphql`.
 pub(crate) fn router(kana: &Arc<Kana>) -> Router {
-    let api = AdminApi { kana: Arc::clone(kana), endpoint: Endpoint::new(schema()) };
+    let api = AdminApi { kana: Arc::clone(kana), endpoint: Endpoint::new(builder) };
     let methods: MethodRouter<Arc<AdminApi>> = get(answer).post(answer);
     Router::new().route("/graphql", methods).with_state(Arc::new(api))
 }
@@ -46,12 +49,11 @@ pub(crate) fn router(kana: &Arc<Kana>) -> Router {
 /// The schema in its own language, as clients generate code from it.
 #[must_use]
 pub fn sdl() -> String {
-    schema().sdl()
+    builder().finish().sdl()
 }
 
-fn schema() -> Schema<Query, Mutation, EmptySubscription> {
-    // The library's own limits stay off: ours are held before it validates anything.
-    Schema::build(Query, Mutation, EmptySubscription).disable_suggestions().finish()
+fn builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
+    Schema::build(Query, Mutation, EmptySubscription).disable_suggestions()
 }
 
 async fn answer(State(api): State<Arc<AdminApi>>, http: Request) -> Response {

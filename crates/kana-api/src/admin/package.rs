@@ -179,8 +179,8 @@ impl PackageFeature {
 
     /// The most that may be used in a period, in the feature's unit; null = unlimited
     /// (CONSUMABLE) or not applicable (BINARY)
-    async fn limit(&self) -> Result<Option<i32>, ApiError> {
-        self.inside.allowance.limit.map(|limit| int(limit, "budgetExact")).transpose()
+    async fn limit(&self) -> Option<Result<i32, ApiError>> {
+        self.inside.allowance.limit.map(|limit| int(limit, "budgetExact"))
     }
 
     /// What one unit is called; null unless CONSUMABLE

@@ -139,26 +139,8 @@ impl Query {
         context: &Context<'_>,
         #[graphql(desc = "The product's own id of the user; all users when absent")]
         user_id: Option<String>,
-    ) -> Result<Option<Vec<PackageSubscription>>, ApiError> {
-        let environment = environment(context)?;
-        let (subscriptions, has_more) = match user_id {
-            Some(user_id) => {
-                let user = UserId::new("userId", &user_id)?;
-                let (catalog, subscriptions) = environment.subscriptions(&user).await?;
-                let has_more = subscriptions.len() > LIST_MAX;
-                (PackageSubscription::all(&catalog, &user, subscriptions), has_more)
-            }
-            None => {
-                let page = environment.all_subscriptions(None, LIST_MAX).await?;
-                let has_more = page.has_more;
-                (PackageSubscription::page(page), has_more)
-            }
-        };
-        if has_more {
-            let instead = "subscriptionsConnection";
-            return Err(Refusal::TooMany { what: "subscriptions", max: LIST_MAX, instead }.into());
-        }
-        Ok(Some(subscriptions))
+    ) -> Option<Result<Vec<PackageSubscription>, ApiError>> {
+        Some(list_subscriptions(context, user_id).await)
     }
 
     /// Users in pages, in order of creation. Errors: ValidationError.
@@ -213,4 +195,30 @@ impl Query {
 /// Whether users' subscriptions are asked for, so that they are loaded for all users at once.
 fn selects_subscriptions(users: &Lookahead<'_>) -> bool {
     users.field("subscriptions").exists()
+}
+
+/// The subscriptions of one user or, up to a bound, of all.
+async fn list_subscriptions(
+    context: &Context<'_>,
+    user_id: Option<String>,
+) -> Result<Vec<PackageSubscription>, ApiError> {
+    let environment = environment(context)?;
+    let (subscriptions, has_more) = match user_id {
+        Some(user_id) => {
+            let user = UserId::new("userId", &user_id)?;
+            let (catalog, subscriptions) = environment.subscriptions(&user).await?;
+            let has_more = subscriptions.len() > LIST_MAX;
+            (PackageSubscription::all(&catalog, &user, subscriptions), has_more)
+        }
+        None => {
+            let page = environment.all_subscriptions(None, LIST_MAX).await?;
+            let has_more = page.has_more;
+            (PackageSubscription::page(page), has_more)
+        }
+    };
+    if has_more {
+        let instead = "subscriptionsConnection";
+        return Err(Refusal::TooMany { what: "subscriptions", max: LIST_MAX, instead }.into());
+    }
+    Ok(subscriptions)
 }

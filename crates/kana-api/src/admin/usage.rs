@@ -63,8 +63,8 @@ impl Consumption {
     }
 
     /// The limit, in the feature's unit; null = unlimited. Errors: VALUE_TOO_LARGE past 2^31-1.
-    async fn budget(&self) -> Result<Option<i32>, ApiError> {
-        self.0.budget.map(|budget| int(budget, "budgetExact")).transpose()
+    async fn budget(&self) -> Option<Result<i32, ApiError>> {
+        self.0.budget.map(|budget| int(budget, "budgetExact"))
     }
 
     /// Whether usage may go over the budget

@@ -4,7 +4,7 @@ mod schema;
 
 use std::sync::Arc;
 
-use async_graphql::{EmptyMutation, EmptySubscription, Schema};
+use async_graphql::{EmptyMutation, EmptySubscription, Schema, SchemaBuilder};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -41,7 +41,7 @@ struct ClientApi {
 
 /// `/client/graphql`.
 pub(crate) fn router(kana: &Arc<Kana>, origins: AllowedOrigins) -> Router {
-    let api = ClientApi { kana: Arc::clone(kana), endpoint: Endpoint::new(schema()) };
+    let api = ClientApi { kana: Arc::clone(kana), endpoint: Endpoint::new(builder) };
     let methods: MethodRouter<Arc<ClientApi>> = get(answer).post(answer);
     Router::new().route("/client/graphql", methods).layer(cors(origins)).with_state(Arc::new(api))
 }
@@ -60,11 +60,11 @@ fn cors(origins: AllowedOrigins) -> CorsLayer {
 /// The schema in its own language.
 #[must_use]
 pub fn sdl() -> String {
-    schema().sdl()
+    builder().finish().sdl()
 }
 
-fn schema() -> Schema<Query, EmptyMutation, EmptySubscription> {
-    Schema::build(Query, EmptyMutation, EmptySubscription).disable_suggestions().finish()
+fn builder() -> SchemaBuilder<Query, EmptyMutation, EmptySubscription> {
+    Schema::build(Query, EmptyMutation, EmptySubscription).disable_suggestions()
 }
 
 async fn answer(State(api): State<Arc<ClientApi>>, http: Request) -> Response {

@@ -189,8 +189,8 @@ struct Consumption(entitlement::Consumption);
 #[Object(name = "Consumption")]
 impl Consumption {
     /// The limit, in the feature's unit; null = unlimited. Errors: VALUE_TOO_LARGE past 2^31-1.
-    async fn budget(&self) -> Result<Option<i32>, ApiError> {
-        self.0.budget.map(|budget| int(budget, "the Admin API's budgetExact")).transpose()
+    async fn budget(&self) -> Option<Result<i32, ApiError>> {
+        self.0.budget.map(|budget| int(budget, "the Admin API's budgetExact"))
     }
 
     /// What was used, in the feature's unit; it can exceed the budget. Errors: VALUE_TOO_LARGE

@@ -18,6 +18,8 @@ use crate::error::Told;
 const DEPTH_MAX: usize = 15;
 /// How many fields an operation may have, with fragments expanded and every alias counted.
 const FIELDS_MAX: usize = 1000;
+/// How many variables an operation may declare. Validation takes the square of their number.
+const VARIABLES_MAX: usize = 256;
 /// How deep brackets of any kind may be nested in the text. The parser and whatever walks its
 /// values recurse; metadata is the only thing that nests deeper than fields do.
 const BRACKETS_MAX: usize = 100;
@@ -42,7 +44,8 @@ impl Document {
         match parse_query(text) {
             Ok(document) => Ok(Self(document)),
             Err(error) => {
-                Err(parse_failed(&error.to_string(), &error.positions().collect::<Vec<_>>()))
+                let positions: Vec<_> = error.positions().collect();
+                Err(parse_failed(&without_source(&error), &positions))
             }
         }
     }
@@ -78,6 +81,11 @@ impl Document {
         &self,
         operation: &Positioned<OperationDefinition>,
     ) -> Result<(), ServerError> {
+        let mut operations = self.0.operations.iter().map(|(_, operation)| operation);
+        if operations.any(|operation| operation.node.variable_definitions.len() > VARIABLES_MAX) {
+            let message = format!("An operation declares more than {VARIABLES_MAX} variables");
+            return Err(server_error(&invalid_graphql(&message)));
+        }
         let mut fragments = FragmentExtents { document: &self.0, known: HashMap::new(), open: 0 };
         let mut extents = vec![fragments.of_selections(&operation.node.selection_set.node)?];
         for (_, other) in self.0.operations.iter() {
@@ -102,8 +110,8 @@ impl Document {
         Ok(())
     }
 
-    pub(super) fn into_parsed(self) -> ExecutableDocument {
-        self.0
+    pub(super) fn parsed(&self) -> &ExecutableDocument {
+        &self.0
     }
 }
 
@@ -163,6 +171,19 @@ impl<'a> FragmentExtents<'a> {
         self.open -= 1;
         self.known.insert(name, Some(extent));
         Ok(extent)
+    }
+}
+
+/// The message without the line of the document that it shows, which may be long.
+fn without_source(error: &async_graphql::parser::Error) -> String {
+    let message = error.to_string();
+    let last_line = message.lines().last().unwrap_or_default().trim();
+    let position = error.positions().next();
+    match (last_line.strip_prefix("= "), position) {
+        (Some(problem), Some(at)) => {
+            format!("Syntax error in line {}, column {}: {problem}", at.line, at.column)
+        }
+        _ => message,
     }
 }
 

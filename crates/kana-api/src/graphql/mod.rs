@@ -1,18 +1,26 @@
 //! GraphQL over HTTP, as the specification of that name has it: what every GraphQL surface
 //! shares. A request is read ([`request`]), its document is parsed and held against the limits
-//! ([`document`]), its variables are coerced ([`variables`]), and only then is anything executed.
+//! ([`document`]), its arguments are held against the schema ([`arguments`]), both once for a text
+//! that comes again ([`prepared`]), its variables are coerced ([`variables`]), and only then is
+//! anything executed.
 
+mod arguments;
 mod document;
 mod media_type;
+mod prepared;
 mod request;
 pub(crate) mod scalars;
+mod schema_types;
+mod validated;
 mod variables;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use async_graphql::parser::types::OperationType;
-use async_graphql::{EmptySubscription, ObjectType, Schema, ServerError};
+use async_graphql::{
+    EmptySubscription, ObjectType, Schema, SchemaBuilder, ServerError, ValidationMode,
+};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -20,15 +28,26 @@ use futures_util::FutureExt;
 use serde::Serialize;
 
 use crate::error::Told;
-use document::Document;
+use kana_service::Error;
 use media_type::MediaType;
+use prepared::PreparedDocuments;
 use request::GraphqlRequest;
-use variables::InputTypes;
+use schema_types::SchemaTypes;
+use validated::NoteValidated;
+
+/// The most errors of one response.
+const ERRORS_MAX: usize = 20;
+/// The most characters of a message. Two ids and a sentence fit.
+const MESSAGE_CHARS_MAX: usize = 1000;
 
 /// A schema, ready to answer requests.
 pub(crate) struct Endpoint<Query, Mutation> {
-    schema: Schema<Query, Mutation, EmptySubscription>,
-    input_types: InputTypes,
+    /// Validates, and notes of what it has validated.
+    validating: Schema<Query, Mutation, EmptySubscription>,
+    /// Takes it that the document was validated.
+    trusting: Schema<Query, Mutation, EmptySubscription>,
+    types: SchemaTypes,
+    documents: PreparedDocuments,
 }
 
 /// A response body. Errors without data are those of a request that was never executed.
@@ -65,9 +84,14 @@ where
     Query: ObjectType + 'static,
     Mutation: ObjectType + 'static,
 {
-    pub(crate) fn new(schema: Schema<Query, Mutation, EmptySubscription>) -> Self {
-        let input_types = InputTypes::of_schema(&schema.sdl());
-        Self { schema, input_types }
+    pub(crate) fn new(
+        builder: impl Fn() -> SchemaBuilder<Query, Mutation, EmptySubscription>,
+    ) -> Self {
+        // The library's own limits stay off: ours are held before it validates anything.
+        let validating = builder().extension(NoteValidated).finish();
+        let trusting = builder().validation_mode(ValidationMode::Fast).finish();
+        let types = SchemaTypes::of_schema(&validating.sdl());
+        Self { validating, trusting, types, documents: PreparedDocuments::new() }
     }
 
     /// Answers one HTTP request. `authorise` finds what the resolvers may work on, from the
@@ -75,7 +99,7 @@ where
     pub(crate) async fn respond<Authorised: Any + Send + Sync>(
         &self,
         http: Request,
-        authorise: impl AsyncFnOnce(&HeaderMap) -> Result<Authorised, kana_service::Error>,
+        authorise: impl AsyncFnOnce(&HeaderMap) -> Result<Authorised, Error>,
     ) -> Response {
         let Some(media_type) = MediaType::accepted(http.headers()) else {
             let message = "This endpoint answers application/json and \
@@ -109,37 +133,44 @@ where
     async fn execute<Authorised: Any + Send + Sync>(
         &self,
         http: Request,
-        authorise: impl AsyncFnOnce(&HeaderMap) -> Result<Authorised, kana_service::Error>,
+        authorise: impl AsyncFnOnce(&HeaderMap) -> Result<Authorised, Error>,
     ) -> Result<async_graphql::Response, NotExecuted> {
         let authorised = authorise(http.headers()).await.map_err(|error| {
             let status = match error {
-                kana_service::Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-                _ => StatusCode::INTERNAL_SERVER_ERROR,
+                Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+                Error::Refused(_) => StatusCode::BAD_REQUEST,
+                Error::Overloaded | Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+                Error::Store(_) | Error::Bug(_) => StatusCode::INTERNAL_SERVER_ERROR,
             };
             NotExecuted::invalid(status, vec![server_error(&Told::from(&error))])
         })?;
-        let by_get = http.method() == Method::GET;
-        let request = GraphqlRequest::read(http).await?;
+        // HEAD is GET without the body of the answer.
+        let by_get = matches!(*http.method(), Method::GET | Method::HEAD);
+        let request = GraphqlRequest::read(http, by_get).await?;
         let invalid = |error| NotExecuted::invalid(StatusCode::BAD_REQUEST, vec![error]);
-        let document = Document::parse(&request.query).map_err(invalid)?;
-        let operation_name = request.operation_name.as_deref();
-        let operation = document.operation(operation_name).map_err(invalid)?;
+        let prepared = self
+            .documents
+            .prepare(&self.types, request.query, request.operation_name)
+            .map_err(invalid)?;
+        let operation = prepared.operation().map_err(invalid)?;
         if by_get && operation.node.ty != OperationType::Query {
             let told = Told::bad_request("A mutation must be sent with POST");
             return Err(NotExecuted::malformed(StatusCode::METHOD_NOT_ALLOWED, &told));
         }
-        document.check_limits(operation).map_err(invalid)?;
-        let variables = self
-            .input_types
-            .coerce(operation, request.variables)
+        let variables = variables::coerce(&self.types, operation, request.variables)
             .map_err(|errors| NotExecuted::invalid(StatusCode::BAD_REQUEST, errors))?;
 
         let mut execution = async_graphql::Request::new(String::new())
             .variables(async_graphql::Variables::from_json(variables.into()))
             .data(authorised);
-        execution.operation_name = request.operation_name;
-        execution.set_parsed_query(document.into_parsed());
-        let mut response = self.schema.execute(execution).await;
+        execution.operation_name = prepared.operation_name().cloned();
+        execution.set_parsed_query(prepared.parsed().clone());
+        let mut response = if prepared.is_validated() {
+            self.trusting.execute(execution).await
+        } else {
+            self.validating.execute(execution.data(prepared)).await
+        };
+        response.errors.truncate(ERRORS_MAX);
         for error in &mut response.errors {
             name_if_unnamed(error);
         }
@@ -162,6 +193,7 @@ fn name_if_unnamed(error: &mut ServerError) {
     let has_code =
         error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some());
     if !has_code {
+        shorten(&mut error.message);
         error.extensions = Some(invalid_graphql(&error.message).extensions());
     }
 }
@@ -171,7 +203,17 @@ fn invalid_graphql(message: &str) -> Told {
     Told { code: "GRAPHQL_VALIDATION_FAILED", name: "GraphQLError", message: message.to_owned() }
 }
 
+/// Cuts a message that repeats what was sent, which may be long.
+fn shorten(message: &mut String) {
+    if let Some((end, _)) = message.char_indices().nth(MESSAGE_CHARS_MAX) {
+        message.truncate(end);
+        message.push('…');
+    }
+}
+
 fn server_error(told: &Told) -> ServerError {
+    let mut told = Told { message: told.message.clone(), ..*told };
+    shorten(&mut told.message);
     let mut error = ServerError::new(told.message.clone(), None);
     error.extensions = Some(told.extensions());
     error

@@ -2,7 +2,7 @@ use std::error::Error as _;
 
 use axum::body::to_bytes;
 use axum::extract::{Query, Request};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 
@@ -24,8 +24,8 @@ fn malformed(message: impl Into<String>) -> NotExecuted {
 }
 
 impl GraphqlRequest {
-    pub(super) async fn read(http: Request) -> Result<Self, NotExecuted> {
-        if http.method() == Method::GET {
+    pub(super) async fn read(http: Request, by_get: bool) -> Result<Self, NotExecuted> {
+        if by_get {
             return Self::from_query_string(&http);
         }
         check_content_type(http.headers())?;

@@ -2,189 +2,112 @@
 //! Values"), so that a mutation of several fields never runs its first when the second cannot be
 //! read, and so that an unknown field in a variable is never dropped in silence.
 
-use std::collections::{HashMap, HashSet};
-
-use async_graphql::parser::parse_schema;
-use async_graphql::parser::types::{
-    BaseType, OperationDefinition, Type, TypeKind, TypeSystemDefinition,
-};
+use async_graphql::parser::types::{BaseType, OperationDefinition, Type};
 use async_graphql::{Positioned, ServerError};
 use serde_json::{Map, Value};
 
-use super::{invalid_graphql, scalars, server_error};
+use super::schema_types::{InputField, InputType, SchemaTypes, expected, kind, unknown_field};
+use super::{invalid_graphql, server_error};
 
-/// The input types of a schema, by name.
-pub(super) struct InputTypes(HashMap<String, InputType>);
-
-/// Whether a JSON value is one of a scalar's.
-type Accepts = fn(&Value) -> bool;
-
-enum InputType {
-    Scalar(Accepts),
-    Enum(HashSet<String>),
-    Object(Vec<InputField>),
+/// The variables that the operation declares. What it does not declare is left out.
+pub(super) fn coerce(
+    types: &SchemaTypes,
+    operation: &Positioned<OperationDefinition>,
+    mut given: Map<String, Value>,
+) -> Result<Map<String, Value>, Vec<ServerError>> {
+    let mut coerced = Map::new();
+    let mut errors = Vec::new();
+    for definition in &operation.node.variable_definitions {
+        let name = definition.node.name.node.as_str();
+        let ty = &definition.node.var_type.node;
+        let problem = match given.remove(name) {
+            None if ty.nullable || definition.node.default_value.is_some() => None,
+            None => Some(format!("Variable \"${name}\" of type \"{ty}\" is missing")),
+            Some(value) => {
+                let problem = problem(types, &value, ty, &mut vec![name.to_owned()]);
+                coerced.insert(name.to_owned(), value);
+                problem.map(|problem| format!("Variable \"${name}\" is invalid: {problem}"))
+            }
+        };
+        if let Some(problem) = problem {
+            let mut error = server_error(&invalid_graphql(&problem));
+            error.locations = vec![definition.pos];
+            errors.push(error);
+        }
+    }
+    if errors.is_empty() { Ok(coerced) } else { Err(errors) }
 }
 
-struct InputField {
-    name: String,
-    ty: Type,
-    has_default: bool,
-}
-
-impl InputTypes {
-    /// Reads them from the schema's own text, so that there is nothing to keep in step.
-    pub(super) fn of_schema(sdl: &str) -> Self {
-        let scalars: [(&str, Accepts); 7] = [
-            ("Boolean", Value::is_boolean),
-            ("String", Value::is_string),
-            ("ID", |value| value.is_string() || value.is_i64()),
-            ("Int", |value| value.as_i64().is_some_and(|int| i32::try_from(int).is_ok())),
-            ("Float", Value::is_number),
-            ("JSON", |_| true),
-            ("DateTime", |value| value.as_str().is_some_and(scalars::is_date_time)),
-        ];
-        let mut types: HashMap<_, _> = scalars
-            .into_iter()
-            .map(|(name, accepts)| (name.to_owned(), InputType::Scalar(accepts)))
-            .collect();
-        let document = parse_schema(sdl).map(|document| document.definitions);
-        for definition in document.into_iter().flatten() {
-            let TypeSystemDefinition::Type(definition) = definition else {
-                continue;
-            };
-            let input_type = match definition.node.kind {
-                TypeKind::Enum(ty) => InputType::Enum(
-                    ty.values.into_iter().map(|value| value.node.value.node.to_string()).collect(),
-                ),
-                TypeKind::InputObject(ty) => InputType::Object(
-                    ty.fields
-                        .into_iter()
-                        .map(|field| InputField {
-                            name: field.node.name.node.to_string(),
-                            ty: field.node.ty.node,
-                            has_default: field.node.default_value.is_some(),
-                        })
-                        .collect(),
-                ),
-                _ => continue,
-            };
-            types.insert(definition.node.name.node.to_string(), input_type);
-        }
-        Self(types)
+/// Why the value, which stands at `path`, is none of the type; `None` when it is one.
+pub(super) fn problem(
+    types: &SchemaTypes,
+    value: &Value,
+    ty: &Type,
+    path: &mut Vec<String>,
+) -> Option<String> {
+    if value.is_null() {
+        let problem = || expected(path, &ty.to_string(), "null");
+        return (!ty.nullable).then(problem);
     }
-
-    /// The variables that the operation declares. What it does not declare is left out.
-    pub(super) fn coerce(
-        &self,
-        operation: &Positioned<OperationDefinition>,
-        mut given: Map<String, Value>,
-    ) -> Result<Map<String, Value>, Vec<ServerError>> {
-        let mut coerced = Map::new();
-        let mut errors = Vec::new();
-        for definition in &operation.node.variable_definitions {
-            let name = definition.node.name.node.as_str();
-            let ty = &definition.node.var_type.node;
-            let problem = match given.remove(name) {
-                None if ty.nullable || definition.node.default_value.is_some() => None,
-                None => Some(format!("Variable \"${name}\" of type \"{ty}\" is missing")),
-                Some(value) => {
-                    let problem = self.problem(&value, ty, &mut vec![name.to_owned()]);
-                    coerced.insert(name.to_owned(), value);
-                    problem.map(|problem| format!("Variable \"${name}\" is invalid: {problem}"))
-                }
-            };
-            if let Some(problem) = problem {
-                let mut error = server_error(&invalid_graphql(&problem));
-                error.locations = vec![definition.pos];
-                errors.push(error);
-            }
+    match (&ty.base, value) {
+        (BaseType::List(inner), Value::Array(items)) => {
+            items.iter().enumerate().find_map(|(index, item)| {
+                path.push(index.to_string());
+                let problem = problem(types, item, inner, path);
+                path.pop();
+                problem
+            })
         }
-        if errors.is_empty() { Ok(coerced) } else { Err(errors) }
-    }
-
-    /// Why the value, which stands at `path`, is none of the type; `None` when it is one.
-    fn problem(&self, value: &Value, ty: &Type, path: &mut Vec<String>) -> Option<String> {
-        if value.is_null() {
-            let problem = || expected(path, &ty.to_string(), "null");
-            return (!ty.nullable).then(problem);
-        }
-        match (&ty.base, value) {
-            (BaseType::List(inner), Value::Array(items)) => {
-                items.iter().enumerate().find_map(|(index, item)| {
-                    path.push(index.to_string());
-                    let problem = self.problem(item, inner, path);
-                    path.pop();
-                    problem
-                })
-            }
-            // A single value where a list belongs is a list of one.
-            (BaseType::List(inner), single) => self.problem(single, inner, path),
-            (BaseType::Named(name), value) => self.problem_with_named(value, name.as_str(), path),
-        }
-    }
-
-    fn problem_with_named(
-        &self,
-        value: &Value,
-        type_name: &str,
-        path: &mut Vec<String>,
-    ) -> Option<String> {
-        match (self.0.get(type_name), value) {
-            // A type that is no input type is for validation to complain about.
-            (None, _) => None,
-            (Some(InputType::Scalar(accepts)), value) => {
-                (!accepts(value)).then(|| expected(path, type_name, kind(value)))
-            }
-            (Some(InputType::Enum(names)), Value::String(name)) => (!names.contains(name))
-                .then(|| expected(path, type_name, "a string that is none of its values")),
-            (Some(InputType::Object(fields)), Value::Object(given)) => {
-                self.problem_with_fields(fields, given, type_name, path)
-            }
-            (Some(InputType::Enum(_) | InputType::Object(_)), value) => {
-                Some(expected(path, type_name, kind(value)))
-            }
-        }
-    }
-
-    fn problem_with_fields(
-        &self,
-        fields: &[InputField],
-        given: &Map<String, Value>,
-        type_name: &str,
-        path: &mut Vec<String>,
-    ) -> Option<String> {
-        let unknown = given.keys().find(|name| fields.iter().all(|field| field.name != **name));
-        if let Some(unknown) = unknown {
-            let unknown: String = unknown.chars().take(64).collect();
-            let at = path.join(".");
-            return Some(format!("\"{at}\" has a field {unknown:?}, which {type_name} has not"));
-        }
-        fields.iter().find_map(|field| {
-            path.push(field.name.clone());
-            let problem = match given.get(&field.name) {
-                Some(value) => self.problem(value, &field.ty, path),
-                None if field.ty.nullable || field.has_default => None,
-                None => Some(expected(path, &field.ty.to_string(), "nothing")),
-            };
-            path.pop();
-            problem
-        })
+        // A single value where a list belongs is a list of one.
+        (BaseType::List(inner), single) => problem(types, single, inner, path),
+        (BaseType::Named(name), value) => problem_with_named(types, value, name.as_str(), path),
     }
 }
 
-fn expected(path: &[String], type_name: &str, found: &str) -> String {
-    format!("\"{}\" expects a {type_name} and got {found}", path.join("."))
+fn problem_with_named(
+    types: &SchemaTypes,
+    value: &Value,
+    type_name: &str,
+    path: &mut Vec<String>,
+) -> Option<String> {
+    match (types.input(type_name), value) {
+        // A type that is no input type is for validation to complain about.
+        (None, _) => None,
+        (Some(InputType::Scalar(accepts)), value) => {
+            (!accepts(value)).then(|| expected(path, type_name, kind(value)))
+        }
+        (Some(InputType::Enum(names)), Value::String(name)) => (!names.contains(name))
+            .then(|| expected(path, type_name, "a string that is none of its values")),
+        (Some(InputType::Object(fields)), Value::Object(given)) => {
+            problem_with_fields(types, fields, given, type_name, path)
+        }
+        (Some(InputType::Enum(_) | InputType::Object(_)), value) => {
+            Some(expected(path, type_name, kind(value)))
+        }
+    }
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+fn problem_with_fields(
+    types: &SchemaTypes,
+    fields: &[InputField],
+    given: &Map<String, Value>,
+    type_name: &str,
+    path: &mut Vec<String>,
+) -> Option<String> {
+    let unknown = given.keys().find(|name| fields.iter().all(|field| field.name != **name));
+    if let Some(unknown) = unknown {
+        return Some(unknown_field(path, unknown, type_name));
     }
+    fields.iter().find_map(|field| {
+        path.push(field.name.clone());
+        let problem = match given.get(&field.name) {
+            Some(value) => problem(types, value, &field.ty, path),
+            None if field.ty.nullable || field.has_default => None,
+            None => Some(expected(path, &field.ty.to_string(), "nothing")),
+        };
+        path.pop();
+        problem
+    })
 }
 
 #[cfg(test)]
@@ -201,12 +124,11 @@ mod tests {
         input Box { id: String! size: Int = 1 color: Color tags: [String!] at: DateTime more: JSON }
         type Query { a(box: Box): Int }";
 
-    fn coerce(definitions: &str, given: &Value) -> Result<Map<String, Value>, Vec<String>> {
+    fn coerce_in(definitions: &str, given: &Value) -> Result<Map<String, Value>, Vec<String>> {
         let document = Document::parse(&format!("query q({definitions}) {{ a }}")).unwrap();
         let operation = document.operation(Some("q")).unwrap();
         let given = given.as_object().unwrap().clone();
-        InputTypes::of_schema(SDL)
-            .coerce(operation, given)
+        coerce(&SchemaTypes::of_schema(SDL), operation, given)
             .map_err(|errors| errors.into_iter().map(|error| error.message).collect())
     }
 
@@ -219,45 +141,48 @@ mod tests {
         ] {
             let given = json!({ "box": value, "undeclared": 1 });
             let expected = json!({ "box": value });
-            assert_eq!(coerce("$box: Box!", &given).unwrap(), *expected.as_object().unwrap());
+            assert_eq!(coerce_in("$box: Box!", &given).unwrap(), *expected.as_object().unwrap());
         }
-        assert!(coerce("$id: String", &json!({})).unwrap().is_empty());
-        assert!(coerce("$id: String! = \"x\"", &json!({})).unwrap().is_empty());
+        assert!(coerce_in("$id: String", &json!({})).unwrap().is_empty());
+        assert!(coerce_in("$id: String! = \"x\"", &json!({})).unwrap().is_empty());
     }
 
     #[test]
     fn what_does_not_fit_is_named() {
-        let of_box = |value: Value| coerce("$box: Box!", &json!({ "box": value })).unwrap_err();
+        let of_box = |value: Value| coerce_in("$box: Box!", &json!({ "box": value })).unwrap_err();
         for (value, problem) in [
-            (json!({ "id": 124 }), "\"box.id\" expects a String and got a number"),
-            (json!({ "id": null }), "\"box.id\" expects a String! and got null"),
-            (json!({}), "\"box.id\" expects a String! and got nothing"),
+            (json!({ "id": 124 }), "\"box.id\" expects type String and got a number"),
+            (json!({ "id": null }), "\"box.id\" expects type String! and got null"),
+            (json!({}), "\"box.id\" expects type String! and got nothing"),
             (
                 json!({ "id": "1", "size": 2_147_483_648_i64 }),
-                "\"box.size\" expects a Int and got a number",
+                "\"box.size\" expects type Int and got a number",
             ),
-            (json!({ "id": "1", "size": 1.5 }), "\"box.size\" expects a Int and got a number"),
-            (json!({ "id": "1", "size": "1" }), "\"box.size\" expects a Int and got a string"),
+            (json!({ "id": "1", "size": 1.5 }), "\"box.size\" expects type Int and got a number"),
+            (json!({ "id": "1", "size": "1" }), "\"box.size\" expects type Int and got a string"),
             (
                 json!({ "id": "1", "color": "BLUE" }),
-                "\"box.color\" expects a Color and got a string that is none of its values",
+                "\"box.color\" expects type Color and got a string that is none of its values",
             ),
             (
                 json!({ "id": "1", "tags": ["a", 2] }),
-                "\"box.tags.1\" expects a String and got a number",
+                "\"box.tags.1\" expects type String and got a number",
             ),
-            (json!({ "id": "1", "at": "now" }), "\"box.at\" expects a DateTime and got a string"),
+            (
+                json!({ "id": "1", "at": "now" }),
+                "\"box.at\" expects type DateTime and got a string",
+            ),
             (json!({ "id": "1", "other": 1 }), "\"box\" has a field \"other\", which Box has not"),
-            (json!("text"), "\"box\" expects a Box and got a string"),
-            (json!(null), "\"box\" expects a Box! and got null"),
+            (json!("text"), "\"box\" expects type Box and got a string"),
+            (json!(null), "\"box\" expects type Box! and got null"),
         ] {
             assert_eq!(of_box(value), [format!("Variable \"$box\" is invalid: {problem}")]);
         }
         assert_eq!(
-            coerce("$a: String!, $b: Int", &json!({ "b": true })).unwrap_err(),
+            coerce_in("$a: String!, $b: Int", &json!({ "b": true })).unwrap_err(),
             [
                 "Variable \"$a\" of type \"String!\" is missing",
-                "Variable \"$b\" is invalid: \"b\" expects a Int and got a boolean",
+                "Variable \"$b\" is invalid: \"b\" expects type Int and got a boolean",
             ]
         );
     }

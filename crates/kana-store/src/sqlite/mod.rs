@@ -57,6 +57,7 @@ impl SqliteStore {
         make_data_dir(data_dir)?;
         let file = data_dir.join("kana.db");
         let statements = Arc::new(AtomicU64::new(0));
+        let _turn = wait_for_turn(data_dir)?;
         let mut writer = Connection::open_writer(&file, &statements)?;
         migrations::run(&mut writer)?;
         Ok(Self {
@@ -94,6 +95,19 @@ impl SqliteStore {
     ) -> Result<SqliteTransaction<tokio::sync::OwnedMutexGuard<Connection>>, StoreError> {
         SqliteTransaction::begin_write(Arc::clone(&self.writer).lock_owned().await)
     }
+}
+
+/// Lets one process at a time open the database. A new file is put into WAL mode, for which
+/// SQLite needs it alone and does not wait.
+fn wait_for_turn(data_dir: &Path) -> Result<File, StoreError> {
+    let path = data_dir.join("kana.open");
+    let locked = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|source| StoreError::DataDir { path, source })
 }
 
 fn make_data_dir(data_dir: &Path) -> Result<(), StoreError> {

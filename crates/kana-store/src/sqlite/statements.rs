@@ -101,12 +101,13 @@ statements! {
     USERS_AFTER = "
         SELECT key, billing_id, name, email, metadata, id
         FROM users WHERE environment_id = ?1 AND key > ?3 ORDER BY key LIMIT ?2";
-    // The catalog version comes with the facts, also for a user that does not exist.
+    // The catalog version comes with the facts, also for a user that does not exist. Left to
+    // itself, the planner takes the primary key and walks every subscription that has ended.
     FACTS = "
         SELECT e.catalog_version, u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at
         FROM environments e
         LEFT JOIN users u ON u.environment_id = e.id AND u.id = ?2
-        LEFT JOIN subscriptions s
+        LEFT JOIN subscriptions s INDEXED BY subscriptions_that_run
             ON s.environment_id = e.id AND s.user_key = u.key AND s.ended_at IS NULL
         WHERE e.id = ?1";
     SUBSCRIPTION = "

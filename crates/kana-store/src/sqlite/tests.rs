@@ -1,2 +1,815 @@
 //! What holds for this engine alone: its plans, its files. What holds for every engine stands in
 //! the conformance suite.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::sync::Barrier;
+
+use kana_core::facts::{Change, CounterKey};
+use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::metadata::Metadata;
+use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::usage::{UsageAction, UsageEvent};
+use kana_core::user::User;
+use rusqlite::StatementStatus;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::*;
+use crate::app::{EnvironmentId, EnvironmentKind, KeyKind};
+
+const NOW: Timestamp = Timestamp::MIN;
+
+fn hash(environment: EnvironmentKind) -> KeyHash {
+    KeyHash([environment as u8; 32])
+}
+
+/// A store with an app in a directory of its own, and the app's test environment.
+async fn store_with_app() -> (SqliteStore, EnvironmentId, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path()).unwrap();
+    let keys = [EnvironmentKind::Test, EnvironmentKind::Live].map(|environment| NewKey {
+        environment,
+        kind: KeyKind::Private,
+        hash: hash(environment),
+        last_four: "abcd".to_owned(),
+        created_at: NOW,
+    });
+    store.create_app(App { name: "Kana".to_owned() }, keys.to_vec(), NOW).await.unwrap();
+    let key = store.find_key(hash(EnvironmentKind::Test)).await.unwrap().unwrap();
+    (store, key.environment, directory)
+}
+
+/// The database file of a directory, opened past the store.
+fn raw(directory: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(directory.join("kana.db")).unwrap()
+}
+
+fn user_id(text: &str) -> UserId {
+    UserId::new("userId", text).unwrap()
+}
+
+fn user_key(n: u128) -> UserKey {
+    UserKey(Uuid::from_u128(n))
+}
+
+fn create_user(n: u128) -> Change {
+    Change::CreateUser(User {
+        key: user_key(n),
+        id: user_id(&n.to_string()),
+        billing_id: None,
+        name: None,
+        email: None,
+        metadata: None,
+    })
+}
+
+fn subscribe(n: u128, ended_at: Option<Timestamp>) -> Change {
+    Change::AddSubscription(Subscription {
+        id: SubscriptionId(Uuid::from_u128(n)),
+        package: PackageId::new("packageId", "pro").unwrap(),
+        status: SubscriptionStatus::Active,
+        started_at: NOW,
+        ended_at,
+    })
+}
+
+fn counter(n: u128, period_start: i64) -> CounterKey {
+    CounterKey {
+        subscription: SubscriptionId(Uuid::from_u128(n)),
+        feature: FeatureId::new("featureId", "api-calls").unwrap(),
+        period_start: Timestamp::from_ms(period_start),
+    }
+}
+
+async fn change(
+    store: &SqliteStore,
+    environment: EnvironmentId,
+    user: UserKey,
+    changes: impl IntoIterator<Item = Change>,
+) {
+    let changes: Vec<_> = changes.into_iter().map(|change| (user, change)).collect();
+    let mut writer = store.write().await.unwrap();
+    writer.change_facts(environment, &changes).await.unwrap();
+    writer.commit().await.unwrap();
+}
+
+mod plans {
+    //! Every statement finds its rows by an index (design: Must 5 and 6).
+
+    use super::*;
+
+    /// The steps in which the planner runs each of the statements, in their order.
+    fn plans(statements: &[(&'static str, &str)]) -> Vec<(&'static str, Vec<String>)> {
+        let directory = tempfile::tempdir().unwrap();
+        drop(SqliteStore::open(directory.path()).unwrap());
+        let connection = raw(directory.path());
+        let steps = |sql| {
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            // The parameters stay unbound, as they are when the store prepares its statements.
+            plan.raw_query().mapped(|row| row.get("detail")).collect::<Result<_, _>>().unwrap()
+        };
+        statements.iter().map(|(name, sql)| (*name, steps(sql))).collect()
+    }
+
+    fn written_out(statements: &[(&'static str, &str)]) -> String {
+        let mut text = String::new();
+        for (name, steps) in plans(statements) {
+            writeln!(text, "{name}").unwrap();
+            for step in steps {
+                writeln!(text, "    {step}").unwrap();
+            }
+        }
+        text
+    }
+
+    /// The app's own tables, by the names under which statements speak of them. The rows of all
+    /// others belong to an environment.
+    const THE_APPS_OWN: &[&str] = &["app", "environments", "e", "keys", "k"];
+
+    /// Tables that grow with the number of users, or with what they do. All others are as large
+    /// as the catalog or smaller.
+    const GROWING: &[&str] = &["users", "u", "subscriptions", "s", "counters", "events", "replays"];
+
+    /// What a step may do that is no search.
+    fn is_allowed(statement: &str, step: &str) -> bool {
+        // Whoever lists the keys asks for all of them, and people make each by hand.
+        (statement == "KEYS" && step == "SCAN k")
+            // The heading of a subquery, whose own steps follow.
+            || step == "SCALAR SUBQUERY 1"
+    }
+
+    #[test]
+    fn every_statement_finds_its_rows_by_an_index_that_begins_with_their_environment() {
+        assert!(statements::ALL.len() > 30);
+        for (name, steps) in plans(statements::ALL) {
+            for step in steps.iter().filter(|step| !is_allowed(name, step)) {
+                let search = step.strip_prefix("SEARCH ").and_then(|rest| rest.split_once(' '));
+                let Some((table, by)) = search else {
+                    panic!("{name}: {step}: neither a search nor allowed");
+                };
+                assert!(by.starts_with("USING "), "{name}: {step}: without an index");
+                if !THE_APPS_OWN.contains(&table) {
+                    assert!(by.contains("(environment_id=?"), "{name}: {step}: in no environment");
+                }
+                // The environment alone is not enough where an environment has many rows.
+                if GROWING.contains(&table) {
+                    assert!(by.contains("=? AND "), "{name}: {step}: the whole environment");
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[ignore = "the planner prefers the primary key, and so reads every subscription that has ended"]
+    fn facts_are_read_by_the_index_of_what_runs() {
+        insta::assert_snapshot!(written_out(&[("FACTS", statements::FACTS)]), @r"
+        FACTS
+            SEARCH e USING INTEGER PRIMARY KEY (rowid=?)
+            SEARCH u USING COVERING INDEX users_by_id (environment_id=? AND id=?) LEFT-JOIN
+            SEARCH s USING INDEX subscriptions_that_run (environment_id=? AND user_key=?) LEFT-JOIN
+        ");
+    }
+
+    #[test]
+    fn hot_statements_go_straight_to_their_rows() {
+        let hot = [
+            ("COUNTER", statements::COUNTER),
+            ("REPLAY", statements::REPLAY),
+            ("SUBSCRIPTION", statements::SUBSCRIPTION),
+            ("ENDED_SUBSCRIPTIONS", statements::ENDED_SUBSCRIPTIONS),
+            ("CANCEL_SUBSCRIPTION", statements::CANCEL_SUBSCRIPTION),
+            // Whoever only inserts searches for nothing.
+            ("SET_COUNTER", statements::SET_COUNTER),
+            ("LOG_EVENT", statements::LOG_EVENT),
+            ("KEEP_REPLAY", statements::KEEP_REPLAY),
+        ];
+        insta::assert_snapshot!(written_out(&hot), @r"
+        COUNTER
+            SEARCH counters USING PRIMARY KEY (environment_id=? AND user_key=? AND subscription_id=? AND feature_id=? AND period_start=?)
+        REPLAY
+            SEARCH replays USING PRIMARY KEY (environment_id=? AND idempotency_key=?)
+        SUBSCRIPTION
+            SEARCH s USING INDEX subscriptions_by_id (environment_id=? AND id=?)
+            SEARCH u USING PRIMARY KEY (environment_id=? AND key=?)
+        ENDED_SUBSCRIPTIONS
+            SEARCH subscriptions USING PRIMARY KEY (environment_id=? AND user_key=?)
+        CANCEL_SUBSCRIPTION
+            SEARCH subscriptions USING COVERING INDEX subscriptions_by_id (environment_id=? AND id=?)
+        SET_COUNTER
+        LOG_EVENT
+        KEEP_REPLAY
+        ");
+    }
+
+    /// How many steps SQLite's machine takes to run a query to its end: a measure of work that is
+    /// the same on every computer.
+    fn work(directory: &Path, sql: &str, parameters: impl rusqlite::Params) -> i32 {
+        let connection = raw(directory);
+        let mut statement = connection.prepare(sql).unwrap();
+        let mut rows = statement.query(parameters).unwrap();
+        while rows.next().unwrap().is_some() {}
+        drop(rows);
+        statement.get_status(StatementStatus::VmStep)
+    }
+
+    #[tokio::test]
+    #[ignore = "the planner prefers the primary key, and so reads every subscription that has ended"]
+    async fn reading_facts_costs_the_same_however_many_subscriptions_have_ended() {
+        let (store, environment, directory) = store_with_app().await;
+        change(&store, environment, user_key(1), [create_user(1), subscribe(1, None)]).await;
+        let facts = || work(directory.path(), statements::FACTS, (environment.0, "1"));
+        let before = facts();
+
+        let ended = (2..1_000).map(|n| subscribe(n, Some(NOW)));
+        change(&store, environment, user_key(1), ended).await;
+
+        assert_eq!(facts(), before);
+    }
+
+    #[tokio::test]
+    async fn a_question_costs_the_same_however_many_users_and_periods_there_are() {
+        let (store, environment, directory) = store_with_app().await;
+        let set = |n, period| Change::SetCounter { counter: counter(n, period), used: 1 };
+        let use_it = async |n| {
+            let changes = [create_user(n), subscribe(n, None), set(n, 0)];
+            change(&store, environment, user_key(n), changes).await;
+        };
+        // The question is about the second of three: to stop at the end of a table is a step less.
+        for n in 1..=3 {
+            use_it(n).await;
+        }
+        let work = || {
+            let second = Uuid::from_u128(2);
+            let counter = (environment.0, second, second, "api-calls", 0);
+            [
+                work(directory.path(), statements::FACTS, (environment.0, "2")),
+                work(directory.path(), statements::COUNTER, counter),
+                work(directory.path(), statements::SUBSCRIPTION, (environment.0, second)),
+                work(directory.path(), statements::ENDED_SUBSCRIPTIONS, (environment.0, second)),
+                work(directory.path(), statements::REPLAY, (environment.0, "key")),
+            ]
+        };
+        let before = work();
+
+        for n in 4..300 {
+            use_it(n).await;
+        }
+        change(&store, environment, user_key(2), (1..1_000).map(|period| set(2, period))).await;
+
+        assert_eq!(work(), before);
+    }
+}
+
+mod connections {
+    //! What is asked of SQLite is in force.
+
+    use super::*;
+
+    fn pragma(connection: &Connection, pragma: &'static str) -> String {
+        let mut statement = connection.statement(pragma).unwrap();
+        let value: rusqlite::types::Value = statement.query_row([], |row| row.get(0)).unwrap();
+        match value {
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => panic!("{pragma}: {other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn every_commit_of_the_writer_is_durable() {
+        let directory = tempfile::tempdir().unwrap();
+        // Again on the second opening: the log's mode stays with the file, the rest does not.
+        for _ in 0..2 {
+            let store = SqliteStore::open(directory.path()).unwrap();
+            let writer = store.writer.lock().await;
+            assert_eq!(pragma(&writer, "PRAGMA journal_mode"), "wal");
+            // 2 is FULL.
+            assert_eq!(pragma(&writer, "PRAGMA synchronous"), "2");
+            assert_eq!(pragma(&writer, "PRAGMA foreign_keys"), "1");
+            assert_eq!(pragma(&writer, "PRAGMA query_only"), "0");
+            assert_ne!(pragma(&writer, "PRAGMA busy_timeout"), "0");
+        }
+    }
+
+    #[tokio::test]
+    async fn readers_only_read() {
+        let (store, environment, _directory) = store_with_app().await;
+        change(&store, environment, user_key(1), [create_user(1)]).await;
+
+        let reader = store.pool.take().unwrap();
+        assert_eq!(pragma(&reader, "PRAGMA query_only"), "1");
+        assert_eq!(pragma(&reader, "PRAGMA journal_mode"), "wal");
+        assert_ne!(pragma(&reader, "PRAGMA busy_timeout"), "0");
+        for write in [
+            "DELETE FROM users",
+            "UPDATE environments SET catalog_version = 7",
+            "INSERT INTO app (id, name, created_at) VALUES (1, 'x', 0)",
+            "DROP TABLE events",
+        ] {
+            let refused = reader.run(write).unwrap_err();
+            assert_eq!(
+                refused.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::ReadOnly),
+                "{write}: {refused}"
+            );
+        }
+
+        let user = store.read().await.unwrap().users(environment, &[user_id("1")]).await.unwrap();
+        assert!(user[0].is_some());
+    }
+
+    #[tokio::test]
+    async fn a_reader_goes_back_to_the_pool_without_its_transaction() {
+        let (store, environment, _directory) = store_with_app().await;
+        let idle = || store.pool.idle.lock().unwrap().len();
+        assert_eq!(idle(), 1);
+
+        let mut reader = store.read().await.unwrap();
+        reader.catalog(environment).await.unwrap();
+        assert_eq!(idle(), 0);
+        drop(reader);
+
+        assert_eq!(idle(), 1);
+        assert!(!store.pool.take().unwrap().in_transaction());
+    }
+
+    #[tokio::test]
+    async fn no_more_readers_stay_open_than_the_pool_may_keep() {
+        let (store, _environment, _directory) = store_with_app().await;
+        let mut readers = Vec::new();
+        for _ in 0..IDLE_READERS_MAX + 5 {
+            readers.push(store.read().await.unwrap());
+        }
+        drop(readers);
+
+        assert_eq!(store.pool.idle.lock().unwrap().len(), IDLE_READERS_MAX);
+    }
+
+    #[tokio::test]
+    async fn every_statement_is_counted() {
+        let (store, environment, _directory) = store_with_app().await;
+        change(&store, environment, user_key(1), [create_user(1), subscribe(1, None)]).await;
+        let mut counted = store.statements_run();
+        let mut since_last = || {
+            let before = std::mem::replace(&mut counted, store.statements_run());
+            counted - before
+        };
+
+        store.find_key(hash(EnvironmentKind::Test)).await.unwrap();
+        assert_eq!(since_last(), 1);
+
+        // One to begin, one for the facts and the catalog version together, one to end.
+        let mut reader = store.read().await.unwrap();
+        reader.facts(environment, &[user_id("1")]).await.unwrap();
+        drop(reader);
+        assert_eq!(since_last(), 3);
+
+        // One to begin, one a change, one to end.
+        let set = |used| Change::SetCounter { counter: counter(1, 0), used };
+        change(&store, environment, user_key(1), [set(1), set(2)]).await;
+        assert_eq!(since_last(), 4);
+
+        drop(store.write().await.unwrap());
+        assert_eq!(since_last(), 2);
+    }
+}
+
+mod migrations_and_files {
+    //! The data directory and what is in it.
+
+    use super::*;
+
+    /// As many as there are files.
+    fn newest_version() -> usize {
+        let files = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sqlite/migrations");
+        fs::read_dir(files).unwrap().count()
+    }
+
+    fn user_version(connection: &rusqlite::Connection) -> usize {
+        let version: i64 =
+            connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        usize::try_from(version).unwrap()
+    }
+
+    /// Grows whenever a table or an index is made.
+    fn changes_of_schema(connection: &rusqlite::Connection) -> i64 {
+        connection.query_row("PRAGMA schema_version", [], |row| row.get(0)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_database_is_migrated_once() {
+        let (store, environment, directory) = store_with_app().await;
+        change(&store, environment, user_key(1), [create_user(1)]).await;
+        drop(store);
+        let before = changes_of_schema(&raw(directory.path()));
+
+        let store = SqliteStore::open(directory.path()).unwrap();
+        let again = SqliteStore::open(directory.path()).unwrap();
+
+        let raw = raw(directory.path());
+        assert_eq!(user_version(&raw), newest_version());
+        assert_eq!(changes_of_schema(&raw), before);
+        for store in [store, again] {
+            let mut reader = store.read().await.unwrap();
+            assert!(reader.users(environment, &[user_id("1")]).await.unwrap()[0].is_some());
+        }
+    }
+
+    #[test]
+    #[ignore = "SQLite does not wait when two connections turn a new file to WAL at once"]
+    fn many_can_open_a_new_directory_at_once() {
+        // Several times, since who meets whom where is left to chance.
+        for _ in 0..10 {
+            let directory = tempfile::tempdir().unwrap();
+            let start = Barrier::new(8);
+            let opened: Vec<_> = std::thread::scope(|scope| {
+                let openers: Vec<_> = (0..8)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            start.wait();
+                            SqliteStore::open(directory.path()).map(drop)
+                        })
+                    })
+                    .collect();
+                openers.into_iter().map(|opener| opener.join().unwrap()).collect()
+            });
+            for result in opened {
+                result.unwrap();
+            }
+            assert_eq!(user_version(&raw(directory.path())), newest_version());
+        }
+    }
+
+    #[test]
+    fn many_can_open_a_database_that_exists_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(SqliteStore::open(directory.path()).unwrap());
+        let start = Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    drop(SqliteStore::open(directory.path()).unwrap());
+                });
+            }
+        });
+        assert_eq!(user_version(&raw(directory.path())), newest_version());
+    }
+
+    #[tokio::test]
+    async fn a_database_of_a_newer_release_is_refused_and_left_alone() {
+        let (store, _environment, directory) = store_with_app().await;
+        drop(store);
+        let newer = newest_version() + 1;
+        raw(directory.path())
+            .pragma_update(None, "user_version", i64::try_from(newer).unwrap())
+            .unwrap();
+
+        let refused = SqliteStore::open(directory.path()).err().unwrap();
+
+        let message = refused.to_string();
+        let StoreError::NewerSchema { found, known } = refused else { panic!("{message}") };
+        assert_eq!((found, known), (newer, newest_version()));
+        assert!(message.contains(&format!("schema version {newer}")), "{message}");
+        assert!(message.contains("run the release that migrated it, or a newer one"), "{message}");
+        assert_eq!(user_version(&raw(directory.path())), newer);
+    }
+
+    #[test]
+    fn one_server_at_a_time_holds_a_data_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let held = SqliteStore::lock(&data).unwrap();
+
+        let refused = SqliteStore::lock(&data).unwrap_err();
+        let message = refused.to_string();
+        assert!(
+            matches!(&refused, StoreError::DataDirInUse { path } if *path == data),
+            "{message}"
+        );
+        assert!(message.contains(data.to_str().unwrap()), "{message}");
+        assert!(message.contains("--data-dir"), "{message}");
+        // A tool works beside the server.
+        SqliteStore::open(&data).unwrap();
+        // And another directory is another server's.
+        SqliteStore::lock(&directory.path().join("other")).unwrap();
+
+        drop(held);
+        SqliteStore::lock(&data).unwrap();
+    }
+
+    #[test]
+    fn a_data_directory_that_is_a_file_is_refused_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "not a directory").unwrap();
+
+        for data_dir in [file.clone(), file.join("below")] {
+            for refused in [SqliteStore::open(&data_dir).err(), SqliteStore::lock(&data_dir).err()]
+            {
+                let refused = refused.unwrap();
+                let message = refused.to_string();
+                assert!(
+                    matches!(&refused, StoreError::DataDir { path, .. } if *path == data_dir),
+                    "{message}"
+                );
+                assert!(message.contains(data_dir.to_str().unwrap()), "{message}");
+            }
+        }
+        assert_eq!(fs::read_to_string(&file).unwrap(), "not a directory");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_data_directory_is_made_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let directory = tempfile::tempdir().unwrap();
+        let opened = directory.path().join("deep/down/opened");
+        let locked = directory.path().join("locked");
+        drop(SqliteStore::open(&opened).unwrap());
+        drop(SqliteStore::lock(&locked).unwrap());
+
+        for data_dir in [opened, locked] {
+            let mode = fs::metadata(&data_dir).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", data_dir.display());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("kana.db");
+        let garbage = "no database at all. ".repeat(1_000);
+        fs::write(&file, &garbage).unwrap();
+
+        let refused = SqliteStore::open(directory.path()).err().unwrap();
+
+        assert!(matches!(refused, StoreError::Engine(_)), "{refused:?}");
+        assert!(refused.to_string().contains("not a database"), "{refused}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), garbage);
+    }
+
+    /// A database with a few hundred users, closed, so that its log is empty.
+    async fn database_of_many_pages() -> (TempDir, EnvironmentId) {
+        let (store, environment, directory) = store_with_app().await;
+        for n in 1..=300 {
+            change(&store, environment, user_key(n), [create_user(n), subscribe(n, None)]).await;
+        }
+        drop(store);
+        (directory, environment)
+    }
+
+    /// Opens what is in the directory and asks for everything; whether all of it was answered.
+    async fn everything_answers(directory: &Path, environment: EnvironmentId) -> bool {
+        let ask = async {
+            let store = SqliteStore::open(directory)?;
+            store.app().await?;
+            store.keys().await?;
+            let mut reader = store.read().await?;
+            reader.catalog(environment).await?;
+            let ids: Vec<_> = (1..=300).map(|n: u32| user_id(&n.to_string())).collect();
+            let users = reader.users(environment, &ids).await?;
+            let facts = reader.facts(environment, &ids).await?;
+            let complete = users.iter().all(Option::is_some)
+                && facts.users.iter().flatten().all(|user| user.subscriptions().len() == 1);
+            Ok::<_, StoreError>(complete)
+        };
+        ask.await.unwrap_or(false)
+    }
+
+    #[tokio::test]
+    async fn a_torn_database_gives_errors_and_no_panic() {
+        let (whole, environment) = database_of_many_pages().await;
+        assert!(everything_answers(whole.path(), environment).await);
+        let bytes = fs::read(whole.path().join("kana.db")).unwrap();
+
+        for part in [100, 512, 4_096, 5_000, bytes.len() / 2, bytes.len() - 4_096] {
+            let torn = tempfile::tempdir().unwrap();
+            fs::write(torn.path().join("kana.db"), &bytes[..part]).unwrap();
+            assert!(!everything_answers(torn.path(), environment).await, "cut at {part}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_with_garbage_in_it_gives_errors_and_no_panic() {
+        let (whole, environment) = database_of_many_pages().await;
+        let bytes = fs::read(whole.path().join("kana.db")).unwrap();
+
+        // Everything but the header, page by page; what is lost may also be a page that no
+        // question needs.
+        let mut unharmed = 0;
+        let pages = bytes.len() / 4_096;
+        for page in 1..pages {
+            let mut damaged = bytes.clone();
+            damaged[page * 4_096..][..4_096].fill(0x5A);
+            let directory = tempfile::tempdir().unwrap();
+            fs::write(directory.path().join("kana.db"), damaged).unwrap();
+            unharmed += usize::from(everything_answers(directory.path(), environment).await);
+        }
+        assert!(unharmed < pages / 2, "{unharmed} of {pages} pages");
+    }
+
+    #[tokio::test]
+    async fn what_was_committed_survives_a_server_that_was_killed() {
+        let (store, environment, directory) = store_with_app().await;
+        change(&store, environment, user_key(1), [create_user(1)]).await;
+        let mut writer = store.write().await.unwrap();
+        writer.change_facts(environment, &[(user_key(2), create_user(2))]).await.unwrap();
+
+        // What is on the disk while the server still runs is what `kill -9` leaves behind. The
+        // log's end may be torn besides, by a write that was under way.
+        for torn_end in [&b""[..], &[0x5A; 24], &[0x5A; 3_000], &[0x5A; 9_000]] {
+            let left = tempfile::tempdir().unwrap();
+            for name in ["kana.db", "kana.db-wal"] {
+                fs::copy(directory.path().join(name), left.path().join(name)).unwrap();
+            }
+            let log = left.path().join("kana.db-wal");
+            let mut bytes = fs::read(&log).unwrap();
+            assert!(!bytes.is_empty());
+            bytes.extend_from_slice(torn_end);
+            fs::write(&log, bytes).unwrap();
+
+            let restarted = SqliteStore::open(left.path()).unwrap();
+            let ids = ["1", "2"].map(user_id);
+            let users = restarted.read().await.unwrap().users(environment, &ids).await.unwrap();
+            assert!(users[0].is_some());
+            assert_eq!(users[1], None);
+            // And it goes on from there.
+            change(&restarted, environment, user_key(2), [create_user(2)]).await;
+        }
+        drop(writer);
+    }
+}
+
+mod columns {
+    //! What stands in the tables, where no method of the traits tells.
+
+    use super::*;
+
+    type EventRow =
+        (i64, Uuid, String, String, i64, i64, i64, Option<Uuid>, Option<String>, Option<String>);
+
+    fn events(directory: &Path) -> Vec<EventRow> {
+        raw(directory)
+            .prepare(
+                "SELECT environment_id, user_key, feature_id, action, delta, occurred_at,
+                    recorded_at, subscription_id, idempotency_key, metadata
+                 FROM events ORDER BY id",
+            )
+            .unwrap()
+            .query_map([], |row| row.try_into())
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_log_holds_every_event_in_the_order_in_which_it_came() {
+        let (store, environment, directory) = store_with_app().await;
+        let live = store.find_key(hash(EnvironmentKind::Live)).await.unwrap().unwrap().environment;
+        let counted = UsageEvent {
+            feature: FeatureId::new("featureId", "api-calls").unwrap(),
+            action: UsageAction::Add,
+            delta: -3,
+            occurred_at: Timestamp::from_ms(5),
+            recorded_at: Timestamp::from_ms(9),
+            subscription: Some(SubscriptionId(Uuid::from_u128(7))),
+            idempotency_key: Some(IdempotencyKey::new("idempotencyKey", "key").unwrap()),
+            metadata: Some(
+                Metadata::new("metadata", serde_json::json!({ "z": 1, "a": "é" })).unwrap(),
+            ),
+        };
+        let not_counted = UsageEvent {
+            action: UsageAction::Set,
+            delta: i64::MAX,
+            // Earlier than the one before it, though it came later.
+            occurred_at: Timestamp::from_ms(-1),
+            subscription: None,
+            idempotency_key: None,
+            metadata: None,
+            ..counted.clone()
+        };
+        let log = [counted.clone(), not_counted.clone()].map(Change::LogEvent);
+        change(&store, environment, user_key(1), log).await;
+        change(&store, live, user_key(2), [Change::LogEvent(not_counted)]).await;
+
+        let named = |text: &str| text.to_owned();
+        let uuid = Uuid::from_u128;
+        assert_eq!(
+            events(directory.path()),
+            [
+                (
+                    environment.0,
+                    uuid(1),
+                    named("api-calls"),
+                    named("ADD"),
+                    -3,
+                    5,
+                    9,
+                    Some(uuid(7)),
+                    Some(named("key")),
+                    Some(named(r#"{"z":1,"a":"é"}"#)),
+                ),
+                (
+                    environment.0,
+                    uuid(1),
+                    named("api-calls"),
+                    named("SET"),
+                    i64::MAX,
+                    -1,
+                    9,
+                    None,
+                    None,
+                    None,
+                ),
+                (
+                    live.0,
+                    uuid(2),
+                    named("api-calls"),
+                    named("SET"),
+                    i64::MAX,
+                    -1,
+                    9,
+                    None,
+                    None,
+                    None
+                ),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_not_committed_is_not_in_the_log() {
+        let (store, environment, directory) = store_with_app().await;
+        let event = UsageEvent {
+            feature: FeatureId::new("featureId", "api-calls").unwrap(),
+            action: UsageAction::Add,
+            delta: 1,
+            occurred_at: NOW,
+            recorded_at: NOW,
+            subscription: None,
+            idempotency_key: None,
+            metadata: None,
+        };
+        let mut writer = store.write().await.unwrap();
+        let changes = [(user_key(1), Change::LogEvent(event))];
+        writer.change_facts(environment, &changes).await.unwrap();
+        drop(writer);
+
+        assert_eq!(events(directory.path()), []);
+    }
+
+    #[tokio::test]
+    async fn a_key_is_stored_as_its_hash_and_its_last_four_characters() {
+        let (_store, _environment, directory) = store_with_app().await;
+        let (hash_bytes, last_four): (Vec<u8>, String) = raw(directory.path())
+            .query_row("SELECT hash, last_four FROM keys ORDER BY id", [], |row| row.try_into())
+            .unwrap();
+        assert_eq!(hash_bytes, hash(EnvironmentKind::Test).0);
+        assert_eq!(last_four, "abcd");
+    }
+
+    #[tokio::test]
+    async fn a_value_that_no_release_wrote_is_an_error_that_names_it() {
+        for (damage, named) in [
+            ("UPDATE subscriptions SET status = 'PAUSED'", r#"subscription status "PAUSED""#),
+            ("UPDATE subscriptions SET package_id = ''", "stored package id"),
+            ("UPDATE users SET metadata = '{\"open\":'", "EOF while parsing"),
+            ("UPDATE users SET metadata = '[]'", "stored metadata"),
+            ("UPDATE features SET unit_label = char(0)", "stored label"),
+            ("UPDATE replays SET answer = '{\"Lost\":null}'", "unknown variant `Lost`"),
+            ("UPDATE replays SET action = 'SUB'", r#"action "SUB""#),
+            ("DELETE FROM environments", "the environment is gone"),
+        ] {
+            let (store, environment, directory) = store_with_app().await;
+            change(&store, environment, user_key(1), [create_user(1), subscribe(1, None)]).await;
+            let raw = raw(directory.path());
+            // Only the columns that the case is about matter.
+            raw.execute_batch(
+                "PRAGMA foreign_keys = OFF;
+                 INSERT INTO features VALUES (1, 'f', 1, 'f', 'CONSUMABLE', NULL, NULL, NULL);
+                 INSERT INTO replays VALUES
+                     (1, 'key', zeroblob(16), 'f', 'ADD', 1, NULL, '{\"Recorded\":\"Recorded\"}', 0);",
+            )
+            .unwrap();
+            let ask = async || {
+                let mut reader = store.read().await?;
+                reader.users(environment, &[user_id("1")]).await?;
+                reader.facts(environment, &[user_id("1")]).await?;
+                reader.catalog(environment).await?;
+                let key = IdempotencyKey::new("idempotencyKey", "key").unwrap();
+                reader.replays(environment, &[key]).await?;
+                Ok::<_, StoreError>(())
+            };
+            ask().await.unwrap();
+
+            raw.execute_batch(damage).unwrap();
+
+            let error = ask().await.unwrap_err();
+            assert!(matches!(error, StoreError::Unreadable(_)), "{damage}: {error:?}");
+            assert!(error.to_string().contains(named), "{damage}: {error}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Documents that were seen before. A text that comes again, with the same operation name, is
+//! neither parsed nor validated again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
+use async_graphql::{Positioned, ServerError};
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Weighter};
+
+use super::arguments;
+use super::document::Document;
+use super::schema_types::SchemaTypes;
+
+/// The most bytes of text that are remembered together. A parsed document takes some tens of
+/// times the memory of its text.
+const TEXT_BYTES_MAX: u64 = 1024 * 1024;
+/// A longer text is not remembered: it would push out many that come more often.
+const TEXT_BYTES_MAX_EACH: usize = 16 * 1024;
+/// How many documents are expected.
+const DOCUMENTS: usize = 1024;
+
+type Key = (String, Option<String>);
+
+/// A document, parsed and held against everything that does not depend on a request's variables,
+/// but for the library's own validation.
+pub(super) struct Prepared {
+    document: Document,
+    operation_name: Option<String>,
+    /// Whether the library has validated it.
+    validated: AtomicBool,
+}
+
+/// The documents that were seen before, bounded by the length of their texts.
+pub(super) struct PreparedDocuments(Cache<Key, Arc<Prepared>, TextBytes>);
+
+#[derive(Clone)]
+struct TextBytes;
+
+impl Weighter<Key, Arc<Prepared>> for TextBytes {
+    fn weight(&self, (text, name): &Key, _: &Arc<Prepared>) -> u64 {
+        let bytes = text.len() + name.as_ref().map_or(0, String::len);
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+}
+
+impl PreparedDocuments {
+    pub(super) fn new() -> Self {
+        let hasher = DefaultHashBuilder::default();
+        let lifecycle = quick_cache::sync::DefaultLifecycle::default();
+        Self(Cache::with(DOCUMENTS, TEXT_BYTES_MAX, TextBytes, hasher, lifecycle))
+    }
+
+    /// The document of this text, made ready to execute the operation with this name.
+    pub(super) fn prepare(
+        &self,
+        types: &SchemaTypes,
+        text: String,
+        operation_name: Option<String>,
+    ) -> Result<Arc<Prepared>, ServerError> {
+        let key = (text, operation_name);
+        if let Some(known) = self.0.get(&key) {
+            return Ok(known);
+        }
+        let document = Document::parse(&key.0)?;
+        let operation = document.operation(key.1.as_deref())?;
+        document.check_limits(operation)?;
+        arguments::check(types, document.parsed(), operation)?;
+        let prepared = Arc::new(Prepared {
+            document,
+            operation_name: key.1.clone(),
+            validated: AtomicBool::new(false),
+        });
+        if key.0.len() <= TEXT_BYTES_MAX_EACH {
+            self.0.insert(key, Arc::clone(&prepared));
+        }
+        Ok(prepared)
+    }
+}
+
+impl Prepared {
+    pub(super) fn operation(&self) -> Result<&Positioned<OperationDefinition>, ServerError> {
+        self.document.operation(self.operation_name.as_deref())
+    }
+
+    pub(super) fn operation_name(&self) -> Option<&String> {
+        self.operation_name.as_ref()
+    }
+
+    pub(super) fn parsed(&self) -> &ExecutableDocument {
+        self.document.parsed()
+    }
+
+    pub(super) fn is_validated(&self) -> bool {
+        self.validated.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_validated(&self) {
+        self.validated.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepare(documents: &PreparedDocuments, text: &str, name: Option<&str>) -> Arc<Prepared> {
+        let types = SchemaTypes::of_schema("type Query { a: Int }");
+        documents.prepare(&types, text.to_owned(), name.map(str::to_owned)).unwrap()
+    }
+
+    #[test]
+    fn a_text_that_comes_again_is_not_prepared_again() {
+        let documents = PreparedDocuments::new();
+        let text = "query one { a } query two { a }";
+        let one = prepare(&documents, text, Some("one"));
+        assert!(Arc::ptr_eq(&one, &prepare(&documents, text, Some("one"))));
+        assert!(!Arc::ptr_eq(&one, &prepare(&documents, text, Some("two"))));
+        assert!(!Arc::ptr_eq(&one, &prepare(&documents, &format!("{text} "), Some("one"))));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let documents = PreparedDocuments::new();
+        for index in 0..1000 {
+            let text = format!("{{ a{index}: a }} # {}", "x".repeat(TEXT_BYTES_MAX_EACH / 2));
+            prepare(&documents, &text, None);
+        }
+        assert!(documents.0.weight() <= TEXT_BYTES_MAX, "{}", documents.0.weight());
+        let long = format!("{{ a }} # {}", "x".repeat(TEXT_BYTES_MAX_EACH));
+        let first = prepare(&documents, &long, None);
+        assert!(!Arc::ptr_eq(&first, &prepare(&documents, &long, None)));
+    }
+}

@@ -1,0 +1,162 @@
+//! What a schema says of its types, as far as values are concerned. It is read from the schema's
+//! own text, so that there is nothing to keep in step.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{
+    BaseType, FieldDefinition, InputValueDefinition, SchemaDefinition, Type, TypeKind,
+    TypeSystemDefinition,
+};
+use async_graphql::{Name, Positioned};
+use serde_json::Value;
+
+use super::scalars;
+
+/// A schema's types.
+pub(super) struct SchemaTypes {
+    inputs: HashMap<String, InputType>,
+    objects: HashMap<String, HashMap<String, Field>>,
+    pub(super) query: String,
+    pub(super) mutation: Option<String>,
+}
+
+/// A type that values can have.
+pub(super) enum InputType {
+    Scalar(Scalar),
+    Enum(HashSet<String>),
+    Object(Vec<InputField>),
+}
+
+/// Whether a value, as JSON, is one of a scalar's. An enum's literal is none of any.
+pub(super) type Scalar = fn(&Value) -> bool;
+
+/// A field of an input object, or an argument.
+pub(super) struct InputField {
+    pub(super) name: String,
+    pub(super) ty: Type,
+    pub(super) has_default: bool,
+}
+
+/// A field of an object that is answered.
+pub(super) struct Field {
+    pub(super) arguments: Vec<InputField>,
+    /// The name of its type, without lists and exclamation marks.
+    pub(super) type_name: String,
+}
+
+const SCALARS: [(&str, Scalar); 7] = [
+    ("Boolean", Value::is_boolean),
+    ("String", Value::is_string),
+    ("ID", |value| value.is_string() || value.is_i64()),
+    ("Int", |value| value.as_i64().is_some_and(|int| i32::try_from(int).is_ok())),
+    ("Float", Value::is_number),
+    ("JSON", |_| true),
+    ("DateTime", |value| value.as_str().is_some_and(scalars::is_date_time)),
+];
+
+impl SchemaTypes {
+    pub(super) fn of_schema(sdl: &str) -> Self {
+        let scalars = SCALARS.map(|(name, scalar)| (name.to_owned(), InputType::Scalar(scalar)));
+        let mut types = Self {
+            inputs: HashMap::from(scalars),
+            objects: HashMap::new(),
+            query: "Query".to_owned(),
+            mutation: None,
+        };
+        let definitions = parse_schema(sdl).map(|document| document.definitions);
+        for definition in definitions.into_iter().flatten() {
+            match definition {
+                TypeSystemDefinition::Schema(schema) => types.add_roots(schema.node),
+                TypeSystemDefinition::Type(definition) => {
+                    types.add_type(definition.node.name.node.to_string(), definition.node.kind);
+                }
+                TypeSystemDefinition::Directive(_) => {}
+            }
+        }
+        types
+    }
+
+    fn add_roots(&mut self, schema: SchemaDefinition) {
+        let name = |name: Positioned<Name>| name.node.to_string();
+        if let Some(query) = schema.query {
+            self.query = name(query);
+        }
+        self.mutation = schema.mutation.map(name);
+    }
+
+    fn add_type(&mut self, name: String, kind: TypeKind) {
+        match kind {
+            TypeKind::Enum(ty) => {
+                let values = ty.values.into_iter().map(|value| value.node.value.node.to_string());
+                self.inputs.insert(name, InputType::Enum(values.collect()));
+            }
+            TypeKind::InputObject(ty) => {
+                self.inputs.insert(name, InputType::Object(input_fields(ty.fields)));
+            }
+            TypeKind::Object(ty) => {
+                let fields = ty.fields.into_iter().map(|field| field_of(field.node)).collect();
+                self.objects.insert(name, fields);
+            }
+            TypeKind::Scalar | TypeKind::Interface(_) | TypeKind::Union(_) => {}
+        }
+    }
+
+    /// The type of values with this name; `None` when it is none, or one that accepts anything.
+    pub(super) fn input(&self, name: &str) -> Option<&InputType> {
+        self.inputs.get(name)
+    }
+
+    /// The field of an object; `None` for one that the schema does not tell of, like those of
+    /// introspection.
+    pub(super) fn field(&self, object: &str, field: &str) -> Option<&Field> {
+        self.objects.get(object)?.get(field)
+    }
+}
+
+fn input_fields(fields: Vec<Positioned<InputValueDefinition>>) -> Vec<InputField> {
+    fields
+        .into_iter()
+        .map(|field| InputField {
+            name: field.node.name.node.to_string(),
+            ty: field.node.ty.node,
+            has_default: field.node.default_value.is_some(),
+        })
+        .collect()
+}
+
+fn field_of(field: FieldDefinition) -> (String, Field) {
+    let type_name = innermost(&field.ty.node).to_owned();
+    let arguments = input_fields(field.arguments);
+    (field.name.node.to_string(), Field { arguments, type_name })
+}
+
+/// The name in the middle of a type.
+fn innermost(ty: &Type) -> &str {
+    match &ty.base {
+        BaseType::Named(name) => name.as_str(),
+        BaseType::List(inner) => innermost(inner),
+    }
+}
+
+/// Why a value is none of its type, by where it stands.
+pub(super) fn expected(path: &[String], type_name: &str, found: &str) -> String {
+    format!("\"{}\" expects type {type_name} and got {found}", path.join("."))
+}
+
+/// Why an input object has a field too many.
+pub(super) fn unknown_field(path: &[String], field: &str, type_name: &str) -> String {
+    format!("\"{}\" has a field {field:?}, which {type_name} has not", path.join("."))
+}
+
+/// What a value is, for people.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

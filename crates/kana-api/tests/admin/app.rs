@@ -1,0 +1,268 @@
+//! A server without a socket, on a data directory of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use kana_core::Timestamp;
+use kana_service::{InitialKeys, Kana, ManualClock, init};
+use kana_store::{SqliteStore, Store};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// When every story starts.
+pub(crate) const NOW: &str = "2024-01-15T12:00:00.000Z";
+
+/// The usual media type of answers.
+pub(crate) const JSON: &str = "application/json; charset=utf-8";
+/// The one whose statuses mean something.
+pub(crate) const GRAPHQL_RESPONSE: &str = "application/graphql-response+json; charset=utf-8";
+
+/// A running server with what is behind it.
+pub(crate) struct TestApp {
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) keys: InitialKeys,
+    clock: Arc<ManualClock>,
+    router: Router,
+    dir: TempDir,
+}
+
+impl TestApp {
+    /// An empty one.
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(time(NOW)));
+        let store = Arc::new(SqliteStore::open(dir.path()).unwrap());
+        let keys = init(store.as_ref(), clock.as_ref(), "story").await.unwrap().unwrap();
+        let kana =
+            Kana::start(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&clock) as _).unwrap();
+        Self { store, keys, clock, router: kana_api::router(&kana), dir }
+    }
+
+    /// One with the consumable feature `api-calls` and the switch `sso`; the base packages
+    /// `basic` (100 calls a month) and `pro` (sso, 1,000 calls a month, then overage), the add-on
+    /// `boost` for `pro` alone and the add-on `extra` for any base, the draft `draft`; and the
+    /// user `124` without a subscription.
+    pub(crate) async fn shop() -> Self {
+        let app = Self::new().await;
+        app.data(
+            r#"mutation {
+                calls: createFeature(input: {id: "api-calls", type: CONSUMABLE}) { id }
+                sso: createFeature(input: {id: "sso", type: BINARY}) { id }
+                basic: createPackage(input: {id: "basic", features: [
+                    {id: "api-calls", entitlement: {limit: 100, resetPeriod: MONTH}}]}) { id }
+                pro: createPackage(input: {id: "pro", features: [{id: "sso"}, {id: "api-calls",
+                    entitlement: {limit: 1000, resetPeriod: MONTH, overageEnabled: true}}]}) { id }
+                boost: createPackage(input: {id: "boost", isAddon: true, basePackageIds: ["pro"],
+                    features: [{id: "sso"}]}) { id }
+                extra: createPackage(input: {id: "extra", isAddon: true,
+                    features: [{id: "sso"}]}) { id }
+                draft: createPackage(input: {id: "draft", features: [{id: "sso"}]}) { id }
+                onOffer1: publishPackage(id: "basic") { id }
+                onOffer2: publishPackage(id: "pro") { id }
+                onOffer3: publishPackage(id: "boost") { id }
+                onOffer4: publishPackage(id: "extra") { id }
+                user: createUser(input: {id: "124"}) { id }
+            }"#,
+            json!({}),
+        )
+        .await;
+        app
+    }
+
+    /// The shop, its user subscribed to `package`. Answers the subscription's id, too.
+    pub(crate) async fn subscribed(package: &str) -> (Self, String) {
+        let app = Self::shop().await;
+        let id = app.subscribe(package).await;
+        (app, id)
+    }
+
+    /// Subscribes the user `124` and answers the subscription's id.
+    pub(crate) async fn subscribe(&self, package: &str) -> String {
+        let query = r#"mutation ($id: String!) {
+            subscribe(userId: "124", packageIds: [$id]) { id }
+        }"#;
+        let data = self.data(query, json!({ "id": package })).await;
+        data["subscribe"][0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Sets the clock.
+    pub(crate) fn set_time(&self, text: &str) {
+        self.clock.set(time(text));
+    }
+
+    /// A request with the private key of the test environment.
+    pub(crate) fn request(&self, method: Method, uri: &str) -> Ask<'_> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::AUTHORIZATION,
+            HeaderValue::from_str(self.keys.test_private.reveal()).unwrap(),
+        );
+        if method == Method::POST {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        Ask { app: self, method, uri: uri.to_owned(), headers, body: Vec::new() }
+    }
+
+    /// A request as clients send it, with this body.
+    pub(crate) fn post(&self, body: impl Into<Vec<u8>>) -> Ask<'_> {
+        Ask { body: body.into(), ..self.request(Method::POST, "/graphql") }
+    }
+
+    /// A GraphQL request.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write `json!(…)` in place")]
+    pub(crate) fn graphql(&self, query: &str, variables: Value) -> Ask<'_> {
+        self.post(json!({ "query": query, "variables": variables }).to_string())
+    }
+
+    /// The data of a request that succeeds as a whole.
+    pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
+        let mut answer = self.graphql(query, variables).send().await.ok();
+        assert_eq!(answer.get("errors"), None, "{query}");
+        answer["data"].take()
+    }
+
+    /// The one error of a request that is refused as a whole, as `CODE Name: message`. Nothing
+    /// is stored by it, and what the contract fixes about the shape holds.
+    pub(crate) async fn refused(&self, query: &str, variables: Value) -> String {
+        let stored = self.stored();
+        let answer = self.graphql(query, variables).send().await.ok();
+        assert!(answer.get("data").is_none_or(Value::is_null), "{answer}");
+        assert_eq!(self.stored(), stored, "{answer}");
+        only_error(&answer)
+    }
+
+    /// Every row of every table, as another process would read them.
+    pub(crate) fn stored(&self) -> BTreeMap<String, Vec<String>> {
+        let sqlite = rusqlite::Connection::open(self.dir.path().join("kana.db")).unwrap();
+        let tables: Vec<String> = sqlite
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        tables.into_iter().map(|table| (table.clone(), rows(&sqlite, &table))).collect()
+    }
+}
+
+fn rows(sqlite: &rusqlite::Connection, table: &str) -> Vec<String> {
+    let mut statement = sqlite.prepare(&format!("SELECT * FROM {table}")).unwrap();
+    let columns = statement.column_count();
+    let row = |row: &rusqlite::Row<'_>| {
+        (0..columns).map(|column| row.get_ref(column).map(|value| format!("{value:?}"))).collect()
+    };
+    statement.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+pub(crate) fn time(text: &str) -> Timestamp {
+    Timestamp::parse("time", text).unwrap()
+}
+
+/// A request that is being written.
+pub(crate) struct Ask<'a> {
+    app: &'a TestApp,
+    method: Method,
+    uri: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Ask<'_> {
+    /// With this header instead of what it had.
+    pub(crate) fn with(mut self, name: HeaderName, value: impl AsRef<[u8]>) -> Self {
+        self.headers.insert(name, HeaderValue::from_bytes(value.as_ref()).unwrap());
+        self
+    }
+
+    /// Without this header.
+    pub(crate) fn without(mut self, name: &HeaderName) -> Self {
+        self.headers.remove(name);
+        self
+    }
+
+    /// As a client asks whose statuses mean something.
+    pub(crate) fn asking_graphql_response(self) -> Self {
+        self.with(header::ACCEPT, "application/graphql-response+json")
+    }
+
+    /// With this body.
+    pub(crate) fn body(self, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), ..self }
+    }
+
+    pub(crate) async fn send(self) -> Answer {
+        let mut request = Request::new(Body::from(self.body));
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri.parse().unwrap();
+        *request.headers_mut() = self.headers;
+        let response = self.app.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        let text = String::from_utf8(body.into()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).expect(&self.text)
+    }
+
+    /// The body of an answer with status 200 as `application/json`.
+    pub(crate) fn ok(&self) -> Value {
+        assert_eq!((self.status, self.content_type()), (StatusCode::OK, JSON), "{}", self.text);
+        self.json()
+    }
+
+    pub(crate) fn content_type(&self) -> &str {
+        self.headers[header::CONTENT_TYPE].to_str().unwrap()
+    }
+
+    /// The one error of a request that was not executed, as `CODE Name: message`.
+    pub(crate) fn not_executed(&self) -> String {
+        let answer = self.json();
+        assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["errors"]);
+        only_error(&answer)
+    }
+}
+
+/// The one error, as `CODE Name: message`.
+pub(crate) fn only_error(answer: &Value) -> String {
+    let errors = answer["errors"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    assert_eq!(errors.len(), 1, "{answer}");
+    error(&errors[0])
+}
+
+/// An error, as `CODE Name: message`.
+pub(crate) fn error(error: &Value) -> String {
+    let extensions = &error["extensions"];
+    let message = error["message"].as_str().unwrap();
+    assert_eq!(extensions["exception"]["message"], message, "{error}");
+    let code = extensions["code"].as_str().unwrap();
+    let name = extensions["exception"]["name"].as_str().unwrap();
+    format!("{code} {name}: {message}")
+}
+
+/// The value with Kana's own ids, which are random, written as `<id>`.
+pub(crate) fn without_ids(value: Value) -> Value {
+    match value {
+        Value::String(text) if uuid::Uuid::try_parse(&text).is_ok() => json!("<id>"),
+        Value::Array(items) => items.into_iter().map(without_ids).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, without_ids(value))).collect()
+        }
+        other => other,
+    }
+}

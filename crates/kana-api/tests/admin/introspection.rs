@@ -1,0 +1,216 @@
+//! The schema as tools read it.
+
+use serde_json::{Value, json};
+
+use crate::app::TestApp;
+
+/// What graphql-js's `getIntrospectionQuery` writes, with descriptions.
+const USUAL: &str = "
+    query IntrospectionQuery {
+      __schema {
+        queryType { name }
+        mutationType { name }
+        subscriptionType { name }
+        types {
+          ...FullType
+        }
+        directives {
+          name
+          description
+          isRepeatable
+          locations
+          args {
+            ...InputValue
+          }
+        }
+      }
+    }
+
+    fragment FullType on __Type {
+      kind
+      name
+      description
+      specifiedByURL
+      fields(includeDeprecated: true) {
+        name
+        description
+        args {
+          ...InputValue
+        }
+        type {
+          ...TypeRef
+        }
+        isDeprecated
+        deprecationReason
+      }
+      inputFields {
+        ...InputValue
+      }
+      interfaces {
+        ...TypeRef
+      }
+      enumValues(includeDeprecated: true) {
+        name
+        description
+        isDeprecated
+        deprecationReason
+      }
+      possibleTypes {
+        ...TypeRef
+      }
+    }
+
+    fragment InputValue on __InputValue {
+      name
+      description
+      type { ...TypeRef }
+      defaultValue
+    }
+
+    fragment TypeRef on __Type {
+      kind
+      name
+      ofType {
+        kind
+        name
+        ofType {
+          kind
+          name
+          ofType {
+            kind
+            name
+            ofType {
+              kind
+              name
+              ofType {
+                kind
+                name
+                ofType {
+                  kind
+                  name
+                  ofType {
+                    kind
+                    name
+                    ofType {
+                      kind
+                      name
+                      ofType {
+                        kind
+                        name
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+";
+
+#[tokio::test]
+async fn the_usual_introspection_query_passes_the_limits() {
+    let app = TestApp::new().await;
+    let data = app.data(USUAL, json!({})).await;
+    let schema = &data["__schema"];
+    assert_eq!(schema["queryType"]["name"], "Query");
+    assert_eq!(schema["mutationType"]["name"], "Mutation");
+    assert_eq!(schema["subscriptionType"], Value::Null);
+    let types: Vec<&str> =
+        schema["types"].as_array().unwrap().iter().map(|ty| ty["name"].as_str().unwrap()).collect();
+    for ty in ["Feature", "Package", "PackageSubscription", "BigInt", "CreateUsageEventInput"] {
+        assert!(types.contains(&ty), "{ty}");
+    }
+}
+
+#[tokio::test]
+async fn the_introspection_query_with_the_deprecation_of_inputs_passes_too() {
+    let app = TestApp::new().await;
+    let query = USUAL
+        .replace("args {", "args(includeDeprecated: true) {")
+        .replace("inputFields {", "inputFields(includeDeprecated: true) {")
+        .replace("defaultValue", "defaultValue isDeprecated deprecationReason")
+        .replace("__schema {", "__schema { description");
+    let data = app.data(&query, json!({})).await;
+    assert!(data["__schema"]["types"].is_array());
+}
+
+#[tokio::test]
+async fn a_type_can_be_asked_for_by_its_name() {
+    let app = TestApp::new().await;
+    let query = r#"{
+        __type(name: "CreateUsageEventInput") { inputFields { name defaultValue type { name kind } } }
+        __typename
+    }"#;
+    insta::assert_json_snapshot!(app.data(query, json!({})).await, @r#"
+{
+  "__type": {
+    "inputFields": [
+      {
+        "name": "userId",
+        "defaultValue": null,
+        "type": {
+          "name": null,
+          "kind": "NON_NULL"
+        }
+      },
+      {
+        "name": "featureId",
+        "defaultValue": null,
+        "type": {
+          "name": null,
+          "kind": "NON_NULL"
+        }
+      },
+      {
+        "name": "delta",
+        "defaultValue": "1",
+        "type": {
+          "name": "Int",
+          "kind": "SCALAR"
+        }
+      },
+      {
+        "name": "action",
+        "defaultValue": "ADD",
+        "type": {
+          "name": "RecordUsageAction",
+          "kind": "ENUM"
+        }
+      },
+      {
+        "name": "idempotencyKey",
+        "defaultValue": null,
+        "type": {
+          "name": "String",
+          "kind": "SCALAR"
+        }
+      },
+      {
+        "name": "occurredAt",
+        "defaultValue": null,
+        "type": {
+          "name": "DateTime",
+          "kind": "SCALAR"
+        }
+      },
+      {
+        "name": "metadata",
+        "defaultValue": null,
+        "type": {
+          "name": "JSON",
+          "kind": "SCALAR"
+        }
+      }
+    ]
+  },
+  "__typename": "Query"
+}
+"#);
+}
+
+#[test]
+fn the_schema_in_its_own_language() {
+    insta::assert_snapshot!(kana_api::admin::sdl());
+}

@@ -1,0 +1,17 @@
+//! The Admin API as its callers see it: the contract's pages `admin-api.md` and `admin.graphql`,
+//! asked over HTTP without a socket.
+
+// Clippy allows these in tests; what a story is told with is test code too, outside of `#[test]`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod app;
+mod authorisation;
+mod errors;
+mod health;
+mod http;
+mod ids;
+mod introspection;
+mod limits;
+mod nulls;
+mod operations;
+mod variables;

@@ -1,0 +1,274 @@
+//! Variables: how they may be written, and that nothing runs when one of them is wrong.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::app::TestApp;
+
+const USER: &str = "query ($id: String!) { user(id: $id) { id } }";
+
+async fn answer(app: &TestApp, variables: Value) -> (StatusCode, Value) {
+    let answer = app.graphql(USER, variables).send().await;
+    (answer.status, answer.json())
+}
+
+#[tokio::test]
+async fn variables_may_be_an_object_or_a_string_that_holds_one() {
+    let app = TestApp::shop().await;
+    for variables in
+        [json!({ "id": "124" }), json!("{\"id\": \"124\"}"), json!(" {\"id\":\"124\"}\n")]
+    {
+        let (status, answer) = answer(&app, variables).await;
+        assert_eq!(
+            (status, answer),
+            (StatusCode::OK, json!({ "data": { "user": { "id": "124" } } }))
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_variables_may_be_written_in_many_ways() {
+    let app = TestApp::shop().await;
+    for variables in [json!(null), json!({}), json!(""), json!("  "), json!("{}"), json!("null")] {
+        let answer = app.graphql("{ user(id: \"124\") { id } }", variables).send().await.ok();
+        assert_eq!(answer["data"]["user"]["id"], "124");
+    }
+}
+
+#[tokio::test]
+async fn variables_that_are_no_object_make_the_request_malformed() {
+    let app = TestApp::shop().await;
+    let told = "BAD_USER_INPUT ValidationError: variables must be a JSON object or a string that \
+                holds one";
+    for variables in
+        [json!([]), json!([{ "id": "124" }]), json!(7), json!(true), json!("[]"), json!("\"{}\"")]
+    {
+        let answer = app.graphql(USER, variables).send().await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert_eq!(answer.not_executed(), told);
+    }
+    for variables in [json!("{"), json!("{\"id\": }"), json!("id=124")] {
+        let answer = app.graphql(USER, variables).send().await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        let told = "BAD_USER_INPUT ValidationError: variables is a string, but not valid JSON: ";
+        assert!(answer.not_executed().starts_with(told));
+    }
+}
+
+#[tokio::test]
+async fn a_single_value_where_a_list_belongs_is_a_list_of_one() {
+    let app = TestApp::shop().await;
+    let query = "mutation ($input: CreatePackageInput!) { createPackage(input: $input) {
+        features { id } basePackages { id } } }";
+    let input = json!({
+        "id": "in-variable", "isAddon": true, "basePackageIds": "pro", "features": { "id": "sso" },
+    });
+    let expected = json!({ "features": [{ "id": "sso" }], "basePackages": [{ "id": "pro" }] });
+    let data = app.data(query, json!({ "input": input })).await;
+    assert_eq!(data["createPackage"], expected);
+    let query = r#"mutation { createPackage(input: {
+        id: "in-literal", isAddon: true, basePackageIds: "pro", features: {id: "sso"}
+    }) { features { id } basePackages { id } } }"#;
+    assert_eq!(app.data(query, json!({})).await["createPackage"], expected);
+    // A single feature in a variable of its own.
+    let query = "mutation ($features: [CreatePackageFeatureInput!]!, $bases: [String!]) {
+        createPackage(input: {
+            id: \"in-parts\", isAddon: true, basePackageIds: $bases, features: $features
+        }) { features { id } basePackages { id } } }";
+    let variables = json!({ "features": { "id": "sso" }, "bases": "pro" });
+    assert_eq!(app.data(query, variables).await["createPackage"], expected);
+
+    let query = r#"mutation ($ids: [String!]!) {
+        subscribe(userId: "124", packageIds: $ids) { package { id } } }"#;
+    let data = app.data(query, json!({ "ids": "pro" })).await;
+    assert_eq!(data["subscribe"], json!([{ "package": { "id": "pro" } }]));
+    let query = r#"mutation { subscribe(userId: "124", packageIds: "boost") { package { id } } }"#;
+    assert_eq!(app.data(query, json!({})).await["subscribe"][0]["package"]["id"], "boost");
+}
+
+#[tokio::test]
+async fn a_default_counts_where_null_is_given_and_where_nothing_is() {
+    let (app, _) = TestApp::subscribed("basic").await;
+    let record = "mutation ($input: CreateUsageEventInput!) { createUsageEvent(input: $input) }";
+    for more in [
+        json!({}),
+        json!({ "delta": null }),
+        json!({ "action": null }),
+        json!({ "delta": null, "action": null, "idempotencyKey": null, "occurredAt": null, "metadata": null }),
+    ] {
+        let mut input = json!({ "userId": "124", "featureId": "api-calls" });
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(app.data(record, json!({ "input": input })).await["createUsageEvent"], true);
+    }
+    let record = "mutation ($delta: Int, $action: RecordUsageAction) { createUsageEvent(input: {
+        userId: \"124\", featureId: \"api-calls\", delta: $delta, action: $action}) }";
+    for variables in [json!({}), json!({ "delta": null, "action": null })] {
+        assert_eq!(app.data(record, variables).await["createUsageEvent"], true);
+    }
+    let used = r#"mutation { useFeature(input: {userId: "124", featureId: "api-calls", delta: null})
+        { consumption { used } } }"#;
+    // Six events of one each, and this.
+    assert_eq!(app.data(used, json!({})).await["useFeature"]["consumption"]["used"], 7);
+
+    let can = "query ($delta: Int) { canUseFeature(userId: \"124\", featureId: \"api-calls\",
+        delta: $delta) { access } }";
+    app.data(
+        r#"mutation { createUsageEvent(input: {
+            userId: "124", featureId: "api-calls", delta: 99, action: SET}) }"#,
+        json!({}),
+    )
+    .await;
+    for variables in [json!({}), json!({ "delta": null }), json!({ "delta": 1 })] {
+        assert_eq!(app.data(can, variables).await["canUseFeature"]["access"], true);
+    }
+    assert_eq!(app.data(can, json!({ "delta": 2 })).await["canUseFeature"]["access"], false);
+}
+
+#[tokio::test]
+async fn an_add_on_is_only_what_says_so() {
+    let app = TestApp::shop().await;
+    let query =
+        "mutation ($input: CreatePackageInput!) { createPackage(input: $input) { isAddon } }";
+    for (id, is_addon, expected) in
+        [("a", json!(null), false), ("b", json!(false), false), ("c", json!(true), true)]
+    {
+        let input =
+            json!({ "id": id, "isAddon": is_addon, "features": [], "basePackageIds": null });
+        let data = app.data(query, json!({ "input": input })).await;
+        assert_eq!(data["createPackage"]["isAddon"], expected);
+    }
+    let query = r#"mutation { createPackage(input: {id: "d", features: []}) { isAddon } }"#;
+    assert_eq!(app.data(query, json!({})).await["createPackage"]["isAddon"], false);
+}
+
+#[tokio::test]
+async fn a_variable_that_is_not_given_takes_the_default_that_the_request_names() {
+    let app = TestApp::shop().await;
+    let query = "query ($id: String! = \"124\") { user(id: $id) { id } }";
+    assert_eq!(app.data(query, json!({})).await["user"]["id"], "124");
+    assert_eq!(
+        app.refused(query, json!({ "id": null })).await,
+        "GRAPHQL_VALIDATION_FAILED GraphQLError: Variable \"$id\" is invalid: \"id\" expects a \
+         String! and got null"
+    );
+}
+
+#[tokio::test]
+async fn neither_mutation_of_a_request_runs_when_a_variable_of_the_second_is_wrong() {
+    let app = TestApp::shop().await;
+    let query = "mutation ($first: CreateUserInput!, $second: CreateUserInput!) {
+        first: createUser(input: $first) { id }
+        second: createUser(input: $second) { id }
+    }";
+    for second in [
+        json!({ "id": 2 }),
+        json!({}),
+        json!(null),
+        json!({ "id": "2", "nickname": "x" }),
+        json!({ "id": "2", "name": ["x"] }),
+        json!([{ "id": "2" }]),
+        json!("2"),
+    ] {
+        let variables = json!({ "first": { "id": "1" }, "second": second });
+        let refused = app.refused(query, variables).await;
+        assert!(refused.starts_with("GRAPHQL_VALIDATION_FAILED"), "{refused}");
+        assert!(refused.contains("second"), "{refused}");
+    }
+    let missing = app.refused(query, json!({ "first": { "id": "1" } })).await;
+    assert!(missing.contains("\"$second\" of type \"CreateUserInput!\" is missing"), "{missing}");
+}
+
+#[tokio::test]
+async fn an_unknown_field_of_an_input_object_in_a_variable_is_refused_however_deep_it_stands() {
+    let app = TestApp::shop().await;
+    let query = "mutation ($input: CreatePackageInput!) { createPackage(input: $input) { id } }";
+    let entitlement = json!({ "limit": 1, "resetPeriod": "DAY", "resetDay": 3 });
+    let input =
+        json!({ "id": "new", "features": [{ "id": "api-calls", "entitlement": entitlement }] });
+    assert_eq!(
+        app.refused(query, json!({ "input": input })).await,
+        "GRAPHQL_VALIDATION_FAILED GraphQLError: Variable \"$input\" is invalid: \
+         \"input.features.0.entitlement\" has a field \"resetDay\", which EntitlementInput has not"
+    );
+}
+
+#[tokio::test]
+async fn every_variable_that_is_wrong_is_named() {
+    let app = TestApp::shop().await;
+    let query = "query ($user: String!, $feature: String!) {
+        canUseFeature(userId: $user, featureId: $feature) { access } }";
+    let answer = app.graphql(query, json!({ "user": 1, "feature": 2 })).send().await.ok();
+    insta::assert_json_snapshot!(answer, @r#"
+{
+  "errors": [
+    {
+      "message": "Variable \"$user\" is invalid: \"user\" expects a String and got a number",
+      "locations": [
+        {
+          "line": 1,
+          "column": 8
+        }
+      ],
+      "extensions": {
+        "code": "GRAPHQL_VALIDATION_FAILED",
+        "exception": {
+          "name": "GraphQLError",
+          "message": "Variable \"$user\" is invalid: \"user\" expects a String and got a number"
+        }
+      }
+    },
+    {
+      "message": "Variable \"$feature\" is invalid: \"feature\" expects a String and got a number",
+      "locations": [
+        {
+          "line": 1,
+          "column": 24
+        }
+      ],
+      "extensions": {
+        "code": "GRAPHQL_VALIDATION_FAILED",
+        "exception": {
+          "name": "GraphQLError",
+          "message": "Variable \"$feature\" is invalid: \"feature\" expects a String and got a number"
+        }
+      }
+    }
+  ]
+}
+"#);
+}
+
+#[tokio::test]
+async fn metadata_takes_variables_within_a_literal() {
+    let app = TestApp::shop().await;
+    let query = r#"mutation ($x: JSON, $gone: JSON) { createUser(input: {
+        id: "125", metadata: {given: $x, list: [$x, 1, 2.5, true, null], absent: $gone}
+    }) { metadata } }"#;
+    let data = app.data(query, json!({ "x": { "deep": [1, "é"] } })).await;
+    let x = json!({ "deep": [1, "é"] });
+    let metadata = &data["createUser"]["metadata"];
+    assert_eq!(metadata["given"], x);
+    assert_eq!(metadata["list"], json!([x, 1, 2.5, true, null]));
+}
+
+#[tokio::test]
+async fn metadata_comes_back_as_it_was_given() {
+    let app = TestApp::shop().await;
+    let query = "mutation ($id: String!, $metadata: JSON) {
+        createUser(input: {id: $id, metadata: $metadata}) { metadata } }";
+    for (id, metadata) in [
+        ("a", json!({})),
+        ("b", json!({ "z": 1, "a": { "y": [], "b": "\u{0}\u{1f980}" }, "": null })),
+        ("c", json!({ "big": 9_007_199_254_740_993_i64, "small": -1.5e-7, "u": u64::MAX })),
+    ] {
+        let data = app.data(query, json!({ "id": id, "metadata": metadata })).await;
+        assert_eq!(data["createUser"]["metadata"].to_string(), metadata.to_string());
+    }
+}
+
+#[tokio::test]
+async fn variables_that_the_operation_does_not_declare_are_ignored() {
+    let app = TestApp::shop().await;
+    let data = app.data(USER, json!({ "id": "124", "more": { "deep": 1 } })).await;
+    assert_eq!(data["user"]["id"], "124");
+}

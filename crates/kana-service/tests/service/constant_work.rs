@@ -1,0 +1,112 @@
+//! A call costs the same however much is stored: the hot paths are counted in SQL statements.
+
+use kana_core::usage::RecordUsage;
+use kana_service::Environment;
+
+use crate::world::{
+    World, feature_id, key, new_user, package_id, record, subscribe, time, try_use, usage, use_one,
+    used, user_id,
+};
+
+/// A transaction begins, the user's facts are read with the catalog's version, the counter is
+/// read, the transaction ends.
+const ONE_QUESTION: u64 = 4;
+/// The same, and the counter and the event are written.
+const ONE_RECORDING: u64 = 6;
+/// And the key is looked up and kept.
+const ONE_RECORDING_WITH_KEY: u64 = 8;
+
+async fn costs(world: &World, story: &str) -> [u64; 4] {
+    let test = world.test().await;
+    let (user, feature) = (user_id("124"), feature_id("api-calls"));
+    let (answer, asking) = world.statements(test.can_use_feature(&user, &feature, 1)).await;
+    assert!(answer.unwrap().consumption.is_some());
+    let (recorded, recording) = world.statements(record(&test, usage())).await;
+    assert!(recorded.recorded());
+    let (granted, using) = world.statements(try_use(&test, use_one())).await;
+    assert!(granted.granted);
+    let with_key = RecordUsage { idempotency_key: key(story), ..usage() };
+    let (recorded, recording_with_key) = world.statements(record(&test, with_key)).await;
+    assert!(recorded.recorded());
+    [asking, recording, using, recording_with_key]
+}
+
+const EXPECTED: [u64; 4] = [ONE_QUESTION, ONE_RECORDING, ONE_RECORDING, ONE_RECORDING_WITH_KEY];
+
+#[tokio::test]
+async fn a_call_costs_the_same_with_one_user_as_with_two_thousand_and_a_long_history() {
+    let world = World::subscribed().await;
+    assert_eq!(costs(&world, "without a history").await, EXPECTED);
+
+    let test = world.test().await;
+    many_other_users(&test).await;
+    // The rest of the story is about a user who has been here for years.
+    let start = time("2014-01-31T00:00:00.000Z");
+    let subscribed = test.subscriptions(&user_id("124")).await.unwrap().1;
+    test.cancel_subscription(&subscribed[0].id.to_string()).await.unwrap();
+    many_ended_subscriptions(&test).await;
+    test.subscribe(user_id("124"), vec![package_id("basic")], Some(start)).await.unwrap();
+    let events = many_events_in_many_closed_periods(&world, &test).await;
+
+    assert!(world.count("users") > 2000);
+    assert!(world.count("subscriptions") > 40);
+    assert!(world.count("counters") > 100);
+    assert!(world.count("events") > events);
+    assert_eq!(costs(&world, "with a history").await, EXPECTED);
+}
+
+async fn many_other_users(test: &Environment) {
+    let creating = (0..2000).map(|number| test.create_user(new_user(&format!("user-{number}"))));
+    for created in futures_util::future::join_all(creating).await {
+        created.unwrap();
+    }
+}
+
+async fn many_ended_subscriptions(test: &Environment) {
+    for number in 0..40 {
+        let package = if number % 2 == 0 { "basic" } else { "pro" };
+        let subscription = subscribe(test, "124", package).await.unwrap();
+        test.cancel_subscription(&subscription.id.to_string()).await.unwrap();
+    }
+}
+
+/// Two thousand events over ten years of months. Answers how many.
+async fn many_events_in_many_closed_periods(world: &World, test: &Environment) -> usize {
+    let recording = (0..2000_i64).map(|number| {
+        let month = number % 118;
+        let (year, month) = (2014 + month / 12, month % 12 + 1);
+        let occurred_at = Some(time(&format!("{year}-{month:02}-28T12:00:00Z")));
+        // January of 2014 lies before the subscription: such an event is logged, not counted.
+        test.record_usage(RecordUsage { occurred_at, ..usage() })
+    });
+    let answers = world.together(recording).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(used(test, "124").await, 0, "nothing of it lies in the current period");
+    answers.len()
+}
+
+#[tokio::test]
+async fn a_refused_recording_costs_three_statements_and_none_of_them_commits() {
+    let world = World::subscribed().await;
+    let test = world.test().await;
+    for unknown in [
+        RecordUsage { user: user_id("nobody"), ..usage() },
+        RecordUsage { feature: feature_id("nothing"), ..usage() },
+        RecordUsage { action: kana_core::usage::UsageAction::Set, delta: -1, ..usage() },
+    ] {
+        let stored = world.stored();
+        let (refused, statements) = world.statements(test.record_usage(unknown)).await;
+        assert!(refused.is_err());
+        // Begin, the facts, roll back.
+        assert_eq!(statements, 3);
+        assert_eq!(world.stored(), stored);
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_looked_up_once_and_then_trusted_for_a_moment() {
+    let world = World::new().await;
+    // Nobody but us asks the store here, and nobody has presented the key yet.
+    assert_eq!(world.statements(world.test()).await.1, 1);
+    assert_eq!(world.statements(world.test()).await.1, 0);
+}

@@ -1,0 +1,16 @@
+//! What the service promises beyond the rules themselves: what a call costs, what concurrent
+//! calls come to, what survives, and whose keys open what.
+
+// Clippy allows these in tests; what a story is told with is test code too, outside of `#[test]`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod atomicity;
+mod constant_work;
+mod environments;
+mod freshness;
+mod group_commit;
+mod idempotency;
+mod keys;
+mod refusals;
+mod shutdown;
+mod world;

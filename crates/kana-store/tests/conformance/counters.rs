@@ -1,0 +1,95 @@
+use kana_core::facts::CounterKey;
+
+use crate::Engine;
+use crate::world::{World, count, counter, create_user, subscription_id, time, user_key};
+
+pub(crate) async fn a_counter_that_was_never_written_holds_nothing<E: Engine>() {
+    let world = World::<E>::new().await;
+    let api_calls = counter(subscription_id(1), "api-calls");
+
+    assert_eq!(world.counter(world.test, user_key(1), api_calls).await, 0);
+    assert!(world.counters(world.test, &[]).await.is_empty());
+}
+
+pub(crate) async fn a_counter_holds_what_was_written_last<E: Engine>() {
+    let world = World::<E>::new().await;
+    let api_calls = counter(subscription_id(1), "api-calls");
+    world.change(world.test, user_key(1), [create_user(user_key(1), "124")]).await;
+
+    for used in [3, 4, 1, 0, 7] {
+        world.change(world.test, user_key(1), [count(api_calls.clone(), used)]).await;
+        assert_eq!(world.counter(world.test, user_key(1), api_calls.clone()).await, used);
+    }
+}
+
+pub(crate) async fn changes_are_written_in_their_order<E: Engine>() {
+    let world = World::<E>::new().await;
+    let [api_calls, seats] = ["api-calls", "seats"].map(|id| counter(subscription_id(1), id));
+    let changes = [
+        create_user(user_key(1), "124"),
+        count(api_calls.clone(), 5),
+        count(seats.clone(), 1),
+        count(api_calls.clone(), 2),
+        count(seats.clone(), 9),
+    ];
+    world.change(world.test, user_key(1), changes).await;
+
+    assert_eq!(world.counter(world.test, user_key(1), api_calls).await, 2);
+    assert_eq!(world.counter(world.test, user_key(1), seats).await, 9);
+}
+
+pub(crate) async fn a_counter_holds_the_largest_amount_there_is<E: Engine>() {
+    let world = World::<E>::new().await;
+    let api_calls = counter(subscription_id(1), "api-calls");
+    let changes = [create_user(user_key(1), "124"), count(api_calls.clone(), i64::MAX)];
+    world.change(world.test, user_key(1), changes).await;
+
+    assert_eq!(world.counter(world.test, user_key(1), api_calls).await, i64::MAX);
+}
+
+pub(crate) async fn counters_differ_by_user_subscription_feature_and_period<E: Engine>() {
+    let world = World::<E>::new().await;
+    let one = counter(subscription_id(1), "api-calls");
+    let others = [
+        (user_key(1), counter(subscription_id(2), "api-calls")),
+        (user_key(1), counter(subscription_id(1), "Api-Calls")),
+        (user_key(1), CounterKey { period_start: time("2024-01-01T00:00:00.001Z"), ..one.clone() }),
+        (user_key(2), one.clone()),
+    ];
+    for (n, id) in [(1, "ada"), (2, "bob")] {
+        world.change(world.test, user_key(n), [create_user(user_key(n), id)]).await;
+    }
+    world.change(world.test, user_key(1), [count(one.clone(), 1)]).await;
+    assert_eq!(world.counters(world.test, &others).await, [0, 0, 0, 0]);
+
+    for (used, (user, other)) in (2..).zip(others.clone()) {
+        world.change(world.test, user, [count(other, used)]).await;
+    }
+    assert_eq!(world.counters(world.test, &others).await, [2, 3, 4, 5]);
+    assert_eq!(world.counter(world.test, user_key(1), one).await, 1);
+}
+
+pub(crate) async fn counters_stand_in_the_order_in_which_they_were_asked_for<E: Engine>() {
+    let world = World::<E>::new().await;
+    for (n, id) in [(1, "ada"), (2, "bob")] {
+        let changes = [
+            create_user(user_key(n), id),
+            count(counter(subscription_id(n), "api-calls"), i64::from(n) * 10),
+            count(counter(subscription_id(n), "seats"), i64::from(n) * 100),
+        ];
+        world.change(world.test, user_key(n), changes).await;
+    }
+    let of = |n, feature| (user_key(n), counter(subscription_id(n), feature));
+
+    // There are no exports, and no third user.
+    let asked = [
+        of(2, "seats"),
+        of(1, "exports"),
+        of(1, "api-calls"),
+        of(3, "seats"),
+        of(2, "api-calls"),
+        of(2, "seats"),
+        of(1, "seats"),
+    ];
+    assert_eq!(world.counters(world.test, &asked).await, [200, 0, 10, 0, 20, 200, 100]);
+}

@@ -1,0 +1,31 @@
+use std::sync::Arc;
+
+use kana_store::{SqliteStore, Store};
+use tempfile::TempDir;
+
+/// An engine under test.
+pub(crate) trait Engine: 'static {
+    /// A database of a story's own, gone without a trace when it is dropped.
+    type Database: Send + Sync;
+
+    /// Makes a database that nobody has opened yet.
+    async fn empty() -> Self::Database;
+
+    /// Opens it, as a server or a tool would that starts now. It can be open several times.
+    async fn open(database: &Self::Database) -> Arc<dyn Store>;
+}
+
+/// The embedded engine, in a directory.
+pub(crate) struct Sqlite;
+
+impl Engine for Sqlite {
+    type Database = TempDir;
+
+    async fn empty() -> TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    async fn open(database: &TempDir) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(&database.path().join("data")).unwrap())
+    }
+}

@@ -1,0 +1,370 @@
+//! What the stories are about, and a database to tell them to.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use kana_core::Timestamp;
+use kana_core::catalog::{
+    Allowance, Catalog, CatalogChange, CatalogVersion, Feature, FeatureKind, Package,
+    PackageFeature, PackageKind, PackageStatus,
+};
+use kana_core::facts::{Change, CounterKey, UserFacts};
+use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::idempotency::{Content, KeptAnswer, Replay};
+use kana_core::metadata::{Label, Metadata};
+use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::usage::{RecordedUsage, UsageAction, UsageEvent};
+use kana_core::user::User;
+use kana_store::app::{KeyHash, KeyKind, NewKey};
+use kana_store::{App, EnvironmentId, EnvironmentKind, Facts, Store};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::Engine;
+
+/// An app with its two environments, on a database of its own.
+pub(crate) struct World<E: Engine> {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) test: EnvironmentId,
+    pub(crate) live: EnvironmentId,
+    // Last, so that the store is closed before its database goes away.
+    pub(crate) database: E::Database,
+}
+
+impl<E: Engine> World<E> {
+    /// Where most stories begin: an app with a private key per environment, and nothing else.
+    pub(crate) async fn new() -> Self {
+        let database = E::empty().await;
+        let store = E::open(&database).await;
+        let keys = vec![
+            private_key(EnvironmentKind::Test, "test"),
+            private_key(EnvironmentKind::Live, "live"),
+        ];
+        assert!(store.create_app(app("Kana"), keys, time(BEGINNING)).await.unwrap());
+        let test = store.find_key(hash("test")).await.unwrap().unwrap().environment;
+        let live = store.find_key(hash("live")).await.unwrap().unwrap().environment;
+        Self { store, test, live, database }
+    }
+
+    /// The same database, closed and opened again.
+    pub(crate) async fn opened_again(self) -> Self {
+        let Self { store, test, live, database } = self;
+        drop(store);
+        let store = E::open(&database).await;
+        Self { store, test, live, database }
+    }
+
+    /// Writes changes of one user in a transaction of their own.
+    pub(crate) async fn change(
+        &self,
+        environment: EnvironmentId,
+        user: UserKey,
+        changes: impl IntoIterator<Item = Change>,
+    ) {
+        let changes: Vec<_> = changes.into_iter().map(|change| (user, change)).collect();
+        let mut writer = self.store.write().await.unwrap();
+        writer.change_facts(environment, &changes).await.unwrap();
+        writer.commit().await.unwrap();
+    }
+
+    /// Writes changes of the catalog, planned on its current version.
+    pub(crate) async fn change_catalog(
+        &self,
+        environment: EnvironmentId,
+        changes: &[CatalogChange],
+    ) -> CatalogVersion {
+        let mut writer = self.store.write().await.unwrap();
+        let planned_on = writer.catalog_version(environment).await.unwrap();
+        let version = writer.change_catalog(environment, planned_on, changes).await.unwrap();
+        writer.commit().await.unwrap();
+        version
+    }
+
+    pub(crate) async fn catalog(&self, environment: EnvironmentId) -> Catalog {
+        self.store.read().await.unwrap().catalog(environment).await.unwrap()
+    }
+
+    pub(crate) async fn catalog_version(&self, environment: EnvironmentId) -> CatalogVersion {
+        self.store.read().await.unwrap().catalog_version(environment).await.unwrap()
+    }
+
+    pub(crate) async fn users(
+        &self,
+        environment: EnvironmentId,
+        ids: &[UserId],
+    ) -> Vec<Option<User>> {
+        self.store.read().await.unwrap().users(environment, ids).await.unwrap()
+    }
+
+    pub(crate) async fn user(&self, environment: EnvironmentId, id: &str) -> Option<User> {
+        one(self.users(environment, &[user_id(id)]).await)
+    }
+
+    pub(crate) async fn facts(&self, environment: EnvironmentId, ids: &[UserId]) -> Facts {
+        self.store.read().await.unwrap().facts(environment, ids).await.unwrap()
+    }
+
+    pub(crate) async fn facts_of(&self, environment: EnvironmentId, id: &str) -> Option<UserFacts> {
+        one(self.facts(environment, &[user_id(id)]).await.users)
+    }
+
+    /// The subscriptions of a user that run, by id.
+    pub(crate) async fn running(&self, environment: EnvironmentId, id: &str) -> Vec<Subscription> {
+        by_id(self.facts_of(environment, id).await.unwrap().subscriptions().to_vec())
+    }
+
+    /// The subscriptions of a user that have ended, by id.
+    pub(crate) async fn ended(
+        &self,
+        environment: EnvironmentId,
+        user: UserKey,
+    ) -> Vec<Subscription> {
+        let mut reader = self.store.read().await.unwrap();
+        by_id(one(reader.ended_subscriptions(environment, &[user]).await.unwrap()))
+    }
+
+    pub(crate) async fn subscriptions(
+        &self,
+        environment: EnvironmentId,
+        ids: &[SubscriptionId],
+    ) -> Vec<Option<(UserId, Subscription)>> {
+        self.store.read().await.unwrap().subscriptions(environment, ids).await.unwrap()
+    }
+
+    pub(crate) async fn counters(
+        &self,
+        environment: EnvironmentId,
+        counters: &[(UserKey, CounterKey)],
+    ) -> Vec<i64> {
+        self.store.read().await.unwrap().counters(environment, counters).await.unwrap()
+    }
+
+    pub(crate) async fn counter(
+        &self,
+        environment: EnvironmentId,
+        user: UserKey,
+        counter: CounterKey,
+    ) -> i64 {
+        one(self.counters(environment, &[(user, counter)]).await)
+    }
+
+    pub(crate) async fn replays(
+        &self,
+        environment: EnvironmentId,
+        keys: &[IdempotencyKey],
+    ) -> Vec<Option<Replay>> {
+        self.store.read().await.unwrap().replays(environment, keys).await.unwrap()
+    }
+
+    pub(crate) async fn replay(&self, environment: EnvironmentId, key: &str) -> Option<Replay> {
+        one(self.replays(environment, &[idempotency_key(key)]).await)
+    }
+}
+
+/// The answer about the one key that was asked about.
+pub(crate) fn one<T>(answers: Vec<T>) -> T {
+    let [answer] = <[T; 1]>::try_from(answers).ok().expect("one answer to a question about one");
+    answer
+}
+
+/// In the order of creation: no engine promises an order among one user's subscriptions.
+pub(crate) fn by_id(mut subscriptions: Vec<Subscription>) -> Vec<Subscription> {
+    subscriptions.sort_by_key(|subscription| subscription.id);
+    subscriptions
+}
+
+/// The instant at which every story begins, unless it says otherwise.
+pub(crate) const BEGINNING: &str = "2024-01-01T00:00:00.000Z";
+
+pub(crate) fn time(text: &str) -> Timestamp {
+    Timestamp::parse("at", text).unwrap()
+}
+
+pub(crate) fn app(name: &str) -> App {
+    App { name: name.to_owned() }
+}
+
+/// The hash of the key that a story calls `name`: any 32 bytes do, if they differ by name.
+pub(crate) fn hash(name: &str) -> KeyHash {
+    let mut hash = [0xA5; 32];
+    hash[..name.len()].copy_from_slice(name.as_bytes());
+    KeyHash(hash)
+}
+
+pub(crate) fn private_key(environment: EnvironmentKind, name: &str) -> NewKey {
+    NewKey {
+        environment,
+        kind: KeyKind::Private,
+        hash: hash(name),
+        last_four: name.chars().take(4).collect(),
+        created_at: time(BEGINNING),
+    }
+}
+
+pub(crate) fn user_id(text: &str) -> UserId {
+    UserId::new("userId", text).unwrap()
+}
+
+pub(crate) fn user_ids<const N: usize>(texts: [&str; N]) -> [UserId; N] {
+    texts.map(user_id)
+}
+
+pub(crate) fn feature_id(text: &str) -> FeatureId {
+    FeatureId::new("featureId", text).unwrap()
+}
+
+pub(crate) fn package_id(text: &str) -> PackageId {
+    PackageId::new("packageId", text).unwrap()
+}
+
+pub(crate) fn idempotency_key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::new("idempotencyKey", text).unwrap()
+}
+
+pub(crate) fn label(text: &str) -> Label {
+    Label::new("name", text).unwrap()
+}
+
+pub(crate) fn metadata(value: Value) -> Metadata {
+    Metadata::new("metadata", value).unwrap()
+}
+
+/// The key of the user that a story counts as its `n`th.
+pub(crate) fn user_key(n: u16) -> UserKey {
+    UserKey(version_7(1, n))
+}
+
+/// The id of the subscription that a story counts as its `n`th.
+pub(crate) fn subscription_id(n: u16) -> SubscriptionId {
+    SubscriptionId(version_7(2, n))
+}
+
+/// Ids as the service makes them, ordered by `n`, but the same in every run.
+fn version_7(kind: u8, n: u16) -> Uuid {
+    let made_at = 1_704_067_200_000 + u64::from(n);
+    uuid::Builder::from_unix_timestamp_millis(made_at, &[kind; 10]).into_uuid()
+}
+
+/// A user of whom nothing but the id is known.
+pub(crate) fn user(key: UserKey, id: &str) -> User {
+    User { key, id: user_id(id), billing_id: None, name: None, email: None, metadata: None }
+}
+
+pub(crate) fn create_user(key: UserKey, id: &str) -> Change {
+    Change::CreateUser(user(key, id))
+}
+
+/// A subscription that runs since the beginning.
+pub(crate) fn subscription(id: SubscriptionId, package: &str) -> Subscription {
+    Subscription {
+        id,
+        package: package_id(package),
+        status: SubscriptionStatus::Active,
+        started_at: time(BEGINNING),
+        ended_at: None,
+    }
+}
+
+/// The same subscription, cancelled.
+pub(crate) fn cancelled(mut subscription: Subscription, ended_at: &str) -> Subscription {
+    subscription.status = SubscriptionStatus::Cancelled;
+    subscription.ended_at = Some(time(ended_at));
+    subscription
+}
+
+pub(crate) fn subscribe(id: SubscriptionId, package: &str) -> Change {
+    Change::AddSubscription(subscription(id, package))
+}
+
+pub(crate) fn cancel(subscription: SubscriptionId, ended_at: &str) -> Change {
+    Change::CancelSubscription { subscription, ended_at: time(ended_at) }
+}
+
+/// The counter of a feature under a subscription in the period that starts at the beginning.
+pub(crate) fn counter(subscription: SubscriptionId, feature: &str) -> CounterKey {
+    CounterKey { subscription, feature: feature_id(feature), period_start: time(BEGINNING) }
+}
+
+pub(crate) fn count(counter: CounterKey, used: i64) -> Change {
+    Change::SetCounter { counter, used }
+}
+
+/// One more use of a feature, counted under a subscription.
+pub(crate) fn event(subscription: SubscriptionId, feature: &str) -> UsageEvent {
+    UsageEvent {
+        feature: feature_id(feature),
+        action: UsageAction::Add,
+        delta: 1,
+        occurred_at: time(BEGINNING),
+        recorded_at: time(BEGINNING),
+        subscription: Some(subscription),
+        idempotency_key: None,
+        metadata: None,
+    }
+}
+
+/// One more use of a feature that was recorded.
+pub(crate) fn replay(user: UserKey, feature: &str) -> Replay {
+    Replay {
+        content: Content {
+            user,
+            feature: feature_id(feature),
+            action: UsageAction::Add,
+            delta: 1,
+            occurred_at: None,
+        },
+        answer: KeptAnswer::Recorded(RecordedUsage::Recorded),
+        kept_at: time(BEGINNING),
+    }
+}
+
+pub(crate) fn keep(key: &str, replay: Replay) -> Change {
+    Change::KeepReplay { key: idempotency_key(key), replay }
+}
+
+/// A consumable feature, called by its id.
+pub(crate) fn feature(id: &str) -> Feature {
+    Feature {
+        id: feature_id(id),
+        name: label(id),
+        kind: FeatureKind::Consumable { unit_label: None, unit_label_plural: None },
+        metadata: None,
+    }
+}
+
+/// A published base package that gives its features without a limit, called by its id.
+pub(crate) fn package<const N: usize>(id: &str, features: [&str; N]) -> Package {
+    Package {
+        id: package_id(id),
+        name: label(id),
+        kind: PackageKind::Base,
+        status: PackageStatus::Published,
+        metadata: None,
+        updated_at: time(BEGINNING),
+        features: features.into_iter().map(|id| gives(id, Allowance::UNLIMITED)).collect(),
+    }
+}
+
+/// A feature as it sits in a package, under its own name.
+pub(crate) fn gives(feature: &str, allowance: Allowance) -> (FeatureId, PackageFeature) {
+    (feature_id(feature), PackageFeature { name: None, allowance })
+}
+
+pub(crate) fn features<const N: usize>(
+    features: [(FeatureId, PackageFeature); N],
+) -> IndexMap<FeatureId, PackageFeature> {
+    IndexMap::from(features)
+}
+
+pub(crate) fn put_feature(feature: &Feature) -> CatalogChange {
+    CatalogChange::PutFeature(Arc::new(feature.clone()))
+}
+
+pub(crate) fn put_package(package: &Package) -> CatalogChange {
+    CatalogChange::PutPackage(Arc::new(package.clone()))
+}
+
+/// The catalog with everything in its order, which `==` does not look at.
+pub(crate) fn written_out(catalog: &Catalog) -> String {
+    format!("{catalog:#?}")
+}
