@@ -75,7 +75,7 @@ async fn whoever_has_no_valid_private_key_is_told_so_and_nothing_is_done() {
     let reveal = NewSecret::reveal;
     for (authorization, expected) in [
         (String::new(), MISSING),
-        ("Bearer ".to_owned(), UNKNOWN),
+        ("Bearer ".to_owned(), MISSING),
         ("garbage".to_owned(), UNKNOWN),
         ("Bearer garbage".to_owned(), UNKNOWN),
         (format!("Basic {}", reveal(&app.keys.test_private)), UNKNOWN),

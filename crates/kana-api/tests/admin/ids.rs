@@ -21,14 +21,14 @@ async fn an_id_given_as_a_number_inside_an_input_object_in_a_variable_is_refused
     assert_eq!(
         app.refused(query, json!({ "input": { "id": 125 } })).await,
         "GRAPHQL_VALIDATION_FAILED GraphQLError: Variable \"$input\" is invalid: \"input.id\" \
-         expects a String and got a number"
+         expects type String and got a number"
     );
     let query = "mutation ($input: CreatePackageInput!) { createPackage(input: $input) { id } }";
     let input = json!({ "id": "new", "features": [{ "id": "sso" }, { "id": 7 }] });
     assert_eq!(
         app.refused(query, json!({ "input": input })).await,
         "GRAPHQL_VALIDATION_FAILED GraphQLError: Variable \"$input\" is invalid: \
-         \"input.features.1.id\" expects a String and got a number"
+         \"input.features.1.id\" expects type String and got a number"
     );
 }
 

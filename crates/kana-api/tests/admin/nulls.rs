@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::app::{TestApp, error};
 
 #[tokio::test]
-#[ignore = "a nullable field whose resolver fails takes its parents with it"]
 async fn a_nullable_field_that_fails_leaves_its_siblings() {
     let app = TestApp::shop().await;
     let query = r#"{ feature(id: "api-calls") {

@@ -202,7 +202,7 @@ async fn every_variable_that_is_wrong_is_named() {
 {
   "errors": [
     {
-      "message": "Variable \"$user\" is invalid: \"user\" expects a String and got a number",
+      "message": "Variable \"$user\" is invalid: \"user\" expects type String and got a number",
       "locations": [
         {
           "line": 1,
@@ -213,12 +213,12 @@ async fn every_variable_that_is_wrong_is_named() {
         "code": "GRAPHQL_VALIDATION_FAILED",
         "exception": {
           "name": "GraphQLError",
-          "message": "Variable \"$user\" is invalid: \"user\" expects a String and got a number"
+          "message": "Variable \"$user\" is invalid: \"user\" expects type String and got a number"
         }
       }
     },
     {
-      "message": "Variable \"$feature\" is invalid: \"feature\" expects a String and got a number",
+      "message": "Variable \"$feature\" is invalid: \"feature\" expects type String and got a number",
       "locations": [
         {
           "line": 1,
@@ -229,7 +229,7 @@ async fn every_variable_that_is_wrong_is_named() {
         "code": "GRAPHQL_VALIDATION_FAILED",
         "exception": {
           "name": "GraphQLError",
-          "message": "Variable \"$feature\" is invalid: \"feature\" expects a String and got a number"
+          "message": "Variable \"$feature\" is invalid: \"feature\" expects type String and got a number"
         }
       }
     }

@@ -227,6 +227,8 @@ impl Person {
                     facts.load_counter(counter, used);
                 }
             }
+            Need::Profile => facts.load_profile(self.user.clone()),
+            Need::IdTaken(id) => panic!("no fact of this user: whether {id} is taken"),
             Need::Replay(key) => panic!("no fact of a user: the answer under {key}"),
         }
     }
@@ -513,6 +515,11 @@ impl World {
                     let kept = self.stored.replays.get(&key).cloned();
                     replays.load(key, kept);
                 }
+                Need::IdTaken(id) => {
+                    let taken = self.stored.people.iter().any(|person| person.user.id == id);
+                    let facts = facts.as_deref_mut().expect("only a user has facts");
+                    facts.load_id_taken(id, taken);
+                }
                 need => {
                     let facts = facts.as_deref_mut().expect("only a user has facts");
                     self.person_with(facts.key).load(need, facts);
@@ -530,6 +537,7 @@ impl World {
                     subscriptions: Vec::new(),
                     counters: BTreeMap::new(),
                 }),
+                Change::UpdateUser(user) => self.stored.people[mine()].user = user,
                 Change::AddSubscription(subscription) => {
                     self.stored.people[mine()].subscriptions.push(subscription);
                 }

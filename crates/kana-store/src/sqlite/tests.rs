@@ -104,6 +104,7 @@ mod plans {
         let directory = tempfile::tempdir().unwrap();
         drop(SqliteStore::open(directory.path()).unwrap());
         let connection = raw(directory.path());
+        rusqlite::vtab::array::load_module(&connection).unwrap();
         let steps = |sql| {
             let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             // The parameters stay unbound, as they are when the store prepares its statements.
@@ -135,6 +136,8 @@ mod plans {
     fn is_allowed(statement: &str, step: &str) -> bool {
         // Whoever lists the keys asks for all of them, and people make each by hand.
         (statement == "KEYS" && step == "SCAN k")
+            // The users that are asked for, handed in as a list.
+            || (statement == "SUBSCRIPTIONS_OF" && step.starts_with("SCAN k "))
             // The heading of a subquery, whose own steps follow.
             || step == "SCALAR SUBQUERY 1"
     }
@@ -153,7 +156,8 @@ mod plans {
                     assert!(by.contains("(environment_id=?"), "{name}: {step}: in no environment");
                 }
                 // The environment alone is not enough where an environment has many rows.
-                if GROWING.contains(&table) {
+                // A first page ends at its limit, in the order of the index.
+                if GROWING.contains(&table) && !name.starts_with("FIRST_") {
                     assert!(by.contains("=? AND "), "{name}: {step}: the whole environment");
                 }
             }
@@ -161,7 +165,6 @@ mod plans {
     }
 
     #[test]
-    #[ignore = "the planner prefers the primary key, and so reads every subscription that has ended"]
     fn facts_are_read_by_the_index_of_what_runs() {
         insta::assert_snapshot!(written_out(&[("FACTS", statements::FACTS)]), @r"
         FACTS
@@ -214,7 +217,6 @@ mod plans {
     }
 
     #[tokio::test]
-    #[ignore = "the planner prefers the primary key, and so reads every subscription that has ended"]
     async fn reading_facts_costs_the_same_however_many_subscriptions_have_ended() {
         let (store, environment, directory) = store_with_app().await;
         change(&store, environment, user_key(1), [create_user(1), subscribe(1, None)]).await;
@@ -417,7 +419,6 @@ mod migrations_and_files {
     }
 
     #[test]
-    #[ignore = "SQLite does not wait when two connections turn a new file to WAL at once"]
     fn many_can_open_a_new_directory_at_once() {
         // Several times, since who meets whom where is left to chance.
         for _ in 0..10 {

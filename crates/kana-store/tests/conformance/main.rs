@@ -64,7 +64,6 @@ macro_rules! every_story_on {
                 a_user_needs_nothing_but_an_id,
                 what_is_empty_is_not_what_is_absent,
                 metadata_is_kept_as_it_was_given,
-                #[ignore = "serde_json reads some numbers inexactly without its feature float_roundtrip"]
                 numbers_in_metadata_are_kept_to_the_last_digit,
                 ids_are_compared_exactly,
                 many_users_stand_in_the_order_in_which_they_were_asked_for,
