@@ -52,3 +52,34 @@ fn the_walk_in_the_readme_works_when_it_is_pasted() {
     let printed: Vec<&str> = text(&output.stdout).lines().collect();
     assert_eq!(printed, answers);
 }
+
+/// The program in the guide that is written in `language`, and what it prints.
+fn in_guide(language: &str) -> (&'static str, &'static str) {
+    let guide = include_str!("../../../../docs/guide.md");
+    let program = guide.split(&format!("```{language}\n")).nth(1).unwrap();
+    let (program, after) = program.split_once("```").unwrap();
+    let printed = after.split("```text\n").nth(1).unwrap();
+    (program, printed.split_once("```").unwrap().0)
+}
+
+#[test]
+fn the_programs_in_the_guide_print_what_it_says() {
+    for (language, run) in [
+        ("sh", &["bash", "-euo", "pipefail", "-c"][..]),
+        ("ruby", &["ruby", "-e"]),
+        ("js", &["node", "-e"]),
+    ] {
+        let (program, printed) = in_guide(language);
+        let dir = TempDir::new().unwrap();
+        let (server, key) = Server::start_new(&dir);
+        let output = Command::new(run[0])
+            .args(&run[1..])
+            .arg(program)
+            .env("KANA_URL", &server.url)
+            .env("KANA_DEV_KEY", key)
+            .output()
+            .unwrap_or_else(|error| panic!("{} is missing: {error}; ./test installs it", run[0]));
+        assert!(output.status.success(), "{language}: {}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), printed, "{language}");
+    }
+}
