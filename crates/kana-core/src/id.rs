@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::refusal::InvalidValue;
+use crate::invalid::InvalidValue;
 
 /// The most characters that a product's own id may have.
 pub const ID_CHARS_MAX: usize = 255;

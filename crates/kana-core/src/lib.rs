@@ -17,6 +17,7 @@ pub mod entitlement;
 pub mod facts;
 pub mod id;
 pub mod idempotency;
+mod invalid;
 pub mod metadata;
 pub mod period;
 pub mod refusal;

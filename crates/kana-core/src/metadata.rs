@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::refusal::InvalidValue;
+use crate::invalid::InvalidValue;
 
 /// The most characters of a [`Label`].
 pub const LABEL_CHARS_MAX: usize = 255;

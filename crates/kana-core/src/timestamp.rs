@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use crate::refusal::InvalidValue;
+use crate::invalid::InvalidValue;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, within the years 0000 to 9999.
 ///

@@ -3,7 +3,7 @@
 //! [`Kana`] joins the rules of `kana-core` with a store. Whoever presents a valid key gets an
 //! [`Environment`], and with it everything that can be asked or told of that environment, and
 //! nothing of any other. Questions read one consistent view; whatever changes something goes
-//! through the [`writer`], which decides many commands at a time and commits once.
+//! through the writer, which decides many commands at a time and commits once.
 
 mod catalogs;
 mod client;
