@@ -48,8 +48,8 @@ pub(crate) struct ServeSettings {
     /// The address to listen on. With port 0, a free port is picked
     #[arg(long, env = "KANA_LISTEN", default_value = "127.0.0.1:4000", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
-    /// The origins of the web pages that may call the Client API, separated by commas, each as a
-    /// browser sends it: https://app.example.com. All may when this is left out
+    /// The origins of the web pages that may call the Client API, separated by commas, each with
+    /// its scheme, its host and its port, if it has one. All may when this is left out
     #[arg(long, env = "KANA_CLIENT_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     pub(crate) client_origins: Option<Vec<HeaderValue>>,
     #[command(flatten)]
