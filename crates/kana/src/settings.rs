@@ -200,32 +200,46 @@ fn wrong(problem: &str) -> ! {
 fn with_file(mut cli: clap::Command, text: &str) -> Result<clap::Command, String> {
     let file: toml::Table =
         text.parse().map_err(|error| format!("{FILE} is not valid TOML: {error}"))?;
-    let mut names: Vec<String> = file.keys().cloned().collect();
+    let mut names: Vec<&String> = file.keys().collect();
     names.sort_unstable();
     for name in names {
-        let value = file.get(&name).and_then(toml::Value::as_str).ok_or_else(|| {
-            format!("{FILE}: {name} must be a string in quotes, like \"127.0.0.1:4000\"")
+        let value = file.get(name).and_then(as_flag).ok_or_else(|| {
+            format!("{FILE}: {name} must be a string, a whole number or a list of strings")
         })?;
-        let mut known = false;
-        let subcommands: Vec<String> =
-            cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        for subcommand in subcommands {
-            cli = cli.mut_subcommand(subcommand, |command| {
-                let is_setting =
-                    |arg: &clap::Arg| arg.get_id() == name.as_str() && arg.get_env().is_some();
-                if command.get_arguments().any(is_setting) {
-                    known = true;
-                    command.mut_arg(&name, |arg| arg.default_value(value.to_owned()))
-                } else {
-                    command
-                }
-            });
-        }
-        if !known {
+        if !is_setting(&cli, name) {
             return Err(format!("{FILE}: there is no setting {name}; see kana serve --help"));
         }
+        cli = with_default(cli, name, &value);
     }
     Ok(cli)
+}
+
+/// A value of the file as a flag would be given.
+fn as_flag(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Array(items) => {
+            let items: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+            items.map(|items| items.join(","))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the command or one below it has a setting with this name. What no variable can set is
+/// no setting, but an argument.
+fn is_setting(command: &clap::Command, name: &str) -> bool {
+    command.get_arguments().any(|arg| arg.get_id() == name && arg.get_env().is_some())
+        || command.get_subcommands().any(|subcommand| is_setting(subcommand, name))
+}
+
+/// The command with another default for a setting, in itself and below.
+fn with_default(mut command: clap::Command, name: &str, value: &str) -> clap::Command {
+    if command.get_arguments().any(|arg| arg.get_id() == name) {
+        command = command.mut_arg(name, |arg| arg.default_value(value.to_owned()));
+    }
+    command.mut_subcommands(|subcommand| with_default(subcommand, name, value))
 }
 
 #[cfg(test)]
@@ -257,11 +271,31 @@ mod tests {
     }
 
     #[test]
+    fn numbers_and_lists_stand_in_the_file_as_such() {
+        let file = "user_token_days = 7\nclient_origins = [\"https://a.co\", \"https://b.co\"]";
+        let settings = parse(file, &[]).unwrap();
+        assert_eq!(settings.tokens.user_token_days, 7);
+        assert_eq!(settings.client_origins.unwrap(), ["https://a.co", "https://b.co"]);
+    }
+
+    #[test]
+    fn a_setting_in_the_file_reaches_the_commands_below_a_command() {
+        let arguments = ["kana", "keys", "rotate-token-secret", "--env", "test"];
+        let cli = with_file(Cli::command(), "user_token_days = 7").unwrap();
+        let matches = cli.try_get_matches_from(arguments).unwrap();
+        let (_, keys) = matches.subcommand().unwrap();
+        let (_, rotate) = keys.subcommand().unwrap();
+        assert_eq!(rotate.get_one::<u32>("user_token_days"), Some(&7));
+    }
+
+    #[test]
     fn a_wrong_setting_is_named() {
         for (file, arguments, named) in [
             ("listne = \"x\"", &[][..], "listne"),
             ("app = \"not a setting\"", &[], "app"),
-            ("listen = 4000", &[], "listen"),
+            ("listen = 4000", &[], "--listen"),
+            ("listen = true", &[], "listen"),
+            ("user_token_days = 0", &[], "--user-token-days"),
             ("listen = \"4000\"", &[], "--listen"),
             ("listen = ", &[], "kana.toml"),
             ("", &["--listen", "nowhere"], "--listen"),
