@@ -146,3 +146,57 @@ fn keys_open_their_own_environment_only() {
         assert!(!is_authorised(&server, &public));
     }
 }
+
+/// The Client API's answer to who the user is.
+fn current_user(server: &Server, headers: &[(&str, &str)]) -> Value {
+    let mut request = ureq::post(format!("{}/client/graphql", server.url));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let query = json!({ "query": "{ currentUser { id } }" });
+    request.send_json(query).unwrap().body_mut().read_json().unwrap()
+}
+
+/// Asks until the answer is a refusal, which a running server must give within five seconds.
+fn is_soon_refused(server: &Server, headers: &[(&str, &str)]) -> String {
+    let told = Instant::now();
+    loop {
+        let answer = current_user(server, headers);
+        if let Some(message) = answer["errors"][0]["message"].as_str() {
+            assert!(message.starts_with("Unauthenticated"), "{message}");
+            return message.to_owned();
+        }
+        assert!(told.elapsed().as_secs() < 5, "still answered: {answer}");
+    }
+}
+
+#[test]
+fn browsers_are_let_in_and_shut_out_while_a_server_runs() {
+    let dir = TempDir::new().unwrap();
+    let keys = run(dir.path(), &["init"]);
+    let keys: Vec<&str> =
+        text(&keys.stdout).lines().map(|line| line.split_once('=').unwrap().1).collect();
+    let server = Server::start(dir.path());
+    server.data(keys[0], r#"mutation { createUser(input: { id: "124" }) { id } }"#);
+    let token = server.data(keys[0], r#"mutation { generateUserToken(userId: "124") { token } }"#);
+    let bearer = format!("Bearer {}", token["generateUserToken"]["token"].as_str().unwrap());
+    let secure = [("Authorization", bearer.as_str())];
+    let simple = [("Authorization", keys[1]), ("X-User-ID", "124")];
+    for headers in [&secure[..], &simple[..]] {
+        assert_eq!(current_user(&server, headers)["data"]["currentUser"]["id"], "124");
+    }
+
+    let kana = |arguments: &[&str]| {
+        let output = run(dir.path(), arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "");
+    };
+    kana(&["keys", "simple-mode", "--env", "test", "off"]);
+    assert!(is_soon_refused(&server, &simple).contains("user token"));
+    // A rotation leaves the tokens that are out as they are, unless they are to be void at once.
+    kana(&["keys", "rotate-token-secret", "--env", "test"]);
+    kana(&["keys", "rotate-token-secret", "--env", "live", "--at-once"]);
+    assert_eq!(current_user(&server, &secure)["data"]["currentUser"]["id"], "124");
+    kana(&["keys", "rotate-token-secret", "--env", "test", "--at-once"]);
+    is_soon_refused(&server, &secure);
+}
