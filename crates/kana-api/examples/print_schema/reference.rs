@@ -10,8 +10,13 @@ use async_graphql::parser::types::{
     TypeSystemDefinition,
 };
 
+/// Makes a file's text.
+type Make = fn() -> String;
+/// Whether a type belongs to a section.
+type Belongs = fn(&TypeKind) -> bool;
+
 /// Each file by its name, and what makes it.
-pub(crate) const FILES: [(&str, fn() -> String); 4] = [
+pub(crate) const FILES: [(&str, Make); 4] = [
     ("admin.graphql", kana_api::admin::sdl),
     ("client.graphql", kana_api::client::sdl),
     ("admin-api.md", admin_reference),
@@ -62,11 +67,11 @@ fn reference(title: &str, intro: &str, sdl: &str) -> String {
             }
         }
     }
-    let of_kind = |kind: fn(&TypeKind) -> bool| {
+    let of_kind = |kind: Belongs| {
         let is_root = |name: &str| matches!(name, "Query" | "Mutation");
         types.iter().filter(move |ty| kind(&ty.kind) && !is_root(ty.name.node.as_str()))
     };
-    let sections: [(&str, fn(&TypeKind) -> bool); 4] = [
+    let sections: [(&str, Belongs); 4] = [
         ("Types", |kind| matches!(kind, TypeKind::Object(_))),
         ("Inputs", |kind| matches!(kind, TypeKind::InputObject(_))),
         ("Enums", |kind| matches!(kind, TypeKind::Enum(_))),
