@@ -6,6 +6,7 @@
 //! would carry the error of a `Result<Option<…>>` to the parent.
 
 mod connection;
+mod console;
 mod feature;
 mod mutation;
 mod package;
@@ -43,7 +44,11 @@ struct AdminApi {
 pub(crate) fn router(kana: &Arc<Kana>) -> Router {
     let api = AdminApi { kana: Arc::clone(kana), endpoint: Endpoint::new(builder) };
     let methods: MethodRouter<Arc<AdminApi>> = get(answer).post(answer);
-    Router::new().route("/graphql", methods).with_state(Arc::new(api))
+    Router::new()
+        .route("/graphql", methods)
+        .route("/graphql/console.js", get(console::script))
+        .route("/graphql/console.css", get(console::style))
+        .with_state(Arc::new(api))
 }
 
 /// The schema in its own language, as clients generate code from it.
@@ -57,6 +62,9 @@ fn builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
 }
 
 async fn answer(State(api): State<Arc<AdminApi>>, http: Request) -> Response {
+    if console::is_wanted(&http) {
+        return console::page();
+    }
     api.endpoint.respond(http, async |headers| authorise(&api.kana, headers).await).await
 }
 

@@ -21,17 +21,10 @@ impl MediaType {
     /// The one that the `Accept` header prefers; `application/json` where it has no preference,
     /// `None` where it allows neither.
     pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
-        let mut ranges = headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .flat_map(|value| value.to_str().unwrap_or_default().split(','))
-            .map(str::trim)
-            .filter(|range| !range.is_empty())
-            .peekable();
-        if ranges.peek().is_none() {
+        let ranges = ranges(headers);
+        if ranges.is_empty() {
             return Some(Self::Json);
         }
-        let ranges: Vec<_> = ranges.map(range).collect();
         [Self::Json, Self::GraphqlResponse]
             .into_iter()
             .filter_map(|media_type| {
@@ -63,6 +56,31 @@ impl MediaType {
             })
             .max()
     }
+}
+
+/// Whether the `Accept` header names HTML and would rather have it than what GraphQL answers.
+pub(crate) fn prefers_html(headers: &HeaderMap) -> bool {
+    let ranges = ranges(headers);
+    let html = ranges.iter().filter(|(range, _)| range.eq_ignore_ascii_case("text/html"));
+    let html = html.map(|(_, quality)| *quality).max();
+    let graphql = [MediaType::Json, MediaType::GraphqlResponse]
+        .into_iter()
+        .filter_map(|media_type| media_type.wanted(&ranges))
+        .map(|(_, quality)| quality)
+        .max();
+    html > graphql.or(Some(0))
+}
+
+/// What the `Accept` header allows.
+fn ranges(headers: &HeaderMap) -> Vec<(&str, u16)> {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
+        .map(str::trim)
+        .filter(|range| !range.is_empty())
+        .map(range)
+        .collect()
 }
 
 /// A range and its quality in thousandths; the quality is 1 unless it says otherwise.
@@ -112,5 +130,24 @@ mod tests {
             assert_eq!(MediaType::accepted(&headers), expected, "{accept}");
         }
         assert_eq!(MediaType::accepted(&HeaderMap::new()), Some(Json));
+    }
+
+    #[test]
+    fn html_is_preferred_only_where_it_is_named_and_wanted_most() {
+        for (accept, expected) in [
+            ("text/html", true),
+            ("text/html, */*;q=0.8", true),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("application/json, text/html", false),
+            ("application/graphql-response+json, text/html;q=0.9", false),
+            ("text/html;q=0", false),
+            ("text/*", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            assert_eq!(prefers_html(&headers), expected, "{accept}");
+        }
     }
 }

@@ -30,6 +30,7 @@ use serde::Serialize;
 use crate::error::Told;
 use kana_service::Error;
 use media_type::MediaType;
+pub(crate) use media_type::prefers_html;
 use prepared::PreparedDocuments;
 use request::GraphqlRequest;
 use schema_types::SchemaTypes;
@@ -233,7 +234,11 @@ fn refuse(media_type: MediaType, refusal: &NotExecuted) -> Response {
 
 fn write(media_type: MediaType, status: StatusCode, body: &Body<'_>) -> Response {
     match serde_json::to_vec(body) {
-        Ok(bytes) => (status, [(header::CONTENT_TYPE, media_type.name())], bytes).into_response(),
+        Ok(bytes) => {
+            // The Accept header has chosen the media type.
+            let headers = [(header::CONTENT_TYPE, media_type.name()), (header::VARY, "Accept")];
+            (status, headers, bytes).into_response()
+        }
         Err(error) => {
             let told = Told::internal(&error);
             (StatusCode::INTERNAL_SERVER_ERROR, told.message).into_response()

@@ -8,8 +8,11 @@
     reason = "whatever fails here fails its test"
 )]
 
+mod audit;
+mod browser;
 mod clients;
 mod init_and_keys;
+mod node;
 mod process;
 mod serve;
 mod settings;
