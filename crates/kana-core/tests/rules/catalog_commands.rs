@@ -287,7 +287,7 @@ fn archive(id: &str) -> CatalogCommand {
 }
 
 /// Sees that the command plans nothing and answers what it is about.
-fn plans_nothing(world: &World, command: CatalogCommand, about: &CatalogAnswer) {
+fn plans_nothing(world: &World, command: &CatalogCommand, about: &CatalogAnswer) {
     let planned = plan(world.catalog(), command.clone(), world.now());
     assert_eq!(planned, Ok((Vec::new(), about.clone())), "{command:?}");
 }
@@ -360,8 +360,8 @@ fn an_update_of_a_feature_that_changes_nothing_plans_nothing() {
         unit_label_plural: Edit::Set(label("calls")),
         metadata: Edit::Set(metadata(1)),
     };
-    plans_nothing(&world, update_feature("api-calls", FeatureEdit::default()), &about);
-    plans_nothing(&world, update_feature("api-calls", same), &about);
+    plans_nothing(&world, &update_feature("api-calls", FeatureEdit::default()), &about);
+    plans_nothing(&world, &update_feature("api-calls", same), &about);
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn unit_labels_for_a_switch_are_accepted_and_not_kept() {
         unit_label_plural: Edit::Set(label("many")),
         ..FeatureEdit::default()
     };
-    plans_nothing(&world, update_feature("export", labels.clone()), &about);
+    plans_nothing(&world, &update_feature("export", labels.clone()), &about);
     // What is given beside them is kept.
     let renamed = FeatureEdit { name: Some(label("Export")), ..labels };
     world.plan(update_feature("export", renamed)).unwrap();
@@ -410,14 +410,14 @@ fn metadata_of_a_package_is_kept_cleared_and_set_whatever_its_status() {
         let about = CatalogAnswer::Package(package_id("pro"));
         for (edit, expected) in [(Edit::Set(metadata(1)), Some(metadata(1))), (Edit::Clear, None)] {
             world.wait_ms(1000);
-            plans_nothing(&world, update_package("pro", Edit::Keep), &about);
+            plans_nothing(&world, &update_package("pro", Edit::Keep), &about);
             assert_eq!(world.plan(update_package("pro", edit.clone())), Ok(about.clone()));
             let expected =
                 Package { metadata: expected, updated_at: world.now(), ..before.clone() };
             assert_eq!(world.package_named("pro"), expected);
             // Again changes nothing, not even when it was changed.
             world.wait_ms(1000);
-            plans_nothing(&world, update_package("pro", edit), &about);
+            plans_nothing(&world, &update_package("pro", edit), &about);
         }
     }
 }
@@ -441,7 +441,7 @@ fn a_published_package_is_archived_once_and_again_changes_nothing() {
         Package { status: PackageStatus::Archived, updated_at: world.now(), ..published };
     assert_eq!(world.package_named("pro"), archived);
     world.set_clock("2024-06-01T00:00:00Z");
-    plans_nothing(&world, archive("pro"), &about);
+    plans_nothing(&world, &archive("pro"), &about);
 }
 
 #[test]
