@@ -148,8 +148,8 @@ async fn a_variable_that_is_not_given_takes_the_default_that_the_request_names()
     assert_eq!(app.data(query, json!({})).await["user"]["id"], "124");
     assert_eq!(
         app.refused(query, json!({ "id": null })).await,
-        "GRAPHQL_VALIDATION_FAILED GraphQLError: Variable \"$id\" is invalid: \"id\" expects a \
-         String! and got null"
+        "GRAPHQL_VALIDATION_FAILED GraphQLError: Variable \"$id\" is invalid: \"id\" expects \
+         type String! and got null"
     );
 }
 
