@@ -9,7 +9,7 @@ async fn an_id_given_as_a_number_in_a_variable_is_refused_by_name() {
     let app = TestApp::shop().await;
     assert_eq!(
         app.refused("query ($id: String!) { user(id: $id) { id } }", json!({ "id": 124 })).await,
-        "GRAPHQL_VALIDATION_FAILED GraphQLError: Variable \"$id\" is invalid: \"id\" expects a \
+        "GRAPHQL_VALIDATION_FAILED GraphQLError: Variable \"$id\" is invalid: \"id\" expects type \
          String and got a number"
     );
 }
