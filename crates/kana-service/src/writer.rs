@@ -309,7 +309,10 @@ impl Changes {
             return;
         };
         if let Change::CreateUser(user) = &change {
-            *slot = Some(UserFacts::new(user.key, user.id.clone(), Vec::new()));
+            let mut facts = UserFacts::new(user.key, user.id.clone(), Vec::new());
+            // The store does not have it before the batch ends.
+            facts.load_profile(user.clone());
+            *slot = Some(facts);
         }
         let Some(about) = slot else {
             return;

@@ -4,6 +4,7 @@
 //! that comes again ([`prepared`]), its variables are coerced ([`variables`]), and only then is
 //! anything executed.
 
+mod absent;
 mod arguments;
 mod document;
 mod media_type;
@@ -11,7 +12,7 @@ mod prepared;
 mod request;
 pub(crate) mod scalars;
 mod schema_types;
-mod validated;
+mod validate_only;
 mod variables;
 
 use std::any::Any;
@@ -31,10 +32,10 @@ use crate::error::Told;
 use kana_service::Error;
 use media_type::MediaType;
 pub(crate) use media_type::prefers_html;
-use prepared::PreparedDocuments;
+use prepared::{Prepared, PreparedDocuments};
 use request::GraphqlRequest;
 use schema_types::SchemaTypes;
-use validated::NoteValidated;
+use validate_only::ValidateOnly;
 
 /// The most errors of one response.
 const ERRORS_MAX: usize = 20;
@@ -43,9 +44,9 @@ const MESSAGE_CHARS_MAX: usize = 1000;
 
 /// A schema, ready to answer requests.
 pub(crate) struct Endpoint<Query, Mutation> {
-    /// Validates, and notes of what it has validated.
+    /// Validates, and does not execute.
     validating: Schema<Query, Mutation, EmptySubscription>,
-    /// Takes it that the document was validated.
+    /// Executes what was validated.
     trusting: Schema<Query, Mutation, EmptySubscription>,
     types: SchemaTypes,
     documents: PreparedDocuments,
@@ -89,7 +90,7 @@ where
         builder: impl Fn() -> SchemaBuilder<Query, Mutation, EmptySubscription>,
     ) -> Self {
         // The library's own limits stay off: ours are held before it validates anything.
-        let validating = builder().extension(NoteValidated).finish();
+        let validating = builder().extension(ValidateOnly).finish();
         let trusting = builder().validation_mode(ValidationMode::Fast).finish();
         let types = SchemaTypes::of_schema(&validating.sdl());
         Self { validating, trusting, types, documents: PreparedDocuments::new() }
@@ -161,21 +162,33 @@ where
         let variables = variables::coerce(&self.types, operation, request.variables)
             .map_err(|errors| NotExecuted::invalid(StatusCode::BAD_REQUEST, errors))?;
 
+        if !prepared.is_validated() {
+            self.validate(&prepared).await?;
+        }
+        let mut document = prepared.parsed().clone();
+        absent::leave_out(&mut document, &absent::not_given(&operation.node, &variables));
         let mut execution = async_graphql::Request::new(String::new())
             .variables(async_graphql::Variables::from_json(variables.into()))
             .data(authorised);
         execution.operation_name = prepared.operation_name().cloned();
-        execution.set_parsed_query(prepared.parsed().clone());
-        let mut response = if prepared.is_validated() {
-            self.trusting.execute(execution).await
-        } else {
-            self.validating.execute(execution.data(prepared)).await
-        };
-        response.errors.truncate(ERRORS_MAX);
-        for error in &mut response.errors {
-            name_if_unnamed(error);
-        }
+        execution.set_parsed_query(document);
+        let mut response = self.trusting.execute(execution).await;
+        finish_errors(&mut response.errors);
         Ok(response)
+    }
+
+    /// Has the library validate a document, once: what it finds does not depend on variables.
+    async fn validate(&self, prepared: &Prepared) -> Result<(), NotExecuted> {
+        let mut validation = async_graphql::Request::new(String::new());
+        validation.operation_name = prepared.operation_name().cloned();
+        validation.set_parsed_query(prepared.parsed().clone());
+        let mut errors = self.validating.execute(validation).await.errors;
+        if errors.is_empty() {
+            prepared.set_validated();
+            return Ok(());
+        }
+        finish_errors(&mut errors);
+        Err(NotExecuted::invalid(StatusCode::BAD_REQUEST, errors))
     }
 }
 
@@ -187,6 +200,12 @@ pub(crate) fn without_bearer(header: &str) -> &str {
         _ if header.eq_ignore_ascii_case("bearer") => "",
         _ => header,
     }
+}
+
+/// Leaves as many errors as anyone will read, each with a code.
+fn finish_errors(errors: &mut Vec<ServerError>) {
+    errors.truncate(ERRORS_MAX);
+    errors.iter_mut().for_each(name_if_unnamed);
 }
 
 /// What the library itself finds wrong has no code yet.

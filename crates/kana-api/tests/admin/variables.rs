@@ -148,8 +148,8 @@ async fn a_variable_that_is_not_given_takes_the_default_that_the_request_names()
     assert_eq!(app.data(query, json!({})).await["user"]["id"], "124");
     assert_eq!(
         app.refused(query, json!({ "id": null })).await,
-        "GRAPHQL_VALIDATION_FAILED GraphQLError: Variable \"$id\" is invalid: \"id\" expects type \
-         String! and got null"
+        "GRAPHQL_VALIDATION_FAILED GraphQLError: Variable \"$id\" is invalid: \"id\" expects \
+         type String! and got null"
     );
 }
 
@@ -271,4 +271,17 @@ async fn variables_that_the_operation_does_not_declare_are_ignored() {
     let app = TestApp::shop().await;
     let data = app.data(USER, json!({ "id": "124", "more": { "deep": 1 } })).await;
     assert_eq!(data["user"]["id"], "124");
+}
+
+#[tokio::test]
+async fn a_variable_that_was_not_given_leaves_what_its_field_would_change() {
+    let app = TestApp::shop().await;
+    let query = "mutation ($name: String, $email: String) {
+        updateUser(id: \"124\", input: {name: $name, email: $email}) { name email } }";
+    let both = app.data(query, json!({ "name": "Ada", "email": "a@b.co" })).await;
+    assert_eq!(both["updateUser"], json!({ "name": "Ada", "email": "a@b.co" }));
+    let one = app.data(query, json!({ "name": "Bea" })).await;
+    assert_eq!(one["updateUser"], json!({ "name": "Bea", "email": "a@b.co" }));
+    let cleared = app.data(query, json!({ "email": null })).await;
+    assert_eq!(cleared["updateUser"], json!({ "name": "Bea", "email": null }));
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use kana_core::entitlement::{Consumption, Entitlement, Reason};
+use proptest::prelude::*;
 
 use crate::world::{Gives, World, limit, recording, switched_on, unlimited};
 
@@ -14,6 +15,14 @@ fn world(gives: Gives) -> World {
         .package("pro", [("api-calls", gives), ("export", switched_on())])
         .user("124")
         .subscribed("124", "pro")
+}
+
+impl World {
+    /// The user has an add-on that gives five seats, and a smaller amount of `api-calls`.
+    fn addon_with_seats(self) -> Self {
+        self.addon("boost", [], [("seats", limit(5)), ("api-calls", limit(1))])
+            .subscribed("124", "boost")
+    }
 }
 
 fn after_use(gives: Gives, used: i64) -> World {
@@ -142,4 +151,48 @@ fn asking_changes_nothing() {
     let before = world.stored();
     world.can_use("124", "api-calls", 2).unwrap();
     assert_eq!(world.stored(), before);
+}
+
+#[test]
+fn many_features_are_asked_for_in_one_go() {
+    let world = after_use(limit(3), 1).addon_with_seats();
+    let (answers, goes) = world.can_use_each("124", &["seats", "api-calls", "export", "seats"]);
+    assert_eq!(answers.unwrap().len(), 4);
+    assert_eq!(goes, 1);
+    let (answers, goes) = world.can_use_each("124", &[]);
+    assert_eq!((answers.unwrap(), goes), (vec![], 0));
+}
+
+#[test]
+fn an_unknown_feature_among_many_is_an_error() {
+    let (answers, _) = world(limit(3)).can_use_each("124", &["api-calls", "nope"]);
+    assert_eq!(answers.unwrap_err().to_string(), "Feature not found: nope");
+}
+
+proptest! {
+    #[test]
+    fn many_features_are_answered_as_each_by_itself(
+        used in 0_i64..6,
+        seats in 0_i64..6,
+        allowance in prop_oneof![
+            Just(unlimited()), (0_i64..5).prop_map(limit),
+            (0_i64..5).prop_map(|most| limit(most).with_overage().daily()),
+        ],
+        with_addon in any::<bool>(),
+        user in prop_oneof![4 => Just("124"), 1 => Just("125")],
+        asked in proptest::collection::vec(
+            prop_oneof![Just("api-calls"), Just("export"), Just("seats")], 0..8,
+        ),
+    ) {
+        let mut world = after_use(allowance, used).user("125");
+        if with_addon {
+            world = world.addon_with_seats();
+            world.record(recording("124", "seats").add(seats)).unwrap();
+        }
+        let one_by_one: Vec<_> =
+            asked.iter().map(|feature| world.can_use(user, feature, 1).unwrap()).collect();
+        let (together, goes) = world.can_use_each(user, &asked);
+        prop_assert_eq!(together.unwrap(), one_by_one);
+        prop_assert!(goes <= 1);
+    }
 }

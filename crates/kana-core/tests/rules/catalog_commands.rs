@@ -1,13 +1,17 @@
 //! Commands on the catalog (the contract's page `admin-api.md`, "Values").
 
-use kana_core::catalog::{Allowance, PackageStatus};
-use kana_core::catalog_command::{CatalogAnswer, CatalogCommand, NewPackage, NewPackageFeature};
+use kana_core::catalog::{Allowance, Feature, FeatureKind, Package, PackageStatus};
+use kana_core::catalog_command::{
+    CatalogAnswer, CatalogCommand, FeatureEdit, NewPackage, NewPackageFeature, plan,
+};
+use kana_core::edit::Edit;
 use kana_core::id::FeatureId;
 use kana_core::metadata::Metadata;
 use kana_core::{Refusal, refusal::InvalidValue};
 
 use crate::world::{
-    World, binary, consumable, feature_id, label, limit, new_package, package_id, switched_on,
+    World, binary, consumable, feature_id, label, limit, new_package, package_id, recording,
+    switched_on,
 };
 
 fn world() -> World {
@@ -264,4 +268,201 @@ fn packages_stay_in_order_of_creation_when_they_change() {
     let world = world().draft("b", calls()).draft("a", calls()).published("b");
     let ids: Vec<&str> = world.catalog().packages().map(|package| package.id.as_str()).collect();
     assert_eq!(ids, ["b", "a"]);
+}
+
+fn metadata(tier: u32) -> Metadata {
+    Metadata::new("metadata", serde_json::json!({ "tier": tier })).unwrap()
+}
+
+fn update_feature(id: &str, edit: FeatureEdit) -> CatalogCommand {
+    CatalogCommand::UpdateFeature { id: feature_id(id), edit }
+}
+
+fn update_package(id: &str, metadata: Edit<Metadata>) -> CatalogCommand {
+    CatalogCommand::UpdatePackage { id: package_id(id), metadata }
+}
+
+fn archive(id: &str) -> CatalogCommand {
+    CatalogCommand::ArchivePackage(package_id(id))
+}
+
+/// Sees that the command plans nothing and answers what it is about.
+fn plans_nothing(world: &World, command: &CatalogCommand, about: &CatalogAnswer) {
+    let planned = plan(world.catalog(), command.clone(), world.now());
+    assert_eq!(planned, Ok((Vec::new(), about.clone())), "{command:?}");
+}
+
+/// `api-calls` with everything that a feature can have.
+fn full() -> Feature {
+    let kind = FeatureKind::Consumable {
+        unit_label: Some(label("call")),
+        unit_label_plural: Some(label("calls")),
+    };
+    Feature { kind, metadata: Some(metadata(1)), ..consumable("api-calls") }
+}
+
+fn full_world() -> World {
+    let mut world = World::new();
+    world.plan(CatalogCommand::CreateFeature(full())).unwrap();
+    world.binary("export")
+}
+
+#[test]
+fn each_part_of_a_feature_is_kept_cleared_and_set_by_itself() {
+    let labels = |one: Option<&str>, many: Option<&str>| FeatureKind::Consumable {
+        unit_label: one.map(label),
+        unit_label_plural: many.map(label),
+    };
+    let keep = FeatureEdit::default;
+    let set = || Edit::Set(label("new"));
+    for (edit, expected) in [
+        (
+            FeatureEdit { name: Some(label("new")), ..keep() },
+            Feature { name: label("new"), ..full() },
+        ),
+        (
+            FeatureEdit { unit_label: set(), ..keep() },
+            Feature { kind: labels(Some("new"), Some("calls")), ..full() },
+        ),
+        (
+            FeatureEdit { unit_label: Edit::Clear, ..keep() },
+            Feature { kind: labels(None, Some("calls")), ..full() },
+        ),
+        (
+            FeatureEdit { unit_label_plural: set(), ..keep() },
+            Feature { kind: labels(Some("call"), Some("new")), ..full() },
+        ),
+        (
+            FeatureEdit { unit_label_plural: Edit::Clear, ..keep() },
+            Feature { kind: labels(Some("call"), None), ..full() },
+        ),
+        (
+            FeatureEdit { metadata: Edit::Set(metadata(2)), ..keep() },
+            Feature { metadata: Some(metadata(2)), ..full() },
+        ),
+        (FeatureEdit { metadata: Edit::Clear, ..keep() }, Feature { metadata: None, ..full() }),
+    ] {
+        let mut world = full_world();
+        let answer = world.plan(update_feature("api-calls", edit.clone()));
+        assert_eq!(answer, Ok(CatalogAnswer::Feature(feature_id("api-calls"))));
+        let stored = world.catalog().feature(&feature_id("api-calls")).unwrap();
+        assert_eq!(**stored, expected, "{edit:?}");
+    }
+}
+
+#[test]
+fn an_update_of_a_feature_that_changes_nothing_plans_nothing() {
+    let world = full_world();
+    let about = CatalogAnswer::Feature(feature_id("api-calls"));
+    let same = FeatureEdit {
+        name: Some(label("api-calls")),
+        unit_label: Edit::Set(label("call")),
+        unit_label_plural: Edit::Set(label("calls")),
+        metadata: Edit::Set(metadata(1)),
+    };
+    plans_nothing(&world, &update_feature("api-calls", FeatureEdit::default()), &about);
+    plans_nothing(&world, &update_feature("api-calls", same), &about);
+}
+
+#[test]
+fn unit_labels_for_a_switch_are_accepted_and_not_kept() {
+    let mut world = full_world();
+    let about = CatalogAnswer::Feature(feature_id("export"));
+    let labels = FeatureEdit {
+        unit_label: Edit::Set(label("one")),
+        unit_label_plural: Edit::Set(label("many")),
+        ..FeatureEdit::default()
+    };
+    plans_nothing(&world, &update_feature("export", labels.clone()), &about);
+    // What is given beside them is kept.
+    let renamed = FeatureEdit { name: Some(label("Export")), ..labels };
+    world.plan(update_feature("export", renamed)).unwrap();
+    let stored = world.catalog().feature(&feature_id("export")).unwrap();
+    assert_eq!(**stored, Feature { name: label("Export"), ..binary("export") });
+}
+
+#[test]
+fn an_unknown_feature_cannot_be_changed() {
+    let refusal = refused(&mut full_world(), update_feature("nope", FeatureEdit::default()));
+    assert_eq!(refusal, Refusal::FeatureNotFound(feature_id("nope")));
+}
+
+#[test]
+fn features_stay_in_order_of_creation_when_they_change() {
+    let mut world = full_world();
+    let edit = FeatureEdit { name: Some(label("zzz")), ..FeatureEdit::default() };
+    world.plan(update_feature("api-calls", edit)).unwrap();
+    let ids: Vec<&str> = world.catalog().features().map(|feature| feature.id.as_str()).collect();
+    assert_eq!(ids, ["api-calls", "export"]);
+}
+
+#[test]
+fn metadata_of_a_package_is_kept_cleared_and_set_whatever_its_status() {
+    for status in [PackageStatus::Draft, PackageStatus::Published, PackageStatus::Archived] {
+        let mut world = world().draft("pro", [("api-calls", limit(3))]);
+        if status != PackageStatus::Draft {
+            world = world.published("pro");
+        }
+        if status == PackageStatus::Archived {
+            world.archive("pro");
+        }
+        let before = world.package_named("pro");
+        let about = CatalogAnswer::Package(package_id("pro"));
+        for (edit, expected) in [(Edit::Set(metadata(1)), Some(metadata(1))), (Edit::Clear, None)] {
+            world.wait_ms(1000);
+            plans_nothing(&world, &update_package("pro", Edit::Keep), &about);
+            assert_eq!(world.plan(update_package("pro", edit.clone())), Ok(about.clone()));
+            let expected =
+                Package { metadata: expected, updated_at: world.now(), ..before.clone() };
+            assert_eq!(world.package_named("pro"), expected);
+            // Again changes nothing, not even when it was changed.
+            world.wait_ms(1000);
+            plans_nothing(&world, &update_package("pro", edit), &about);
+        }
+    }
+}
+
+#[test]
+fn an_unknown_package_cannot_be_changed_or_archived() {
+    for command in [update_package("nope", Edit::Keep), archive("nope")] {
+        let refusal = refused(&mut world(), command);
+        assert_eq!(refusal, Refusal::PackageNotFound(package_id("nope")));
+    }
+}
+
+#[test]
+fn a_published_package_is_archived_once_and_again_changes_nothing() {
+    let mut world = world().package("pro", [("api-calls", limit(3))]);
+    let published = world.package_named("pro");
+    world.set_clock("2024-05-01T00:00:00Z");
+    let about = CatalogAnswer::Package(package_id("pro"));
+    assert_eq!(world.plan(archive("pro")), Ok(about.clone()));
+    let archived =
+        Package { status: PackageStatus::Archived, updated_at: world.now(), ..published };
+    assert_eq!(world.package_named("pro"), archived);
+    world.set_clock("2024-06-01T00:00:00Z");
+    plans_nothing(&world, &archive("pro"), &about);
+}
+
+#[test]
+fn a_draft_cannot_be_archived() {
+    let mut world = world().draft("pro", [("api-calls", limit(3))]);
+    let refusal = refused(&mut world, archive("pro"));
+    assert_eq!(field(&refusal), "id");
+    assert!(refusal.to_string().contains("DRAFT"), "{refusal}");
+}
+
+#[test]
+fn an_archived_package_goes_on_granting_and_takes_nobody_new() {
+    let mut world = world()
+        .package("pro", [("api-calls", limit(3)), ("export", switched_on())])
+        .user("124")
+        .user("125")
+        .subscribed("124", "pro");
+    world.archive("pro");
+    assert!(world.can_use("124", "export", 1).unwrap().access);
+    world.record(recording("124", "api-calls").add(2)).unwrap();
+    assert_eq!((world.used("124", "api-calls"), world.budget("124", "api-calls")), (2, Some(3)));
+    let refusal = world.subscribe("125", ["pro"]).unwrap_err();
+    assert!(refusal.to_string().contains("ARCHIVED"), "{refusal}");
 }

@@ -1,16 +1,15 @@
 //! A small world to tell stories in: a clock, a catalog, and a complete store of facts, out of
 //! which a rule gets exactly what it asks for and nothing else.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 
-use kana_core::catalog::{
-    Allowance, Catalog, CatalogChange, Feature, FeatureKind, Package, PackageStatus,
-};
+use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, Package};
 use kana_core::catalog_command::{
     CatalogAnswer, CatalogCommand, NewPackage, NewPackageFeature, plan,
 };
 use kana_core::decide::{Answer, Command, Decision, Subject, decide};
-use kana_core::entitlement::{Entitlement, entitlement};
+use kana_core::entitlement::{Entitlement, entitlement, entitlements};
 use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Replay, Replays};
@@ -22,7 +21,7 @@ use kana_core::usage::{
     RecordUsage, RecordedUsage, UsageAction, UsageEvent, UseFeature, UsedFeature,
 };
 use kana_core::usage_history::{UsageHistory, show_usage};
-use kana_core::user::User;
+use kana_core::user::{User, UserEdit};
 use kana_core::{Refusal, Timestamp};
 use uuid::Uuid;
 
@@ -363,11 +362,8 @@ impl World {
         Ok(answer)
     }
 
-    /// There is no rule for it yet; what other rules make of an archived package is one.
     pub(crate) fn archive(&mut self, id: &str) {
-        let mut package = self.package_named(id);
-        package.status = PackageStatus::Archived;
-        self.stored.catalog.apply(&CatalogChange::PutPackage(package.into()));
+        self.plan(CatalogCommand::ArchivePackage(package_id(id))).unwrap();
     }
 
     pub(crate) fn record(&mut self, recording: Recording) -> Result<RecordedUsage, Refusal> {
@@ -449,9 +445,27 @@ impl World {
         }
     }
 
-    /// What `updateUser` does with a new id.
+    pub(crate) fn update_user(&mut self, user: &str, edit: UserEdit) -> Result<User, Refusal> {
+        match self.run(&Command::UpdateUser { user: user_id(user), edit })? {
+            Answer::User(user) => Ok(user),
+            other => panic!("not an answer to updateUser: {other:?}"),
+        }
+    }
+
     pub(crate) fn rename(&mut self, user: &str, new: &str) {
-        self.person_mut(user).user.id = user_id(new);
+        let edit = UserEdit { id: Some(user_id(new)), ..UserEdit::default() };
+        self.update_user(user, edit).unwrap();
+    }
+
+    /// The changes that a command comes to, none of them stored.
+    pub(crate) fn changes(&self, command: &Command) -> Vec<Change> {
+        let Subject::User(id) = command.subject() else { panic!("a command about a user") };
+        let mut facts = self.person(id.as_str()).facts();
+        self.decide(Some(&mut facts), &mut Replays::default(), command).unwrap().changes
+    }
+
+    pub(crate) fn profile(&self, user: &str) -> User {
+        self.person(user).user.clone()
     }
 
     /// Decides one command on the facts that it asks for, and stores its changes.
@@ -608,6 +622,23 @@ impl World {
         let feature = feature_id(feature);
         let as_of = AsOf::Now(self.now);
         self.ask(user, |catalog, facts| entitlement(catalog, facts, &feature, delta, as_of))
+    }
+
+    /// What is answered about one more of each of the features, and in how many goes it was asked
+    /// for what had to be loaded.
+    pub(crate) fn can_use_each(
+        &self,
+        user: &str,
+        features: &[&str],
+    ) -> (Result<Vec<Entitlement>, Refusal>, usize) {
+        let features: Vec<FeatureId> = features.iter().map(|id| feature_id(id)).collect();
+        let as_of = AsOf::Now(self.now);
+        let times = Cell::new(0);
+        let answer = self.ask(user, |catalog, facts| {
+            times.set(times.get() + 1);
+            entitlements(catalog, facts, &features, as_of)
+        });
+        (answer, times.get() - 1)
     }
 
     /// What is used now of a consumable feature that something grants.

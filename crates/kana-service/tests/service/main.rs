@@ -13,4 +13,6 @@ mod idempotency;
 mod keys;
 mod refusals;
 mod shutdown;
+mod tokens;
+mod users;
 mod world;

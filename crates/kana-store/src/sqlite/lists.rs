@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use kana_core::Timestamp;
@@ -78,7 +78,9 @@ pub(super) fn subscriptions_of(
     environment: EnvironmentId,
     users: &[UserKey],
 ) -> Result<Vec<Vec<Subscription>>, StoreError> {
-    let keys: Vec<Value> = users.iter().map(|user| Value::Blob(user.0.into())).collect();
+    // Each user once: one that is asked about twice would otherwise be joined twice.
+    let distinct: HashSet<UserKey> = users.iter().copied().collect();
+    let keys: Vec<Value> = distinct.iter().map(|user| Value::Blob(user.0.into())).collect();
     let mut statement = connection.statement(sql::SUBSCRIPTIONS_OF)?;
     let mut rows = statement.query(params![environment.0, Rc::new(keys)])?;
     let mut by_user: HashMap<UserKey, Vec<Subscription>> = HashMap::new();
@@ -86,5 +88,5 @@ pub(super) fn subscriptions_of(
         let user = UserKey(row.get::<_, Uuid>(5)?);
         by_user.entry(user).or_default().push(read_subscription(row, 0)?);
     }
-    Ok(users.iter().map(|user| by_user.remove(user).unwrap_or_default()).collect())
+    Ok(users.iter().map(|user| by_user.get(user).cloned().unwrap_or_default()).collect())
 }

@@ -10,10 +10,12 @@
 
 mod app_and_keys;
 mod catalog;
+mod client_access;
 mod counters;
 mod engine;
 mod events;
 mod isolation;
+mod lists;
 mod replays;
 mod subscriptions;
 mod survival;
@@ -68,6 +70,27 @@ macro_rules! every_story_on {
                 ids_are_compared_exactly,
                 many_users_stand_in_the_order_in_which_they_were_asked_for,
                 an_id_belongs_to_one_user,
+                an_update_replaces_what_is_known_and_touches_nobody_else,
+                a_new_id_moves_the_user_with_all_facts_and_frees_the_old_one,
+                a_new_id_that_another_has_is_not_written,
+            }
+            lists {
+                users_are_listed_in_order_of_creation_whatever_their_ids,
+                pages_of_users_have_no_gap_and_no_overlap,
+                subscriptions_are_listed_newest_first_by_start_then_by_creation,
+                pages_of_subscriptions_have_no_gap_and_no_overlap,
+                subscriptions_of_many_users_stand_in_the_order_of_the_users,
+                subscriptions_of_a_thousand_users_are_found_at_once,
+                lists_of_one_environment_have_nothing_of_the_other,
+                ids_that_are_taken_stand_in_the_order_in_which_they_were_asked_for,
+            }
+            client_access {
+                without_an_app_there_is_no_environment_to_let_anyone_into,
+                an_environment_begins_with_simple_mode_and_without_a_secret,
+                simple_mode_is_set_for_one_environment,
+                secrets_are_kept_newest_first_and_for_one_environment,
+                rotating_adds_a_secret_and_ends_the_earlier_ones_in_time,
+                rotating_at_once_leaves_nothing_but_the_new_secret,
             }
             subscriptions {
                 a_new_user_has_no_subscriptions,

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::Engine;
 use crate::world::{
-    World, create_user, feature, label, metadata, put_feature, user, user_id, user_ids, user_key,
+    World, cancel, count, counter, create_user, feature, keep, label, metadata, put_feature,
+    replay, subscribe, subscription, subscription_id, user, user_id, user_ids, user_key,
 };
 
 pub(crate) async fn an_unknown_user_is_none_and_the_catalog_version_still_answers<E: Engine>() {
@@ -170,4 +171,74 @@ pub(crate) async fn an_id_belongs_to_one_user<E: Engine>() {
     drop(writer);
 
     assert_eq!(world.user(world.test, "124").await, Some(user(user_key(1), "124")));
+}
+
+pub(crate) async fn an_update_replaces_what_is_known_and_touches_nobody_else<E: Engine>() {
+    let world = World::<E>::new().await;
+    for (n, id) in [(1, "124"), (2, "125")] {
+        world.change(world.test, user_key(n), [create_user(user_key(n), id)]).await;
+    }
+    world.change(world.live, user_key(1), [create_user(user_key(1), "124")]).await;
+
+    let known = User {
+        billing_id: Some(label("cus_1")),
+        name: Some(label("Ada")),
+        email: Some(label("")),
+        metadata: Some(metadata(json!({ "z": 1, "a": null }))),
+        ..user(user_key(1), "124")
+    };
+    world.change(world.test, user_key(1), [Change::UpdateUser(known.clone())]).await;
+    assert_eq!(world.user(world.test, "124").await, Some(known));
+    assert_eq!(world.user(world.test, "125").await, Some(user(user_key(2), "125")));
+    assert_eq!(world.user(world.live, "124").await, Some(user(user_key(1), "124")));
+
+    let cleared = user(user_key(1), "124");
+    world.change(world.test, user_key(1), [Change::UpdateUser(cleared.clone())]).await;
+    assert_eq!(world.user(world.test, "124").await, Some(cleared));
+}
+
+pub(crate) async fn a_new_id_moves_the_user_with_all_facts_and_frees_the_old_one<E: Engine>() {
+    let world = World::<E>::new().await;
+    let [running, ended] = [1, 2].map(subscription_id);
+    let api_calls = counter(running, "api-calls");
+    let changes = [
+        create_user(user_key(1), "old"),
+        subscribe(running, "pro"),
+        subscribe(ended, "free"),
+        cancel(ended, "2024-02-01T00:00:00Z"),
+        count(api_calls.clone(), 3),
+        keep("key", replay(user_key(1), "api-calls")),
+    ];
+    world.change(world.test, user_key(1), changes).await;
+
+    let renamed = user(user_key(1), "new");
+    world.change(world.test, user_key(1), [Change::UpdateUser(renamed.clone())]).await;
+
+    assert_eq!(world.user(world.test, "old").await, None);
+    assert_eq!(world.facts_of(world.test, "old").await, None);
+    assert_eq!(world.user(world.test, "new").await, Some(renamed));
+    assert_eq!(world.running(world.test, "new").await, [subscription(running, "pro")]);
+    assert_eq!(world.ended(world.test, user_key(1)).await.len(), 1);
+    assert_eq!(world.counter(world.test, user_key(1), api_calls).await, 3);
+    let kept = world.replay(world.test, "key").await.unwrap();
+    assert_eq!(kept.content.user, user_key(1));
+    let owners = world.subscriptions(world.test, &[running, ended]).await;
+    assert!(owners.into_iter().all(|found| found.unwrap().0 == user_id("new")));
+
+    // The old id is another's from now on, who has none of it.
+    world.change(world.test, user_key(2), [create_user(user_key(2), "old")]).await;
+    assert!(world.running(world.test, "old").await.is_empty());
+}
+
+pub(crate) async fn a_new_id_that_another_has_is_not_written<E: Engine>() {
+    let world = World::<E>::new().await;
+    for (n, id) in [(1, "124"), (2, "125")] {
+        world.change(world.test, user_key(n), [create_user(user_key(n), id)]).await;
+    }
+    let mut writer = world.store.write().await.unwrap();
+    let taken = [(user_key(2), Change::UpdateUser(user(user_key(2), "124")))];
+    writer.change_facts(world.test, &taken).await.unwrap_err();
+    drop(writer);
+    assert_eq!(world.user(world.test, "124").await, Some(user(user_key(1), "124")));
+    assert_eq!(world.user(world.test, "125").await, Some(user(user_key(2), "125")));
 }
