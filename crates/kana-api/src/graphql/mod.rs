@@ -264,3 +264,69 @@ fn write(media_type: MediaType, status: StatusCode, body: &Body<'_>) -> Response
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_graphql::extensions::{
+        Extension, ExtensionContext, ExtensionFactory, NextValidation,
+    };
+    use async_graphql::{EmptyMutation, Object, ValidationResult};
+    use async_trait::async_trait;
+    use axum::body::Body;
+
+    use super::*;
+
+    struct Query;
+
+    #[Object]
+    impl Query {
+        async fn a(&self) -> i32 {
+            1
+        }
+    }
+
+    /// Counts how often the library validates by all of its rules.
+    #[derive(Clone, Default)]
+    struct Validations(Arc<AtomicUsize>);
+
+    impl ExtensionFactory for Validations {
+        fn create(&self) -> Arc<dyn Extension> {
+            Arc::new(self.clone())
+        }
+    }
+
+    #[async_trait]
+    impl Extension for Validations {
+        async fn validation(
+            &self,
+            context: &ExtensionContext<'_>,
+            next: NextValidation<'_>,
+        ) -> Result<ValidationResult, Vec<ServerError>> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            next.run(context).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_that_comes_again_is_validated_once() {
+        let validations = Validations::default();
+        let mut endpoint = Endpoint::new(|| Schema::build(Query, EmptyMutation, EmptySubscription));
+        endpoint.validating = Schema::build(Query, EmptyMutation, EmptySubscription)
+            .extension(validations.clone())
+            .extension(ValidateOnly)
+            .finish();
+        for _ in 0..3 {
+            let request = Request::post("/")
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(Body::from(r#"{"query": "{ a }"}"#))
+                .unwrap();
+            let response = endpoint.respond(request, async |_| Ok(())).await;
+            let body = axum::body::to_bytes(response.into_body(), 1024).await.unwrap();
+            assert_eq!(body, r#"{"data":{"a":1}}"#);
+        }
+        assert_eq!(validations.0.load(Ordering::SeqCst), 1);
+    }
+}

@@ -7,6 +7,7 @@
 mod app;
 mod authorisation;
 mod errors;
+mod every_operation;
 mod health;
 mod http;
 mod ids;
@@ -14,4 +15,5 @@ mod introspection;
 mod limits;
 mod nulls;
 mod operations;
+mod repeated;
 mod variables;
