@@ -204,6 +204,8 @@ pub(crate) fn without_bearer(header: &str) -> &str {
 
 /// Leaves as many errors as anyone will read, each with a code.
 fn finish_errors(errors: &mut Vec<ServerError>) {
+    // The library says some things twice.
+    errors.dedup();
     errors.truncate(ERRORS_MAX);
     errors.iter_mut().for_each(name_if_unnamed);
 }

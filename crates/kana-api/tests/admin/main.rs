@@ -6,6 +6,7 @@
 
 mod app;
 mod authorisation;
+mod client_api;
 mod errors;
 mod every_operation;
 mod health;
@@ -13,7 +14,9 @@ mod http;
 mod ids;
 mod introspection;
 mod limits;
+mod lists;
 mod nulls;
 mod operations;
 mod repeated;
+mod updates;
 mod variables;

@@ -1,0 +1,166 @@
+//! Lists, pages and batches.
+
+use serde_json::{Value, json};
+
+use crate::app::TestApp;
+
+fn ids(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn packages_are_listed_by_status_in_order_of_creation() {
+    let app = TestApp::shop().await;
+    let query = "query ($status: String) { packages(status: $status) { id } }";
+    let all = app.data(query, json!({ "status": "ALL" })).await;
+    assert_eq!(ids(&all["packages"]), ["basic", "pro", "boost", "extra", "draft"]);
+    for (variables, expected) in [
+        (json!({}), vec!["basic", "pro", "boost", "extra"]),
+        (json!({ "status": "PUBLISHED" }), vec!["basic", "pro", "boost", "extra"]),
+        (json!({ "status": "DRAFT" }), vec!["draft"]),
+        (json!({ "status": "ARCHIVED" }), vec![]),
+    ] {
+        assert_eq!(ids(&app.data(query, variables).await["packages"]), expected);
+    }
+    let refusal = app.refused(query, json!({ "status": "published" })).await;
+    assert!(refusal.starts_with("BAD_USER_INPUT ValidationError: status "), "{refusal}");
+    let features = app.data("{ features { id packages { id } } }", json!({})).await;
+    assert_eq!(ids(&features["features"]), ["api-calls", "sso"]);
+}
+
+#[tokio::test]
+async fn pages_of_users_come_in_order_of_creation_without_gap_or_overlap() {
+    let app = TestApp::new().await;
+    for index in 0..25 {
+        let query = format!(r#"mutation {{ createUser(input: {{id: "u{index}"}}) {{ id }} }}"#);
+        app.data(&query, json!({})).await;
+    }
+    let query = "query ($after: String) { usersConnection(first: 10, after: $after) {
+        edges { cursor node { ...one } }
+        pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }
+        fragment one on User { id subs: subscriptions { id } }";
+    let (mut after, mut seen) = (Value::Null, Vec::new());
+    loop {
+        let page = app.data(query, json!({ "after": after })).await["usersConnection"].clone();
+        let edges = page["edges"].as_array().unwrap();
+        let info = &page["pageInfo"];
+        assert_eq!(info["hasPreviousPage"], json!(!after.is_null()));
+        assert_eq!(info["startCursor"], edges[0]["cursor"]);
+        assert_eq!(info["endCursor"], edges[edges.len() - 1]["cursor"]);
+        seen.extend(edges.iter().map(|edge| edge["node"]["id"].as_str().unwrap().to_owned()));
+        after = info["endCursor"].clone();
+        if info["hasNextPage"] == json!(false) {
+            break;
+        }
+    }
+    let expected: Vec<String> = (0..25).map(|index| format!("u{index}")).collect();
+    assert_eq!(seen, expected);
+    let end = app.data(query, json!({ "after": after })).await["usersConnection"].clone();
+    assert_eq!((&end["edges"], &end["pageInfo"]["endCursor"]), (&json!([]), &Value::Null));
+    for bad in ["first: 0", "first: 1001", "first: -1", "after: \"no cursor\""] {
+        for list in ["usersConnection", "subscriptionsConnection"] {
+            let query = format!("{{ {list}({bad}) {{ pageInfo {{ hasNextPage }} }} }}");
+            let refusal = app.refused(&query, json!({})).await;
+            assert!(refusal.starts_with("BAD_USER_INPUT ValidationError"), "{refusal}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn subscriptions_come_newest_first_by_their_start() {
+    let app = TestApp::shop().await;
+    app.data(
+        r#"mutation {
+            a: subscribe(packageIds: ["basic"], userId: "124", startedAt: "2023-05-01T00:00:00Z") { id }
+            b: subscribe(packageIds: ["extra"], userId: "124", startedAt: "2022-05-01T00:00:00Z") { id }
+            createUser(input: {id: "125"}) { id }
+            c: subscribe(packageIds: ["basic"], userId: "125", startedAt: "2022-12-01T00:00:00Z") { id }
+        }"#,
+        json!({}),
+    )
+    .await;
+    let all = app.data("{ subscriptions { userId package { id } } }", json!({})).await;
+    let order: Vec<_> = all["subscriptions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["userId"].as_str().unwrap(), one["package"]["id"].as_str().unwrap()))
+        .collect();
+    assert_eq!(order, [("124", "basic"), ("125", "basic"), ("124", "extra")]);
+    let pages = "query ($after: String, $user: String) {
+        subscriptionsConnection(first: 1, after: $after, userId: $user) {
+            edges { node { package { id } } } pageInfo { hasNextPage endCursor } } }";
+    for (user, expected) in
+        [(Value::Null, vec!["basic", "basic", "extra"]), (json!("124"), vec!["basic", "extra"])]
+    {
+        let (mut after, mut seen) = (Value::Null, Vec::new());
+        loop {
+            let variables = json!({ "after": after, "user": user });
+            let page = app.data(pages, variables).await["subscriptionsConnection"].clone();
+            seen.push(page["edges"][0]["node"]["package"]["id"].as_str().unwrap().to_owned());
+            after = page["pageInfo"]["endCursor"].clone();
+            if page["pageInfo"]["hasNextPage"] == json!(false) {
+                break;
+            }
+        }
+        assert_eq!(seen, expected);
+    }
+    assert_eq!(
+        app.refused(r#"{ a: subscriptions(userId: "nobody") { id } users { nope } }"#, json!({}))
+            .await
+            .split(':')
+            .next(),
+        Some("GRAPHQL_VALIDATION_FAILED GraphQLError")
+    );
+    let answer = app.graphql(r#"{ subscriptions(userId: "nobody") { id } }"#, json!({}));
+    assert_eq!(
+        crate::app::only_error(&answer.send().await.ok()),
+        "NOT_FOUND UserNotFoundError: User not found: nobody"
+    );
+}
+
+#[tokio::test]
+async fn each_input_of_a_batch_stands_or_falls_alone_and_in_order() {
+    let (app, _) = TestApp::subscribed("basic").await;
+    let query = "mutation ($inputs: [CreateUsageEventInput!]!) {
+        recordUsageBatch(inputs: $inputs) { recorded errorCode } }";
+    let usage = |more: Value| {
+        let mut input = json!({ "userId": "124", "featureId": "api-calls" });
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        input
+    };
+    let inputs = json!([
+        usage(json!({ "delta": 10 })),
+        usage(json!({ "userId": "nobody" })),
+        usage(json!({ "featureId": "no" })),
+        usage(json!({ "featureId": "sso" })),
+        usage(json!({ "action": "SET", "delta": -1 })),
+        usage(json!({ "idempotencyKey": "k", "delta": 5 })),
+        usage(json!({ "idempotencyKey": "k", "delta": 5 })),
+        usage(json!({ "idempotencyKey": "k", "delta": 6 })),
+        usage(json!({ "userId": "" })),
+    ]);
+    let data = app.data(query, json!({ "inputs": inputs })).await;
+    let result = |recorded: bool, code: Value| json!({ "recorded": recorded, "errorCode": code });
+    assert_eq!(
+        data["recordUsageBatch"],
+        json!([
+            result(true, Value::Null),
+            result(false, json!("NOT_FOUND")),
+            result(false, json!("NOT_FOUND")),
+            result(false, Value::Null),
+            result(false, json!("BAD_USER_INPUT")),
+            result(true, Value::Null),
+            result(true, Value::Null),
+            result(false, json!("IDEMPOTENCY_CONFLICT")),
+            result(false, json!("BAD_USER_INPUT")),
+        ])
+    );
+    let used =
+        r#"{ canUseFeature(userId: "124", featureId: "api-calls") { consumption { used } } }"#;
+    assert_eq!(app.data(used, json!({})).await["canUseFeature"]["consumption"]["used"], 15);
+    assert_eq!(app.data(query, json!({ "inputs": [] })).await["recordUsageBatch"], json!([]));
+    let many = json!({ "inputs": vec![usage(json!({})); 10_001] });
+    let refusal = app.refused(query, many).await;
+    assert!(refusal.starts_with("BAD_USER_INPUT ValidationError: inputs "), "{refusal}");
+}
