@@ -1,4 +1,4 @@
-//! Lists, pages and batches.
+//! Lists and pages.
 
 use serde_json::{Value, json};
 
@@ -117,50 +117,4 @@ async fn subscriptions_come_newest_first_by_their_start() {
         crate::app::only_error(&answer.send().await.ok()),
         "NOT_FOUND UserNotFoundError: User not found: nobody"
     );
-}
-
-#[tokio::test]
-async fn each_input_of_a_batch_stands_or_falls_alone_and_in_order() {
-    let (app, _) = TestApp::subscribed("basic").await;
-    let query = "mutation ($inputs: [CreateUsageEventInput!]!) {
-        recordUsageBatch(inputs: $inputs) { recorded errorCode } }";
-    let usage = |more: Value| {
-        let mut input = json!({ "userId": "124", "featureId": "api-calls" });
-        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        input
-    };
-    let inputs = json!([
-        usage(json!({ "delta": 10 })),
-        usage(json!({ "userId": "nobody" })),
-        usage(json!({ "featureId": "no" })),
-        usage(json!({ "featureId": "sso" })),
-        usage(json!({ "action": "SET", "delta": -1 })),
-        usage(json!({ "idempotencyKey": "k", "delta": 5 })),
-        usage(json!({ "idempotencyKey": "k", "delta": 5 })),
-        usage(json!({ "idempotencyKey": "k", "delta": 6 })),
-        usage(json!({ "userId": "" })),
-    ]);
-    let data = app.data(query, json!({ "inputs": inputs })).await;
-    let result = |recorded: bool, code: Value| json!({ "recorded": recorded, "errorCode": code });
-    assert_eq!(
-        data["recordUsageBatch"],
-        json!([
-            result(true, Value::Null),
-            result(false, json!("NOT_FOUND")),
-            result(false, json!("NOT_FOUND")),
-            result(false, Value::Null),
-            result(false, json!("BAD_USER_INPUT")),
-            result(true, Value::Null),
-            result(true, Value::Null),
-            result(false, json!("IDEMPOTENCY_CONFLICT")),
-            result(false, json!("BAD_USER_INPUT")),
-        ])
-    );
-    let used =
-        r#"{ canUseFeature(userId: "124", featureId: "api-calls") { consumption { used } } }"#;
-    assert_eq!(app.data(used, json!({})).await["canUseFeature"]["consumption"]["used"], 15);
-    assert_eq!(app.data(query, json!({ "inputs": [] })).await["recordUsageBatch"], json!([]));
-    let many = json!({ "inputs": vec![usage(json!({})); 10_001] });
-    let refusal = app.refused(query, many).await;
-    assert!(refusal.starts_with("BAD_USER_INPUT ValidationError: inputs "), "{refusal}");
 }

@@ -6,6 +6,7 @@
 
 mod app;
 mod authorisation;
+mod batch;
 mod client_api;
 mod errors;
 mod every_operation;
@@ -14,6 +15,7 @@ mod http;
 mod ids;
 mod introspection;
 mod limits;
+mod links_and_tokens;
 mod lists;
 mod nulls;
 mod operations;

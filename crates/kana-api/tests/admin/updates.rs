@@ -1,132 +1,215 @@
-//! Updates tell "absent" from "null", and what is new keeps what belongs to it.
+//! Updates and archiving: what is absent stays, null clears, a value is set.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::TestApp;
 
-#[tokio::test]
-async fn a_feature_keeps_what_is_absent_and_loses_what_is_null() {
-    let app = TestApp::shop().await;
-    let query = "mutation ($input: UpdateFeatureInput!) {
-        updateFeature(id: \"api-calls\", input: $input) { name unitLabel unitLabelPlural metadata } }";
-    let update =
-        async |input| app.data(query, json!({ "input": input })).await["updateFeature"].clone();
-    let all = json!({ "name": "Calls", "unitLabel": "call", "unitLabelPlural": "calls", "metadata": { "a": 1 } });
-    assert_eq!(update(all.clone()).await, all);
-    assert_eq!(update(json!({})).await, all);
-    let some = json!({ "unitLabel": null, "metadata": null });
-    assert_eq!(
-        update(some).await,
-        json!({ "name": "Calls", "unitLabel": null, "unitLabelPlural": "calls", "metadata": null })
-    );
-    assert_eq!(
-        app.refused(query, json!({ "input": { "name": null } })).await,
-        "BAD_USER_INPUT ValidationError: name cannot be cleared: leave it out"
-    );
-    assert_eq!(
-        app.refused(r#"mutation { updateFeature(id: "no", input: {}) { id } }"#, json!({})).await,
-        "NOT_FOUND FeatureNotFoundError: Feature not found: no"
-    );
-    let binary = r#"mutation { updateFeature(id: "sso", input: {unitLabel: "x"}) { unitLabel } }"#;
-    assert_eq!(app.data(binary, json!({})).await["updateFeature"]["unitLabel"], json!(null));
+const UPDATE_FEATURE: &str = "mutation ($id: String!, $input: UpdateFeatureInput!) {
+    updateFeature(id: $id, input: $input) { id name type unitLabel unitLabelPlural metadata } }";
+const UPDATE_PACKAGE: &str = "mutation ($id: String!, $input: UpdatePackageInput!) {
+    updatePackage(id: $id, input: $input) { id status metadata updatedAt } }";
+const UPDATE_USER: &str = "mutation ($id: String!, $input: UpdateUserInput!) {
+    updateUser(id: $id, input: $input) { id billingId name email metadata } }";
+const ARCHIVE: &str = "mutation ($id: String!) {
+    archivePackage(id: $id) { id status updatedAt } }";
+
+async fn update(app: &TestApp, query: &str, id: &str, input: &Value) -> Value {
+    let data = app.data(query, json!({ "id": id, "input": input })).await;
+    data.as_object().unwrap().values().next().unwrap().clone()
+}
+
+/// One edit after another, each with the fields that it is to change; all others stay.
+async fn edits(app: &TestApp, query: &str, mut state: Value, inputs: &[Value]) {
+    let id = state["id"].as_str().unwrap().to_owned();
+    for input in inputs {
+        for (field, value) in input.as_object().unwrap() {
+            state[field] = value.clone();
+        }
+        assert_eq!(update(app, query, &id, input).await, state, "{input}");
+    }
 }
 
 #[tokio::test]
-async fn only_the_metadata_of_a_package_changes_and_so_does_when_it_changed() {
+async fn an_update_of_a_feature_sets_clears_and_keeps_each_field() {
     let app = TestApp::shop().await;
-    let query = "mutation ($input: UpdatePackageInput!) {
-        updatePackage(id: \"pro\", input: $input) { metadata updatedAt } }";
-    let update =
-        async |input| app.data(query, json!({ "input": input })).await["updatePackage"].clone();
-    let before = update(json!({})).await;
-    app.set_time("2024-01-16T12:00:00.000Z");
-    assert_eq!(update(json!({})).await, before, "nothing changed");
-    let after = update(json!({ "metadata": { "tier": 2 } })).await;
-    assert_eq!(after["metadata"], json!({ "tier": 2 }));
-    assert_eq!(after["updatedAt"], "2024-01-16T12:00:00.000Z");
-    assert_eq!(update(json!({ "metadata": null })).await["metadata"], json!(null));
-    assert_eq!(
-        app.refused(r#"mutation { updatePackage(id: "no", input: {}) { id } }"#, json!({})).await,
-        "NOT_FOUND PackageNotFoundError: Package not found: no"
-    );
-}
-
-#[tokio::test]
-async fn a_user_with_a_new_id_keeps_subscriptions_and_usage() {
-    let (app, subscription) = TestApp::subscribed("basic").await;
-    app.data(
-        r#"mutation {
-            recordUsage(input: {userId: "124", featureId: "api-calls", delta: 5}) { recorded }
-            updateUser(id: "124", input: {id: "ada"}) { id }
-            createUser(input: {id: "124"}) { id }
-        }"#,
+    let state = json!({ "id": "api-calls", "name": "api-calls", "type": "CONSUMABLE",
+        "unitLabel": null, "unitLabelPlural": null, "metadata": null });
+    let inputs = [
         json!({}),
-    )
-    .await;
-    let data = app
-        .data(
-            r#"{
-                ada: user(id: "ada") { subscriptions { id userId } }
-                usage: canUseFeature(userId: "ada", featureId: "api-calls") { consumption { used } }
-                other: user(id: "124") { subscriptions { id } }
-            }"#,
-            json!({}),
-        )
-        .await;
-    assert_eq!(data["ada"]["subscriptions"], json!([{ "id": subscription, "userId": "ada" }]));
-    assert_eq!(data["usage"]["consumption"]["used"], 5);
-    assert_eq!(data["other"]["subscriptions"], json!([]));
+        json!({ "name": "API calls" }),
+        json!({ "unitLabel": "call" }),
+        json!({ "unitLabelPlural": "calls" }),
+        json!({ "metadata": { "a": 1 } }),
+        json!({}),
+        json!({ "unitLabel": null }),
+        json!({ "unitLabelPlural": null }),
+        json!({ "metadata": null }),
+    ];
+    edits(&app, UPDATE_FEATURE, state, &inputs).await;
+}
 
-    let taken = r#"mutation { updateUser(id: "ada", input: {id: "124", name: "x"}) { id } }"#;
+#[tokio::test]
+async fn labels_for_a_switch_are_accepted_and_not_kept() {
+    let app = TestApp::shop().await;
+    let input = json!({ "name": "SSO", "unitLabel": "x", "unitLabelPlural": "y" });
+    let updated = update(&app, UPDATE_FEATURE, "sso", &input).await;
+    let kept = json!({ "id": "sso", "name": "SSO", "type": "BINARY",
+        "unitLabel": null, "unitLabelPlural": null, "metadata": null });
+    assert_eq!(updated, kept);
+}
+
+#[tokio::test]
+async fn an_update_of_a_user_sets_clears_and_keeps_each_field() {
+    let app = TestApp::shop().await;
+    let state = json!({ "id": "124", "billingId": null, "name": null, "email": null,
+        "metadata": null });
+    let inputs = [
+        json!({}),
+        json!({ "name": "Ada" }),
+        json!({ "email": "ada@example.com" }),
+        json!({ "billingId": "cus_1" }),
+        json!({ "metadata": { "a": 1 } }),
+        json!({ "id": "124" }),
+        json!({}),
+        json!({ "name": null }),
+        json!({ "email": null }),
+        json!({ "billingId": null }),
+        json!({ "metadata": null }),
+    ];
+    edits(&app, UPDATE_USER, state, &inputs).await;
+}
+
+#[tokio::test]
+async fn a_new_id_keeps_what_is_the_users_and_frees_the_old_one() {
+    let (app, subscription) = TestApp::subscribed("basic").await;
+    let record = r#"mutation { recordUsage(input: {
+        userId: "124", featureId: "api-calls", delta: 7}) { recorded } }"#;
+    app.data(record, json!({})).await;
+    update(&app, UPDATE_USER, "124", &json!({ "id": "new" })).await;
+    let query = r#"{
+        user(id: "new") { subscriptions { id userId } }
+        canUseFeature(userId: "new", featureId: "api-calls") { consumption { used } }
+    }"#;
+    let data = app.data(query, json!({})).await;
+    let kept = json!([{ "id": subscription, "userId": "new" }]);
+    assert_eq!(data["user"]["subscriptions"], kept);
+    assert_eq!(data["canUseFeature"]["consumption"]["used"], 7);
     assert_eq!(
-        app.refused(taken, json!({})).await,
-        "CONFLICT ConflictError: A user with the id 124 exists already"
+        app.refused(r#"{ user(id: "124") { id } }"#, json!({})).await,
+        "NOT_FOUND UserNotFoundError: User not found: 124"
     );
-    let own = r#"mutation { updateUser(id: "ada", input: {id: "ada"}) { id } }"#;
-    assert_eq!(app.data(own, json!({})).await["updateUser"]["id"], "ada");
-    for (query, refusal) in [
+    let again = r#"mutation { createUser(input: {id: "124"}) { subscriptions { id } } }"#;
+    assert_eq!(app.data(again, json!({})).await["createUser"]["subscriptions"], json!([]));
+}
+
+#[tokio::test]
+async fn updates_refuse_bad_values_taken_ids_and_what_they_do_not_know() {
+    let app = TestApp::shop().await;
+    app.data(r#"mutation { createUser(input: {id: "125"}) { id } }"#, json!({})).await;
+    let long = "é".repeat(256);
+    let invalid = |problem: &str| format!("BAD_USER_INPUT ValidationError: {problem}");
+    let no_object = invalid("metadata must be a JSON object");
+    for (query, id, input, expected) in [
         (
-            r#"mutation { updateUser(id: "nobody", input: {}) { id } }"#,
-            "NOT_FOUND UserNotFoundError: User not found: nobody",
+            UPDATE_FEATURE,
+            "sso",
+            json!({ "name": null }),
+            invalid("name cannot be cleared: leave it out"),
         ),
         (
-            r#"mutation { updateUser(id: "ada", input: {id: null}) { id } }"#,
-            "BAD_USER_INPUT ValidationError: id cannot be cleared: leave it out",
+            UPDATE_FEATURE,
+            "sso",
+            json!({ "name": long }),
+            invalid("name must have at most 255 characters"),
+        ),
+        (UPDATE_FEATURE, "sso", json!({ "metadata": [] }), no_object.clone()),
+        (
+            UPDATE_FEATURE,
+            "nothing",
+            json!({}),
+            "NOT_FOUND FeatureNotFoundError: Feature not found: nothing".to_owned(),
+        ),
+        (UPDATE_PACKAGE, "pro", json!({ "metadata": 1 }), no_object.clone()),
+        (
+            UPDATE_PACKAGE,
+            "nothing",
+            json!({}),
+            "NOT_FOUND PackageNotFoundError: Package not found: nothing".to_owned(),
+        ),
+        (UPDATE_USER, "124", json!({ "id": null }), invalid("id cannot be cleared: leave it out")),
+        (UPDATE_USER, "124", json!({ "id": "" }), invalid("id must not be empty")),
+        (UPDATE_USER, "124", json!({ "metadata": "{}" }), no_object),
+        (
+            UPDATE_USER,
+            "124",
+            json!({ "id": "125", "name": "not kept" }),
+            "CONFLICT ConflictError: A user with the id 125 exists already".to_owned(),
+        ),
+        (
+            UPDATE_USER,
+            "nobody",
+            json!({}),
+            "NOT_FOUND UserNotFoundError: User not found: nobody".to_owned(),
         ),
     ] {
-        assert_eq!(app.refused(query, json!({})).await, refusal);
+        let refused = app.refused(query, json!({ "id": id, "input": input })).await;
+        assert_eq!(refused, expected, "{id} {input}");
+    }
+}
+
+#[tokio::test]
+async fn a_package_says_when_it_changed_and_an_update_to_the_same_is_no_change() {
+    let app = TestApp::shop().await;
+    let metadata = json!({ "tier": 2 });
+    for (day, input, kept, changed) in [
+        (16, json!({}), Value::Null, 15),
+        (17, json!({ "metadata": metadata }), metadata.clone(), 17),
+        (18, json!({ "metadata": metadata }), metadata.clone(), 17),
+        (19, json!({}), metadata.clone(), 17),
+        (20, json!({ "metadata": null }), Value::Null, 20),
+        (21, json!({ "metadata": null }), Value::Null, 20),
+    ] {
+        app.set_time(&format!("2024-01-{day}T12:00:00.000Z"));
+        let expected = json!({ "id": "pro", "status": "PUBLISHED", "metadata": kept,
+            "updatedAt": format!("2024-01-{changed}T12:00:00.000Z") });
+        assert_eq!(update(&app, UPDATE_PACKAGE, "pro", &input).await, expected, "{day}");
     }
 }
 
 #[tokio::test]
 async fn an_archived_package_takes_nobody_new_and_keeps_granting() {
     let (app, _) = TestApp::subscribed("basic").await;
-    let archive = r#"mutation { archivePackage(id: "basic") { status } }"#;
-    for _ in 0..2 {
-        assert_eq!(app.data(archive, json!({})).await["archivePackage"]["status"], "ARCHIVED");
-    }
-    let access = r#"{ canUseFeature(userId: "124", featureId: "api-calls") { access } }"#;
-    assert_eq!(app.data(access, json!({})).await["canUseFeature"]["access"], true);
-    app.data(r#"mutation { createUser(input: {id: "new"}) { id } }"#, json!({})).await;
-    let subscribe = r#"mutation { subscribe(packageIds: ["basic"], userId: "new") { id } }"#;
-    assert!(app.refused(subscribe, json!({})).await.contains("basic is ARCHIVED"));
-    let draft = r#"mutation { archivePackage(id: "draft") { status } }"#;
-    assert!(app.refused(draft, json!({})).await.starts_with("BAD_USER_INPUT ValidationError"));
-    let publish = r#"mutation { publishPackage(id: "basic") { status } }"#;
-    assert!(app.refused(publish, json!({})).await.starts_with("BAD_USER_INPUT ValidationError"));
+    app.set_time("2024-01-16T12:00:00.000Z");
+    let archived = app.data(ARCHIVE, json!({ "id": "basic" })).await;
+    let expected = json!({ "id": "basic", "status": "ARCHIVED",
+        "updatedAt": "2024-01-16T12:00:00.000Z" });
+    assert_eq!(archived["archivePackage"], expected);
+    // Later, so that a change would show in `updatedAt`.
+    app.set_time("2024-01-17T12:00:00.000Z");
+    assert_eq!(app.data(ARCHIVE, json!({ "id": "basic" })).await, archived);
+
+    let query = r#"{ canUseFeature(userId: "124", featureId: "api-calls") { access } }"#;
+    assert_eq!(app.data(query, json!({})).await["canUseFeature"]["access"], true);
+    app.data(r#"mutation { createUser(input: {id: "125"}) { id } }"#, json!({})).await;
+    let query = r#"mutation { subscribe(userId: "125", packageIds: ["basic"]) { id } }"#;
+    assert_eq!(
+        app.refused(query, json!({})).await,
+        "BAD_USER_INPUT SubscriptionError: Package basic is ARCHIVED: only a PUBLISHED package \
+         can be subscribed to"
+    );
 }
 
 #[tokio::test]
-async fn a_link_needs_a_billing_provider() {
+async fn a_draft_and_a_package_that_does_not_exist_cannot_be_archived() {
     let app = TestApp::shop().await;
-    let query = r#"mutation { generateSubscriptionLink(
-        userId: "124", templateId: "t", successUrl: "s", cancelUrl: "c") { url } }"#;
-    assert!(
-        app.refused(query, json!({})).await.starts_with("BAD_USER_INPUT SubscriptionLinkError: ")
-    );
-    let token = r#"mutation { generateUserToken(userId: "nobody") { token } }"#;
-    assert_eq!(
-        app.refused(token, json!({})).await,
-        "NOT_FOUND UserNotFoundError: User not found: nobody"
-    );
+    for (id, expected) in [
+        (
+            "draft",
+            "BAD_USER_INPUT ValidationError: id names draft, which is a DRAFT: only a published \
+             package is archived",
+        ),
+        ("nothing", "NOT_FOUND PackageNotFoundError: Package not found: nothing"),
+    ] {
+        assert_eq!(app.refused(ARCHIVE, json!({ "id": id })).await, expected);
+    }
 }
