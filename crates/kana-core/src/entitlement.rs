@@ -145,11 +145,20 @@ pub fn entitlement(
 ) -> Result<Entitlement, Obstacle> {
     check_delta(delta)?;
     let feature = find_feature(catalog, feature)?;
-    match standing(catalog, facts, feature, as_of)? {
+    entitled(facts, &standing(catalog, facts, feature, as_of)?, delta)
+}
+
+/// The access table for a feature of which it is known what counts.
+fn entitled(
+    facts: &UserFacts,
+    standing: &Standing<'_>,
+    delta: i64,
+) -> Result<Entitlement, Obstacle> {
+    match standing {
         Standing::NotGranted => Ok(NOT_GRANTED),
         Standing::Binary(_) => Ok(BINARY_GRANTED),
         Standing::Consumable { counting, counter } => {
-            Ok(within(counting.package_feature.allowance, facts.used(&counter)?, delta))
+            Ok(within(counting.package_feature.allowance, facts.used(counter)?, delta))
         }
     }
 }
@@ -171,14 +180,7 @@ pub fn entitlements<'a>(
         }
         standings.push(standing);
     }
-    let mut used = facts.used_of_all(&counters)?.into_iter();
-    let entitlement = |standing| match standing {
-        Standing::NotGranted => NOT_GRANTED,
-        Standing::Binary(_) => BINARY_GRANTED,
-        // Every consumable feature has put one counter into the list.
-        Standing::Consumable { counting, .. } => {
-            within(counting.package_feature.allowance, used.next().unwrap_or_default(), 1)
-        }
-    };
-    Ok(standings.into_iter().map(entitlement).collect())
+    // One by one they would be asked for one by one.
+    facts.used_of_all(&counters)?;
+    standings.iter().map(|standing| entitled(facts, standing, 1)).collect()
 }

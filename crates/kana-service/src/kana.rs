@@ -43,7 +43,7 @@ pub struct Kana {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) catalogs: Arc<Catalogs>,
     pub(crate) writer: Writer,
-    pub(crate) settings: Settings,
+    settings: Settings,
     keys: Recent<KeyHash, Key>,
     client_access: Recent<EnvironmentKind, Arc<ClientAccess>>,
     writer_finished: Mutex<Option<Finished>>,

@@ -15,8 +15,8 @@ use async_graphql::parser::types::{
 use async_graphql::{Name, Pos, Positioned, ServerError};
 use async_graphql_value::Value;
 
+use super::refusal;
 use super::schema_types::{InputField, InputType, SchemaTypes, expected, kind, unknown_field};
-use super::{invalid_graphql, server_error};
 
 /// Refuses an operation of which an argument is wrong. What is wrong with anything else, like an
 /// unknown field, is for the library to find.
@@ -59,7 +59,7 @@ impl<'a> Walk<'a> {
         let value = default.node.clone().into_value();
         let mut path = vec![definition.name.node.to_string()];
         match self.problem(&value, &definition.var_type.node, false, &mut path) {
-            Some(problem) => Err(refusal("Variable", &definition.name.node, &problem, pos)),
+            Some(problem) => Err(refuse("Variable", &definition.name.node, &problem, pos)),
             None => Ok(()),
         }
     }
@@ -136,7 +136,7 @@ impl<'a> Walk<'a> {
                 None => (Some(expected(&path, &argument.ty.to_string(), "nothing")), pos),
             };
             if let Some(problem) = problem {
-                return Err(refusal("Argument", &argument.name, &problem, pos));
+                return Err(refuse("Argument", &argument.name, &problem, pos));
             }
         }
         Ok(())
@@ -248,11 +248,8 @@ fn same_base(ty: &BaseType, place: &BaseType) -> bool {
     }
 }
 
-fn refusal(what: &str, name: &str, problem: &str, pos: Pos) -> ServerError {
-    let message = format!("{what} {name:?} is invalid: {problem}");
-    let mut error = server_error(&invalid_graphql(&message));
-    error.locations = vec![pos];
-    error
+fn refuse(what: &str, name: &str, problem: &str, pos: Pos) -> ServerError {
+    refusal(&format!("{what} {name:?} is invalid: {problem}"), Some(pos))
 }
 
 #[cfg(test)]

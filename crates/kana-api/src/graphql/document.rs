@@ -11,7 +11,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Positioned, ServerError};
 
-use super::{invalid_graphql, server_error};
+use super::{refusal, server_error};
 use crate::error::Told;
 
 /// How deep fields may be nested.
@@ -31,6 +31,13 @@ pub(super) struct Document(ExecutableDocument);
 struct Extent {
     depth: usize,
     fields: usize,
+}
+
+impl Extent {
+    /// The larger in each respect, so that the order in which extents come does not matter.
+    fn or_larger(self, other: Self) -> Self {
+        Self { depth: self.depth.max(other.depth), fields: self.fields.max(other.fields) }
+    }
 }
 
 impl Document {
@@ -55,7 +62,7 @@ impl Document {
         &self,
         name: Option<&str>,
     ) -> Result<&Positioned<OperationDefinition>, ServerError> {
-        let fail = |message: String| Err(server_error(&invalid_graphql(&message)));
+        let fail = |message: String| Err(refusal(&message, None));
         match (&self.0.operations, name) {
             (DocumentOperations::Single(operation), None) => Ok(operation),
             (DocumentOperations::Multiple(operations), Some(name)) => {
@@ -74,38 +81,34 @@ impl Document {
         }
     }
 
-    /// Refuses a document that is too deep or too large once its fragments are expanded. The
-    /// fragments that the operation does not use are held against the same limits, since they are
+    /// Refuses a document that is too deep or too large once its fragments are expanded. Other
+    /// operations, and fragments that none uses, are held against the same limits, since they are
     /// validated too.
-    pub(super) fn check_limits(
-        &self,
-        operation: &Positioned<OperationDefinition>,
-    ) -> Result<(), ServerError> {
-        let mut operations = self.0.operations.iter().map(|(_, operation)| operation);
-        if operations.any(|operation| operation.node.variable_definitions.len() > VARIABLES_MAX) {
+    pub(super) fn check_limits(&self) -> Result<(), ServerError> {
+        let operations = || self.0.operations.iter().map(|(_, operation)| operation);
+        if operations().any(|operation| operation.node.variable_definitions.len() > VARIABLES_MAX) {
             let message = format!("An operation declares more than {VARIABLES_MAX} variables");
-            return Err(server_error(&invalid_graphql(&message)));
+            return Err(refusal(&message, None));
         }
         let mut fragments = FragmentExtents { document: &self.0, known: HashMap::new(), open: 0 };
-        let mut extents = vec![fragments.of_selections(&operation.node.selection_set.node)?];
-        for (_, other) in self.0.operations.iter() {
-            extents.push(fragments.of_selections(&other.node.selection_set.node)?);
+        let mut largest = Extent::default();
+        for operation in operations() {
+            let extent = fragments.of_selections(&operation.node.selection_set.node)?;
+            largest = largest.or_larger(extent);
         }
         for name in self.0.fragments.keys() {
-            extents.push(fragments.of_fragment(name)?);
+            largest = largest.or_larger(fragments.of_fragment(name)?);
         }
-        for extent in extents {
-            if extent.depth > DEPTH_MAX {
-                let message = format!("The document nests fields deeper than {DEPTH_MAX}");
-                return Err(server_error(&invalid_graphql(&message)));
-            }
-            if extent.fields > FIELDS_MAX {
-                let message = format!(
-                    "The operation has more than {FIELDS_MAX} fields, with fragments expanded and \
-                     every alias counted"
-                );
-                return Err(server_error(&invalid_graphql(&message)));
-            }
+        if largest.depth > DEPTH_MAX {
+            let message = format!("The document nests fields deeper than {DEPTH_MAX}");
+            return Err(refusal(&message, None));
+        }
+        if largest.fields > FIELDS_MAX {
+            let message = format!(
+                "The operation has more than {FIELDS_MAX} fields, with fragments expanded and \
+                 every alias counted"
+            );
+            return Err(refusal(&message, None));
         }
         Ok(())
     }
@@ -152,7 +155,7 @@ impl<'a> FragmentExtents<'a> {
             Some(Some(extent)) => return Ok(*extent),
             Some(None) => {
                 let message = format!("The fragment {name:?} contains itself");
-                return Err(server_error(&invalid_graphql(&message)));
+                return Err(refusal(&message, None));
             }
             None => {}
         }
@@ -163,7 +166,7 @@ impl<'a> FragmentExtents<'a> {
         // A chain of fragments recurses as deep as it is long.
         if self.open > BRACKETS_MAX {
             let message = format!("Fragments use each other more than {BRACKETS_MAX} deep");
-            return Err(server_error(&invalid_graphql(&message)));
+            return Err(refusal(&message, None));
         }
         self.known.insert(name, None);
         self.open += 1;

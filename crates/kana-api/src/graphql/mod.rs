@@ -20,7 +20,7 @@ use std::panic::AssertUnwindSafe;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{
-    EmptySubscription, ObjectType, Schema, SchemaBuilder, ServerError, ValidationMode,
+    EmptySubscription, ObjectType, Pos, Schema, SchemaBuilder, ServerError, ValidationMode,
 };
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -225,6 +225,13 @@ fn invalid_graphql(message: &str) -> Told {
     Told { code: "GRAPHQL_VALIDATION_FAILED", name: "GraphQLError", message: message.to_owned() }
 }
 
+/// Refuses a document or its variables, with the place in the text where there is one.
+fn refusal(message: &str, at: Option<Pos>) -> ServerError {
+    let mut error = server_error(&invalid_graphql(message));
+    error.locations.extend(at);
+    error
+}
+
 /// Cuts a message that repeats what was sent, which may be long.
 fn shorten(message: &mut String) {
     if let Some((end, _)) = message.char_indices().nth(MESSAGE_CHARS_MAX) {
@@ -234,9 +241,10 @@ fn shorten(message: &mut String) {
 }
 
 fn server_error(told: &Told) -> ServerError {
-    let mut told = Told { message: told.message.clone(), ..*told };
-    shorten(&mut told.message);
-    let mut error = ServerError::new(told.message.clone(), None);
+    let mut message = told.message.clone();
+    shorten(&mut message);
+    let told = Told { message: message.clone(), ..*told };
+    let mut error = ServerError::new(message, None);
     error.extensions = Some(told.extensions());
     error
 }

@@ -65,7 +65,7 @@ impl PreparedDocuments {
         }
         let document = Document::parse(&key.0)?;
         let operation = document.operation(key.1.as_deref())?;
-        document.check_limits(operation)?;
+        document.check_limits()?;
         arguments::check(types, document.parsed(), operation)?;
         let prepared = Arc::new(Prepared {
             document,

@@ -6,8 +6,8 @@ use async_graphql::parser::types::{BaseType, OperationDefinition, Type};
 use async_graphql::{Positioned, ServerError};
 use serde_json::{Map, Value};
 
+use super::refusal;
 use super::schema_types::{InputField, InputType, SchemaTypes, expected, kind, unknown_field};
-use super::{invalid_graphql, server_error};
 
 /// The variables that the operation declares. What it does not declare is left out.
 pub(super) fn coerce(
@@ -29,11 +29,7 @@ pub(super) fn coerce(
                 problem.map(|problem| format!("Variable \"${name}\" is invalid: {problem}"))
             }
         };
-        if let Some(problem) = problem {
-            let mut error = server_error(&invalid_graphql(&problem));
-            error.locations = vec![definition.pos];
-            errors.push(error);
-        }
+        errors.extend(problem.map(|problem| refusal(&problem, Some(definition.pos))));
     }
     if errors.is_empty() { Ok(coerced) } else { Err(errors) }
 }

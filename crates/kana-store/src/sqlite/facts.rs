@@ -78,6 +78,11 @@ pub(super) fn read_subscription(row: &Row<'_>, first: usize) -> Result<Subscript
     })
 }
 
+/// The columns of [`read_subscription`], then the id of its user.
+pub(super) fn read_owned_subscription(row: &Row<'_>) -> Result<(UserId, Subscription), StoreError> {
+    Ok((UserId::new("stored user id", text(row, 5)?)?, read_subscription(row, 0)?))
+}
+
 pub(super) fn user(
     connection: &Connection,
     environment: EnvironmentId,
@@ -143,7 +148,7 @@ pub(super) fn subscription(
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
-    Ok(Some((UserId::new("stored user id", text(row, 5)?)?, read_subscription(row, 0)?)))
+    read_owned_subscription(row).map(Some)
 }
 
 pub(super) fn ended(

@@ -5,12 +5,12 @@ use kana_core::Timestamp;
 use kana_core::id::{SubscriptionId, UserId, UserKey};
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
+use rusqlite::params;
 use rusqlite::types::Value;
-use rusqlite::{Rows, params};
 use uuid::Uuid;
 
 use super::connection::Connection;
-use super::facts::{read_subscription, read_user, text};
+use super::facts::{read_owned_subscription, read_subscription, read_user, text};
 use super::statements as sql;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
@@ -51,7 +51,7 @@ pub(super) fn subscriptions_after(
     at_most: usize,
 ) -> Result<Vec<(UserId, Subscription)>, StoreError> {
     let mut statement;
-    let rows = match after {
+    let mut rows = match after {
         None => {
             statement = connection.statement(sql::FIRST_SUBSCRIPTIONS)?;
             statement.query(params![environment.0, limit(at_most)])?
@@ -61,14 +61,9 @@ pub(super) fn subscriptions_after(
             statement.query(params![environment.0, limit(at_most), start.as_ms(), id.0])?
         }
     };
-    with_owners(rows)
-}
-
-fn with_owners(mut rows: Rows<'_>) -> Result<Vec<(UserId, Subscription)>, StoreError> {
     let mut subscriptions = Vec::new();
     while let Some(row) = rows.next()? {
-        let owner = UserId::new("stored user id", text(row, 5)?)?;
-        subscriptions.push((owner, read_subscription(row, 0)?));
+        subscriptions.push(read_owned_subscription(row)?);
     }
     Ok(subscriptions)
 }
