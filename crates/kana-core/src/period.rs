@@ -44,7 +44,8 @@ impl Period {
     /// Period `index` of those anchored at `anchor`; 0 starts at the anchor.
     #[must_use]
     pub fn nth(anchor: Timestamp, reset: ResetPeriod, index: i64) -> Self {
-        Self { start: start(anchor, reset, index), end: Some(start(anchor, reset, index + 1)) }
+        let end = start(anchor, reset, index.saturating_add(1));
+        Self { start: start(anchor, reset, index), end: Some(end) }
     }
 
     /// Whether `at` lies within.

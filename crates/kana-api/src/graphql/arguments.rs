@@ -16,7 +16,7 @@ use async_graphql::{Name, Pos, Positioned, ServerError};
 use async_graphql_value::Value;
 
 use super::refusal;
-use super::schema_types::{InputField, InputType, SchemaTypes, expected, kind, unknown_field};
+use super::schema_types::{InputField, InputType, SchemaTypes, expected, unfit, unknown_field};
 
 /// Refuses an operation of which an argument is wrong. What is wrong with anything else, like an
 /// unknown field, is for the library to find.
@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
             (InputType::Scalar(accepts), value) => {
                 // Within a scalar that takes anything, variables may stand anywhere.
                 let value = value.clone().into_const_with(|_| Err(())).ok()?.into_json().ok()?;
-                (!accepts(&value)).then(|| expected(path, type_name, kind(&value)))
+                (!accepts(&value)).then(|| expected(path, type_name, &unfit(type_name, &value)))
             }
             (InputType::Enum(_) | InputType::Object(_), value) => {
                 let found = match value {
@@ -259,8 +259,9 @@ mod tests {
 
     const SDL: &str = "
         scalar JSON
+        scalar DateTime
         enum Color { RED GREEN }
-        input Box { id: String! size: Int = 1 color: Color tags: [String!] more: JSON }
+        input Box { id: String! size: Int = 1 color: Color tags: [String!] at: DateTime more: JSON }
         type Thing { part(id: String!, size: Int): Thing }
         type Query { a(box: Box, ids: [String!]!, size: Int! = 1): Thing }
         schema { query: Query }";
@@ -310,6 +311,11 @@ mod tests {
             (
                 "{ a(ids: [], box: { id: \"1\", color: BLUE }) }",
                 "\"box.color\" expects type Color and got a name that is none of its values",
+            ),
+            (
+                "{ a(ids: [], box: { id: \"1\", at: \"now\" }) }",
+                "\"box.at\" expects type DateTime and got a string that is not an RFC 3339 instant \
+                 with a time zone, like 2022-08-10T15:07:01.803Z",
             ),
             (
                 "query ($n: Int) { a(ids: [], box: { id: 124, size: $n }) }",

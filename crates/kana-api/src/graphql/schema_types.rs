@@ -1,6 +1,7 @@
 //! What a schema says of its types, as far as values are concerned. It is read from the schema's
 //! own text, so that there is nothing to keep in step.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::parser::parse_schema;
@@ -9,6 +10,7 @@ use async_graphql::parser::types::{
     TypeSystemDefinition,
 };
 use async_graphql::{Name, Positioned};
+use kana_core::Timestamp;
 use serde_json::Value;
 
 use super::scalars;
@@ -147,6 +149,16 @@ pub(super) fn expected(path: &[String], type_name: &str, found: &str) -> String 
 /// Why an input object has a field too many.
 pub(super) fn unknown_field(path: &[String], field: &str, type_name: &str) -> String {
     format!("\"{}\" has a field {field:?}, which {type_name} has not", path.join("."))
+}
+
+/// What a value is that a scalar does not take.
+pub(super) fn unfit(type_name: &str, value: &Value) -> Cow<'static, str> {
+    match (type_name, value) {
+        ("DateTime", Value::String(_)) => {
+            format!("a string that is not {}", Timestamp::FORMAT).into()
+        }
+        _ => kind(value).into(),
+    }
 }
 
 /// What a value is, for people.

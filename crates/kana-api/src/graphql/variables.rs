@@ -7,7 +7,9 @@ use async_graphql::{Positioned, ServerError};
 use serde_json::{Map, Value};
 
 use super::refusal;
-use super::schema_types::{InputField, InputType, SchemaTypes, expected, kind, unknown_field};
+use super::schema_types::{
+    InputField, InputType, SchemaTypes, expected, kind, unfit, unknown_field,
+};
 
 /// The variables that the operation declares. What it does not declare is left out.
 pub(super) fn coerce(
@@ -70,7 +72,7 @@ fn problem_with_named(
         // A type that is no input type is for validation to complain about.
         (None, _) => None,
         (Some(InputType::Scalar(accepts)), value) => {
-            (!accepts(value)).then(|| expected(path, type_name, kind(value)))
+            (!accepts(value)).then(|| expected(path, type_name, &unfit(type_name, value)))
         }
         (Some(InputType::Enum(names)), Value::String(name)) => (!names.contains(name))
             .then(|| expected(path, type_name, "a string that is none of its values")),
@@ -166,7 +168,8 @@ mod tests {
             ),
             (
                 json!({ "id": "1", "at": "now" }),
-                "\"box.at\" expects type DateTime and got a string",
+                "\"box.at\" expects type DateTime and got a string that is not an RFC 3339 instant \
+                 with a time zone, like 2022-08-10T15:07:01.803Z",
             ),
             (json!({ "id": "1", "other": 1 }), "\"box\" has a field \"other\", which Box has not"),
             (json!("text"), "\"box\" expects type Box and got a string"),

@@ -181,3 +181,39 @@ proptest! {
         prop_assert_eq!(written(start), (year, month, day, from_time));
     }
 }
+
+/// Any instant, those within a year or so of the first and the last one as often as the rest.
+fn any_instant_to_the_ends() -> impl Strategy<Value = Timestamp> {
+    let (first, last) = (Timestamp::MIN.as_ms(), Timestamp::MAX.as_ms());
+    let ms = prop_oneof![
+        first..=last,
+        first..=first + 400 * DAY_MS,
+        last - 400 * DAY_MS..=last,
+        Just(first),
+        Just(last),
+    ];
+    ms.prop_map(Timestamp::from_ms)
+}
+
+proptest! {
+    #[test]
+    fn near_the_ends_of_time_periods_are_cut_and_nothing_overflows(
+        anchor in any_instant_to_the_ends(), reset in any_reset(), at in any_instant_to_the_ends(),
+    ) {
+        let index = index_at(anchor, reset, at);
+        let period = Period::containing(anchor, Some(reset), at);
+        prop_assert_eq!(period, Period::nth(anchor, reset, index));
+        prop_assert!(period.start <= at, "{:?} of {}", period, anchor);
+        // The last instant has none after it, so the period that is cut there seems to end at it.
+        let end = period.end.unwrap();
+        prop_assert!(at < end || end == Timestamp::MAX, "{:?} of {}", period, anchor);
+    }
+
+    #[test]
+    fn no_index_is_too_large_for_a_period(
+        anchor in any_instant_to_the_ends(), reset in any_reset(), index in any::<i64>(),
+    ) {
+        let period = Period::nth(anchor, reset, index);
+        prop_assert!(period.start <= period.end.unwrap());
+    }
+}
