@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use axum::http::HeaderValue;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use kana_api::client::AllowedOrigins;
 use kana_service::{EnvironmentKind, KeyKind};
 
 /// The file in the working directory. Its keys are the flags' names with underscores.
@@ -48,10 +48,10 @@ pub(crate) struct ServeSettings {
     /// The address to listen on. With port 0, a free port is picked
     #[arg(long, env = "KANA_LISTEN", default_value = "127.0.0.1:4000", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
-    /// The origins of the web pages that may call the Client API, separated by commas, each with
-    /// its scheme, its host and its port, if it has one. All may when this is left out
-    #[arg(long, env = "KANA_CLIENT_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
-    pub(crate) client_origins: Option<Vec<HeaderValue>>,
+    /// The origins of the web pages that may call the Client API, separated by commas, each like
+    /// https://app.example.com or http://localhost:3000. With *, all may
+    #[arg(long, env = "KANA_CLIENT_ORIGINS", default_value = "*", value_name = "ORIGINS")]
+    pub(crate) client_origins: AllowedOrigins,
     #[command(flatten)]
     pub(crate) tokens: TokenSettings,
 }
@@ -275,7 +275,20 @@ mod tests {
         let file = "user_token_days = 7\nclient_origins = [\"https://a.co\", \"https://b.co\"]";
         let settings = parse(file, &[]).unwrap();
         assert_eq!(settings.tokens.user_token_days, 7);
-        assert_eq!(settings.client_origins.unwrap(), ["https://a.co", "https://b.co"]);
+        assert_eq!(settings.client_origins, "https://a.co,https://b.co".parse().unwrap());
+    }
+
+    #[test]
+    fn a_page_of_any_origin_may_call_by_default_and_with_a_star() {
+        for (file, arguments) in [
+            ("", &[][..]),
+            ("", &["--client-origins", "*"]),
+            ("client_origins = \"*\"", &[]),
+            ("client_origins = [\"*\"]", &[]),
+        ] {
+            let settings = parse(file, arguments).unwrap();
+            assert_eq!(settings.client_origins, AllowedOrigins::Any);
+        }
     }
 
     #[test]
@@ -299,6 +312,11 @@ mod tests {
             ("listen = \"4000\"", &[], "--listen"),
             ("listen = ", &[], "kana.toml"),
             ("", &["--listen", "nowhere"], "--listen"),
+            ("", &["--client-origins", "foo"], "--client-origins"),
+            ("", &["--client-origins", ""], "--client-origins"),
+            ("client_origins = \"https://a.co/\"", &[], "--client-origins"),
+            ("client_origins = [\"https://a.co\", \"null\"]", &[], "--client-origins"),
+            ("client_origins = []", &[], "--client-origins"),
         ] {
             let problem = parse(file, arguments).unwrap_err();
             assert!(problem.contains(named), "{file} {arguments:?}: {problem}");

@@ -1,5 +1,6 @@
 //! The read-only Client API for browsers (contract: `client.graphql`, `client-api.md`).
 
+mod origins;
 mod schema;
 
 use std::sync::Arc;
@@ -7,13 +8,14 @@ use std::sync::Arc;
 use async_graphql::{EmptyMutation, EmptySubscription, Schema, SchemaBuilder};
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, Method, header};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use kana_service::{ClientUser, Error, Kana, Unauthenticated};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::graphql::{Endpoint, without_bearer};
+pub use origins::{AllowedOrigins, InvalidOrigin, Origin};
 use schema::Query;
 
 /// Who the user is, when a public key opens the door.
@@ -23,16 +25,6 @@ const API_VERSION: HeaderName = HeaderName::from_static("x-api-version");
 
 /// For how long a browser may remember that it may call.
 const PREFLIGHT_SECONDS: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
-
-/// The web pages that may call the Client API.
-#[derive(Debug, Clone, Default)]
-pub enum AllowedOrigins {
-    /// Those of any origin.
-    #[default]
-    Any,
-    /// Those of these origins, each written as a browser sends it: `https://app.example.com`.
-    These(Vec<HeaderValue>),
-}
 
 struct ClientApi {
     kana: Arc<Kana>,
@@ -50,7 +42,9 @@ fn cors(origins: AllowedOrigins) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(match origins {
             AllowedOrigins::Any => AllowOrigin::from(Any),
-            AllowedOrigins::These(origins) => AllowOrigin::list(origins),
+            AllowedOrigins::These(origins) => {
+                AllowOrigin::list(origins.iter().map(|origin| origin.header().clone()))
+            }
         })
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, USER_ID, API_VERSION])

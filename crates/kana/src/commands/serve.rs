@@ -2,7 +2,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kana_api::client::AllowedOrigins;
 use kana_service::{Kana, SystemClock};
 use kana_store::{SqliteStore, Store};
 use tokio::net::TcpListener;
@@ -32,8 +31,8 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     let listener = TcpListener::bind(settings.listen).await.map_err(listen_failed)?;
     let address = listener.local_addr().map_err(listen_failed)?;
     let stop = stop_signal()?;
-    let client_origins = settings.client_origins.map_or(AllowedOrigins::Any, AllowedOrigins::These);
-    let router = kana_api::router_with(&kana, kana_api::Settings { client_origins });
+    let settings = kana_api::Settings { client_origins: settings.client_origins };
+    let router = kana_api::router_with(&kana, settings);
     tracing::info!(%address, "ready: listening on http://{address}");
     serve(listener, router, stop).await?;
     let finished = tokio::time::timeout(WRITER_TIME, kana.finish()).await;

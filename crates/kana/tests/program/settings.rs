@@ -20,6 +20,13 @@ fn a_wrong_setting_is_an_error_that_names_it() {
     let output = kana(dir.path(), &["serve"]).env("KANA_LISTEN", "nowhere").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("--listen"), "{}", text(&output.stderr));
+    let origins =
+        kana(dir.path(), &["serve"]).env("KANA_CLIENT_ORIGINS", "app.co").output().unwrap();
+    assert_eq!(origins.status.code(), Some(2));
+    let said = text(&origins.stderr);
+    for named in ["--client-origins", "app.co", "https://app.example.com"] {
+        assert!(said.contains(named), "{said}");
+    }
     assert!(!dir.path().join("kana-data").exists(), "nothing was made");
 }
 
@@ -66,6 +73,9 @@ fn help_shows_every_setting_and_no_password() {
         "--listen",
         "KANA_LISTEN",
         "127.0.0.1:4000",
+        "--client-origins",
+        "KANA_CLIENT_ORIGINS",
+        "[default: *]",
     ] {
         assert!(help.contains(named), "{named} is missing: {help}");
     }
