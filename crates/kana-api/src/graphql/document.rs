@@ -9,9 +9,9 @@ use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
 };
-use async_graphql::{Positioned, ServerError};
+use async_graphql::{Pos, Positioned, ServerError};
 
-use super::{refusal, server_error};
+use super::{exact, refusal, server_error};
 use crate::error::Told;
 
 /// How deep fields may be nested.
@@ -190,7 +190,7 @@ fn without_source(error: &async_graphql::parser::Error) -> String {
     }
 }
 
-fn parse_failed(message: &str, positions: &[async_graphql::Pos]) -> ServerError {
+fn parse_failed(message: &str, positions: &[Pos]) -> ServerError {
     let mut error = server_error(&Told {
         code: "GRAPHQL_PARSE_FAILED",
         name: "GraphQLError",
@@ -204,24 +204,71 @@ fn parse_failed(message: &str, positions: &[async_graphql::Pos]) -> ServerError 
 fn deepest_bracket(text: &str) -> usize {
     let mut rest = text.as_bytes();
     let (mut depth, mut deepest) = (0_usize, 0);
-    while let [first, after @ ..] = rest {
-        rest = match first {
+    while let [first, ..] = rest {
+        match first {
             b'{' | b'[' | b'(' => {
                 depth += 1;
                 deepest = deepest.max(depth);
-                after
             }
-            b'}' | b']' | b')' => {
-                depth = depth.saturating_sub(1);
-                after
-            }
-            b'#' => after_line(after),
-            b'"' if after.starts_with(b"\"\"") => after_block_string(&after[2..]),
-            b'"' => after_string(after),
-            _ => after,
-        };
+            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        rest = after_token(rest);
     }
     deepest
+}
+
+/// Refuses a number in the text that would not come back as it was sent. Values of the parsed
+/// document do not show it: it is rounded in them.
+pub(super) fn check_numbers(text: &str) -> Result<(), ServerError> {
+    let mut rest = text.as_bytes();
+    let mut name: &[u8] = b"";
+    while let [first, ..] = rest {
+        let after = after_token(rest);
+        let token = &rest[..rest.len() - after.len()];
+        if is_of_name(*first) && after.trim_ascii_start().starts_with(b":") {
+            name = token;
+        }
+        if matches!(first, b'-' | b'0'..=b'9')
+            && let Ok(number) = std::str::from_utf8(token)
+            && let Some(problem) = exact::problem_with_number(number)
+        {
+            let path = vec![String::from_utf8_lossy(name).into_owned()];
+            let message = exact::Problem { path, what: problem }.to_string();
+            let mut error = server_error(&Told::bad_request(message));
+            error.locations.push(position(text, text.len() - rest.len()));
+            return Err(error);
+        }
+        rest = after;
+    }
+    Ok(())
+}
+
+fn position(text: &str, offset: usize) -> Pos {
+    let before = &text[..offset];
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = before.matches('\n').count() + 1;
+    Pos { line, column: before[line_start..].chars().count() + 1 }
+}
+
+/// What follows the first token, which may be a comment, or a byte that is in no token.
+fn after_token(text: &[u8]) -> &[u8] {
+    match text {
+        [b'#', after @ ..] => after_line(after),
+        [b'"', b'"', b'"', after @ ..] => after_block_string(after),
+        [b'"', after @ ..] => after_string(after),
+        [b'-' | b'0'..=b'9', ..] => exact::split_number(text).1,
+        [first, after @ ..] if is_of_name(*first) => {
+            let end = after.iter().position(|byte| !is_of_name(*byte)).unwrap_or(after.len());
+            &after[end..]
+        }
+        [_, after @ ..] => after,
+        [] => text,
+    }
+}
+
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 fn after_line(text: &[u8]) -> &[u8] {

@@ -1,12 +1,13 @@
 //! GraphQL over HTTP, as the specification of that name has it: what every GraphQL surface
 //! shares. A request is read ([`request`]), its document is parsed and held against the limits
 //! ([`document`]), its arguments are held against the schema ([`arguments`]), both once for a text
-//! that comes again ([`prepared`]), its variables are coerced ([`variables`]), and only then is
-//! anything executed.
+//! that comes again ([`prepared`]), its variables are coerced ([`variables`]), numbers that
+//! would be rounded are refused ([`exact`]), and only then is anything executed.
 
 mod absent;
 mod arguments;
 mod document;
+mod exact;
 mod media_type;
 mod prepared;
 mod request;
@@ -161,6 +162,10 @@ where
         }
         let variables = variables::coerce(&self.types, operation, request.variables)
             .map_err(|errors| NotExecuted::invalid(StatusCode::BAD_REQUEST, errors))?;
+        // Only a value of any JSON can still have such a number: other types were held to theirs.
+        if let Some(problem) = request.variables_text.problem(&variables) {
+            return Err(invalid(server_error(&Told::bad_request(problem.to_string()))));
+        }
 
         if !prepared.is_validated() {
             self.validate(&prepared).await?;

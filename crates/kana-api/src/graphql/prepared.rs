@@ -10,7 +10,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
 
 use super::arguments;
-use super::document::Document;
+use super::document::{self, Document};
 use super::schema_types::SchemaTypes;
 
 /// The most bytes of text that are remembered together. A parsed document takes some tens of
@@ -67,6 +67,8 @@ impl PreparedDocuments {
         let operation = document.operation(key.1.as_deref())?;
         document.check_limits()?;
         arguments::check(types, document.parsed(), operation)?;
+        // Only now, since what is wrong with a number is first that no number belongs there.
+        document::check_numbers(&key.0)?;
         let prepared = Arc::new(Prepared {
             document,
             operation_name: key.1.clone(),

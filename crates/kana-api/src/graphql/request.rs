@@ -1,12 +1,14 @@
 use std::error::Error as _;
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{Query, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::LengthLimitError;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::NotExecuted;
+use super::exact::{self, Problem, Unkept};
 use crate::error::Told;
 
 /// The most bytes of a request body.
@@ -17,10 +19,46 @@ pub(super) struct GraphqlRequest {
     pub(super) query: String,
     pub(super) operation_name: Option<String>,
     pub(super) variables: Map<String, Value>,
+    pub(super) variables_text: VariablesText,
+}
+
+/// The JSON that the variables were read from.
+pub(super) struct VariablesText {
+    json: Bytes,
+    /// Whether the JSON is the whole body, the variables one field of it.
+    is_body: bool,
+}
+
+impl VariablesText {
+    /// Where these of the variables, which are read already, would not come back as they were sent.
+    pub(super) fn problem(&self, variables: &Map<String, Value>) -> Option<Problem> {
+        if !variables.values().any(exact::has_double) {
+            return None;
+        }
+        exact::problem_in_json(&self.json, |problem| {
+            let name = match problem.path.as_slice() {
+                [field, name, ..] if self.is_body => (field == "variables").then_some(name),
+                [name, ..] if !self.is_body => Some(name),
+                _ => None,
+            };
+            name.is_some_and(|name| variables.contains_key(name))
+        })
+    }
 }
 
 fn malformed(message: impl Into<String>) -> NotExecuted {
     NotExecuted::malformed(StatusCode::BAD_REQUEST, &Told::bad_request(message))
+}
+
+/// Says why a text could not be read: valid JSON can have numbers that are too large for the
+/// reader, or nest too deep for it.
+fn unreadable(otherwise: &str, text: &[u8], error: &serde_json::Error) -> NotExecuted {
+    let stopped = |problem: &Problem| !matches!(problem.what, Unkept::Inexact { .. });
+    let is_json = serde_json::from_slice::<IgnoredAny>(text).is_ok();
+    match exact::problem_in_json(text, stopped).filter(|_| is_json) {
+        Some(problem) => malformed(problem.to_string()),
+        None => malformed(format!("{otherwise}: {error}")),
+    }
 }
 
 impl GraphqlRequest {
@@ -42,10 +80,10 @@ impl GraphqlRequest {
                 "The request body is empty: send a JSON object with \"query\" and \"variables\"",
             ));
         }
-        let body = serde_json::from_slice(&body)
-            .map_err(|error| malformed(format!("The request body is not valid JSON: {error}")))?;
-        match body {
-            Value::Object(fields) => Self::from_fields(fields),
+        let read = serde_json::from_slice(&body)
+            .map_err(|error| unreadable("The request body is not valid JSON", &body, &error))?;
+        match read {
+            Value::Object(fields) => Self::from_fields(fields, body),
             Value::Array(_) => Err(malformed(
                 "The request body is a JSON array: send one request at a time, as an object",
             )),
@@ -66,10 +104,11 @@ impl GraphqlRequest {
                 .map_err(|error| malformed(format!("extensions is not valid JSON: {error}")))?;
             fields.insert("extensions".to_owned(), extensions);
         }
-        Self::from_fields(fields)
+        Self::from_fields(fields, Bytes::new())
     }
 
-    fn from_fields(mut fields: Map<String, Value>) -> Result<Self, NotExecuted> {
+    /// `body` is the JSON that the fields stand in, where there is one.
+    fn from_fields(mut fields: Map<String, Value>, body: Bytes) -> Result<Self, NotExecuted> {
         let query = match fields.remove("query") {
             Some(Value::String(query)) => query,
             None | Some(Value::Null) => return Err(malformed("query is missing")),
@@ -80,12 +119,18 @@ impl GraphqlRequest {
             Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
             Some(_) => return Err(malformed("operationName must be a string")),
         };
+        let mut variables_text = VariablesText { json: body, is_body: true };
         // Documented examples send the variables as a string that holds an object.
         let variables = match fields.remove("variables") {
             Some(Value::String(text)) if text.trim().is_empty() => Value::Null,
-            Some(Value::String(text)) => serde_json::from_str(&text).map_err(|error| {
-                malformed(format!("variables is a string, but not valid JSON: {error}"))
-            })?,
+            Some(Value::String(text)) => {
+                let read = serde_json::from_str(&text).map_err(|error| {
+                    let what = "variables is a string, but not valid JSON";
+                    unreadable(what, text.as_bytes(), &error)
+                })?;
+                variables_text = VariablesText { json: text.into(), is_body: false };
+                read
+            }
             other => other.unwrap_or_default(),
         };
         let variables = match variables {
@@ -101,7 +146,7 @@ impl GraphqlRequest {
             None | Some(Value::Null | Value::Object(_)) => {}
             Some(_) => return Err(malformed("extensions must be a JSON object")),
         }
-        Ok(Self { query, operation_name, variables })
+        Ok(Self { query, operation_name, variables, variables_text })
     }
 }
 

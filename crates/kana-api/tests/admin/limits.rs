@@ -226,17 +226,18 @@ async fn metadata_may_nest_a_little_and_not_without_end() {
     assert_eq!(found["user"]["metadata"].to_string(), deep(90));
 
     let stored = app.stored();
+    let too_deep = format!("BAD_USER_INPUT ValidationError: input.metadata{}", ".a".repeat(80));
     for levels in [200, 3000, 100_000] {
         let started = Instant::now();
         let answer = app.post(body(levels)).send().await;
         assert!(started.elapsed() < QUICKLY);
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-        assert!(answer.not_executed().contains("recursion limit"), "{}", answer.text);
+        assert!(answer.not_executed().starts_with(&too_deep), "{}", answer.text);
     }
     // And as a string that holds the variables.
     let variables = format!("{{\"input\": {{\"id\": \"deeper\", \"metadata\": {}}}}}", deep(3000));
     let told = refused_quickly(&app, json!({ "query": query, "variables": variables })).await;
-    assert!(told.contains("recursion limit"), "{told}");
+    assert!(told.starts_with(&too_deep), "{told}");
     assert_eq!(app.stored(), stored);
 }
 

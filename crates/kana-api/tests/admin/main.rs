@@ -18,6 +18,7 @@ mod limits;
 mod links_and_tokens;
 mod lists;
 mod nulls;
+mod numbers;
 mod operations;
 mod repeated;
 mod updates;
