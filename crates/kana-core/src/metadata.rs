@@ -57,6 +57,9 @@ macro_rules! label_from_id {
 label_from_id!(crate::id::FeatureId, crate::id::PackageId);
 
 /// A JSON object of up to 16 KiB, kept as it was given, keys in their order.
+///
+/// What is given is a value already. Whoever reads it from a text refuses the numbers that were
+/// rounded on the way, since nothing shows here that they were.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Metadata(Arc<Map<String, Value>>);
 

@@ -90,7 +90,7 @@ fn written(text: &str) -> Result<String, &'static str> {
         _ => return Err("does not start with https:// or http://"),
     };
     if rest.contains(['/', '\\', '?', '#']) {
-        return Err("goes on after its host and port, where an origin ends, also without a slash");
+        return Err("goes on after its host and port: leave out the rest, also a slash");
     }
     if rest.contains('@') {
         return Err("has a user's name, which no origin has");

@@ -26,6 +26,7 @@ pub(crate) struct TestApp {
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) keys: InitialKeys,
     clock: Arc<ManualClock>,
+    kana: Arc<Kana>,
     router: Router,
     dir: TempDir,
 }
@@ -39,7 +40,12 @@ impl TestApp {
         let keys = init(store.as_ref(), clock.as_ref(), "story").await.unwrap().unwrap();
         let kana =
             Kana::start(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&clock) as _).unwrap();
-        Self { store, keys, clock, router: kana_api::router(&kana), dir }
+        Self { store, keys, clock, router: kana_api::router(&kana), kana, dir }
+    }
+
+    /// The same, run with these settings.
+    pub(crate) fn with_settings(self, settings: kana_api::Settings) -> Self {
+        Self { router: kana_api::router_with(&self.kana, settings), ..self }
     }
 
     /// One with the consumable feature `api-calls` and the switch `sso`; the base packages
@@ -87,6 +93,13 @@ impl TestApp {
         }"#;
         let data = self.data(query, json!({ "id": package })).await;
         data["subscribe"][0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Brings cancelled subscriptions back to life, as only a billing provider can.
+    pub(crate) fn revive_subscriptions(&self) {
+        let sqlite = rusqlite::Connection::open(self.dir.path().join("kana.db")).unwrap();
+        let revive = "UPDATE subscriptions SET status = 'ACTIVE', ended_at = NULL";
+        sqlite.execute(revive, []).unwrap();
     }
 
     /// Sets the clock.

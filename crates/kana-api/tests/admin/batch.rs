@@ -94,11 +94,14 @@ async fn a_batch_of_nothing_answers_nothing_and_a_single_object_is_a_batch_of_on
 }
 
 #[tokio::test]
-async fn more_than_ten_thousand_inputs_are_refused_as_a_whole() {
+async fn ten_thousand_inputs_are_taken_and_one_more_is_refused_as_a_whole() {
     let (app, _) = TestApp::subscribed("basic").await;
-    let inputs = vec![json!({ "userId": "124", "featureId": "api-calls" }); 10_001];
+    let inputs = |count: usize| vec![json!({ "userId": "124", "featureId": "api-calls" }); count];
     assert_eq!(
-        app.refused(BATCH, json!({ "inputs": inputs })).await,
+        app.refused(BATCH, json!({ "inputs": inputs(10_001) })).await,
         "BAD_USER_INPUT ValidationError: inputs must have at most 10000 items"
     );
+    let results = record(&app, json!(inputs(10_000))).await;
+    assert_eq!(results.as_array().unwrap().len(), 10_000);
+    assert_eq!(used(&app).await, 10_000);
 }

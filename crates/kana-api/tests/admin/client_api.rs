@@ -2,9 +2,10 @@
 
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use kana_service::EnvironmentKind;
+use kana_store::Store;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, TestApp, only_error};
+use crate::app::{Answer, NOW, TestApp, only_error, time};
 
 const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 const CURRENT_USER: &str = "{ currentUser { id name email subscribedPackages {
@@ -130,6 +131,209 @@ async fn a_token_ends_after_thirty_days() {
         only_error(&by_token(&app, &token).await),
         "UNAUTHENTICATED AuthenticationError: Unauthenticated: the user token has expired"
     );
+}
+
+#[tokio::test]
+async fn an_expired_token_is_401_where_statuses_mean_something_and_a_page_may_read_why() {
+    let (app, _) = TestApp::subscribed("basic").await;
+    let token = token(&app).await;
+    app.set_time("2025-01-15T12:00:00.000Z");
+    let origin = (header::ORIGIN, "https://app.example.com");
+    let media_type = (header::ACCEPT, "application/graphql-response+json");
+    let headers = [(header::AUTHORIZATION, token.as_str()), origin, media_type];
+    let answer = ask(&app, CURRENT_USER, &headers).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        answer.not_executed(),
+        "UNAUTHENTICATED AuthenticationError: Unauthenticated: the user token has expired"
+    );
+    assert_eq!(answer.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+}
+
+#[tokio::test]
+async fn a_revoked_public_key_opens_nothing() {
+    let (app, _) = TestApp::subscribed("basic").await;
+    let key = app.store.find_key(app.keys.test_public.hash()).await.unwrap().unwrap();
+    app.store.revoke_key(key.id, time(NOW)).await.unwrap();
+    let headers = [(header::AUTHORIZATION, app.keys.test_public.reveal()), (USER_ID, "124")];
+    assert_eq!(
+        only_error(&ask(&app, CURRENT_USER, &headers).await.ok()),
+        "UNAUTHENTICATED AuthenticationError: Unauthenticated: the key in the Authorization \
+         header is unknown or was revoked"
+    );
+    // Tokens are signed with a secret of their own.
+    let answer = by_token(&app, &token(&app).await).await;
+    assert_eq!(answer["data"]["currentUser"]["id"], "124");
+}
+
+#[tokio::test]
+async fn a_user_who_never_subscribed_has_no_packages() {
+    let app = TestApp::shop().await;
+    let answer = by_token(&app, &token(&app).await).await;
+    let user = json!({ "id": "124", "name": null, "email": null, "subscribedPackages": [] });
+    assert_eq!(answer, json!({ "data": { "currentUser": user } }));
+}
+
+/// The budget and the usage of a feature as each of the user's packages shows them, by package.
+fn consumptions(answer: &Value, feature: &str) -> Vec<(String, Value, Value)> {
+    let packages = answer["data"]["currentUser"]["subscribedPackages"].as_array().unwrap();
+    let mut found = Vec::new();
+    for package in packages {
+        let features = package["features"].as_array().unwrap();
+        for shown in features.iter().filter(|shown| shown["id"] == feature) {
+            let consumption = &shown["entitlement"]["consumption"];
+            found.push((
+                package["id"].as_str().unwrap().to_owned(),
+                consumption["used"].clone(),
+                consumption["budget"].clone(),
+            ));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_consumable_feature_of_two_packages_has_one_answer_in_both() {
+    let (app, _) = TestApp::subscribed("basic").await;
+    app.data(
+        r#"mutation {
+            createPackage(input: {id: "more", isAddon: true, features: [
+                {id: "api-calls", entitlement: {limit: 500, resetPeriod: MONTH}}]}) { id }
+            publishPackage(id: "more") { id }
+            before: recordUsage(input: {userId: "124", featureId: "api-calls", delta: 3}) { recorded }
+            subscribe(packageIds: ["more"], userId: "124") { id }
+            after: recordUsage(input: {userId: "124", featureId: "api-calls", delta: 7}) { recorded }
+        }"#,
+        json!({}),
+    )
+    .await;
+    let answer = by_token(&app, &token(&app).await).await;
+    // The subscription with the highest limit counts alone, and starts at 0.
+    assert_eq!(
+        consumptions(&answer, "api-calls"),
+        [("basic".to_owned(), json!(7), json!(500)), ("more".to_owned(), json!(7), json!(500)),]
+    );
+}
+
+#[tokio::test]
+async fn a_package_is_listed_once_however_many_subscriptions_to_it_grant() {
+    let (app, subscription) = TestApp::subscribed("basic").await;
+    let record = r#"mutation {
+        recordUsage(input: {userId: "124", featureId: "api-calls", delta: 3}) { recorded } }"#;
+    app.data(record, json!({})).await;
+    let cancel = format!(r#"mutation {{ cancelSubscription(id: "{subscription}") {{ status }} }}"#);
+    app.data(&cancel, json!({})).await;
+    app.set_time("2024-01-16T12:00:00.000Z");
+    app.subscribe("basic").await;
+    app.revive_subscriptions();
+    let running = app.data(r#"{ user(id: "124") { id } subscriptions { status } }"#, json!({}));
+    let granting = json!([{ "status": "ACTIVE" }, { "status": "ACTIVE" }]);
+    assert_eq!(running.await["subscriptions"], granting);
+    // Of two with the same limit, the oldest counts.
+    assert_eq!(
+        consumptions(&by_token(&app, &token(&app).await).await, "api-calls"),
+        [("basic".to_owned(), json!(3), json!(100))]
+    );
+}
+
+#[tokio::test]
+async fn a_query_may_be_sent_with_get() {
+    let (app, _) = TestApp::subscribed("basic").await;
+    let token = token(&app).await;
+    let get = |uri: &str| {
+        app.request(Method::GET, uri)
+            .with(header::AUTHORIZATION, &token)
+            .with(header::ORIGIN, "https://app.example.com")
+    };
+    let answer = get("/client/graphql?query=%7B%20currentUser%20%7B%20id%20%7D%20%7D").send().await;
+    assert_eq!(answer.ok(), json!({ "data": { "currentUser": { "id": "124" } } }));
+    assert_eq!(answer.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+    let without = get("/client/graphql").send().await;
+    assert_eq!(without.status, StatusCode::BAD_REQUEST);
+    assert_eq!(without.not_executed(), "BAD_USER_INPUT ValidationError: query is missing");
+}
+
+#[tokio::test]
+async fn the_limits_are_those_of_the_admin_api() {
+    let app = TestApp::shop().await;
+    let token = token(&app).await;
+    let nested = |levels: usize| {
+        let (open, close) = ("ofType { ".repeat(levels), "} ".repeat(levels));
+        format!("{{ __type(name: \"User\") {{ {open} name {close} }} }}")
+    };
+    let many = |count: usize| {
+        let fields: String = (0..count).map(|index| format!("a{index}: __typename ")).collect();
+        format!("{{ {fields} }}")
+    };
+    let headers = [(header::AUTHORIZATION, token.as_str())];
+    for fits in [nested(13), many(1000)] {
+        assert_eq!(ask(&app, &fits, &headers).await.ok().get("errors"), None);
+    }
+    for (over, said) in [
+        (nested(14), "The document nests fields deeper than 15"),
+        (many(1001), "The operation has more than 1000 fields, with fragments expanded"),
+    ] {
+        let told = ask(&app, &over, &headers).await.not_executed();
+        let expected = format!("GRAPHQL_VALIDATION_FAILED GraphQLError: {said}");
+        assert!(told.starts_with(&expected), "{told}");
+    }
+    let large = app.request(Method::POST, "/client/graphql").with(header::AUTHORIZATION, &token);
+    let answer = large.body(vec![b' '; 1024 * 1024 + 1]).send().await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn with_narrowed_origins_only_their_pages_may_call() {
+    let client_origins = "https://app.example.com, http://localhost:3000".parse().unwrap();
+    let app = TestApp::shop().await.with_settings(kana_api::Settings { client_origins });
+    let token = token(&app).await;
+    let preflight = |origin: &'static str| {
+        app.request(Method::OPTIONS, "/client/graphql")
+            .without(&header::AUTHORIZATION)
+            .with(header::ORIGIN, origin)
+            .with(header::ACCESS_CONTROL_REQUEST_METHOD, "POST")
+            .with(header::ACCESS_CONTROL_REQUEST_HEADERS, "authorization,content-type")
+            .send()
+    };
+    for (origin, is_allowed) in [
+        ("https://app.example.com", true),
+        ("http://localhost:3000", true),
+        ("http://localhost:3001", false),
+        ("http://app.example.com", false),
+        ("https://app.example.com.evil.example", false),
+        ("https://evil.example", false),
+        ("null", false),
+    ] {
+        let expected = is_allowed.then(|| HeaderValue::from_static(origin));
+        let headers = |authorization: &'static str| {
+            [(header::ORIGIN, origin), (header::AUTHORIZATION, authorization)]
+        };
+        let good = [(header::ORIGIN, origin), (header::AUTHORIZATION, token.as_str())];
+        let media_type = (header::ACCEPT, "application/graphql-response+json");
+        let unauthorised = [headers("garbage").as_slice(), &[media_type]].concat();
+        let success = ask(&app, CURRENT_USER, &good).await;
+        assert_eq!(success.ok().get("errors"), None);
+        let refusal = ask(&app, CURRENT_USER, &unauthorised).await;
+        assert_eq!(refusal.status, StatusCode::UNAUTHORIZED);
+        let malformed = ask(&app, "{", &good).await;
+        for answer in [preflight(origin).await, success, refusal, malformed] {
+            let allowed = answer.headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+            assert_eq!(allowed, expected.as_ref(), "{origin}");
+            // A cache must not give one page what another was answered.
+            let vary = answer.headers.get_all(header::VARY).iter();
+            let vary: Vec<_> = vary.map(|value| value.to_str().unwrap().to_lowercase()).collect();
+            assert!(vary.join(",").contains("origin"), "{origin}: {vary:?}");
+        }
+    }
+    // Who sends no origin is no page: nothing is said about origins, and the answer is the same.
+    let answer = ask(&app, CURRENT_USER, &[(header::AUTHORIZATION, token.as_str())]).await;
+    assert_eq!(answer.headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN), None);
+    let vary: Vec<_> = answer.headers.get_all(header::VARY).iter().collect();
+    assert!(vary.iter().any(|value| *value == "Accept"), "{vary:?}");
+    assert_eq!(answer.ok()["data"]["currentUser"]["id"], "124");
+    // The Admin API is not for pages at all.
+    let admin = app.graphql("{ users { id } }", json!({})).with(header::ORIGIN, "https://a.co");
+    assert_eq!(admin.send().await.headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN), None);
 }
 
 #[tokio::test]

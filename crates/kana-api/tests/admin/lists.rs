@@ -118,3 +118,51 @@ async fn subscriptions_come_newest_first_by_their_start() {
         "NOT_FOUND UserNotFoundError: User not found: nobody"
     );
 }
+
+/// The pages of a list put together, each with its items' ids.
+async fn paged(app: &TestApp, list: &str, size: usize) -> Vec<String> {
+    let (mut after, mut seen) = (String::new(), Vec::new());
+    loop {
+        let query = format!(
+            "{{ {list}(first: {size}{after}) {{
+                edges {{ node {{ id }} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+        );
+        let data = app.data(&query, json!({})).await;
+        let page = &data[list];
+        let edges = page["edges"].as_array().unwrap();
+        seen.extend(edges.iter().map(|edge| edge["node"]["id"].as_str().unwrap().to_owned()));
+        if page["pageInfo"]["hasNextPage"] == json!(false) {
+            return seen;
+        }
+        assert_eq!(edges.len(), size);
+        after = format!(", after: {}", page["pageInfo"]["endCursor"]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_made_at_the_same_instant_is_paged_without_gap_or_overlap() {
+    let app = TestApp::shop().await;
+    let mut made = Vec::new();
+    for index in 0..7 {
+        // The clock stands still, and all subscriptions are backdated to one start.
+        let query = format!(
+            r#"mutation {{
+                createUser(input: {{id: "u{index}"}}) {{ id }}
+                subscribe(packageIds: ["basic", "extra"], userId: "u{index}",
+                    startedAt: "2023-05-01T00:00:00Z") {{ id }}
+            }}"#
+        );
+        let data = app.data(&query, json!({})).await;
+        made.extend(ids(&data["subscribe"]).into_iter().map(str::to_owned));
+    }
+    let newest_first: Vec<String> = made.iter().rev().cloned().collect();
+    let users: Vec<String> =
+        ["124".to_owned()].into_iter().chain((0..7).map(|index| format!("u{index}"))).collect();
+    let all = app.data("{ subscriptions { id } users { id } }", json!({})).await;
+    assert_eq!(ids(&all["subscriptions"]), newest_first);
+    assert_eq!(ids(&all["users"]), users);
+    for size in [1, 2, 3, 7, 14, 1000] {
+        assert_eq!(paged(&app, "subscriptionsConnection", size).await, newest_first, "{size}");
+        assert_eq!(paged(&app, "usersConnection", size).await, users, "{size}");
+    }
+}
