@@ -49,7 +49,7 @@ pub(crate) struct ServeSettings {
     #[arg(long, env = "KANA_LISTEN", default_value = "127.0.0.1:4000", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
     /// The origins of the web pages that may call the Client API, separated by commas, each like
-    /// https://app.example.com or http://localhost:3000. With *, all may
+    /// `https://app.example.com` or `http://localhost:3000`. With `*`, all may
     #[arg(long, env = "KANA_CLIENT_ORIGINS", default_value = "*", value_name = "ORIGINS")]
     pub(crate) client_origins: AllowedOrigins,
     #[command(flatten)]
