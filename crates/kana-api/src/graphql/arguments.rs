@@ -110,10 +110,18 @@ impl<'a> Walk<'a> {
             ty: Type { base: BaseType::Named(Name::new("Boolean")), nullable: false },
             has_default: false,
         }];
-        for directive in directives {
-            if matches!(directive.node.name.node.as_str(), "skip" | "include") {
-                self.check_arguments(&directive.node.arguments, &condition, directive.pos)?;
+        for (index, directive) in directives.iter().enumerate() {
+            let name = directive.node.name.node.as_str();
+            // The library looks at no directive of `__typename`.
+            if !matches!(name, "skip" | "include") {
+                let message = format!("Unknown directive \"@{name}\"");
+                return Err(refusal(&message, Some(directive.pos)));
             }
+            if directives[..index].iter().any(|earlier| earlier.node.name.node == name) {
+                let message = format!("The directive \"@{name}\" stands here more than once");
+                return Err(refusal(&message, Some(directive.pos)));
+            }
+            self.check_arguments(&directive.node.arguments, &condition, directive.pos)?;
         }
         Ok(())
     }
@@ -284,6 +292,7 @@ mod tests {
             "query ($j: JSON, $c: Color) { a(ids: [], box: { id: \"\", more: { a: $j, b: RED }, color: $c }) { __typename } }",
             "query ($b: Box, $t: [String!]!) { a(ids: $t, box: $b) { __typename } }",
             "query ($if: Boolean!) { a(ids: []) @include(if: $if) { __typename @skip(if: false) } }",
+            "{ a(ids: []) { __typename @skip(if: false) @include(if: true) } }",
             "{ a(ids: []) { unknown(x: 1) } __schema { types { name } } __type(name: \"A\") { name } }",
         ] {
             assert_eq!(check_in(text), Ok(()), "{text}");
@@ -343,6 +352,11 @@ mod tests {
                 "\"ids\" expects type String and got a number",
             ),
             ("{ ... on Query { a(ids: 1) } }", "\"ids\" expects type String and got a number"),
+            (
+                "{ a(ids: []) { __typename @skip(if: false) @skip(if: true) } }",
+                "The directive \"@skip\" stands here more than once",
+            ),
+            ("{ a(ids: []) { __typename @other } }", "Unknown directive \"@other\""),
             ("{ a(ids: []) @skip(if: 1) }", "\"if\" expects type Boolean and got a number"),
         ] {
             let found = check_in(text).unwrap_err();

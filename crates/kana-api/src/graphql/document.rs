@@ -3,7 +3,7 @@
 //! The limits are held before the document is validated, since validation itself follows every
 //! fragment wherever it is used, and takes as long as the document expands to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{
@@ -49,7 +49,10 @@ impl Document {
             ));
         }
         match parse_query(text) {
-            Ok(document) => Ok(Self(document)),
+            Ok(document) => {
+                check_fields_unique(text)?;
+                Ok(Self(document))
+            }
             Err(error) => {
                 let positions: Vec<_> = error.positions().collect();
                 Err(parse_failed(&without_source(&error), &positions))
@@ -226,7 +229,7 @@ pub(super) fn check_numbers(text: &str) -> Result<(), ServerError> {
     while let [first, ..] = rest {
         let after = after_token(rest);
         let token = &rest[..rest.len() - after.len()];
-        if is_of_name(*first) && after.trim_ascii_start().starts_with(b":") {
+        if is_of_name(*first) && after_ignored(after).starts_with(b":") {
             name = token;
         }
         if matches!(first, b'-' | b'0'..=b'9')
@@ -242,6 +245,56 @@ pub(super) fn check_numbers(text: &str) -> Result<(), ServerError> {
         rest = after;
     }
     Ok(())
+}
+
+/// Refuses an object literal that has a field twice. The parsed document does not show it: it has
+/// the last one only.
+fn check_fields_unique(text: &str) -> Result<(), ServerError> {
+    let mut rest = text.as_bytes();
+    // What is open, with the fields so far where it is an object. Braces are those of an object
+    // within parentheses, and those of a selection outside.
+    let mut open: Vec<(u8, HashSet<&[u8]>)> = Vec::new();
+    let mut parentheses = 0_usize;
+    while let [first, ..] = rest {
+        let after = after_token(rest);
+        match first {
+            b'(' | b'[' | b'{' => {
+                parentheses += usize::from(*first == b'(');
+                open.push((*first, HashSet::new()));
+            }
+            b')' | b']' | b'}' => {
+                if let Some((b'(', _)) = open.pop() {
+                    parentheses -= 1;
+                }
+            }
+            first if is_of_name(*first) && parentheses > 0 => {
+                let name = &rest[..rest.len() - after.len()];
+                if let Some((b'{', fields)) = open.last_mut()
+                    && after_ignored(after).starts_with(b":")
+                    && !fields.insert(name)
+                {
+                    let name = String::from_utf8_lossy(name);
+                    let message = format!("An object has the field \"{name}\" more than once");
+                    return Err(refusal(&message, Some(position(text, text.len() - rest.len()))));
+                }
+            }
+            _ => {}
+        }
+        rest = after;
+    }
+    Ok(())
+}
+
+/// What follows white space, commas and comments.
+fn after_ignored(mut text: &[u8]) -> &[u8] {
+    loop {
+        text = match text {
+            [b'#', after @ ..] => after_line(after),
+            [b' ' | b'\t' | b'\n' | b'\r' | b',', after @ ..] => after,
+            [0xEF, 0xBB, 0xBF, after @ ..] => after,
+            _ => return text,
+        };
+    }
 }
 
 fn position(text: &str, offset: usize) -> Pos {
@@ -302,6 +355,32 @@ fn after_block_string(mut text: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_field_twice_in_an_object_is_refused() {
+        for text in [
+            "{ a(b: { x: 1, x: 2 }) }",
+            "{ a(b: { x: 1 y: { x: 2 } x # :\n , : 3 }) }",
+            "{ a(b: [{ y: { z: 1 } }, { y: 1, y: 2 }]) }",
+            "query ($v: Box = { x: 1, x: 1 }) { a(b: $v) }",
+            "{ a { a @include(if: { x: 1, x: 1 }) } }",
+        ] {
+            let error = Document::parse(text).err().unwrap();
+            assert!(error.message.ends_with("more than once"), "{text}: {}", error.message);
+            assert_eq!(error.locations.len(), 1);
+        }
+    }
+
+    #[test]
+    fn the_same_name_in_different_places_is_no_field_twice() {
+        for text in [
+            "{ x: a x: a a(x: 1, y: [{ x: 1 }, { x: 1 }], z: { x: { x: 1 } }) { x: a x: a } }",
+            "{ a(b: { x: \"x: 1, x: 2\", y: x, z: \"\"\"x: 1 x: 2\"\"\" }) }",
+            "{ a(b: { x: x, # x: 1\n y: $x }) b(b: { x: 1 }) }",
+        ] {
+            assert!(Document::parse(text).is_ok(), "{text}");
+        }
+    }
 
     fn extent(text: &str) -> Result<Extent, ServerError> {
         let document = Document::parse(text).unwrap();

@@ -9,6 +9,7 @@ mod arguments;
 mod document;
 mod exact;
 mod media_type;
+mod merging;
 mod prepared;
 mod request;
 pub(crate) mod scalars;

@@ -11,6 +11,7 @@ use quick_cache::{DefaultHashBuilder, Weighter};
 
 use super::arguments;
 use super::document::{self, Document};
+use super::merging;
 use super::schema_types::SchemaTypes;
 
 /// The most bytes of text that are remembered together. A parsed document takes some tens of
@@ -66,6 +67,7 @@ impl PreparedDocuments {
         let document = Document::parse(&key.0)?;
         let operation = document.operation(key.1.as_deref())?;
         document.check_limits()?;
+        merging::check(document.parsed())?;
         arguments::check(types, document.parsed(), operation)?;
         // Only now, since what is wrong with a number is first that no number belongs there.
         document::check_numbers(&key.0)?;
