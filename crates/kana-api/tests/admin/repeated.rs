@@ -107,3 +107,16 @@ async fn the_operation_name_is_part_of_what_comes_again() {
         assert_eq!(ask(Value::Null).await.get("data"), None);
     }
 }
+
+#[tokio::test]
+async fn what_the_library_would_let_through_is_refused_again() {
+    let app = TestApp::shop().await;
+    for query in [
+        "mutation { createUser(input: { id: \"new\", id: \"newer\" }) { id } }",
+        "{ user(id: \"124\") { subscriptions { x: id } } user(id: \"124\") { subscriptions { x: userId } } }",
+        "{ a: __typename @skip(if: false) @skip(if: false) }",
+        "{ a: __typename @other }",
+    ] {
+        is_refused_again(&app, query, json!({}), None).await;
+    }
+}
