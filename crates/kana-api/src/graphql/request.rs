@@ -1,9 +1,8 @@
-use std::error::Error as _;
-
-use axum::body::{Bytes, to_bytes};
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{Query, Request};
 use axum::http::{HeaderMap, StatusCode, header};
-use http_body_util::LengthLimitError;
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
@@ -13,6 +12,8 @@ use crate::error::Told;
 
 /// The most bytes of a request body.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// The most bytes that are read of a body that is too large.
+const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A well-formed GraphQL request, whatever it asks for.
 pub(super) struct GraphqlRequest {
@@ -67,14 +68,7 @@ impl GraphqlRequest {
             return Self::from_query_string(&http);
         }
         check_content_type(http.headers())?;
-        let body = to_bytes(http.into_body(), BODY_BYTES_MAX).await.map_err(|error| {
-            if error.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
-                let told = Told::bad_request("The request body is larger than 1 MiB");
-                NotExecuted::malformed(StatusCode::PAYLOAD_TOO_LARGE, &told)
-            } else {
-                malformed("The request body could not be read to its end")
-            }
-        })?;
+        let body = read_body(http).await?;
         if body.is_empty() {
             return Err(malformed(
                 "The request body is empty: send a JSON object with \"query\" and \"variables\"",
@@ -148,6 +142,43 @@ impl GraphqlRequest {
         }
         Ok(Self { query, operation_name, variables, variables_text })
     }
+}
+
+/// Reads the body. One that is too large is refused when its sender has sent it all, since many
+/// clients read no answer before that; who announces it and asks first is answered at once, and
+/// who goes on without an end is cut off.
+async fn read_body(http: Request) -> Result<Bytes, NotExecuted> {
+    let asks_first = http.headers().contains_key(header::EXPECT);
+    let mut body = http.into_body();
+    let announced = body.size_hint().lower();
+    if asks_first && announced > BODY_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
+    let mut kept = BytesMut::new();
+    let mut length = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|_| malformed("The request body could not be read to its end"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        length = length.saturating_add(data.len());
+        if length > DRAINED_BYTES_MAX {
+            break;
+        }
+        if length <= BODY_BYTES_MAX {
+            if kept.is_empty() && body.is_end_stream() {
+                return Ok(data);
+            }
+            kept.extend_from_slice(&data);
+        }
+    }
+    if length > BODY_BYTES_MAX { Err(too_large()) } else { Ok(kept.freeze()) }
+}
+
+fn too_large() -> NotExecuted {
+    let told = Told::bad_request("The request body is larger than 1 MiB");
+    NotExecuted::malformed(StatusCode::PAYLOAD_TOO_LARGE, &told)
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), NotExecuted> {

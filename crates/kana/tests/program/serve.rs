@@ -145,3 +145,41 @@ fn a_client_that_never_finishes_does_not_keep_the_server_from_stopping() {
     assert!(status.success());
     assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
 }
+
+/// Writes a request that is larger than what is read, whole, before it looks for an answer, as many
+/// clients do.
+fn send_too_large(server: &Server, key: &str, bytes: usize, more_headers: &str) -> TcpStream {
+    let mut connection = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(
+        connection,
+        "POST /graphql HTTP/1.1\r\nHost: kana\r\nAuthorization: {key}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {bytes}\r\n{more_headers}\r\n"
+    )
+    .unwrap();
+    connection
+}
+
+#[test]
+fn a_client_that_sends_twenty_mib_before_it_reads_sees_why_it_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let (server, key) = Server::start_new(&dir);
+    let bytes = 20 * 1024 * 1024;
+    let mut connection = send_too_large(&server, &key, bytes, "");
+    connection.write_all(&vec![b' '; bytes]).unwrap();
+    let mut response = String::new();
+    connection.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+    assert!(response.contains("The request body is larger than 1 MiB"), "{response}");
+    server.data(&key, "{ __typename }");
+}
+
+#[test]
+fn a_client_that_asks_before_it_sends_too_much_is_refused_at_once() {
+    let dir = TempDir::new().unwrap();
+    let (server, key) = Server::start_new(&dir);
+    let mut connection =
+        send_too_large(&server, &key, 20 * 1024 * 1024, "Expect: 100-continue\r\n");
+    let mut response = String::new();
+    connection.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+}
