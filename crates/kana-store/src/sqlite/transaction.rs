@@ -9,56 +9,60 @@ use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
+use tokio::sync::OwnedMutexGuard;
 
 use super::connection::Connection;
-use super::{ReaderPool, catalog, facts, lists};
+use super::readers::{ReadLease, ReaderPool};
+use super::{catalog, facts, lists};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::store::{Facts, Transaction, WriteTransaction};
 
-/// A connection of the pool, which goes back to it.
-pub(super) struct ReadLease {
-    // Taken only when the lease ends.
-    connection: Option<Connection>,
+/// The connection that writes, which nobody else has meanwhile.
+pub(super) struct WriteLease {
+    connection: OwnedMutexGuard<Connection>,
     pool: Arc<ReaderPool>,
 }
 
-impl ReadLease {
-    pub(super) fn take(pool: &Arc<ReaderPool>) -> Result<Self, StoreError> {
-        Ok(Self { connection: Some(pool.take()?), pool: Arc::clone(pool) })
+impl WriteLease {
+    pub(super) fn new(connection: OwnedMutexGuard<Connection>, pool: &Arc<ReaderPool>) -> Self {
+        Self { connection, pool: Arc::clone(pool) }
     }
 }
 
-impl Deref for ReadLease {
+impl Deref for WriteLease {
     type Target = Connection;
 
-    #[expect(clippy::expect_used, reason = "only `drop` takes the connection")]
     fn deref(&self) -> &Connection {
-        self.connection.as_ref().expect("a lease holds its connection until it is dropped")
+        &self.connection
     }
 }
 
-impl Drop for ReadLease {
+impl Drop for WriteLease {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.pool.give_back(connection);
+        if self.connection.in_transaction()
+            && let Err(error) = self.connection.run("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
         }
     }
 }
 
-/// An open transaction on a connection that only it uses. It ends with [`end`](Self::end); dropped
-/// before, it leaves everything as it was.
+/// An open transaction on a connection that only it uses. Dropped before it is committed, it
+/// leaves everything as it was.
 pub(super) struct SqliteTransaction<L: Deref<Target = Connection>> {
     lease: L,
 }
 
-impl<L: Deref<Target = Connection>> SqliteTransaction<L> {
-    pub(super) fn begin_read(lease: L) -> Result<Self, StoreError> {
-        lease.run("BEGIN DEFERRED")?;
-        Ok(Self { lease })
+impl SqliteTransaction<ReadLease> {
+    /// Reads through a view that the lease has open.
+    pub(super) fn begin_read(lease: ReadLease) -> Self {
+        Self { lease }
     }
+}
 
-    pub(super) fn begin_write(lease: L) -> Result<Self, StoreError> {
+impl SqliteTransaction<WriteLease> {
+    pub(super) fn begin_write(lease: WriteLease) -> Result<Self, StoreError> {
         lease.run("BEGIN IMMEDIATE")?;
         Ok(Self { lease })
     }
@@ -68,19 +72,11 @@ impl<L: Deref<Target = Connection>> SqliteTransaction<L> {
     }
 
     /// Makes everything durable.
-    pub(super) fn end(self) -> Result<(), StoreError> {
-        // A commit that fails leaves the transaction open, and dropping it rolls it back.
-        Ok(self.lease.run("COMMIT")?)
-    }
-}
-
-impl<L: Deref<Target = Connection>> Drop for SqliteTransaction<L> {
-    fn drop(&mut self) {
-        if self.lease.in_transaction()
-            && let Err(error) = self.lease.run("ROLLBACK")
-        {
-            tracing::error!(%error, "a transaction could not be rolled back");
-        }
+    pub(super) fn commit_changes(self) -> Result<(), StoreError> {
+        // A commit that fails leaves the transaction open, and dropping the lease rolls it back.
+        let committed = self.lease.run("COMMIT");
+        self.lease.pool.note_commit();
+        Ok(committed?)
     }
 }
 
@@ -194,7 +190,7 @@ impl<L: Deref<Target = Connection> + Send> Transaction for SqliteTransaction<L> 
 }
 
 #[async_trait]
-impl WriteTransaction for SqliteTransaction<tokio::sync::OwnedMutexGuard<Connection>> {
+impl WriteTransaction for SqliteTransaction<WriteLease> {
     async fn change_facts(
         &mut self,
         environment: EnvironmentId,
@@ -220,6 +216,6 @@ impl WriteTransaction for SqliteTransaction<tokio::sync::OwnedMutexGuard<Connect
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        self.end()
+        self.commit_changes()
     }
 }

@@ -7,7 +7,7 @@ use kana_store::{SqliteStore, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, check_database_url, open, print_keys};
+use super::{Failure, check_database_url, print_keys};
 use crate::settings::ServeSettings;
 
 /// How long requests in flight may take once the server is told to stop. With what the writer
@@ -18,9 +18,7 @@ const WRITER_TIME: Duration = Duration::from_secs(2);
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     check_database_url(&settings.database)?;
-    // Held until the process ends.
-    let _lock = SqliteStore::lock(&settings.database.data_dir)?;
-    let store = open(&settings.database)?;
+    let store = SqliteStore::open_for_server(&settings.database.data_dir)?;
     if let Some(keys) = kana_service::init(&store, &SystemClock, "app").await? {
         print_keys(&keys)?;
         tracing::info!("a new app was made; its keys stand on standard output, and only there");
