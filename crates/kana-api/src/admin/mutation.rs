@@ -7,6 +7,7 @@ use kana_core::refusal::InvalidValue;
 use super::environment;
 use super::feature::{CreateFeatureInput, Feature, UpdateFeatureInput};
 use super::package::{CreatePackageInput, Package, UpdatePackageInput};
+use super::plan::AnsweredAlready;
 use super::subscription::PackageSubscription;
 use super::usage::{
     CreateUsageEventInput, RecordedUsage, RecordedUsageResult, UseFeatureInput, UsedFeature,
@@ -127,6 +128,10 @@ impl Mutation {
         context: &Context<'_>,
         input: UseFeatureInput,
     ) -> Result<UsedFeature, ApiError> {
+        // A plan has done it, and left only the writing.
+        if let Some(AnsweredAlready(used)) = context.data_opt::<AnsweredAlready>() {
+            return Ok(UsedFeature(*used));
+        }
         Ok(UsedFeature(environment(context)?.use_feature(input.read()?).await?))
     }
 
