@@ -20,6 +20,7 @@ mod lists;
 mod nulls;
 mod numbers;
 mod operations;
+mod plans;
 mod repeated;
 mod updates;
 mod variables;

@@ -20,7 +20,7 @@ const MAPPED_BYTES_MAX: i64 = 1 << 40;
 
 /// How much the connection that writes keeps in memory of pages that it has changed or that the
 /// log has newer than the file, in KiB.
-const WRITER_CACHE_KIB: i64 = 16 * 1024;
+const WRITER_CACHE_KIB: i64 = 64 * 1024;
 
 /// A connection that prepares each statement once and counts what it runs.
 pub(super) struct Connection {
@@ -70,6 +70,11 @@ impl Connection {
         sqlite.pragma_update(None, "mmap_size", MAPPED_BYTES_MAX)?;
         sqlite.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS_MAX);
         Ok(Self { sqlite, statements: Arc::clone(statements) })
+    }
+
+    /// Leaves it to others to copy the log into the file, however long it gets.
+    pub(super) fn never_checkpoint_by_itself(&self) -> rusqlite::Result<()> {
+        self.sqlite.pragma_update(None, "wal_autocheckpoint", 0)
     }
 
     /// A prepared statement, about to be run once.

@@ -5,6 +5,7 @@
 //! for the disk: whoever writes must not do it on a thread that others need.
 
 mod catalog;
+mod checkpoints;
 mod connection;
 mod facts;
 mod keys;
@@ -27,6 +28,7 @@ use kana_core::Timestamp;
 use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey};
 use crate::error::StoreError;
 use crate::store::{Store, Transaction, WriteTransaction};
+use checkpoints::Checkpoints;
 use connection::Connection;
 use readers::{ReaderPool, Views};
 use transaction::{SqliteTransaction, WriteLease};
@@ -35,6 +37,8 @@ use transaction::{SqliteTransaction, WriteLease};
 pub struct SqliteStore {
     pool: Arc<ReaderPool>,
     writer: Arc<tokio::sync::Mutex<Connection>>,
+    /// For a server; otherwise SQLite copies its log by itself.
+    checkpoints: Option<Arc<Checkpoints>>,
     /// Keeps a second server off the data directory.
     _claim: Option<File>,
 }
@@ -63,9 +67,17 @@ impl SqliteStore {
         migrations::run(&mut writer)?;
         // Nobody else commits what readers of users and catalogs look at.
         let views = if claim.is_some() { Views::Kept } else { Views::Fresh };
+        let checkpoints = match claim {
+            Some(_) => {
+                writer.never_checkpoint_by_itself()?;
+                Some(Arc::new(Checkpoints::start(&file, &statements)?))
+            }
+            None => None,
+        };
         Ok(Self {
             pool: Arc::new(ReaderPool::new(file, statements, views)),
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
+            checkpoints,
             _claim: claim,
         })
     }
@@ -79,7 +91,8 @@ impl SqliteStore {
 
     async fn begin_write(&self) -> Result<SqliteTransaction<WriteLease>, StoreError> {
         let connection = Arc::clone(&self.writer).lock_owned().await;
-        SqliteTransaction::begin_write(WriteLease::new(connection, &self.pool))
+        let lease = WriteLease::new(connection, &self.pool, self.checkpoints.as_ref());
+        SqliteTransaction::begin_write(lease)
     }
 }
 

@@ -11,6 +11,7 @@ use kana_core::subscription::Subscription;
 use kana_core::user::User;
 use tokio::sync::OwnedMutexGuard;
 
+use super::checkpoints::Checkpoints;
 use super::connection::Connection;
 use super::readers::{ReadLease, ReaderPool};
 use super::{catalog, facts, lists};
@@ -22,11 +23,18 @@ use crate::store::{Facts, Transaction, WriteTransaction};
 pub(super) struct WriteLease {
     connection: OwnedMutexGuard<Connection>,
     pool: Arc<ReaderPool>,
+    checkpoints: Option<Arc<Checkpoints>>,
+    /// How many rows have been changed.
+    changes: usize,
 }
 
 impl WriteLease {
-    pub(super) fn new(connection: OwnedMutexGuard<Connection>, pool: &Arc<ReaderPool>) -> Self {
-        Self { connection, pool: Arc::clone(pool) }
+    pub(super) fn new(
+        connection: OwnedMutexGuard<Connection>,
+        pool: &Arc<ReaderPool>,
+        checkpoints: Option<&Arc<Checkpoints>>,
+    ) -> Self {
+        Self { connection, pool: Arc::clone(pool), checkpoints: checkpoints.cloned(), changes: 0 }
     }
 }
 
@@ -76,6 +84,9 @@ impl SqliteTransaction<WriteLease> {
         // A commit that fails leaves the transaction open, and dropping the lease rolls it back.
         let committed = self.lease.run("COMMIT");
         self.lease.pool.note_commit();
+        if let (Ok(()), Some(checkpoints)) = (&committed, &self.lease.checkpoints) {
+            checkpoints.after_commit(&self.lease, self.lease.changes);
+        }
         Ok(committed?)
     }
 }
@@ -199,6 +210,7 @@ impl WriteTransaction for SqliteTransaction<WriteLease> {
         for (user, change) in changes {
             facts::write(&self.lease, environment, *user, change)?;
         }
+        self.lease.changes += changes.len();
         Ok(())
     }
 
