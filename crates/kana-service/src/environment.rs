@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::facts_in_use::FactsInUse;
 use crate::kana::Kana;
+use crate::writer::BATCH_MAX;
 
 /// One environment, as the holder of a valid key may use it: everything that can be asked or told
 /// of it. Only authorisation makes one.
@@ -295,6 +296,28 @@ impl Environment {
     /// Records usage.
     pub async fn record_usage(&self, usage: RecordUsage) -> Result<RecordedUsage, Error> {
         answer_to!(Command::RecordUsage(usage), self, Answer::Recorded(recorded) => recorded)
+    }
+
+    /// Records usage many times: an answer each, in their order. Each stands or falls alone, and
+    /// they take effect in their order.
+    pub async fn record_usage_batch(
+        &self,
+        usages: Vec<RecordUsage>,
+    ) -> Vec<Result<RecordedUsage, Error>> {
+        let mut answers = Vec::with_capacity(usages.len());
+        let mut usages = usages.into_iter().map(Command::RecordUsage).peekable();
+        while usages.peek().is_some() {
+            let commands: Vec<Command> = usages.by_ref().take(BATCH_MAX).collect();
+            let count = commands.len();
+            match self.kana.writer.submit_together(self.id, commands).await {
+                Ok(decided) => answers.extend(decided.into_iter().map(|answer| match answer? {
+                    Answer::Recorded(recorded) => Ok(recorded),
+                    _ => Err(Error::Bug("a command was answered as another")),
+                })),
+                Err(error) => answers.extend(std::iter::repeat_n(Err(error), count)),
+            }
+        }
+        answers
     }
 
     /// Checks and records usage in one step.

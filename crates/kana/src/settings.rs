@@ -71,7 +71,7 @@ pub(crate) struct TokenSettings {
 
 impl From<TokenSettings> for kana_service::Settings {
     fn from(settings: TokenSettings) -> Self {
-        Self { user_token_days: settings.user_token_days }
+        Self { user_token_days: settings.user_token_days, ..Self::default() }
     }
 }
 

@@ -186,6 +186,8 @@ mod plans {
             ("SET_COUNTER", statements::SET_COUNTER),
             ("LOG_EVENT", statements::LOG_EVENT),
             ("KEEP_REPLAY", statements::KEEP_REPLAY),
+            ("KEYS_KEPT_BEFORE", statements::KEYS_KEPT_BEFORE),
+            ("FORGET_KEY", statements::FORGET_KEY),
         ];
         insta::assert_snapshot!(written_out(&hot), @r"
         COUNTER
@@ -202,6 +204,10 @@ mod plans {
         SET_COUNTER
         LOG_EVENT
         KEEP_REPLAY
+        KEYS_KEPT_BEFORE
+            SEARCH replays USING COVERING INDEX replays_by_age (environment_id=? AND kept_at<?)
+        FORGET_KEY
+            SEARCH replays USING PRIMARY KEY (environment_id=? AND idempotency_key=?)
         ");
     }
 
@@ -398,6 +404,33 @@ mod connections {
         drop(open);
         assert_eq!(store.pool.open_views(), 0);
         assert_eq!(running(&store, environment).await.0, 1);
+    }
+
+    #[tokio::test]
+    async fn the_log_is_cut_back_though_the_writer_never_pauses() {
+        let (shared, environment, directory) = store_with_app().await;
+        drop(shared);
+        let store = SqliteStore::open_for_server(directory.path()).unwrap();
+        let log = directory.path().join("kana.db-wal");
+        let log_bytes = || fs::metadata(&log).map_or(0, |file| file.len());
+        change(&store, environment, user_key(1), [create_user(1), subscribe(1, None)]).await;
+        let mut largest = 0;
+        // Pages of counters that lie far apart, so that each change writes one to the log.
+        for round in 0..40 {
+            let sets = (0..10_000).map(|n| Change::SetCounter {
+                counter: counter((n * 7_919) % 10_000, i64::from(round % 4)),
+                used: i64::from(round),
+            });
+            change(&store, environment, user_key(1), sets).await;
+            // A reader that came and went keeps nothing.
+            drop(store.read().await.unwrap());
+            largest = largest.max(log_bytes());
+        }
+        drop(store);
+        // Forty rounds of what one round writes would be far more.
+        let one_round = 10_000 * 200;
+        assert!(largest < 20 * one_round, "{largest} bytes");
+        assert_eq!(log_bytes(), 0, "whoever closes the database leaves no log");
     }
 
     #[tokio::test]

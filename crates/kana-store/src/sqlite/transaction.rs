@@ -198,6 +198,15 @@ impl<L: Deref<Target = Connection> + Send> Transaction for SqliteTransaction<L> 
     ) -> Result<Vec<Option<Replay>>, StoreError> {
         keys.iter().map(|key| facts::replay(&self.lease, environment, key)).collect()
     }
+
+    async fn keys_kept_before(
+        &mut self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<IdempotencyKey>, StoreError> {
+        facts::keys_kept_before(&self.lease, environment, before, limit)
+    }
 }
 
 #[async_trait]
@@ -211,6 +220,18 @@ impl WriteTransaction for SqliteTransaction<WriteLease> {
             facts::write(&self.lease, environment, *user, change)?;
         }
         self.lease.changes += changes.len();
+        Ok(())
+    }
+
+    async fn forget_keys(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[IdempotencyKey],
+    ) -> Result<(), StoreError> {
+        for key in keys {
+            facts::forget_key(&self.lease, environment, key)?;
+        }
+        self.lease.changes += keys.len();
         Ok(())
     }
 
