@@ -54,6 +54,12 @@ impl Stop {
         Ok(stop)
     }
 
+    /// Never asked to end.
+    #[cfg(test)]
+    pub(crate) fn never() -> Self {
+        Self(Arc::default())
+    }
+
     /// An error once the run was asked to end.
     pub(crate) fn check(&self) -> Result<()> {
         if self.0.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }

@@ -24,6 +24,8 @@ pub(crate) struct Goal {
 pub(crate) enum GoalKind {
     /// A ratio of rates: more is better.
     Ratio,
+    /// Kana's rate by this one, where it has no goal: more is better.
+    KanaToThis,
     /// A latency in milliseconds: less is better.
     LatencyMs,
     /// Millions of bytes: less is better.
@@ -34,6 +36,7 @@ impl GoalKind {
     fn show(self, figure: f64) -> String {
         match self {
             Self::Ratio => format!("{figure:.2}x"),
+            Self::KanaToThis => format!("Kana {figure:.2}x"),
             Self::LatencyMs => format!("{figure:.2} ms"),
             Self::Megabytes => format!("{figure:.0} MB"),
         }
@@ -41,7 +44,7 @@ impl GoalKind {
 
     fn show_goal(self, figure: f64) -> String {
         match self {
-            Self::Ratio => format!("{figure:.2}x"),
+            Self::Ratio | Self::KanaToThis => format!("{figure:.2}x"),
             Self::LatencyMs => format!("under {figure:.0} ms"),
             Self::Megabytes => format!("under {figure:.0} MB"),
         }
@@ -50,7 +53,7 @@ impl GoalKind {
     /// Whether `figure` is as good as `goal`.
     fn meets(self, figure: f64, goal: f64) -> bool {
         match self {
-            Self::Ratio => figure >= goal,
+            Self::Ratio | Self::KanaToThis => figure >= goal,
             Self::LatencyMs | Self::Megabytes => figure < goal,
         }
     }
@@ -96,6 +99,11 @@ impl Row {
         row.0[1] = of.to_owned();
         row.0[2] = note.to_owned();
         row
+    }
+
+    /// A contestant that is not on this machine.
+    pub(crate) fn missing(case: &str, of: &str, missing: &Missing) -> Self {
+        Self::note(case, of, &format!("not available: {missing}"))
     }
 
     /// A contestant that was measured.

@@ -1,8 +1,10 @@
 //! What is measured, a module for each case. A case answers its rows of the table.
 
+pub(crate) mod bulk;
 pub(crate) mod can_use_feature;
 pub(crate) mod latency;
 pub(crate) mod memory;
+pub(crate) mod postgres;
 pub(crate) mod recording;
 pub(crate) mod users;
 
@@ -17,7 +19,9 @@ use crate::cores::Cores;
 use crate::load::usage::Usage;
 use crate::load::{Pace, Plan, Round, Talk};
 use crate::seed::seed;
+use crate::servers::Missing;
 use crate::servers::kana::Kana;
+use crate::servers::redis::Redis;
 use crate::stop::Stop;
 
 /// What every case needs.
@@ -91,5 +95,19 @@ impl Bench {
     pub(crate) fn remove_directory(&self, name: &str) -> Result<()> {
         let path = self.directory.join(name);
         std::fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))
+    }
+}
+
+/// Starts Redis for a case, where it is installed.
+fn start_redis(bench: &Bench, case: &str) -> Result<Result<Redis, Missing>> {
+    let data_dir = bench.new_directory(&format!("{case}-redis"))?;
+    available(Redis::start(&data_dir, bench.cores, &bench.stop))
+}
+
+/// Tells what is missing on this machine from what has failed.
+fn available<T>(started: Result<T>) -> Result<Result<T, Missing>> {
+    match started {
+        Ok(started) => Ok(Ok(started)),
+        Err(error) => error.downcast().map(Err),
     }
 }

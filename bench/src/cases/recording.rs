@@ -3,19 +3,19 @@
 
 use anyhow::{Result, ensure};
 
-use super::Bench;
+use super::{Bench, start_redis};
 use crate::load::graphql::{Operations, RECORD_USAGE, USE_FEATURE, Who};
 use crate::load::redis::ScriptCalls;
 use crate::load::{Rounds, in_turn};
-use crate::servers::Missing;
 use crate::servers::kana::Kana;
-use crate::servers::redis::Redis;
 use crate::table::{Goal, GoalKind, Row};
 
 pub(crate) const RECORD: &str = "record-usage";
 pub(crate) const USE: &str = "use-feature";
 const RECORD_GOAL: Goal = Goal { required: 0.6, aim: 1.0, kind: GoalKind::Ratio };
 const USE_GOAL: Goal = Goal { required: 0.8, aim: 1.0, kind: GoalKind::Ratio };
+
+const REDIS: &str = "Redis, a script";
 
 /// The user whom all connections are about.
 const HOT: u32 = 0;
@@ -33,20 +33,14 @@ pub(crate) fn run(
     with_use: bool,
 ) -> Result<Recording> {
     eprintln!("{RECORD}{}", if with_use { format!(", {USE}") } else { String::new() });
-    let redis = if with_redis { Some(start_redis(bench)) } else { None };
-    let (redis, missing) = match redis {
-        Some(Ok(redis)) => (Some(redis), None),
-        Some(Err(error)) if error.is::<Missing>() => (None, Some(error)),
-        Some(Err(error)) => return Err(error),
-        None => (None, None),
-    };
+    let redis = if with_redis { Some(start_redis(bench, RECORD)?) } else { None };
     let (connections, users) = (bench.sizes.connections, bench.sizes.users);
     let usage = kana.usage();
     let mut recording = Operations::one(&RECORD_USAGE, &kana.key, Who::AnyOf(users))?;
     let mut record = || bench.closed(kana.address, &mut recording, connections, &usage);
     let mut using = Operations::one(&USE_FEATURE, &kana.key, Who::Only(HOT))?;
     let mut use_hot = || bench.closed(kana.address, &mut using, connections, &usage);
-    let mut script = redis.as_ref().map(|redis| {
+    let mut script = redis.as_ref().and_then(|redis| redis.as_ref().ok()).map(|redis| {
         let calls = ScriptCalls::new(&redis.script, users, 1);
         (redis.address, calls, redis.usage())
     });
@@ -54,7 +48,7 @@ pub(crate) fn run(
         .as_mut()
         .map(|(address, calls, usage)| || bench.closed(*address, calls, connections, usage));
     let used_before = kana.used(HOT)?;
-    let [record, redis, used] = in_turn(
+    let [record, called, used] = in_turn(
         bench.sizes.rounds,
         [
             Some(&mut record),
@@ -70,24 +64,18 @@ pub(crate) fn run(
         used.units()
     );
 
-    let mut row = Row::measured(RECORD, "Kana", &record);
-    if script.is_some() {
-        row = row.result(record.ratio_to(&redis), RECORD_GOAL);
-    }
-    let mut rows = vec![row];
-    if script.is_some() {
-        rows.push(Row::measured(RECORD, "Redis, a script", &redis));
-    }
-    if let Some(missing) = missing {
-        rows.push(Row::note(RECORD, "Redis, a script", &format!("not available: {missing}")));
-    }
+    let row = Row::measured(RECORD, "Kana", &record);
+    let mut rows = match redis {
+        None => vec![row],
+        Some(Ok(_)) => vec![
+            row.result(record.ratio_to(&called), RECORD_GOAL),
+            Row::measured(RECORD, REDIS, &called),
+        ],
+        Some(Err(missing)) => vec![row, Row::missing(RECORD, REDIS, &missing)],
+    };
     if with_use {
         let row = Row::measured(USE, "Kana, one hot user", &used);
         rows.push(row.result(used.ratio_to(&record), USE_GOAL));
     }
     Ok(Recording { record, rows })
-}
-
-fn start_redis(bench: &Bench) -> Result<Redis> {
-    Redis::start(&bench.new_directory("redis")?, bench.cores, &bench.stop)
 }

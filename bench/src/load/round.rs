@@ -54,6 +54,13 @@ impl Round {
         self.latency.len() * u64::from(self.units)
     }
 
+    /// How many answers took longer.
+    #[cfg(test)]
+    pub(super) fn slower_than(&self, latency: Duration) -> u64 {
+        let ns = u64::try_from(latency.as_nanos()).unwrap();
+        self.latency.count_between(ns, LATENCY_NS_MAX)
+    }
+
     /// An error when there were wrong answers, or none: the round then says nothing.
     fn check(self) -> Result<Self> {
         if let Some(answer) = &self.first_wrong {
