@@ -1,0 +1,154 @@
+//! The command `compare`: all cases in one run, and one table.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::args::{Case, CompareArgs};
+use crate::cases::{Bench, bulk, can_use_feature, latency, memory, postgres, recording, users};
+use crate::cores::Cores;
+use crate::load::Rounds;
+use crate::machine::{self, FileSystem};
+use crate::process::run_to_end;
+use crate::servers::kana::Kana;
+use crate::stop::Stop;
+use crate::table::Table;
+
+/// Runs the cases and prints the table. Fails when a case has failed.
+pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
+    let stop = Stop::on_signals()?;
+    let kana = find_kana(args.kana.as_deref(), &stop)?;
+    let directory = make_directory(args)?;
+    let file_system = FileSystem::of(directory.path())?;
+    ensure!(
+        args.smoke || file_system.is_disk(),
+        "{} is memory and not a disk: name a directory on a disk with --data",
+        directory.path().display()
+    );
+    let mut machine = machine::describe(directory.path(), &file_system, &kana)?;
+    let cores = Cores::claim()?;
+    machine.push(cores.describe());
+    let sizes = args.sizes();
+    machine.push(sizes.describe());
+    let bench = Bench { sizes, cores, stop, kana, directory: directory.path().to_owned() };
+
+    let mut table = Table::default();
+    let record = run_on_the_usual_data(args, &bench, &mut table)?;
+    if args.wants(Case::Memory) {
+        table.add(memory::NAME, memory::run(&bench))?;
+    }
+    if args.wants(Case::Users) {
+        table.add(users::NAME, users::run(&bench))?;
+    }
+    if args.wants(Case::Postgres) {
+        table.add(postgres::NAME, postgres::run(&bench, record.as_ref()))?;
+    }
+    drop(bench);
+    directory.close().context("cannot remove the data")?;
+    println!("{}", table.to_markdown());
+    for line in machine {
+        println!("- {line}");
+    }
+    Ok(if table.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The cases that share one server. Answers the rounds of `recordUsage`, if there were any.
+fn run_on_the_usual_data(
+    args: &CompareArgs,
+    bench: &Bench,
+    table: &mut Table,
+) -> Result<Option<Rounds>> {
+    const DATA: &str = "usual";
+    let record_for = [Case::RecordUsage, Case::UseFeature, Case::Latency, Case::Postgres];
+    let records = record_for.iter().any(|case| args.wants(*case));
+    if !records && !args.wants(Case::CanUseFeature) && !args.wants(Case::Bulk) {
+        return Ok(None);
+    }
+    eprintln!("the usual data");
+    let kana = match bench.start_kana(DATA, bench.sizes.users, bench.sizes.events) {
+        Ok(kana) => kana,
+        Err(error) => {
+            table.add("all with the usual data", Err(error))?;
+            return Ok(None);
+        }
+    };
+    if args.wants(Case::CanUseFeature) {
+        table.add(can_use_feature::NAME, can_use_feature::run(bench, &kana))?;
+    }
+    let record = if records { run_recording(args, bench, &kana, table)? } else { None };
+    if args.wants(Case::Bulk) {
+        table.add(bulk::NAME, bulk::run(bench, &kana))?;
+    }
+    drop(kana);
+    bench.remove_directory(DATA)?;
+    Ok(record)
+}
+
+fn run_recording(
+    args: &CompareArgs,
+    bench: &Bench,
+    kana: &Kana,
+    table: &mut Table,
+) -> Result<Option<Rounds>> {
+    let (with_redis, with_use) = (args.wants(Case::RecordUsage), args.wants(Case::UseFeature));
+    let recording = match recording::run(bench, kana, with_redis, with_use) {
+        Ok(recording) => recording,
+        Err(error) => {
+            table.add(recording::RECORD, Err(error))?;
+            return Ok(None);
+        }
+    };
+    table.add(recording::RECORD, Ok(recording.rows))?;
+    if args.wants(Case::Latency) {
+        table.add(latency::NAME, latency::run(bench, kana, &recording.record))?;
+    }
+    Ok(Some(recording.record))
+}
+
+/// A new directory for all data, which goes with the value.
+fn make_directory(args: &CompareArgs) -> Result<TempDir> {
+    let parent = match &args.data {
+        Some(directory) => directory.clone(),
+        None => beside_this_program()?,
+    };
+    tempfile::Builder::new()
+        .prefix("kana-bench-")
+        .tempdir_in(&parent)
+        .with_context(|| format!("cannot make a directory in {}", parent.display()))
+}
+
+fn beside_this_program() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    program.parent().map(Path::to_owned).context("this program lies nowhere")
+}
+
+/// The program `kana`: the one that was named, or the one beside this program, which cargo brings
+/// up to date where it is there.
+fn find_kana(named: Option<&Path>, stop: &Stop) -> Result<PathBuf> {
+    if let Some(program) = named {
+        let program = program.canonicalize();
+        return program.with_context(|| "there is no program kana where --kana says".to_owned());
+    }
+    let program = beside_this_program()?.join("kana");
+    // Set by `cargo run` and `cargo test`.
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        eprintln!("building kana");
+        let mut build = Command::new(cargo);
+        build.args(["build", "--locked", "--quiet", "--package", "kana"]);
+        build.current_dir(env!("CARGO_MANIFEST_DIR"));
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        run_to_end("cargo build", &mut build, stop)?;
+    }
+    if !program.is_file() {
+        bail!(
+            "there is no {}: build it with `cargo build --release --package kana`, or name \
+             another with --kana",
+            program.display()
+        );
+    }
+    Ok(program)
+}

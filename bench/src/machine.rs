@@ -1,0 +1,141 @@
+//! The machine that the figures are from.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use rustix::system::uname;
+
+use crate::load::Spread;
+
+/// How often a small write is made durable to know what that costs.
+const SYNCS: usize = 200;
+const SYNCED_BYTES: usize = 4096;
+
+/// The file systems that keep nothing.
+const NOT_DISKS: [&str; 2] = ["tmpfs", "ramfs"];
+
+/// What a directory's file system is.
+pub(crate) struct FileSystem {
+    kind: String,
+    source: String,
+}
+
+impl FileSystem {
+    /// Of a directory.
+    pub(crate) fn of(directory: &Path) -> Result<Self> {
+        let directory = directory.canonicalize()?;
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+        mounts
+            .lines()
+            .filter_map(|line| {
+                let (mount, what) = line.split_once(" - ")?;
+                let at = Path::new(mount.split(' ').nth(4)?);
+                let mut what = what.split(' ');
+                let found = Self { kind: what.next()?.into(), source: what.next()?.into() };
+                directory.starts_with(at).then_some((at.components().count(), found))
+            })
+            // The deepest; of several at one place, the last that was mounted.
+            .max_by_key(|(depth, _)| *depth)
+            .map(|(_, found)| found)
+            .with_context(|| format!("cannot find the file system of {}", directory.display()))
+    }
+
+    /// Whether what is written there survives the machine.
+    pub(crate) fn is_disk(&self) -> bool {
+        !NOT_DISKS.contains(&self.kind.as_str())
+    }
+
+    /// In words.
+    pub(crate) fn describe(&self) -> String {
+        format!("{} on {}", self.kind, self.source)
+    }
+}
+
+/// What a small write to the end of a file in `directory` costs until it is durable.
+fn sync_ms(directory: &Path) -> Result<Spread> {
+    let path = directory.join("sync");
+    let mut file = File::create(&path)?;
+    let block = [7; SYNCED_BYTES];
+    let mut times = Vec::with_capacity(SYNCS);
+    for _ in 0..SYNCS {
+        let begin = Instant::now();
+        file.write_all(&block)?;
+        file.sync_data()?;
+        times.push(begin.elapsed().as_secs_f64() * 1e3);
+    }
+    std::fs::remove_file(path)?;
+    Ok(Spread::of(times))
+}
+
+/// The machine and the releases, a line each. `directory` lies on the disk that is measured.
+pub(crate) fn describe(
+    directory: &Path,
+    file_system: &FileSystem,
+    kana: &Path,
+) -> Result<Vec<String>> {
+    let sync = sync_ms(directory)?;
+    let system = uname();
+    let cores = std::thread::available_parallelism()?;
+    Ok(vec![
+        format!(
+            "{}, {} of them usable; {} of memory; Linux {}",
+            cpu().unwrap_or_else(|| "an unknown CPU".to_owned()),
+            count(online_cores(cores.get()), "core"),
+            memory().unwrap_or_else(|| "an unknown amount".to_owned()),
+            system.release().to_string_lossy(),
+        ),
+        format!(
+            "data on {}, where {SYNCED_BYTES} bytes more in a file are durable after {:.2} ms \
+             (write and fdatasync, median of {SYNCS}, {:.2} to {:.2})",
+            file_system.describe(),
+            sync.median,
+            sync.min,
+            sync.max,
+        ),
+        format!(
+            "{}; redis-server {}; {}; {}",
+            first_line(kana, "--version"),
+            crate::servers::redis::version().unwrap_or_else(|_| "not there".to_owned()),
+            crate::servers::postgres::version()
+                .unwrap_or_else(|_| "PostgreSQL not there".to_owned()),
+            first_line(Path::new("rustc"), "--version"),
+        ),
+    ])
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn online_cores(usable: usize) -> usize {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    info.lines().filter(|line| line.starts_with("processor")).count().max(usable)
+}
+
+fn cpu() -> Option<String> {
+    let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = info.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn memory() -> Option<String> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(format!("{:.1} GiB", kib as f64 / 1024.0 / 1024.0))
+}
+
+/// The first line that a program writes, or that it is not there.
+pub(crate) fn first_line(program: &Path, argument: &str) -> String {
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let output = Command::new(program).arg(argument).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    match text.ok().as_deref().and_then(|text| text.lines().next()) {
+        Some(line) => line.to_owned(),
+        None => format!("{name} not there"),
+    }
+}

@@ -1,0 +1,136 @@
+//! The whole comparison in small: every case runs, the table comes out, and nothing is left behind,
+//! however it ends. What is not installed is not compared, and the table says so.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "whatever fails here fails its test")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// `compare` in small, with its data in `data`.
+fn compare(data: &TempDir, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kana-bench"));
+    command.args(["compare", "--smoke", "--data"]).arg(data.path()).args(arguments);
+    if let Some(kana) = std::env::var_os("KANA_TEST_BINARY") {
+        command.arg("--kana").arg(kana);
+    }
+    command
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// The cells of the table's rows.
+fn rows(output: &Output) -> Vec<Vec<String>> {
+    let lines = text(&output.stdout).lines().filter(|line| line.starts_with('|')).skip(2);
+    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect();
+    lines.map(cells).map(|cells: Vec<String>| cells[1..cells.len() - 1].to_vec()).collect()
+}
+
+/// No file and no process of the run is there any more.
+fn assert_nothing_left(data: &TempDir) {
+    let files: Vec<_> = std::fs::read_dir(data.path()).unwrap().collect();
+    assert!(files.is_empty(), "{files:?}");
+    let left: Vec<String> = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|process| std::fs::read(process.unwrap().path().join("cmdline")).ok())
+        .map(|command| String::from_utf8_lossy(&command).replace('\0', " "))
+        .filter(|command| command.contains(data.path().to_str().unwrap()))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn every_case_runs_and_leaves_nothing_behind() {
+    let data = tempfile::tempdir().unwrap();
+    let output = compare(&data, &[]).output().unwrap();
+    let errors = text(&output.stderr);
+    assert!(output.status.success(), "{errors}\n{}", text(&output.stdout));
+    assert_nothing_left(&data);
+
+    let rows = rows(&output);
+    for case in [
+        "can-use-feature",
+        "record-usage",
+        "use-feature",
+        "latency",
+        "bulk",
+        "memory",
+        "users",
+        "postgres",
+    ] {
+        let row = rows.iter().find(|row| row[0] == case);
+        let row = row.unwrap_or_else(|| panic!("no row of {case}: {rows:?}"));
+        let (figures, reached) = (&row[2], &row[10]);
+        // What a case is compared with may not be installed.
+        let without = errors_of(&rows, case);
+        if without.is_empty() && case != "postgres" {
+            assert!(["aim", "minimum", "no"].contains(&reached.as_str()), "{row:?}");
+        }
+        assert!(figures.contains(" to ") || figures.starts_with("not available: "), "{row:?}");
+    }
+    for about in ["Linux", "fdatasync", "kana ", "core", "medians of 1 rounds"] {
+        let stdout = text(&output.stdout);
+        assert!(stdout.lines().any(|line| line.starts_with("- ") && line.contains(about)));
+    }
+}
+
+/// What a case says that it is without.
+fn errors_of<'a>(rows: &'a [Vec<String>], case: &str) -> Vec<&'a str> {
+    let of_case = rows.iter().filter(|row| row[0] == case).map(|row| row[2].as_str());
+    of_case.filter(|note| note.starts_with("not available: ")).collect()
+}
+
+/// Reads lines until one is what is waited for.
+fn wait_for_line(child: &mut Child, wanted: &str) -> BufReader<impl Read + use<>> {
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while line.trim_end() != wanted {
+        line.clear();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "never said: {wanted}");
+    }
+    lines
+}
+
+#[test]
+fn an_interruption_stops_and_removes_everything() {
+    for (signal, case) in [("INT", "can-use-feature"), ("TERM", "record-usage")] {
+        let data = tempfile::tempdir().unwrap();
+        let mut command = compare(&data, &["--only", case, "--seconds", "600"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = wait_for_line(&mut child, case);
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{rest}");
+        assert_eq!(text(&output.stdout), "");
+        assert_nothing_left(&data);
+    }
+}
+
+#[test]
+fn a_case_that_fails_is_said_loudly_and_leaves_nothing_behind() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kana-bench"));
+    command.args(["compare", "--smoke", "--data"]).arg(data.path());
+    // A program that ends at once, whatever it is asked.
+    command.args(["--only", "can-use-feature,memory", "--kana"]).arg(program("false"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("FAILED"), "{}", text(&output.stderr));
+    let failed: Vec<String> = rows(&output).into_iter().map(|row| row[2].clone()).collect();
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    for failure in failed {
+        assert!(failure.starts_with("**FAILED**: kana has ended"), "{failure}");
+    }
+    assert_nothing_left(&data);
+}
+
+fn program(name: &str) -> std::path::PathBuf {
+    let places = ["/bin", "/usr/bin"].map(|place| Path::new(place).join(name));
+    places.into_iter().find(|program| program.is_file()).unwrap()
+}
