@@ -1,6 +1,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use kana_core::catalog::{Catalog, Feature};
 use kana_core::catalog_command::{CatalogAnswer, CatalogCommand, FeatureEdit, NewPackage};
 use kana_core::decide::{Answer, Command};
@@ -295,6 +296,16 @@ impl Environment {
     /// Records usage.
     pub async fn record_usage(&self, usage: RecordUsage) -> Result<RecordedUsage, Error> {
         answer_to!(Command::RecordUsage(usage), self, Answer::Recorded(recorded) => recorded)
+    }
+
+    /// Records usage many times: an answer each, in their order. Each stands or falls alone, and
+    /// they take effect in their order.
+    pub async fn record_usage_batch(
+        &self,
+        usages: Vec<RecordUsage>,
+    ) -> Vec<Result<RecordedUsage, Error>> {
+        // All are handed in before the first is waited for.
+        join_all(usages.into_iter().map(|usage| self.record_usage(usage))).await
     }
 
     /// Checks and records usage in one step.
