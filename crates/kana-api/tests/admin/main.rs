@@ -9,6 +9,8 @@ mod authorisation;
 mod batch;
 mod client_api;
 mod errors;
+mod events;
+mod events_streamed;
 mod every_operation;
 mod health;
 mod http;
