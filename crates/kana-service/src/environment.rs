@@ -248,7 +248,8 @@ impl Environment {
     /// Makes a user.
     pub async fn create_user(&self, new: NewUser) -> Result<User, Error> {
         let user = User {
-            key: UserKey(Uuid::now_v7()),
+            // The writer chooses it when the command has its turn.
+            key: UserKey(Uuid::nil()),
             id: new.id,
             billing_id: new.billing_id,
             name: new.name,
@@ -271,8 +272,9 @@ impl Environment {
         packages: Vec<PackageId>,
         started_at: Option<Timestamp>,
     ) -> Result<(Arc<Catalog>, Vec<Subscription>), Error> {
+        // The writer chooses the ids when the command has its turn.
         let packages =
-            packages.into_iter().map(|package| (package, SubscriptionId(Uuid::now_v7()))).collect();
+            packages.into_iter().map(|package| (package, SubscriptionId(Uuid::nil()))).collect();
         let command = Command::Subscribe(Subscribe { user, packages, started_at });
         let subscriptions: Result<_, Error> =
             answer_to!(command, self, Answer::Subscribed(subscriptions) => subscriptions);

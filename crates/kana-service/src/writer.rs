@@ -9,11 +9,12 @@ use kana_core::catalog::Catalog;
 use kana_core::catalog_command::{self, CatalogAnswer, CatalogCommand};
 use kana_core::decide::{Answer, Command, Subject, decide};
 use kana_core::facts::{Change, CounterKey, Obstacle, UserFacts};
-use kana_core::id::{IdempotencyKey, UserId, UserKey};
+use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::{Refusal, Timestamp};
 use kana_store::{EnvironmentId, Store, WriteTransaction};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::catalogs::Catalogs;
 use crate::clock::Clock;
@@ -162,7 +163,10 @@ impl Lane {
                 jobs.push(job);
             }
             let mut batch = Batch::new();
-            for job in jobs.drain(..) {
+            for mut job in jobs.drain(..) {
+                if let Job::Command { command, .. } = &mut job {
+                    choose_ids(command);
+                }
                 match job {
                     Job::Command { environment, command, reply } if command.stands_alone() => {
                         self.run_commands(runtime, std::mem::take(&mut batch));
@@ -350,6 +354,23 @@ impl Lane {
         let changed = Arc::new(changed);
         self.catalogs.publish(environment, version, &changed);
         Ok((changed, answer))
+    }
+}
+
+/// Chooses the ids of what a command makes, now that it has its turn: their order is the order of
+/// creation, by which lists are told.
+fn choose_ids(command: &mut Command) {
+    match command {
+        Command::CreateUser(user) => user.key = UserKey(Uuid::now_v7()),
+        Command::Subscribe(subscribe) => {
+            for (_, id) in &mut subscribe.packages {
+                *id = SubscriptionId(Uuid::now_v7());
+            }
+        }
+        Command::UpdateUser { .. }
+        | Command::RecordUsage(_)
+        | Command::UseFeature(_)
+        | Command::CancelSubscription(_) => {}
     }
 }
 

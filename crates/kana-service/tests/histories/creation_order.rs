@@ -1,8 +1,8 @@
 //! Lists are ordered by creation, also of what was made at the same time.
 //!
-//! These fail: a user's key and a subscription's id, by which lists are ordered, are chosen before
-//! the command has its turn, and commands overtake each other on the way there. So what is made
-//! later can have the smaller id.
+//! A user's key and a subscription's id, by which lists are ordered, are chosen when the command has
+//! its turn. Chosen on the way there, where commands overtake each other, what is made later could
+//! have the smaller one, and whoever follows a list would never see it.
 
 use std::sync::{Arc, Barrier};
 
@@ -36,10 +36,9 @@ async fn with_kana<F: Future<Output = ()>>(story: impl FnOnce(Environment) -> F)
 }
 
 #[test]
-#[ignore = "fails: ids are chosen before a command has its turn"]
 fn whoever_follows_the_list_of_users_sees_each_of_them() {
     const CREATING: usize = 8;
-    const EACH: usize = 2000;
+    const EACH: usize = 500;
     threads().block_on(with_kana(async |kana| {
         let creating: Vec<_> = (0..CREATING)
             .map(|task| {
@@ -66,7 +65,6 @@ fn whoever_follows_the_list_of_users_sees_each_of_them() {
 }
 
 #[test]
-#[ignore = "fails: ids are chosen before a command has its turn"]
 fn an_addon_is_listed_as_newer_than_the_base_that_it_was_added_to() {
     threads().block_on(with_kana(async |kana| {
         ask(&kana, &Request::CreateFeature { feature: CALLS, binary: false }).await;
@@ -76,7 +74,7 @@ fn an_addon_is_listed_as_newer_than_the_base_that_it_was_added_to() {
             ask(&kana, &Request::CreatePackage(new)).await;
             ask(&kana, &Request::PublishPackage(package)).await;
         }
-        for round in 0..4000 {
+        for round in 0..1000 {
             let user = create_user(&kana, round.to_string()).await;
             let at_once = Arc::new(Barrier::new(2));
             let subscribing = [BASIC, EXTRA].map(|package| {
