@@ -53,7 +53,33 @@ pub(crate) struct ServeSettings {
     #[arg(long, env = "KANA_CLIENT_ORIGINS", default_value = "*", value_name = "ORIGINS")]
     pub(crate) client_origins: AllowedOrigins,
     #[command(flatten)]
+    pub(crate) connections: ConnectionSettings,
+    #[command(flatten)]
     pub(crate) tokens: TokenSettings,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ConnectionSettings {
+    /// How many connections may be open at once, 1 to 1000000. For one more, the one that has
+    /// waited longest for a request is closed
+    #[arg(
+        long,
+        env = "KANA_CONNECTIONS_MAX",
+        default_value = "10000",
+        value_name = "CONNECTIONS",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub(crate) connections_max: u32,
+    /// For how many seconds a connection may wait for its next request, 1 to 86400. Behind a load
+    /// balancer, choose more than that keeps its connections
+    #[arg(
+        long,
+        env = "KANA_IDLE_TIMEOUT_SECONDS",
+        default_value = "75",
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    pub(crate) idle_timeout_seconds: u32,
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -309,6 +335,8 @@ mod tests {
             ("listen = 4000", &[], "--listen"),
             ("listen = true", &[], "listen"),
             ("user_token_days = 0", &[], "--user-token-days"),
+            ("connections_max = 0", &[], "--connections-max"),
+            ("idle_timeout_seconds = 0", &[], "--idle-timeout-seconds"),
             ("listen = \"4000\"", &[], "--listen"),
             ("listen = ", &[], "kana.toml"),
             ("", &["--listen", "nowhere"], "--listen"),
