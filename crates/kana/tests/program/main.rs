@@ -11,6 +11,7 @@
 mod audit;
 mod browser;
 mod clients;
+mod connections;
 mod events;
 mod init_and_keys;
 mod node;
