@@ -147,7 +147,7 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let status = self.stop.as_ref().map_or(StatusCode::OK, |stop| stop.status);
         let error = self.stop.as_ref().map(|Stop { told, .. }| {
-            let again = "what was recorded is not recorded again when it is sent again";
+            let again = "all events may be sent again: what was recorded is not recorded again";
             let message = match self.tally {
                 Some(_) => format!("{}; {again}", told.message),
                 None => told.message.clone(),

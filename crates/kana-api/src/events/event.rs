@@ -235,8 +235,8 @@ pub(super) fn told(refusal: Refusal) -> Told {
     };
     let message = match refusal {
         Refusal::IdempotencyConflict => Some(
-            "An event with this source and id was recorded already, with other content; a new \
-             event needs a new id",
+            "An event with this source and id was sent before, with other content; a new event \
+             needs a new id",
         ),
         _ => None,
     };

@@ -176,8 +176,8 @@ async fn take_line(intake: &mut Intake, line: Line<'_>) -> Result<(), Stop> {
     }
     if intake.refused() >= REFUSED_MAX {
         return Err(Stop::bad_request(format!(
-            "More than {REFUSED_MAX} events were refused: those after the first ones, which were \
-             received, were not looked at"
+            "More than {REFUSED_MAX} events were refused: those that follow the received ones were \
+             not looked at"
         )));
     }
     match line {

@@ -203,7 +203,7 @@ async fn each_event_of_a_batch_stands_or_falls_alone() {
       "index": 5,
       "code": "IDEMPOTENCY_CONFLICT",
       "name": "ConflictError",
-      "message": "An event with this source and id was recorded already, with other content; a new event needs a new id"
+      "message": "An event with this source and id was sent before, with other content; a new event needs a new id"
     },
     {
       "id": "early",

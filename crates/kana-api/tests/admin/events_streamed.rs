@@ -178,7 +178,7 @@ fn error(answer: &Value) -> String {
     assert!(answer["received"].is_u64(), "{answer}");
     let text = |field: &str| answer["error"][field].as_str().unwrap().to_owned();
     let message = text("message");
-    let again = "; what was recorded is not recorded again when it is sent again";
+    let again = "; all events may be sent again: what was recorded is not recorded again";
     let message = message.strip_suffix(again).expect(&message);
     format!("{} {}: {message}", text("code"), text("name"))
 }
@@ -332,8 +332,8 @@ async fn a_stream_of_nothing_but_bad_events_is_stopped_and_all_before_that_is_se
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert_eq!(
         error(&answer),
-        "BAD_USER_INPUT ValidationError: More than 1000 events were refused: those after the \
-         first ones, which were received, were not looked at"
+        "BAD_USER_INPUT ValidationError: More than 1000 events were refused: those that follow the \
+         received ones were not looked at"
     );
     assert_eq!(counts(&answer), json!([1001, 1, 0]));
     let listed = answer["refused"].as_array().unwrap();
