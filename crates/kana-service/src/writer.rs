@@ -26,6 +26,10 @@ use crate::kana::Settings;
 const WAITING_MAX: usize = 16 * 1024;
 /// Commands decided in one transaction.
 pub(crate) const BATCH_MAX: usize = 1024;
+/// Commands that were handed in together and are decided in one transaction with others of their
+/// kind. The more there are, the more of them change the same pages, each of which is written once
+/// a commit; but a command that came alone waits for all of them.
+const TOGETHER_MAX: usize = 8 * 1024;
 /// Commands handed in together that may wait, beside the others. They are counted one by one.
 const WAITING_TOGETHER_MAX: usize = 64 * 1024;
 
@@ -45,7 +49,13 @@ struct Together {
     commands: Vec<Command>,
     reply: Reply<Answers>,
     /// Their place in what may wait.
-    _waiting: OwnedSemaphorePermit,
+    waiting: OwnedSemaphorePermit,
+}
+
+impl Together {
+    fn len(&self) -> usize {
+        self.commands.len()
+    }
 }
 
 /// A catalog as it is once a command is done, and what the command was about.
@@ -112,7 +122,7 @@ impl Writer {
         let waiting = Arc::clone(&self.waiting_together).try_acquire_many_owned(places);
         let waiting = waiting.map_err(|_| Error::Overloaded)?;
         let (reply, answers) = oneshot::channel();
-        self.hand_in(Job::Together(Together { environment, commands, reply, _waiting: waiting }))?;
+        self.hand_in(Job::Together(Together { environment, commands, reply, waiting }))?;
         answers.await.map_err(|_| Error::ShuttingDown)?
     }
 
@@ -163,9 +173,13 @@ impl Lane {
                 jobs.push(job);
             }
             let mut batch = Batch::new();
+            let mut together = Vec::new();
             for mut job in jobs.drain(..) {
                 if let Job::Command { command, .. } = &mut job {
                     choose_ids(command);
+                }
+                if !matches!(job, Job::Together(_)) {
+                    self.run_together(runtime, std::mem::take(&mut together));
                 }
                 match job {
                     Job::Command { environment, command, reply } if command.stands_alone() => {
@@ -176,9 +190,13 @@ impl Lane {
                     Job::Command { environment, command, reply } => {
                         batch.entry(environment).or_default().push((command, reply));
                     }
-                    Job::Together(together) => {
+                    Job::Together(next) => {
                         self.run_commands(runtime, std::mem::take(&mut batch));
-                        self.run_together(runtime, together);
+                        let count: usize = together.iter().map(Together::len).sum();
+                        if count + next.len() > TOGETHER_MAX {
+                            self.run_together(runtime, std::mem::take(&mut together));
+                        }
+                        together.push(next);
                     }
                     Job::Catalog { environment, command, reply } => {
                         // A catalog is changed between two batches, and so in one piece.
@@ -187,6 +205,7 @@ impl Lane {
                     }
                 }
             }
+            self.run_together(runtime, together);
             self.run_commands(runtime, batch);
         }
     }
@@ -213,10 +232,32 @@ impl Lane {
         }
     }
 
-    fn run_together(&self, runtime: &Handle, together: Together) {
-        let commands = [(together.environment, together.commands)];
-        let answers = contain_panic(|| runtime.block_on(self.decide_and_commit(&commands)));
-        let _ = together.reply.send(answers);
+    fn run_together(&self, runtime: &Handle, together: Vec<Together>) {
+        if together.is_empty() {
+            return;
+        }
+        let mut commands: Vec<(EnvironmentId, Vec<Command>)> = Vec::new();
+        let mut replies = Vec::with_capacity(together.len());
+        for Together { environment, commands: these, reply, waiting } in together {
+            replies.push((reply, these.len(), waiting));
+            match commands.last_mut() {
+                Some((last, commands)) if *last == environment => commands.extend(these),
+                _ => commands.push((environment, these)),
+            }
+        }
+        match contain_panic(|| runtime.block_on(self.decide_and_commit(&commands))) {
+            Ok(answers) => {
+                let mut answers = answers.into_iter();
+                for (reply, count, _waiting) in replies {
+                    let _ = reply.send(Ok(answers.by_ref().take(count).collect()));
+                }
+            }
+            Err(error) => {
+                for (reply, _, _waiting) in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
     }
 
     async fn decide_and_commit(
