@@ -45,6 +45,8 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     if args.wants(Case::Postgres) {
         table.add(postgres::NAME, postgres::run(&bench, record.as_ref()))?;
     }
+    // A case may have failed because of the interruption.
+    bench.stop.check()?;
     drop(bench);
     directory.close().context("cannot remove the data")?;
     println!("{}", table.to_markdown());
