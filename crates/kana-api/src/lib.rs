@@ -9,6 +9,7 @@ pub mod admin;
 pub mod client;
 mod counter;
 mod error;
+mod events;
 mod graphql;
 mod health;
 
@@ -38,4 +39,5 @@ pub fn router_with(kana: &Arc<Kana>, settings: Settings) -> Router {
         .with_state(Arc::clone(kana))
         .merge(admin::router(kana))
         .merge(client::router(kana, settings.client_origins))
+        .merge(events::router(kana))
 }

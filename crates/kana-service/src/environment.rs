@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::facts_in_use::FactsInUse;
 use crate::kana::Kana;
+use crate::writer::BATCH_MAX;
 
 /// One environment, as the holder of a valid key may use it: everything that can be asked or told
 /// of it. Only authorisation makes one.
@@ -247,7 +248,8 @@ impl Environment {
     /// Makes a user.
     pub async fn create_user(&self, new: NewUser) -> Result<User, Error> {
         let user = User {
-            key: UserKey(Uuid::now_v7()),
+            // The writer chooses it when the command has its turn.
+            key: UserKey(Uuid::nil()),
             id: new.id,
             billing_id: new.billing_id,
             name: new.name,
@@ -270,8 +272,9 @@ impl Environment {
         packages: Vec<PackageId>,
         started_at: Option<Timestamp>,
     ) -> Result<(Arc<Catalog>, Vec<Subscription>), Error> {
+        // The writer chooses the ids when the command has its turn.
         let packages =
-            packages.into_iter().map(|package| (package, SubscriptionId(Uuid::now_v7()))).collect();
+            packages.into_iter().map(|package| (package, SubscriptionId(Uuid::nil()))).collect();
         let command = Command::Subscribe(Subscribe { user, packages, started_at });
         let subscriptions: Result<_, Error> =
             answer_to!(command, self, Answer::Subscribed(subscriptions) => subscriptions);
@@ -295,6 +298,28 @@ impl Environment {
     /// Records usage.
     pub async fn record_usage(&self, usage: RecordUsage) -> Result<RecordedUsage, Error> {
         answer_to!(Command::RecordUsage(usage), self, Answer::Recorded(recorded) => recorded)
+    }
+
+    /// Records usage many times: an answer each, in their order. Each stands or falls alone, and
+    /// they take effect in their order.
+    pub async fn record_usage_batch(
+        &self,
+        usages: Vec<RecordUsage>,
+    ) -> Vec<Result<RecordedUsage, Error>> {
+        let mut answers = Vec::with_capacity(usages.len());
+        let mut usages = usages.into_iter().map(Command::RecordUsage).peekable();
+        while usages.peek().is_some() {
+            let commands: Vec<Command> = usages.by_ref().take(BATCH_MAX).collect();
+            let count = commands.len();
+            match self.kana.writer.submit_together(self.id, commands).await {
+                Ok(decided) => answers.extend(decided.into_iter().map(|answer| match answer? {
+                    Answer::Recorded(recorded) => Ok(recorded),
+                    _ => Err(Error::Bug("a command was answered as another")),
+                })),
+                Err(error) => answers.extend(std::iter::repeat_n(Err(error), count)),
+            }
+        }
+        answers
     }
 
     /// Checks and records usage in one step.

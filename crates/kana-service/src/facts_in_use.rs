@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kana_core::Refusal;
 use kana_core::catalog::Catalog;
 use kana_core::facts::{CounterKey, Need, Obstacle, UserFacts};
 use kana_core::id::{IdempotencyKey, UserId, UserKey};
 use kana_core::idempotency::Replays;
+use kana_core::{Refusal, Timestamp};
 use kana_store::{EnvironmentId, Transaction};
 
 use crate::catalogs::Catalogs;
@@ -24,6 +24,10 @@ pub(crate) struct FactsInUse {
     /// `None` for a user that does not exist.
     pub(crate) users: HashMap<UserId, Option<UserFacts>>,
     pub(crate) replays: Replays,
+    /// Keys kept before this are as good as forgotten.
+    kept_since: Timestamp,
+    /// Keys that were found and are as good as forgotten: they are to go before they are used anew.
+    pub(crate) outdated: Vec<IdempotencyKey>,
 }
 
 /// Facts that are needed, gathered so that each kind is loaded at once.
@@ -52,7 +56,14 @@ impl FactsInUse {
             catalog,
             users: users.into_iter().zip(facts.users).collect(),
             replays: Replays::default(),
+            kept_since: Timestamp::MIN,
+            outdated: Vec::new(),
         })
+    }
+
+    /// Takes keys that were kept before `kept_since` for forgotten.
+    pub(crate) fn with_keys_kept_since(self, kept_since: Timestamp) -> Self {
+        Self { kept_since, ..self }
     }
 
     pub(crate) fn user(&self, id: &UserId) -> Option<&UserFacts> {
@@ -92,7 +103,12 @@ impl FactsInUse {
         if !wanted.replays.is_empty() {
             let replays = transaction.replays(environment, &wanted.replays).await?;
             for (key, replay) in wanted.replays.into_iter().zip(replays) {
-                self.replays.load(key, replay);
+                let is_outdated =
+                    replay.as_ref().is_some_and(|replay| replay.kept_at < self.kept_since);
+                if is_outdated {
+                    self.outdated.push(key.clone());
+                }
+                self.replays.load(key, replay.filter(|_| !is_outdated));
             }
         }
         if !wanted.ended_subscriptions.is_empty() {

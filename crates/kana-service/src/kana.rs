@@ -23,17 +23,25 @@ use crate::{EnvironmentKind, KeyKind};
 pub struct Settings {
     /// For how many days a user token is good.
     pub user_token_days: u32,
+    /// For how many days an idempotency key is kept at least. After that a request with it is new.
+    pub idempotency_days: u32,
 }
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { user_token_days: 30 }
+        Self { user_token_days: 30, idempotency_days: 30 }
     }
 }
 
 impl Settings {
     pub(crate) fn user_token_ms(self) -> i64 {
-        i64::from(self.user_token_days) * 24 * 60 * 60 * 1000
+        i64::from(self.user_token_days) * DAY_MS
+    }
+
+    pub(crate) fn idempotency_ms(self) -> i64 {
+        i64::from(self.idempotency_days) * DAY_MS
     }
 }
 
@@ -63,7 +71,7 @@ impl Kana {
     ) -> std::io::Result<Arc<Self>> {
         let catalogs = Arc::new(Catalogs::default());
         let (writer, finished) =
-            Writer::start(Arc::clone(&store), Arc::clone(&catalogs), Arc::clone(&clock))?;
+            Writer::start(Arc::clone(&store), Arc::clone(&catalogs), Arc::clone(&clock), settings)?;
         Ok(Arc::new(Self {
             store,
             clock,

@@ -5,32 +5,47 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use kana_core::Refusal;
 use kana_core::catalog::Catalog;
 use kana_core::catalog_command::{self, CatalogAnswer, CatalogCommand};
 use kana_core::decide::{Answer, Command, Subject, decide};
 use kana_core::facts::{Change, CounterKey, Obstacle, UserFacts};
-use kana_core::id::{UserId, UserKey};
+use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
+use kana_core::{Refusal, Timestamp};
 use kana_store::{EnvironmentId, Store, WriteTransaction};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::catalogs::Catalogs;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
+use crate::kana::Settings;
 
 /// Commands that may wait. One more is answered with [`Error::Overloaded`].
 const WAITING_MAX: usize = 16 * 1024;
 /// Commands decided in one transaction.
-const BATCH_MAX: usize = 1024;
+pub(crate) const BATCH_MAX: usize = 1024;
+/// Commands handed in together that may wait, beside the others. They are counted one by one.
+const WAITING_TOGETHER_MAX: usize = 64 * 1024;
 
 type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 /// Something to be written.
 enum Job {
     Command { environment: EnvironmentId, command: Command, reply: Reply<Answer> },
+    Together(Together),
     Catalog { environment: EnvironmentId, command: CatalogCommand, reply: Reply<PlanDone> },
+}
+
+/// Commands of one environment that were handed in together, at most [`BATCH_MAX`]. Each stands or
+/// falls alone; only a failure of the store answers them all.
+struct Together {
+    environment: EnvironmentId,
+    commands: Vec<Command>,
+    reply: Reply<Answers>,
+    /// Their place in what may wait.
+    _waiting: OwnedSemaphorePermit,
 }
 
 /// A catalog as it is once a command is done, and what the command was about.
@@ -39,6 +54,7 @@ pub(crate) type PlanDone = (Arc<Catalog>, CatalogAnswer);
 /// Where commands are handed in.
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
+    waiting_together: Arc<Semaphore>,
 }
 
 /// Resolves once the writer has finished everything that it had accepted.
@@ -48,6 +64,7 @@ struct Lane {
     store: Arc<dyn Store>,
     catalogs: Arc<Catalogs>,
     clock: Arc<dyn Clock>,
+    settings: Settings,
 }
 
 impl Writer {
@@ -57,10 +74,11 @@ impl Writer {
         store: Arc<dyn Store>,
         catalogs: Arc<Catalogs>,
         clock: Arc<dyn Clock>,
+        settings: Settings,
     ) -> std::io::Result<(Self, Finished)> {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         let (done, finished) = oneshot::channel();
-        let lane = Lane { store, catalogs, clock };
+        let lane = Lane { store, catalogs, clock, settings };
         let runtime = Handle::current();
         std::thread::Builder::new().name("kana-writer".into()).spawn(move || {
             lane.run(&runtime, waiting);
@@ -68,7 +86,8 @@ impl Writer {
             drop(lane);
             let _ = done.send(());
         })?;
-        Ok((Self { jobs }, finished))
+        let waiting_together = Arc::new(Semaphore::new(WAITING_TOGETHER_MAX));
+        Ok((Self { jobs, waiting_together }, finished))
     }
 
     /// Decides `command` and answers once that is durable.
@@ -80,6 +99,21 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         self.hand_in(Job::Command { environment, command, reply })?;
         answer.await.map_err(|_| Error::ShuttingDown)?
+    }
+
+    /// Decides `commands`, at most [`BATCH_MAX`], in their order, and answers once all that is
+    /// durable.
+    pub(crate) async fn submit_together(
+        &self,
+        environment: EnvironmentId,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Result<Answer, Refusal>>, Error> {
+        let places = u32::try_from(commands.len()).unwrap_or(u32::MAX);
+        let waiting = Arc::clone(&self.waiting_together).try_acquire_many_owned(places);
+        let waiting = waiting.map_err(|_| Error::Overloaded)?;
+        let (reply, answers) = oneshot::channel();
+        self.hand_in(Job::Together(Together { environment, commands, reply, _waiting: waiting }))?;
+        answers.await.map_err(|_| Error::ShuttingDown)?
     }
 
     /// Plans `command`, applies it, and answers once that is durable.
@@ -108,12 +142,31 @@ type Batch = HashMap<EnvironmentId, Vec<(Command, Reply<Answer>)>>;
 /// What each command of an environment is answered with, in their order.
 type Answers = Vec<Result<Answer, Refusal>>;
 
+/// What the commands of an environment come to.
+struct Decided {
+    answers: Answers,
+    changes: Vec<(UserKey, Change)>,
+    /// Keys that must be forgotten before they are used anew.
+    outdated_keys: Vec<IdempotencyKey>,
+}
+
 impl Lane {
     fn run(&self, runtime: &Handle, mut waiting: mpsc::Receiver<Job>) {
         let mut jobs = Vec::with_capacity(BATCH_MAX);
         while runtime.block_on(waiting.recv_many(&mut jobs, BATCH_MAX)) > 0 {
+            // Whoever woke this thread may be about to hand in more: with one core to share, it
+            // was stopped in the middle of that. Alone, this takes no time.
+            std::thread::yield_now();
+            while jobs.len() < BATCH_MAX
+                && let Ok(job) = waiting.try_recv()
+            {
+                jobs.push(job);
+            }
             let mut batch = Batch::new();
-            for job in jobs.drain(..) {
+            for mut job in jobs.drain(..) {
+                if let Job::Command { command, .. } = &mut job {
+                    choose_ids(command);
+                }
                 match job {
                     Job::Command { environment, command, reply } if command.stands_alone() => {
                         self.run_commands(runtime, std::mem::take(&mut batch));
@@ -122,6 +175,10 @@ impl Lane {
                     }
                     Job::Command { environment, command, reply } => {
                         batch.entry(environment).or_default().push((command, reply));
+                    }
+                    Job::Together(together) => {
+                        self.run_commands(runtime, std::mem::take(&mut batch));
+                        self.run_together(runtime, together);
                     }
                     Job::Catalog { environment, command, reply } => {
                         // A catalog is changed between two batches, and so in one piece.
@@ -146,17 +203,20 @@ impl Lane {
         }
         match contain_panic(|| runtime.block_on(self.decide_and_commit(&commands))) {
             Ok(answers) => {
-                for (reply, answer) in replies.into_iter().zip(answers) {
-                    // Whoever asked may have gone away meanwhile.
-                    let _ = reply.send(answer.map_err(Error::Refused));
-                }
+                let answers = answers.into_iter().map(|answer| answer.map_err(Error::Refused));
+                answer_all(runtime, replies.into_iter().zip(answers));
             }
             Err(error) => {
-                for reply in replies {
-                    let _ = reply.send(Err(error.clone()));
-                }
+                let answers = std::iter::repeat_with(move || Err(error.clone()));
+                answer_all(runtime, replies.into_iter().zip(answers));
             }
         }
+    }
+
+    fn run_together(&self, runtime: &Handle, together: Together) {
+        let commands = [(together.environment, together.commands)];
+        let answers = contain_panic(|| runtime.block_on(self.decide_and_commit(&commands)));
+        let _ = together.reply.send(answers);
     }
 
     async fn decide_and_commit(
@@ -167,10 +227,12 @@ impl Lane {
         let mut answers = Answers::new();
         let mut changed = false;
         for (environment, commands) in commands {
-            let (theirs, changes) =
+            let Decided { answers: theirs, changes, outdated_keys } =
                 self.decide_all(transaction.as_mut(), *environment, commands).await?;
             answers.extend(theirs);
             if !changes.is_empty() {
+                self.forget_keys(transaction.as_mut(), *environment, &changes, outdated_keys)
+                    .await?;
                 transaction.change_facts(*environment, &changes).await?;
                 changed = true;
             }
@@ -181,19 +243,49 @@ impl Lane {
         Ok(answers)
     }
 
+    /// Forgets keys whose time is over: those that are about to be used anew, and for each key that
+    /// is about to be kept two of the oldest, so that there are ever fewer and no one has to look
+    /// for them.
+    async fn forget_keys(
+        &self,
+        transaction: &mut dyn WriteTransaction,
+        environment: EnvironmentId,
+        changes: &[(UserKey, Change)],
+        mut outdated: Vec<IdempotencyKey>,
+    ) -> Result<(), Error> {
+        let is_kept = |change: &&(UserKey, Change)| matches!(change.1, Change::KeepReplay { .. });
+        let kept = changes.iter().filter(is_kept).count();
+        if kept == 0 {
+            return Ok(());
+        }
+        let before = self.kept_since(self.clock.now());
+        outdated.extend(transaction.keys_kept_before(environment, before, 2 * kept).await?);
+        if !outdated.is_empty() {
+            transaction.forget_keys(environment, &outdated).await?;
+        }
+        Ok(())
+    }
+
+    /// Since when keys must have been kept to count at `now`.
+    fn kept_since(&self, now: Timestamp) -> Timestamp {
+        now.saturating_add_ms(-self.settings.idempotency_ms())
+    }
+
     /// Decides the commands in turn, each on the facts as the ones before it left them.
     async fn decide_all(
         &self,
         transaction: &mut dyn WriteTransaction,
         environment: EnvironmentId,
         commands: &[Command],
-    ) -> Result<(Answers, Vec<(UserKey, Change)>), Error> {
+    ) -> Result<Decided, Error> {
         let subjects = resolve(transaction, environment, commands).await?;
         let mut users: Vec<UserId> = subjects.iter().flatten().cloned().collect();
         users.sort_unstable();
         users.dedup();
-        let mut facts = FactsInUse::load(transaction, &self.catalogs, environment, users).await?;
         let now = self.clock.now();
+        let mut facts = FactsInUse::load(transaction, &self.catalogs, environment, users)
+            .await?
+            .with_keys_kept_since(self.kept_since(now));
 
         // First for all commands at once, as if each were alone. What one needs only because of
         // another before it is loaded below.
@@ -227,7 +319,7 @@ impl Lane {
                 decision.answer
             }));
         }
-        Ok((answers, changes.list))
+        Ok(Decided { answers, changes: changes.list, outdated_keys: facts.outdated })
     }
 
     fn run_catalog(
@@ -263,6 +355,37 @@ impl Lane {
         self.catalogs.publish(environment, version, &changed);
         Ok((changed, answer))
     }
+}
+
+/// Chooses the ids of what a command makes, now that it has its turn: their order is the order of
+/// creation, by which lists are told.
+fn choose_ids(command: &mut Command) {
+    match command {
+        Command::CreateUser(user) => user.key = UserKey(Uuid::now_v7()),
+        Command::Subscribe(subscribe) => {
+            for (_, id) in &mut subscribe.packages {
+                *id = SubscriptionId(Uuid::now_v7());
+            }
+        }
+        Command::UpdateUser { .. }
+        | Command::RecordUsage(_)
+        | Command::UseFeature(_)
+        | Command::CancelSubscription(_) => {}
+    }
+}
+
+/// Answers everybody from within the runtime. From here each answer would wake a thread of it, which
+/// costs more than to decide a command.
+fn answer_all(
+    runtime: &Handle,
+    answers: impl Iterator<Item = (Reply<Answer>, Result<Answer, Error>)> + Send + 'static,
+) {
+    runtime.spawn(async move {
+        for (reply, answer) in answers {
+            // Whoever asked may have gone away meanwhile.
+            let _ = reply.send(answer);
+        }
+    });
 }
 
 /// Whose facts each command is about; `None` when that cannot be told, since there is no such

@@ -177,6 +177,14 @@ pub trait Transaction: Send {
         environment: EnvironmentId,
         keys: &[IdempotencyKey],
     ) -> Result<Vec<Option<Replay>>, StoreError>;
+
+    /// The `limit` idempotency keys that were kept longest, of those kept before `before`.
+    async fn keys_kept_before(
+        &mut self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<IdempotencyKey>, StoreError>;
 }
 
 /// A view of the database that can be changed. No other writer changes what it has read.
@@ -187,6 +195,13 @@ pub trait WriteTransaction: Transaction {
         &mut self,
         environment: EnvironmentId,
         changes: &[(UserKey, Change)],
+    ) -> Result<(), StoreError>;
+
+    /// Forgets idempotency keys and what was answered under them. Whoever uses one again is new.
+    async fn forget_keys(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[IdempotencyKey],
     ) -> Result<(), StoreError>;
 
     /// Writes changes of the catalog that were planned on the version `planned_on`, and answers

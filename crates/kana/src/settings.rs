@@ -53,7 +53,43 @@ pub(crate) struct ServeSettings {
     #[arg(long, env = "KANA_CLIENT_ORIGINS", default_value = "*", value_name = "ORIGINS")]
     pub(crate) client_origins: AllowedOrigins,
     #[command(flatten)]
+    pub(crate) connections: ConnectionSettings,
+    #[command(flatten)]
     pub(crate) tokens: TokenSettings,
+    /// For how many days an idempotency key is kept at least, 1 to 3650. After that, a request with
+    /// it counts as new
+    #[arg(
+        long,
+        env = "KANA_IDEMPOTENCY_DAYS",
+        default_value = "30",
+        value_name = "DAYS",
+        value_parser = clap::value_parser!(u32).range(1..=3650)
+    )]
+    pub(crate) idempotency_days: u32,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ConnectionSettings {
+    /// How many connections may be open at once, 1 to 1000000. For one more, the one that has
+    /// waited longest for a request is closed
+    #[arg(
+        long,
+        env = "KANA_CONNECTIONS_MAX",
+        default_value = "10000",
+        value_name = "CONNECTIONS",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub(crate) connections_max: u32,
+    /// For how many seconds a connection may wait for its next request, 1 to 86400. Behind a load
+    /// balancer, choose more than that keeps its connections
+    #[arg(
+        long,
+        env = "KANA_IDLE_TIMEOUT_SECONDS",
+        default_value = "75",
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    pub(crate) idle_timeout_seconds: u32,
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -71,7 +107,7 @@ pub(crate) struct TokenSettings {
 
 impl From<TokenSettings> for kana_service::Settings {
     fn from(settings: TokenSettings) -> Self {
-        Self { user_token_days: settings.user_token_days }
+        Self { user_token_days: settings.user_token_days, ..Self::default() }
     }
 }
 
@@ -309,6 +345,9 @@ mod tests {
             ("listen = 4000", &[], "--listen"),
             ("listen = true", &[], "listen"),
             ("user_token_days = 0", &[], "--user-token-days"),
+            ("idempotency_days = 0", &[], "--idempotency-days"),
+            ("connections_max = 0", &[], "--connections-max"),
+            ("idle_timeout_seconds = 0", &[], "--idle-timeout-seconds"),
             ("listen = \"4000\"", &[], "--listen"),
             ("listen = ", &[], "kana.toml"),
             ("", &["--listen", "nowhere"], "--listen"),

@@ -10,6 +10,7 @@ mod console;
 mod feature;
 mod mutation;
 mod package;
+mod plan;
 mod query;
 mod subscription;
 mod usage;
@@ -32,12 +33,13 @@ use crate::error::ApiError;
 use crate::graphql::scalars::Json;
 use crate::graphql::{Endpoint, without_bearer};
 use mutation::Mutation;
+use plan::UsagePlan;
 use query::Query;
 
 /// What the route holds.
 struct AdminApi {
     kana: Arc<Kana>,
-    endpoint: Endpoint<Query, Mutation>,
+    endpoint: Endpoint<Query, Mutation, UsagePlan>,
 }
 
 /// `/graphql`.

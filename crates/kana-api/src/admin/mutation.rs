@@ -1,12 +1,13 @@
 use async_graphql::{Context, Object, SimpleObject};
-use futures_util::future::join_all;
 use kana_core::Refusal;
 use kana_core::id::{FeatureId, PackageId, UserId};
 use kana_core::refusal::InvalidValue;
+use kana_service::Error;
 
 use super::environment;
 use super::feature::{CreateFeatureInput, Feature, UpdateFeatureInput};
 use super::package::{CreatePackageInput, Package, UpdatePackageInput};
+use super::plan::AnsweredAlready;
 use super::subscription::PackageSubscription;
 use super::usage::{
     CreateUsageEventInput, RecordedUsage, RecordedUsageResult, UseFeatureInput, UsedFeature,
@@ -127,6 +128,10 @@ impl Mutation {
         context: &Context<'_>,
         input: UseFeatureInput,
     ) -> Result<UsedFeature, ApiError> {
+        // A plan has done it, and left only the writing.
+        if let Some(AnsweredAlready(used)) = context.data_opt::<AnsweredAlready>() {
+            return Ok(UsedFeature(*used));
+        }
         Ok(UsedFeature(environment(context)?.use_feature(input.read()?).await?))
     }
 
@@ -217,13 +222,23 @@ impl Mutation {
             return Err(InvalidValue::new("inputs", problem).into());
         }
         let environment = environment(context)?;
-        // All are handed in, in their order, before the first is waited for.
-        let results = inputs.into_iter().map(|input| async move {
-            let recorded: Result<_, ApiError> =
-                async { Ok(environment.record_usage(input.read()?).await?) }.await;
+        let mut usages = Vec::with_capacity(inputs.len());
+        let refused: Vec<Option<InvalidValue>> = inputs
+            .into_iter()
+            .map(|input| input.read().map(|usage| usages.push(usage)).err())
+            .collect();
+        let mut recorded = environment.record_usage_batch(usages).await.into_iter();
+        let results = refused.into_iter().map(|refused| {
+            let recorded = match refused {
+                Some(invalid) => Err(ApiError::from(invalid)),
+                None => recorded
+                    .next()
+                    .unwrap_or(Err(Error::Bug("an event of a batch was not answered")))
+                    .map_err(ApiError::from),
+            };
             RecordedUsageResult::from(recorded)
         });
-        Ok(join_all(results).await)
+        Ok(results.collect())
     }
 }
 

@@ -14,7 +14,7 @@ use axum::routing::{MethodRouter, get};
 use kana_service::{ClientUser, Error, Kana, Unauthenticated};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use crate::graphql::{Endpoint, without_bearer};
+use crate::graphql::{Endpoint, NoPlan, without_bearer};
 pub use origins::{AllowedOrigins, InvalidOrigin, Origin};
 use schema::Query;
 
@@ -28,7 +28,7 @@ const PREFLIGHT_SECONDS: std::time::Duration = std::time::Duration::from_secs(24
 
 struct ClientApi {
     kana: Arc<Kana>,
-    endpoint: Endpoint<Query, EmptyMutation>,
+    endpoint: Endpoint<Query, EmptyMutation, NoPlan>,
 }
 
 /// `/client/graphql`.

@@ -2,7 +2,8 @@
 //! shares. A request is read ([`request`]), its document is parsed and held against the limits
 //! ([`document`]), its arguments are held against the schema ([`arguments`]), both once for a text
 //! that comes again ([`prepared`]), its variables are coerced ([`variables`]), numbers that
-//! would be rounded are refused ([`exact`]), and only then is anything executed.
+//! would be rounded are refused ([`exact`]), and only then is anything executed. A hot operation whose
+//! text was seen before is answered by its [`plan`] instead.
 
 mod absent;
 mod arguments;
@@ -10,6 +11,7 @@ mod document;
 mod exact;
 mod media_type;
 mod merging;
+mod plan;
 mod prepared;
 mod request;
 pub(crate) mod scalars;
@@ -24,7 +26,9 @@ use async_graphql::parser::types::OperationType;
 use async_graphql::{
     EmptySubscription, ObjectType, Pos, Schema, SchemaBuilder, ServerError, ValidationMode,
 };
+use axum::body::Bytes;
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -34,6 +38,8 @@ use crate::error::Told;
 use kana_service::Error;
 use media_type::MediaType;
 pub(crate) use media_type::prefers_html;
+pub(crate) use plan::{NoPlan, Outcome, Plan};
+use plan::{PlainRequest, Plans};
 use prepared::{Prepared, PreparedDocuments};
 use request::GraphqlRequest;
 use schema_types::SchemaTypes;
@@ -45,13 +51,14 @@ const ERRORS_MAX: usize = 20;
 const MESSAGE_CHARS_MAX: usize = 1000;
 
 /// A schema, ready to answer requests.
-pub(crate) struct Endpoint<Query, Mutation> {
+pub(crate) struct Endpoint<Query, Mutation, P> {
     /// Validates, and does not execute.
     validating: Schema<Query, Mutation, EmptySubscription>,
     /// Executes what was validated.
     trusting: Schema<Query, Mutation, EmptySubscription>,
     types: SchemaTypes,
-    documents: PreparedDocuments,
+    documents: PreparedDocuments<P>,
+    plans: Plans<P>,
 }
 
 /// A response body. Errors without data are those of a request that was never executed.
@@ -83,7 +90,7 @@ impl NotExecuted {
     }
 }
 
-impl<Query, Mutation> Endpoint<Query, Mutation>
+impl<Query, Mutation, P> Endpoint<Query, Mutation, P>
 where
     Query: ObjectType + 'static,
     Mutation: ObjectType + 'static,
@@ -95,7 +102,8 @@ where
         let validating = builder().extension(ValidateOnly).finish();
         let trusting = builder().validation_mode(ValidationMode::Fast).finish();
         let types = SchemaTypes::of_schema(&validating.sdl());
-        Self { validating, trusting, types, documents: PreparedDocuments::new() }
+        let documents = PreparedDocuments::new();
+        Self { validating, trusting, types, documents, plans: Plans::new() }
     }
 
     /// Answers one HTTP request. `authorise` finds what the resolvers may work on, from the
@@ -104,27 +112,23 @@ where
         &self,
         http: Request,
         authorise: impl AsyncFnOnce(&HeaderMap) -> Result<Authorised, Error>,
-    ) -> Response {
-        let Some(media_type) = MediaType::accepted(http.headers()) else {
+    ) -> Response
+    where
+        P: Plan<Authorised>,
+    {
+        let (head, body) = http.into_parts();
+        let body = request::read_body(&head.headers, body).await;
+        let Some(media_type) = MediaType::accepted(&head.headers) else {
             let message = "This endpoint answers application/json and \
                            application/graphql-response+json: the Accept header allows neither";
             let refusal =
                 NotExecuted::malformed(StatusCode::NOT_ACCEPTABLE, &Told::bad_request(message));
             return refuse(MediaType::Json, &refusal);
         };
-        let answered = AssertUnwindSafe(self.execute(http, authorise)).catch_unwind().await;
+        let answered = AssertUnwindSafe(self.answer(&head, body, authorise)).catch_unwind().await;
         match answered {
-            Ok(Ok(response)) => {
-                let executed = !response.data.eq(&async_graphql::Value::Null)
-                    || response.errors.iter().any(|error| !error.path.is_empty());
-                if executed {
-                    let body = Body { data: Some(&response.data), errors: &response.errors };
-                    write(media_type, StatusCode::OK, &body)
-                } else {
-                    let refusal = NotExecuted::invalid(StatusCode::BAD_REQUEST, response.errors);
-                    refuse(media_type, &refusal)
-                }
-            }
+            Ok(Ok(Answered::Body(body))) => write_bytes(media_type, StatusCode::OK, body),
+            Ok(Ok(Answered::Response(response))) => write_response(media_type, response),
             Ok(Err(refusal)) => refuse(media_type, &refusal),
             Err(_panic) => {
                 let told = Told::internal(&"a resolver panicked");
@@ -134,12 +138,16 @@ where
         }
     }
 
-    async fn execute<Authorised: Any + Send + Sync>(
+    async fn answer<Authorised: Any + Send + Sync>(
         &self,
-        http: Request,
+        head: &Parts,
+        body: Result<Bytes, NotExecuted>,
         authorise: impl AsyncFnOnce(&HeaderMap) -> Result<Authorised, Error>,
-    ) -> Result<async_graphql::Response, NotExecuted> {
-        let authorised = authorise(http.headers()).await.map_err(|error| {
+    ) -> Result<Answered, NotExecuted>
+    where
+        P: Plan<Authorised>,
+    {
+        let authorised = authorise(&head.headers).await.map_err(|error| {
             let status = match error {
                 Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
                 Error::Refused(_) => StatusCode::BAD_REQUEST,
@@ -149,8 +157,40 @@ where
             NotExecuted::invalid(status, vec![server_error(&Told::from(&error))])
         })?;
         // HEAD is GET without the body of the answer.
-        let by_get = matches!(*http.method(), Method::GET | Method::HEAD);
-        let request = GraphqlRequest::read(http, by_get).await?;
+        let by_get = matches!(head.method, Method::GET | Method::HEAD);
+        let text = body.as_ref().ok().filter(|_| !by_get).cloned();
+        let plain = text.as_ref().and_then(|text| PlainRequest::read(text));
+        if let Some(plain) = &plain
+            && let Some(plan) = self.plans.get(plain.key())
+            && request::check_content_type(&head.headers).is_ok()
+        {
+            match plan.answer(&authorised, plain.variables()).await {
+                Some(Outcome::Body(body)) => return Ok(Answered::Body(body)),
+                Some(Outcome::Failed(error)) => return Ok(Answered::failed(error)),
+                Some(Outcome::Unwritten(answered)) => {
+                    let request = GraphqlRequest::read(head, body, by_get)?;
+                    return self.execute(request, by_get, authorised, Some(answered), None).await;
+                }
+                None => {}
+            }
+        }
+        let request = GraphqlRequest::read(head, body, by_get)?;
+        self.execute(request, by_get, authorised, None, plain.as_ref()).await
+    }
+
+    /// Answers by the general executor, and lets bodies like this one lead to the operation's plan
+    /// from now on. What a plan has `answered` already is written and not asked again.
+    async fn execute<Authorised: Any + Send + Sync>(
+        &self,
+        request: GraphqlRequest,
+        by_get: bool,
+        authorised: Authorised,
+        answered: Option<P::Answered>,
+        plain: Option<&PlainRequest<'_>>,
+    ) -> Result<Answered, NotExecuted>
+    where
+        P: Plan<Authorised>,
+    {
         let invalid = |error| NotExecuted::invalid(StatusCode::BAD_REQUEST, vec![error]);
         let prepared = self
             .documents
@@ -168,33 +208,56 @@ where
             return Err(invalid(server_error(&Told::bad_request(problem.to_string()))));
         }
 
-        if !prepared.is_validated() {
+        if prepared.validated().is_none() {
             self.validate(&prepared).await?;
+            prepared.set_validated(P::compile(&operation.node));
+        }
+        if let (Some(plain), Some(Some(plan))) = (plain, prepared.validated()) {
+            self.plans.remember(plain.key(), plan);
         }
         let mut document = prepared.parsed().clone();
         absent::leave_out(&mut document, &absent::not_given(&operation.node, &variables));
         let mut execution = async_graphql::Request::new(String::new())
             .variables(async_graphql::Variables::from_json(variables.into()))
             .data(authorised);
+        if let Some(answered) = answered {
+            execution = execution.data(answered);
+        }
         execution.operation_name = prepared.operation_name().cloned();
         execution.set_parsed_query(document);
         let mut response = self.trusting.execute(execution).await;
         finish_errors(&mut response.errors);
-        Ok(response)
+        Ok(Answered::Response(response))
     }
 
-    /// Has the library validate a document, once: what it finds does not depend on variables.
-    async fn validate(&self, prepared: &Prepared) -> Result<(), NotExecuted> {
+    /// Has the library validate a document: what it finds does not depend on variables.
+    async fn validate(&self, prepared: &Prepared<P>) -> Result<(), NotExecuted> {
         let mut validation = async_graphql::Request::new(String::new());
         validation.operation_name = prepared.operation_name().cloned();
         validation.set_parsed_query(prepared.parsed().clone());
         let mut errors = self.validating.execute(validation).await.errors;
         if errors.is_empty() {
-            prepared.set_validated();
             return Ok(());
         }
         finish_errors(&mut errors);
         Err(NotExecuted::invalid(StatusCode::BAD_REQUEST, errors))
+    }
+}
+
+/// What became of a request that is not refused as a whole.
+enum Answered {
+    /// The whole response body, which has data and no errors.
+    Body(Vec<u8>),
+    /// What the general executor made of it.
+    Response(async_graphql::Response),
+}
+
+impl Answered {
+    /// The one field of the operation failed.
+    fn failed(error: ServerError) -> Self {
+        let mut errors = vec![error];
+        finish_errors(&mut errors);
+        Self::Response(async_graphql::Response::from_errors(errors))
     }
 }
 
@@ -267,13 +330,41 @@ fn refuse(media_type: MediaType, refusal: &NotExecuted) -> Response {
     response
 }
 
+/// An answer of the general executor.
+fn write_response(media_type: MediaType, response: async_graphql::Response) -> Response {
+    let executed = response.data != async_graphql::Value::Null
+        || response.errors.iter().any(|error| !error.path.is_empty());
+    if executed {
+        let body = Body { data: Some(&response.data), errors: &response.errors };
+        let nothing = response.data == async_graphql::Value::Null;
+        if nothing && response.errors.iter().any(is_overload) {
+            // Whatever stands between us and the caller knows this status, and so do clients that
+            // repeat by themselves. It is the one error that has a status as application/json.
+            let mut response = write(media_type, StatusCode::SERVICE_UNAVAILABLE, &body);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            return response;
+        }
+        write(media_type, StatusCode::OK, &body)
+    } else {
+        let refusal = NotExecuted::invalid(StatusCode::BAD_REQUEST, response.errors);
+        refuse(media_type, &refusal)
+    }
+}
+
+fn is_overload(error: &ServerError) -> bool {
+    let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+    code.is_some_and(|code| *code == async_graphql::Value::from("OVERLOADED"))
+}
+
+fn write_bytes(media_type: MediaType, status: StatusCode, body: Vec<u8>) -> Response {
+    // The Accept header has chosen the media type.
+    let headers = [(header::CONTENT_TYPE, media_type.name()), (header::VARY, "Accept")];
+    (status, headers, body).into_response()
+}
+
 fn write(media_type: MediaType, status: StatusCode, body: &Body<'_>) -> Response {
     match serde_json::to_vec(body) {
-        Ok(bytes) => {
-            // The Accept header has chosen the media type.
-            let headers = [(header::CONTENT_TYPE, media_type.name()), (header::VARY, "Accept")];
-            (status, headers, bytes).into_response()
-        }
+        Ok(bytes) => write_bytes(media_type, status, bytes),
         Err(error) => {
             let told = Told::internal(&error);
             (StatusCode::INTERNAL_SERVER_ERROR, told.message).into_response()
@@ -329,7 +420,8 @@ mod tests {
     #[tokio::test]
     async fn a_text_that_comes_again_is_validated_once() {
         let validations = Validations::default();
-        let mut endpoint = Endpoint::new(|| Schema::build(Query, EmptyMutation, EmptySubscription));
+        let mut endpoint: Endpoint<_, _, NoPlan> =
+            Endpoint::new(|| Schema::build(Query, EmptyMutation, EmptySubscription));
         endpoint.validating = Schema::build(Query, EmptyMutation, EmptySubscription)
             .extension(validations.clone())
             .extension(ValidateOnly)

@@ -1,8 +1,7 @@
 //! Documents that were seen before. A text that comes again, with the same operation name, is
 //! neither parsed nor validated again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
 use async_graphql::{Positioned, ServerError};
@@ -26,27 +25,27 @@ type Key = (String, Option<String>);
 
 /// A document, parsed and held against everything that does not depend on a request's variables,
 /// but for the library's own validation.
-pub(super) struct Prepared {
+pub(super) struct Prepared<Plan> {
     document: Document,
     operation_name: Option<String>,
-    /// Whether the library has validated it.
-    validated: AtomicBool,
+    /// Set once the library has validated it: the plan, where the operation has one.
+    validated: OnceLock<Option<Arc<Plan>>>,
 }
 
 /// The documents that were seen before, bounded by the length of their texts.
-pub(super) struct PreparedDocuments(Cache<Key, Arc<Prepared>, TextBytes>);
+pub(super) struct PreparedDocuments<Plan>(Cache<Key, Arc<Prepared<Plan>>, TextBytes>);
 
 #[derive(Clone)]
 struct TextBytes;
 
-impl Weighter<Key, Arc<Prepared>> for TextBytes {
-    fn weight(&self, (text, name): &Key, _: &Arc<Prepared>) -> u64 {
+impl<Plan> Weighter<Key, Arc<Prepared<Plan>>> for TextBytes {
+    fn weight(&self, (text, name): &Key, _: &Arc<Prepared<Plan>>) -> u64 {
         let bytes = text.len() + name.as_ref().map_or(0, String::len);
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 }
 
-impl PreparedDocuments {
+impl<Plan> PreparedDocuments<Plan> {
     pub(super) fn new() -> Self {
         let hasher = DefaultHashBuilder::default();
         let lifecycle = quick_cache::sync::DefaultLifecycle::default();
@@ -59,7 +58,7 @@ impl PreparedDocuments {
         types: &SchemaTypes,
         text: String,
         operation_name: Option<String>,
-    ) -> Result<Arc<Prepared>, ServerError> {
+    ) -> Result<Arc<Prepared<Plan>>, ServerError> {
         let key = (text, operation_name);
         if let Some(known) = self.0.get(&key) {
             return Ok(known);
@@ -74,7 +73,7 @@ impl PreparedDocuments {
         let prepared = Arc::new(Prepared {
             document,
             operation_name: key.1.clone(),
-            validated: AtomicBool::new(false),
+            validated: OnceLock::new(),
         });
         if key.0.len() <= TEXT_BYTES_MAX_EACH {
             self.0.insert(key, Arc::clone(&prepared));
@@ -83,7 +82,7 @@ impl PreparedDocuments {
     }
 }
 
-impl Prepared {
+impl<Plan> Prepared<Plan> {
     pub(super) fn operation(&self) -> Result<&Positioned<OperationDefinition>, ServerError> {
         self.document.operation(self.operation_name.as_deref())
     }
@@ -96,12 +95,14 @@ impl Prepared {
         self.document.parsed()
     }
 
-    pub(super) fn is_validated(&self) -> bool {
-        self.validated.load(Ordering::Acquire)
+    /// The operation's plan, if it has one; `None` until the document has been validated.
+    pub(super) fn validated(&self) -> Option<Option<&Arc<Plan>>> {
+        self.validated.get().map(Option::as_ref)
     }
 
-    pub(super) fn set_validated(&self) {
-        self.validated.store(true, Ordering::Release);
+    pub(super) fn set_validated(&self, plan: Option<Plan>) {
+        // Whoever comes second has found the same.
+        let _ = self.validated.set(plan.map(Arc::new));
     }
 }
 
@@ -109,7 +110,11 @@ impl Prepared {
 mod tests {
     use super::*;
 
-    fn prepare(documents: &PreparedDocuments, text: &str, name: Option<&str>) -> Arc<Prepared> {
+    fn prepare(
+        documents: &PreparedDocuments<()>,
+        text: &str,
+        name: Option<&str>,
+    ) -> Arc<Prepared<()>> {
         let types = SchemaTypes::of_schema("type Query { a: Int }");
         documents.prepare(&types, text.to_owned(), name.map(str::to_owned)).unwrap()
     }

@@ -1,6 +1,7 @@
-use axum::body::{Bytes, HttpBody as _};
-use axum::extract::{Query, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::Query;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use serde::de::IgnoredAny;
@@ -63,12 +64,17 @@ fn unreadable(otherwise: &str, text: &[u8], error: &serde_json::Error) -> NotExe
 }
 
 impl GraphqlRequest {
-    pub(super) async fn read(http: Request, by_get: bool) -> Result<Self, NotExecuted> {
+    /// `body` is what [`read_body`] made of the request's body.
+    pub(super) fn read(
+        head: &Parts,
+        body: Result<Bytes, NotExecuted>,
+        by_get: bool,
+    ) -> Result<Self, NotExecuted> {
         if by_get {
-            return Self::from_query_string(&http);
+            return Self::from_query_string(&head.uri);
         }
-        check_content_type(http.headers())?;
-        let body = read_body(http).await?;
+        check_content_type(&head.headers)?;
+        let body = body?;
         if body.is_empty() {
             return Err(malformed(
                 "The request body is empty: send a JSON object with \"query\" and \"variables\"",
@@ -85,8 +91,8 @@ impl GraphqlRequest {
         }
     }
 
-    fn from_query_string(http: &Request) -> Result<Self, NotExecuted> {
-        let Query(parameters) = Query::<Vec<(String, String)>>::try_from_uri(http.uri())
+    fn from_query_string(uri: &Uri) -> Result<Self, NotExecuted> {
+        let Query(parameters) = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|error| malformed(format!("The query string is malformed: {error}")))?;
         let text = |(name, value)| (name, Value::String(value));
         let mut fields: Map<String, Value> = parameters.into_iter().map(text).collect();
@@ -144,12 +150,12 @@ impl GraphqlRequest {
     }
 }
 
-/// Reads the body. One that is too large is refused when its sender has sent it all, since many
-/// clients read no answer before that; who announces it and asks first is answered at once, and
-/// who goes on without an end is cut off.
-async fn read_body(http: Request) -> Result<Bytes, NotExecuted> {
-    let asks_first = http.headers().contains_key(header::EXPECT);
-    let mut body = http.into_body();
+/// Reads the body, before anything is looked at, since many clients read no answer before they have
+/// sent it all, and a connection whose body is left unread cannot be used again. One that is too
+/// large is refused at its end; who announces it and asks first is answered at once, and who goes
+/// on without an end is cut off.
+pub(super) async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Bytes, NotExecuted> {
+    let asks_first = headers.contains_key(header::EXPECT);
     let announced = body.size_hint().lower();
     if asks_first && announced > BODY_BYTES_MAX as u64 {
         return Err(too_large());
@@ -181,7 +187,8 @@ fn too_large() -> NotExecuted {
     NotExecuted::malformed(StatusCode::PAYLOAD_TOO_LARGE, &told)
 }
 
-fn check_content_type(headers: &HeaderMap) -> Result<(), NotExecuted> {
+/// Whether the body is JSON, as far as the header says.
+pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), NotExecuted> {
     let refuse = |message: &str| {
         let told = Told::bad_request(message);
         Err(NotExecuted::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, &told))

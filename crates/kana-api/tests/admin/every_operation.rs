@@ -2,7 +2,7 @@
 //! operation or a route that is not in the tables below fails these tests, so that nobody can add
 //! one without saying who may call it.
 
-use axum::http::{HeaderName, Method, header};
+use axum::http::{HeaderName, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::app::{Answer, TestApp, only_error};
@@ -73,6 +73,7 @@ const EVERYTHING: &str = r#"{
 const ROUTES: &[(&str, bool)] = &[
     ("/graphql", true),
     ("/client/graphql", true),
+    ("/events", true),
     ("/graphql/console.js", false),
     ("/graphql/console.css", false),
     ("/healthz", false),
@@ -215,6 +216,60 @@ async fn no_operation_of_the_client_api_answers_without_a_token_or_a_public_key(
             assert_eq!(answer["data"]["currentUser"]["id"], "124", "{name}: {answer}");
         }
     }
+}
+
+#[tokio::test]
+async fn no_events_are_taken_without_a_private_key_or_into_another_environment() {
+    let (app, _, token) = shop().await;
+    let before = app.data(EVERYTHING, json!({})).await;
+    let event = json!({
+        "specversion": "1.0", "type": "t", "source": "s", "id": "1", "subject": "124",
+        "data": { "featureId": "api-calls" },
+    });
+    let stored = app.stored();
+    for (form, body) in [
+        ("application/cloudevents+json", event.to_string()),
+        ("application/cloudevents-batch+json", json!([event]).to_string()),
+        ("application/x-ndjson", event.to_string()),
+        ("application/json", event.to_string()),
+    ] {
+        let ask = || {
+            let ask = app.request(Method::POST, "/events").body(body.clone());
+            ask.with(header::CONTENT_TYPE, form)
+        };
+        let refused = |answer: &Answer, what: &str| {
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{form} {what}");
+            assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "Bearer");
+            let answer = answer.json();
+            assert_eq!(answer.as_object().unwrap().len(), 1, "{answer}");
+            assert_eq!(answer["error"]["code"], "UNAUTHENTICATED");
+            assert_eq!(answer["error"]["name"], "AuthenticationError");
+            let message = answer["error"]["message"].as_str().unwrap();
+            assert!(message.starts_with("Unauthenticated"), "{message}");
+        };
+        refused(&ask().without(&header::AUTHORIZATION).send().await, "no key");
+        for key in [
+            &format!("prv_test_{}", "a1".repeat(20)),
+            app.keys.test_public.reveal(),
+            app.keys.live_public.reveal(),
+            &token,
+            &format!("Bearer {token}"),
+            "Bearer ",
+            "",
+        ] {
+            let ask = ask().with(header::AUTHORIZATION, key).with(USER_ID, "124");
+            refused(&ask.send().await, key);
+        }
+    }
+    assert_eq!(app.stored(), stored, "nothing was done");
+
+    // The other environment has neither the user nor the feature.
+    let live = app.keys.live_private.reveal();
+    let ask = app.request(Method::POST, "/events").with(header::AUTHORIZATION, live);
+    let ask = ask.with(header::CONTENT_TYPE, "application/cloudevents+json");
+    let answer = ask.body(event.to_string()).send().await.ok();
+    assert_eq!(answer["refused"][0]["code"], "NOT_FOUND", "{answer}");
+    assert_eq!(app.data(EVERYTHING, json!({})).await, before);
 }
 
 /// What stands in `.route("…"` anywhere in the sources.

@@ -13,8 +13,8 @@ use crate::world::{
 const ONE_QUESTION: u64 = 4;
 /// The same, and the counter and the event are written.
 const ONE_RECORDING: u64 = 6;
-/// And the key is looked up and kept.
-const ONE_RECORDING_WITH_KEY: u64 = 8;
+/// And the key is looked up and kept, and a key is looked for whose time is over.
+const ONE_RECORDING_WITH_KEY: u64 = 9;
 
 async fn costs(world: &World, story: &str) -> [u64; 4] {
     let test = world.test().await;

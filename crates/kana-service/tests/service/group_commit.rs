@@ -2,7 +2,10 @@
 
 use kana_core::usage::{RecordUsage, UsageAction};
 
-use crate::world::{World, feature_id, key, subscribe, usage, used, user, user_id};
+use kana_service::Error;
+use kana_store::Store as _;
+
+use crate::world::{World, feature_id, key, record, subscribe, usage, used, user, user_id};
 
 #[tokio::test]
 async fn five_hundred_recordings_that_wait_share_their_commits_and_all_count() {
@@ -105,4 +108,62 @@ async fn a_batch_that_only_repeats_commits_nothing() {
     // Begin, the facts, the key, roll back.
     assert_eq!(statements, 4);
     assert_eq!(world.stored(), stored);
+}
+
+#[tokio::test]
+async fn what_is_handed_in_together_shares_a_commit_and_stands_or_falls_alone() {
+    let world = World::subscribed().await;
+    let test = world.test().await;
+    let usages: Vec<_> = (0..900)
+        .map(|number| match number % 3 {
+            0 => usage(),
+            1 => RecordUsage { user: user_id("nobody"), ..usage() },
+            _ => RecordUsage { action: UsageAction::Set, delta: -1, ..usage() },
+        })
+        .collect();
+    let (answers, statements) = world.statements(test.record_usage_batch(usages)).await;
+    assert_eq!(answers.len(), 900);
+    for (number, answer) in answers.iter().enumerate() {
+        assert_eq!(answer.is_ok(), number % 3 == 0, "{number}");
+    }
+    assert_eq!((used(&test, "124").await, world.count("events")), (300, 300));
+    // One event each, and once for all: begin, two users' facts, the counter twice, commit.
+    assert!(statements <= 300 + 6, "{statements}");
+}
+
+#[tokio::test]
+async fn more_than_fits_one_transaction_is_recorded_in_several_in_order() {
+    let world = World::subscribed().await;
+    let test = world.test().await;
+    let usages =
+        (0..2_500).map(|number| RecordUsage { action: UsageAction::Set, delta: number, ..usage() });
+    let answers = test.record_usage_batch(usages.collect()).await;
+    assert_eq!(answers.len(), 2_500);
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!((used(&test, "124").await, world.count("events")), (2_499, 2_500));
+    assert!(test.record_usage_batch(Vec::new()).await.is_empty());
+}
+
+#[tokio::test]
+async fn too_much_that_waits_together_is_refused_at_once_and_nothing_of_it_is_recorded() {
+    let world = World::subscribed().await;
+    let test = world.test().await;
+    // Nobody writes while we do, so that everything waits.
+    let held = world.store.write().await.unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..64 {
+        let test = test.clone();
+        waiting
+            .push(tokio::spawn(async move { test.record_usage_batch(vec![usage(); 1024]).await }));
+        tokio::task::yield_now().await;
+    }
+    let refused = test.record_usage_batch(vec![usage(); 2]).await;
+    assert!(matches!(refused.as_slice(), [Err(Error::Overloaded), Err(Error::Overloaded)]));
+    // A command that comes alone has a place of its own; it is only late.
+    drop(held);
+    record(&test, usage()).await;
+    for waiting in waiting {
+        assert!(waiting.await.unwrap().iter().all(Result::is_ok));
+    }
+    assert_eq!(used(&test, "124").await, 64 * 1024 + 1);
 }

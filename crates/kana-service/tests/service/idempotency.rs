@@ -3,8 +3,8 @@
 use kana_core::usage::{RecordUsage, RecordedUsage, UseFeature};
 
 use crate::world::{
-    World, feature_id, key, record, sentence, subscribe, try_use, usage, use_one, used, user,
-    user_id,
+    NOW, World, feature_id, key, record, sentence, subscribe, time, try_use, usage, use_one, used,
+    user, user_id,
 };
 
 const CONFLICT: &str = "idempotencyKey was already used for a request with other content; \
@@ -142,4 +142,62 @@ async fn environments_do_not_share_keys() {
     record(&test, keyed()).await;
     assert!(record(&live, RecordUsage { delta: 9, ..keyed() }).await.recorded());
     assert_eq!((used(&test, "124").await, used(&live, "124").await), (1, 9));
+}
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+#[tokio::test]
+async fn a_key_is_kept_for_thirty_days_and_then_forgotten() {
+    let world = World::subscribed().await;
+    let test = world.test().await;
+    let start = time(NOW);
+    record(&test, keyed()).await;
+    world.clock.set(start.saturating_add_ms(30 * DAY_MS));
+    // To the last millisecond it answers as the first time, and refuses other content.
+    record(&test, keyed()).await;
+    assert_eq!(world.count("events"), 1);
+    let other = RecordUsage { delta: 2, ..keyed() };
+    assert_eq!(sentence(test.record_usage(other.clone()).await), CONFLICT);
+
+    world.clock.set(start.saturating_add_ms(30 * DAY_MS + 1));
+    record(&test, other.clone()).await;
+    assert_eq!((world.count("events"), world.count("replays")), (2, 1));
+    // From now on it is this request's key.
+    record(&test, other).await;
+    assert_eq!(world.count("events"), 2);
+    assert_eq!(sentence(test.record_usage(keyed()).await), CONFLICT);
+}
+
+#[tokio::test]
+async fn keys_whose_time_is_over_go_while_new_ones_come() {
+    let world = World::subscribed().await;
+    let test = world.test().await;
+    let numbered =
+        |number: usize| RecordUsage { idempotency_key: key(&format!("key-{number}")), ..usage() };
+    let recording = (0..100).map(|number| test.record_usage(numbered(number)));
+    assert!(world.together(recording).await.iter().all(Result::is_ok));
+    assert_eq!(world.count("replays"), 100);
+
+    world.clock.set(time(NOW).saturating_add_ms(31 * DAY_MS));
+    // What makes no new key forgets none.
+    record(&test, usage()).await;
+    assert_eq!(world.count("replays"), 100);
+    for number in 100..150 {
+        record(&test, numbered(number)).await;
+    }
+    // Two went for each that came, and of the new ones none.
+    assert_eq!(world.count("replays"), 50);
+    record(&test, numbered(149)).await;
+    assert_eq!(world.count("events"), 151);
+}
+
+#[tokio::test]
+async fn a_batch_may_use_a_key_anew_whose_time_is_over_twice() {
+    let world = World::subscribed().await;
+    let test = world.test().await;
+    record(&test, keyed()).await;
+    world.clock.set(time(NOW).saturating_add_ms(31 * DAY_MS));
+    let answers = test.record_usage_batch(vec![keyed(), keyed(), usage()]).await;
+    assert!(answers.into_iter().all(|answer| answer.unwrap() == RecordedUsage::Recorded));
+    assert_eq!((world.count("events"), world.count("replays")), (3, 1));
 }

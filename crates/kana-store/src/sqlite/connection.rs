@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, OpenFlags};
 
 use crate::error::StoreError;
@@ -12,6 +13,14 @@ const PREPARED_STATEMENTS_MAX: usize = 128;
 
 /// How long a statement waits for another process (`kana keys`) to release the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How much of the file is mapped into memory: all of it, however large it grows. A page is then
+/// read where the operating system keeps it, without a call and without a copy.
+const MAPPED_BYTES_MAX: i64 = 1 << 40;
+
+/// How much the connection that writes keeps in memory of pages that it has changed or that the
+/// log has newer than the file, in KiB.
+const WRITER_CACHE_KIB: i64 = 64 * 1024;
 
 /// A connection that prepares each statement once and counts what it runs.
 pub(super) struct Connection {
@@ -31,6 +40,7 @@ impl Connection {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
              PRAGMA journal_size_limit = 67108864;",
         )?;
+        connection.sqlite.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         Ok(connection)
     }
 
@@ -54,8 +64,17 @@ impl Connection {
             rusqlite::Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         rusqlite::vtab::array::load_module(&sqlite)?;
         sqlite.busy_timeout(BUSY_TIMEOUT)?;
+        // Without this, SQLite compiles a statement anew for every value that is bound to it, in
+        // case another plan would suit that value: several times the work of running it.
+        sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        sqlite.pragma_update(None, "mmap_size", MAPPED_BYTES_MAX)?;
         sqlite.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS_MAX);
         Ok(Self { sqlite, statements: Arc::clone(statements) })
+    }
+
+    /// Leaves it to others to copy the log into the file, however long it gets.
+    pub(super) fn never_checkpoint_by_itself(&self) -> rusqlite::Result<()> {
+        self.sqlite.pragma_update(None, "wal_autocheckpoint", 0)
     }
 
     /// A prepared statement, about to be run once.

@@ -210,6 +210,31 @@ pub(super) fn replay(
     }))
 }
 
+pub(super) fn keys_kept_before(
+    connection: &Connection,
+    environment: EnvironmentId,
+    before: Timestamp,
+    at_most: usize,
+) -> Result<Vec<IdempotencyKey>, StoreError> {
+    let mut statement = connection.statement(sql::KEYS_KEPT_BEFORE)?;
+    let mut rows =
+        statement.query(params![environment.0, before.as_ms(), super::lists::limit(at_most)])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        keys.push(IdempotencyKey::new("stored idempotency key", text(row, 0)?)?);
+    }
+    Ok(keys)
+}
+
+pub(super) fn forget_key(
+    connection: &Connection,
+    environment: EnvironmentId,
+    key: &IdempotencyKey,
+) -> Result<(), StoreError> {
+    connection.statement(sql::FORGET_KEY)?.execute(params![environment.0, key.as_str()])?;
+    Ok(())
+}
+
 pub(super) fn write(
     connection: &Connection,
     environment: EnvironmentId,

@@ -16,7 +16,7 @@ use crate::app::EnvironmentId;
 use crate::error::StoreError;
 
 /// A page's length as SQLite takes it.
-fn limit(limit: usize) -> i64 {
+pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 

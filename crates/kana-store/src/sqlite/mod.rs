@@ -5,20 +5,22 @@
 //! for the disk: whoever writes must not do it on a thread that others need.
 
 mod catalog;
+mod checkpoints;
 mod connection;
 mod facts;
 mod keys;
 mod lists;
 mod migrations;
+mod readers;
 mod statements;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
 use std::fs::{DirBuilder, File, TryLockError};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use kana_core::Timestamp;
@@ -26,74 +28,86 @@ use kana_core::Timestamp;
 use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey};
 use crate::error::StoreError;
 use crate::store::{Store, Transaction, WriteTransaction};
+use checkpoints::Checkpoints;
 use connection::Connection;
-use transaction::{ReadLease, SqliteTransaction};
-
-/// Connections that wait to be used again. More may be open for a moment, at most one a thread.
-const IDLE_READERS_MAX: usize = 16;
+use readers::{ReaderPool, Views};
+use transaction::{SqliteTransaction, WriteLease};
 
 /// The embedded engine on one data directory.
 pub struct SqliteStore {
     pool: Arc<ReaderPool>,
     writer: Arc<tokio::sync::Mutex<Connection>>,
-}
-
-/// Connections that only read.
-pub(crate) struct ReaderPool {
-    file: PathBuf,
-    idle: Mutex<Vec<Connection>>,
-    statements: Arc<AtomicU64>,
-}
-
-/// Keeps a second server off the data directory for as long as it lives.
-#[derive(Debug)]
-pub struct DataDirLock {
-    _file: File,
+    /// For a server; otherwise SQLite copies its log by itself.
+    checkpoints: Option<Arc<Checkpoints>>,
+    /// Keeps a second server off the data directory.
+    _claim: Option<File>,
 }
 
 impl SqliteStore {
     /// Opens the database in `data_dir`, which is made if it does not exist, and migrates it.
+    /// Other processes may use it at the same time.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         make_data_dir(data_dir)?;
+        Self::open_with(data_dir, None)
+    }
+
+    /// Opens the database for a server, which alone changes users and the catalog: a second one is
+    /// refused with [`DataDirInUse`](StoreError::DataDirInUse) for as long as this store lives.
+    /// The operating system gives the claim back when the process ends, however it ends.
+    pub fn open_for_server(data_dir: &Path) -> Result<Self, StoreError> {
+        make_data_dir(data_dir)?;
+        Self::open_with(data_dir, Some(claim(data_dir)?))
+    }
+
+    fn open_with(data_dir: &Path, claim: Option<File>) -> Result<Self, StoreError> {
         let file = data_dir.join("kana.db");
         let statements = Arc::new(AtomicU64::new(0));
         let _turn = wait_for_turn(data_dir)?;
         let mut writer = Connection::open_writer(&file, &statements)?;
         migrations::run(&mut writer)?;
-        Ok(Self {
-            pool: Arc::new(ReaderPool { file, idle: Mutex::default(), statements }),
-            writer: Arc::new(tokio::sync::Mutex::new(writer)),
-        })
-    }
-
-    /// Claims `data_dir` for one server. The operating system gives the claim back when the
-    /// process ends, however it ends.
-    pub fn lock(data_dir: &Path) -> Result<DataDirLock, StoreError> {
-        make_data_dir(data_dir)?;
-        let path = data_dir.join("kana.lock");
-        let failed = |source| StoreError::DataDir { path: path.clone(), source };
-        let file =
-            File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(DataDirLock { _file: file }),
-            Err(TryLockError::WouldBlock) => {
-                Err(StoreError::DataDirInUse { path: data_dir.to_path_buf() })
+        // Nobody else commits what readers of users and catalogs look at.
+        let views = if claim.is_some() { Views::Kept } else { Views::Fresh };
+        let checkpoints = match claim {
+            Some(_) => {
+                writer.never_checkpoint_by_itself()?;
+                Some(Arc::new(Checkpoints::start(&file, &statements)?))
             }
-            Err(TryLockError::Error(source)) => Err(failed(source)),
-        }
+            None => None,
+        };
+        Ok(Self {
+            pool: Arc::new(ReaderPool::new(file, statements, views)),
+            writer: Arc::new(tokio::sync::Mutex::new(writer)),
+            checkpoints,
+            _claim: claim,
+        })
     }
 
     /// How many SQL statements this store has run, those that begin and end transactions
     /// included. Tests hold it against what a call may cost.
     #[must_use]
     pub fn statements_run(&self) -> u64 {
-        self.pool.statements.load(Ordering::Relaxed)
+        self.pool.statements_run()
     }
 
-    async fn write_lease(
-        &self,
-    ) -> Result<SqliteTransaction<tokio::sync::OwnedMutexGuard<Connection>>, StoreError> {
-        SqliteTransaction::begin_write(Arc::clone(&self.writer).lock_owned().await)
+    async fn begin_write(&self) -> Result<SqliteTransaction<WriteLease>, StoreError> {
+        let connection = Arc::clone(&self.writer).lock_owned().await;
+        let lease = WriteLease::new(connection, &self.pool, self.checkpoints.as_ref());
+        SqliteTransaction::begin_write(lease)
+    }
+}
+
+/// Claims `data_dir` for one server.
+fn claim(data_dir: &Path) -> Result<File, StoreError> {
+    let path = data_dir.join("kana.lock");
+    let failed = |source| StoreError::DataDir { path: path.clone(), source };
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(StoreError::DataDirInUse { path: data_dir.to_path_buf() })
+        }
+        Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
 
@@ -121,24 +135,10 @@ fn make_data_dir(data_dir: &Path) -> Result<(), StoreError> {
         .map_err(|source| StoreError::DataDir { path: data_dir.to_path_buf(), source })
 }
 
-impl ReaderPool {
-    fn take(&self) -> Result<Connection, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| Connection::open_reader(&self.file, &self.statements), Ok)
-    }
-
-    fn give_back(&self, connection: Connection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_READERS_MAX {
-            idle.push(connection);
-        }
-    }
-}
-
 #[async_trait]
 impl Store for SqliteStore {
     async fn app(&self) -> Result<Option<App>, StoreError> {
-        let connection = ReadLease::take(&self.pool)?;
+        let connection = self.pool.take()?;
         keys::app(&connection)
     }
 
@@ -148,32 +148,32 @@ impl Store for SqliteStore {
         keys: Vec<NewKey>,
         created_at: Timestamp,
     ) -> Result<bool, StoreError> {
-        let transaction = self.write_lease().await?;
+        let transaction = self.begin_write().await?;
         let created = keys::create_app(transaction.connection(), &app, &keys, created_at)?;
-        transaction.end()?;
+        transaction.commit_changes()?;
         Ok(created)
     }
 
     async fn add_key(&self, key: NewKey) -> Result<(), StoreError> {
-        let transaction = self.write_lease().await?;
+        let transaction = self.begin_write().await?;
         keys::add_key(transaction.connection(), &key)?;
-        transaction.end()
+        transaction.commit_changes()
     }
 
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {
-        let connection = ReadLease::take(&self.pool)?;
+        let connection = self.pool.take()?;
         keys::keys(&connection)
     }
 
     async fn find_key(&self, hash: KeyHash) -> Result<Option<Key>, StoreError> {
-        let connection = ReadLease::take(&self.pool)?;
+        let connection = self.pool.take()?;
         keys::find_key(&connection, hash)
     }
 
     async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError> {
-        let transaction = self.write_lease().await?;
+        let transaction = self.begin_write().await?;
         let key = keys::revoke_key(transaction.connection(), id, at)?;
-        transaction.end()?;
+        transaction.commit_changes()?;
         Ok(key)
     }
 
@@ -181,7 +181,7 @@ impl Store for SqliteStore {
         &self,
         environment: EnvironmentKind,
     ) -> Result<Option<ClientAccess>, StoreError> {
-        let connection = ReadLease::take(&self.pool)?;
+        let connection = self.pool.take()?;
         keys::client_access(&connection, environment)
     }
 
@@ -191,9 +191,9 @@ impl Store for SqliteStore {
         secret: Vec<u8>,
         created_at: Timestamp,
     ) -> Result<(), StoreError> {
-        let transaction = self.write_lease().await?;
+        let transaction = self.begin_write().await?;
         keys::add_token_secret(transaction.connection(), environment, &secret, created_at)?;
-        transaction.end()
+        transaction.commit_changes()
     }
 
     async fn rotate_token_secret(
@@ -203,11 +203,11 @@ impl Store for SqliteStore {
         now: Timestamp,
         earlier_valid_until: Timestamp,
     ) -> Result<bool, StoreError> {
-        let transaction = self.write_lease().await?;
+        let transaction = self.begin_write().await?;
         let connection = transaction.connection();
         let found =
             keys::rotate_token_secret(connection, environment, &secret, now, earlier_valid_until)?;
-        transaction.end()?;
+        transaction.commit_changes()?;
         Ok(found)
     }
 
@@ -216,17 +216,17 @@ impl Store for SqliteStore {
         environment: EnvironmentKind,
         on: bool,
     ) -> Result<bool, StoreError> {
-        let transaction = self.write_lease().await?;
+        let transaction = self.begin_write().await?;
         let found = keys::set_simple_mode(transaction.connection(), environment, on)?;
-        transaction.end()?;
+        transaction.commit_changes()?;
         Ok(found)
     }
 
     async fn read(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        Ok(Box::new(SqliteTransaction::begin_read(ReadLease::take(&self.pool)?)?))
+        Ok(Box::new(SqliteTransaction::begin_read(self.pool.take_view()?)))
     }
 
     async fn write(&self) -> Result<Box<dyn WriteTransaction>, StoreError> {
-        Ok(Box::new(self.write_lease().await?))
+        Ok(Box::new(self.begin_write().await?))
     }
 }

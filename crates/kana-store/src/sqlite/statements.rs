@@ -143,6 +143,11 @@ statements! {
         SELECT user_key, feature_id, action, delta, occurred_at, answer, kept_at
         FROM replays WHERE environment_id = ?1 AND idempotency_key = ?2";
 
+    KEYS_KEPT_BEFORE = "
+        SELECT idempotency_key FROM replays
+        WHERE environment_id = ?1 AND kept_at < ?2 ORDER BY kept_at LIMIT ?3";
+    FORGET_KEY = "DELETE FROM replays WHERE environment_id = ?1 AND idempotency_key = ?2";
+
     CREATE_USER = "
         INSERT INTO users (environment_id, key, id, billing_id, name, email, metadata)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";

@@ -170,7 +170,7 @@ mod plans {
         FACTS
             SEARCH e USING INTEGER PRIMARY KEY (rowid=?)
             SEARCH u USING COVERING INDEX users_by_id (environment_id=? AND id=?) LEFT-JOIN
-            SEARCH s USING INDEX subscriptions_that_run (environment_id=? AND user_key=?) LEFT-JOIN
+            SEARCH s USING COVERING INDEX subscriptions_that_run (environment_id=? AND user_key=?) LEFT-JOIN
         ");
     }
 
@@ -186,6 +186,8 @@ mod plans {
             ("SET_COUNTER", statements::SET_COUNTER),
             ("LOG_EVENT", statements::LOG_EVENT),
             ("KEEP_REPLAY", statements::KEEP_REPLAY),
+            ("KEYS_KEPT_BEFORE", statements::KEYS_KEPT_BEFORE),
+            ("FORGET_KEY", statements::FORGET_KEY),
         ];
         insta::assert_snapshot!(written_out(&hot), @r"
         COUNTER
@@ -202,6 +204,10 @@ mod plans {
         SET_COUNTER
         LOG_EVENT
         KEEP_REPLAY
+        KEYS_KEPT_BEFORE
+            SEARCH replays USING COVERING INDEX replays_by_age (environment_id=? AND kept_at<?)
+        FORGET_KEY
+            SEARCH replays USING PRIMARY KEY (environment_id=? AND idempotency_key=?)
         ");
     }
 
@@ -324,7 +330,7 @@ mod connections {
     #[tokio::test]
     async fn a_reader_goes_back_to_the_pool_without_its_transaction() {
         let (store, environment, _directory) = store_with_app().await;
-        let idle = || store.pool.idle.lock().unwrap().len();
+        let idle = || store.pool.idle_readers();
         assert_eq!(idle(), 1);
 
         let mut reader = store.read().await.unwrap();
@@ -340,12 +346,115 @@ mod connections {
     async fn no_more_readers_stay_open_than_the_pool_may_keep() {
         let (store, _environment, _directory) = store_with_app().await;
         let mut readers = Vec::new();
-        for _ in 0..IDLE_READERS_MAX + 5 {
+        for _ in 0..16 + 5 {
             readers.push(store.read().await.unwrap());
         }
         drop(readers);
 
-        assert_eq!(store.pool.idle.lock().unwrap().len(), IDLE_READERS_MAX);
+        assert_eq!(store.pool.idle_readers(), 16);
+    }
+
+    /// Facts of the user 1, and how many SQL statements it took to get them.
+    async fn running(store: &SqliteStore, environment: EnvironmentId) -> (usize, u64) {
+        let before = store.statements_run();
+        let mut reader = store.read().await.unwrap();
+        let facts = reader.facts(environment, &[user_id("1")]).await.unwrap();
+        drop(reader);
+        let running = facts.users[0].as_ref().map_or(0, |user| user.subscriptions().len());
+        (running, store.statements_run() - before)
+    }
+
+    #[tokio::test]
+    async fn a_servers_reader_keeps_its_view_until_the_server_commits() {
+        let (shared, environment, directory) = store_with_app().await;
+        let store = SqliteStore::open_for_server(directory.path()).unwrap();
+        change(&store, environment, user_key(1), [create_user(1)]).await;
+        assert_eq!(running(&store, environment).await, (0, ["BEGIN", "facts"].len() as u64));
+        assert_eq!(running(&store, environment).await, (0, ["facts"].len() as u64));
+        assert_eq!(store.pool.open_views(), 1);
+
+        change(&store, environment, user_key(1), [subscribe(1, None)]).await;
+        // An idle reader must not keep the log from being cut back.
+        assert_eq!(store.pool.open_views(), 0);
+        assert_eq!(running(&store, environment).await, (1, ["BEGIN", "facts"].len() as u64));
+
+        // A tool beside the server changes keys, which are looked up past any view.
+        assert_eq!(store.pool.open_views(), 1);
+        let key = shared.find_key(hash(EnvironmentKind::Test)).await.unwrap().unwrap();
+        shared.revoke_key(key.id, NOW).await.unwrap();
+        let seen = store.find_key(hash(EnvironmentKind::Test)).await.unwrap().unwrap();
+        assert_eq!(seen.revoked_at, Some(NOW));
+    }
+
+    #[tokio::test]
+    async fn a_view_that_was_open_while_the_server_committed_serves_nobody_else() {
+        let (shared, environment, directory) = store_with_app().await;
+        drop(shared);
+        let store = SqliteStore::open_for_server(directory.path()).unwrap();
+        change(&store, environment, user_key(1), [create_user(1)]).await;
+        let mut open = store.read().await.unwrap();
+        assert_eq!(
+            open.facts(environment, &[user_id("1")]).await.unwrap().users[0]
+                .as_ref()
+                .unwrap()
+                .subscriptions(),
+            []
+        );
+        change(&store, environment, user_key(1), [subscribe(1, None)]).await;
+        drop(open);
+        assert_eq!(store.pool.open_views(), 0);
+        assert_eq!(running(&store, environment).await.0, 1);
+    }
+
+    #[tokio::test]
+    async fn the_log_is_cut_back_though_the_writer_never_pauses() {
+        let (shared, environment, directory) = store_with_app().await;
+        drop(shared);
+        let store = SqliteStore::open_for_server(directory.path()).unwrap();
+        let log = directory.path().join("kana.db-wal");
+        let log_bytes = || fs::metadata(&log).map_or(0, |file| file.len());
+        change(&store, environment, user_key(1), [create_user(1), subscribe(1, None)]).await;
+        let mut largest = 0;
+        // Pages of counters that lie far apart, so that each change writes one to the log.
+        for round in 0..40 {
+            let sets = (0..10_000).map(|n| Change::SetCounter {
+                counter: counter((n * 7_919) % 10_000, i64::from(round % 4)),
+                used: i64::from(round),
+            });
+            change(&store, environment, user_key(1), sets).await;
+            // A reader that came and went keeps nothing.
+            drop(store.read().await.unwrap());
+            largest = largest.max(log_bytes());
+        }
+        drop(store);
+        // Forty rounds of what one round writes would be far more.
+        let one_round = 10_000 * 200;
+        assert!(largest < 20 * one_round, "{largest} bytes");
+        assert_eq!(log_bytes(), 0, "whoever closes the database leaves no log");
+    }
+
+    #[tokio::test]
+    async fn other_stores_on_a_directory_see_each_others_commits() {
+        let (one, environment, directory) = store_with_app().await;
+        let other = SqliteStore::open(directory.path()).unwrap();
+        change(&one, environment, user_key(1), [create_user(1)]).await;
+        assert_eq!(running(&other, environment).await.0, 0);
+        change(&one, environment, user_key(1), [subscribe(1, None)]).await;
+        assert_eq!(running(&other, environment).await.0, 1);
+    }
+
+    #[tokio::test]
+    async fn a_statement_is_compiled_once_whatever_is_bound_to_it() {
+        let (store, environment, _directory) = store_with_app().await;
+        for n in 1..=3 {
+            change(&store, environment, user_key(n), [create_user(n), subscribe(n, None)]).await;
+        }
+        let reader = store.pool.take().unwrap();
+        for n in 1..=3 {
+            facts::facts(&reader, environment, &user_id(&n.to_string())).unwrap();
+            let statement = reader.statement(statements::FACTS).unwrap();
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "run {n}");
+        }
     }
 
     #[tokio::test]
@@ -481,9 +590,9 @@ mod migrations_and_files {
     fn one_server_at_a_time_holds_a_data_directory() {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("data");
-        let held = SqliteStore::lock(&data).unwrap();
+        let held = SqliteStore::open_for_server(&data).unwrap();
 
-        let refused = SqliteStore::lock(&data).unwrap_err();
+        let refused = SqliteStore::open_for_server(&data).err().unwrap();
         let message = refused.to_string();
         assert!(
             matches!(&refused, StoreError::DataDirInUse { path } if *path == data),
@@ -494,10 +603,10 @@ mod migrations_and_files {
         // A tool works beside the server.
         SqliteStore::open(&data).unwrap();
         // And another directory is another server's.
-        SqliteStore::lock(&directory.path().join("other")).unwrap();
+        SqliteStore::open_for_server(&directory.path().join("other")).unwrap();
 
         drop(held);
-        SqliteStore::lock(&data).unwrap();
+        SqliteStore::open_for_server(&data).unwrap();
     }
 
     #[test]
@@ -507,8 +616,8 @@ mod migrations_and_files {
         fs::write(&file, "not a directory").unwrap();
 
         for data_dir in [file.clone(), file.join("below")] {
-            for refused in [SqliteStore::open(&data_dir).err(), SqliteStore::lock(&data_dir).err()]
-            {
+            let refusals = [SqliteStore::open(&data_dir), SqliteStore::open_for_server(&data_dir)];
+            for refused in refusals.map(Result::err) {
                 let refused = refused.unwrap();
                 let message = refused.to_string();
                 assert!(
@@ -530,7 +639,7 @@ mod migrations_and_files {
         let opened = directory.path().join("deep/down/opened");
         let locked = directory.path().join("locked");
         drop(SqliteStore::open(&opened).unwrap());
-        drop(SqliteStore::lock(&locked).unwrap());
+        drop(SqliteStore::open_for_server(&locked).unwrap());
 
         for data_dir in [opened, locked] {
             let mode = fs::metadata(&data_dir).unwrap().permissions().mode();
@@ -573,7 +682,10 @@ mod migrations_and_files {
             let ids: Vec<_> = (1..=300).map(|n: u32| user_id(&n.to_string())).collect();
             let users = reader.users(environment, &ids).await?;
             let facts = reader.facts(environment, &ids).await?;
+            let keys: Vec<_> = facts.users.iter().flatten().map(|user| user.key).collect();
+            let subscriptions = reader.subscriptions_of(environment, &keys).await?;
             let complete = users.iter().all(Option::is_some)
+                && subscriptions.iter().all(|subscriptions| subscriptions.len() == 1)
                 && facts.users.iter().flatten().all(|user| user.subscriptions().len() == 1);
             Ok::<_, StoreError>(complete)
         };

@@ -9,56 +9,68 @@ use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
+use tokio::sync::OwnedMutexGuard;
 
+use super::checkpoints::Checkpoints;
 use super::connection::Connection;
-use super::{ReaderPool, catalog, facts, lists};
+use super::readers::{ReadLease, ReaderPool};
+use super::{catalog, facts, lists};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::store::{Facts, Transaction, WriteTransaction};
 
-/// A connection of the pool, which goes back to it.
-pub(super) struct ReadLease {
-    // Taken only when the lease ends.
-    connection: Option<Connection>,
+/// The connection that writes, which nobody else has meanwhile.
+pub(super) struct WriteLease {
+    connection: OwnedMutexGuard<Connection>,
     pool: Arc<ReaderPool>,
+    checkpoints: Option<Arc<Checkpoints>>,
+    /// How many rows have been changed.
+    changes: usize,
 }
 
-impl ReadLease {
-    pub(super) fn take(pool: &Arc<ReaderPool>) -> Result<Self, StoreError> {
-        Ok(Self { connection: Some(pool.take()?), pool: Arc::clone(pool) })
+impl WriteLease {
+    pub(super) fn new(
+        connection: OwnedMutexGuard<Connection>,
+        pool: &Arc<ReaderPool>,
+        checkpoints: Option<&Arc<Checkpoints>>,
+    ) -> Self {
+        Self { connection, pool: Arc::clone(pool), checkpoints: checkpoints.cloned(), changes: 0 }
     }
 }
 
-impl Deref for ReadLease {
+impl Deref for WriteLease {
     type Target = Connection;
 
-    #[expect(clippy::expect_used, reason = "only `drop` takes the connection")]
     fn deref(&self) -> &Connection {
-        self.connection.as_ref().expect("a lease holds its connection until it is dropped")
+        &self.connection
     }
 }
 
-impl Drop for ReadLease {
+impl Drop for WriteLease {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.pool.give_back(connection);
+        if self.connection.in_transaction()
+            && let Err(error) = self.connection.run("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
         }
     }
 }
 
-/// An open transaction on a connection that only it uses. It ends with [`end`](Self::end); dropped
-/// before, it leaves everything as it was.
+/// An open transaction on a connection that only it uses. Dropped before it is committed, it
+/// leaves everything as it was.
 pub(super) struct SqliteTransaction<L: Deref<Target = Connection>> {
     lease: L,
 }
 
-impl<L: Deref<Target = Connection>> SqliteTransaction<L> {
-    pub(super) fn begin_read(lease: L) -> Result<Self, StoreError> {
-        lease.run("BEGIN DEFERRED")?;
-        Ok(Self { lease })
+impl SqliteTransaction<ReadLease> {
+    /// Reads through a view that the lease has open.
+    pub(super) fn begin_read(lease: ReadLease) -> Self {
+        Self { lease }
     }
+}
 
-    pub(super) fn begin_write(lease: L) -> Result<Self, StoreError> {
+impl SqliteTransaction<WriteLease> {
+    pub(super) fn begin_write(lease: WriteLease) -> Result<Self, StoreError> {
         lease.run("BEGIN IMMEDIATE")?;
         Ok(Self { lease })
     }
@@ -68,19 +80,14 @@ impl<L: Deref<Target = Connection>> SqliteTransaction<L> {
     }
 
     /// Makes everything durable.
-    pub(super) fn end(self) -> Result<(), StoreError> {
-        // A commit that fails leaves the transaction open, and dropping it rolls it back.
-        Ok(self.lease.run("COMMIT")?)
-    }
-}
-
-impl<L: Deref<Target = Connection>> Drop for SqliteTransaction<L> {
-    fn drop(&mut self) {
-        if self.lease.in_transaction()
-            && let Err(error) = self.lease.run("ROLLBACK")
-        {
-            tracing::error!(%error, "a transaction could not be rolled back");
+    pub(super) fn commit_changes(self) -> Result<(), StoreError> {
+        // A commit that fails leaves the transaction open, and dropping the lease rolls it back.
+        let committed = self.lease.run("COMMIT");
+        self.lease.pool.note_commit();
+        if let (Ok(()), Some(checkpoints)) = (&committed, &self.lease.checkpoints) {
+            checkpoints.after_commit(&self.lease, self.lease.changes);
         }
+        Ok(committed?)
     }
 }
 
@@ -191,10 +198,19 @@ impl<L: Deref<Target = Connection> + Send> Transaction for SqliteTransaction<L> 
     ) -> Result<Vec<Option<Replay>>, StoreError> {
         keys.iter().map(|key| facts::replay(&self.lease, environment, key)).collect()
     }
+
+    async fn keys_kept_before(
+        &mut self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<IdempotencyKey>, StoreError> {
+        facts::keys_kept_before(&self.lease, environment, before, limit)
+    }
 }
 
 #[async_trait]
-impl WriteTransaction for SqliteTransaction<tokio::sync::OwnedMutexGuard<Connection>> {
+impl WriteTransaction for SqliteTransaction<WriteLease> {
     async fn change_facts(
         &mut self,
         environment: EnvironmentId,
@@ -203,6 +219,19 @@ impl WriteTransaction for SqliteTransaction<tokio::sync::OwnedMutexGuard<Connect
         for (user, change) in changes {
             facts::write(&self.lease, environment, *user, change)?;
         }
+        self.lease.changes += changes.len();
+        Ok(())
+    }
+
+    async fn forget_keys(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[IdempotencyKey],
+    ) -> Result<(), StoreError> {
+        for key in keys {
+            facts::forget_key(&self.lease, environment, key)?;
+        }
+        self.lease.changes += keys.len();
         Ok(())
     }
 
@@ -220,6 +249,6 @@ impl WriteTransaction for SqliteTransaction<tokio::sync::OwnedMutexGuard<Connect
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        self.end()
+        self.commit_changes()
     }
 }

@@ -127,6 +127,8 @@ macro_rules! every_story_on {
                 keys_are_compared_exactly,
                 replays_stand_in_the_order_in_which_they_were_asked_for,
                 a_key_that_was_used_is_not_used_again,
+                keys_are_forgotten_and_can_be_used_again,
+                the_oldest_keys_are_found_first_and_no_younger_ones,
             }
             catalog {
                 an_app_begins_with_an_empty_catalog_that_never_changed,

@@ -1,70 +1,73 @@
+mod accept;
+mod connections;
+mod open_files;
+mod pulse;
+mod rarely;
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use connections::Limits;
 use kana_service::{Kana, SystemClock};
 use kana_store::{SqliteStore, Store};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, check_database_url, open, print_keys};
-use crate::settings::ServeSettings;
+use super::{Failure, check_database_url, print_keys};
+use crate::settings::{ConnectionSettings, ServeSettings};
 
 /// How long requests in flight may take once the server is told to stop. With what the writer
 /// needs, the process ends within ten seconds.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 const WRITER_TIME: Duration = Duration::from_secs(2);
 
+/// How long a client may keep the server waiting in the middle of a request: for the rest of its
+/// head, for the next byte of its body, or until it takes the next byte of the answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Bytes per second that a client must at least send or take on average, beside that.
+const RATE_MIN: u32 = 500;
+
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     check_database_url(&settings.database)?;
-    // Held until the process ends.
-    let _lock = SqliteStore::lock(&settings.database.data_dir)?;
-    let store = open(&settings.database)?;
+    let store = SqliteStore::open_for_server(&settings.database.data_dir)?;
     if let Some(keys) = kana_service::init(&store, &SystemClock, "app").await? {
         print_keys(&keys)?;
         tracing::info!("a new app was made; its keys stand on standard output, and only there");
     }
     let store: Arc<dyn Store> = Arc::new(store);
-    let kana = Kana::start_with(store, Arc::new(SystemClock), settings.tokens.into())?;
+    let service = kana_service::Settings {
+        user_token_days: settings.tokens.user_token_days,
+        idempotency_days: settings.idempotency_days,
+    };
+    let kana = Kana::start_with(store, Arc::new(SystemClock), service)?;
     let listen_failed = |error| Failure::Listen(settings.listen, error);
-    let listener = TcpListener::bind(settings.listen).await.map_err(listen_failed)?;
+    let listener = accept::listen(settings.listen).map_err(listen_failed)?;
     let address = listener.local_addr().map_err(listen_failed)?;
+    let limits = limits(settings.connections);
     let stop = stop_signal()?;
     let settings = kana_api::Settings { client_origins: settings.client_origins };
     let router = kana_api::router_with(&kana, settings);
     tracing::info!(%address, "ready: listening on http://{address}");
-    serve(listener, router, stop).await?;
-    let finished = tokio::time::timeout(WRITER_TIME, kana.finish()).await;
-    if finished.is_err() {
-        tracing::warn!("stopped before every connection had ended");
+    if !accept::serve(listener, router, limits, stop, DRAIN_TIME).await {
+        tracing::warn!("some requests were not finished in time, and have no answer");
+    }
+    if tokio::time::timeout(WRITER_TIME, kana.finish()).await.is_err() {
+        tracing::warn!("stopped before everything was written");
     }
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Serves until `stop`, then takes no more connections and finishes the requests in flight.
-async fn serve(
-    listener: TcpListener,
-    router: axum::Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), Failure> {
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        stop.await;
-        tracing::info!("stopping: no new connections, finishing what was accepted");
-        let _ = stopping.send(());
-    });
-    let deadline = async {
-        // Without a signal there is no deadline.
-        if stopped.await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        tokio::time::sleep(DRAIN_TIME).await;
-    };
-    tokio::select! {
-        served = server => Ok(served?),
-        () = deadline => Ok(()),
+fn limits(settings: ConnectionSettings) -> Limits {
+    Limits {
+        connections_max: open_files::allow(settings.connections_max),
+        idle: Duration::from_secs(settings.idle_timeout_seconds.into()),
+        head: PATIENCE,
+        stall: PATIENCE,
+        rate_min: RATE_MIN,
     }
 }
 
@@ -77,5 +80,6 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        tracing::info!("stopping: no new connections, finishing what was accepted");
     })
 }

@@ -11,6 +11,8 @@
 mod audit;
 mod browser;
 mod clients;
+mod connections;
+mod events;
 mod init_and_keys;
 mod node;
 mod process;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -32,6 +33,19 @@ pub(crate) fn run(in_dir: &Path, arguments: &[&str]) -> Output {
     kana(in_dir, arguments).output().unwrap()
 }
 
+/// Says what a test has measured, or could not check on this machine.
+#[expect(clippy::print_stdout, reason = "it stands in the output of the test")]
+pub(crate) fn note(text: &str) {
+    println!("{text}");
+}
+
+/// Makes the app and answers its test key.
+pub(crate) fn init(in_dir: &Path) -> String {
+    let keys = run(in_dir, &["init"]);
+    let key = text(&keys.stdout).lines().next().unwrap();
+    key.strip_prefix("KANA_DEV_KEY=").unwrap().to_owned()
+}
+
 pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
@@ -48,11 +62,17 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server and waits until it says that it is ready.
     pub(crate) fn start(in_dir: &Path) -> Self {
-        let mut child = kana(in_dir, &["serve", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::start_with(&mut Self::command(in_dir))
+    }
+
+    /// What starts a server on a free port, to be given more before it is started.
+    pub(crate) fn command(in_dir: &Path) -> Command {
+        kana(in_dir, &["serve", "--listen", "127.0.0.1:0"])
+    }
+
+    /// Starts a server and waits until it says that it is ready.
+    pub(crate) fn start_with(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Mutex::new(String::new()));
         let url = loop {
@@ -78,9 +98,7 @@ impl Server {
 
     /// Starts a server on an empty directory and answers its test key with it.
     pub(crate) fn start_new(in_dir: &TempDir) -> (Self, String) {
-        let keys = run(in_dir.path(), &["init"]);
-        let key = text(&keys.stdout).lines().next().unwrap();
-        let key = key.strip_prefix("KANA_DEV_KEY=").unwrap().to_owned();
+        let key = init(in_dir.path());
         (Self::start(in_dir.path()), key)
     }
 
@@ -101,6 +119,15 @@ impl Server {
         let mut answer = self.ask(key, query, &json!({}));
         assert!(answer.get("errors").is_none(), "{answer}");
         answer["data"].take()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Opens a connection to it.
+    pub(crate) fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.url.strip_prefix("http://").unwrap()).unwrap()
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -76,6 +76,12 @@ fn help_shows_every_setting_and_no_password() {
         "--client-origins",
         "KANA_CLIENT_ORIGINS",
         "[default: *]",
+        "--connections-max",
+        "KANA_CONNECTIONS_MAX",
+        "[default: 10000]",
+        "--idle-timeout-seconds",
+        "KANA_IDLE_TIMEOUT_SECONDS",
+        "[default: 75]",
     ] {
         assert!(help.contains(named), "{named} is missing: {help}");
     }

@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::http::{HeaderMap, header};
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
+use tokio::time::timeout;
+
+use super::answer::Stop;
+
+/// For how long a sender may send nothing before the end of its body.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// What is read, at most, of a body that is not wanted any more, and for how long.
+const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// A request body as it arrives.
+pub(super) struct RequestBody {
+    body: Body,
+    /// Whether its sender waits to be told to go on.
+    waits: bool,
+    /// Whether nothing more is to be expected of it.
+    is_over: bool,
+}
+
+impl RequestBody {
+    pub(super) fn new(body: Body, headers: &HeaderMap) -> Self {
+        Self { body, waits: headers.contains_key(header::EXPECT), is_over: false }
+    }
+
+    /// The next bytes, as many as there are; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Stop> {
+        // Whoever waits is told to go on when the first bytes are asked for.
+        self.waits = false;
+        let next = timeout(SILENCE_MAX, self.next_data()).await.unwrap_or_else(|_| {
+            Err(Stop::too_slow("Nothing of the request body has arrived for 30 seconds"))
+        });
+        self.is_over = !matches!(next, Ok(Some(_)));
+        next
+    }
+
+    async fn next_data(&mut self) -> Result<Option<Bytes>, Stop> {
+        while let Some(frame) = self.body.frame().await {
+            let frame =
+                frame.map_err(|_| Stop::bad_request("The request body was cut before its end"))?;
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All of it, at most `bytes_max`; of a larger one, `too_large` is what its sender is told.
+    pub(super) async fn whole(&mut self, bytes_max: usize, too_large: &str) -> Result<Bytes, Stop> {
+        let announced = self.body.size_hint().lower();
+        if usize::try_from(announced).map_or(true, |announced| announced > bytes_max) {
+            return Err(Stop::too_large(too_large));
+        }
+        let mut kept = BytesMut::new();
+        while let Some(data) = self.next().await? {
+            if kept.len() + data.len() > bytes_max {
+                return Err(Stop::too_large(too_large));
+            }
+            if kept.is_empty() && self.body.is_end_stream() {
+                return Ok(data);
+            }
+            kept.extend_from_slice(&data);
+        }
+        Ok(kept.freeze())
+    }
+
+    /// Reads on, within bounds, what will not be looked at: many clients read no answer before they
+    /// have sent it all. Whoever still waits to be told to go on sends nothing.
+    pub(super) async fn drain(&mut self) {
+        if self.waits || self.is_over {
+            return;
+        }
+        let _ = timeout(DRAIN_TIME, async {
+            let mut length = 0_usize;
+            while let Ok(Some(data)) = self.next().await {
+                length += data.len();
+                if length > DRAINED_BYTES_MAX {
+                    break;
+                }
+            }
+        })
+        .await;
+    }
+}

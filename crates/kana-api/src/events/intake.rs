@@ -1,0 +1,202 @@
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use futures_util::future::{Either, poll_immediate, select};
+use kana_core::usage::{RecordUsage, RecordedUsage};
+use kana_service::Error;
+
+use super::Sender;
+use super::answer::{Answer, Stop, Tally};
+use super::event;
+use crate::error::Told;
+
+/// The most events that are recorded together.
+const BATCH_EVENTS_MAX: usize = 1024;
+/// So many bytes of text make a batch full, too, so that little is held in memory.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+/// Records the events of a request in their order: while a batch of them is made durable, the next
+/// one gathers. At most those two are held.
+pub(super) struct Intake {
+    sender: Arc<Sender>,
+    gathered: Batch,
+    recording: Option<Recording>,
+    failure: Option<Stop>,
+    tally: Tally,
+}
+
+/// Events to be recorded together.
+#[derive(Default)]
+struct Batch {
+    usages: Vec<RecordUsage>,
+    names: Names,
+    bytes: usize,
+}
+
+/// What the events of a batch are called by who sent them.
+#[derive(Default)]
+struct Names {
+    /// Each event's place in the request, and where its id ends.
+    ends: Vec<(u64, usize)>,
+    /// The ids, one after the other.
+    ids: String,
+}
+
+/// A batch that is being recorded.
+type Recording = Pin<Box<dyn Future<Output = (Names, Recorded)> + Send>>;
+/// What each event is answered with, in their order.
+type Recorded = Result<Vec<Result<RecordedUsage, Error>>, Error>;
+
+impl Intake {
+    pub(super) fn new(sender: Sender) -> Self {
+        Self {
+            sender: Arc::new(sender),
+            gathered: Batch::default(),
+            recording: None,
+            failure: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes one more event, by its text.
+    pub(super) fn take(&mut self, text: &[u8]) {
+        let index = self.tally.receive();
+        match event::read(text) {
+            Ok(event) => {
+                self.gathered.usages.push(event.usage);
+                self.gathered.names.push(index, &event.id);
+                self.gathered.bytes += text.len();
+            }
+            Err(unfit) => self.tally.refuse(index, unfit.id.as_deref(), unfit.told),
+        }
+    }
+
+    /// Counts one more event, which is not looked at.
+    pub(super) fn refuse(&mut self, why: &str) {
+        let index = self.tally.receive();
+        self.tally.refuse(index, None, Told::bad_request(why));
+    }
+
+    /// How many events were refused so far. Some of those that were taken still may be.
+    pub(super) fn refused(&self) -> usize {
+        self.tally.refused()
+    }
+
+    /// Whether nothing more can be recorded.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Once a full batch has gathered, waits for the one before it and starts to record this one.
+    pub(super) async fn make_room(&mut self) {
+        let Batch { usages, bytes, .. } = &self.gathered;
+        if usages.len() >= BATCH_EVENTS_MAX || *bytes >= BATCH_BYTES_MAX {
+            self.finish_recording().await;
+            self.start_recording().await;
+        }
+    }
+
+    /// Waits for `next`, and meanwhile records what has gathered, however little it is: nobody
+    /// knows when more arrives. `None` when that fails.
+    pub(super) async fn while_recording<T>(&mut self, next: impl Future<Output = T>) -> Option<T> {
+        let mut next = pin!(next);
+        loop {
+            if self.recording.is_none() {
+                self.start_recording().await;
+            }
+            if self.has_failed() {
+                return None;
+            }
+            let Some(recording) = self.recording.as_mut() else {
+                return Some(next.await);
+            };
+            match select(recording, next.as_mut()).await {
+                Either::Left((recorded, _)) => {
+                    self.recording = None;
+                    self.settle(recorded);
+                }
+                Either::Right((next, _)) => return Some(next),
+            }
+        }
+    }
+
+    /// Records what is left, and answers. `read` says whether the request was read to its end.
+    pub(super) async fn finish(mut self, read: Result<(), Stop>) -> Answer {
+        self.finish_recording().await;
+        self.start_recording().await;
+        self.finish_recording().await;
+        Answer::new(self.tally, self.failure.or(read.err()))
+    }
+
+    async fn start_recording(&mut self) {
+        if self.has_failed() || self.gathered.usages.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.gathered);
+        let mut recording: Recording = Box::pin(batch.record(Arc::clone(&self.sender)));
+        // On its way before the next one gathers.
+        match poll_immediate(&mut recording).await {
+            Some(recorded) => self.settle(recorded),
+            None => self.recording = Some(recording),
+        }
+    }
+
+    async fn finish_recording(&mut self) {
+        if let Some(recording) = self.recording.take() {
+            let recorded = recording.await;
+            self.settle(recorded);
+        }
+    }
+
+    fn settle(&mut self, (names, recorded): (Names, Recorded)) {
+        let answers = match recorded {
+            Ok(answers) => answers,
+            Err(error) => return self.fail(&error),
+        };
+        for ((index, id), answer) in names.iter().zip(answers) {
+            match answer {
+                Ok(recorded) => self.tally.record(recorded.recorded()),
+                Err(Error::Refused(refusal)) => {
+                    self.tally.refuse(index, Some(id), event::told(refusal));
+                }
+                Err(error) => self.fail(&error),
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &Error) {
+        // One failure can answer a whole batch.
+        self.failure.get_or_insert_with(|| error.into());
+    }
+}
+
+impl Batch {
+    async fn record(self, sender: Arc<Sender>) -> (Names, Recorded) {
+        let Self { usages, names, .. } = self;
+        let record = async {
+            let turn = sender.api.turns.acquire().await;
+            // Nobody closes it.
+            let _turn = turn.map_err(|_| Error::ShuttingDown)?;
+            let environment = sender.environment().await?;
+            Ok(environment.record_usage_batch(usages).await)
+        };
+        (names, record.await)
+    }
+}
+
+impl Names {
+    fn push(&mut self, index: u64, id: &str) {
+        self.ids.push_str(id);
+        self.ends.push((index, self.ids.len()));
+    }
+
+    /// Each event's place in the request, and its id.
+    fn iter(&self) -> impl Iterator<Item = (u64, &str)> {
+        let mut start = 0;
+        self.ends.iter().map(move |(index, end)| {
+            let id = &self.ids[start..*end];
+            start = *end;
+            (*index, id)
+        })
+    }
+}

@@ -1,0 +1,191 @@
+//! Usage in bulk, beside GraphQL: `POST /events` takes CloudEvents 1.0 (`docs/events.md`).
+//!
+//! The [`body`] has one of three [forms](form): one event, a JSON array of them ([`items`]), or one
+//! event a [line](lines). Each event is read on its own ([`event`], [`key`]) and recorded in a batch
+//! with those around it ([`intake`]): while one batch is made durable, the next is read. What has
+//! become of them all is counted, and what was refused is listed ([`answer`]).
+
+mod answer;
+mod body;
+mod event;
+// The same as the GraphQL surfaces hold their numbers to.
+#[expect(clippy::duplicate_mod, reason = "its other place hides it from everything but GraphQL")]
+#[path = "../graphql/exact.rs"]
+mod exact;
+mod form;
+mod intake;
+mod items;
+mod key;
+mod lines;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use kana_service::{Environment, Error, Kana, Unauthenticated};
+use tokio::sync::Semaphore;
+
+use crate::graphql::without_bearer;
+use answer::{Answer, Stop};
+use body::RequestBody;
+use form::Form;
+use intake::Intake;
+use lines::{Line, Lines};
+
+/// The most bytes of a body that is one event.
+const EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// The most bytes of a batch, which is held in memory.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most events of a batch.
+const BATCH_EVENTS_MAX: usize = 10_000;
+/// The most bytes of an event that is a line. The CloudEvents specification asks for no less.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+/// How many refused events of a stream are listed before it is stopped.
+const REFUSED_MAX: usize = 1_000;
+/// How many batches of all requests are handed to the writer at the same time. One can wait while
+/// another is made durable; more would only make everybody else wait longer.
+const RECORDING_MAX: usize = 2;
+
+/// What the route holds.
+struct EventsApi {
+    kana: Arc<Kana>,
+    /// Who has one may hand a batch to the writer. They are given in the order of asking.
+    turns: Semaphore,
+}
+
+/// `/events`.
+pub(crate) fn router(kana: &Arc<Kana>) -> Router {
+    let api = EventsApi { kana: Arc::clone(kana), turns: Semaphore::new(RECORDING_MAX) };
+    Router::new().route("/events", post(respond)).with_state(Arc::new(api))
+}
+
+async fn respond(State(api): State<Arc<EventsApi>>, http: Request) -> Response {
+    let (parts, body) = http.into_parts();
+    let sender = match Sender::authorise(api, &parts.headers).await {
+        Ok(sender) => sender,
+        // Nothing is read from whoever may not send.
+        Err(error) => return Answer::from(Stop::from(&error)).into_response(),
+    };
+    let mut body = RequestBody::new(body, &parts.headers);
+    let answer = match Form::of(&parts.headers) {
+        Ok(Form::Event) => take_event(sender, &mut body).await,
+        Ok(Form::Batch) => take_batch(sender, &mut body).await,
+        Ok(Form::Lines) => Ok(take_lines(sender, &mut body).await),
+        Err(stop) => Err(stop),
+    };
+    let answer = answer.unwrap_or_else(Answer::from);
+    if answer.is_stopped() {
+        body.drain().await;
+    }
+    answer.into_response()
+}
+
+/// Whoever sends the events, by a private key.
+struct Sender {
+    api: Arc<EventsApi>,
+    key: String,
+}
+
+impl Sender {
+    /// By the `Authorization` header, as in the Admin API.
+    async fn authorise(api: Arc<EventsApi>, headers: &HeaderMap) -> Result<Self, Error> {
+        let value = headers.get(header::AUTHORIZATION).ok_or(Unauthenticated::Missing)?;
+        let key = without_bearer(value.to_str().map_err(|_| Unauthenticated::Unknown)?).to_owned();
+        if key.is_empty() {
+            return Err(Unauthenticated::Missing.into());
+        }
+        let sender = Self { api, key };
+        sender.environment().await?;
+        Ok(sender)
+    }
+
+    /// What the key opens now. A stream can last for longer than its key is valid.
+    async fn environment(&self) -> Result<Environment, Error> {
+        self.api.kana.authorise_private(&self.key).await
+    }
+}
+
+/// A body that is malformed records nothing: it is read to its end first.
+async fn take_event(sender: Sender, body: &mut RequestBody) -> Result<Answer, Stop> {
+    let text = body.whole(EVENT_BYTES_MAX, "The request body is larger than 1 MiB").await?;
+    Ok(take_all(sender, &[items::object(&text)?]).await)
+}
+
+/// The same of many.
+async fn take_batch(sender: Sender, body: &mut RequestBody) -> Result<Answer, Stop> {
+    let too_large = "The request body is larger than 4 MiB: send more batches, or the events as \
+                     lines, with the Content-Type application/x-ndjson";
+    let text = body.whole(BATCH_BYTES_MAX, too_large).await?;
+    Ok(take_all(sender, &items::array(&text, BATCH_EVENTS_MAX)?).await)
+}
+
+async fn take_all(sender: Sender, events: &[&[u8]]) -> Answer {
+    let mut intake = Intake::new(sender);
+    for event in events {
+        intake.take(event);
+        intake.make_room().await;
+        if intake.has_failed() {
+            break;
+        }
+    }
+    intake.finish(Ok(())).await
+}
+
+/// Takes events as they arrive, whatever follows them.
+async fn take_lines(sender: Sender, body: &mut RequestBody) -> Answer {
+    let mut intake = Intake::new(sender);
+    let read = read_lines(&mut intake, body).await;
+    intake.finish(read).await
+}
+
+async fn read_lines(intake: &mut Intake, body: &mut RequestBody) -> Result<(), Stop> {
+    let mut lines = Lines::new(LINE_BYTES_MAX);
+    loop {
+        while let Some(line) = lines.next() {
+            take_line(intake, line).await?;
+            if intake.has_failed() {
+                return Ok(());
+            }
+        }
+        match intake.while_recording(body.next()).await {
+            None => return Ok(()),
+            Some(Ok(Some(frame))) => lines.feed(frame),
+            Some(Ok(None)) => {
+                return match lines.last() {
+                    Some(line) => take_line(intake, line).await,
+                    None => Ok(()),
+                };
+            }
+            Some(Err(stop)) => {
+                // Even if it reads well: more of it may have been on its way.
+                if lines.last().is_some() {
+                    intake.refuse("The request body was cut within this event");
+                }
+                return Err(stop);
+            }
+        }
+    }
+}
+
+async fn take_line(intake: &mut Intake, line: Line<'_>) -> Result<(), Stop> {
+    if matches!(line, Line::Whole(text) if text.trim_ascii().is_empty()) {
+        return Ok(());
+    }
+    if intake.refused() >= REFUSED_MAX {
+        return Err(Stop::bad_request(format!(
+            "More than {REFUSED_MAX} events were refused: those that follow the received ones were \
+             not looked at"
+        )));
+    }
+    match line {
+        Line::Whole(text) => intake.take(text),
+        Line::TooLong => {
+            intake.refuse(&format!("An event must have at most {LINE_BYTES_MAX} bytes"));
+        }
+    }
+    intake.make_room().await;
+    Ok(())
+}

@@ -1,0 +1,501 @@
+//! Bulk intake as it arrives: lines in pieces, slow and cut bodies, many batches, and what stops a
+//! stream in the middle.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use futures_util::future::join_all;
+use futures_util::{FutureExt, stream};
+use kana_core::id::{FeatureId, UserId};
+use kana_core::usage::{RecordUsage, UsageAction};
+use kana_service::{Error, InitialKeys, Kana, ManualClock, init};
+use kana_store::{SqliteStore, Store};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tower::ServiceExt;
+
+use crate::app::{JSON, NOW, time};
+use crate::events::{BATCH, LINES, event, event_with, recorded};
+
+/// A server that takes bodies in pieces: two features, one package, and the user `124`, who is
+/// subscribed to it.
+struct Shop {
+    store: Arc<SqliteStore>,
+    kana: Arc<Kana>,
+    keys: InitialKeys,
+    router: Router,
+    dir: TempDir,
+}
+
+const STOCK: &str = r#"mutation {
+    calls: createFeature(input: {id: "api-calls", type: CONSUMABLE}) { id }
+    sso: createFeature(input: {id: "sso", type: BINARY}) { id }
+    createPackage(input: {id: "basic", features: [{id: "api-calls"}]}) { id }
+    publishPackage(id: "basic") { id }
+    createUser(input: {id: "124"}) { id }
+    subscribe(userId: "124", packageIds: ["basic"]) { id }
+}"#;
+
+impl Shop {
+    async fn open() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(time(NOW)));
+        let store = Arc::new(SqliteStore::open(dir.path()).unwrap());
+        let keys = init(store.as_ref(), clock.as_ref(), "story").await.unwrap().unwrap();
+        let kana = Kana::start(Arc::clone(&store) as Arc<dyn Store>, clock).unwrap();
+        let shop = Self { store, keys, router: kana_api::router(&kana), kana, dir };
+        let stock = json!({ "query": STOCK }).to_string();
+        let (_, answer) = shop.ask("/graphql", "application/json", stock.into()).await;
+        assert_eq!(answer.get("errors"), None, "{answer}");
+        shop
+    }
+
+    fn key(&self) -> &str {
+        self.keys.test_private.reveal()
+    }
+
+    async fn ask(&self, path: &str, form: &str, body: Body) -> (StatusCode, Value) {
+        answer(self.router.clone(), self.key(), path, form, body).await
+    }
+
+    /// The database, as another process would open it.
+    fn sqlite(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.dir.path().join("kana.db")).unwrap()
+    }
+
+    /// The status and the JSON of the answer to this body.
+    async fn send(&self, form: &str, body: Body) -> (StatusCode, Value) {
+        self.ask("/events", form, body).await
+    }
+
+    /// The same of lines that arrive in these pieces.
+    async fn send_pieces(&self, pieces: Vec<Bytes>) -> (StatusCode, Value) {
+        let pieces = pieces.into_iter().map(Ok::<_, Infallible>);
+        self.send(LINES, Body::from_stream(stream::iter(pieces))).await
+    }
+
+    /// Starts to send lines that the test goes on to write.
+    fn open_stream(&self) -> Stream {
+        let (pieces, mut receiver) = mpsc::unbounded_channel();
+        let body = Body::from_stream(stream::poll_fn(move |context| receiver.poll_recv(context)));
+        let (router, key) = (self.router.clone(), self.key().to_owned());
+        let answer =
+            tokio::spawn(async move { answer(router, &key, "/events", LINES, body).await });
+        Stream { pieces, answer }
+    }
+
+    async fn used(&self) -> i64 {
+        let environment = self.kana.authorise_private(self.key()).await.unwrap();
+        let (user, feature) = (user_id("124"), feature_id("api-calls"));
+        let entitlement = environment.can_use_feature(&user, &feature, 0).await.unwrap();
+        entitlement.consumption.unwrap().used
+    }
+
+    /// Waits until so much is used.
+    async fn wait_until_used(&self, expected: i64) {
+        while self.used().await != expected {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn user_id(id: &str) -> UserId {
+    UserId::new("user", id).unwrap()
+}
+
+fn feature_id(id: &str) -> FeatureId {
+    FeatureId::new("feature", id).unwrap()
+}
+
+async fn answer(
+    router: Router,
+    key: &str,
+    path: &str,
+    form: &str,
+    body: Body,
+) -> (StatusCode, Value) {
+    let request = Request::post(path)
+        .header(header::AUTHORIZATION, key)
+        .header(header::CONTENT_TYPE, form)
+        .body(body)
+        .unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    assert_eq!(response.headers()[header::CONTENT_TYPE], JSON);
+    let status = response.status();
+    let wants_retry = response.headers().contains_key(header::RETRY_AFTER);
+    assert_eq!(wants_retry, status == StatusCode::SERVICE_UNAVAILABLE);
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+/// A request whose body is being written.
+struct Stream {
+    pieces: mpsc::UnboundedSender<io::Result<Bytes>>,
+    answer: JoinHandle<(StatusCode, Value)>,
+}
+
+impl Stream {
+    fn write(&self, text: impl Into<Bytes>) {
+        self.pieces.send(Ok(text.into())).unwrap();
+    }
+
+    /// Breaks the connection.
+    fn cut(&self) {
+        self.pieces.send(Err(io::ErrorKind::ConnectionReset.into())).unwrap();
+    }
+
+    async fn finish(self) -> (StatusCode, Value) {
+        drop(self.pieces);
+        self.answer.await.unwrap()
+    }
+
+    /// The answer that comes without the end of the body.
+    async fn answer(self) -> (StatusCode, Value) {
+        self.answer.await.unwrap()
+    }
+}
+
+/// A call, as a line.
+fn line(id: usize) -> String {
+    format!("{}\n", event(&id.to_string(), json!({})))
+}
+
+/// What an answer counts, its error and its refusals aside.
+fn counts(answer: &Value) -> Value {
+    json!([answer["received"], answer["recorded"], answer["notCounted"]])
+}
+
+/// The error of an answer that tells what has become of the events before it.
+fn error(answer: &Value) -> String {
+    assert!(answer["received"].is_u64(), "{answer}");
+    let text = |field: &str| answer["error"][field].as_str().unwrap().to_owned();
+    let message = text("message");
+    let again = "; all events may be sent again: what was recorded is not recorded again";
+    let message = message.strip_suffix(again).expect(&message);
+    format!("{} {}: {message}", text("code"), text("name"))
+}
+
+#[tokio::test]
+async fn many_batches_are_recorded_in_the_order_of_the_lines() {
+    let shop = Shop::open().await;
+    let body: String = (1..=5000_usize)
+        .map(|number| {
+            let data = json!({ "action": "SET", "delta": number });
+            format!("{}\n", event_with(&number.to_string(), data))
+        })
+        .collect();
+    assert_eq!(shop.send_pieces(vec![body.into()]).await, (StatusCode::OK, recorded(5000)));
+    assert_eq!(shop.used().await, 5000);
+}
+
+#[tokio::test]
+async fn many_requests_at_the_same_time_record_all_of_theirs() {
+    let shop = Shop::open().await;
+    let requests = (0..16).map(|request: usize| {
+        let lines = (0..3000).map(|number| line(request * 3000 + number)).collect::<String>();
+        shop.send_pieces(vec![lines.into()])
+    });
+    for (status, answer) in join_all(requests).await {
+        assert_eq!((status, answer), (StatusCode::OK, recorded(3000)));
+    }
+    assert_eq!(shop.used().await, 16 * 3000);
+}
+
+#[tokio::test]
+async fn a_slow_stream_is_recorded_as_it_arrives() {
+    let shop = Shop::open().await;
+    let stream = shop.open_stream();
+    for sent in 1..=3 {
+        let line = line(sent);
+        let (start, rest) = line.split_at(40);
+        stream.write(start.to_owned());
+        stream.write(rest.to_owned());
+        shop.wait_until_used(i64::try_from(sent).unwrap()).await;
+    }
+    // A last line needs no end.
+    stream.write(line(4).trim_end().to_owned());
+    assert_eq!(stream.finish().await, (StatusCode::OK, recorded(4)));
+    assert_eq!(shop.used().await, 4);
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_keeps_its_whole_lines_and_refuses_the_torn_one() {
+    let shop = Shop::open().await;
+    for (torn, id) in [(&line(9)[..50], 9), (line(9).trim_end(), 9), ("{", 9)] {
+        let stream = shop.open_stream();
+        stream.write(format!("{}{}{torn}", line(1), line(2)));
+        stream.cut();
+        let (status, answer) = stream.answer().await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{id}");
+        assert_eq!(
+            error(&answer),
+            "BAD_USER_INPUT ValidationError: The request body was cut before its end"
+        );
+        assert_eq!(counts(&answer), json!([3, 2, 0]));
+        assert_eq!(
+            answer["refused"],
+            json!([{
+                "id": null, "index": 2, "code": "BAD_USER_INPUT", "name": "ValidationError",
+                "message": "The request body was cut within this event",
+            }])
+        );
+        assert_eq!(shop.used().await, 2);
+    }
+    // Between two lines nothing is torn.
+    let stream = shop.open_stream();
+    stream.write(line(1));
+    stream.cut();
+    let (status, answer) = stream.answer().await;
+    assert_eq!((status, counts(&answer)), (StatusCode::BAD_REQUEST, json!([1, 1, 0])));
+    assert_eq!(answer["refused"], json!([]));
+    // All of it once more is safe.
+    let again = [line(1), line(2), line(9)].concat();
+    assert_eq!(shop.send_pieces(vec![again.into()]).await, (StatusCode::OK, recorded(3)));
+    assert_eq!(shop.used().await, 3);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_cut_records_nothing() {
+    let shop = Shop::open().await;
+    let piece = Ok(Bytes::from(format!("[{}", event("1", json!({})))));
+    let pieces = vec![piece, Err(io::Error::from(io::ErrorKind::ConnectionReset))];
+    let (status, answer) = shop.send(BATCH, Body::from_stream(stream::iter(pieces))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let message = "The request body was cut before its end";
+    let expected = json!({ "error": {
+        "code": "BAD_USER_INPUT", "name": "ValidationError", "message": message } });
+    assert_eq!(answer, expected);
+    assert_eq!(shop.used().await, 0);
+}
+
+#[tokio::test]
+async fn a_sender_that_falls_silent_is_answered_and_what_it_sent_is_recorded() {
+    let shop = Shop::open().await;
+    let stream = shop.open_stream();
+    stream.write(format!("{}{}{{\"id\"", line(1), line(2)));
+    shop.wait_until_used(2).await;
+    tokio::time::pause();
+    let (status, answer) = stream.answer.await.unwrap();
+    tokio::time::resume();
+    assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
+    let message = "Nothing of the request body has arrived for 30 seconds";
+    assert_eq!(error(&answer), format!("BAD_USER_INPUT ValidationError: {message}"));
+    assert_eq!(counts(&answer), json!([3, 2, 0]));
+    assert_eq!(answer["refused"][0]["index"], 2);
+    // It was not cut before its time was over.
+    drop(stream.pieces);
+}
+
+#[tokio::test]
+async fn a_line_that_is_too_long_is_refused_and_those_around_it_are_not() {
+    let shop = Shop::open().await;
+    let padded = |id: usize, bytes: usize| {
+        let event = event(&id.to_string(), json!({})).to_string();
+        format!("{event}{}\n", " ".repeat(bytes - event.len()))
+    };
+    let endless = Bytes::from(vec![b' '; 1024 * 1024]);
+    let mut pieces =
+        vec![padded(1, 64 * 1024).into(), padded(2, 64 * 1024 + 1).into(), line(3).into()];
+    pieces.extend(vec![endless; 20]);
+    pieces.push(format!("\n{}", line(4)).into());
+    let (status, answer) = shop.send_pieces(pieces).await;
+    assert_eq!((status, counts(&answer)), (StatusCode::OK, json!([5, 3, 0])));
+    let refused = |index: u64| {
+        json!({
+            "id": null, "index": index, "code": "BAD_USER_INPUT", "name": "ValidationError",
+            "message": "An event must have at most 65536 bytes",
+        })
+    };
+    assert_eq!(answer["refused"], json!([refused(1), refused(3)]));
+    assert_eq!(shop.used().await, 3);
+}
+
+#[tokio::test]
+async fn a_stream_of_nothing_but_bad_events_is_stopped_and_all_before_that_is_settled() {
+    let shop = Shop::open().await;
+    // As many refusals as are listed are no reason to stop.
+    let bad = "{}\n";
+    let fits = format!("{}{}", bad.repeat(1000), "\n".repeat(10));
+    let (status, answer) = shop.send_pieces(vec![fits.into()]).await;
+    assert_eq!((status, counts(&answer)), (StatusCode::OK, json!([1000, 0, 0])));
+
+    let more = format!("{}{}{}{}", line(1), bad.repeat(1000), line(2), line(3));
+    let (status, answer) = shop.send_pieces(vec![more.into()]).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        error(&answer),
+        "BAD_USER_INPUT ValidationError: More than 1000 events were refused: those that follow the \
+         received ones were not looked at"
+    );
+    assert_eq!(counts(&answer), json!([1001, 1, 0]));
+    let listed = answer["refused"].as_array().unwrap();
+    let indexes = listed.iter().map(|refused| refused["index"].as_u64().unwrap());
+    assert!(indexes.eq(1..=1000));
+    assert_eq!(shop.used().await, 1);
+
+    // The same when it is stored things that they are refused by.
+    let nobody =
+        |number: usize| format!("{}\n", event(&number.to_string(), json!({ "subject": "x" })));
+    let many: Vec<Bytes> = (0..20_000).map(|number| nobody(number).into()).collect();
+    let (status, answer) = shop.send_pieces(many).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let received = answer["received"].as_u64().unwrap();
+    assert!((1000..=1000 + 2 * 1024).contains(&received), "{received}");
+    assert_eq!(answer["refused"].as_array().unwrap().len() as u64, received);
+}
+
+#[tokio::test]
+async fn a_server_that_is_overloaded_says_so_and_all_may_be_sent_again() {
+    let shop = Shop::open().await;
+    let environment = shop.kana.authorise_private(shop.key()).await.unwrap();
+    let lines: String = (0..1500).map(line).collect();
+    let stream = shop.open_stream();
+    stream.write(line(0));
+    shop.wait_until_used(1).await;
+
+    // Nothing is written while we hold the store, and so the queue fills.
+    let held = shop.store.write().await.unwrap();
+    let usage = || RecordUsage {
+        user: user_id("124"),
+        feature: feature_id("api-calls"),
+        action: UsageAction::Add,
+        delta: 0,
+        occurred_at: None,
+        idempotency_key: None,
+        metadata: None,
+    };
+    let is_full = |answer| matches!(answer, Some(Err(Error::Overloaded)));
+    while !is_full(environment.record_usage(usage()).now_or_never()) {}
+    stream.write(lines.clone());
+    let (status, answer) = stream.finish().await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        error(&answer),
+        "OVERLOADED OverloadedError: too much is waiting to be written; try again shortly"
+    );
+    assert_eq!(answer["recorded"], 1);
+    assert_eq!(answer["refused"], json!([]));
+    drop(held);
+    // Whoever comes again shortly is served.
+    while environment.record_usage(usage()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+
+    let (status, answer) = shop.send_pieces(vec![lines.into()]).await;
+    assert_eq!((status, answer), (StatusCode::OK, recorded(1500)));
+    assert_eq!(shop.used().await, 1500);
+}
+
+#[tokio::test]
+async fn a_database_that_fails_in_the_middle_is_told_without_its_details() {
+    let shop = Shop::open().await;
+    let stream = shop.open_stream();
+    stream.write(line(1));
+    shop.wait_until_used(1).await;
+    let other = shop.sqlite();
+    other.execute_batch("ALTER TABLE events RENAME TO gone").unwrap();
+    stream.write(format!("{}{}", line(2), line(3)));
+    let (status, answer) = stream.finish().await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    let told = error(&answer);
+    assert!(
+        told.starts_with("INTERNAL_SERVER_ERROR InternalError: Something went wrong on our side."),
+        "{told}"
+    );
+    assert!(!answer.to_string().contains("SQL"), "{answer}");
+    assert_eq!((&answer["recorded"], &answer["refused"]), (&json!(1), &json!([])));
+
+    other.execute_batch("ALTER TABLE gone RENAME TO events").unwrap();
+    let again = [line(1), line(2), line(3)].concat();
+    assert_eq!(shop.send_pieces(vec![again.into()]).await, (StatusCode::OK, recorded(3)));
+    assert_eq!(shop.used().await, 3);
+}
+
+#[tokio::test]
+async fn a_stream_does_not_outlive_its_key() {
+    let shop = Shop::open().await;
+    let stream = shop.open_stream();
+    stream.write(line(1));
+    shop.wait_until_used(1).await;
+    let key = &shop.keys.test_private;
+    let revoked = shop.store.find_key(key.hash()).await.unwrap().unwrap();
+    shop.store.revoke_key(revoked.id, time(NOW)).await.unwrap();
+    // For as long as a revocation may take to be obeyed.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(5)).await;
+    tokio::time::resume();
+    stream.write(line(2));
+    let (status, answer) = stream.answer().await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let told = error(&answer);
+    assert!(told.starts_with("UNAUTHENTICATED AuthenticationError: Unauthenticated: "), "{told}");
+    assert_eq!((counts(&answer), &answer["refused"]), (json!([2, 1, 0]), &json!([])));
+}
+
+/// An event of one of many kinds, most of them good, among few users and ids.
+fn any_line() -> impl Strategy<Value = String> {
+    let id = 0_usize..20;
+    let of = |more: fn(usize) -> Value| {
+        id.clone().prop_map(move |id| event(&id.to_string(), more(id)).to_string())
+    };
+    prop_oneof![
+        6 => of(|_| json!({})),
+        2 => of(|id| json!({ "data": { "featureId": "api-calls", "delta": id } })),
+        1 => of(|_| json!({ "data": { "featureId": "api-calls", "action": "SET", "delta": 5 } })),
+        1 => of(|_| json!({ "data": { "featureId": "sso", "metadata": { "é": [1.5] } } })),
+        1 => of(|_| json!({ "subject": "nobody" })),
+        1 => of(|_| json!({ "subject": null })),
+        1 => of(|_| json!({ "padding": "x".repeat(70_000) })),
+        1 => Just(String::new()),
+        1 => Just("{".to_owned()),
+    ]
+}
+
+/// Pieces of the text that end where nobody would end them.
+fn in_pieces(text: &str, cuts: &[prop::sample::Index]) -> Vec<Bytes> {
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+    cuts.extend([0, text.len()]);
+    cuts.sort_unstable();
+    let text = Bytes::copy_from_slice(text.as_bytes());
+    cuts.windows(2).map(|cut| text.slice(cut[0]..cut[1])).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn where_the_pieces_of_a_body_end_does_not_matter(
+        lines in prop::collection::vec(any_line(), 0..60),
+        ends_with_line_end in any::<bool>(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..80),
+    ) {
+        let mut text = lines.join("\n");
+        if ends_with_line_end {
+            text.push('\n');
+        }
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(
+            async {
+                let (whole, pieces) = (Shop::open().await, Shop::open().await);
+                let answered = whole.send_pieces(vec![text.clone().into()]).await;
+                prop_assert_eq!(answered.0, StatusCode::OK);
+                prop_assert_eq!(&pieces.send_pieces(in_pieces(&text, &cuts)).await, &answered);
+                prop_assert_eq!(pieces.used().await, whole.used().await);
+                // And as single events, one after the other, they are answered the same.
+                let singly = Shop::open().await;
+                for line in &lines {
+                    singly.send_pieces(vec![line.clone().into()]).await;
+                }
+                prop_assert_eq!(singly.used().await, whole.used().await);
+                Ok(())
+            },
+        )?;
+    }
+}

@@ -1,0 +1,186 @@
+use std::cmp::Reverse;
+use std::fmt;
+
+use crate::request::{At, Id, Name};
+
+/// What Kana answers, as far as a client can tell.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Answer {
+    Refused(Refusal),
+    User(User),
+    /// In order of creation, each with the subscriptions.
+    Users(Vec<(User, Vec<Subscription>)>),
+    /// A subscription with the id of its user.
+    Subscription(Name, Subscription),
+    Subscriptions(Vec<Subscription>),
+    AllSubscriptions(Vec<(Name, Subscription)>),
+    Recorded(bool),
+    /// To `canUseFeature` and `useFeature`.
+    Entitlement(Entitlement),
+    Usage {
+        current: Option<UsageInPeriod>,
+        past: Vec<UsageInPeriod>,
+    },
+    Catalog {
+        features: Vec<Name>,
+        packages: Vec<(Name, Status)>,
+    },
+    Feature(Name),
+    Package(Name, Status),
+    Count(usize),
+    /// What no request may be answered with.
+    Failed(String),
+}
+
+/// Why a request was refused: a row of the contract's table of errors.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Refusal {
+    BadValue(&'static str),
+    NoSuchUser,
+    NoSuchFeature,
+    NoSuchPackage,
+    NoSuchSubscription,
+    IdTaken,
+    IdempotencyConflict,
+    /// "Package Id not found for app"
+    PackageIdNotFoundForApp,
+    NotPublished(Name, Status),
+    /// "Cannot subscribe to multiple tiers"
+    MultipleTiers,
+    /// "Cannot subscribe to addon. Missing live tier subscription."
+    MissingLiveTier,
+    AddonOfOtherBase {
+        addon: Name,
+        base: Name,
+    },
+    HasItAlready(Name),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Status {
+    Draft,
+    Published,
+    Archived,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct User {
+    /// Never shown over HTTP; it tells users apart that have had the same id.
+    pub(crate) key: Id,
+    pub(crate) id: Name,
+    pub(crate) name: Option<Name>,
+    pub(crate) email: Option<Name>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Subscription {
+    pub(crate) id: Id,
+    pub(crate) package: Name,
+    pub(crate) started_at: At,
+    /// Cancelled then; active without.
+    pub(crate) ended_at: Option<At>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Entitlement {
+    pub(crate) access: bool,
+    pub(crate) reason: Reason,
+    pub(crate) consumption: Option<Consumption>,
+}
+
+/// The rows of the contract's table of access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Reason {
+    NothingGrantsIt,
+    Binary,
+    Unlimited,
+    WithinLimit,
+    Overage,
+    OverLimit,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Consumption {
+    pub(crate) used: i64,
+    pub(crate) budget: Option<i64>,
+    pub(crate) overage: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct UsageInPeriod {
+    pub(crate) start: At,
+    pub(crate) end: Option<At>,
+    pub(crate) consumption: Consumption,
+}
+
+impl Answer {
+    /// The ids that Kana has chosen in this answer, in their places.
+    pub(crate) fn ids_mut(&mut self) -> Vec<&mut Id> {
+        match self {
+            Self::User(user) => vec![&mut user.key],
+            Self::Users(users) => users
+                .iter_mut()
+                .flat_map(|(user, subscriptions)| {
+                    let ids = subscriptions.iter_mut().map(|subscription| &mut subscription.id);
+                    std::iter::once(&mut user.key).chain(ids)
+                })
+                .collect(),
+            Self::Subscription(_, subscription) => vec![&mut subscription.id],
+            Self::Subscriptions(subscriptions) => {
+                subscriptions.iter_mut().map(|subscription| &mut subscription.id).collect()
+            }
+            Self::AllSubscriptions(subscriptions) => {
+                subscriptions.iter_mut().map(|(_, subscription)| &mut subscription.id).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The ids that Kana has chosen in this answer.
+    pub(crate) fn ids(&self) -> Vec<Id> {
+        self.clone().ids_mut().into_iter().map(|id| *id).collect()
+    }
+}
+
+/// The most periods that `showUsage` lists.
+pub(crate) const PAST_MAX: usize = 100;
+
+/// Takes out of a list of past periods what the contract leaves open: the order of those that
+/// start together and, where there are more than fit, which of the oldest ones still do. What is
+/// not newest first stays so.
+pub(crate) fn settle(mut past: Vec<UsageInPeriod>) -> Vec<UsageInPeriod> {
+    for together in past.chunk_by_mut(|one, other| one.start == other.start) {
+        together.sort_by_key(|period| Reverse(*period));
+    }
+    if past.len() == PAST_MAX {
+        let oldest = past[PAST_MAX - 1].start;
+        past.retain(|period| period.start != oldest);
+    }
+    past
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, package, started_at, ended_at } = self;
+        write!(f, "{id:?} to {package} since {started_at:?}")?;
+        ended_at.map_or(Ok(()), |ended_at| write!(f, " until {ended_at:?}"))
+    }
+}
+
+impl fmt::Debug for Consumption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.budget {
+            Some(budget) => write!(f, "{} of {budget}", self.used)?,
+            None => write!(f, "{} without a limit", self.used)?,
+        }
+        f.write_str(if self.overage { " or more" } else { "" })
+    }
+}
+
+impl fmt::Debug for UsageInPeriod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { start, end, consumption } = self;
+        write!(f, "{consumption:?} since {start:?}")?;
+        end.map_or(Ok(()), |end| write!(f, " until {end:?}"))
+    }
+}

@@ -1,0 +1,330 @@
+//! Says a request in Kana's words, and what Kana answers in ours.
+
+use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, PackageStatus};
+use kana_core::catalog_command::{NewPackage, NewPackageFeature};
+use kana_core::edit::Edit;
+use kana_core::entitlement;
+use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId};
+use kana_core::metadata::Label;
+use kana_core::period::ResetPeriod;
+use kana_core::refusal::SubscribeRefusal;
+use kana_core::subscription::{self, SubscriptionStatus};
+use kana_core::usage::{RecordUsage, UsageAction, UseFeature};
+use kana_core::usage_history::ConsumptionInPeriod;
+use kana_core::user::{self, UserEdit};
+use kana_core::{Refusal as KanaRefusal, Timestamp};
+use kana_service::{Environment, Error, NewUser};
+use uuid::Uuid;
+
+use crate::answer::{
+    Answer, Consumption, Entitlement, Reason, Refusal, Status, Subscription, UsageInPeriod, User,
+    settle,
+};
+use crate::request::{self, Action, At, Id, Name, Request, Reset, Terms, Usage, name};
+
+/// Sends a request and waits for its answer.
+pub(crate) async fn ask(kana: &Environment, request: &Request) -> Answer {
+    send(kana, request).await.unwrap_or_else(refused)
+}
+
+async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error> {
+    Ok(match request {
+        Request::CreateUser { user, name, email } => {
+            let (name, email) = (name.map(label), email.map(label));
+            let new = NewUser { id: user_id(user), billing_id: None, name, email, metadata: None };
+            Answer::User(answered_user(&kana.create_user(new).await?))
+        }
+        Request::UpdateUser { user, new_id, name, email } => {
+            let edit = UserEdit {
+                id: new_id.map(user_id),
+                name: edit(*name),
+                email: edit(*email),
+                ..UserEdit::default()
+            };
+            Answer::User(answered_user(&kana.update_user(user_id(user), edit).await?))
+        }
+        Request::User(user) => Answer::User(answered_user(&kana.user(&user_id(user)).await?)),
+        Request::Users => {
+            let page = kana.users(None, 100, true).await?;
+            let user = |(user, subscriptions): &(_, Option<Vec<_>>)| {
+                let subscriptions = subscriptions.as_ref().unwrap();
+                (answered_user(user), answered_subscriptions(&page.catalog, subscriptions))
+            };
+            Answer::Users(page.users.iter().map(user).collect())
+        }
+        Request::Subscribe { .. }
+        | Request::CancelSubscription(_)
+        | Request::Subscription(_)
+        | Request::Subscriptions(_)
+        | Request::AllSubscriptions => about_subscriptions(kana, request).await?,
+        Request::RecordUsage(usage) => {
+            Answer::Recorded(kana.record_usage(record(*usage)).await?.recorded())
+        }
+        Request::UseFeature { user, feature, delta, key } => {
+            let used = kana
+                .use_feature(UseFeature {
+                    user: user_id(user),
+                    feature: feature_id(feature),
+                    delta: *delta,
+                    idempotency_key: key.map(idempotency_key),
+                })
+                .await?;
+            entitlement(used.granted, used.reason, used.consumption)
+        }
+        Request::CanUseFeature { user, feature, delta } => {
+            let answer = kana.can_use_feature(&user_id(user), &feature_id(feature), *delta).await?;
+            entitlement(answer.access, answer.reason, answer.consumption)
+        }
+        Request::ShowUsage { user, feature } => {
+            let history = kana.show_usage(&user_id(user), &feature_id(feature)).await?;
+            let past = settle(history.past.iter().map(usage_in_period).collect());
+            Answer::Usage { current: history.current.as_ref().map(usage_in_period), past }
+        }
+        Request::Catalog
+        | Request::CreateFeature { .. }
+        | Request::CreatePackage(_)
+        | Request::PublishPackage(_)
+        | Request::ArchivePackage(_) => about_catalog(kana, request).await?,
+        Request::CountEvents => Answer::Failed("nothing that Kana is asked".into()),
+    })
+}
+
+async fn about_subscriptions(kana: &Environment, request: &Request) -> Result<Answer, Error> {
+    Ok(match request {
+        Request::Subscribe { user, packages, started_at } => {
+            let packages = packages.iter().copied().map(package_id).collect();
+            let (catalog, made) =
+                kana.subscribe(user_id(user), packages, started_at.map(timestamp)).await?;
+            Answer::Subscriptions(answered_subscriptions(&catalog, &made))
+        }
+        Request::CancelSubscription(id) => {
+            let (catalog, user, subscription) = kana.cancel_subscription(&spelled(*id)).await?;
+            Answer::Subscription(name(user.as_str()), answered(&catalog, &subscription))
+        }
+        Request::Subscription(id) => {
+            let (catalog, user, subscription) = kana.subscription(&spelled(*id)).await?;
+            Answer::Subscription(name(user.as_str()), answered(&catalog, &subscription))
+        }
+        Request::Subscriptions(user) => {
+            let (catalog, subscriptions) = kana.subscriptions(&user_id(user)).await?;
+            Answer::Subscriptions(answered_subscriptions(&catalog, &subscriptions))
+        }
+        _ => {
+            let page = kana.all_subscriptions(None, 100).await?;
+            let subscription = |(user, subscription): &(UserId, _)| {
+                (name(user.as_str()), answered(&page.catalog, subscription))
+            };
+            Answer::AllSubscriptions(page.subscriptions.iter().map(subscription).collect())
+        }
+    })
+}
+
+async fn about_catalog(kana: &Environment, request: &Request) -> Result<Answer, Error> {
+    let (catalog, package) = match request {
+        Request::CreateFeature { feature, binary } => {
+            let (catalog, made) = kana.create_feature(new_feature(feature, *binary)).await?;
+            assert!(catalog.feature(&made).is_some());
+            return Ok(Answer::Feature(name(made.as_str())));
+        }
+        Request::CreatePackage(package) => kana.create_package(new_package(package)).await?,
+        Request::PublishPackage(package) => kana.publish_package(package_id(package)).await?,
+        Request::ArchivePackage(package) => kana.archive_package(package_id(package)).await?,
+        _ => {
+            let catalog = kana.catalog().await?;
+            let features = catalog.features().map(|feature| name(feature.id.as_str())).collect();
+            let packages = catalog
+                .packages()
+                .map(|package| (name(package.id.as_str()), status(package.status)))
+                .collect();
+            return Ok(Answer::Catalog { features, packages });
+        }
+    };
+    let package = catalog.package(&package).unwrap();
+    Ok(Answer::Package(name(package.id.as_str()), status(package.status)))
+}
+
+fn user_id(user: Name) -> UserId {
+    UserId::new("user", user).unwrap()
+}
+
+fn feature_id(feature: Name) -> FeatureId {
+    FeatureId::new("feature", feature).unwrap()
+}
+
+fn package_id(package: Name) -> PackageId {
+    PackageId::new("package", package).unwrap()
+}
+
+fn idempotency_key(key: Name) -> IdempotencyKey {
+    IdempotencyKey::new("key", key).unwrap()
+}
+
+fn spelled(id: Id) -> String {
+    SubscriptionId(Uuid::from_u128(id.0)).to_string()
+}
+
+fn label(text: Name) -> Label {
+    Label::new("label", text).unwrap()
+}
+
+fn timestamp(at: At) -> Timestamp {
+    Timestamp::from_ms(at.0)
+}
+
+fn edit(edit: request::Edit) -> Edit<Label> {
+    match edit {
+        request::Edit::Keep => Edit::Keep,
+        request::Edit::Clear => Edit::Clear,
+        request::Edit::Set(text) => Edit::Set(label(text)),
+    }
+}
+
+fn record(usage: Usage) -> RecordUsage {
+    RecordUsage {
+        user: user_id(usage.user),
+        feature: feature_id(usage.feature),
+        action: match usage.action {
+            Action::Add => UsageAction::Add,
+            Action::Set => UsageAction::Set,
+        },
+        delta: usage.delta,
+        occurred_at: usage.occurred_at.map(timestamp),
+        idempotency_key: usage.key.map(idempotency_key),
+        metadata: None,
+    }
+}
+
+fn new_feature(id: Name, binary: bool) -> Feature {
+    let kind = if binary {
+        FeatureKind::Binary
+    } else {
+        FeatureKind::Consumable { unit_label: None, unit_label_plural: None }
+    };
+    Feature { id: feature_id(id), name: label(id), kind, metadata: None }
+}
+
+fn new_package(new: &request::NewPackage) -> NewPackage {
+    let allowance = |terms: Terms| Allowance {
+        limit: terms.limit,
+        reset_period: terms.reset.map(|reset| match reset {
+            Reset::Day => ResetPeriod::Day,
+            Reset::Month => ResetPeriod::Month,
+        }),
+        overage_enabled: terms.overage,
+    };
+    let feature = |(feature, terms): &(Name, Option<Terms>)| NewPackageFeature {
+        feature: feature_id(feature),
+        name: None,
+        allowance: terms.map(allowance),
+    };
+    NewPackage {
+        id: package_id(new.package),
+        name: None,
+        is_addon: new.addon,
+        features: new.features.iter().map(feature).collect(),
+        base_packages: new.bases.iter().copied().map(package_id).collect(),
+        metadata: None,
+    }
+}
+
+fn answered_user(user: &user::User) -> User {
+    let text = |label: &Option<Label>| label.as_ref().map(|label| name(label.as_str()));
+    User {
+        key: Id(user.key.0.as_u128()),
+        id: name(user.id.as_str()),
+        name: text(&user.name),
+        email: text(&user.email),
+    }
+}
+
+fn answered_subscriptions(
+    catalog: &Catalog,
+    subscriptions: &[subscription::Subscription],
+) -> Vec<Subscription> {
+    subscriptions.iter().map(|subscription| answered(catalog, subscription)).collect()
+}
+
+/// A subscription, whose package must be in the catalog that came with it.
+fn answered(catalog: &Catalog, subscription: &subscription::Subscription) -> Subscription {
+    assert!(catalog.package(&subscription.package).is_some());
+    let cancelled = subscription.status == SubscriptionStatus::Cancelled;
+    assert!(cancelled || subscription.status == SubscriptionStatus::Active);
+    assert_eq!(cancelled, subscription.ended_at.is_some());
+    Subscription {
+        id: Id(subscription.id.0.as_u128()),
+        package: name(subscription.package.as_str()),
+        started_at: At(subscription.started_at.as_ms()),
+        ended_at: subscription.ended_at.map(|ended_at| At(ended_at.as_ms())),
+    }
+}
+
+fn entitlement(
+    access: bool,
+    reason: entitlement::Reason,
+    consumption: Option<entitlement::Consumption>,
+) -> Answer {
+    let reason = match reason {
+        entitlement::Reason::NotGranted => Reason::NothingGrantsIt,
+        entitlement::Reason::Granted => Reason::Binary,
+        entitlement::Reason::Unlimited => Reason::Unlimited,
+        entitlement::Reason::WithinLimit => Reason::WithinLimit,
+        entitlement::Reason::Overage => Reason::Overage,
+        entitlement::Reason::LimitReached => Reason::OverLimit,
+    };
+    Answer::Entitlement(Entitlement { access, reason, consumption: consumption.map(consumed) })
+}
+
+fn consumed(consumption: entitlement::Consumption) -> Consumption {
+    let entitlement::Consumption { used, budget, overage_enabled } = consumption;
+    Consumption { used, budget, overage: overage_enabled }
+}
+
+fn usage_in_period(usage: &ConsumptionInPeriod) -> UsageInPeriod {
+    UsageInPeriod {
+        start: At(usage.period.start.as_ms()),
+        end: usage.period.end.map(|end| At(end.as_ms())),
+        consumption: consumed(usage.consumption),
+    }
+}
+
+fn status(status: PackageStatus) -> Status {
+    match status {
+        PackageStatus::Draft => Status::Draft,
+        PackageStatus::Published => Status::Published,
+        PackageStatus::Archived => Status::Archived,
+    }
+}
+
+fn refused(error: Error) -> Answer {
+    let package = |id: PackageId| name(id.as_str());
+    Answer::Refused(match error {
+        Error::Refused(KanaRefusal::Invalid(invalid)) => Refusal::BadValue(invalid.field),
+        Error::Refused(KanaRefusal::UserNotFound(_)) => Refusal::NoSuchUser,
+        Error::Refused(KanaRefusal::FeatureNotFound(_)) => Refusal::NoSuchFeature,
+        Error::Refused(KanaRefusal::PackageNotFound(_)) => Refusal::NoSuchPackage,
+        Error::Refused(KanaRefusal::SubscriptionNotFound(_)) => Refusal::NoSuchSubscription,
+        Error::Refused(
+            KanaRefusal::FeatureIdTaken(_)
+            | KanaRefusal::PackageIdTaken(_)
+            | KanaRefusal::UserIdTaken(_),
+        ) => Refusal::IdTaken,
+        Error::Refused(KanaRefusal::IdempotencyConflict) => Refusal::IdempotencyConflict,
+        Error::Refused(KanaRefusal::SubscribePackageNotFound(_)) => {
+            Refusal::PackageIdNotFoundForApp
+        }
+        Error::Refused(KanaRefusal::Subscribe(refusal)) => match refusal {
+            SubscribeRefusal::NotPublished { package: id, status: stands } => {
+                Refusal::NotPublished(package(id), status(stands))
+            }
+            SubscribeRefusal::MultipleBases => Refusal::MultipleTiers,
+            SubscribeRefusal::AddonWithoutBase => Refusal::MissingLiveTier,
+            SubscribeRefusal::AddonForOtherBase { addon, base } => {
+                Refusal::AddonOfOtherBase { addon: package(addon), base: package(base) }
+            }
+            SubscribeRefusal::AlreadySubscribed { package: id } => {
+                Refusal::HasItAlready(package(id))
+            }
+        },
+        other => return Answer::Failed(other.to_string()),
+    })
+}

@@ -1,0 +1,107 @@
+//! Many clients at once, on every engine.
+
+use std::sync::Mutex;
+
+use proptest::prop_assert;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::engine::{Engine, Sqlite};
+use crate::flaw::Server;
+use crate::linearization::linearize;
+use crate::mistake::Mistake;
+use crate::model::Model;
+use crate::plan::{Plan, any_plan};
+use crate::run::run;
+
+/// Plans that are tried where `PROPTEST_CASES` does not say how many.
+const PLANS: u32 = 30;
+
+/// Plans that are tried until something that is wrong is noticed. Few of them are needed.
+const PLANS_MAX: usize = 400;
+
+#[test]
+fn what_many_clients_are_answered_is_an_order_of_one_by_one_on_the_embedded_engine() {
+    every_history_is_linearizable::<Sqlite>();
+}
+
+fn every_history_is_linearizable<E: Engine>() {
+    let runtime = threads();
+    let outcome = TestRunner::new(config()).run(&any_plan(), |plan| {
+        for history in runtime.block_on(run::<E>(&plan, || Server::AsItIs)) {
+            prop_assert!(history.ids_grow(), "{}", history);
+            linearize(&history, &Model::default())
+                .map_err(|unexplained| TestCaseError::fail(unexplained.to_string()))?;
+        }
+        Ok(())
+    });
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(why, plan)) => panic!("{why}\nThe plan was {plan:?}"),
+        Err(aborted) => panic!("{aborted}"),
+    }
+}
+
+fn config() -> Config {
+    let many = std::env::var_os("PROPTEST_CASES").is_some();
+    let default = Config::default();
+    Config {
+        cases: if many { default.cases } else { PLANS },
+        // What failed once may not do so again with the same plan: the history says it all.
+        failure_persistence: None,
+        max_shrink_iters: 200,
+        ..default
+    }
+}
+
+#[test]
+fn no_model_that_is_wrong_in_one_thing_explains_what_kana_answers() {
+    let runtime = threads();
+    let mut unnoticed = Mistake::ALL.to_vec();
+    for plan in plans(PLANS_MAX) {
+        for history in runtime.block_on(run::<Sqlite>(&plan, || Server::AsItIs)) {
+            unnoticed.retain(|mistake| linearize(&history, &Model::with(*mistake)).is_ok());
+        }
+        if unnoticed.is_empty() {
+            return;
+        }
+    }
+    panic!("nobody noticed {unnoticed:?}");
+}
+
+#[test]
+fn a_server_that_checks_first_and_records_then_is_noticed() {
+    is_noticed(|| Server::ChecksThenRecords);
+}
+
+#[test]
+fn a_server_that_sets_by_adding_is_noticed() {
+    is_noticed(|| Server::SetsByAdding);
+}
+
+#[test]
+fn a_server_that_answers_from_memory_is_noticed() {
+    is_noticed(|| Server::AnswersFromMemory(Mutex::default()));
+}
+
+fn is_noticed(server: fn() -> Server) {
+    let runtime = threads();
+    let noticed = plans(PLANS_MAX).iter().any(|plan| {
+        let histories = runtime.block_on(run::<Sqlite>(plan, server));
+        histories.iter().any(|history| linearize(history, &Model::default()).is_err())
+    });
+    assert!(noticed);
+}
+
+/// Threads enough for clients to overtake each other.
+pub(crate) fn threads() -> Runtime {
+    Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap()
+}
+
+/// The same plans each time.
+fn plans(number: usize) -> Vec<Plan> {
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let mut runner = TestRunner::new_with_rng(config(), random);
+    (0..number).map(|_| any_plan().new_tree(&mut runner).unwrap().current()).collect()
+}

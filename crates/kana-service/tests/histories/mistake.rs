@@ -1,0 +1,71 @@
+//! Models that are wrong in one thing. What they answer must not be taken for what Kana does.
+
+/// One thing in which a model differs from the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Mistake {
+    /// `useFeature` grants over the limit.
+    LimitIgnored,
+    /// The package with the lowest limit counts.
+    LowestLimitCounts,
+    /// Of equal limits, the newest subscription counts.
+    NewestCounts,
+    /// Usage never starts again at 0.
+    PeriodsNeverEnd,
+    /// Usage of then counts as if it were of now.
+    OccurredAtIgnored,
+    /// `used` falls below 0.
+    BelowZero,
+    /// `SET` adds.
+    SetAdds,
+    /// What is not counted is not kept in the log either.
+    UncountedNotKept,
+    /// A key records each time that it is sent.
+    RepeatsRecord,
+    /// A key is used up by an error.
+    ErrorsUseKeys,
+    /// A refusal by `useFeature` does not use its key.
+    RefusalsDoNotUseKeys,
+    /// A key belongs to the user's id and not to the user.
+    KeysBelongToIds,
+    /// The amount is not part of what a key is for.
+    DeltaIsNotContent,
+    /// A user may have two bases.
+    TwoBases,
+    /// Add-ons stay when their base is cancelled.
+    AddonsStay,
+    /// Cancelling again moves the end.
+    CancelledAgainEndsLater,
+    /// An archived package can be subscribed to.
+    ArchivedIsSold,
+    /// Archiving a package ends what it grants.
+    ArchivingEndsGrants,
+    /// An update clears what it does not name.
+    UpdatesClear,
+    /// A new id is given although somebody has it.
+    IdsAreShared,
+}
+
+impl Mistake {
+    pub(crate) const ALL: [Self; 20] = [
+        Self::LimitIgnored,
+        Self::LowestLimitCounts,
+        Self::NewestCounts,
+        Self::PeriodsNeverEnd,
+        Self::OccurredAtIgnored,
+        Self::BelowZero,
+        Self::SetAdds,
+        Self::UncountedNotKept,
+        Self::RepeatsRecord,
+        Self::ErrorsUseKeys,
+        Self::RefusalsDoNotUseKeys,
+        Self::KeysBelongToIds,
+        Self::DeltaIsNotContent,
+        Self::TwoBases,
+        Self::AddonsStay,
+        Self::CancelledAgainEndsLater,
+        Self::ArchivedIsSold,
+        Self::ArchivingEndsGrants,
+        Self::UpdatesClear,
+        Self::IdsAreShared,
+    ];
+}

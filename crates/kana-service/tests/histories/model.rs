@@ -1,0 +1,142 @@
+//! The contract (`entitlements.md`, `admin-api.md`) as plain sequential code: one environment, one
+//! request after another, everything in lists that are searched from end to end.
+
+mod catalog;
+mod subscribing;
+mod usage;
+
+use std::collections::BTreeMap;
+
+use crate::answer::{Answer, Refusal, Status, Subscription, User};
+use crate::mistake::Mistake;
+use crate::request::{At, Edit, Id, Name, NewPackage, Request};
+
+/// Everything that is kept, and nothing that follows from it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Model {
+    /// What it gets wrong, if it is to.
+    mistake: Option<Mistake>,
+    /// In order of creation, each with whether it is binary.
+    features: Vec<(Name, bool)>,
+    /// In order of creation.
+    packages: Vec<(NewPackage, Status)>,
+    users: Vec<User>,
+    /// Each with the key of its user.
+    subscriptions: Vec<(Id, Subscription)>,
+    /// What was used of a feature under a subscription in the period that starts then.
+    used: BTreeMap<(Id, Name, At), i64>,
+    /// What was asked under an idempotency key, and what was answered.
+    keys: BTreeMap<Name, (usage::Content, Answer)>,
+    /// The length of the log of usage.
+    events: usize,
+}
+
+impl Model {
+    /// One that gets one thing wrong.
+    pub(crate) fn with(mistake: Mistake) -> Self {
+        Self { mistake: Some(mistake), ..Self::default() }
+    }
+
+    fn errs(&self, mistake: Mistake) -> bool {
+        self.mistake == Some(mistake)
+    }
+
+    /// Answers a request at that time. What it makes gets the ids in `given`, which are for Kana
+    /// to choose.
+    pub(crate) fn answer(&mut self, request: &Request, now: At, given: &[Id]) -> Answer {
+        let answer = match request {
+            Request::CreateUser { user, name, email } => {
+                self.create_user(user, *name, *email, given)
+            }
+            Request::UpdateUser { user, new_id, name, email } => {
+                self.update_user(user, *new_id, *name, *email)
+            }
+            Request::Subscribe { user, packages, started_at } => {
+                self.subscribe(user, packages, *started_at, now, given)
+            }
+            Request::CancelSubscription(id) => self.cancel(*id, now),
+            Request::RecordUsage(usage) => self.record_usage(*usage, now),
+            Request::UseFeature { user, feature, delta, key } => {
+                self.use_feature(user, feature, *delta, *key, now)
+            }
+            Request::CanUseFeature { user, feature, delta } => {
+                self.can_use_feature(user, feature, *delta, now)
+            }
+            Request::ShowUsage { user, feature } => self.show_usage(user, feature, now),
+            Request::User(user) => self.user(user).map(Answer::User),
+            Request::Users => Ok(self.users()),
+            Request::Subscription(id) => self.subscription(*id),
+            Request::Subscriptions(user) => {
+                self.user(user).map(|user| Answer::Subscriptions(self.newest_first(&user)))
+            }
+            Request::AllSubscriptions => Ok(self.all_subscriptions()),
+            Request::Catalog => Ok(self.catalog()),
+            Request::CreateFeature { feature, binary } => self.create_feature(feature, *binary),
+            Request::CreatePackage(package) => self.create_package(package),
+            Request::PublishPackage(package) => self.publish_package(package),
+            Request::ArchivePackage(package) => self.archive_package(package),
+            Request::CountEvents => Ok(Answer::Count(self.events)),
+        };
+        answer.unwrap_or_else(Answer::Refused)
+    }
+
+    fn user(&self, id: Name) -> Result<User, Refusal> {
+        self.users.iter().find(|user| user.id == id).copied().ok_or(Refusal::NoSuchUser)
+    }
+
+    fn users(&self) -> Answer {
+        let mut users: Vec<_> =
+            self.users.iter().map(|user| (*user, self.newest_first(user))).collect();
+        // By creation: of two that were made at the same time, which one was made first is what
+        // their keys say.
+        users.sort_by_key(|(user, _)| user.key);
+        Answer::Users(users)
+    }
+
+    fn create_user(
+        &mut self,
+        id: Name,
+        name: Option<Name>,
+        email: Option<Name>,
+        given: &[Id],
+    ) -> Result<Answer, Refusal> {
+        if self.user(id).is_ok() {
+            return Err(Refusal::IdTaken);
+        }
+        let key = given.first().copied().unwrap_or(Id(0));
+        let user = User { key, id, name, email };
+        self.users.push(user);
+        Ok(Answer::User(user))
+    }
+
+    fn update_user(
+        &mut self,
+        id: Name,
+        new_id: Option<Name>,
+        name: Edit,
+        email: Edit,
+    ) -> Result<Answer, Refusal> {
+        let user = self.user(id)?;
+        let new_id = new_id.unwrap_or(id);
+        if new_id != id && self.user(new_id).is_ok() && !self.errs(Mistake::IdsAreShared) {
+            return Err(Refusal::IdTaken);
+        }
+        let clears = self.errs(Mistake::UpdatesClear);
+        let edited = |before: Option<Name>, edit: Edit| match edit {
+            Edit::Keep if clears => None,
+            Edit::Keep => before,
+            Edit::Clear => None,
+            Edit::Set(value) => Some(value),
+        };
+        let changed = User {
+            id: new_id,
+            name: edited(user.name, name),
+            email: edited(user.email, email),
+            ..user
+        };
+        for known in self.users.iter_mut().filter(|known| known.key == user.key) {
+            *known = changed;
+        }
+        Ok(Answer::User(changed))
+    }
+}

@@ -1,0 +1,302 @@
+use std::cmp::{Ordering, Reverse};
+
+use super::Model;
+use crate::answer::{
+    Answer, Consumption, Entitlement, PAST_MAX, Reason, Refusal, Status, Subscription,
+    UsageInPeriod, User, settle,
+};
+use crate::mistake::Mistake;
+use crate::period;
+use crate::request::{Action, At, Id, Name, Terms, Usage};
+
+const FIVE_MINUTES_MS: i64 = 5 * 60 * 1000;
+const UNLIMITED: Terms = Terms { limit: None, reset: None, overage: false };
+
+/// What a request under a key must have in common with the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Content {
+    /// `useFeature`, or else one that records.
+    uses: bool,
+    user: Id,
+    feature: Name,
+    action: Action,
+    delta: i64,
+    occurred_at: Option<At>,
+}
+
+/// The subscription that counts for a feature, with what its package gives.
+#[derive(Clone, Copy)]
+struct Counting {
+    subscription: Subscription,
+    terms: Terms,
+}
+
+impl Model {
+    pub(super) fn record_usage(&mut self, usage: Usage, now: At) -> Result<Answer, Refusal> {
+        if usage.action == Action::Set && usage.delta < 0 {
+            return Err(Refusal::BadValue("delta"));
+        }
+        if usage.occurred_at.is_some_and(|at| at.0 > now.0 + FIVE_MINUTES_MS) {
+            return Err(Refusal::BadValue("occurredAt"));
+        }
+        let user = self.user(usage.user)?;
+        let content = Content {
+            uses: false,
+            user: self.owner_of_key(&user),
+            feature: usage.feature,
+            action: usage.action,
+            delta: usage.delta,
+            occurred_at: usage.occurred_at,
+        };
+        let binary = self.find_feature(usage.feature, usage.key, content)?;
+        if let Some(earlier) = self.earlier(usage.key, content)? {
+            return Ok(earlier);
+        }
+        let named = usage.occurred_at.filter(|_| !self.errs(Mistake::OccurredAtIgnored));
+        let counting = self.counting(&user, usage.feature, named);
+        if counting.is_some() || !self.errs(Mistake::UncountedNotKept) {
+            self.events += 1;
+        }
+        if let Some(counting) = counting
+            && !binary
+        {
+            let sets = usage.action == Action::Set && !self.errs(Mistake::SetAdds);
+            let stops_at_0 = !self.errs(Mistake::BelowZero);
+            let used = self.used_mut(counting, usage.feature, named.unwrap_or(now));
+            *used = if sets { usage.delta } else { *used + usage.delta };
+            if stops_at_0 {
+                *used = (*used).max(0);
+            }
+        }
+        Ok(self.keep(usage.key, content, Answer::Recorded(counting.is_some())))
+    }
+
+    pub(super) fn use_feature(
+        &mut self,
+        user: Name,
+        feature: Name,
+        delta: i64,
+        key: Option<Name>,
+        now: At,
+    ) -> Result<Answer, Refusal> {
+        if delta < 0 {
+            return Err(Refusal::BadValue("delta"));
+        }
+        let user = self.user(user)?;
+        let content = Content {
+            uses: true,
+            user: self.owner_of_key(&user),
+            feature,
+            action: Action::Add,
+            delta,
+            occurred_at: None,
+        };
+        self.find_feature(feature, key, content)?;
+        if let Some(earlier) = self.earlier(key, content)? {
+            return Ok(earlier);
+        }
+        let mut answer = self.entitlement(&user, feature, delta, now)?;
+        if self.errs(Mistake::LimitIgnored) && answer.reason == Reason::OverLimit {
+            answer = Entitlement { access: true, reason: Reason::WithinLimit, ..answer };
+        }
+        if answer.access {
+            self.events += 1;
+        }
+        if let Some(consumption) = answer.consumption.as_mut()
+            && answer.access
+        {
+            consumption.used += delta;
+            let counting = self.counting(&user, feature, None).unwrap();
+            *self.used_mut(counting, feature, now) = consumption.used;
+        }
+        if !answer.access && self.errs(Mistake::RefusalsDoNotUseKeys) {
+            return Ok(Answer::Entitlement(answer));
+        }
+        Ok(self.keep(key, content, Answer::Entitlement(answer)))
+    }
+
+    pub(super) fn can_use_feature(
+        &self,
+        user: Name,
+        feature: Name,
+        delta: i64,
+        now: At,
+    ) -> Result<Answer, Refusal> {
+        if delta < 0 {
+            return Err(Refusal::BadValue("delta"));
+        }
+        let user = self.user(user)?;
+        self.entitlement(&user, feature, delta, now).map(Answer::Entitlement)
+    }
+
+    /// The contract's table of access, row by row.
+    fn entitlement(
+        &self,
+        user: &User,
+        feature: Name,
+        delta: i64,
+        now: At,
+    ) -> Result<Entitlement, Refusal> {
+        let binary = self.is_binary(feature)?;
+        let Some(counting) = self.counting(user, feature, None) else {
+            let reason = Reason::NothingGrantsIt;
+            return Ok(Entitlement { access: false, reason, consumption: None });
+        };
+        if binary {
+            return Ok(Entitlement { access: true, reason: Reason::Binary, consumption: None });
+        }
+        let consumption = self.consumption(counting, feature, self.period_at(counting, now).0);
+        let (access, reason) = match counting.terms.limit {
+            None => (true, Reason::Unlimited),
+            Some(limit) if consumption.used + delta <= limit => (true, Reason::WithinLimit),
+            Some(_) if counting.terms.overage => (true, Reason::Overage),
+            Some(_) => (false, Reason::OverLimit),
+        };
+        Ok(Entitlement { access, reason, consumption: Some(consumption) })
+    }
+
+    /// Rules 1 and 2: the subscription that counts now or, where a moment is named, counted then.
+    fn counting(&self, user: &User, feature: Name, named: Option<At>) -> Option<Counting> {
+        let mut candidates: Vec<Counting> = self
+            .of_user(user)
+            .filter(|subscription| match named {
+                None => subscription.ended_at.is_none(),
+                Some(at) => {
+                    subscription.started_at <= at
+                        && subscription.ended_at.is_none_or(|ended_at| ended_at > at)
+                }
+            })
+            .filter_map(|subscription| self.granted_by(*subscription, feature))
+            .collect();
+        candidates.sort_by(|one, other| self.before(one, other));
+        candidates.first().copied()
+    }
+
+    fn granted_by(&self, subscription: Subscription, feature: Name) -> Option<Counting> {
+        let (package, status) = self.package(subscription.package)?;
+        if *status == Status::Archived && self.errs(Mistake::ArchivingEndsGrants) {
+            return None;
+        }
+        let (_, terms) = package.features.iter().find(|(inside, _)| *inside == feature)?;
+        Some(Counting { subscription, terms: terms.unwrap_or(UNLIMITED) })
+    }
+
+    /// Which of two counts first: the highest limit, then overage, then the oldest start, then
+    /// the smallest id.
+    fn before(&self, one: &Counting, other: &Counting) -> Ordering {
+        let limit = |counting: &Counting| counting.terms.limit.unwrap_or(i64::MAX);
+        let mut by_limit = limit(other).cmp(&limit(one));
+        if self.errs(Mistake::LowestLimitCounts) {
+            by_limit = by_limit.reverse();
+        }
+        let age =
+            |counting: &Counting| (counting.subscription.started_at, counting.subscription.id);
+        let mut by_age = age(one).cmp(&age(other));
+        if self.errs(Mistake::NewestCounts) {
+            by_age = by_age.reverse();
+        }
+        by_limit.then(other.terms.overage.cmp(&one.terms.overage)).then(by_age)
+    }
+
+    /// The period that contains the moment, by its start and its end.
+    fn period_at(&self, counting: Counting, at: At) -> (At, Option<At>) {
+        let reset = counting.terms.reset.filter(|_| !self.errs(Mistake::PeriodsNeverEnd));
+        *period::started_by(counting.subscription.started_at, reset, at).last().unwrap()
+    }
+
+    fn used_mut(&mut self, counting: Counting, feature: Name, at: At) -> &mut i64 {
+        let (start, _) = self.period_at(counting, at);
+        self.used.entry((counting.subscription.id, feature, start)).or_default()
+    }
+
+    fn consumption(&self, counting: Counting, feature: Name, start: At) -> Consumption {
+        let used = self.used.get(&(counting.subscription.id, feature, start)).copied();
+        Consumption {
+            used: used.unwrap_or(0),
+            budget: counting.terms.limit,
+            overage: counting.terms.overage,
+        }
+    }
+
+    pub(super) fn show_usage(&self, user: Name, feature: Name, now: At) -> Result<Answer, Refusal> {
+        let user = self.user(user)?;
+        if self.is_binary(feature)? {
+            return Ok(Answer::Usage { current: None, past: Vec::new() });
+        }
+        let current = self.counting(&user, feature, None).map(|counting| {
+            let (start, end) = self.period_at(counting, now);
+            UsageInPeriod { start, end, consumption: self.consumption(counting, feature, start) }
+        });
+        let mut past: Vec<UsageInPeriod> = self
+            .of_user(&user)
+            .filter_map(|subscription| self.granted_by(*subscription, feature))
+            .flat_map(|counting| self.past(counting, feature, now))
+            .collect();
+        past.sort_by_key(|period| Reverse(*period));
+        past.truncate(PAST_MAX);
+        Ok(Answer::Usage { current, past: settle(past) })
+    }
+
+    /// The periods of one subscription that are over. One that was cut short ends with the
+    /// subscription, and none is left of one that would have started just then.
+    fn past(&self, counting: Counting, feature: Name, now: At) -> Vec<UsageInPeriod> {
+        let Subscription { started_at, ended_at, .. } = counting.subscription;
+        let reset = counting.terms.reset.filter(|_| !self.errs(Mistake::PeriodsNeverEnd));
+        let until = ended_at.unwrap_or(now);
+        period::started_by(started_at, reset, until)
+            .into_iter()
+            .map(|(start, end)| match (end, ended_at) {
+                (Some(end), Some(ended_at)) => (start, Some(end.min(ended_at))),
+                (end, ended_at) => (start, end.or(ended_at)),
+            })
+            .filter(|(start, end)| end.is_some_and(|end| end <= until && *start < end))
+            .map(|(start, end)| {
+                let consumption = self.consumption(counting, feature, start);
+                UsageInPeriod { start, end, consumption }
+            })
+            .collect()
+    }
+
+    /// Whether the feature that was asked for under a key is binary.
+    fn find_feature(
+        &mut self,
+        feature: Name,
+        key: Option<Name>,
+        content: Content,
+    ) -> Result<bool, Refusal> {
+        let found = self.is_binary(feature);
+        if found.is_err() && self.errs(Mistake::ErrorsUseKeys) {
+            self.keep(key, content, Answer::Failed("used by an error".into()));
+        }
+        found
+    }
+
+    fn owner_of_key(&self, user: &User) -> Id {
+        if self.errs(Mistake::KeysBelongToIds) {
+            // The ids of three users differ in their first letter.
+            return Id(u128::from(user.id.as_bytes()[0]));
+        }
+        user.key
+    }
+
+    /// What was answered before under this key, if it was.
+    fn earlier(&self, key: Option<Name>, mut content: Content) -> Result<Option<Answer>, Refusal> {
+        let Some((asked, answer)) = key.and_then(|key| self.keys.get(key)) else {
+            return Ok(None);
+        };
+        if self.errs(Mistake::RepeatsRecord) {
+            return Ok(None);
+        }
+        if self.errs(Mistake::DeltaIsNotContent) {
+            content.delta = asked.delta;
+        }
+        if *asked == content { Ok(Some(answer.clone())) } else { Err(Refusal::IdempotencyConflict) }
+    }
+
+    fn keep(&mut self, key: Option<Name>, content: Content, answer: Answer) -> Answer {
+        if let Some(key) = key {
+            self.keys.insert(key, (content, answer.clone()));
+        }
+        answer
+    }
+}

@@ -1,0 +1,296 @@
+//! What clients are going to do, drawn at random: few names, so that everything collides.
+
+use proptest::collection::vec;
+use proptest::option::{of, weighted};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::request::{
+    ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, LATE, LATE_CALLS, LATER, Name,
+    NewPackage, PLUS, PRO, Request, Reset, SSO, Terms, Usage,
+};
+
+const MINUTE_MS: i64 = 60 * 1000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// When every history starts: 2024-01-31T12:00:00Z.
+pub(crate) const START: At = At(1_706_702_400_000);
+
+/// A start a month ago, to the end of which one hour is left.
+const A_MONTH_AGO: At = after(-31 * DAY_MS + HOUR_MS);
+
+const fn after(ms: i64) -> At {
+    At(START.0 + ms)
+}
+
+/// What happens in one history.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// What is there before: one after the other.
+    pub(crate) setup: Vec<Request>,
+    /// Requests with idempotency keys, to be sent often.
+    pub(crate) keyed: Vec<Request>,
+    /// One after the other, with the clients of each at the same time.
+    pub(crate) phases: Vec<Phase>,
+}
+
+/// A time in which the clock stands still.
+#[derive(Debug, Clone)]
+pub(crate) struct Phase {
+    /// By how much the clock is set forward before.
+    pub(crate) pause_ms: i64,
+    /// Whether the server is started again before.
+    pub(crate) restart: bool,
+    /// Whether nothing is written before each client has asked for something, so that commands
+    /// meet in one batch.
+    pub(crate) gather: bool,
+    /// What each client does, one after the other.
+    pub(crate) clients: Vec<Vec<Step>>,
+}
+
+/// What a client does next.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Ask(Request),
+    /// Sends one of the plan's requests with keys, as it is or about another user.
+    Keyed(usize, Option<Name>),
+    /// Cancels the subscription that was the n-th to be answered so far.
+    Cancel(usize),
+    /// Asks for that subscription.
+    Subscription(usize),
+}
+
+pub(crate) fn any_plan() -> impl Strategy<Value = Plan> {
+    let subscribed = || weighted(0.9, any_first_packages());
+    let setup = (any_shop(), subscribed(), subscribed());
+    (setup, vec(any_keyed(), 3), vec(any_phase(), 1..=2)).prop_map(
+        |((shop, ada, bob), keyed, phases)| Plan { setup: open(shop, ada, bob), keyed, phases },
+    )
+}
+
+/// The shop opens, with two users and what they are subscribed to.
+fn open(shop: Vec<NewPackage>, ada: Option<Vec<Name>>, bob: Option<Vec<Name>>) -> Vec<Request> {
+    let mut setup = vec![
+        Request::CreateFeature { feature: CALLS, binary: false },
+        Request::CreateFeature { feature: SSO, binary: true },
+    ];
+    for package in shop {
+        let id = package.package;
+        setup.extend([Request::CreatePackage(package), Request::PublishPackage(id)]);
+    }
+    for (user, packages) in [(ADA, ada), (BOB, bob)] {
+        setup.push(Request::CreateUser { user, name: Some("Ms."), email: Some("x@y.co") });
+        let subscribe =
+            |packages| Request::Subscribe { user, packages, started_at: Some(A_MONTH_AGO) };
+        setup.extend(packages.map(subscribe));
+    }
+    setup
+}
+
+/// Two bases and two add-ons, with limits that are reached soon and often equal.
+fn any_shop() -> impl Strategy<Value = Vec<NewPackage>> {
+    let limited = |overage| {
+        (0..=3_i64, any_reset(), overage).prop_map(|(limit, reset, overage)| Terms {
+            limit: Some(limit),
+            reset,
+            overage,
+        })
+    };
+    let without_limit =
+        any_reset().prop_map(|reset| Terms { limit: None, reset, overage: false }).boxed();
+    let pro = prop_oneof![without_limit, limited(Just(true).boxed())];
+    let basic = limited(prop::bool::weighted(0.2).boxed());
+    let extra = limited(prop::bool::weighted(0.2).boxed());
+    (basic, pro, extra).prop_map(|(basic, pro, extra)| {
+        let package =
+            |package, addon, bases, features| NewPackage { package, addon, bases, features };
+        vec![
+            package(BASIC, false, vec![], vec![(CALLS, Some(basic))]),
+            package(PRO, false, vec![], vec![(CALLS, Some(pro)), (SSO, None)]),
+            package(EXTRA, true, vec![], vec![(CALLS, Some(extra))]),
+            package(PLUS, true, vec![PRO], vec![(SSO, None)]),
+        ]
+    })
+}
+
+fn any_reset() -> impl Strategy<Value = Option<Reset>> {
+    select(vec![None, Some(Reset::Day), Some(Reset::Month)])
+}
+
+fn any_phase() -> impl Strategy<Value = Phase> {
+    // Over no boundary, over that of months that began a month ago, over that of days, too.
+    let pause_ms = select(vec![90 * 1000, 2 * HOUR_MS, 25 * HOUR_MS]);
+    let few_with_much = vec(vec(any_step(), 3..=6), 2..=4);
+    let many_with_little = vec(vec(any_step(), 1..=2), 5..=8);
+    let clients = prop_oneof![2 => few_with_much, 1 => many_with_little];
+    (pause_ms, prop::bool::weighted(0.2), any::<bool>(), clients).prop_map(
+        |(pause_ms, restart, gather, clients)| Phase { pause_ms, restart, gather, clients },
+    )
+}
+
+fn any_user() -> impl Strategy<Value = Name> {
+    prop_oneof![8 => Just(ADA), 2 => Just(BOB), 1 => Just(CYD)]
+}
+
+fn any_feature() -> impl Strategy<Value = Name> {
+    prop_oneof![12 => Just(CALLS), 1 => Just(SSO), 1 => Just(LATE_CALLS)]
+}
+
+/// What a user may be subscribed to at first.
+fn any_first_packages() -> impl Strategy<Value = Vec<Name>> {
+    select(vec![
+        vec![BASIC],
+        vec![PRO],
+        vec![BASIC, EXTRA],
+        vec![EXTRA, PRO],
+        vec![PRO, EXTRA, PLUS],
+    ])
+}
+
+fn any_packages() -> impl Strategy<Value = Vec<Name>> {
+    prop_oneof![
+        6 => any_first_packages(),
+        4 => Just(vec![EXTRA]),
+        1 => Just(vec![PLUS]),
+        1 => Just(vec![BASIC, PLUS]),
+        1 => Just(vec![EXTRA, EXTRA]),
+        1 => Just(vec![BASIC, PRO]),
+        1 => Just(vec![LATE]),
+        1 => Just(vec![LATER]),
+        1 => Just(vec![]),
+    ]
+}
+
+/// Times that a request may name. None of them is ever what the clock shows, since a time that is
+/// named need not be the same request as none that is.
+fn any_occurred_at() -> impl Strategy<Value = Option<At>> {
+    let then = prop_oneof![
+        1 => Just(after(-40 * DAY_MS)),
+        2 => Just(after(-10 * DAY_MS)),
+        3 => Just(after(-MINUTE_MS)),
+        2 => Just(after(MINUTE_MS)),
+        // Too far ahead at the start, and not any more a pause later.
+        1 => Just(after(6 * MINUTE_MS)),
+    ];
+    weighted(0.3, then)
+}
+
+fn any_usage() -> impl Strategy<Value = Usage> {
+    let amount = prop_oneof![
+        8 => (-2..=3_i64).prop_map(|delta| (Action::Add, delta)),
+        4 => (0..=3_i64).prop_map(|delta| (Action::Set, delta)),
+        1 => Just((Action::Set, -1)),
+    ];
+    (any_user(), any_feature(), amount, any_occurred_at()).prop_map(
+        |(user, feature, (action, delta), occurred_at)| Usage {
+            user,
+            feature,
+            action,
+            delta,
+            occurred_at,
+            key: None,
+        },
+    )
+}
+
+fn any_use() -> impl Strategy<Value = Request> {
+    let delta = prop_oneof![1 => Just(-1_i64), 15 => 0..=2_i64, 1 => Just(9_i64)];
+    (any_user(), any_feature(), delta).prop_map(|(user, feature, delta)| Request::UseFeature {
+        user,
+        feature,
+        delta,
+        key: None,
+    })
+}
+
+/// A request with one of two keys.
+fn any_keyed() -> impl Strategy<Value = Request> {
+    let record = any_usage().prop_map(Request::RecordUsage);
+    (prop_oneof![record, any_use()], select(vec!["k1", "k2"]))
+        .prop_map(|(request, key)| request.under(key))
+}
+
+fn any_change_of_a_user() -> impl Strategy<Value = Request> {
+    let edit = |value| prop_oneof![Just(Edit::Keep), Just(Edit::Clear), Just(Edit::Set(value))];
+    let create = (select(vec![ADA, CYD, CYD]), of(Just("Ms.")))
+        .prop_map(|(user, name)| Request::CreateUser { user, name, email: None });
+    let ids = select(vec![(ADA, CYD), (ADA, CYD), (CYD, ADA), (CYD, ADA), (ADA, BOB), (ADA, ADA)]);
+    let rename = ids.prop_map(|(user, new_id)| Request::UpdateUser {
+        user,
+        new_id: Some(new_id),
+        name: Edit::Keep,
+        email: Edit::Keep,
+    });
+    let update = (any_user(), edit("Ms."), edit("x@y.co"))
+        .prop_map(|(user, name, email)| Request::UpdateUser { user, new_id: None, name, email });
+    prop_oneof![create, rename, update]
+}
+
+fn any_subscribe() -> impl Strategy<Value = Request> {
+    let then = select(vec![A_MONTH_AGO, A_MONTH_AGO, after(-25 * HOUR_MS), after(DAY_MS)]);
+    let started_at = weighted(0.4, then);
+    (any_user(), any_packages(), started_at)
+        .prop_map(|(user, packages, started_at)| Request::Subscribe { user, packages, started_at })
+}
+
+fn any_question() -> impl Strategy<Value = Request> {
+    let can_use = (any_user(), any_feature(), prop_oneof![9 => Just(1_i64), 1 => Just(-1_i64)])
+        .prop_map(|(user, feature, delta)| Request::CanUseFeature { user, feature, delta });
+    let show = (any_user(), any_feature())
+        .prop_map(|(user, feature)| Request::ShowUsage { user, feature });
+    prop_oneof![
+        4 => can_use,
+        3 => show,
+        1 => any_user().prop_map(Request::User),
+        1 => Just(Request::Users),
+        2 => any_user().prop_map(Request::Subscriptions),
+        1 => Just(Request::AllSubscriptions),
+        1 => Just(Request::Catalog),
+    ]
+}
+
+fn any_change_of_the_catalog() -> impl Strategy<Value = Request> {
+    let any_package = || select(vec![BASIC, EXTRA, EXTRA, LATE, LATER]);
+    // What differs shows which of two that were sent at once was first.
+    let late = of(0..=2_i64).prop_map(|limit| NewPackage {
+        package: LATE,
+        addon: false,
+        bases: vec![],
+        features: vec![(CALLS, Some(Terms { limit, reset: None, overage: false }))],
+    });
+    let later = Just(NewPackage {
+        package: LATER,
+        addon: true,
+        bases: vec![BASIC],
+        features: vec![(LATE_CALLS, None)],
+    });
+    let bad = Just(NewPackage {
+        package: LATE,
+        addon: false,
+        bases: vec![],
+        features: vec![(SSO, Some(Terms { limit: None, reset: None, overage: false }))],
+    });
+    prop_oneof![
+        2 => Just(Request::CreateFeature { feature: LATE_CALLS, binary: false }),
+        2 => late.prop_map(Request::CreatePackage),
+        2 => later.prop_map(Request::CreatePackage),
+        1 => bad.prop_map(Request::CreatePackage),
+        2 => any_package().prop_map(Request::PublishPackage),
+        4 => any_package().prop_map(Request::ArchivePackage),
+    ]
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => any_usage().prop_map(|usage| Step::Ask(Request::RecordUsage(usage))),
+        6 => any_use().prop_map(Step::Ask),
+        8 => (0..3_usize, weighted(0.2, any_user())).prop_map(|(n, user)| Step::Keyed(n, user)),
+        4 => any_change_of_a_user().prop_map(Step::Ask),
+        5 => any_subscribe().prop_map(Step::Ask),
+        3 => (0..4_usize).prop_map(Step::Cancel),
+        1 => (0..4_usize).prop_map(Step::Subscription),
+        10 => any_question().prop_map(Step::Ask),
+        3 => any_change_of_the_catalog().prop_map(Step::Ask),
+    ]
+}
