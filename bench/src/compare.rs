@@ -27,11 +27,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
         "{} is memory and not a disk: name a directory on a disk with --data",
         directory.path().display()
     );
-    let mut machine = machine::describe(directory.path(), &file_system, &kana)?;
-    let cores = Cores::claim()?;
-    machine.push(cores.describe());
-    let sizes = args.sizes();
-    machine.push(sizes.describe());
+    let (machine, releases) = (machine::describe()?, machine::describe_releases(&kana));
+    let sync_before = machine::sync_ms(directory.path())?;
+    let (cores, sizes) = (Cores::claim()?, args.sizes());
     let bench = Bench { sizes, cores, stop, kana, directory: directory.path().to_owned() };
 
     let mut table = Table::default();
@@ -45,10 +43,14 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     if args.wants(Case::Postgres) {
         table.add(postgres::NAME, postgres::run(&bench, record.as_ref()))?;
     }
+    // A case may have failed because of the interruption.
+    bench.stop.check()?;
     drop(bench);
+    let sync_after = machine::sync_ms(directory.path())?;
+    let disk = machine::describe_disk(&file_system, sync_before, sync_after);
     directory.close().context("cannot remove the data")?;
     println!("{}", table.to_markdown());
-    for line in machine {
+    for line in [machine, disk, releases, cores.describe(), sizes.describe()] {
         println!("- {line}");
     }
     Ok(if table.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

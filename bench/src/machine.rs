@@ -48,15 +48,10 @@ impl FileSystem {
     pub(crate) fn is_disk(&self) -> bool {
         !NOT_DISKS.contains(&self.kind.as_str())
     }
-
-    /// In words.
-    pub(crate) fn describe(&self) -> String {
-        format!("{} on {}", self.kind, self.source)
-    }
 }
 
 /// What a small write to the end of a file in `directory` costs until it is durable.
-fn sync_ms(directory: &Path) -> Result<Spread> {
+pub(crate) fn sync_ms(directory: &Path) -> Result<Spread> {
     let path = directory.join("sync");
     let mut file = File::create(&path)?;
     let block = [7; SYNCED_BYTES];
@@ -71,49 +66,47 @@ fn sync_ms(directory: &Path) -> Result<Spread> {
     Ok(Spread::of(times))
 }
 
-/// The machine and the releases, a line each. `directory` lies on the disk that is measured.
-pub(crate) fn describe(
-    directory: &Path,
-    file_system: &FileSystem,
-    kana: &Path,
-) -> Result<Vec<String>> {
-    let sync = sync_ms(directory)?;
+/// The machine, in a line.
+pub(crate) fn describe() -> Result<String> {
     let system = uname();
-    let cores = std::thread::available_parallelism()?;
-    Ok(vec![
-        format!(
-            "{}, {} of them usable; {} of memory; Linux {}",
-            cpu().unwrap_or_else(|| "an unknown CPU".to_owned()),
-            count(online_cores(cores.get()), "core"),
-            memory().unwrap_or_else(|| "an unknown amount".to_owned()),
-            system.release().to_string_lossy(),
-        ),
-        format!(
-            "data on {}, where {SYNCED_BYTES} bytes more in a file are durable after {:.2} ms \
-             (write and fdatasync, median of {SYNCS}, {:.2} to {:.2})",
-            file_system.describe(),
-            sync.median,
-            sync.min,
-            sync.max,
-        ),
-        format!(
-            "{}; redis-server {}; {}; {}",
-            first_line(kana, "--version"),
-            crate::servers::redis::version().unwrap_or_else(|_| "not there".to_owned()),
-            crate::servers::postgres::version()
-                .unwrap_or_else(|_| "PostgreSQL not there".to_owned()),
-            first_line(Path::new("rustc"), "--version"),
-        ),
-    ])
+    let usable = std::thread::available_parallelism()?.get();
+    Ok(format!(
+        "{}, {}; {} of memory; Linux {}",
+        cpu().unwrap_or_else(|| "an unknown CPU".to_owned()),
+        count(usable, "usable core"),
+        memory().unwrap_or_else(|| "an unknown amount".to_owned()),
+        system.release().to_string_lossy(),
+    ))
+}
+
+/// The disk, in a line: what a small write cost before the cases were run, and after.
+pub(crate) fn describe_disk(file_system: &FileSystem, before: Spread, after: Spread) -> String {
+    let times = |spread: Spread| {
+        format!("{:.2} ms ({:.2} to {:.2})", spread.median, spread.min, spread.max)
+    };
+    format!(
+        "data on {} on {}, where {SYNCED_BYTES} bytes more in a file are durable after {} before \
+         the run and {} after it (write and fdatasync, medians of {SYNCS})",
+        file_system.kind,
+        file_system.source,
+        times(before),
+        times(after),
+    )
+}
+
+/// The releases that are compared, in a line.
+pub(crate) fn describe_releases(kana: &Path) -> String {
+    format!(
+        "{}; redis-server {}; {}; {}",
+        first_line(kana, "--version"),
+        crate::servers::redis::version().unwrap_or_else(|_| "not there".to_owned()),
+        crate::servers::postgres::version().unwrap_or_else(|_| "PostgreSQL not there".to_owned()),
+        first_line(Path::new("rustc"), "--version"),
+    )
 }
 
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-fn online_cores(usable: usize) -> usize {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    info.lines().filter(|line| line.starts_with("processor")).count().max(usable)
 }
 
 fn cpu() -> Option<String> {

@@ -106,7 +106,7 @@ fn an_interruption_stops_and_removes_everything() {
         let mut rest = String::new();
         lines.read_to_string(&mut rest).unwrap();
         let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(130), "{rest}");
+        assert_eq!(output.status.code(), Some(130), "{rest}\n{}", text(&output.stdout));
         assert_eq!(text(&output.stdout), "");
         assert_nothing_left(&data);
     }

@@ -1,6 +1,6 @@
 //! As much of HTTP/1.1 as there is between a client and a server that mean well.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -87,9 +87,12 @@ pub(crate) fn exchange<T>(
         if let Some(response) = Response::read(&input)? {
             return judge(response);
         }
-        match stream.read(&mut room)? {
-            0 => bail!("the server has closed the connection"),
-            read => input.extend_from_slice(&room[..read]),
+        match stream.read(&mut room) {
+            Ok(0) => bail!("the server has closed the connection"),
+            Ok(read) => input.extend_from_slice(&room[..read]),
+            // By a signal; whoever asked for the end is heard a little later.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -11,12 +11,14 @@ use rustix::time::{ClockId, clock_gettime};
 pub(crate) struct Usage {
     stat: String,
     status: String,
+    tasks: String,
 }
 
 impl Usage {
     /// Of the process with this number.
     pub(crate) fn of(process: u32) -> Self {
-        Self { stat: format!("/proc/{process}/stat"), status: format!("/proc/{process}/status") }
+        let file = |name: &str| format!("/proc/{process}/{name}");
+        Self { stat: file("stat"), status: file("status"), tasks: file("task") }
     }
 
     /// The CPU time of all its threads, those that have ended included, in user and kernel. In
@@ -35,6 +37,24 @@ impl Usage {
         anonymous_kib(&text)
             .map(|kib| kib * 1024)
             .with_context(|| format!("{} is not readable", self.status))
+    }
+
+    /// What each of its threads is waiting for, as far as the kernel tells: a thread that waits for
+    /// the disk is told from one that waits for another thread.
+    pub(crate) fn threads(&self) -> String {
+        let tasks = std::fs::read_dir(&self.tasks).into_iter().flatten().flatten();
+        let mut threads: Vec<String> = tasks
+            .map(|task| {
+                let file = |name| std::fs::read_to_string(task.path().join(name));
+                let [name, stat, waits] = ["comm", "stat", "wchan"]
+                    .map(|name| file(name).map(|text| text.trim().to_owned()).unwrap_or_default());
+                let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+                format!("{name} {} {waits}", state.unwrap_or('?'))
+            })
+            .collect();
+        threads.sort_unstable();
+        threads.dedup();
+        threads.join(", ")
     }
 }
 
@@ -73,5 +93,6 @@ mod tests {
         let own = Usage::of(std::process::id());
         assert!(own.anonymous_memory_bytes().unwrap() > 0);
         own.cpu_time().unwrap();
+        assert!(own.threads().contains(" R "), "{}", own.threads());
     }
 }

@@ -154,8 +154,12 @@ fn read_report(report: &str) -> Option<(f64, u64)> {
         let rest = report.lines().find_map(|line| line.strip_prefix(prefix))?;
         rest.split_whitespace().next()
     };
-    let failed = after("number of failed transactions: ").unwrap_or("0");
-    Some((after("tps = ")?.parse().ok()?, failed.parse().ok()?))
+    let failed = after("number of failed transactions: ").unwrap_or("0").parse().ok()?;
+    // It then tells no rate: the server may have had to wait for its disk.
+    if after("number of transactions actually processed: ") == Some("0") {
+        return Some((0.0, failed));
+    }
+    Some((after("tps = ")?.parse().ok()?, failed))
 }
 
 /// The directory with the programs of the newest release, the clients among them.
@@ -233,6 +237,7 @@ mod tests {
                       tps = 1234.5 (without initial connection time)\n";
         assert_eq!(read_report(report), Some((1234.5, 3)));
         assert_eq!(read_report("tps = 7 (including)\n"), Some((7.0, 0)));
+        assert_eq!(read_report("number of transactions actually processed: 0\n"), Some((0.0, 0)));
         assert_eq!(read_report("pgbench: error\n"), None);
     }
 }
