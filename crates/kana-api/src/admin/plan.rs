@@ -419,3 +419,50 @@ fn usage(input: &UseFeatureInput<'_>) -> Option<UseFeature> {
 fn key(field: &'static str, text: &Borrowed<'_>) -> Result<IdempotencyKey, InvalidValue> {
     IdempotencyKey::new(field, &text.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+    use async_graphql::parser::types::DocumentOperations;
+
+    use super::*;
+
+    fn has_plan(text: &str) -> bool {
+        let DocumentOperations::Single(operation) = parse_query(text).unwrap().operations else {
+            panic!("{text}");
+        };
+        UsagePlan::compile(&operation.node).is_some()
+    }
+
+    #[test]
+    fn hot_operations_as_clients_write_them_have_plans() {
+        for text in [
+            "query ($u: String!, $f: String!) { canUseFeature(userId: $u, featureId: $f) {
+                access reason consumption { used budget overageEnabled } } }",
+            "{ can: canUseFeature(userId: \"1\", featureId: \"f\", delta: 2) { access } }",
+            "mutation ($input: CreateUsageEventInput!) { recordUsage(input: $input) { recorded } }",
+            "mutation ($input: CreateUsageEventInput!) { createUsageEvent(input: $input) }",
+            "mutation ($u: String!) { createUsageEvent(input: { userId: $u, featureId: \"f\" }) }",
+            "mutation ($input: UseFeatureInput!) { useFeature(input: $input) {
+                granted consumption { used __typename } } }",
+        ] {
+            assert!(has_plan(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_so_plain_has_none() {
+        for text in [
+            "{ user(id: \"1\") { id } }",
+            "{ a: canUseFeature(userId: \"1\", featureId: \"f\") { access }
+               b: canUseFeature(userId: \"1\", featureId: \"f\") { access } }",
+            "{ canUseFeature(userId: \"1\", featureId: \"f\") { access access } }",
+            "{ canUseFeature(userId: \"1\", featureId: \"f\") { access @skip(if: true) } }",
+            "{ canUseFeature(userId: \"1\", featureId: \"f\") { ... { access } } }",
+            "query ($t: DateTime) { canUseFeature(userId: \"1\", featureId: \"f\") { access } }",
+            "mutation { recordUsage(input: { userId: \"1\", featureId: \"f\", metadata: {} }) { recorded } }",
+        ] {
+            assert!(!has_plan(text), "{text}");
+        }
+    }
+}

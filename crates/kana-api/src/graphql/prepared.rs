@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let documents = PreparedDocuments::new();
-        for index in 0..1000 {
+        for index in 0..200 {
             let text = format!("{{ a{index}: a }} # {}", "x".repeat(TEXT_BYTES_MAX_EACH / 2));
             prepare(&documents, &text, None);
         }
