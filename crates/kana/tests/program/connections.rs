@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use tempfile::TempDir;
 
-use crate::process::{Server, init, note};
+use crate::process::{Server, after, init, note};
 
 /// How long anything may take, on a busy machine too.
 const SOON: Duration = Duration::from_secs(20);
@@ -132,16 +132,7 @@ fn a_server_out_of_files_waits_for_some_and_then_serves_again() {
 fn a_server_that_may_open_few_files_says_so_and_keeps_some_for_the_database() {
     let dir = TempDir::new().unwrap();
     let key = init(dir.path());
-    let command = Server::command(dir.path());
-    let mut limited = std::process::Command::new("sh");
-    limited.args(["-c", "ulimit -n 100; exec \"$0\" \"$@\""]).arg(command.get_program());
-    limited.args(command.get_args()).current_dir(dir.path());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => limited.env(name, value),
-            None => limited.env_remove(name),
-        };
-    }
+    let mut limited = after("ulimit -n 100", &Server::command(dir.path()));
     let server = Server::start_with(&mut limited);
     let crowd: Vec<TcpStream> = (0..300).map(|_| server.connect()).collect();
     assert_serves(&server, &key);

@@ -28,6 +28,28 @@ pub(crate) fn kana<A: AsRef<OsStr>>(in_dir: &Path, arguments: &[A]) -> Command {
     command
 }
 
+/// A shell that does `first`, and then becomes `command`.
+pub(crate) fn after(first: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{first} && exec \"$0\" \"$@\"")]);
+    pass_on(command, shell)
+}
+
+/// Has a program run `command`, which it takes as its last arguments.
+pub(crate) fn pass_on(command: &Command, mut to: Command) -> Command {
+    to.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    if let Some(directory) = command.get_current_dir() {
+        to.current_dir(directory);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
+        };
+    }
+    to
+}
+
 /// Runs the program to its end.
 pub(crate) fn run(in_dir: &Path, arguments: &[&str]) -> Output {
     kana(in_dir, arguments).output().unwrap()
