@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -21,8 +22,13 @@ const FULL: Failure = Failure("w");
 const SYNC_OF_DATABASE: Failure = Failure("skana.db");
 const FULL_DATABASE: Failure = Failure("wkana.db");
 
-/// About what the log grows to before what is in it is moved to the database.
-const LOG_BYTES_MAX: u64 = 1000 * 4120;
+/// How many usages change so many rows that what is in the log is moved to the database: each has
+/// an event and a key, and there are 65,536 changes between two moves.
+const USAGES_BETWEEN_MOVES: usize = 35_000;
+/// As many as fit one request.
+const USAGES_IN_BATCH: usize = 5_000;
+/// How long anything may take, on a busy machine too.
+const SOON: Duration = Duration::from_secs(30);
 
 /// A directory for a server, on a disk that can be told to fail.
 struct Disk {
@@ -152,7 +158,7 @@ fn what_was_refused_does_not_come_back_once_something_else_is_kept() {
         let client = Client::new(&key);
         let mut told = Told::default();
         disk.fail(failure);
-        assert_fails(&server, &client, &Request::calls(500));
+        assert_fails(&server, &client, &Request::calls("call", 500));
         disk.recover();
         told.tell(&server, &client, Request::call("small"));
         server.signal("KILL");
@@ -221,14 +227,10 @@ fn what_is_told_while_the_disk_fails_now_and_then_counts_once() {
     told.assert_kept(disk.path());
 }
 
-/// Tells more and more, until the log is longer than it gets when it can be moved.
-fn fill_log(disk: &Disk, server: &Server, client: &Client, told: &mut Told) {
-    let mut random = fastrand::Rng::with_seed(seed());
-    for number in 0.. {
-        if disk.log_bytes() > LOG_BYTES_MAX * 5 / 4 {
-            break;
-        }
-        told.tell(server, client, Request::any(&mut random, &format!("filling-{number}")));
+/// Tells so much that what is in the log is about to be moved to the database.
+fn fill_log(server: &Server, client: &Client, told: &mut Told, name: &str) {
+    for batch in 0..USAGES_BETWEEN_MOVES / USAGES_IN_BATCH {
+        told.tell(server, client, Request::calls(&format!("{name} {batch}"), USAGES_IN_BATCH));
     }
 }
 
@@ -240,16 +242,21 @@ fn usage_is_recorded_while_only_the_log_can_be_written() {
         let client = Client::new(&key);
         let mut told = Told::default();
         disk.fail(failure);
-        fill_log(&disk, &server, &client, &mut told);
+        fill_log(&server, &client, &mut told, "failing");
         disk.recover();
-        let mut tell = |name: &str| {
+        fill_log(&server, &client, &mut told, "recovered");
+        // In the end the log is written from its beginning again, and so does not grow.
+        let started = Instant::now();
+        for round in 0.. {
+            let before = disk.log_bytes();
             for number in 0..20 {
-                told.tell(&server, &client, Request::call(&format!("{name}-{number}")));
+                told.tell(&server, &client, Request::call(&format!("later-{round}-{number}")));
             }
-            disk.log_bytes()
-        };
-        let recovered = tell("recovered");
-        assert_eq!(tell("later"), recovered, "the log is written from its beginning again");
+            if disk.log_bytes() == before {
+                break;
+            }
+            assert!(started.elapsed() < SOON, "{}", server.log());
+        }
         server.signal("KILL");
         server.wait();
         told.assert_kept(disk.path());
@@ -265,12 +272,14 @@ fn a_database_that_was_written_in_part_is_mended_from_the_log() {
         let mut told = Told::default();
         let before = std::fs::read(disk.database()).unwrap();
         disk.fail(failure);
-        fill_log(&disk, &server, &client, &mut told);
+        fill_log(&server, &client, &mut told, "failing");
+        let started = Instant::now();
+        while std::fs::read(disk.database()).unwrap() == before {
+            assert!(started.elapsed() < SOON, "{failure:?}: nothing was written to the database");
+        }
         server.signal("KILL");
         server.wait();
         disk.recover();
-        let in_part = std::fs::read(disk.database()).unwrap();
-        assert!(in_part != before, "{failure:?}: nothing was written to the database");
         told.assert_kept(disk.path());
     }
 }

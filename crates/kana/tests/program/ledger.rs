@@ -119,9 +119,9 @@ impl Request {
         Self::Record(Usage::one(key.to_owned()))
     }
 
-    /// So many calls of the first user at once.
-    pub(crate) fn calls(number: usize) -> Self {
-        Self::Batch((0..number).map(|number| Usage::one(format!("call {number}"))).collect())
+    /// So many calls of the first user at once, under keys that begin with `prefix`.
+    pub(crate) fn calls(prefix: &str, number: usize) -> Self {
+        Self::Batch((0..number).map(|n| Usage::one(format!("{prefix} {n}"))).collect())
     }
 
     /// One request of each kind.
