@@ -3,6 +3,7 @@
 mod origins;
 mod schema;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_graphql::{EmptyMutation, EmptySubscription, Schema, SchemaBuilder};
@@ -81,6 +82,15 @@ async fn authorise(kana: &Arc<Kana>, headers: &HeaderMap) -> Result<ClientUser, 
     if !presented.starts_with("pub_") {
         return kana.authorise_token(presented).await;
     }
-    let user = headers.get(USER_ID).map(|id| String::from_utf8_lossy(id.as_bytes()));
+    let user = headers.get(USER_ID).map(|id| decoded(id.as_bytes()));
     kana.authorise_public(presented, user.as_deref()).await
+}
+
+/// The text of a header. Browsers send Latin-1 where they can, everyone else sends UTF-8; a text in
+/// Latin-1 that has any letter beyond ASCII is hardly ever valid UTF-8.
+fn decoded(header: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(header) {
+        Ok(text) => text.into(),
+        Err(_) => header.iter().copied().map(char::from).collect::<String>().into(),
+    }
 }

@@ -1,63 +1,51 @@
-//! Documents and what they may cost (contract: `admin-api.md`, "Requests").
-//!
-//! The limits are held before the document is validated, since validation itself follows every
-//! fragment wherever it is used, and takes as long as the document expands to.
+//! Documents: what a request asks for, parsed.
 
-use std::collections::{HashMap, HashSet};
-
-use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
+    DocumentOperations, ExecutableDocument, FragmentDefinition, InlineFragment,
+    OperationDefinition, Selection, SelectionSet,
 };
-use async_graphql::{Pos, Positioned, ServerError};
+use async_graphql::parser::{Error, parse_query};
+use async_graphql::{Name, Positioned, ServerError};
 
-use super::{exact, refusal, server_error};
-use crate::error::Told;
+use super::refusal;
+use super::spelling::respell;
+use super::text::{self, parse_failed};
 
-/// How deep fields may be nested.
-const DEPTH_MAX: usize = 15;
-/// How many fields an operation may have, with fragments expanded and every alias counted.
-const FIELDS_MAX: usize = 1000;
-/// How many variables an operation may declare. Validation takes the square of their number.
-const VARIABLES_MAX: usize = 256;
 /// How deep brackets of any kind may be nested in the text. The parser and whatever walks its
 /// values recurse; metadata is the only thing that nests deeper than fields do.
 const BRACKETS_MAX: usize = 100;
 
 pub(super) struct Document(ExecutableDocument);
 
-/// What an operation or a fragment comes to when it is expanded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Extent {
-    depth: usize,
-    fields: usize,
-}
-
-impl Extent {
-    /// The larger in each respect, so that the order in which extents come does not matter.
-    fn or_larger(self, other: Self) -> Self {
-        Self { depth: self.depth.max(other.depth), fields: self.fields.max(other.fields) }
-    }
-}
-
 impl Document {
     pub(super) fn parse(text: &str) -> Result<Self, ServerError> {
-        if deepest_bracket(text) > BRACKETS_MAX {
+        if text::deepest_bracket(text) > BRACKETS_MAX {
             return Err(parse_failed(
                 &format!("The document nests brackets deeper than {BRACKETS_MAX}"),
                 &[],
             ));
         }
-        match parse_query(text) {
-            Ok(document) => {
-                check_fields_unique(text)?;
-                Ok(Self(document))
-            }
-            Err(error) => {
-                let positions: Vec<_> = error.positions().collect();
-                Err(parse_failed(&without_source(&error), &positions))
-            }
+        let mut document = parse_query(respell(text)).map_err(|error| refuse(text, &error))?;
+        text::check_brackets(text)?;
+        if let Some(fragment) = document.fragments.get("on") {
+            return Err(parse_failed("A fragment cannot have the name \"on\"", &[fragment.pos]));
         }
+        each_selection_set(&mut document, wrap_typenames);
+        Ok(Self(document))
+    }
+
+    /// All operations, with their names, in the order of the text.
+    pub(super) fn operations(&self) -> Vec<(Option<&Name>, &Positioned<OperationDefinition>)> {
+        let mut operations: Vec<_> = self.0.operations.iter().collect();
+        operations.sort_by_key(|(_, operation)| operation.pos);
+        operations
+    }
+
+    /// All fragments, with their names, in the order of the text.
+    pub(super) fn fragments(&self) -> Vec<(&Name, &Positioned<FragmentDefinition>)> {
+        let mut fragments: Vec<_> = self.0.fragments.iter().collect();
+        fragments.sort_by_key(|(_, fragment)| fragment.pos);
+        fragments
     }
 
     /// The operation to execute: the one that is named, or the only one.
@@ -84,104 +72,44 @@ impl Document {
         }
     }
 
-    /// Refuses a document that is too deep or too large once its fragments are expanded. Other
-    /// operations, and fragments that none uses, are held against the same limits, since they are
-    /// validated too.
-    pub(super) fn check_limits(&self) -> Result<(), ServerError> {
-        let operations = || self.0.operations.iter().map(|(_, operation)| operation);
-        if operations().any(|operation| operation.node.variable_definitions.len() > VARIABLES_MAX) {
-            let message = format!("An operation declares more than {VARIABLES_MAX} variables");
-            return Err(refusal(&message, None));
-        }
-        let mut fragments = FragmentExtents { document: &self.0, known: HashMap::new(), open: 0 };
-        let mut largest = Extent::default();
-        for operation in operations() {
-            let extent = fragments.of_selections(&operation.node.selection_set.node)?;
-            largest = largest.or_larger(extent);
-        }
-        for name in self.0.fragments.keys() {
-            largest = largest.or_larger(fragments.of_fragment(name)?);
-        }
-        if largest.depth > DEPTH_MAX {
-            let message = format!("The document nests fields deeper than {DEPTH_MAX}");
-            return Err(refusal(&message, None));
-        }
-        if largest.fields > FIELDS_MAX {
-            let message = format!(
-                "The operation has more than {FIELDS_MAX} fields, with fragments expanded and \
-                 every alias counted"
-            );
-            return Err(refusal(&message, None));
-        }
-        Ok(())
-    }
-
     pub(super) fn parsed(&self) -> &ExecutableDocument {
         &self.0
     }
 }
 
-/// Computes each fragment once, so that fragments that use each other cost no more than their
-/// text.
-struct FragmentExtents<'a> {
-    document: &'a ExecutableDocument,
-    /// `None` while it is being computed: to meet it then is a cycle.
-    known: HashMap<&'a str, Option<Extent>>,
-    /// How many are being computed.
-    open: usize,
-}
-
-impl<'a> FragmentExtents<'a> {
-    fn of_selections(&mut self, selections: &'a SelectionSet) -> Result<Extent, ServerError> {
-        let mut extent = Extent::default();
-        for selection in &selections.items {
-            let inner = match &selection.node {
-                Selection::Field(field) => {
-                    let inner = self.of_selections(&field.node.selection_set.node)?;
-                    Extent { depth: inner.depth + 1, fields: inner.fields.saturating_add(1) }
-                }
-                Selection::InlineFragment(fragment) => {
-                    self.of_selections(&fragment.node.selection_set.node)?
-                }
-                Selection::FragmentSpread(spread) => {
-                    self.of_fragment(&spread.node.fragment_name.node)?
-                }
-            };
-            extent.depth = extent.depth.max(inner.depth);
-            extent.fields = extent.fields.saturating_add(inner.fields);
+/// Says why the parser has no document of this text. Some of its reasons are none of grammar: the
+/// text is a document, but not a valid one.
+fn refuse(text: &str, error: &Error) -> ServerError {
+    let (message, positions) = match error {
+        Error::MultipleOperations { anonymous, .. } => (
+            "An operation without a name must be the only one of its document".to_owned(),
+            vec![*anonymous],
+        ),
+        Error::OperationDuplicated { operation, first, second } => (
+            format!("There are two operations with the name \"{operation}\""),
+            vec![*first, *second],
+        ),
+        Error::FragmentDuplicated { fragment, first, second } => {
+            (format!("There are two fragments with the name \"{fragment}\""), vec![*first, *second])
         }
-        Ok(extent)
-    }
-
-    fn of_fragment(&mut self, name: &'a str) -> Result<Extent, ServerError> {
-        match self.known.get(name) {
-            Some(Some(extent)) => return Ok(*extent),
-            Some(None) => {
-                let message = format!("The fragment {name:?} contains itself");
-                return Err(refusal(&message, None));
-            }
-            None => {}
+        Error::MissingOperation => ("The document has no operation".to_owned(), vec![]),
+        Error::Syntax { start, .. } if text::type_definition(text) == Some(*start) => (
+            "The document defines a type system: only operations and fragments can be executed"
+                .to_owned(),
+            vec![*start],
+        ),
+        _ => {
+            let positions: Vec<_> = error.positions().collect();
+            return parse_failed(&without_source(error), &positions);
         }
-        // A fragment that does not exist is for validation to complain about.
-        let Some(fragment) = self.document.fragments.get(name) else {
-            return Ok(Extent::default());
-        };
-        // A chain of fragments recurses as deep as it is long.
-        if self.open > BRACKETS_MAX {
-            let message = format!("Fragments use each other more than {BRACKETS_MAX} deep");
-            return Err(refusal(&message, None));
-        }
-        self.known.insert(name, None);
-        self.open += 1;
-        let extent = self.of_selections(&fragment.node.selection_set.node)?;
-        self.open -= 1;
-        self.known.insert(name, Some(extent));
-        Ok(extent)
-    }
+    };
+    let mut refused = refusal(&message, None);
+    refused.locations = positions;
+    refused
 }
 
 /// The message without the line of the document that it shows, which may be long.
-fn without_source(error: &async_graphql::parser::Error) -> String {
+fn without_source(error: &Error) -> String {
     let message = error.to_string();
     let last_line = message.lines().last().unwrap_or_default().trim();
     let position = error.positions().next();
@@ -193,162 +121,42 @@ fn without_source(error: &async_graphql::parser::Error) -> String {
     }
 }
 
-fn parse_failed(message: &str, positions: &[Pos]) -> ServerError {
-    let mut error = server_error(&Told {
-        code: "GRAPHQL_PARSE_FAILED",
-        name: "GraphQLError",
-        message: message.to_owned(),
-    });
-    error.locations = positions.to_vec();
-    error
+/// The selections of every operation and fragment.
+fn each_selection_set(document: &mut ExecutableDocument, change: fn(&mut SelectionSet)) {
+    let of_operation = |operation: &mut Positioned<OperationDefinition>| {
+        change(&mut operation.node.selection_set.node);
+    };
+    match &mut document.operations {
+        DocumentOperations::Single(operation) => of_operation(operation),
+        DocumentOperations::Multiple(operations) => operations.values_mut().for_each(of_operation),
+    }
+    for fragment in document.fragments.values_mut() {
+        change(&mut fragment.node.selection_set.node);
+    }
 }
 
-/// How deep brackets nest in the text, outside strings and comments.
-fn deepest_bracket(text: &str) -> usize {
-    let mut rest = text.as_bytes();
-    let (mut depth, mut deepest) = (0_usize, 0);
-    while let [first, ..] = rest {
-        match first {
-            b'{' | b'[' | b'(' => {
-                depth += 1;
-                deepest = deepest.max(depth);
+/// Puts each `__typename` that has directives into an inline fragment that has them instead, which
+/// means the same. The library looks at no directive of `__typename` when it validates.
+fn wrap_typenames(selections: &mut SelectionSet) {
+    for selection in &mut selections.items {
+        match &mut selection.node {
+            Selection::Field(field)
+                if field.node.name.node == "__typename" && !field.node.directives.is_empty() =>
+            {
+                let directives = std::mem::take(&mut field.node.directives);
+                let bare = Selection::Field(field.clone());
+                let items = vec![Positioned::new(bare, selection.pos)];
+                let selection_set = Positioned::new(SelectionSet { items }, selection.pos);
+                let fragment = InlineFragment { type_condition: None, directives, selection_set };
+                let fragment = Positioned::new(fragment, selection.pos);
+                selection.node = Selection::InlineFragment(fragment);
             }
-            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        rest = after_token(rest);
-    }
-    deepest
-}
-
-/// Refuses a number in the text that would not come back as it was sent. Values of the parsed
-/// document do not show it: it is rounded in them.
-pub(super) fn check_numbers(text: &str) -> Result<(), ServerError> {
-    let mut rest = text.as_bytes();
-    let mut name: &[u8] = b"";
-    while let [first, ..] = rest {
-        let after = after_token(rest);
-        let token = &rest[..rest.len() - after.len()];
-        if is_of_name(*first) && after_ignored(after).starts_with(b":") {
-            name = token;
-        }
-        if matches!(first, b'-' | b'0'..=b'9')
-            && let Ok(number) = std::str::from_utf8(token)
-            && let Some(problem) = exact::problem_with_number(number)
-        {
-            let path = vec![String::from_utf8_lossy(name).into_owned()];
-            let message = exact::Problem { path, what: problem }.to_string();
-            let mut error = server_error(&Told::bad_request(message));
-            error.locations.push(position(text, text.len() - rest.len()));
-            return Err(error);
-        }
-        rest = after;
-    }
-    Ok(())
-}
-
-/// Refuses an object literal that has a field twice. The parsed document does not show it: it has
-/// the last one only.
-fn check_fields_unique(text: &str) -> Result<(), ServerError> {
-    let mut rest = text.as_bytes();
-    // What is open, with the fields so far where it is an object. Braces are those of an object
-    // within parentheses, and those of a selection outside.
-    let mut open: Vec<(u8, HashSet<&[u8]>)> = Vec::new();
-    let mut parentheses = 0_usize;
-    while let [first, ..] = rest {
-        let after = after_token(rest);
-        match first {
-            b'(' | b'[' | b'{' => {
-                parentheses += usize::from(*first == b'(');
-                open.push((*first, HashSet::new()));
+            Selection::Field(field) => wrap_typenames(&mut field.node.selection_set.node),
+            Selection::InlineFragment(fragment) => {
+                wrap_typenames(&mut fragment.node.selection_set.node);
             }
-            b')' | b']' | b'}' => {
-                if let Some((b'(', _)) = open.pop() {
-                    parentheses -= 1;
-                }
-            }
-            first if is_of_name(*first) && parentheses > 0 => {
-                let name = &rest[..rest.len() - after.len()];
-                if let Some((b'{', fields)) = open.last_mut()
-                    && after_ignored(after).starts_with(b":")
-                    && !fields.insert(name)
-                {
-                    let name = String::from_utf8_lossy(name);
-                    let message = format!("An object has the field \"{name}\" more than once");
-                    return Err(refusal(&message, Some(position(text, text.len() - rest.len()))));
-                }
-            }
-            _ => {}
+            Selection::FragmentSpread(_) => {}
         }
-        rest = after;
-    }
-    Ok(())
-}
-
-/// What follows white space, commas and comments.
-fn after_ignored(mut text: &[u8]) -> &[u8] {
-    loop {
-        text = match text {
-            [b'#', after @ ..] => after_line(after),
-            [b' ' | b'\t' | b'\n' | b'\r' | b',', after @ ..] => after,
-            [0xEF, 0xBB, 0xBF, after @ ..] => after,
-            _ => return text,
-        };
-    }
-}
-
-fn position(text: &str, offset: usize) -> Pos {
-    let before = &text[..offset];
-    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-    let line = before.matches('\n').count() + 1;
-    Pos { line, column: before[line_start..].chars().count() + 1 }
-}
-
-/// What follows the first token, which may be a comment, or a byte that is in no token.
-fn after_token(text: &[u8]) -> &[u8] {
-    match text {
-        [b'#', after @ ..] => after_line(after),
-        [b'"', b'"', b'"', after @ ..] => after_block_string(after),
-        [b'"', after @ ..] => after_string(after),
-        [b'-' | b'0'..=b'9', ..] => exact::split_number(text).1,
-        [first, after @ ..] if is_of_name(*first) => {
-            let end = after.iter().position(|byte| !is_of_name(*byte)).unwrap_or(after.len());
-            &after[end..]
-        }
-        [_, after @ ..] => after,
-        [] => text,
-    }
-}
-
-fn is_of_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
-}
-
-fn after_line(text: &[u8]) -> &[u8] {
-    let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
-    end.map_or(&[], |end| &text[end..])
-}
-
-/// What follows a string; an unclosed one ends with its line, as the parser will say.
-fn after_string(mut text: &[u8]) -> &[u8] {
-    loop {
-        text = match text {
-            [b'\\', _, after @ ..] => after,
-            [b'"', after @ ..] => return after,
-            [b'\n' | b'\r', ..] | [] => return text,
-            [_, after @ ..] => after,
-        };
-    }
-}
-
-fn after_block_string(mut text: &[u8]) -> &[u8] {
-    loop {
-        text = match text {
-            [b'\\', b'"', b'"', b'"', after @ ..] => after,
-            [b'"', b'"', b'"', after @ ..] => return after,
-            [] => return text,
-            [_, after @ ..] => after,
-        };
     }
 }
 
@@ -356,93 +164,80 @@ fn after_block_string(mut text: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
+    fn refused(text: &str) -> (String, String) {
+        let error = Document::parse(text).err().unwrap();
+        let extensions = error.extensions.unwrap();
+        (extensions.get("code").unwrap().to_string(), error.message)
+    }
+
     #[test]
-    fn the_same_field_twice_in_an_object_is_refused() {
+    fn a_document_that_is_grammar_but_invalid_says_so_by_its_code() {
+        for (text, message) in [
+            ("query a { a } query a { b }", "two operations with the name \"a\""),
+            ("query a { a } mutation a { b }", "two operations with the name \"a\""),
+            (
+                "fragment f on A { a } { a } fragment f on A { b }",
+                "two fragments with the name \"f\"",
+            ),
+            ("{ a } query b { a }", "must be the only one"),
+            ("query b { a } query c { a } { a }", "must be the only one"),
+            ("{ a } { a }", "must be the only one"),
+            ("fragment f on A { a }", "has no operation"),
+            ("{ a } type A { a: Int }", "defines a type system"),
+            ("\"An A\" extend type A @a { a }", "defines a type system"),
+            ("scalar A", "defines a type system"),
+        ] {
+            for _ in 0..12 {
+                let (code, found) = refused(text);
+                assert_eq!(code, "\"GRAPHQL_VALIDATION_FAILED\"", "{text}: {found}");
+                assert!(found.contains(message), "{text}: {found}");
+                assert_eq!(refused(text), (code, found));
+            }
+        }
         for text in [
-            "{ a(b: { x: 1, x: 2 }) }",
-            "{ a(b: { x: 1 y: { x: 2 } x # :\n , : 3 }) }",
-            "{ a(b: [{ y: { z: 1 } }, { y: 1, y: 2 }]) }",
-            "query ($v: Box = { x: 1, x: 1 }) { a(b: $v) }",
-            "{ a { a @include(if: { x: 1, x: 1 }) } }",
+            "{ a } types",
+            "{ a( } type A { a: Int }",
+            "query type",
+            "query () { a }",
+            "{ ...on } fragment on on A { a }",
         ] {
-            let error = Document::parse(text).err().unwrap();
-            assert!(error.message.ends_with("more than once"), "{text}: {}", error.message);
-            assert_eq!(error.locations.len(), 1);
+            assert_eq!(refused(text).0, "\"GRAPHQL_PARSE_FAILED\"", "{text}");
         }
     }
 
     #[test]
-    fn the_same_name_in_different_places_is_no_field_twice() {
-        for text in [
-            "{ x: a x: a a(x: 1, y: [{ x: 1 }, { x: 1 }], z: { x: { x: 1 } }) { x: a x: a } }",
-            "{ a(b: { x: \"x: 1, x: 2\", y: x, z: \"\"\"x: 1 x: 2\"\"\" }) }",
-            "{ a(b: { x: x, # x: 1\n y: $x }) b(b: { x: 1 }) }",
+    fn a_typename_with_directives_becomes_a_fragment_with_them() {
+        for (text, same) in [
+            ("{ x: __typename @a(b: $c) @d }", "{ ... @a(b: $c) @d { x: __typename } }"),
+            ("{ b @a { __typename @a } }", "{ b @a { ... @a { __typename } } }"),
+            (
+                "{ ... @a { __typename @a } ...f } fragment f on A { __typename @b __typename }",
+                "{ ... @a { ... @a { __typename } } ...f } fragment f on A { ... @b { __typename } __typename }",
+            ),
         ] {
-            assert!(Document::parse(text).is_ok(), "{text}");
+            let shown =
+                |text: &str| without_places(&format!("{:?}", Document::parse(text).unwrap().0));
+            assert_eq!(shown(text), shown(same), "{text}");
         }
     }
 
-    fn extent(text: &str) -> Result<Extent, ServerError> {
-        let document = Document::parse(text).unwrap();
-        let mut fragments =
-            FragmentExtents { document: &document.0, known: HashMap::new(), open: 0 };
-        let (_, operation) = document.0.operations.iter().next().unwrap();
-        fragments.of_selections(&operation.node.selection_set.node)
+    fn without_places(shown: &str) -> String {
+        let mut parts = shown.split("Pos(");
+        let first = parts.next().unwrap().to_owned();
+        parts.fold(first, |text, part| text + part.split_once(')').unwrap().1)
     }
 
     #[test]
-    fn fields_are_counted_as_they_expand() {
-        for (text, depth, fields) in [
-            ("{ a }", 1, 1),
-            ("{ a b: a c: a }", 1, 3),
-            ("{ a { b { c } } d }", 3, 4),
-            ("{ ...f ...f } fragment f on Query { a { b } }", 2, 4),
-            ("{ ... on Query { a } ... { b } }", 1, 2),
-            ("{ ...missing }", 0, 0),
-        ] {
-            assert_eq!(extent(text).unwrap(), Extent { depth, fields }, "{text}");
-        }
-    }
-
-    #[test]
-    fn fragments_that_double_each_other_are_counted_without_being_expanded() {
-        let mut text = "{ ...f0 }".to_owned();
-        for index in 0..90 {
-            let next = index + 1;
-            text += &format!(" fragment f{index} on Query {{ ...f{next} ...f{next} }}");
-        }
-        text += " fragment f90 on Query { a }";
-        assert_eq!(extent(&text).unwrap().fields, usize::MAX);
-    }
-
-    #[test]
-    fn a_fragment_that_contains_itself_is_refused() {
-        let text = "{ ...f } fragment f on Query { ...g } fragment g on Query { a { ...f } }";
-        assert!(extent(text).unwrap_err().message.contains("contains itself"));
-    }
-
-    #[test]
-    fn a_long_chain_of_fragments_is_refused() {
-        let mut text = "{ ...f0 }".to_owned();
-        for index in 0..10_000 {
-            text += &format!(" fragment f{index} on Query {{ ...f{} }}", index + 1);
-        }
-        assert!(extent(&text).unwrap_err().message.contains("use each other"));
-    }
-
-    #[test]
-    fn brackets_in_strings_and_comments_do_not_count() {
-        for (text, deepest) in [
-            ("{ a(b: [1, {c: 2}]) }", 4),
-            ("{ a(b: \"[[[[\\\"[[[\") }", 2),
-            ("{ a(b: \"\"\"[[[ \\\"\"\" [[\"\"\") }", 2),
-            ("{ a } # {{{{{\n", 1),
-            ("# {{{{{", 0),
-            ("}}}}{", 1),
-            ("{ \"unclosed [[[[", 1),
-        ] {
-            assert_eq!(deepest_bracket(text), deepest, "{text}");
-        }
+    fn operations_and_fragments_come_in_the_order_of_the_text() {
+        let text: String =
+            (0..50).map(|n| format!("query q{n} {{ a }} fragment f{n} on A {{ a }}\n")).collect();
+        let document = Document::parse(&text).unwrap();
+        let names: Vec<_> =
+            document.operations().into_iter().map(|(name, _)| name.unwrap().to_string()).collect();
+        assert_eq!(names, (0..50).map(|n| format!("q{n}")).collect::<Vec<_>>());
+        let names: Vec<_> =
+            document.fragments().into_iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(names, (0..50).map(|n| format!("f{n}")).collect::<Vec<_>>());
     }
 
     #[test]

@@ -5,17 +5,19 @@
 //! The schemas have neither interfaces nor unions, so that what stands in one place is always of
 //! one type.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
 use async_graphql::{Positioned, ServerError};
+use indexmap::IndexMap;
 
+use super::document::Document;
 use super::refusal;
 
 /// Refuses a document in which fields that merge differ in their name or their arguments.
-pub(super) fn check(document: &ExecutableDocument) -> Result<(), ServerError> {
-    for (_, operation) in document.operations.iter() {
-        check_merged(document, &[&operation.node.selection_set.node])?;
+pub(super) fn check(document: &Document) -> Result<(), ServerError> {
+    for (_, operation) in document.operations() {
+        check_merged(document.parsed(), &[&operation.node.selection_set.node])?;
     }
     Ok(())
 }
@@ -25,7 +27,7 @@ fn check_merged(
     document: &ExecutableDocument,
     selections: &[&SelectionSet],
 ) -> Result<(), ServerError> {
-    let mut merged = Merged { document, fragments: HashSet::new(), fields: HashMap::new() };
+    let mut merged = Merged { document, fragments: HashSet::new(), fields: IndexMap::new() };
     for selection in selections {
         merged.add(selection)?;
     }
@@ -38,12 +40,12 @@ fn check_merged(
     Ok(())
 }
 
-/// The fields of one place by their names in the answer.
+/// The fields of one place by their names in the answer, in the order of the text.
 struct Merged<'a> {
     document: &'a ExecutableDocument,
     /// What was added already. A fragment adds nothing the second time.
     fragments: HashSet<&'a str>,
-    fields: HashMap<&'a str, Vec<&'a Positioned<Field>>>,
+    fields: IndexMap<&'a str, Vec<&'a Positioned<Field>>>,
 }
 
 impl<'a> Merged<'a> {
@@ -98,10 +100,9 @@ fn conflict(first: &Positioned<Field>, second: &Positioned<Field>) -> ServerErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graphql::document::Document;
 
     fn check_in(text: &str) -> Result<(), String> {
-        check(Document::parse(text).unwrap().parsed()).map_err(|error| error.message)
+        check(&Document::parse(text).unwrap()).map_err(|error| error.message)
     }
 
     #[test]
@@ -116,6 +117,19 @@ mod tests {
         ] {
             let message = check_in(text).unwrap_err();
             assert!(message.contains("conflict"), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_first_conflict_is_the_one_that_is_told() {
+        for (text, name) in [
+            ("{ a: b { x: c } a: b { x: d } e: f { y: c } e: f { y: d } }", "x"),
+            ("query one { a { x: c x: d } } query two { a { y: c y: d } }", "x"),
+        ] {
+            for _ in 0..20 {
+                let message = check_in(text).unwrap_err();
+                assert!(message.contains(&format!("\"{name}\" conflict")), "{text}: {message}");
+            }
         }
     }
 

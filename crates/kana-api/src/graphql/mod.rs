@@ -1,6 +1,6 @@
 //! GraphQL over HTTP, as the specification of that name has it: what every GraphQL surface
-//! shares. A request is read ([`request`]), its document is parsed and held against the limits
-//! ([`document`]), its arguments are held against the schema ([`arguments`]), both once for a text
+//! shares. A request is read ([`request`]), its document is parsed ([`document`]) and held against
+//! the limits ([`limits`]), its arguments are held against the schema ([`arguments`]), both once for a text
 //! that comes again ([`prepared`]), its variables are coerced ([`variables`]), numbers that
 //! would be rounded are refused ([`exact`]), and only then is anything executed. A hot operation whose
 //! text was seen before is answered by its [`plan`] instead.
@@ -9,6 +9,7 @@ mod absent;
 mod arguments;
 mod document;
 mod exact;
+mod limits;
 mod media_type;
 mod merging;
 mod plan;
@@ -16,6 +17,9 @@ mod prepared;
 mod request;
 pub(crate) mod scalars;
 mod schema_types;
+mod spelling;
+mod text;
+mod tokens;
 mod validate_only;
 mod variables;
 
@@ -239,6 +243,8 @@ where
         if errors.is_empty() {
             return Ok(());
         }
+        // The library goes through operations, fragments and variables in no order.
+        errors.sort_by(|a, b| (&a.locations, &a.message).cmp(&(&b.locations, &b.message)));
         finish_errors(&mut errors);
         Err(NotExecuted::invalid(StatusCode::BAD_REQUEST, errors))
     }

@@ -9,9 +9,9 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
 
 use super::arguments;
-use super::document::{self, Document};
-use super::merging;
+use super::document::Document;
 use super::schema_types::SchemaTypes;
+use super::{limits, merging, text};
 
 /// The most bytes of text that are remembered together. A parsed document takes some tens of
 /// times the memory of its text.
@@ -64,12 +64,12 @@ impl<Plan> PreparedDocuments<Plan> {
             return Ok(known);
         }
         let document = Document::parse(&key.0)?;
-        let operation = document.operation(key.1.as_deref())?;
-        document.check_limits()?;
-        merging::check(document.parsed())?;
-        arguments::check(types, document.parsed(), operation)?;
+        document.operation(key.1.as_deref())?;
+        limits::check(&document)?;
+        merging::check(&document)?;
+        arguments::check(types, &document)?;
         // Only now, since what is wrong with a number is first that no number belongs there.
-        document::check_numbers(&key.0)?;
+        text::check_numbers(&key.0)?;
         let prepared = Arc::new(Prepared {
             document,
             operation_name: key.1.clone(),

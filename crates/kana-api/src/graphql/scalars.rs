@@ -1,10 +1,13 @@
+//! The scalars of the contract. What describes each to callers stands at its implementation, where
+//! the library looks for it.
+
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use kana_core::Timestamp;
 
-/// UTC instant, RFC 3339 with exactly three fractional digits: 2022-08-10T15:07:01.803Z
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DateTime(pub(crate) Timestamp);
 
+/// UTC instant, RFC 3339 with exactly three fractional digits: 2022-08-10T15:07:01.803Z
 #[Scalar(name = "DateTime")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -28,10 +31,10 @@ pub(super) fn is_date_time(text: &str) -> bool {
     Timestamp::parse("DateTime", text).is_ok()
 }
 
-/// Any JSON value (ECMA-404)
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Json(pub(crate) serde_json::Value);
 
+/// Any JSON value (ECMA-404)
 #[Scalar(name = "JSON")]
 impl ScalarType for Json {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -44,10 +47,10 @@ impl ScalarType for Json {
     }
 }
 
-/// Whole number of any size up to 2^63-1, as a JSON string
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BigInt(pub(crate) i64);
 
+/// Whole number of any size up to 2^63-1, as a JSON string
 #[Scalar(name = "BigInt")]
 impl ScalarType for BigInt {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -47,6 +47,70 @@ pub(super) struct Field {
     pub(super) type_name: String,
 }
 
+/// The types of introspection, as the library has them, and which their text in its own language
+/// does not show.
+const INTROSPECTION: &str = "
+type __Schema {
+  description: String!
+  types: [__Type!]!
+  queryType: __Type!
+  mutationType: __Type
+  subscriptionType: __Type
+  directives: [__Directive!]!
+}
+type __Type {
+  kind: __TypeKind!
+  name: String
+  description: String
+  fields(includeDeprecated: Boolean! = false): [__Field!]
+  interfaces: [__Type!]
+  possibleTypes: [__Type!]
+  enumValues(includeDeprecated: Boolean! = false): [__EnumValue!]
+  inputFields(includeDeprecated: Boolean! = false): [__InputValue!]
+  ofType: __Type
+  specifiedByURL: String
+  isOneOf: Boolean
+}
+type __Field {
+  name: String!
+  description: String
+  args(includeDeprecated: Boolean! = false): [__InputValue!]!
+  type: __Type!
+  isDeprecated: Boolean!
+  deprecationReason: String
+}
+type __InputValue {
+  name: String!
+  description: String
+  type: __Type!
+  defaultValue: String
+  isDeprecated: Boolean!
+  deprecationReason: String
+}
+type __EnumValue {
+  name: String!
+  description: String
+  isDeprecated: Boolean!
+  deprecationReason: String
+}
+type __Directive {
+  name: String!
+  description: String
+  locations: [__DirectiveLocation!]!
+  args(includeDeprecated: Boolean! = false): [__InputValue!]!
+  isRepeatable: Boolean!
+}
+enum __TypeKind { SCALAR OBJECT INTERFACE UNION ENUM INPUT_OBJECT LIST NON_NULL }
+enum __DirectiveLocation {
+  QUERY MUTATION SUBSCRIPTION FIELD FRAGMENT_DEFINITION FRAGMENT_SPREAD INLINE_FRAGMENT
+  VARIABLE_DEFINITION SCHEMA SCALAR OBJECT FIELD_DEFINITION ARGUMENT_DEFINITION INTERFACE UNION ENUM
+  ENUM_VALUE INPUT_OBJECT INPUT_FIELD_DEFINITION
+}
+";
+
+/// What introspection adds to the root of queries.
+const INTROSPECTION_FIELDS: &str = "{ __schema: __Schema! __type(name: String!): __Type }";
+
 const SCALARS: [(&str, Scalar); 7] = [
     ("Boolean", Value::is_boolean),
     ("String", Value::is_string),
@@ -66,17 +130,23 @@ impl SchemaTypes {
             query: "Query".to_owned(),
             mutation: None,
         };
+        types.add(sdl);
+        types.add(INTROSPECTION);
+        types.add(&format!("extend type {} {INTROSPECTION_FIELDS}", types.query));
+        types
+    }
+
+    fn add(&mut self, sdl: &str) {
         let definitions = parse_schema(sdl).map(|document| document.definitions);
         for definition in definitions.into_iter().flatten() {
             match definition {
-                TypeSystemDefinition::Schema(schema) => types.add_roots(schema.node),
+                TypeSystemDefinition::Schema(schema) => self.add_roots(schema.node),
                 TypeSystemDefinition::Type(definition) => {
-                    types.add_type(definition.node.name.node.to_string(), definition.node.kind);
+                    self.add_type(definition.node.name.node.to_string(), definition.node.kind);
                 }
                 TypeSystemDefinition::Directive(_) => {}
             }
         }
-        types
     }
 
     fn add_roots(&mut self, schema: SchemaDefinition) {
@@ -97,8 +167,8 @@ impl SchemaTypes {
                 self.inputs.insert(name, InputType::Object(input_fields(ty.fields)));
             }
             TypeKind::Object(ty) => {
-                let fields = ty.fields.into_iter().map(|field| field_of(field.node)).collect();
-                self.objects.insert(name, fields);
+                let fields = ty.fields.into_iter().map(|field| field_of(field.node));
+                self.objects.entry(name).or_default().extend(fields);
             }
             TypeKind::Scalar | TypeKind::Interface(_) | TypeKind::Union(_) => {}
         }
@@ -109,8 +179,7 @@ impl SchemaTypes {
         self.inputs.get(name)
     }
 
-    /// The field of an object; `None` for one that the schema does not tell of, like those of
-    /// introspection.
+    /// The field of an object; `None` for one that it has not.
     pub(super) fn field(&self, object: &str, field: &str) -> Option<&Field> {
         self.objects.get(object)?.get(field)
     }

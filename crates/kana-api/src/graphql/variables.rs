@@ -4,7 +4,7 @@
 
 use async_graphql::parser::types::{BaseType, OperationDefinition, Type};
 use async_graphql::{Positioned, ServerError};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::refusal;
 use super::schema_types::{
@@ -25,8 +25,8 @@ pub(super) fn coerce(
         let problem = match given.remove(name) {
             None if ty.nullable || definition.node.default_value.is_some() => None,
             None => Some(format!("Variable \"${name}\" of type \"{ty}\" is missing")),
-            Some(value) => {
-                let problem = problem(types, &value, ty, &mut vec![name.to_owned()]);
+            Some(mut value) => {
+                let problem = problem(types, &mut value, ty, &mut vec![name.to_owned()]);
                 coerced.insert(name.to_owned(), value);
                 problem.map(|problem| format!("Variable \"${name}\" is invalid: {problem}"))
             }
@@ -36,10 +36,11 @@ pub(super) fn coerce(
     if errors.is_empty() { Ok(coerced) } else { Err(errors) }
 }
 
-/// Why the value, which stands at `path`, is none of the type; `None` when it is one.
-pub(super) fn problem(
+/// Why the value, which stands at `path`, is none of the type; `None` when it is one, and then as
+/// the type has it.
+fn problem(
     types: &SchemaTypes,
-    value: &Value,
+    value: &mut Value,
     ty: &Type,
     path: &mut Vec<String>,
 ) -> Option<String> {
@@ -49,7 +50,7 @@ pub(super) fn problem(
     }
     match (&ty.base, value) {
         (BaseType::List(inner), Value::Array(items)) => {
-            items.iter().enumerate().find_map(|(index, item)| {
+            items.iter_mut().enumerate().find_map(|(index, item)| {
                 path.push(index.to_string());
                 let problem = problem(types, item, inner, path);
                 path.pop();
@@ -64,17 +65,23 @@ pub(super) fn problem(
 
 fn problem_with_named(
     types: &SchemaTypes,
-    value: &Value,
+    value: &mut Value,
     type_name: &str,
     path: &mut Vec<String>,
 ) -> Option<String> {
     match (types.input(type_name), value) {
         // A type that is no input type is for validation to complain about.
         (None, _) => None,
+        (Some(InputType::Scalar(_)), Value::Number(number))
+            if type_name == "Int" && is_minus_zero(number) =>
+        {
+            *number = 0.into();
+            None
+        }
         (Some(InputType::Scalar(accepts)), value) => {
             (!accepts(value)).then(|| expected(path, type_name, &unfit(type_name, value)))
         }
-        (Some(InputType::Enum(names)), Value::String(name)) => (!names.contains(name))
+        (Some(InputType::Enum(names)), Value::String(name)) => (!names.contains(name.as_str()))
             .then(|| expected(path, type_name, "a string that is none of its values")),
         (Some(InputType::Object(fields)), Value::Object(given)) => {
             problem_with_fields(types, fields, given, type_name, path)
@@ -88,7 +95,7 @@ fn problem_with_named(
 fn problem_with_fields(
     types: &SchemaTypes,
     fields: &[InputField],
-    given: &Map<String, Value>,
+    given: &mut Map<String, Value>,
     type_name: &str,
     path: &mut Vec<String>,
 ) -> Option<String> {
@@ -98,7 +105,7 @@ fn problem_with_fields(
     }
     fields.iter().find_map(|field| {
         path.push(field.name.clone());
-        let problem = match given.get(&field.name) {
+        let problem = match given.get_mut(&field.name) {
             Some(value) => problem(types, value, &field.ty, path),
             None if field.ty.nullable || field.has_default => None,
             None => Some(expected(path, &field.ty.to_string(), "nothing")),
@@ -106,6 +113,11 @@ fn problem_with_fields(
         path.pop();
         problem
     })
+}
+
+/// Whether the number is `-0`, which JSON's reader keeps as a double.
+fn is_minus_zero(number: &Number) -> bool {
+    number.as_f64().is_some_and(|double| double == 0.0 && double.is_sign_negative())
 }
 
 #[cfg(test)]
@@ -143,6 +155,21 @@ mod tests {
         }
         assert!(coerce_in("$id: String", &json!({})).unwrap().is_empty());
         assert!(coerce_in("$id: String! = \"x\"", &json!({})).unwrap().is_empty());
+    }
+
+    #[test]
+    fn minus_zero_is_the_int_zero() {
+        let given =
+            serde_json::from_str(r#"{"box": {"id": "1", "size": -0, "more": -0}}"#).unwrap();
+        let coerced = Value::Object(coerce_in("$box: Box!", &given).unwrap());
+        assert_eq!(coerced.to_string(), r#"{"box":{"id":"1","size":0,"more":-0.0}}"#);
+        for size in ["0.0", "1.0", "-1e0"] {
+            let given = format!(r#"{{"box": {{"id": "1", "size": {size}}}}}"#);
+            assert!(
+                coerce_in("$box: Box!", &serde_json::from_str(&given).unwrap()).is_err(),
+                "{size}"
+            );
+        }
     }
 
     #[test]

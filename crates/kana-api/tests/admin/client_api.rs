@@ -121,6 +121,30 @@ async fn what_opens_nothing_is_refused_in_both_media_types() {
 }
 
 #[tokio::test]
+async fn a_user_id_in_a_header_may_be_utf8_or_latin1() {
+    let app = TestApp::shop().await;
+    let create = "mutation ($id: String!) { createUser(input: {id: $id}) { id } }";
+    for (id, headers) in [
+        ("jürgen", vec!["jürgen".as_bytes(), b"j\xFCrgen"]),
+        ("Å/é ÿ", vec!["Å/é ÿ".as_bytes(), b"\xC5/\xE9 \xFF"]),
+        ("山田", vec!["山田".as_bytes()]),
+    ] {
+        app.data(create, json!({ "id": id })).await;
+        for header in headers {
+            let answer = app
+                .request(Method::POST, "/client/graphql")
+                .with(header::AUTHORIZATION, app.keys.test_public.reveal())
+                .with(USER_ID, header)
+                .body(json!({ "query": "{ currentUser { id } }" }).to_string())
+                .send()
+                .await
+                .ok();
+            assert_eq!(answer, json!({ "data": { "currentUser": { "id": id } } }));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_token_ends_after_thirty_days() {
     let (app, _) = TestApp::subscribed("basic").await;
     let token = token(&app).await;

@@ -213,6 +213,23 @@ async fn a_type_can_be_asked_for_by_its_name() {
 "#);
 }
 
+#[tokio::test]
+async fn scalars_are_described_as_in_the_contract() {
+    let app = TestApp::new().await;
+    let query = r#"{
+        at: __type(name: "DateTime") { description }
+        json: __type(name: "JSON") { description }
+        big: __type(name: "BigInt") { description }
+    }"#;
+    let expected = json!({
+        "at": { "description": "UTC instant, RFC 3339 with exactly three fractional digits: \
+                                2022-08-10T15:07:01.803Z" },
+        "json": { "description": "Any JSON value (ECMA-404)" },
+        "big": { "description": "Whole number of any size up to 2^63-1, as a JSON string" },
+    });
+    assert_eq!(app.data(query, json!({})).await, expected);
+}
+
 #[test]
 fn the_committed_reference_is_what_the_schemas_say() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference");

@@ -373,3 +373,102 @@ async fn a_list_of_a_hundred_thousand_packages_is_refused_quickly() {
     let input = json!({ "id": "new", "features": vec![json!({ "id": "sso" }); 60_000] });
     quickly(&app, json!({ "query": query, "variables": { "input": input } })).await;
 }
+
+#[tokio::test]
+async fn operations_that_use_one_large_fragment_are_refused_together() {
+    let app = TestApp::shop().await;
+    let fields: String = (0..900).map(|number| format!("a{number}:id ")).collect();
+    let query = |operations: usize| {
+        let operations: String =
+            (0..operations).map(|number| format!("query q{number}{{users{{...f}}}}")).collect();
+        format!("{operations} fragment f on User{{{fields}}}")
+    };
+    // Each has 900 fields in the fragment, the users and the fragment itself.
+    let answer = quickly(&app, json!({ "query": query(22), "operationName": "q7" })).await.ok();
+    assert_eq!(answer["data"]["users"][0].as_object().unwrap().len(), 900);
+    for operations in [23, 15_000] {
+        let body = json!({ "query": query(operations), "operationName": "q7" });
+        assert_eq!(
+            refused_quickly(&app, body).await,
+            "GRAPHQL_VALIDATION_FAILED GraphQLError: The operations of the document have more than \
+             20000 fields and fragments together, with fragments expanded"
+        );
+    }
+}
+
+#[tokio::test]
+async fn operations_that_use_a_fragment_of_many_values_are_refused_together() {
+    let app = TestApp::shop().await;
+    let values = "\"a\" ".repeat(60_000);
+    let fragment = format!(
+        "fragment f on Query{{a:package(id:[{values}]){{id}} a:package(id:[{values}]){{id}}}}"
+    );
+    let operations: String = (0..3000).map(|number| format!("query q{number}{{...f}}")).collect();
+    let body = json!({ "query": operations + &fragment, "operationName": "q7" });
+    assert_eq!(
+        refused_quickly(&app, body).await,
+        "GRAPHQL_VALIDATION_FAILED GraphQLError: The operations of the document have more than \
+         600000 values together, with fragments expanded"
+    );
+}
+
+#[tokio::test]
+async fn variables_that_many_operations_lack_are_refused_quickly_and_with_few_words() {
+    let app = TestApp::shop().await;
+    let values: String = (0..29_000).map(|number| format!("$v{number} ")).collect();
+    let operations: String = (0..20).map(|number| format!("query q{number}{{...f}}")).collect();
+    for fragment in [
+        format!("fragment f on Query{{package(id:[{values}]){{id}}}}"),
+        format!("fragment f on Query{{nope{{nope(nope:[{values}])}}}}"),
+        format!("fragment f on Query{{nope @skip(if:[{values}])}}"),
+        format!("fragment f on Query @nope(nope:[{values}]){{nope}}"),
+    ] {
+        let body = json!({ "query": operations.clone() + &fragment, "operationName": "q7" });
+        refused_quickly(&app, body).await;
+    }
+}
+
+#[tokio::test]
+async fn a_long_chain_of_fragments_is_refused_though_its_end_is_used_before() {
+    let app = TestApp::shop().await;
+    let chain: String = (0..10_000)
+        .map(|number| format!("fragment f{number} on User{{...f{}}}", number + 1))
+        .collect();
+    // From the end, so that each part of the chain is known when the next part uses it.
+    let ends: String = (0..112).rev().map(|end| format!("...f{} ", end * 90)).collect();
+    let query =
+        format!("{{users{{{ends}}} a:users{{...f0}}}} {chain} fragment f10000 on User{{id}}");
+    let told = query_refused_quickly(&app, query).await;
+    assert!(told.contains("Fragments use each other more than 100 deep"), "{told}");
+}
+
+#[tokio::test]
+async fn operations_with_many_selections_of_fragments_are_refused_quickly() {
+    let app = TestApp::shop().await;
+    let operations: String = (0..20_000).map(|number| format!("query q{number}{{...f}}")).collect();
+    let query = format!("{operations} fragment f on Query{{{}}}", "...missing ".repeat(10_000));
+    refused_quickly(&app, json!({ "query": query, "operationName": "q7" })).await;
+}
+
+#[tokio::test]
+async fn a_mebibyte_of_escapes_and_block_strings_is_answered_quickly() {
+    let app = TestApp::shop().await;
+    for (unit, count) in [
+        ("\\u{41}", 170_000),
+        ("\\u{", 330_000),
+        ("\\u{0", 250_000),
+        ("\\uD83D", 170_000),
+        ("\\uD83D\\uDE00", 85_000),
+    ] {
+        let query = format!("{{ feature(id: \"{}\") {{ id }} }}", unit.repeat(count));
+        quickly(&app, json!({ "query": query })).await;
+    }
+    for (unit, count) in
+        [("\\\"\"\"", 250_000), ("\n ", 500_000), ("\n  x", 250_000), ("\"\"\"\"\"\" ", 140_000)]
+    {
+        let query = format!("{{ feature(id: \"\"\"{} \"\"\") {{ id }} }}", unit.repeat(count));
+        quickly(&app, json!({ "query": query })).await;
+    }
+    let query = format!("{{ feature(id: [{}]) {{ id }} }}", "-0 ".repeat(150_000));
+    quickly(&app, json!({ "query": query })).await;
+}

@@ -120,3 +120,151 @@ async fn what_the_library_would_let_through_is_refused_again() {
         is_refused_again(&app, query, json!({}), None).await;
     }
 }
+
+#[tokio::test]
+async fn a_mutation_of_which_a_later_field_is_invalid_never_runs_its_first() {
+    let app = TestApp::shop().await;
+    for (arguments, second) in [
+        ("$x: String!", "createUser(input: {id: {a: $x}}) { id }"),
+        ("$x: String!", "createUser(input: {id: [$x]}) { id }"),
+        ("$x: String!", "createUser(input: {id: \"b\", name: {a: $x}}) { id }"),
+        ("$x: String!", "publishPackage(id: [$x]) { id }"),
+        (
+            "$x: Int",
+            "recordUsage(input: {userId: \"124\", featureId: \"sso\", delta: [$x]}) { recorded }",
+        ),
+        (
+            "$x: DateTime",
+            "subscribe(userId: \"124\", packageIds: [\"pro\"], startedAt: [$x]) { id }",
+        ),
+        ("$x: Boolean!", "publishPackage(id: \"draft\") @skip(if: [$x]) { id }"),
+        ("$x: Boolean!", "publishPackage(id: \"draft\") { id __typename @skip(if: {a: $x}) }"),
+        ("$x: Boolean! @skip(if: $x)", "publishPackage(id: \"draft\") @skip(if: $x) { id }"),
+        ("$x: Boolean! @nope", "publishPackage(id: \"draft\") @skip(if: $x) { id }"),
+    ] {
+        let query = format!(
+            "mutation ({arguments}) {{ a: createUser(input: {{id: \"a\"}}) {{ id }} b: {second} }}"
+        );
+        for x in [json!("q"), json!(1), json!(true), json!("2024-01-01T00:00:00Z"), json!(null)] {
+            is_refused_again(&app, &query, json!({ "x": x }), None).await;
+        }
+    }
+}
+
+/// Sends the document twelve times and wants one refusal.
+async fn is_refused_in_one_way(app: &TestApp, query: &str, operation_name: Option<&str>) -> Value {
+    let body = json!({ "query": query, "operationName": operation_name }).to_string();
+    let first = app.post(body.clone()).send().await;
+    assert_eq!(first.json().as_object().unwrap().keys().collect::<Vec<_>>(), ["errors"], "{query}");
+    for _ in 1..12 {
+        assert_eq!(app.post(body.clone()).send().await.text, first.text, "{query}");
+    }
+    first.json()
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_change_from_one_request_to_the_next() {
+    let app = TestApp::shop().await;
+    let unused: String = (0..30).map(|number| format!("$v{number}: Int ")).collect();
+    let fragments: String =
+        (0..30).map(|number| format!(" fragment f{number} on Feature {{ id }}")).collect();
+    let undefined: String =
+        (0..30).map(|number| format!("f{number}: feature(id: $v{number}) {{ id }} ")).collect();
+    for (query, operation_name) in [
+        ("query ($a: Int $b: Int $c: Int $d: Int) { features { id } }", None),
+        (&format!("query ({unused}) {{ features {{ id }} }}"), None),
+        ("{ features { id } } fragment A on Feature { id } fragment B on Feature { id }", None),
+        (&format!("{{ features {{ id }} }} {fragments}"), None),
+        (&format!("{{ {undefined} }}"), None),
+        (
+            "{ a: features { x: id } a: features { x: name } b: users { y: id } b: users { y: name } }",
+            None,
+        ),
+        (
+            "query A { features { x: id x: name } } query B { features { y: id y: name } }",
+            Some("A"),
+        ),
+        ("query A { a } query B { b } query C { c } query D { d }", Some("A")),
+        ("query A { __typename } query B { __typename } { __typename }", None),
+        (
+            "query A { ...f } query B { ...g } fragment f on Query { ...f } fragment g on Query { ...g }",
+            Some("A"),
+        ),
+        ("{ __typename } fragment f on Query { ...f } fragment g on Query { ...g }", None),
+        (
+            "{ __typename } fragment f on Mutation { createUser(input: {a: 1, b: 2, c: 3}) { id } }",
+            None,
+        ),
+        ("query A { user(id: 1) { id } } query B { feature(id: 1) { id } }", Some("A")),
+        (
+            "query A { a: user(id: 1) { id } } query B { b: user(id: 2) { id } } query C { c: user(id: 3) { id } }",
+            Some("C"),
+        ),
+    ] {
+        let answer = is_refused_in_one_way(&app, query, operation_name).await;
+        // In the order of the text.
+        let places: Vec<_> = answer["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|error| error["locations"][0]["column"].as_u64())
+            .collect();
+        assert!(places.is_sorted(), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_is_not_the_chosen_one_must_be_valid_too() {
+    let app = TestApp::shop().await;
+    for other in [
+        "query B($x: Int!) { feature(id: $x) { id } }",
+        "query B($x: String) { feature(id: $x) { id } }",
+        "query B { canUseFeature(userId: \"u\", featureId: \"f\", delta: 3000000000) { access } }",
+        "query B { feature(id: \"sso\") { ...F } } fragment F on Feature { entitlement(userId: 1) { access } }",
+        "mutation B { createFeature(input: {id: \"x\", type: \"BINARY\"}) { id } }",
+        "mutation B { recordUsageBatch(inputs: 1.5) { recorded } }",
+        "query B { __typename @nope }",
+        "query B { __typename { x } }",
+        "query B($x: String) { __type(name: $x) { name } }",
+    ] {
+        let query = format!("query A {{ features {{ id }} }} {other}");
+        is_refused_in_one_way(&app, &query, Some("A")).await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_library_does_not_look_at_is_refused() {
+    let app = TestApp::shop().await;
+    for query in [
+        "{ __typename { x } }",
+        "{ __typename(a: 1) }",
+        "{ features { __typename(a: 1) { x } } }",
+        "{ __typename @skip(if: $undefined) }",
+        "{ __typename @include(if: true, x: 1) }",
+        "{ __typename @skip }",
+        "query ($x: String) { __type(name: $x) { name } }",
+        "query ($v: String!) { __schema { types { name @skip(if: $v) } } }",
+        "query ($v: Boolean) { __schema { types { name @include(if: $v) } } }",
+        "{ __schema { types { fields(includeDeprecated: \"x\") { name } } } }",
+        "{ __schema { types { name @include(if: true, x: 1) } } }",
+        "query ($x: Boolean! @nope @skip) { features @skip(if: $x) { id } }",
+        "query ($v: Boolean! @skip(if: $v)) { features @skip(if: $v) { id } }",
+        "query () { features { id } }",
+        "{ features { ...on } } fragment on on Feature { id }",
+    ] {
+        is_refused_in_one_way(&app, query, None).await;
+    }
+}
+
+#[tokio::test]
+async fn a_variable_that_only_a_typename_uses_is_used() {
+    let app = TestApp::shop().await;
+    let query = "query Q($v: Boolean!) { features { id __typename @include(if: $v) } ...F }
+        fragment F on Query { x: __typename @skip(if: $v) }";
+    for v in [true, false] {
+        let data = app.data(query, json!({ "v": v })).await;
+        let feature = data["features"][0].as_object().unwrap();
+        assert_eq!(feature.keys().collect::<Vec<_>>().len(), if v { 2 } else { 1 }, "{data}");
+        assert_eq!(data.get("x").is_some(), !v, "{data}");
+    }
+}

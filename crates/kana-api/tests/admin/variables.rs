@@ -285,3 +285,89 @@ async fn a_variable_that_was_not_given_leaves_what_its_field_would_change() {
     let cleared = app.data(query, json!({ "email": null })).await;
     assert_eq!(cleared["updateUser"], json!({ "name": "Bea", "email": null }));
 }
+
+#[tokio::test]
+async fn minus_zero_is_an_int_in_a_literal_and_in_a_variable() {
+    let (app, _) = TestApp::subscribed("basic").await;
+    let used = "consumption { used }";
+    let by_literal = format!(
+        r#"mutation {{ useFeature(input: {{userId: "124", featureId: "api-calls", delta: -0}}) {{ {used} }} }}"#
+    );
+    assert_eq!(app.data(&by_literal, json!({})).await["useFeature"]["consumption"]["used"], 0);
+    let can = r#"{ canUseFeature(userId: "124", featureId: "api-calls", delta: -0) { access } }"#;
+    assert_eq!(app.data(can, json!({})).await["canUseFeature"]["access"], true);
+    // Written out, since `json!` has no minus zero.
+    for (query, variables) in [
+        (
+            format!(
+                "mutation ($input: UseFeatureInput!) {{ useFeature(input: $input) {{ {used} }} }}"
+            ),
+            r#"{"input": {"userId": "124", "featureId": "api-calls", "delta": -0}}"#,
+        ),
+        (
+            format!(
+                "mutation ($delta: Int) {{ useFeature(input: {{userId: \"124\", featureId: \"api-calls\", \
+                 delta: $delta}}) {{ {used} }} }}"
+            ),
+            r#"{"delta": -0}"#,
+        ),
+        (
+            format!(
+                "mutation ($delta: Int = -0) {{ useFeature(input: {{userId: \"124\", featureId: \
+                 \"api-calls\", delta: $delta}}) {{ {used} }} }}"
+            ),
+            "{}",
+        ),
+    ] {
+        let body = format!(r#"{{"query": {}, "variables": {variables}}}"#, json!(query));
+        let answer = app.post(body).send().await.ok();
+        assert_eq!(answer["data"]["useFeature"]["consumption"]["used"], 0, "{answer}");
+    }
+    let refused = app.refused(&by_literal.replace("-0", "-0.0"), json!({})).await;
+    assert!(refused.contains("expects type Int and got a number"), "{refused}");
+}
+
+#[tokio::test]
+async fn every_character_can_be_escaped_in_a_literal() {
+    let app = TestApp::shop().await;
+    for (number, (literal, text)) in [
+        (r#""\uD83D\uDE00""#, "\u{1f600}"),
+        (r#""\u{1F600} \u{e9}\u00e9""#, "\u{1f600} éé"),
+        (r#""a\u{22}\u{5C}b""#, "a\"\\b"),
+        (r#""""x \""" y""""#, "x \"\"\" y"),
+        (
+            "\"\"\"\n    one\n  \n      \\\"\"\"two\\\"\"\" é\n  \"\"\"",
+            "one\n\n  \"\"\"two\"\"\" é",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let query = format!(
+            "mutation {{ createUser(input: {{id: \"u{number}\", metadata: {{a: {literal}}}}}) {{ metadata }} }}"
+        );
+        let data = app.data(&query, json!({})).await;
+        assert_eq!(data["createUser"]["metadata"], json!({ "a": text }), "{literal}");
+        let query = format!("{{ feature(id: {literal}) {{ id }} }}");
+        let refused = app.refused(&query, json!({})).await;
+        assert!(refused.starts_with("NOT_FOUND") || text.contains('\n'), "{literal}: {refused}");
+    }
+    for literal in
+        [r#""\uD83D""#, r#""\u{D83D}""#, r#""\uDE00\uD83D""#, r#""\u{110000}""#, r#""\u{}""#]
+    {
+        let query = format!("{{ feature(id: {literal}) {{ id }} }}");
+        let refused = app.refused(&query, json!({})).await;
+        assert!(refused.starts_with("GRAPHQL_PARSE_FAILED"), "{literal}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_stands_where_it_stands_in_what_was_sent() {
+    let app = TestApp::shop().await;
+    let query = "{ a: feature(id: \"\"\"
+        x \\\"\"\" y\"\"\") { id } # é
+        b: feature(id: \"\\u{1F600}\\uD83D\\uDE00\", no: 1) { id } }";
+    let answer = app.graphql(query, json!({})).send().await.ok();
+    let at = query.lines().nth(2).unwrap().find("no:").unwrap() + 1;
+    assert_eq!(answer["errors"][0]["locations"], json!([{ "line": 3, "column": at }]), "{answer}");
+}
