@@ -1,9 +1,9 @@
 //! GraphQL over HTTP, as the specification of that name has it: what every GraphQL surface
 //! shares. A request is read ([`request`]), its document is parsed ([`document`]) and held against
-//! the limits ([`limits`]), its arguments are held against the schema ([`arguments`]), both once for a text
-//! that comes again ([`prepared`]), its variables are coerced ([`variables`]), numbers that
-//! would be rounded are refused ([`exact`]), and only then is anything executed. A hot operation whose
-//! text was seen before is answered by its [`plan`] instead.
+//! the limits ([`limits`]), its arguments are held against the schema ([`arguments`]), all that once
+//! for a text that comes again ([`prepared`]), its variables are coerced ([`variables`]), numbers
+//! that would be rounded are refused ([`exact`]), and only then is anything executed. A hot operation
+//! whose text was seen before is answered by its [`plan`] instead.
 
 mod absent;
 mod arguments;

@@ -10,9 +10,8 @@ use crate::client::ask;
 use crate::request::{Action, Request, Usage};
 
 /// Kana, or a Kana that goes about one thing in the wrong way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) enum Server {
-    #[default]
     AsItIs,
     /// `useFeature` checks first and records then.
     ChecksThenRecords,

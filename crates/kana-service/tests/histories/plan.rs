@@ -69,6 +69,20 @@ pub(crate) fn any_plan() -> impl Strategy<Value = Plan> {
     )
 }
 
+/// Four clients do the same at the same time, all about `ada`, who has three `calls`.
+pub(crate) fn crowd(requests: &[Request]) -> Plan {
+    let terms = Terms { limit: Some(3), reset: None, overage: false };
+    let features = vec![(CALLS, Some(terms))];
+    let basic = NewPackage { package: BASIC, addon: false, bases: vec![], features };
+    let steps: Vec<Step> = requests.iter().cloned().map(Step::Ask).collect();
+    let clients = vec![steps; 4];
+    Plan {
+        setup: open(vec![basic], Some(vec![BASIC]), None),
+        keyed: Vec::new(),
+        phases: vec![Phase { pause_ms: 0, restart: false, gather: true, clients }],
+    }
+}
+
 /// The shop opens, with two users and what they are subscribed to.
 fn open(shop: Vec<NewPackage>, ada: Option<Vec<Name>>, bob: Option<Vec<Name>>) -> Vec<Request> {
     let mut setup = vec![
@@ -119,10 +133,21 @@ fn any_reset() -> impl Strategy<Value = Option<Reset>> {
 }
 
 fn any_phase() -> impl Strategy<Value = Phase> {
+    let usage = Weights { users: 4, subscriptions: 8 };
+    let users = Weights { users: 20, subscriptions: 8 };
+    let subscriptions = Weights { users: 4, subscriptions: 24 };
+    prop_oneof![
+        2 => any_phase_of(usage),
+        1 => any_phase_of(users),
+        1 => any_phase_of(subscriptions),
+    ]
+}
+
+fn any_phase_of(weights: Weights) -> impl Strategy<Value = Phase> {
     // Over no boundary, over that of months that began a month ago, over that of days, too.
     let pause_ms = select(vec![90 * 1000, 2 * HOUR_MS, 25 * HOUR_MS]);
-    let few_with_much = vec(vec(any_step(), 3..=6), 2..=4);
-    let many_with_little = vec(vec(any_step(), 1..=2), 5..=8);
+    let few_with_much = vec(vec(any_step(weights), 3..=6), 2..=4);
+    let many_with_little = vec(vec(any_step(weights), 1..=2), 5..=8);
     let clients = prop_oneof![2 => few_with_much, 1 => many_with_little];
     (pause_ms, prop::bool::weighted(0.2), any::<bool>(), clients).prop_map(
         |(pause_ms, restart, gather, clients)| Phase { pause_ms, restart, gather, clients },
@@ -281,16 +306,29 @@ fn any_change_of_the_catalog() -> impl Strategy<Value = Request> {
     ]
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
+/// How many of some 45 steps change users, and how many subscriptions.
+#[derive(Clone, Copy)]
+struct Weights {
+    users: u32,
+    subscriptions: u32,
+}
+
+fn any_step(weights: Weights) -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => any_usage().prop_map(|usage| Step::Ask(Request::RecordUsage(usage))),
         6 => any_use().prop_map(Step::Ask),
         8 => (0..3_usize, weighted(0.2, any_user())).prop_map(|(n, user)| Step::Keyed(n, user)),
-        4 => any_change_of_a_user().prop_map(Step::Ask),
-        5 => any_subscribe().prop_map(Step::Ask),
-        3 => (0..4_usize).prop_map(Step::Cancel),
+        weights.users => any_change_of_a_user().prop_map(Step::Ask),
+        weights.subscriptions => any_change_of_subscriptions(),
         1 => (0..4_usize).prop_map(Step::Subscription),
         10 => any_question().prop_map(Step::Ask),
         3 => any_change_of_the_catalog().prop_map(Step::Ask),
+    ]
+}
+
+fn any_change_of_subscriptions() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => any_subscribe().prop_map(Step::Ask),
+        3 => (0..4_usize).prop_map(Step::Cancel),
     ]
 }
