@@ -17,6 +17,9 @@ use crate::error::StoreError;
 /// After how many changes of rows the log is copied. Each writes a page or two to the log, of which
 /// the same ones often: the more changes, the fewer pages are copied for each.
 const CHANGES: usize = 64 * 1024;
+/// What a commit counts for beside its changes: however few they are, it writes some pages. Without
+/// this, commands that come alone would let the log grow to hundreds of MiB.
+const COMMIT: usize = 16;
 
 /// Copies as much of the log as nobody still reads past, and waits for nobody.
 const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
@@ -63,6 +66,7 @@ impl Checkpoints {
         if self.copied.swap(false, Ordering::Acquire) {
             copy(writer);
         }
+        let changes = changes + COMMIT;
         if self.changes.fetch_add(changes, Ordering::Relaxed) + changes >= CHANGES {
             self.changes.store(0, Ordering::Relaxed);
             if let Some(copier) = &*self.copier.lock().unwrap_or_else(PoisonError::into_inner) {
