@@ -36,7 +36,7 @@ impl TestApp {
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(time(NOW)));
-        let store = Arc::new(SqliteStore::open(dir.path()).unwrap());
+        let store = Arc::new(SqliteStore::open_for_server(dir.path()).unwrap());
         let keys = init(store.as_ref(), clock.as_ref(), "story").await.unwrap().unwrap();
         let kana =
             Kana::start(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&clock) as _).unwrap();
@@ -96,10 +96,12 @@ impl TestApp {
     }
 
     /// Brings cancelled subscriptions back to life, as only a billing provider can.
-    pub(crate) fn revive_subscriptions(&self) {
+    pub(crate) async fn revive_subscriptions(&self) {
         let sqlite = rusqlite::Connection::open(self.dir.path().join("kana.db")).unwrap();
         let revive = "UPDATE subscriptions SET status = 'ACTIVE', ended_at = NULL";
         sqlite.execute(revive, []).unwrap();
+        // The server looks again at what is stored only after a commit of its own.
+        self.store.write().await.unwrap().commit().await.unwrap();
     }
 
     /// Sets the clock.

@@ -249,7 +249,7 @@ async fn a_package_is_listed_once_however_many_subscriptions_to_it_grant() {
     app.data(&cancel, json!({})).await;
     app.set_time("2024-01-16T12:00:00.000Z");
     app.subscribe("basic").await;
-    app.revive_subscriptions();
+    app.revive_subscriptions().await;
     let running = app.data(r#"{ user(id: "124") { id } subscriptions { status } }"#, json!({}));
     let granting = json!([{ "status": "ACTIVE" }, { "status": "ACTIVE" }]);
     assert_eq!(running.await["subscriptions"], granting);

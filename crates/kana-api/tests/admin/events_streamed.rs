@@ -48,7 +48,7 @@ impl Shop {
     async fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(time(NOW)));
-        let store = Arc::new(SqliteStore::open(dir.path()).unwrap());
+        let store = Arc::new(SqliteStore::open_for_server(dir.path()).unwrap());
         let keys = init(store.as_ref(), clock.as_ref(), "story").await.unwrap().unwrap();
         let kana = Kana::start(Arc::clone(&store) as Arc<dyn Store>, clock).unwrap();
         let shop = Self { store, keys, router: kana_api::router(&kana), kana, dir };

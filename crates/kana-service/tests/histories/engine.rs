@@ -30,7 +30,7 @@ impl Engine for Sqlite {
     }
 
     async fn open(database: &TempDir) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open(database.path()).unwrap())
+        Arc::new(SqliteStore::open_for_server(database.path()).unwrap())
     }
 
     async fn events(database: &TempDir, environment: EnvironmentKind) -> usize {

@@ -8,9 +8,9 @@ use crate::world::{
     use_one, user_id,
 };
 
-/// Begin, the version or the facts, roll back; nothing is committed. `resolve` may have looked a
-/// subscription up before.
-const WITHOUT_COMMIT: u64 = 4;
+/// Begin, the version, the facts, what an idempotency key was used for, roll back; nothing is committed.
+/// `resolve` may have looked a subscription up before.
+const WITHOUT_COMMIT: u64 = 5;
 
 #[tokio::test]
 async fn a_refused_command_writes_nothing() {

@@ -26,8 +26,12 @@ pub(super) fn version(
     connection: &Connection,
     environment: EnvironmentId,
 ) -> Result<CatalogVersion, StoreError> {
-    let mut statement = connection.statement(sql::CATALOG_VERSION)?;
-    Ok(CatalogVersion(statement.query_row([environment.0], |row| row.get(0))?))
+    let version = connection
+        .statement(sql::CATALOG_VERSION)?
+        .query_row([environment.0], |row| row.get(0))
+        .optional()?;
+    let gone = || StoreError::Unreadable("the environment is gone".to_owned());
+    version.map(CatalogVersion).ok_or_else(gone)
 }
 
 /// Moves the catalog from `planned_on` to its next version, unless somebody else has.

@@ -1,9 +1,10 @@
 //! Moving what the log holds into the database file, without keeping anybody waiting.
 //!
 //! SQLite would do it in the commit that finds the log long, which then takes tens of milliseconds.
-//! Here a thread of its own copies while the writer goes on. Under a load that never pauses it can
-//! never catch up with the log's end, and the log would grow for ever; so the writer copies the
-//! little that is left after it, between two commits, and the log begins anew.
+//! Here a thread of its own copies while the writer goes on, often, so that the disk never has much
+//! to write at once beside what a commit waits for. Under a load that never pauses it can never catch
+//! up with the log's end, and the log would grow for ever; so once that is long, the writer copies
+//! the little that is left, between two commits, and the log begins anew.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,12 +15,22 @@ use std::thread::JoinHandle;
 use super::connection::Connection;
 use crate::error::StoreError;
 
-/// After how many changes of rows the log is copied. Each writes a page or two to the log, of which
-/// the same ones often: the more changes, the fewer pages are copied for each.
-const CHANGES: usize = 64 * 1024;
+/// After how many changes of rows the log is copied.
+const CHANGES: usize = 16 * 1024;
 /// What a commit counts for beside its changes: however few they are, it writes some pages. Without
 /// this, commands that come alone would let the log grow to hundreds of MiB.
 const COMMIT: usize = 16;
+
+/// How many pages the log must have for the writer to wait until it can begin anew.
+const PAGES: i64 = 8 * 1024;
+/// How many pages of the log a pass of the copier may find new, for it to leave what has come since
+/// to the writer, which must copy them and wait for the disk while commands wait.
+const LEFT_TO_THE_WRITER: i64 = 64;
+const PASSES_MAX: usize = 8;
+
+/// As `nice` counts it: a tenth of what others get, where they want all there is.
+#[cfg(target_os = "linux")]
+const PRIORITY: i32 = 10;
 
 /// Copies as much of the log as nobody still reads past, and waits for nobody.
 const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
@@ -51,7 +62,10 @@ impl Checkpoints {
             .name("kana-checkpoint".into())
             .spawn({
                 let copied = Arc::clone(&copied);
-                move || run(&connection, &woken, &copied)
+                move || {
+                    yield_to_others();
+                    run(&connection, &woken, &copied);
+                }
             })
             .map_err(|error| StoreError::Engine(Box::new(error)))?;
         Ok(Self {
@@ -88,17 +102,44 @@ impl Drop for Checkpoints {
     }
 }
 
+/// Lets the threads that answer go first: copying is work of many milliseconds, and nobody waits
+/// for it.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    // There each thread has a priority of its own. Without the right to change it, it stays.
+    let _ = rustix::process::setpriority_process(None, PRIORITY);
+}
+
 fn run(connection: &Connection, woken: &Receiver<()>, copied: &AtomicBool) {
     while woken.recv().is_ok() {
-        copy(connection);
-        copied.store(true, Ordering::Release);
+        // Each pass copies what was written during the one before, and so takes less time.
+        let mut log = copy(connection);
+        for _ in 1..PASSES_MAX {
+            let before = log;
+            log = copy(connection);
+            if log.copied < before.copied + LEFT_TO_THE_WRITER {
+                break;
+            }
+        }
+        if log.pages >= PAGES {
+            copied.store(true, Ordering::Release);
+        }
     }
 }
 
+/// How many pages the log has, and how many of them are in the file, too.
+#[derive(Debug, Default, Clone, Copy)]
+struct Log {
+    pages: i64,
+    copied: i64,
+}
+
 /// Copies the log. A failure harms nothing: what is in the log counts, and is copied another time.
-fn copy(connection: &Connection) {
-    let copied = connection.statement(COPY).and_then(|mut copy| copy.query_row([], |_| Ok(())));
-    if let Err(error) = copied {
+fn copy(connection: &Connection) -> Log {
+    let log = |row: &rusqlite::Row<'_>| Ok(Log { pages: row.get(1)?, copied: row.get(2)? });
+    let copied = connection.statement(COPY).and_then(|mut copy| copy.query_row([], log));
+    copied.unwrap_or_else(|error| {
         tracing::error!(%error, "the log of the database could not be copied into its file");
-    }
+        Log::default()
+    })
 }

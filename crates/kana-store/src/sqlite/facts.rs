@@ -1,5 +1,4 @@
 use kana_core::Timestamp;
-use kana_core::catalog::CatalogVersion;
 use kana_core::facts::{Change, CounterKey, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Content, Replay};
@@ -8,7 +7,7 @@ use kana_core::refusal::InvalidValue;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::usage::UsageAction;
 use kana_core::user::User;
-use rusqlite::types::FromSqlError;
+use rusqlite::types::{FromSqlError, ValueRef};
 use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
@@ -120,22 +119,18 @@ pub(super) fn facts(
     connection: &Connection,
     environment: EnvironmentId,
     id: &UserId,
-) -> Result<(CatalogVersion, Option<UserFacts>), StoreError> {
+) -> Result<Option<UserFacts>, StoreError> {
     let mut statement = connection.statement(sql::FACTS)?;
     let mut rows = statement.query(params![environment.0, id.as_str()])?;
-    let mut catalog_version = None;
     let mut key = None;
     let mut running = Vec::new();
     while let Some(row) = rows.next()? {
-        catalog_version = Some(CatalogVersion(row.get(0)?));
-        key = row.get::<_, Option<Uuid>>(1)?.map(UserKey);
-        if row.get::<_, Option<Uuid>>(2)?.is_some() {
-            running.push(read_subscription(row, 2)?);
+        key = Some(UserKey(row.get(0)?));
+        if row.get_ref(1)? != ValueRef::Null {
+            running.push(read_subscription(row, 1)?);
         }
     }
-    let catalog_version = catalog_version
-        .ok_or_else(|| StoreError::Unreadable("the environment is gone".to_owned()))?;
-    Ok((catalog_version, key.map(|key| UserFacts::new(key, id.clone(), running))))
+    Ok(key.map(|key| UserFacts::new(key, id.clone(), running)))
 }
 
 pub(super) fn subscription(
@@ -168,8 +163,7 @@ pub(super) fn ended(
 pub(super) fn counter(
     connection: &Connection,
     environment: EnvironmentId,
-    user: UserKey,
-    counter: &CounterKey,
+    (user, counter): &(UserKey, CounterKey),
 ) -> Result<i64, StoreError> {
     let used = connection
         .statement(sql::COUNTER)?

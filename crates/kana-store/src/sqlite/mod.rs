@@ -7,15 +7,18 @@
 mod catalog;
 mod checkpoints;
 mod connection;
+mod counter_log;
 mod facts;
 mod keys;
 mod lists;
 mod migrations;
 mod readers;
+mod recent_counters;
 mod statements;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod write_behind;
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::path::Path;
@@ -31,14 +34,14 @@ use crate::store::{Store, Transaction, WriteTransaction};
 use checkpoints::Checkpoints;
 use connection::Connection;
 use readers::{ReaderPool, Views};
-use transaction::{SqliteTransaction, WriteLease};
+use recent_counters::RecentCounters;
+use transaction::{ServersWriter, SqliteTransaction, WriteLease, Writer};
+use write_behind::WriteBehind;
 
 /// The embedded engine on one data directory.
 pub struct SqliteStore {
     pool: Arc<ReaderPool>,
-    writer: Arc<tokio::sync::Mutex<Connection>>,
-    /// For a server; otherwise SQLite copies its log by itself.
-    checkpoints: Option<Arc<Checkpoints>>,
+    writer: Arc<tokio::sync::Mutex<Writer>>,
     /// Keeps a second server off the data directory.
     _claim: Option<File>,
 }
@@ -63,21 +66,25 @@ impl SqliteStore {
         let file = data_dir.join("kana.db");
         let statements = Arc::new(AtomicU64::new(0));
         let _turn = wait_for_turn(data_dir)?;
-        let mut writer = Connection::open_writer(&file, &statements)?;
-        migrations::run(&mut writer)?;
-        // Nobody else commits what readers of users and catalogs look at.
-        let views = if claim.is_some() { Views::Kept } else { Views::Fresh };
-        let checkpoints = match claim {
-            Some(_) => {
-                writer.never_checkpoint_by_itself()?;
-                Some(Arc::new(Checkpoints::start(&file, &statements)?))
-            }
-            None => None,
+        let mut connection = Connection::open_writer(&file, &statements)?;
+        migrations::run(&mut connection)?;
+        let (server, views) = if claim.is_some() {
+            // SQLite otherwise copies its log by itself, while whoever commits waits.
+            connection.never_checkpoint_by_itself()?;
+            connection.run("BEGIN IMMEDIATE")?;
+            counter_log::write_through(&connection)?;
+            connection.run("COMMIT")?;
+            let recent = Arc::new(RecentCounters::default());
+            let checkpoints = Checkpoints::start(&file, &statements)?;
+            let behind = WriteBehind::new(Arc::clone(&recent));
+            // Nobody else commits what readers of users and catalogs look at.
+            (Some(ServersWriter { checkpoints, behind }), Views::Kept(recent))
+        } else {
+            (None, Views::Fresh)
         };
         Ok(Self {
             pool: Arc::new(ReaderPool::new(file, statements, views)),
-            writer: Arc::new(tokio::sync::Mutex::new(writer)),
-            checkpoints,
+            writer: Arc::new(tokio::sync::Mutex::new(Writer { connection, server })),
             _claim: claim,
         })
     }
@@ -90,9 +97,8 @@ impl SqliteStore {
     }
 
     async fn begin_write(&self) -> Result<SqliteTransaction<WriteLease>, StoreError> {
-        let connection = Arc::clone(&self.writer).lock_owned().await;
-        let lease = WriteLease::new(connection, &self.pool, self.checkpoints.as_ref());
-        SqliteTransaction::begin_write(lease)
+        let writer = Arc::clone(&self.writer).lock_owned().await;
+        SqliteTransaction::begin_write(WriteLease::new(writer, &self.pool))
     }
 }
 

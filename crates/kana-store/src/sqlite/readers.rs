@@ -1,22 +1,32 @@
+use std::cell::{OnceCell, RefCell};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kana_core::catalog::CatalogVersion;
+use kana_core::facts::CounterKey;
+use kana_core::id::UserKey;
+
 use super::connection::Connection;
+use super::counter_log::{self, LoggedCounters};
+use super::recent_counters::RecentCounters;
+use super::transaction::Lease;
+use super::{catalog, facts};
+use crate::app::EnvironmentId;
 use crate::error::StoreError;
 
 /// Connections that wait to be used again. More may be open for a moment, at most one a thread.
 const IDLE_READERS_MAX: usize = 16;
 
-/// Whether a view of the database may serve the next reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a view of the database may serve the next reader, and where that finds the counters that
+/// are not in their table.
 pub(super) enum Views {
     /// Every reader begins a view of its own, since another process may have committed.
     Fresh,
     /// A view serves as long as this process has not committed. To begin and to end one takes the
     /// operating system's locks, which cost as much as what a question reads.
-    Kept,
+    Kept(Arc<RecentCounters>),
 }
 
 /// Connections that only read.
@@ -24,21 +34,37 @@ pub(super) struct ReaderPool {
     file: PathBuf,
     statements: Arc<AtomicU64>,
     views: Views,
-    idle: Mutex<Vec<Reader>>,
+    readers: Mutex<Readers>,
     /// How often this process has committed. It grows before anybody is told of the commit.
     commits: AtomicU64,
+}
+
+#[derive(Default)]
+struct Readers {
+    idle: Vec<Reader>,
+    /// The commits before each view that somebody reads through.
+    views_in_use: Vec<u64>,
 }
 
 /// A connection with the view that it has open, if any.
 struct Reader {
     connection: Connection,
+    view: Option<View>,
+    /// Of the environments that were asked for in this view.
+    catalog_versions: RefCell<Vec<(EnvironmentId, CatalogVersion)>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct View {
     /// The number of commits before the view began: it shows those, and perhaps later ones.
-    view_after: Option<u64>,
+    after: u64,
+    /// The last commit in it that changed counters.
+    as_of: u64,
 }
 
 impl ReaderPool {
     pub(super) fn new(file: PathBuf, statements: Arc<AtomicU64>, views: Views) -> Self {
-        Self { file, statements, views, idle: Mutex::default(), commits: AtomicU64::new(0) }
+        Self { file, statements, views, readers: Mutex::default(), commits: AtomicU64::new(0) }
     }
 
     pub(super) fn statements_run(&self) -> u64 {
@@ -47,74 +73,99 @@ impl ReaderPool {
 
     /// A connection without a view: each statement shows what is stored then, also by others.
     pub(super) fn take(self: &Arc<Self>) -> Result<ReadLease, StoreError> {
-        let mut reader = self.reader()?;
-        reader.end_view()?;
-        Ok(ReadLease { reader: Some(reader), pool: Arc::clone(self) })
+        let mut lease = self.lease()?;
+        lease.reader_mut().end_view()?;
+        Ok(lease)
     }
 
     /// A connection with a view that shows everything that this process has committed.
     pub(super) fn take_view(self: &Arc<Self>) -> Result<ReadLease, StoreError> {
-        let mut reader = self.reader()?;
-        let commits = self.commits.load(Ordering::Acquire);
-        if reader.view_after != Some(commits) {
-            reader.end_view()?;
-            reader.connection.run("BEGIN DEFERRED")?;
-            reader.view_after = Some(commits);
+        let mut lease = self.lease()?;
+        let commits = self.commits();
+        if lease.reader().view.is_none_or(|view| view.after != commits) {
+            lease.begin_view(commits)?;
         }
-        Ok(ReadLease { reader: Some(reader), pool: Arc::clone(self) })
+        Ok(lease)
+    }
+
+    /// How often this process has committed.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
     }
 
     /// Sees to it that no view of before a commit serves a reader after it. An old view would also
     /// keep the log from being cut back.
     pub(super) fn note_commit(&self) {
         self.commits.fetch_add(1, Ordering::Release);
-        for reader in self.idle().iter_mut() {
+        for reader in &mut self.readers().idle {
             reader.end_view_or_log();
         }
     }
 
-    fn reader(&self) -> Result<Reader, StoreError> {
-        let idle = self.idle().pop();
-        idle.map_or_else(
-            || {
-                let connection = Connection::open_reader(&self.file, &self.statements)?;
-                Ok(Reader { connection, view_after: None })
-            },
-            Ok,
-        )
+    /// A number of commits that every view shows, those that have yet to begin included.
+    pub(super) fn shown_by_all(&self) -> u64 {
+        let readers = self.readers();
+        readers.views_in_use.iter().copied().fold(self.commits(), u64::min)
     }
 
-    fn give_back(&self, mut reader: Reader) {
-        let mut idle = self.idle();
+    fn lease(self: &Arc<Self>) -> Result<ReadLease, StoreError> {
+        let mut readers = self.readers();
+        let idle = readers.idle.pop();
+        // Under the lock, so that nobody forgets meanwhile what the view asks for.
+        let view_after = match &idle {
+            Some(Reader { view: Some(view), .. }) => view.after,
+            _ => self.commits(),
+        };
+        readers.views_in_use.push(view_after);
+        drop(readers);
+        let mut lease =
+            ReadLease { reader: idle, view_after, logged: OnceCell::new(), pool: Arc::clone(self) };
+        if lease.reader.is_none() {
+            let connection = Connection::open_reader(&self.file, &self.statements)?;
+            lease.reader =
+                Some(Reader { connection, view: None, catalog_versions: RefCell::default() });
+        }
+        Ok(lease)
+    }
+
+    fn give_back(&self, reader: Option<Reader>, view_after: u64) {
+        let mut readers = self.readers();
+        if let Some(place) = readers.views_in_use.iter().position(|after| *after == view_after) {
+            readers.views_in_use.swap_remove(place);
+        }
+        let Some(mut reader) = reader else {
+            return;
+        };
         // Whoever commits counts it before looking for idle readers, and so either finds this one
         // or has let it know.
-        let current = reader.view_after == Some(self.commits.load(Ordering::Acquire));
-        if self.views == Views::Fresh || !current {
+        let current = reader.view.is_some_and(|view| view.after == self.commits());
+        if matches!(self.views, Views::Fresh) || !current {
             reader.end_view_or_log();
         }
-        if idle.len() < IDLE_READERS_MAX {
-            idle.push(reader);
+        if readers.idle.len() < IDLE_READERS_MAX {
+            readers.idle.push(reader);
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Reader>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn readers(&self) -> MutexGuard<'_, Readers> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
     pub(super) fn idle_readers(&self) -> usize {
-        self.idle().len()
+        self.readers().idle.len()
     }
 
     #[cfg(test)]
     pub(super) fn open_views(&self) -> usize {
-        self.idle().iter().filter(|reader| reader.connection.in_transaction()).count()
+        self.readers().idle.iter().filter(|reader| reader.connection.in_transaction()).count()
     }
 }
 
 impl Reader {
     fn end_view(&mut self) -> rusqlite::Result<()> {
-        self.view_after = None;
+        self.view = None;
+        self.catalog_versions.get_mut().clear();
         if self.connection.in_transaction() { self.connection.run("ROLLBACK") } else { Ok(()) }
     }
 
@@ -129,24 +180,96 @@ impl Reader {
 
 /// A connection of the pool, which goes back to it.
 pub(super) struct ReadLease {
-    // Taken only when the lease ends.
+    // `None` until it is opened, and again once the lease ends.
     reader: Option<Reader>,
+    /// What the pool has noted of the view.
+    view_after: u64,
+    /// The log of counters as the view shows it, read when it is needed first. A server's readers
+    /// find in memory what is in it.
+    logged: OnceCell<LoggedCounters>,
     pool: Arc<ReaderPool>,
+}
+
+impl ReadLease {
+    #[expect(clippy::expect_used, reason = "only `drop` takes the reader")]
+    fn reader(&self) -> &Reader {
+        self.reader.as_ref().expect("a lease holds its reader until it is dropped")
+    }
+
+    #[expect(clippy::expect_used, reason = "only `drop` takes the reader")]
+    fn reader_mut(&mut self) -> &mut Reader {
+        self.reader.as_mut().expect("a lease holds its reader until it is dropped")
+    }
+
+    fn begin_view(&mut self, commits: u64) -> Result<(), StoreError> {
+        self.reader_mut().end_view()?;
+        if commits != self.view_after {
+            let mut readers = self.pool.readers();
+            let mut in_use = readers.views_in_use.iter_mut();
+            if let Some(noted) = in_use.find(|after| **after == self.view_after) {
+                *noted = commits;
+            }
+            drop(readers);
+            self.view_after = commits;
+        }
+        let connection = &self.reader().connection;
+        connection.run("BEGIN DEFERRED")?;
+        // SQLite's view begins with the first statement that reads.
+        let as_of = match self.pool.views {
+            Views::Kept(_) => counter_log::last_number(connection)?,
+            Views::Fresh => 0,
+        };
+        self.reader_mut().view = Some(View { after: commits, as_of });
+        Ok(())
+    }
 }
 
 impl Deref for ReadLease {
     type Target = Connection;
 
-    #[expect(clippy::expect_used, reason = "only `drop` takes the reader")]
     fn deref(&self) -> &Connection {
-        &self.reader.as_ref().expect("a lease holds its reader until it is dropped").connection
+        &self.reader().connection
+    }
+}
+
+impl Lease for ReadLease {
+    fn catalog_version(&self, environment: EnvironmentId) -> Result<CatalogVersion, StoreError> {
+        let mut versions = self.reader().catalog_versions.borrow_mut();
+        if let Some((_, version)) = versions.iter().find(|(of, _)| *of == environment) {
+            return Ok(*version);
+        }
+        let version = catalog::version(self, environment)?;
+        versions.push((environment, version));
+        Ok(version)
+    }
+
+    fn used(
+        &self,
+        environment: EnvironmentId,
+        counter: &(UserKey, CounterKey),
+    ) -> Result<i64, StoreError> {
+        let recent = match &self.pool.views {
+            Views::Kept(recent) => {
+                let as_of = self.reader().view.map_or(0, |view| view.as_of);
+                recent.used(environment, counter, as_of)
+            }
+            Views::Fresh => {
+                let logged = match self.logged.get() {
+                    Some(logged) => logged,
+                    None => self.logged.get_or_init({
+                        let logged = counter_log::read(self)?;
+                        || logged
+                    }),
+                };
+                logged.get(&environment).and_then(|logged| logged.get(counter)).copied()
+            }
+        };
+        recent.map_or_else(|| facts::counter(self, environment, counter), Ok)
     }
 }
 
 impl Drop for ReadLease {
     fn drop(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            self.pool.give_back(reader);
-        }
+        self.pool.give_back(self.reader.take(), self.view_after);
     }
 }

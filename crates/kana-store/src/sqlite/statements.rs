@@ -101,15 +101,13 @@ statements! {
     USERS_AFTER = "
         SELECT key, billing_id, name, email, metadata, id
         FROM users WHERE environment_id = ?1 AND key > ?3 ORDER BY key LIMIT ?2";
-    // The catalog version comes with the facts, also for a user that does not exist. Left to
-    // itself, the planner takes the primary key and walks every subscription that has ended.
+    // Left to itself, the planner takes the primary key and walks every subscription that has ended.
     FACTS = "
-        SELECT e.catalog_version, u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at
-        FROM environments e
-        LEFT JOIN users u ON u.environment_id = e.id AND u.id = ?2
+        SELECT u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at
+        FROM users u
         LEFT JOIN subscriptions s INDEXED BY subscriptions_that_run
-            ON s.environment_id = e.id AND s.user_key = u.key AND s.ended_at IS NULL
-        WHERE e.id = ?1";
+            ON s.environment_id = ?1 AND s.user_key = u.key AND s.ended_at IS NULL
+        WHERE u.environment_id = ?1 AND u.id = ?2";
     SUBSCRIPTION = "
         SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id
         FROM subscriptions s
@@ -139,6 +137,13 @@ statements! {
         SELECT used FROM counters
         WHERE environment_id = ?1 AND user_key = ?2 AND subscription_id = ?3
             AND feature_id = ?4 AND period_start = ?5";
+    // The log of counters is as short as one batch of writing them allows.
+    COUNTERS_LOGGED = "SELECT environment_id, counters FROM counter_log ORDER BY id";
+    LAST_NUMBER_LOGGED = "
+        SELECT number FROM counter_log WHERE id = (SELECT max(id) FROM counter_log)";
+    LOG_COUNTERS = "
+        INSERT INTO counter_log (number, environment_id, counters) VALUES (?1, ?2, ?3)";
+    FORGET_COUNTERS_LOGGED = "DELETE FROM counter_log WHERE id <= ?1";
     REPLAY = "
         SELECT user_key, feature_id, action, delta, occurred_at, answer, kept_at
         FROM replays WHERE environment_id = ?1 AND idempotency_key = ?2";

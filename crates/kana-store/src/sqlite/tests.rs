@@ -18,6 +18,8 @@ use uuid::Uuid;
 use super::*;
 use crate::app::{EnvironmentId, EnvironmentKind, KeyKind};
 
+mod behind;
+
 const NOW: Timestamp = Timestamp::MIN;
 
 fn hash(environment: EnvironmentKind) -> KeyHash {
@@ -126,7 +128,7 @@ mod plans {
 
     /// The app's own tables, by the names under which statements speak of them. The rows of all
     /// others belong to an environment.
-    const THE_APPS_OWN: &[&str] = &["app", "environments", "e", "keys", "k"];
+    const THE_APPS_OWN: &[&str] = &["app", "environments", "e", "keys", "k", "counter_log"];
 
     /// Tables that grow with the number of users, or with what they do. All others are as large
     /// as the catalog or smaller.
@@ -138,6 +140,10 @@ mod plans {
         (statement == "KEYS" && step == "SCAN k")
             // The users that are asked for, handed in as a list.
             || (statement == "SUBSCRIPTIONS_OF" && step.starts_with("SCAN k "))
+            // What a server left behind, which is bounded.
+            || (statement == "COUNTERS_LOGGED" && step == "SCAN counter_log")
+            // Its last row, which is at the end of the table.
+            || (statement == "LAST_NUMBER_LOGGED" && step == "SEARCH counter_log")
             // The heading of a subquery, whose own steps follow.
             || step == "SCALAR SUBQUERY 1"
     }
@@ -168,8 +174,7 @@ mod plans {
     fn facts_are_read_by_the_index_of_what_runs() {
         insta::assert_snapshot!(written_out(&[("FACTS", statements::FACTS)]), @r"
         FACTS
-            SEARCH e USING INTEGER PRIMARY KEY (rowid=?)
-            SEARCH u USING COVERING INDEX users_by_id (environment_id=? AND id=?) LEFT-JOIN
+            SEARCH u USING COVERING INDEX users_by_id (environment_id=? AND id=?)
             SEARCH s USING COVERING INDEX subscriptions_that_run (environment_id=? AND user_key=?) LEFT-JOIN
         ");
     }
@@ -182,7 +187,9 @@ mod plans {
             ("SUBSCRIPTION", statements::SUBSCRIPTION),
             ("ENDED_SUBSCRIPTIONS", statements::ENDED_SUBSCRIPTIONS),
             ("CANCEL_SUBSCRIPTION", statements::CANCEL_SUBSCRIPTION),
+            ("LAST_NUMBER_LOGGED", statements::LAST_NUMBER_LOGGED),
             // Whoever only inserts searches for nothing.
+            ("LOG_COUNTERS", statements::LOG_COUNTERS),
             ("SET_COUNTER", statements::SET_COUNTER),
             ("LOG_EVENT", statements::LOG_EVENT),
             ("KEEP_REPLAY", statements::KEEP_REPLAY),
@@ -201,6 +208,11 @@ mod plans {
             SEARCH subscriptions USING PRIMARY KEY (environment_id=? AND user_key=?)
         CANCEL_SUBSCRIPTION
             SEARCH subscriptions USING COVERING INDEX subscriptions_by_id (environment_id=? AND id=?)
+        LAST_NUMBER_LOGGED
+            SEARCH counter_log USING INTEGER PRIMARY KEY (rowid=?)
+            SCALAR SUBQUERY 1
+            SEARCH counter_log
+        LOG_COUNTERS
         SET_COUNTER
         LOG_EVENT
         KEEP_REPLAY
@@ -290,13 +302,13 @@ mod connections {
         // Again on the second opening: the log's mode stays with the file, the rest does not.
         for _ in 0..2 {
             let store = SqliteStore::open(directory.path()).unwrap();
-            let writer = store.writer.lock().await;
-            assert_eq!(pragma(&writer, "PRAGMA journal_mode"), "wal");
+            let writer = &store.writer.lock().await.connection;
+            assert_eq!(pragma(writer, "PRAGMA journal_mode"), "wal");
             // 2 is FULL.
-            assert_eq!(pragma(&writer, "PRAGMA synchronous"), "2");
-            assert_eq!(pragma(&writer, "PRAGMA foreign_keys"), "1");
-            assert_eq!(pragma(&writer, "PRAGMA query_only"), "0");
-            assert_ne!(pragma(&writer, "PRAGMA busy_timeout"), "0");
+            assert_eq!(pragma(writer, "PRAGMA synchronous"), "2");
+            assert_eq!(pragma(writer, "PRAGMA foreign_keys"), "1");
+            assert_eq!(pragma(writer, "PRAGMA query_only"), "0");
+            assert_ne!(pragma(writer, "PRAGMA busy_timeout"), "0");
         }
     }
 
@@ -369,14 +381,20 @@ mod connections {
         let (shared, environment, directory) = store_with_app().await;
         let store = SqliteStore::open_for_server(directory.path()).unwrap();
         change(&store, environment, user_key(1), [create_user(1)]).await;
-        assert_eq!(running(&store, environment).await, (0, ["BEGIN", "facts"].len() as u64));
+        assert_eq!(
+            running(&store, environment).await,
+            (0, ["BEGIN", "last number", "catalog version", "facts"].len() as u64)
+        );
         assert_eq!(running(&store, environment).await, (0, ["facts"].len() as u64));
         assert_eq!(store.pool.open_views(), 1);
 
         change(&store, environment, user_key(1), [subscribe(1, None)]).await;
         // An idle reader must not keep the log from being cut back.
         assert_eq!(store.pool.open_views(), 0);
-        assert_eq!(running(&store, environment).await, (1, ["BEGIN", "facts"].len() as u64));
+        assert_eq!(
+            running(&store, environment).await,
+            (1, ["BEGIN", "last number", "catalog version", "facts"].len() as u64)
+        );
 
         // A tool beside the server changes keys, which are looked up past any view.
         assert_eq!(store.pool.open_views(), 1);
@@ -470,16 +488,16 @@ mod connections {
         store.find_key(hash(EnvironmentKind::Test)).await.unwrap();
         assert_eq!(since_last(), 1);
 
-        // One to begin, one for the facts and the catalog version together, one to end.
+        // One to begin, one for the facts, one for the catalog version, one to end.
         let mut reader = store.read().await.unwrap();
         reader.facts(environment, &[user_id("1")]).await.unwrap();
         drop(reader);
-        assert_eq!(since_last(), 3);
+        assert_eq!(since_last(), 4);
 
-        // One to begin, one a change, one to end.
+        // One to begin, one for the log of counters, one a change, one to end.
         let set = |used| Change::SetCounter { counter: counter(1, 0), used };
         change(&store, environment, user_key(1), [set(1), set(2)]).await;
-        assert_eq!(since_last(), 4);
+        assert_eq!(since_last(), 5);
 
         drop(store.write().await.unwrap());
         assert_eq!(since_last(), 2);

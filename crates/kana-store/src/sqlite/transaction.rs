@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -13,28 +14,107 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::checkpoints::Checkpoints;
 use super::connection::Connection;
+use super::counter_log::{self, CounterSet};
 use super::readers::{ReadLease, ReaderPool};
+use super::write_behind::WriteBehind;
 use super::{catalog, facts, lists};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::store::{Facts, Transaction, WriteTransaction};
 
+/// The connection that writes, and for a server what it does between and with its commits.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) server: Option<ServersWriter>,
+}
+
+/// What a server's writer, which alone changes counters, does beside writing.
+pub(super) struct ServersWriter {
+    pub(super) checkpoints: Checkpoints,
+    pub(super) behind: WriteBehind,
+}
+
+/// A connection that one transaction has, which also knows the counters that are not in their table.
+pub(super) trait Lease: Deref<Target = Connection> {
+    /// The environment's catalog version.
+    fn catalog_version(&self, environment: EnvironmentId) -> Result<CatalogVersion, StoreError>;
+
+    /// What the counter holds; 0 for one that was never written.
+    fn used(
+        &self,
+        environment: EnvironmentId,
+        counter: &(UserKey, CounterKey),
+    ) -> Result<i64, StoreError>;
+}
+
 /// The connection that writes, which nobody else has meanwhile.
 pub(super) struct WriteLease {
-    connection: OwnedMutexGuard<Connection>,
+    writer: OwnedMutexGuard<Writer>,
     pool: Arc<ReaderPool>,
-    checkpoints: Option<Arc<Checkpoints>>,
+    /// The number of the commit that this is to become.
+    number: u64,
     /// How many rows have been changed.
     changes: usize,
+    /// Counters that were changed and are not in their table.
+    sets: Vec<CounterSet>,
+    /// Without a server: whether the log of counters was written to their table.
+    written_through: OnceCell<()>,
 }
 
 impl WriteLease {
-    pub(super) fn new(
-        connection: OwnedMutexGuard<Connection>,
-        pool: &Arc<ReaderPool>,
-        checkpoints: Option<&Arc<Checkpoints>>,
-    ) -> Self {
-        Self { connection, pool: Arc::clone(pool), checkpoints: checkpoints.cloned(), changes: 0 }
+    pub(super) fn new(writer: OwnedMutexGuard<Writer>, pool: &Arc<ReaderPool>) -> Self {
+        Self {
+            writer,
+            pool: Arc::clone(pool),
+            number: pool.commits() + 1,
+            changes: 0,
+            sets: Vec::new(),
+            written_through: OnceCell::new(),
+        }
+    }
+
+    /// Writes what a server that was killed has left in the log of counters to their table, before
+    /// that is used without a server.
+    fn write_through(&self) -> Result<(), StoreError> {
+        if self.written_through.set(()).is_ok() {
+            counter_log::write_through(&self.writer.connection)?;
+        }
+        Ok(())
+    }
+
+    fn set_counter(&mut self, set: CounterSet) -> Result<(), StoreError> {
+        if let Some(server) = &self.writer.server {
+            server.behind.recent.set(&set, self.number, self.pool.shown_by_all());
+            self.sets.push(set);
+            return Ok(());
+        }
+        self.write_through()?;
+        let CounterSet { environment, counter: (user, counter), used } = set;
+        self.changes += 1;
+        facts::write(self, environment, user, &Change::SetCounter { counter, used })
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let number = self.number;
+        let Writer { connection, server } = &mut *self.writer;
+        let Some(ServersWriter { checkpoints, behind }) = server else {
+            let committed = connection.run("COMMIT");
+            self.pool.note_commit();
+            return Ok(committed?);
+        };
+        let last_row = counter_log::append(connection, number, &self.sets)?;
+        let progress = behind.write_some(connection, self.sets.len(), last_row)?;
+        // A commit that fails leaves the transaction open, and dropping the lease rolls it back.
+        let committed = connection.run("COMMIT");
+        if committed.is_ok() {
+            self.sets.clear();
+        }
+        self.pool.note_commit();
+        committed?;
+        let changes = self.changes + progress.rows(behind);
+        behind.after_commit(&progress, number, self.pool.shown_by_all());
+        checkpoints.after_commit(connection, changes);
+        Ok(())
     }
 }
 
@@ -42,14 +122,40 @@ impl Deref for WriteLease {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        &self.connection
+        &self.writer.connection
+    }
+}
+
+impl Lease for WriteLease {
+    fn catalog_version(&self, environment: EnvironmentId) -> Result<CatalogVersion, StoreError> {
+        catalog::version(self, environment)
+    }
+
+    fn used(
+        &self,
+        environment: EnvironmentId,
+        counter: &(UserKey, CounterKey),
+    ) -> Result<i64, StoreError> {
+        let recent = match &self.writer.server {
+            Some(server) => server.behind.recent.used(environment, counter, u64::MAX),
+            None => {
+                self.write_through()?;
+                None
+            }
+        };
+        recent.map_or_else(|| facts::counter(self, environment, counter), Ok)
     }
 }
 
 impl Drop for WriteLease {
     fn drop(&mut self) {
-        if self.connection.in_transaction()
-            && let Err(error) = self.connection.run("ROLLBACK")
+        if let Some(server) = &self.writer.server {
+            for set in &self.sets {
+                server.behind.recent.unset(set, self.number);
+            }
+        }
+        if self.writer.connection.in_transaction()
+            && let Err(error) = self.writer.connection.run("ROLLBACK")
         {
             tracing::error!(%error, "a transaction could not be rolled back");
         }
@@ -58,7 +164,7 @@ impl Drop for WriteLease {
 
 /// An open transaction on a connection that only it uses. Dropped before it is committed, it
 /// leaves everything as it was.
-pub(super) struct SqliteTransaction<L: Deref<Target = Connection>> {
+pub(super) struct SqliteTransaction<L: Lease> {
     lease: L,
 }
 
@@ -80,24 +186,18 @@ impl SqliteTransaction<WriteLease> {
     }
 
     /// Makes everything durable.
-    pub(super) fn commit_changes(self) -> Result<(), StoreError> {
-        // A commit that fails leaves the transaction open, and dropping the lease rolls it back.
-        let committed = self.lease.run("COMMIT");
-        self.lease.pool.note_commit();
-        if let (Ok(()), Some(checkpoints)) = (&committed, &self.lease.checkpoints) {
-            checkpoints.after_commit(&self.lease, self.lease.changes);
-        }
-        Ok(committed?)
+    pub(super) fn commit_changes(mut self) -> Result<(), StoreError> {
+        self.lease.commit()
     }
 }
 
 #[async_trait]
-impl<L: Deref<Target = Connection> + Send> Transaction for SqliteTransaction<L> {
+impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
     async fn catalog_version(
         &mut self,
         environment: EnvironmentId,
     ) -> Result<CatalogVersion, StoreError> {
-        catalog::version(&self.lease, environment)
+        self.lease.catalog_version(environment)
     }
 
     async fn catalog(&mut self, environment: EnvironmentId) -> Result<Catalog, StoreError> {
@@ -134,16 +234,9 @@ impl<L: Deref<Target = Connection> + Send> Transaction for SqliteTransaction<L> 
         environment: EnvironmentId,
         ids: &[UserId],
     ) -> Result<Facts, StoreError> {
-        let mut catalog_version = CatalogVersion::default();
-        let mut users = Vec::with_capacity(ids.len());
-        for id in ids {
-            let (version, user) = facts::facts(&self.lease, environment, id)?;
-            catalog_version = version;
-            users.push(user);
-        }
-        if ids.is_empty() {
-            catalog_version = catalog::version(&self.lease, environment)?;
-        }
+        let catalog_version = self.lease.catalog_version(environment)?;
+        let facts = |id| facts::facts(&self.lease, environment, id);
+        let users = ids.iter().map(facts).collect::<Result<_, _>>()?;
         Ok(Facts { catalog_version, users })
     }
 
@@ -185,10 +278,7 @@ impl<L: Deref<Target = Connection> + Send> Transaction for SqliteTransaction<L> 
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
     ) -> Result<Vec<i64>, StoreError> {
-        counters
-            .iter()
-            .map(|(user, counter)| facts::counter(&self.lease, environment, *user, counter))
-            .collect()
+        counters.iter().map(|counter| self.lease.used(environment, counter)).collect()
     }
 
     async fn replays(
@@ -217,9 +307,15 @@ impl WriteTransaction for SqliteTransaction<WriteLease> {
         changes: &[(UserKey, Change)],
     ) -> Result<(), StoreError> {
         for (user, change) in changes {
-            facts::write(&self.lease, environment, *user, change)?;
+            if let Change::SetCounter { counter, used } = change {
+                let counter = (*user, counter.clone());
+                let set = CounterSet { environment, counter, used: *used };
+                self.lease.set_counter(set)?;
+            } else {
+                facts::write(&self.lease, environment, *user, change)?;
+                self.lease.changes += 1;
+            }
         }
-        self.lease.changes += changes.len();
         Ok(())
     }
 

@@ -15,7 +15,7 @@ pub(crate) trait Engine: 'static {
     async fn open(database: &Self::Database) -> Arc<dyn Store>;
 }
 
-/// The embedded engine, in a directory.
+/// The embedded engine, in a directory that nobody has claimed.
 pub(crate) struct Sqlite;
 
 impl Engine for Sqlite {
@@ -27,5 +27,20 @@ impl Engine for Sqlite {
 
     async fn open(database: &TempDir) -> Arc<dyn Store> {
         Arc::new(SqliteStore::open(&database.path().join("data")).unwrap())
+    }
+}
+
+/// The embedded engine, in a directory that is claimed for a server.
+pub(crate) struct SqliteOfAServer;
+
+impl Engine for SqliteOfAServer {
+    type Database = TempDir;
+
+    async fn empty() -> TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    async fn open(database: &TempDir) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open_for_server(&database.path().join("data")).unwrap())
     }
 }

@@ -2,7 +2,7 @@
 //! else, one module per part of them.
 //!
 //! A story is generic over an [`Engine`]; [`every_story_on!`] makes a test of each for one engine.
-//! Another engine passes the suite with an `impl Engine` and one line at the end of this file. A
+//! Another engine passes the suite with an `impl Engine` and a module at the end of this file. A
 //! story that is not listed here is dead code, and the compiler says so.
 
 // Clippy allows these in tests; stories are test code too, outside of `#[test]`.
@@ -17,6 +17,7 @@ mod events;
 mod isolation;
 mod lists;
 mod replays;
+mod sharing;
 mod subscriptions;
 mod survival;
 mod transactions;
@@ -177,6 +178,16 @@ macro_rules! every_story_on {
                 what_was_not_committed_is_not_there_after_opening_again,
                 an_empty_database_can_be_opened_again,
                 work_goes_on_where_it_stopped,
+            }
+        }
+    };
+}
+
+macro_rules! stories_of_several_who_write_on {
+    ($engine:ty) => {
+        tests! {
+            $engine;
+            sharing {
                 two_who_open_the_same_database_see_what_the_other_wrote,
                 two_who_open_the_same_database_do_not_lose_each_others_changes,
             }
@@ -186,4 +197,9 @@ macro_rules! every_story_on {
 
 mod sqlite {
     every_story_on!(crate::engine::Sqlite);
+    stories_of_several_who_write_on!(crate::engine::Sqlite);
+}
+
+mod sqlite_of_a_server {
+    every_story_on!(crate::engine::SqliteOfAServer);
 }

@@ -299,7 +299,7 @@ impl Books {
         Self {
             log: log.map(Result::unwrap).collect(),
             counters: by_user(
-                "SELECT u.id, c.feature_id, c.used FROM counters c
+                "SELECT u.id, c.feature_id, c.used FROM current_counters c
                  JOIN users u ON u.environment_id = c.environment_id AND u.key = c.user_key",
             ),
             sums: by_user(

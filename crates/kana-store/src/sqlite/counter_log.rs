@@ -1,0 +1,111 @@
+//! The durable log of what counters have come to hold since they were last written to their table.
+//!
+//! A counter of eight bytes costs a page of four KiB where it stands in its table, since counters of
+//! different users lie far apart. Here those of a commit stand together.
+
+use std::collections::HashMap;
+
+use kana_core::Timestamp;
+use kana_core::facts::{Change, CounterKey};
+use kana_core::id::{FeatureId, SubscriptionId, UserKey};
+use rusqlite::{OptionalExtension, params};
+use uuid::Uuid;
+
+use super::connection::Connection;
+use super::{facts, statements as sql};
+use crate::app::EnvironmentId;
+use crate::error::StoreError;
+
+/// What a counter has come to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CounterSet {
+    pub(super) environment: EnvironmentId,
+    pub(super) counter: (UserKey, CounterKey),
+    pub(super) used: i64,
+}
+
+/// User key, subscription, feature, start of the period, used.
+type Logged<Feature> = (Uuid, Uuid, Feature, i64, i64);
+
+/// Logs what a commit makes of counters, a row for each environment. Answers the last row's id.
+pub(super) fn append(
+    connection: &Connection,
+    number: u64,
+    sets: &[CounterSet],
+) -> Result<Option<i64>, StoreError> {
+    let mut last = None;
+    for of_environment in sets.chunk_by(|a, b| a.environment == b.environment) {
+        let logged: Vec<Logged<&str>> = of_environment
+            .iter()
+            .map(|CounterSet { counter: (user, counter), used, .. }| {
+                let CounterKey { subscription, feature, period_start } = counter;
+                (user.0, subscription.0, feature.as_str(), period_start.as_ms(), *used)
+            })
+            .collect();
+        let environment = of_environment.first().map(|set| set.environment.0);
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        last = Some(connection.statement(sql::LOG_COUNTERS)?.insert(params![
+            number,
+            environment,
+            serde_json::to_string(&logged)?
+        ])?);
+    }
+    Ok(last)
+}
+
+/// The number of the last commit that changed counters, as the connection sees it; 0 for none.
+pub(super) fn last_number(connection: &Connection) -> Result<u64, StoreError> {
+    let number = connection
+        .statement(sql::LAST_NUMBER_LOGGED)?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .optional()?;
+    Ok(number.map_or(0, i64::unsigned_abs))
+}
+
+/// What each counter in the log holds.
+pub(super) type LoggedCounters = HashMap<EnvironmentId, HashMap<(UserKey, CounterKey), i64>>;
+
+/// Reads the whole log.
+pub(super) fn read(connection: &Connection) -> Result<LoggedCounters, StoreError> {
+    let mut counters = LoggedCounters::new();
+    let mut statement = connection.statement(sql::COUNTERS_LOGGED)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let environment = EnvironmentId(row.get(0)?);
+        let of_environment = counters.entry(environment).or_default();
+        let logged: Vec<Logged<String>> = serde_json::from_str(facts::text(row, 1)?)?;
+        for (user, subscription, feature, period_start, used) in logged {
+            let counter = CounterKey {
+                subscription: SubscriptionId(subscription),
+                feature: FeatureId::new("logged feature id", &feature)?,
+                period_start: Timestamp::from_ms(period_start),
+            };
+            of_environment.insert((UserKey(user), counter), used);
+        }
+    }
+    Ok(counters)
+}
+
+/// Writes everything in the log to the counters' table and empties the log, within the transaction
+/// that is open. Only for whoever alone changes counters.
+pub(super) fn write_through(connection: &Connection) -> Result<(), StoreError> {
+    let logged = read(connection)?;
+    if logged.is_empty() {
+        return Ok(());
+    }
+    for (environment, counters) in logged {
+        let mut counters: Vec<_> = counters.into_iter().collect();
+        // In the order of the table, so that each of its pages is changed once.
+        counters.sort_unstable();
+        for ((user, counter), used) in counters {
+            facts::write(connection, environment, user, &Change::SetCounter { counter, used })?;
+        }
+    }
+    forget(connection, i64::MAX)
+}
+
+/// Deletes the rows up to the one with the id `through`.
+pub(super) fn forget(connection: &Connection, through: i64) -> Result<(), StoreError> {
+    connection.statement(sql::FORGET_COUNTERS_LOGGED)?.execute([through])?;
+    Ok(())
+}
