@@ -35,9 +35,8 @@ pub(super) struct WriteBehind {
     pub(super) pace: Pace,
     /// Of counters, since they began to be written last.
     changes: usize,
-    /// The last row of the log, and the last one that is deleted.
+    /// The last row of the log.
     last_row: i64,
-    forgotten: i64,
     stage: Stage,
 }
 
@@ -61,7 +60,7 @@ pub(super) struct Progress {
     changes: usize,
     last_row: Option<i64>,
     written: usize,
-    forgotten: i64,
+    forgot: bool,
 }
 
 impl Progress {
@@ -76,14 +75,7 @@ impl Progress {
 
 impl WriteBehind {
     pub(super) fn new(recent: Arc<RecentCounters>) -> Self {
-        Self {
-            recent,
-            pace: Pace::default(),
-            changes: 0,
-            last_row: 0,
-            forgotten: 0,
-            stage: Stage::Gathering,
-        }
+        Self { recent, pace: Pace::default(), changes: 0, last_row: 0, stage: Stage::Gathering }
     }
 
     /// Writes some counters, in a transaction that is about to be committed and that changes
@@ -94,7 +86,7 @@ impl WriteBehind {
         changes: usize,
         last_row: Option<i64>,
     ) -> Result<Progress, StoreError> {
-        let mut progress = Progress { changes, last_row, written: 0, forgotten: self.forgotten };
+        let mut progress = Progress { changes, last_row, written: 0, forgot: false };
         let Stage::Writing { order, written, through } = &self.stage else {
             return Ok(progress);
         };
@@ -113,8 +105,8 @@ impl WriteBehind {
         if now.is_empty() {
             // All at once: pages that become free one by one are used again in no order, and the disk
             // then writes each by itself.
-            progress.forgotten = *through;
             counter_log::forget(connection, *through)?;
+            progress.forgot = true;
         }
         Ok(progress)
     }
@@ -123,24 +115,18 @@ impl WriteBehind {
     pub(super) fn after_commit(&mut self, progress: &Progress, commit: u64, shown_by_all: u64) {
         self.changes += progress.changes;
         self.last_row = progress.last_row.unwrap_or(self.last_row);
-        self.forgotten = progress.forgotten;
         match &mut self.stage {
             Stage::Gathering if self.changes >= self.pace.changes => {
                 self.changes = 0;
                 self.stage = Stage::Writing {
                     order: self.recent.grow_old(),
                     written: 0,
-                    // The last row says which commit was the last.
-                    through: self.last_row - 1,
+                    through: self.last_row,
                 };
             }
             Stage::Gathering => {}
-            Stage::Writing { order, written, through } => {
-                *written = progress.written;
-                if *written == order.len() && self.forgotten >= *through {
-                    self.stage = Stage::Written { commit };
-                }
-            }
+            Stage::Writing { .. } if progress.forgot => self.stage = Stage::Written { commit },
+            Stage::Writing { written, .. } => *written = progress.written,
             Stage::Written { commit } if *commit <= shown_by_all => {
                 self.recent.forget_older();
                 self.stage = Stage::Gathering;
