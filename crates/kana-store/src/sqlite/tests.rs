@@ -175,6 +175,13 @@ mod plans {
     }
 
     #[test]
+    fn whom_a_change_touches_stands_in_an_index() {
+        let of_publishing =
+            [("ACTIVE_SUBSCRIBERS", statements::ACTIVE_SUBSCRIBERS), ("HAS_USAGE", statements::HAS_USAGE)];
+        insta::assert_snapshot!(written_out(&of_publishing), @"");
+    }
+
+    #[test]
     fn hot_statements_go_straight_to_their_rows() {
         let hot = [
             ("COUNTER", statements::COUNTER),

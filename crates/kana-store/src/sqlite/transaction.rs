@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::facts::{Change, CounterKey};
-use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
+use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
@@ -102,6 +102,25 @@ impl<L: Deref<Target = Connection> + Send> Transaction for SqliteTransaction<L> 
 
     async fn catalog(&mut self, environment: EnvironmentId) -> Result<Catalog, StoreError> {
         catalog::load(&self.lease, environment)
+    }
+
+    async fn have_usage(
+        &mut self,
+        environment: EnvironmentId,
+        features: &[FeatureId],
+    ) -> Result<Vec<bool>, StoreError> {
+        features.iter().map(|id| catalog::has_usage(&self.lease, environment, id)).collect()
+    }
+
+    async fn active_subscribers(
+        &mut self,
+        environment: EnvironmentId,
+        packages: &[PackageId],
+    ) -> Result<Vec<u64>, StoreError> {
+        packages
+            .iter()
+            .map(|id| catalog::active_subscribers(&self.lease, environment, id))
+            .collect()
     }
 
     async fn users(
