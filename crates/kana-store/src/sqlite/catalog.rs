@@ -138,7 +138,9 @@ pub(super) fn write(
         CatalogChange::PutFeature(feature) => put_feature(connection, environment, feature),
         CatalogChange::PutPackage(package) => put_package(connection, environment, package),
         CatalogChange::DeleteFeature(id) => {
-            connection.statement(sql::DELETE_FEATURE)?.execute(params![environment.0, id.as_str()])?;
+            connection
+                .statement(sql::DELETE_FEATURE)?
+                .execute(params![environment.0, id.as_str()])?;
             Ok(())
         }
         CatalogChange::DeletePackage(id) => delete_package(connection, environment, id),

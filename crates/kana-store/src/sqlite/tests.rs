@@ -176,9 +176,16 @@ mod plans {
 
     #[test]
     fn whom_a_change_touches_stands_in_an_index() {
-        let of_publishing =
-            [("ACTIVE_SUBSCRIBERS", statements::ACTIVE_SUBSCRIBERS), ("HAS_USAGE", statements::HAS_USAGE)];
-        insta::assert_snapshot!(written_out(&of_publishing), @"");
+        let of_publishing = [
+            ("ACTIVE_SUBSCRIBERS", statements::ACTIVE_SUBSCRIBERS),
+            ("HAS_USAGE", statements::HAS_USAGE),
+        ];
+        insta::assert_snapshot!(written_out(&of_publishing), @r"
+        ACTIVE_SUBSCRIBERS
+            SEARCH subscriptions USING COVERING INDEX subscriptions_by_package (environment_id=? AND package_id=?)
+        HAS_USAGE
+            SEARCH features_with_usage USING PRIMARY KEY (environment_id=? AND feature_id=?)
+        ");
     }
 
     #[test]

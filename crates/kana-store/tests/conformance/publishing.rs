@@ -89,9 +89,8 @@ pub(crate) async fn users_with_a_granting_subscription_are_counted_once_a_packag
         ids += 1;
         subscription_id(ids)
     };
-    let user = |n: u16| -> (UserKey, Change) {
-        (user_key(n), create_user(user_key(n), &n.to_string()))
-    };
+    let user =
+        |n: u16| -> (UserKey, Change) { (user_key(n), create_user(user_key(n), &n.to_string())) };
     // Subscribed twice, as only a billing provider can do it, and to another package too.
     let (key, create) = user(1);
     let changes =
@@ -132,8 +131,7 @@ pub(crate) async fn a_feature_has_usage_once_it_was_recorded_counted_or_not<E: E
     let world = World::<E>::new().await;
     let all = ["counted", "uncounted", "other", "Counted"];
     assert_eq!(have_usage(&world, world.test, &all).await, [false; 4]);
-    let uncounted =
-        UsageEvent { subscription: None, ..event(subscription_id(1), "uncounted") };
+    let uncounted = UsageEvent { subscription: None, ..event(subscription_id(1), "uncounted") };
     let counted = || {
         let counter = counter(subscription_id(1), "counted");
         [Change::LogEvent(event(subscription_id(1), "counted")), count(counter, 0)]

@@ -1,5 +1,6 @@
 -- Whom a change of a package touches.
-CREATE INDEX subscriptions_by_package ON subscriptions (environment_id, package_id, user_key, status)
+CREATE INDEX subscriptions_by_package
+    ON subscriptions (environment_id, package_id, user_key, status, ended_at)
     WHERE ended_at IS NULL;
 
 -- Features that were ever used. A feature has many counters, spread by user, and an index of them
