@@ -75,11 +75,13 @@ pub fn plan(
 ) -> Plan {
     let mut planner = Planner { catalog: catalog.clone(), now, plan: Plan::default() };
     planner.features(configuration);
+    let are_addons: HashMap<&PackageId, bool> =
+        configuration.packages.iter().map(|package| (&package.id, package.is_addon())).collect();
     let (addons, bases): (Vec<_>, Vec<_>) =
         configuration.packages.iter().partition(|package| package.is_addon());
     // An add-on names its base packages, which must be there.
     for package in bases.into_iter().chain(addons) {
-        planner.package(catalog, configuration, package);
+        planner.package(catalog, &are_addons, package);
     }
     planner.absent_packages(catalog, configuration);
     planner.absent_features(catalog, configuration, used);
@@ -223,11 +225,11 @@ impl Planner {
     fn package(
         &mut self,
         before: &Catalog,
-        configuration: &Configuration,
+        are_addons: &HashMap<&PackageId, bool>,
         package: &ConfiguredPackage,
     ) {
         let refused = self.plan.problems.len();
-        self.check_bases(before, configuration, package);
+        self.check_bases(before, are_addons, package);
         let known = before.package(&package.id);
         if let Some(known) = known {
             self.check_life(known, package);
@@ -241,18 +243,17 @@ impl Planner {
         }
     }
 
-    /// An add-on goes on top of base packages that are there afterwards, whatever their status.
+    /// `are_addons` has the kinds of the packages in the file. An add-on goes on top of base packages that are there afterwards, whatever their status.
     fn check_bases(
         &mut self,
         before: &Catalog,
-        configuration: &Configuration,
+        are_addons: &HashMap<&PackageId, bool>,
         package: &ConfiguredPackage,
     ) {
         for (index, id) in package.base_packages().iter().enumerate() {
             let place = || package.place.key("base_packages").item(index);
-            let in_file = configuration.packages.iter().find(|other| other.id == *id);
-            let is_addon = match (in_file, before.package(id)) {
-                (Some(other), _) => other.is_addon(),
+            let is_addon = match (are_addons.get(id), before.package(id)) {
+                (Some(is_addon), _) => *is_addon,
                 (None, Some(known)) if known.status != PackageStatus::Draft => known.is_addon(),
                 (None, _) => {
                     self.refuse(place(), format!("names {id}, which is no base package"));

@@ -14,6 +14,8 @@ use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
 use crate::period::ResetPeriod;
 
+/// The most features, and the most packages of one list, that a file has.
+const THINGS_MAX: usize = 10_000;
 /// The most problems that are told of one file. Whoever has so many has one and the same.
 const PROBLEMS_MAX: usize = 100;
 
@@ -320,6 +322,10 @@ impl Reader {
     fn list<'a>(&mut self, value: Option<&'a Value>, place: &Place) -> &'a [Value] {
         match value {
             None | Some(Value::Null) => &[],
+            Some(Value::Array(items)) if items.len() > THINGS_MAX => {
+                self.refuse::<()>(place, format!("must have at most {THINGS_MAX} items"));
+                &[]
+            }
             Some(Value::Array(items)) => items,
             Some(other) => {
                 self.refuse::<()>(place, format!("must be a list; it is {}", kind_of(other)));

@@ -274,6 +274,11 @@ fn everything_that_is_wrong_is_told_at_once_within_bounds() {
     assert_eq!(read(&wrong).unwrap_err().len(), 3);
     let many: Vec<Value> = (0..10_000).map(|n| json!({ "id": n })).collect();
     assert_eq!(read(&with("/features", json!(many))).unwrap_err().len(), 100);
+    let too_many = json!(vec![Value::Null; 10_001]);
+    assert_eq!(
+        read(&with("/features", too_many)).unwrap_err()[0],
+        "features: must have at most 10000 items"
+    );
 }
 
 #[test]
