@@ -13,8 +13,14 @@ const DIFFERENCES_MAX: usize = 10;
 const NAME_CHARS_MAX: usize = 64;
 
 pub(super) fn quoted(name: &str) -> String {
-    let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
-    if shown.len() < name.len() { format!("\"{shown}…\"") } else { format!("\"{shown}\"") }
+    let mut shown = String::from("\"");
+    for c in name.chars().take(NAME_CHARS_MAX) {
+        // A name may hold what would move a terminal's cursor.
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    let is_cut = name.chars().nth(NAME_CHARS_MAX).is_some();
+    shown.push_str(if is_cut { "…\"" } else { "\"" });
+    shown
 }
 
 fn joined(differences: &[String]) -> String {

@@ -1,0 +1,269 @@
+//! Little changes of a file, made where they stand, so that its comments and its order stay.
+
+use kana_core::configuration::Configuration;
+use saphyr_parser::ScalarStyle;
+use serde_json::{Map, Value};
+
+use super::file::{File, said};
+use super::writing;
+use super::yaml::{Kind, Node};
+
+/// A stretch of the text and what takes its place.
+struct Change {
+    bytes: std::ops::Range<usize>,
+    text: String,
+}
+
+/// Where each character begins.
+struct Text<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+/// The text of `file` changed so that it says `value`, which is `configuration`; `None` where that
+/// takes more than other values in the same places and more items at the ends of lists.
+pub(super) fn edited(file: &File, value: &Value, configuration: &Configuration) -> Option<String> {
+    let before = file.read.as_ref().ok()?;
+    let starts = file.text.char_indices().map(|(start, _)| start).chain([file.text.len()]);
+    let text = Text { text: &file.text, starts: starts.collect() };
+    let mut changes = Vec::new();
+    let mut wanted = value.as_object()?.clone();
+    // What a file may lack, or say in its own way.
+    for key in ["app", "version"] {
+        wanted.shift_remove(key);
+    }
+    text.object(&before.node, &wanted, &["app", "version"], &mut changes)?;
+    changes.sort_by_key(|change| change.bytes.start);
+    let mut edited = String::with_capacity(file.text.len());
+    let mut done = 0;
+    for change in changes {
+        edited.push_str(file.text.get(done..change.bytes.start)?);
+        edited.push_str(&change.text);
+        done = change.bytes.end;
+    }
+    edited.push_str(file.text.get(done..)?);
+    // Whatever YAML had in store that was not thought of here.
+    let is_right = said(&edited).is_ok_and(|it| it.configuration.says_the_same_as(configuration));
+    is_right.then_some(edited)
+}
+
+impl Text<'_> {
+    fn object(
+        &self,
+        node: &Node,
+        wanted: &Map<String, Value>,
+        may_stay: &[&str],
+        changes: &mut Vec<Change>,
+    ) -> Option<()> {
+        let Kind::Object(entries) = &node.kind else { return None };
+        for (key, _, value) in entries {
+            match wanted.get(key) {
+                Some(wanted) => self.value(value, wanted, changes)?,
+                None if may_stay.contains(&key.as_str()) || says_nothing(value) => {}
+                None => return None,
+            }
+        }
+        let is_there = |key: &String| entries.iter().any(|(known, _, _)| known == key);
+        let are_there = wanted.iter().all(|(key, value)| is_there(key) || is_nothing(value));
+        are_there.then_some(())
+    }
+
+    fn value(&self, node: &Node, wanted: &Value, changes: &mut Vec<Change>) -> Option<()> {
+        match (&node.kind, wanted) {
+            (Kind::Scalar(Value::Null, _), wanted) if is_nothing(wanted) => Some(()),
+            (Kind::Scalar(value, _), wanted) if value == wanted => Some(()),
+            (
+                Kind::Scalar(_, style),
+                Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null,
+            ) => {
+                if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+                    return None;
+                }
+                let text = match wanted {
+                    Value::String(text) => writing::scalar(text),
+                    other => other.to_string(),
+                };
+                changes.push(Change { bytes: self.bytes(node)?, text });
+                Some(())
+            }
+            (Kind::Object(_), Value::Object(wanted)) => self.object(node, wanted, &[], changes),
+            (Kind::List(items), Value::Array(wanted)) => self.list(items, wanted, changes),
+            _ => None,
+        }
+    }
+
+    fn list(
+        &self,
+        items: &[std::rc::Rc<Node>],
+        wanted: &[Value],
+        changes: &mut Vec<Change>,
+    ) -> Option<()> {
+        let mut left: Vec<&Value> = wanted.iter().collect();
+        for item in items {
+            let id = id_of_node(item)?;
+            let index = left.iter().position(|wanted| id_of(wanted) == Some(id))?;
+            self.value(item, left.remove(index), changes)?;
+        }
+        if left.is_empty() {
+            return Some(());
+        }
+        let last = items.last()?;
+        let first_line = self.line_of(*self.starts.get(last.characters.start)?);
+        let line = self.text.get(first_line..)?;
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        if !line.trim_start_matches(' ').starts_with("- ") {
+            return None;
+        }
+        let mut text = String::new();
+        for value in left {
+            writing::item(&mut text, indent, value);
+        }
+        let end = self.after_line_of(self.end_of(last)?);
+        if !self.text.get(..end)?.ends_with('\n') {
+            text.insert(0, '\n');
+        }
+        changes.push(Change { bytes: end..end, text });
+        Some(())
+    }
+
+    fn bytes(&self, node: &Node) -> Option<std::ops::Range<usize>> {
+        let start = *self.starts.get(node.characters.start)?;
+        let end = *self.starts.get(node.characters.end)?;
+        Some(start..start + self.text.get(start..end)?.trim_end().len())
+    }
+
+    /// Where the last scalar of a node ends.
+    fn end_of(&self, node: &Node) -> Option<usize> {
+        match &node.kind {
+            Kind::List(items) if !items.is_empty() => self.end_of(items.last()?),
+            Kind::Object(entries) if !entries.is_empty() => {
+                self.end_of(entries.last().map(|(_, _, value)| value)?)
+            }
+            _ => self.bytes(node).map(|bytes| bytes.end),
+        }
+    }
+
+    fn line_of(&self, byte: usize) -> usize {
+        self.text.get(..byte).and_then(|text| text.rfind('\n')).map_or(0, |end| end + 1)
+    }
+
+    fn after_line_of(&self, byte: usize) -> usize {
+        let rest = self.text.get(byte..).and_then(|text| text.find('\n'));
+        rest.map_or(self.text.len(), |end| byte + end + 1)
+    }
+}
+
+fn id_of(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(id) => Some(id),
+        other => other["id"].as_str(),
+    }
+}
+
+fn id_of_node(node: &Node) -> Option<&str> {
+    match &node.kind {
+        Kind::Scalar(Value::String(id), _) => Some(id),
+        Kind::Object(entries) => {
+            let (_, _, id) = entries.iter().find(|(key, _, _)| key == "id")?;
+            match &id.kind {
+                Kind::Scalar(Value::String(id), _) => Some(id),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Whether leaving it out says the same.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(object) => object.values().all(is_nothing),
+        other => other.is_null(),
+    }
+}
+
+fn says_nothing(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Scalar(value, _) => matches!(value, Value::Null | Value::Bool(false)),
+        Kind::List(items) => items.is_empty(),
+        Kind::Object(_) | Kind::Alias(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const FILE: &str = "# Ours\nversion: 1.0.0 # form\n\nfeatures:\n  # the dear one\n  - id: api-calls # id\n    name: 'API Calls'   # name\n    type: CONSUMABLE\n  - {id: sso, type: BINARY, name: SSO}\n\n# What we sell\npackages:\n  published:\n    - features: # first\n        - id: api-calls\n          limit: 1_0\n      id: pro\n      name: Prö # é\n";
+
+    fn file() -> File {
+        let text = FILE.replace("1_0", "10");
+        let read = said(&text);
+        assert!(read.is_ok());
+        File { text, read }
+    }
+
+    fn edit(change: impl FnOnce(&mut Value)) -> Option<String> {
+        let file = file();
+        let mut value = file.read.as_ref().ok().unwrap().configuration.to_json("app");
+        change(&mut value);
+        let configuration = Configuration::read(&value).unwrap();
+        edited(&file, &value, &configuration)
+    }
+
+    #[test]
+    fn values_are_changed_where_they_stand() {
+        let text = edit(|value| {
+            value["features"][0]["name"] = json!("Calls: all");
+            value["features"][1]["name"] = json!("Sign-on");
+            value["packages"]["published"][0]["features"][0]["limit"] = json!(2000);
+            value["packages"]["published"][0]["name"] = json!("Pro");
+        });
+        let expected = FILE
+            .replace("'API Calls'", "\"Calls: all\"")
+            .replace("name: SSO", "name: Sign-on")
+            .replace("1_0", "2000")
+            .replace("Prö", "Pro");
+        assert_eq!(text.unwrap(), expected);
+        let unlimited = edit(|value| {
+            value["packages"]["published"][0]["features"][0]["limit"] = json!(null);
+        });
+        assert_eq!(unlimited.unwrap(), FILE.replace("1_0", "null"));
+    }
+
+    #[test]
+    fn items_are_added_at_the_end_of_their_list() {
+        let text = edit(|value| {
+            let features = value["features"].as_array_mut().unwrap();
+            features.push(json!({ "id": "seats", "name": "Seats", "type": "CONSUMABLE" }));
+            let inside = value["packages"]["published"][0]["features"].as_array_mut().unwrap();
+            inside.push(json!({ "id": "sso" }));
+        });
+        let expected = FILE
+            .replace(
+                "name: SSO}\n",
+                "name: SSO}\n  - id: seats\n    name: Seats\n    type: CONSUMABLE\n",
+            )
+            .replace("1_0\n", "10\n        - id: sso\n");
+        assert_eq!(text.unwrap(), expected);
+    }
+
+    #[test]
+    fn what_takes_more_is_not_edited() {
+        assert_eq!(edit(|value| value["packages"]["published"] = json!([])), None);
+        let order = |value: &mut Value| {
+            value["packages"]["published"][0]["features"] =
+                json!([{ "id": "sso" }, { "id": "api-calls", "limit": 10 }]);
+        };
+        assert_eq!(edit(order), None);
+        assert_eq!(
+            edit(|value| {
+                value["packages"]["published"][0]["features"][0]["reset_period"] = json!("DAY");
+            }),
+            None
+        );
+    }
+}
