@@ -129,7 +129,15 @@ impl Text<'_> {
     fn bytes(&self, node: &Node) -> Option<std::ops::Range<usize>> {
         let start = *self.starts.get(node.characters.start)?;
         let end = *self.starts.get(node.characters.end)?;
-        Some(start..start + self.text.get(start..end)?.trim_end().len())
+        let text = self.text.get(start..end)?;
+        let length = match &node.kind {
+            // The parser counts what stands between a quote and the end of its line, too.
+            Kind::Scalar(_, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted) => {
+                quoted_length(text)?
+            }
+            _ => text.trim_end().len(),
+        };
+        Some(start..start + length)
     }
 
     /// Where the last scalar of a node ends.
@@ -151,6 +159,24 @@ impl Text<'_> {
         let rest = self.text.get(byte..).and_then(|text| text.find('\n'));
         rest.map_or(self.text.len(), |end| byte + end + 1)
     }
+}
+
+/// How many bytes a scalar in quotes takes at the start of `text`.
+fn quoted_length(text: &str) -> Option<usize> {
+    let mut characters = text.char_indices();
+    let (_, quote) = characters.next()?;
+    while let Some((index, c)) = characters.next() {
+        if c == '\\' && quote == '"' {
+            characters.next()?;
+        } else if c == quote {
+            let is_doubled = quote == '\'' && text.get(index + 1..)?.starts_with('\'');
+            if !is_doubled {
+                return Some(index + 1);
+            }
+            characters.next()?;
+        }
+    }
+    None
 }
 
 fn id_of(value: &Value) -> Option<&str> {
@@ -212,6 +238,19 @@ mod tests {
         change(&mut value);
         let configuration = Configuration::read(&value).unwrap();
         edited(&file, &value, &configuration)
+    }
+
+    #[test]
+    fn a_scalar_ends_with_its_closing_quote() {
+        for (text, length) in [
+            ("'a' # b'", Some(3)),
+            ("'it''s' x", Some(7)),
+            (r#""a\"b" # c"#, Some(6)),
+            (r#""a\\" "b""#, Some(5)),
+            ("'a", None),
+        ] {
+            assert_eq!(quoted_length(text), length, "{text}");
+        }
     }
 
     #[test]
