@@ -52,19 +52,17 @@ pub(crate) enum PricingCommand {
     Pull(PricingSettings),
     /// Say what publishing the file would change
     ///
-    /// Exits with 1 if anything is an [ERROR]: a breaking change, or something that cannot be
+    /// Exits with 1 if anything is an error: a breaking change, or something that cannot be
     /// published.
     Validate(PricingSettings),
     /// Make an environment what the file says, all or nothing
     ///
-    /// Shows what changes and asks. With an [ERROR] it changes nothing, unless it is forced.
+    /// Shows what changes and asks. With an error it changes nothing, unless it is forced.
     Publish(PricingSettings),
     /// Write an example to kana/kana.example.yaml
     Bootstrap(PricingSettings),
 }
 
-/// The server is named by KANA_URL (http://127.0.0.1:4000 otherwise), the private keys stand in
-/// KANA_DEV_KEY and KANA_LIVE_KEY, all of them also in a file .env.
 #[derive(Debug, Args)]
 #[command(after_help = "The server is named by KANA_URL (http://127.0.0.1:4000 otherwise); the \
     private keys stand in KANA_DEV_KEY and, for --live, KANA_LIVE_KEY. All of them may stand in a \

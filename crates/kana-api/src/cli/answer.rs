@@ -2,7 +2,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kana_core::Refusal;
 use kana_core::catalog::CatalogVersion;
-use kana_core::configuration::Problem;
+use kana_core::configuration::{Place, Problem, Step};
 use kana_core::configuration_plan::{Finding, Severity};
 use kana_service::{Error, Validation};
 use serde::Serialize;
@@ -70,8 +70,7 @@ impl From<Validation> for Validated {
 
 impl From<Finding> for WrittenFinding {
     fn from(finding: Finding) -> Self {
-        use kana_core::configuration::Step;
-        let steps = finding.place.iter().flat_map(|place| place.steps());
+        let steps = finding.place.iter().flat_map(Place::steps);
         let steps = steps.map(|step| match step {
             Step::Key(key) => WrittenStep::Key(key.clone()),
             Step::Item(index) => WrittenStep::Item(*index),

@@ -334,3 +334,28 @@ fn a_feature_that_is_kept_comes_back_into_the_file_when_something_is_published()
     shop.done(&["publish", "--yes"]);
     assert_eq!(shop.file(), expected);
 }
+
+#[test]
+fn the_page_shows_a_file_that_publishes_and_the_plan_as_it_is() {
+    let page = include_str!("../../../../docs/pricing-as-code.md");
+    let fenced = |start: &str| {
+        let after = page.split(start).nth(1).unwrap();
+        after.split_once("```").unwrap().0
+    };
+    let shop = Shop::open();
+    std::fs::create_dir(shop.path("")).unwrap();
+    shop.write(fenced("```yaml\n"));
+    shop.done(&["publish", "--yes"]);
+    let (server, key) = (&shop.server, &shop.keys[0]);
+    for user in ["1", "2", "3"] {
+        let create = format!(r#"mutation {{ createUser(input: {{ id: "{user}" }}) {{ id }} }}"#);
+        server.data(key, &create);
+        let subscribe =
+            format!(r#"mutation {{ subscribe(userId: "{user}", packageIds: ["pro"]) {{ id }} }}"#);
+        server.data(key, &subscribe);
+    }
+    shop.replace("limit: 1000", "limit: 2000");
+    let plan: Value = serde_json::from_str(&shop.failed(&["validate", "--json"])).unwrap();
+    let shown: Value = serde_json::from_str(fenced("```json\n")).unwrap();
+    assert_eq!(plan, shown);
+}

@@ -1,10 +1,16 @@
 //! Pricing as code (contract: `cli.md`, "The commands"): an environment's features and packages in a
 //! file of the app's own repository.
+//!
+//! The [file](mod@file) is YAML that knows where everything stands ([`yaml`], [`scalars`]), so that what is
+//! wrong with it is told with line and column, and so that a little change is made in place
+//! ([`edit`]); otherwise it is written anew ([`writing`]). What publishing it would do, the [`server`]
+//! says, and [`report`] prints. Keys and addresses come from the [`surroundings`].
 
 mod edit;
 mod failure;
 mod file;
 mod report;
+mod scalars;
 mod server;
 mod surroundings;
 mod writing;
@@ -20,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::settings::{PricingCommand, PricingSettings};
 use failure::Failure;
-use file::{File, Said};
+use file::File;
 use report::{Output, Report, Reported};
 use server::{Server, Validated};
 use surroundings::Surroundings;
@@ -145,15 +151,10 @@ fn plan(settings: &PricingSettings, server: &Server) -> Result<(Report, Option<P
         }
     };
     let validated = server.validate(&said.value)?;
-    let (changes, version) = (validated.changes(), validated.version.clone());
-    let findings = located(validated, &said);
+    let Validated { findings, changes, version } = validated;
+    let findings = findings.into_iter().map(|finding| Reported::of(finding, &said)).collect();
     let report = Report::new(&path, environment, changes, findings);
     Ok((report, Some((File { text: file.text, read: Ok(said) }, version))))
-}
-
-fn located(validated: Validated, said: &Said) -> Vec<Reported> {
-    let findings = validated.into_findings().into_iter();
-    findings.map(|finding| Reported::of(finding, said)).collect()
 }
 
 /// Asks whether to go on. The question stands on standard error, since standard output may be read

@@ -30,12 +30,9 @@ pub(super) struct Server {
 /// What the server says publishing would do.
 #[derive(Debug, Deserialize)]
 pub(super) struct Validated {
-    /// A line per finding.
-    data: Vec<String>,
-    #[serde(default)]
-    findings: Option<Vec<Finding>>,
-    #[serde(default)]
-    changes: Option<usize>,
+    pub(super) findings: Vec<Finding>,
+    /// How many features and packages would change.
+    pub(super) changes: usize,
     /// The version of the environment that was looked at.
     #[serde(skip)]
     pub(super) version: Option<String>,
@@ -46,11 +43,8 @@ pub(super) struct Validated {
 pub(super) struct Finding {
     pub(super) severity: String,
     pub(super) message: String,
-    #[serde(default)]
     pub(super) place: Option<String>,
-    #[serde(default)]
     steps: Vec<ReadStep>,
-    #[serde(default)]
     pub(super) refused: bool,
 }
 
@@ -61,37 +55,8 @@ enum ReadStep {
     Key(String),
 }
 
-impl Validated {
-    /// How many features and packages would change.
-    pub(super) fn changes(&self) -> usize {
-        self.changes.unwrap_or(self.data.len())
-    }
-
-    pub(super) fn into_findings(self) -> Vec<Finding> {
-        self.findings.unwrap_or_else(|| self.data.into_iter().map(Finding::of_line).collect())
-    }
-}
-
 impl Finding {
-    /// A line by its mark, of a server that says no more.
-    fn of_line(line: String) -> Self {
-        let severity = if line.contains("[ERROR]") {
-            "error"
-        } else if line.contains("[WARNING]") {
-            "warning"
-        } else {
-            "information"
-        };
-        let message = line.replace("[ERROR] ", "").replace("[WARNING] ", "");
-        Self {
-            severity: severity.to_owned(),
-            message,
-            place: None,
-            steps: Vec::new(),
-            refused: false,
-        }
-    }
-
+    /// The steps that lead to its place.
     pub(super) fn steps(&self) -> Vec<Step> {
         let step = |step: &ReadStep| match step {
             ReadStep::Item(index) => Step::Item(*index),

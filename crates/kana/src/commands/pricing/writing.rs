@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::yaml::plain;
+use super::scalars::plain;
 
 /// The most characters of an object that stands in one line.
 const LINE_CHARS_MAX: usize = 100;

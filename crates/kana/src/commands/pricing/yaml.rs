@@ -6,8 +6,10 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use kana_core::configuration::{Place, Step};
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
-use serde_json::{Map, Number, Value};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use serde_json::{Map, Value};
+
+use super::scalars::{is_tag_of, scalar};
 
 /// The most values of a document, those that aliases repeat included.
 const VALUES_MAX: usize = 1_000_000;
@@ -201,59 +203,6 @@ impl Builder {
             },
         }
         Ok(())
-    }
-}
-
-fn is_tag_of(tag: Option<&Tag>, name: &str) -> bool {
-    tag.is_none_or(|tag| tag.is_yaml_core_schema() && tag.suffix == name)
-}
-
-/// A scalar by the core schema of YAML 1.2.
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, String> {
-    let is_string = tag.is_some() && is_tag_of(tag, "str");
-    if style != ScalarStyle::Plain || is_string {
-        return match tag {
-            None => Ok(Value::String(text.to_owned())),
-            Some(_) if is_string => Ok(Value::String(text.to_owned())),
-            Some(_) => Err("has a tag that means nothing here".to_owned()),
-        };
-    }
-    if tag.is_some() {
-        return Err("has a tag that means nothing here".to_owned());
-    }
-    Ok(plain(text))
-}
-
-/// What a plain scalar means.
-pub(super) fn plain(text: &str) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "true" | "True" | "TRUE" => Value::Bool(true),
-        "false" | "False" | "FALSE" => Value::Bool(false),
-        _ => number(text).map_or_else(|| Value::String(text.to_owned()), Value::Number),
-    }
-}
-
-fn number(text: &str) -> Option<Number> {
-    let of_radix = |digits: &str, radix| i64::from_str_radix(digits, radix).ok().map(Number::from);
-    if let Some(digits) = text.strip_prefix("0x") {
-        return of_radix(digits, 16).filter(|_| digits.bytes().all(|b| b.is_ascii_hexdigit()));
-    }
-    if let Some(digits) = text.strip_prefix("0o") {
-        return of_radix(digits, 8).filter(|_| digits.bytes().all(|b| b.is_ascii_digit()));
-    }
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let is_number = unsigned.bytes().next().is_some_and(|b| b.is_ascii_digit() || b == b'.')
-        && unsigned.bytes().any(|b| b.is_ascii_digit())
-        && unsigned
-            .bytes()
-            .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
-    if !is_number {
-        return None;
-    }
-    match text.parse::<i64>() {
-        Ok(whole) => Some(whole.into()),
-        Err(_) => text.parse::<f64>().ok().and_then(Number::from_f64),
     }
 }
 
