@@ -112,3 +112,48 @@ fn write_beside(beside: &Path, target: &Path, text: &str) -> std::io::Result<()>
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The example with some of its characters replaced.
+    fn nearly_a_configuration() -> impl Strategy<Value = String> {
+        let example = include_str!("example.yaml");
+        let edit =
+            (0..example.len(), 0..20_usize, "[-:#{}\\[\\],&*!|>'\"%@` a0~.\n\t\\\\é<?]{0,6}");
+        prop::collection::vec(edit, 1..6).prop_map(move |edits| {
+            let mut text = example.to_owned();
+            for (start, length, by) in edits {
+                let start = start.min(text.len());
+                let end = (start + length).min(text.len());
+                if text.is_char_boundary(start) && text.is_char_boundary(end) {
+                    text.replace_range(start..end, &by);
+                }
+            }
+            text
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_in_a_file_it_is_read_or_told_with_a_place(
+            text in prop_oneof![
+                nearly_a_configuration(),
+                "[-:#{}\\[\\],&*!|>'\"%@` a0~.\n\t\\\\é<?]{0,40}",
+                any::<String>(),
+            ]
+        ) {
+            if let Err(wrong) = said(&text) {
+                prop_assert!(!wrong.is_empty());
+                let lines = text.split(['\n', '\r']).count();
+                for wrong in wrong {
+                    prop_assert!((1..=lines + 1).contains(&wrong.position.line));
+                    prop_assert!(wrong.position.column >= 1);
+                }
+            }
+        }
+    }
+}
