@@ -1,6 +1,9 @@
 //! Files that are wrong, and commands that are called wrongly: a clear error with the place, and
 //! nothing has changed, neither on the server nor in the file.
 
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -241,6 +244,60 @@ fn a_file_that_cannot_be_written_is_told_and_stays() {
     std::fs::create_dir(shop.path("kana.dev.yaml")).unwrap();
     let said = shop.failed(&["pull"]);
     assert!(said.contains("kana/kana.dev.yaml cannot be"), "{said}");
+}
+
+#[test]
+fn a_file_that_changes_while_the_question_stands_is_left_as_it_is() {
+    let shop = Shop::with_example();
+    let key = &shop.keys[0];
+    // What is used is kept, and would come back into the file.
+    shop.server.data(
+        key,
+        r#"mutation {
+            old: createFeature(input: {id: "old", type: CONSUMABLE}) { id }
+            user: createUser(input: {id: "124"}) { id }
+            use: recordUsage(input: {userId: "124", featureId: "old"}) { recorded }
+        }"#,
+    );
+    shop.replace("name: Free", "name: Starter");
+    let mut command = kana(shop.repository.path(), &["publish"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let question = "Publish kana/kana.dev.yaml to test? [y/N] ";
+    let mut asked = vec![0; question.len()];
+    child.stderr.as_mut().unwrap().read_exact(&mut asked).unwrap();
+    assert_eq!(text(&asked), question);
+    shop.replace("name: Pro", "name: Professional");
+    let mine = shop.file();
+    child.stdin.take().unwrap().write_all(b"y\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("is published, but the file has changed meanwhile"), "{said}");
+    assert_eq!(shop.file(), mine);
+    let names = |list: &Value| list[0]["name"].clone();
+    assert_eq!(names(&shop.held(key)["packages"]["published"]), "Starter");
+}
+
+#[test]
+fn an_environment_that_changes_while_the_question_stands_is_left_as_it_is() {
+    let shop = Shop::with_example();
+    let key = &shop.keys[0];
+    shop.replace("name: Free", "name: Starter");
+    let mine = shop.file();
+    let mut command = kana(shop.repository.path(), &["publish"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut asked = [0];
+    child.stderr.as_mut().unwrap().read_exact(&mut asked).unwrap();
+    shop.server.data(key, r#"mutation { createFeature(input: {id: "new", type: BINARY}) { id } }"#);
+    let held = shop.held(key);
+    child.stdin.take().unwrap().write_all(b"y\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("have changed since the plan was made"), "{said}");
+    assert_eq!((shop.held(key), shop.file()), (held, mine));
 }
 
 #[test]

@@ -21,7 +21,7 @@ struct Text<'a> {
 }
 
 /// The text of `file` changed so that it says `value`, which is `configuration`; `None` where that
-/// takes more than other values in the same places and more items at the ends of lists.
+/// takes more than other values in the same places, items that go, and new ones at the ends of lists.
 pub(super) fn edited(file: &File, value: &Value, configuration: &Configuration) -> Option<String> {
     let before = file.read.as_ref().ok()?;
     let starts = file.text.char_indices().map(|(start, _)| start).chain([file.text.len()]);
@@ -56,9 +56,9 @@ impl Text<'_> {
         changes: &mut Vec<Change>,
     ) -> Option<()> {
         let Kind::Object(entries) = &node.kind else { return None };
-        for (key, _, value) in entries {
+        for (key, position, value) in entries {
             match wanted.get(key) {
-                Some(wanted) => self.value(value, wanted, changes)?,
+                Some(wanted) => self.value(value, position.column, wanted, changes)?,
                 None if may_stay.contains(&key.as_str()) || says_nothing(value) => {}
                 None => return None,
             }
@@ -68,7 +68,14 @@ impl Text<'_> {
         are_there.then_some(())
     }
 
-    fn value(&self, node: &Node, wanted: &Value, changes: &mut Vec<Change>) -> Option<()> {
+    /// `key_column` is where its key stands, from 1 on.
+    fn value(
+        &self,
+        node: &Node,
+        key_column: usize,
+        wanted: &Value,
+        changes: &mut Vec<Change>,
+    ) -> Option<()> {
         match (&node.kind, wanted) {
             (Kind::Scalar(Value::Null, _), wanted) if is_nothing(wanted) => Some(()),
             (Kind::Scalar(value, _), wanted) if value == wanted => Some(()),
@@ -87,43 +94,80 @@ impl Text<'_> {
                 Some(())
             }
             (Kind::Object(_), Value::Object(wanted)) => self.object(node, wanted, &[], changes),
-            (Kind::List(items), Value::Array(wanted)) => self.list(items, wanted, changes),
+            (Kind::List(_), Value::Array(wanted)) => self.list(node, key_column, wanted, changes),
             _ => None,
         }
     }
 
     fn list(
         &self,
-        items: &[std::rc::Rc<Node>],
+        node: &Node,
+        key_column: usize,
         wanted: &[Value],
         changes: &mut Vec<Change>,
     ) -> Option<()> {
+        let Kind::List(items) = &node.kind else { return None };
         let mut left: Vec<&Value> = wanted.iter().collect();
+        let mut gone = Vec::new();
         for item in items {
             let id = id_of_node(item)?;
-            let index = left.iter().position(|wanted| id_of(wanted) == Some(id))?;
-            self.value(item, left.remove(index), changes)?;
+            match left.iter().position(|wanted| id_of(wanted) == Some(id)) {
+                Some(index) => self.value(item, key_column, left.remove(index), changes)?,
+                None => gone.push(item),
+            }
         }
+        if !gone.is_empty() && gone.len() == items.len() {
+            return None;
+        }
+        for item in gone {
+            let start = self.line_of_item(item)?;
+            let bytes = start..self.after_line_of(self.end_of(item)?);
+            changes.push(Change { bytes, text: String::new() });
+        }
+        let Some(last) = items.last() else {
+            return self.fill(node, key_column, &left, changes);
+        };
         if left.is_empty() {
             return Some(());
         }
-        let last = items.last()?;
-        let first_line = self.line_of(*self.starts.get(last.characters.start)?);
-        let line = self.text.get(first_line..)?;
+        let line = self.text.get(self.line_of_item(last)?..)?;
         let indent = line.len() - line.trim_start_matches(' ').len();
-        if !line.trim_start_matches(' ').starts_with("- ") {
-            return None;
-        }
-        let mut text = String::new();
-        for value in left {
-            writing::item(&mut text, indent, value);
-        }
         let end = self.after_line_of(self.end_of(last)?);
-        if !self.text.get(..end)?.ends_with('\n') {
-            text.insert(0, '\n');
-        }
+        let line_end = if self.text.get(..end)?.ends_with('\n') { "" } else { "\n" };
+        let text = format!("{line_end}{}", items_as_text(indent, &left));
         changes.push(Change { bytes: end..end, text });
         Some(())
+    }
+
+    /// Puts items into a list that is written as `[]`.
+    fn fill(
+        &self,
+        node: &Node,
+        key_column: usize,
+        wanted: &[&Value],
+        changes: &mut Vec<Change>,
+    ) -> Option<()> {
+        if wanted.is_empty() {
+            return Some(());
+        }
+        let start = *self.starts.get(node.characters.start)?;
+        let rest = self.text.get(start..)?.strip_prefix('[')?;
+        let length = 2 + rest.len() - rest.trim_start_matches(' ').len();
+        self.text.get(start..start + length)?.strip_suffix(']')?;
+        let before = self.text.get(..start)?;
+        let bytes = before.trim_end_matches(' ').len()..start + length;
+        changes.push(Change { bytes, text: String::new() });
+        let end = self.after_line_of(start + length);
+        let line_end = if self.text.get(..end)?.ends_with('\n') { "" } else { "\n" };
+        let text = format!("{line_end}{}", items_as_text(key_column + 1, wanted));
+        changes.push(Change { bytes: end..end, text });
+        Some(())
+    }
+
+    /// Where the line begins in which an item of a block begins with its dash.
+    fn line_of_item(&self, item: &Node) -> Option<usize> {
+        let start = self.line_of(*self.starts.get(item.characters.start)?);
+        self.text.get(start..)?.trim_start_matches(' ').starts_with("- ").then_some(start)
     }
 
     fn bytes(&self, node: &Node) -> Option<std::ops::Range<usize>> {
@@ -159,6 +203,14 @@ impl Text<'_> {
         let rest = self.text.get(byte..).and_then(|text| text.find('\n'));
         rest.map_or(self.text.len(), |end| byte + end + 1)
     }
+}
+
+fn items_as_text(indent: usize, items: &[&Value]) -> String {
+    let mut text = String::new();
+    for item in items {
+        writing::item(&mut text, indent, item);
+    }
+    text
 }
 
 /// How many bytes a scalar in quotes takes at the start of `text`.
@@ -288,6 +340,25 @@ mod tests {
             )
             .replace("1_0\n", "10\n        - id: sso\n");
         assert_eq!(text.unwrap(), expected);
+    }
+
+    #[test]
+    fn items_go_and_move_to_other_lists() {
+        let text = "features: # all\n  - id: a\n    name: A\n    type: BINARY\n  # second\n  - id: b\n    name: B\n    type: BINARY # switch\n  - {id: c, name: C, type: BINARY}\npackages:\n  draft:\n    - id: p # soon\n      name: P\n      features: [{id: a}]\n    - id: q\n      name: Q\n      features: []\n  published: [] # none yet\naddons: {}\n";
+        let file = File { text: text.to_owned(), read: said(text) };
+        let mut value = file.read.as_ref().ok().unwrap().configuration.to_json("app");
+        value["features"].as_array_mut().unwrap().remove(1);
+        let p = value["packages"]["draft"].as_array_mut().unwrap().remove(0);
+        value["packages"]["published"] = json!([p]);
+        let configuration = Configuration::read(&value).unwrap();
+        let expected = text
+            .replace("  - id: b\n    name: B\n    type: BINARY # switch\n", "")
+            .replace("    - id: p # soon\n      name: P\n      features: [{id: a}]\n", "")
+            .replace(
+                "  published: [] # none yet\n",
+                "  published: # none yet\n    - id: p\n      name: P\n      features:\n        - id: a\n",
+            );
+        assert_eq!(edited(&file, &value, &configuration).unwrap(), expected);
     }
 
     #[test]

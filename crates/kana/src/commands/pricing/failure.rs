@@ -23,6 +23,7 @@ pub(super) enum Failure {
         error: std::io::Error,
         is_published: bool,
     },
+    FileMoved(PathBuf),
     Unreachable {
         address: String,
         problem: String,
@@ -91,6 +92,11 @@ impl fmt::Display for Failure {
                 let done = if *is_published { "it is published, but " } else { "" };
                 write!(f, "{done}{} cannot be written: {error}", path.display())
             }
+            Self::FileMoved(path) => write!(
+                f,
+                "what {} said is published, but the file has changed meanwhile and is left as it is",
+                path.display()
+            ),
             Self::Unreachable { address, problem } => write!(
                 f,
                 "the server does not answer at {address}: {problem}; KANA_URL says where it is"

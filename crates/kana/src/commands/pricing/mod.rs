@@ -130,7 +130,12 @@ fn publish(settings: &PricingSettings) -> Result<bool, Failure> {
     }
     let (value, configuration) = server.publish(&said.value, version.as_deref())?;
     report.published = Some(true);
-    write_back(&settings.path(), Some(&file), &value, &configuration, true)?;
+    let path = settings.path();
+    let is_to_be_written = !file.says(&configuration);
+    if is_to_be_written && File::read(&path)?.is_none_or(|now| now.text != file.text) {
+        return Err(Failure::FileMoved(path));
+    }
+    write_back(&path, Some(&file), &value, &configuration, true)?;
     out.say(&format!("Published to {}.", report.environment))?;
     out.json(&report)?;
     Ok(true)
