@@ -542,6 +542,31 @@ mod migrations_and_files {
     }
 
     #[test]
+    fn what_was_used_before_pricing_as_code_is_known_after() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        for earlier in [
+            include_str!("migrations/0001_foundation.sql"),
+            include_str!("migrations/0002_client_api_and_lists.sql"),
+            include_str!("migrations/0003_hot_paths.sql"),
+            "INSERT INTO counters VALUES (1, x'01', x'02', 'counted', 0, 1),
+                                         (1, x'02', x'02', 'counted', 0, 1);
+             INSERT INTO events (environment_id, user_key, feature_id, action, delta, occurred_at,
+                                 recorded_at)
+             VALUES (2, x'01', 'uncounted', 'ADD', 1, 0, 0)",
+            include_str!("migrations/0004_pricing_as_code.sql"),
+        ] {
+            connection.execute_batch(earlier).unwrap();
+        }
+        let mut known = connection.prepare("SELECT * FROM features_with_usage").unwrap();
+        let known: Vec<(i64, String)> = known
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(known, [(1, "counted".to_owned()), (2, "uncounted".to_owned())]);
+    }
+
+    #[test]
     fn many_can_open_a_new_directory_at_once() {
         // Several times, since who meets whom where is left to chance.
         for _ in 0..10 {
