@@ -116,6 +116,8 @@ fn name_and_code(refusal: &Refusal) -> (&'static str, &'static str) {
         Refusal::FeatureIdTaken(_) | Refusal::PackageIdTaken(_) | Refusal::UserIdTaken(_) => {
             ("ConflictError", "CONFLICT")
         }
+        Refusal::Configuration(_) => ("ValidationError", "BAD_USER_INPUT"),
+        Refusal::StaleCatalog => ("ConflictError", "CONFLICT"),
         Refusal::IdempotencyConflict => ("ConflictError", "IDEMPOTENCY_CONFLICT"),
         Refusal::NoBillingProvider => ("SubscriptionLinkError", "BAD_USER_INPUT"),
         Refusal::TooMany { .. } => ("ValidationError", "BAD_USER_INPUT"),

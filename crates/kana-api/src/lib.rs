@@ -6,6 +6,7 @@
 //! [`Environment`]: kana_service::Environment
 
 pub mod admin;
+mod cli;
 pub mod client;
 mod counter;
 mod error;
@@ -40,4 +41,5 @@ pub fn router_with(kana: &Arc<Kana>, settings: Settings) -> Router {
         .merge(admin::router(kana))
         .merge(client::router(kana, settings.client_origins))
         .merge(events::router(kana))
+        .merge(cli::router(kana))
 }

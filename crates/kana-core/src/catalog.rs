@@ -164,6 +164,10 @@ pub enum CatalogChange {
     PutFeature(Arc<Feature>),
     /// The package is new or replaces the one with its id, its features included.
     PutPackage(Arc<Package>),
+    /// The feature, which no package has, is gone.
+    DeleteFeature(FeatureId),
+    /// The package, which nobody ever subscribed to, is gone.
+    DeletePackage(PackageId),
 }
 
 /// An immutable snapshot of an environment's features and packages, each in order of creation.
@@ -205,6 +209,12 @@ impl Catalog {
             }
             CatalogChange::PutPackage(package) => {
                 self.packages.insert(package.id.clone(), Arc::clone(package));
+            }
+            CatalogChange::DeleteFeature(id) => {
+                self.features.shift_remove(id);
+            }
+            CatalogChange::DeletePackage(id) => {
+                self.packages.shift_remove(id);
             }
         }
     }

@@ -1,5 +1,6 @@
-//! Changes that the Admin API makes to the catalog, one at a time: each is checked against the
-//! catalog as it is and becomes a list of [`CatalogChange`]s (contract: `admin-api.md`, "Values").
+//! Changes of the catalog, one at a time: each is checked against the catalog as it is and becomes
+//! a list of [`CatalogChange`]s (contract: `admin-api.md`, "Values"). The Admin API makes one; a
+//! configuration that is published is [planned](crate::configuration_plan) as many of them.
 
 use std::sync::Arc;
 
@@ -40,6 +41,18 @@ pub enum CatalogCommand {
     PublishPackage(PackageId),
     /// Takes a published package off offer. An archived package stays as it is.
     ArchivePackage(PackageId),
+    /// Changes what a package is and gives, for everyone subscribed. Only a configuration asks
+    /// for it, and for what follows.
+    ChangePackage {
+        /// Which one; it is not archived.
+        id: PackageId,
+        /// What it is from now on.
+        edit: PackageEdit,
+    },
+    /// Removes a draft.
+    DeletePackage(PackageId),
+    /// Removes a feature that no package has. Whoever asks has seen that it has no usage.
+    DeleteFeature(FeatureId),
 }
 
 /// A package to be made.
@@ -83,12 +96,24 @@ pub struct FeatureEdit {
     pub metadata: Edit<Metadata>,
 }
 
+/// What a package is to be. What stands nowhere here stays as it is: its metadata, and the names of
+/// its features within it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageEdit {
+    /// Its name.
+    pub name: Label,
+    /// Base or add-on; a published package stays what it is, but may go on other base packages.
+    pub kind: PackageKind,
+    /// How much it gives of each feature, in order.
+    pub features: IndexMap<FeatureId, Allowance>,
+}
+
 /// What a command refers to, once it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CatalogAnswer {
-    /// The feature that was made or changed.
+    /// The feature that was made, changed or removed.
     Feature(FeatureId),
-    /// The package that was made or changed.
+    /// The package that was made, changed or removed.
     Package(PackageId),
 }
 
@@ -132,6 +157,18 @@ pub fn plan(
         CatalogCommand::ArchivePackage(id) => {
             let changes = change_package(catalog, &id, now, archive)?;
             Ok((changes, CatalogAnswer::Package(id)))
+        }
+        CatalogCommand::ChangePackage { id, edit } => {
+            let changes = change_package(catalog, &id, now, |package| edit.apply_to(package))?;
+            Ok((changes, CatalogAnswer::Package(id)))
+        }
+        CatalogCommand::DeletePackage(id) => {
+            delete_package(catalog, &id)?;
+            Ok((vec![CatalogChange::DeletePackage(id.clone())], CatalogAnswer::Package(id)))
+        }
+        CatalogCommand::DeleteFeature(id) => {
+            delete_feature(catalog, &id)?;
+            Ok((vec![CatalogChange::DeleteFeature(id.clone())], CatalogAnswer::Feature(id)))
         }
     }
 }
@@ -221,7 +258,8 @@ fn change_package(
     let before = catalog.package(id).ok_or_else(|| Refusal::PackageNotFound(id.clone()))?;
     let mut package = Package::clone(before);
     change(&mut package)?;
-    if package == **before {
+    // Maps are equal in whatever order.
+    if package == **before && package.features.keys().eq(before.features.keys()) {
         return Ok(Vec::new());
     }
     package.updated_at = now;
@@ -256,6 +294,53 @@ fn archive(package: &mut Package) -> Result<(), Refusal> {
             return Err(InvalidValue::new("id", problem).into());
         }
         PackageStatus::Published => package.status = PackageStatus::Archived,
+    }
+    Ok(())
+}
+
+impl PackageEdit {
+    fn apply_to(self, package: &mut Package) -> Result<(), Refusal> {
+        let is_addon = matches!(self.kind, PackageKind::Addon { .. });
+        if package.status == PackageStatus::Archived {
+            let problem = format!("names {}, which is ARCHIVED and never changes", package.id);
+            return Err(InvalidValue::new("id", problem).into());
+        }
+        if package.status == PackageStatus::Published && package.is_addon() != is_addon {
+            let problem = format!("names {}, which stays what it was PUBLISHED as", package.id);
+            return Err(InvalidValue::new("id", problem).into());
+        }
+        if package.status == PackageStatus::Published && self.features.is_empty() {
+            let problem = format!("of {} is empty: a published package needs one", package.id);
+            return Err(InvalidValue::new("features", problem).into());
+        }
+        let mut known = std::mem::take(&mut package.features);
+        let features = self.features.into_iter().map(|(id, allowance)| {
+            let name = known.get_mut(&id).and_then(|inside| inside.name.take());
+            (id, PackageFeature { name, allowance })
+        });
+        package.features = features.collect();
+        package.name = self.name;
+        package.kind = self.kind;
+        Ok(())
+    }
+}
+
+fn delete_package(catalog: &Catalog, id: &PackageId) -> Result<(), Refusal> {
+    let package = catalog.package(id).ok_or_else(|| Refusal::PackageNotFound(id.clone()))?;
+    if package.status != PackageStatus::Draft {
+        let problem = format!("names {id}, which is {}: only a draft is deleted", package.status);
+        return Err(InvalidValue::new("id", problem).into());
+    }
+    Ok(())
+}
+
+fn delete_feature(catalog: &Catalog, id: &FeatureId) -> Result<(), Refusal> {
+    if catalog.feature(id).is_none() {
+        return Err(Refusal::FeatureNotFound(id.clone()));
+    }
+    if let Some(package) = catalog.packages().find(|package| package.features.contains_key(id)) {
+        let problem = format!("names {id}, which the package {} has", package.id);
+        return Err(InvalidValue::new("id", problem).into());
     }
     Ok(())
 }

@@ -13,6 +13,11 @@ pub enum Edit<T> {
 }
 
 impl<T> Edit<T> {
+    /// The edit after which the value is `value`.
+    pub fn to(value: Option<T>) -> Self {
+        value.map_or(Self::Clear, Self::Set)
+    }
+
     /// Makes the edit.
     pub fn apply_to(self, value: &mut Option<T>) {
         match self {

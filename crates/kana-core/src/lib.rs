@@ -6,11 +6,14 @@
 //! it holds.
 //!
 //! The two ways in are [`decide`](decide::decide) for whatever changes a user's facts, and
-//! [`plan`](catalog_command::plan) for whatever changes the catalog. Questions are asked with
+//! [`plan`](catalog_command::plan) for whatever changes the catalog; many such changes at once are
+//! [planned](configuration_plan::plan) out of a configuration. Questions are asked with
 //! [`entitlement`](entitlement::entitlement) and [`show_usage`](usage_history::show_usage).
 
 pub mod catalog;
 pub mod catalog_command;
+pub mod configuration;
+pub mod configuration_plan;
 pub mod decide;
 pub mod edit;
 pub mod entitlement;

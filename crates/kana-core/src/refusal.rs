@@ -1,6 +1,7 @@
 //! Why a request is refused. Surfaces turn these into their own codes; the sentence is here, once.
 
 use crate::catalog::PackageStatus;
+use crate::configuration::Problem;
 use crate::id::{FeatureId, PackageId, UserId};
 pub use crate::invalid::InvalidValue;
 
@@ -53,9 +54,27 @@ pub enum Refusal {
         /// The field that answers pages.
         instead: &'static str,
     },
+    /// A configuration that cannot be published as it is.
+    #[error("The configuration cannot be published: {}", summary(.0))]
+    Configuration(Vec<Problem>),
+    /// The catalog is no longer at the version that the caller knows.
+    #[error(
+        "The features and packages have changed since they were pulled: pull them, and make your \
+         change again"
+    )]
+    StaleCatalog,
     /// Any other row of the contract's table "Subscribing".
     #[error(transparent)]
     Subscribe(#[from] SubscribeRefusal),
+}
+
+/// The first of many problems, and how many there are.
+fn summary(problems: &[Problem]) -> String {
+    let Some(first) = problems.first() else { return String::new() };
+    match problems.len() - 1 {
+        0 => first.to_string(),
+        more => format!("{first} (and {more} more)"),
+    }
 }
 
 /// Why `subscribe` is refused although every package exists

@@ -21,14 +21,14 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::facts_in_use::FactsInUse;
 use crate::kana::Kana;
-use crate::writer::BATCH_MAX;
+use crate::writer::{BATCH_MAX, CatalogRequest};
 
 /// One environment, as the holder of a valid key may use it: everything that can be asked or told
 /// of it. Only authorisation makes one.
 #[derive(Clone)]
 pub struct Environment {
-    kana: Arc<Kana>,
-    id: EnvironmentId,
+    pub(crate) kana: Arc<Kana>,
+    pub(crate) id: EnvironmentId,
     kind: EnvironmentKind,
 }
 
@@ -327,20 +327,15 @@ impl Environment {
         answer_to!(Command::UseFeature(usage), self, Answer::Used(used) => used)
     }
 
-    async fn change_catalog(
-        &self,
-        command: CatalogCommand,
-    ) -> Result<(Arc<Catalog>, CatalogAnswer), Error> {
-        self.kana.writer.submit_catalog(self.id, command).await
-    }
-
     async fn change_feature(
         &self,
         command: CatalogCommand,
     ) -> Result<(Arc<Catalog>, FeatureId), Error> {
-        match self.change_catalog(command).await? {
-            (catalog, CatalogAnswer::Feature(id)) => Ok((catalog, id)),
-            (_, CatalogAnswer::Package(_)) => Err(Error::Bug("a feature became a package")),
+        let request = CatalogRequest::Command(command);
+        let done = self.kana.writer.submit_catalog(self.id, request).await?;
+        match done.about {
+            Some(CatalogAnswer::Feature(id)) => Ok((done.catalog, id)),
+            _ => Err(Error::Bug("a feature became something else")),
         }
     }
 
@@ -348,9 +343,11 @@ impl Environment {
         &self,
         command: CatalogCommand,
     ) -> Result<(Arc<Catalog>, PackageId), Error> {
-        match self.change_catalog(command).await? {
-            (catalog, CatalogAnswer::Package(id)) => Ok((catalog, id)),
-            (_, CatalogAnswer::Feature(_)) => Err(Error::Bug("a package became a feature")),
+        let request = CatalogRequest::Command(command);
+        let done = self.kana.writer.submit_catalog(self.id, request).await?;
+        match done.about {
+            Some(CatalogAnswer::Package(id)) => Ok((done.catalog, id)),
+            _ => Err(Error::Bug("a package became something else")),
         }
     }
 

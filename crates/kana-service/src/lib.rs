@@ -8,6 +8,7 @@
 mod catalogs;
 mod client;
 mod clock;
+mod configuration;
 mod environment;
 mod error;
 mod facts_in_use;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use client::{ClientUser, ClientView};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use configuration::{Configured, Validation};
 pub use environment::{Environment, NewUser, SubscriptionPage, UserPage};
 pub use error::Error;
 pub use kana::{

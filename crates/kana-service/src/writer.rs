@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use kana_core::catalog::Catalog;
+use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_core::catalog_command::{self, CatalogAnswer, CatalogCommand};
 use kana_core::decide::{Answer, Command, Subject, decide};
 use kana_core::facts::{Change, CounterKey, Obstacle, UserFacts};
@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::catalogs::Catalogs;
 use crate::clock::Clock;
+use crate::configuration::Publish;
 use crate::error::Error;
 use crate::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
 use crate::kana::Settings;
@@ -39,7 +40,7 @@ type Reply<T> = oneshot::Sender<Result<T, Error>>;
 enum Job {
     Command { environment: EnvironmentId, command: Command, reply: Reply<Answer> },
     Together(Together),
-    Catalog { environment: EnvironmentId, command: CatalogCommand, reply: Reply<PlanDone> },
+    Catalog { environment: EnvironmentId, request: CatalogRequest, reply: Reply<CatalogDone> },
 }
 
 /// Commands of one environment that were handed in together, at most [`BATCH_MAX`]. Each stands or
@@ -58,8 +59,21 @@ impl Together {
     }
 }
 
-/// A catalog as it is once a command is done, and what the command was about.
-pub(crate) type PlanDone = (Arc<Catalog>, CatalogAnswer);
+/// A change of the catalog that is asked for.
+pub(crate) enum CatalogRequest {
+    /// One change.
+    Command(CatalogCommand),
+    /// All that makes the catalog what a configuration says.
+    Publish(Publish),
+}
+
+/// A catalog as it is once a change is done.
+pub(crate) struct CatalogDone {
+    pub(crate) version: CatalogVersion,
+    pub(crate) catalog: Arc<Catalog>,
+    /// What a command was about.
+    pub(crate) about: Option<CatalogAnswer>,
+}
 
 /// Where commands are handed in.
 pub(crate) struct Writer {
@@ -126,14 +140,14 @@ impl Writer {
         answers.await.map_err(|_| Error::ShuttingDown)?
     }
 
-    /// Plans `command`, applies it, and answers once that is durable.
+    /// Plans what is asked for, applies it, and answers once that is durable.
     pub(crate) async fn submit_catalog(
         &self,
         environment: EnvironmentId,
-        command: CatalogCommand,
-    ) -> Result<PlanDone, Error> {
+        request: CatalogRequest,
+    ) -> Result<CatalogDone, Error> {
         let (reply, answer) = oneshot::channel();
-        self.hand_in(Job::Catalog { environment, command, reply })?;
+        self.hand_in(Job::Catalog { environment, request, reply })?;
         answer.await.map_err(|_| Error::ShuttingDown)?
     }
 
@@ -198,10 +212,10 @@ impl Lane {
                         }
                         together.push(next);
                     }
-                    Job::Catalog { environment, command, reply } => {
+                    Job::Catalog { environment, request, reply } => {
                         // A catalog is changed between two batches, and so in one piece.
                         self.run_commands(runtime, std::mem::take(&mut batch));
-                        self.run_catalog(runtime, environment, command, reply);
+                        self.run_catalog(runtime, environment, request, reply);
                     }
                 }
             }
@@ -367,24 +381,34 @@ impl Lane {
         &self,
         runtime: &Handle,
         environment: EnvironmentId,
-        command: CatalogCommand,
-        reply: Reply<PlanDone>,
+        request: CatalogRequest,
+        reply: Reply<CatalogDone>,
     ) {
-        let done = contain_panic(|| runtime.block_on(self.change_catalog(environment, command)));
+        let done = contain_panic(|| runtime.block_on(self.change_catalog(environment, request)));
         let _ = reply.send(done);
     }
 
     async fn change_catalog(
         &self,
         environment: EnvironmentId,
-        command: CatalogCommand,
-    ) -> Result<PlanDone, Error> {
+        request: CatalogRequest,
+    ) -> Result<CatalogDone, Error> {
         let mut transaction = self.store.write().await?;
         let version = transaction.catalog_version(environment).await?;
         let catalog = self.catalogs.at(transaction.as_mut(), environment, version).await?;
-        let (changes, answer) = catalog_command::plan(&catalog, command, self.clock.now())?;
+        let now = self.clock.now();
+        let (changes, about) = match request {
+            CatalogRequest::Command(command) => {
+                let (changes, about) = catalog_command::plan(&catalog, command, now)?;
+                (changes, Some(about))
+            }
+            CatalogRequest::Publish(publish) => {
+                let at = (version, &*catalog);
+                (publish.changes(transaction.as_mut(), environment, at, now).await?, None)
+            }
+        };
         if changes.is_empty() {
-            return Ok((catalog, answer));
+            return Ok(CatalogDone { version, catalog, about });
         }
         let version = transaction.change_catalog(environment, version, &changes).await?;
         transaction.commit().await?;
@@ -392,9 +416,9 @@ impl Lane {
         for change in &changes {
             changed.apply(change);
         }
-        let changed = Arc::new(changed);
-        self.catalogs.publish(environment, version, &changed);
-        Ok((changed, answer))
+        let catalog = Arc::new(changed);
+        self.catalogs.publish(environment, version, &catalog);
+        Ok(CatalogDone { version, catalog, about })
     }
 }
 

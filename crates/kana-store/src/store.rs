@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::facts::{Change, CounterKey, UserFacts};
-use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
+use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
@@ -104,6 +104,20 @@ pub trait Transaction: Send {
 
     /// The environment's whole catalog.
     async fn catalog(&mut self, environment: EnvironmentId) -> Result<Catalog, StoreError>;
+
+    /// Whether usage of these features was ever recorded, counted or not.
+    async fn have_usage(
+        &mut self,
+        environment: EnvironmentId,
+        features: &[FeatureId],
+    ) -> Result<Vec<bool>, StoreError>;
+
+    /// To how many users each package's subscriptions grant something now.
+    async fn active_subscribers(
+        &mut self,
+        environment: EnvironmentId,
+        packages: &[PackageId],
+    ) -> Result<Vec<u64>, StoreError>;
 
     /// Users with what the product knows of them.
     async fn users(

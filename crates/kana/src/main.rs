@@ -13,9 +13,14 @@ use crate::settings::{Command, KeysCommand, Switch};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let settings = settings::read();
+    let command = settings::read();
+    let command = match command {
+        // Without a log: what these say is for whoever typed them.
+        Command::Pricing(command) => return commands::pricing::run(&command),
+        command => command,
+    };
     logging::start();
-    match run(settings) {
+    match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::error!("{failure}");
@@ -42,5 +47,7 @@ async fn run(command: Command) -> Result<(), Failure> {
             }
             KeysCommand::Revoke { id } => commands::keys::revoke(&database, id).await,
         },
+        // They end before there is a log.
+        Command::Pricing(_) => Ok(()),
     }
 }

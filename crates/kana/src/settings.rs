@@ -39,6 +39,47 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    #[command(flatten)]
+    Pricing(PricingCommand),
+}
+
+/// Pricing as code: the features and packages of an environment in a file of one's own repository.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PricingCommand {
+    /// Write what an environment holds to kana/kana.dev.yaml
+    ///
+    /// A file that says the same already is left as it is.
+    Pull(PricingSettings),
+    /// Say what publishing the file would change
+    ///
+    /// Exits with 1 if anything is an error: a breaking change, or something that cannot be
+    /// published.
+    Validate(PricingSettings),
+    /// Make an environment what the file says, all or nothing
+    ///
+    /// Shows what changes and asks. With an error it changes nothing, unless it is forced.
+    Publish(PricingSettings),
+    /// Write an example to kana/kana.example.yaml
+    Bootstrap(PricingSettings),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "The server is named by KANA_URL (http://127.0.0.1:4000 otherwise); the \
+    private keys stand in KANA_DEV_KEY and, for --live, KANA_LIVE_KEY. All of them may stand in a \
+    file .env.")]
+pub(crate) struct PricingSettings {
+    /// The live environment and kana/kana.yaml, instead of test and kana/kana.dev.yaml
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Go on in spite of errors; with bootstrap, overwrite another example
+    #[arg(long, short)]
+    pub(crate) force: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Print what a program can read
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -72,7 +72,7 @@ async fn answer(State(api): State<Arc<AdminApi>>, http: Request) -> Response {
 
 /// The environment of the private key in the `Authorization` header. `Bearer ` before the key is
 /// allowed and not needed.
-async fn authorise(kana: &Arc<Kana>, headers: &HeaderMap) -> Result<Environment, Error> {
+pub(crate) async fn authorise(kana: &Arc<Kana>, headers: &HeaderMap) -> Result<Environment, Error> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Err(Unauthenticated::Missing.into());
     };

@@ -1,5 +1,6 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use kana_core::Refusal;
 use kana_service::Error;
 use serde::Serialize;
 
@@ -10,9 +11,9 @@ const ID_CHARS_MAX: usize = 255;
 
 /// Why a request was not taken to its end.
 #[derive(Debug)]
-pub(super) struct Stop {
-    status: StatusCode,
-    told: Told,
+pub(crate) struct Stop {
+    pub(crate) status: StatusCode,
+    pub(crate) told: Told,
 }
 
 impl Stop {
@@ -45,6 +46,7 @@ impl From<&Error> for Stop {
     fn from(error: &Error) -> Self {
         let status = match error {
             Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Error::Refused(Refusal::StaleCatalog) => StatusCode::PRECONDITION_FAILED,
             Error::Refused(_) => StatusCode::BAD_REQUEST,
             Error::Overloaded | Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Error::Store(_) | Error::Bug(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -163,13 +165,18 @@ impl IntoResponse for Answer {
                 (StatusCode::INTERNAL_SERVER_ERROR, told.message).into_response()
             }
         };
-        let more = match status {
-            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, "1")),
-            _ => None,
-        };
-        let more = more.map(|(name, value)| (name, HeaderValue::from_static(value)));
-        response.headers_mut().extend(more);
+        add_headers(&mut response);
         response
     }
+}
+
+/// What a status says to a client by a header too.
+pub(crate) fn add_headers(response: &mut Response) {
+    let more = match response.status() {
+        StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
+        StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, "1")),
+        _ => None,
+    };
+    let more = more.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    response.headers_mut().extend(more);
 }

@@ -15,7 +15,7 @@ const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// A request body as it arrives.
-pub(super) struct RequestBody {
+pub(crate) struct RequestBody {
     body: Body,
     /// Whether its sender waits to be told to go on.
     waits: bool,
@@ -24,7 +24,7 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Body, headers: &HeaderMap) -> Self {
+    pub(crate) fn new(body: Body, headers: &HeaderMap) -> Self {
         Self { body, waits: headers.contains_key(header::EXPECT), is_over: false }
     }
 
@@ -51,7 +51,7 @@ impl RequestBody {
     }
 
     /// All of it, at most `bytes_max`; of a larger one, `too_large` is what its sender is told.
-    pub(super) async fn whole(&mut self, bytes_max: usize, too_large: &str) -> Result<Bytes, Stop> {
+    pub(crate) async fn whole(&mut self, bytes_max: usize, too_large: &str) -> Result<Bytes, Stop> {
         let announced = self.body.size_hint().lower();
         if usize::try_from(announced).map_or(true, |announced| announced > bytes_max) {
             return Err(Stop::too_large(too_large));
@@ -71,7 +71,7 @@ impl RequestBody {
 
     /// Reads on, within bounds, what will not be looked at: many clients read no answer before they
     /// have sent it all. Whoever still waits to be told to go on sends nothing.
-    pub(super) async fn drain(&mut self) {
+    pub(crate) async fn drain(&mut self) {
         if self.waits || self.is_over {
             return;
         }

@@ -29,8 +29,9 @@ use kana_service::{Environment, Error, Kana, Unauthenticated};
 use tokio::sync::Semaphore;
 
 use crate::graphql::without_bearer;
-use answer::{Answer, Stop};
-use body::RequestBody;
+use answer::Answer;
+pub(crate) use answer::{Stop, add_headers};
+pub(crate) use body::RequestBody;
 use form::Form;
 use intake::Intake;
 use lines::{Line, Lines};

@@ -71,6 +71,9 @@ const EVERYTHING: &str = r#"{
 
 /// The routes, and whether they need a key. What needs none must tell nothing of any environment.
 const ROUTES: &[(&str, bool)] = &[
+    ("/cli/publish", true),
+    ("/cli/pull", true),
+    ("/cli/validate", true),
     ("/graphql", true),
     ("/client/graphql", true),
     ("/events", true),

@@ -23,6 +23,7 @@ mod nulls;
 mod numbers;
 mod operations;
 mod plans;
+mod pricing_as_code;
 mod repeated;
 mod updates;
 mod variables;

@@ -7,6 +7,8 @@
 mod access;
 mod batches;
 mod catalog_commands;
+mod configuration;
+mod configuration_plans;
 mod counting;
 mod idempotency;
 mod period;

@@ -141,6 +141,13 @@ pub(super) fn write(
     match change {
         CatalogChange::PutFeature(feature) => put_feature(connection, environment, feature),
         CatalogChange::PutPackage(package) => put_package(connection, environment, package),
+        CatalogChange::DeleteFeature(id) => {
+            connection
+                .statement(sql::DELETE_FEATURE)?
+                .execute(params![environment.0, id.as_str()])?;
+            Ok(())
+        }
+        CatalogChange::DeletePackage(id) => delete_package(connection, environment, id),
     }
 }
 
@@ -205,4 +212,44 @@ fn put_package(
         ])?;
     }
     Ok(())
+}
+
+fn delete_package(
+    connection: &Connection,
+    environment: EnvironmentId,
+    id: &PackageId,
+) -> Result<(), StoreError> {
+    for sql in [sql::CLEAR_PACKAGE_FEATURES, sql::CLEAR_PACKAGE_BASES, sql::DELETE_PACKAGE] {
+        connection.statement(sql)?.execute(params![environment.0, id.as_str()])?;
+    }
+    Ok(())
+}
+
+/// Notes that the feature was used.
+pub(super) fn note_usage(
+    connection: &Connection,
+    environment: EnvironmentId,
+    feature: &FeatureId,
+) -> Result<(), StoreError> {
+    connection.statement(sql::NOTE_USAGE)?.execute(params![environment.0, feature.as_str()])?;
+    Ok(())
+}
+
+pub(super) fn has_usage(
+    connection: &Connection,
+    environment: EnvironmentId,
+    feature: &FeatureId,
+) -> Result<bool, StoreError> {
+    Ok(connection.statement(sql::HAS_USAGE)?.exists(params![environment.0, feature.as_str()])?)
+}
+
+pub(super) fn active_subscribers(
+    connection: &Connection,
+    environment: EnvironmentId,
+    package: &PackageId,
+) -> Result<u64, StoreError> {
+    let mut statement = connection.statement(sql::ACTIVE_SUBSCRIBERS)?;
+    let count: i64 =
+        statement.query_row(params![environment.0, package.as_str()], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
 }

@@ -9,7 +9,6 @@ use kana_core::usage::UsageAction;
 use kana_core::user::User;
 use rusqlite::types::{FromSqlError, ValueRef};
 use rusqlite::{OptionalExtension, Row, params};
-use uuid::Uuid;
 
 use super::connection::Connection;
 use super::statements as sql;

@@ -20,6 +20,7 @@ mod tests;
 mod transaction;
 mod write_behind;
 
+use std::collections::HashSet;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
@@ -84,7 +85,11 @@ impl SqliteStore {
         };
         Ok(Self {
             pool: Arc::new(ReaderPool::new(file, statements, views)),
-            writer: Arc::new(tokio::sync::Mutex::new(Writer { connection, server })),
+            writer: Arc::new(tokio::sync::Mutex::new(Writer {
+                connection,
+                server,
+                used_features: HashSet::new(),
+            })),
             _claim: claim,
         })
     }

@@ -90,6 +90,16 @@ statements! {
     ADD_PACKAGE_BASE = "
         INSERT INTO package_bases (environment_id, package_id, position, base_package_id)
         VALUES (?1, ?2, ?3, ?4)";
+    DELETE_FEATURE = "DELETE FROM features WHERE environment_id = ?1 AND id = ?2";
+    DELETE_PACKAGE = "DELETE FROM packages WHERE environment_id = ?1 AND id = ?2";
+    NOTE_USAGE = "
+        INSERT OR IGNORE INTO features_with_usage (environment_id, feature_id) VALUES (?1, ?2)";
+    HAS_USAGE = "SELECT 1 FROM features_with_usage WHERE environment_id = ?1 AND feature_id = ?2";
+    // Each user once, however often subscribed: the index has them in order.
+    ACTIVE_SUBSCRIBERS = "
+        SELECT count(DISTINCT user_key) FROM subscriptions INDEXED BY subscriptions_by_package
+        WHERE environment_id = ?1 AND package_id = ?2 AND ended_at IS NULL
+            AND status IN ('ACTIVE', 'TRIALING')";
 
     USER = "
         SELECT key, billing_id, name, email, metadata

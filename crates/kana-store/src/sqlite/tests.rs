@@ -180,6 +180,20 @@ mod plans {
     }
 
     #[test]
+    fn whom_a_change_touches_stands_in_an_index() {
+        let of_publishing = [
+            ("ACTIVE_SUBSCRIBERS", statements::ACTIVE_SUBSCRIBERS),
+            ("HAS_USAGE", statements::HAS_USAGE),
+        ];
+        insta::assert_snapshot!(written_out(&of_publishing), @r"
+        ACTIVE_SUBSCRIBERS
+            SEARCH subscriptions USING COVERING INDEX subscriptions_by_package (environment_id=? AND package_id=?)
+        HAS_USAGE
+            SEARCH features_with_usage USING PRIMARY KEY (environment_id=? AND feature_id=?)
+        ");
+    }
+
+    #[test]
     fn hot_statements_go_straight_to_their_rows() {
         let hot = [
             ("COUNTER", statements::COUNTER),
@@ -479,6 +493,9 @@ mod connections {
     async fn every_statement_is_counted() {
         let (store, environment, _directory) = store_with_app().await;
         change(&store, environment, user_key(1), [create_user(1), subscribe(1, None)]).await;
+        let set = |used| Change::SetCounter { counter: counter(1, 0), used };
+        // The first use of a feature is noted.
+        change(&store, environment, user_key(1), [set(1)]).await;
         let mut counted = store.statements_run();
         let mut since_last = || {
             let before = std::mem::replace(&mut counted, store.statements_run());
@@ -495,7 +512,6 @@ mod connections {
         assert_eq!(since_last(), 4);
 
         // One to begin, one for the log of counters, one a change, one to end.
-        let set = |used| Change::SetCounter { counter: counter(1, 0), used };
         change(&store, environment, user_key(1), [set(1), set(2)]).await;
         assert_eq!(since_last(), 5);
 
@@ -543,6 +559,31 @@ mod migrations_and_files {
             let mut reader = store.read().await.unwrap();
             assert!(reader.users(environment, &[user_id("1")]).await.unwrap()[0].is_some());
         }
+    }
+
+    #[test]
+    fn what_was_used_before_pricing_as_code_is_known_after() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        for earlier in [
+            include_str!("migrations/0001_foundation.sql"),
+            include_str!("migrations/0002_client_api_and_lists.sql"),
+            include_str!("migrations/0003_hot_paths.sql"),
+            "INSERT INTO counters VALUES (1, x'01', x'02', 'counted', 0, 1),
+                                         (1, x'02', x'02', 'counted', 0, 1);
+             INSERT INTO events (environment_id, user_key, feature_id, action, delta, occurred_at,
+                                 recorded_at)
+             VALUES (2, x'01', 'uncounted', 'ADD', 1, 0, 0)",
+            include_str!("migrations/0005_pricing_as_code.sql"),
+        ] {
+            connection.execute_batch(earlier).unwrap();
+        }
+        let mut known = connection.prepare("SELECT * FROM features_with_usage").unwrap();
+        let known: Vec<(i64, String)> = known
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(known, [(1, "counted".to_owned()), (2, "uncounted".to_owned())]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -6,9 +7,10 @@ use async_trait::async_trait;
 use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::facts::{Change, CounterKey};
-use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
+use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::subscription::Subscription;
+use kana_core::usage::UsageEvent;
 use kana_core::user::User;
 use tokio::sync::OwnedMutexGuard;
 
@@ -26,6 +28,8 @@ use crate::store::{Facts, Transaction, WriteTransaction};
 pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) server: Option<ServersWriter>,
+    /// Features of which it is stored that they were used: as many as catalogs have at most.
+    pub(super) used_features: HashSet<(EnvironmentId, FeatureId)>,
 }
 
 /// What a server's writer, which alone changes counters, does beside writing.
@@ -57,6 +61,8 @@ pub(super) struct WriteLease {
     changes: usize,
     /// Counters that were changed and are not in their table.
     sets: Vec<CounterSet>,
+    /// Features that were used for the first time.
+    used_features: HashSet<(EnvironmentId, FeatureId)>,
     /// Without a server: whether the log of counters was written to their table.
     written_through: OnceCell<()>,
 }
@@ -69,6 +75,7 @@ impl WriteLease {
             number: pool.commits() + 1,
             changes: 0,
             sets: Vec::new(),
+            used_features: HashSet::new(),
             written_through: OnceCell::new(),
         }
     }
@@ -79,6 +86,21 @@ impl WriteLease {
         if self.written_through.set(()).is_ok() {
             counter_log::write_through(&self.writer.connection)?;
         }
+        Ok(())
+    }
+
+    /// Stores once that the feature was used.
+    fn note_usage(
+        &mut self,
+        environment: EnvironmentId,
+        feature: &FeatureId,
+    ) -> Result<(), StoreError> {
+        let used = (environment, feature.clone());
+        if self.writer.used_features.contains(&used) || self.used_features.contains(&used) {
+            return Ok(());
+        }
+        catalog::note_usage(self, environment, feature)?;
+        self.used_features.insert(used);
         Ok(())
     }
 
@@ -96,11 +118,13 @@ impl WriteLease {
 
     fn commit(&mut self) -> Result<(), StoreError> {
         let number = self.number;
-        let Writer { connection, server } = &mut *self.writer;
+        let Writer { connection, server, used_features } = &mut *self.writer;
         let Some(ServersWriter { checkpoints, behind }) = server else {
             let committed = connection.run("COMMIT");
             self.pool.note_commit();
-            return Ok(committed?);
+            committed?;
+            used_features.extend(self.used_features.drain());
+            return Ok(());
         };
         let last_row = counter_log::append(connection, number, &self.sets)?;
         let progress = behind.write_some(connection, self.sets.len(), last_row)?;
@@ -111,6 +135,7 @@ impl WriteLease {
         }
         self.pool.note_commit();
         committed?;
+        used_features.extend(self.used_features.drain());
         let changes = self.changes + progress.rows(behind);
         behind.after_commit(&progress, number, self.pool.shown_by_all());
         checkpoints.after_commit(connection, changes);
@@ -202,6 +227,25 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
 
     async fn catalog(&mut self, environment: EnvironmentId) -> Result<Catalog, StoreError> {
         catalog::load(&self.lease, environment)
+    }
+
+    async fn have_usage(
+        &mut self,
+        environment: EnvironmentId,
+        features: &[FeatureId],
+    ) -> Result<Vec<bool>, StoreError> {
+        features.iter().map(|id| catalog::has_usage(&self.lease, environment, id)).collect()
+    }
+
+    async fn active_subscribers(
+        &mut self,
+        environment: EnvironmentId,
+        packages: &[PackageId],
+    ) -> Result<Vec<u64>, StoreError> {
+        packages
+            .iter()
+            .map(|id| catalog::active_subscribers(&self.lease, environment, id))
+            .collect()
     }
 
     async fn users(
@@ -307,6 +351,11 @@ impl WriteTransaction for SqliteTransaction<WriteLease> {
         changes: &[(UserKey, Change)],
     ) -> Result<(), StoreError> {
         for (user, change) in changes {
+            if let Change::SetCounter { counter: CounterKey { feature, .. }, .. }
+            | Change::LogEvent(UsageEvent { feature, .. }) = change
+            {
+                self.lease.note_usage(environment, feature)?;
+            }
             if let Change::SetCounter { counter, used } = change {
                 let counter = (*user, counter.clone());
                 let set = CounterSet { environment, counter, used: *used };

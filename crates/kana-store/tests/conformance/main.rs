@@ -16,6 +16,7 @@ mod engine;
 mod events;
 mod isolation;
 mod lists;
+mod publishing;
 mod replays;
 mod sharing;
 mod subscriptions;
@@ -148,6 +149,13 @@ macro_rules! every_story_on {
                 of_two_changes_planned_on_one_version_the_first_holds,
                 changes_of_facts_leave_the_version_alone,
                 a_large_catalog_is_kept_in_order,
+            }
+            publishing {
+                what_is_deleted_is_gone_and_comes_back_as_new,
+                deleting_what_is_not_there_changes_nothing_else,
+                users_with_a_granting_subscription_are_counted_once_a_package,
+                a_feature_has_usage_once_it_was_recorded_counted_or_not,
+                usage_that_is_not_committed_is_none,
             }
             transactions {
                 what_is_not_committed_never_happened,

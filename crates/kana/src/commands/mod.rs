@@ -2,6 +2,7 @@
 
 pub(crate) mod init;
 pub(crate) mod keys;
+pub(crate) mod pricing;
 pub(crate) mod serve;
 
 use std::io::Write;

@@ -19,6 +19,8 @@ mod init_and_keys;
 mod ledger;
 mod load;
 mod node;
+mod pricing_as_code;
+mod pricing_files;
 mod process;
 mod serve;
 mod settings;

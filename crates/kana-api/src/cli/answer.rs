@@ -1,0 +1,148 @@
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use kana_core::Refusal;
+use kana_core::catalog::CatalogVersion;
+use kana_core::configuration::{Place, Problem, Step};
+use kana_core::configuration_plan::{Finding, Severity};
+use kana_service::{Error, Validation};
+use serde::Serialize;
+use serde_json::json;
+
+use super::version;
+use crate::error::Told;
+use crate::events::{Stop, add_headers};
+
+/// What an environment holds.
+pub(super) struct Configured(pub(super) kana_service::Configured);
+
+impl IntoResponse for Configured {
+    fn into_response(self) -> Response {
+        let Self(kana_service::Configured { app, version, configuration }) = self;
+        answer(StatusCode::OK, &configuration.to_json(&app), Some(version))
+    }
+}
+
+/// What publishing would do. Old clients read `data` alone.
+#[derive(Serialize)]
+pub(super) struct Validated {
+    data: Vec<String>,
+    findings: Vec<WrittenFinding>,
+    changes: usize,
+    #[serde(skip)]
+    version: Option<CatalogVersion>,
+}
+
+#[derive(Serialize)]
+struct WrittenFinding {
+    severity: &'static str,
+    message: String,
+    place: Option<String>,
+    steps: Vec<WrittenStep>,
+    refused: bool,
+}
+
+/// A step to a place: a key, or an item's index.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WrittenStep {
+    Key(String),
+    Item(usize),
+}
+
+impl Validated {
+    /// The configuration itself is invalid.
+    pub(super) fn invalid(findings: Vec<Finding>) -> Self {
+        Self::new(findings, 0, None)
+    }
+
+    fn new(findings: Vec<Finding>, changes: usize, version: Option<CatalogVersion>) -> Self {
+        let data = findings.iter().map(ToString::to_string).collect();
+        let findings = findings.into_iter().map(WrittenFinding::from).collect();
+        Self { data, findings, changes, version }
+    }
+}
+
+impl From<Validation> for Validated {
+    fn from(validation: Validation) -> Self {
+        Self::new(validation.findings, validation.changes, Some(validation.version))
+    }
+}
+
+impl From<Finding> for WrittenFinding {
+    fn from(finding: Finding) -> Self {
+        let steps = finding.place.iter().flat_map(Place::steps);
+        let steps = steps.map(|step| match step {
+            Step::Key(key) => WrittenStep::Key(key.clone()),
+            Step::Item(index) => WrittenStep::Item(*index),
+        });
+        Self {
+            severity: match finding.severity {
+                Severity::Information => "information",
+                Severity::Warning => "warning",
+                Severity::Error => "error",
+            },
+            steps: steps.collect(),
+            place: finding.place.map(|place| place.to_string()),
+            message: finding.sentence,
+            refused: finding.is_refused,
+        }
+    }
+}
+
+impl IntoResponse for Validated {
+    fn into_response(self) -> Response {
+        answer(StatusCode::OK, &self, self.version)
+    }
+}
+
+/// Nothing was done.
+pub(super) struct Failed(Stop);
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self(Stop::from(&error))
+    }
+}
+
+impl From<Stop> for Failed {
+    fn from(stop: Stop) -> Self {
+        Self(stop)
+    }
+}
+
+impl From<Vec<Problem>> for Failed {
+    fn from(problems: Vec<Problem>) -> Self {
+        Error::Refused(Refusal::Configuration(problems)).into()
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let Stop { status, told } = self.0;
+        let Told { code, name, message } = told;
+        let mut response =
+            answer(status, &json!({ "error": message, "code": code, "name": name }), None);
+        add_headers(&mut response);
+        response
+    }
+}
+
+fn answer(
+    status: StatusCode,
+    written: &impl Serialize,
+    version: Option<CatalogVersion>,
+) -> Response {
+    let json = match serde_json::to_vec(written) {
+        Ok(json) => json,
+        Err(error) => {
+            let message = Told::internal(&error).message;
+            return (StatusCode::INTERNAL_SERVER_ERROR, message).into_response();
+        }
+    };
+    let content_type = HeaderValue::from_static("application/json; charset=utf-8");
+    let mut response = (status, [(header::CONTENT_TYPE, content_type)], json).into_response();
+    if let Some(tag) = version.and_then(version::tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}

@@ -1,0 +1,93 @@
+//! Pricing as code over HTTP: the three calls of the command line, under `/cli`
+//! (contract: `cli.md`, "The REST calls").
+//!
+//! An environment's features and packages are one JSON object, which says the same as the file.
+//! `ETag` names the version of the environment's catalog; a publish with `If-Match` happens only if
+//! that is still the version.
+
+mod answer;
+mod json;
+mod version;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use kana_core::configuration::{Configuration, Place, Problem};
+use kana_core::configuration_plan::Finding;
+use kana_service::Kana;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use crate::admin::authorise;
+use crate::events::{RequestBody, Stop};
+use answer::{Configured, Failed, Validated};
+
+/// The most bytes of a configuration.
+const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How many configurations are read at the same time. Each may take many times its own size.
+const READING_MAX: usize = 2;
+
+/// What the routes hold.
+struct CliApi {
+    kana: Arc<Kana>,
+    /// Who has one may read a configuration.
+    turns: Semaphore,
+}
+
+/// `/cli/pull`, `/cli/validate` and `/cli/publish`.
+pub(crate) fn router(kana: &Arc<Kana>) -> Router {
+    let api = CliApi { kana: Arc::clone(kana), turns: Semaphore::new(READING_MAX) };
+    Router::new()
+        .route("/cli/pull", get(pull))
+        .route("/cli/validate", post(validate))
+        .route("/cli/publish", post(publish))
+        .with_state(Arc::new(api))
+}
+
+async fn pull(State(api): State<Arc<CliApi>>, headers: HeaderMap) -> Result<Response, Failed> {
+    let environment = authorise(&api.kana, &headers).await?;
+    Ok(Configured(environment.configuration().await?).into_response())
+}
+
+/// Also a configuration that is invalid is answered with its findings.
+async fn validate(State(api): State<Arc<CliApi>>, http: Request) -> Result<Response, Failed> {
+    let (parts, body) = http.into_parts();
+    let environment = authorise(&api.kana, &parts.headers).await?;
+    let text = whole(body, &parts.headers).await?;
+    let _turn = api.turns.acquire().await;
+    let validated = match read(&text) {
+        Ok(configuration) => environment.validate(&configuration).await?.into(),
+        Err(problems) => Validated::invalid(problems.into_iter().map(Finding::refused).collect()),
+    };
+    Ok(validated.into_response())
+}
+
+async fn publish(State(api): State<Arc<CliApi>>, http: Request) -> Result<Response, Failed> {
+    let (parts, body) = http.into_parts();
+    let environment = authorise(&api.kana, &parts.headers).await?;
+    let text = whole(body, &parts.headers).await?;
+    let _turn = api.turns.acquire().await;
+    let configuration = read(&text)?;
+    let expected = version::expected(&parts.headers);
+    Ok(Configured(environment.publish(configuration, expected).await?).into_response())
+}
+
+async fn whole(body: axum::body::Body, headers: &HeaderMap) -> Result<bytes::Bytes, Stop> {
+    let mut body = RequestBody::new(body, headers);
+    let text = body.whole(BODY_BYTES_MAX, "The configuration is larger than 8 MiB").await;
+    if text.is_err() {
+        body.drain().await;
+    }
+    text
+}
+
+fn read(text: &[u8]) -> Result<Configuration, Vec<Problem>> {
+    let value: Value = json::read(text).map_err(|error| {
+        vec![Problem::new(Place::root(), format!("is no JSON that can be read: {error}"))]
+    })?;
+    Configuration::read(&value)
+}

@@ -1,0 +1,173 @@
+//! Pricing as code: an environment's features and packages as a file in the app's own repository
+//! holds them (contract: `cli.md`).
+//!
+//! [`Configuration::read`] checks what a file says by itself, [`Configuration::of`] is what an
+//! environment holds, [`Configuration::to_json`] writes either. What becomes of the environment is
+//! planned by [`configuration_plan`](crate::configuration_plan).
+
+mod place;
+mod reading;
+mod writing;
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+
+pub use self::place::{Place, Problem, Step};
+use crate::catalog::{
+    Allowance, Catalog, Feature, FeatureKind, Package, PackageKind, PackageStatus,
+};
+use crate::id::{FeatureId, PackageId};
+use crate::metadata::Label;
+use crate::period::ResetPeriod;
+
+/// The version of the file's form that this release writes. It reads all of 1.
+pub const FORM_VERSION: &str = "1.0.0";
+
+/// Every reset period.
+const RESET_PERIODS: [ResetPeriod; 3] = [ResetPeriod::Day, ResetPeriod::Month, ResetPeriod::Year];
+
+/// A reset period's name.
+pub(crate) fn name_of(reset_period: ResetPeriod) -> &'static str {
+    match reset_period {
+        ResetPeriod::Day => "DAY",
+        ResetPeriod::Month => "MONTH",
+        ResetPeriod::Year => "YEAR",
+    }
+}
+
+/// Features and packages as a file holds them: each id once, everything that is referred to is
+/// there or may be in the environment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Configuration {
+    /// The features, in the file's order.
+    pub features: Vec<ConfiguredFeature>,
+    /// The base packages and add-ons, in the file's order.
+    pub packages: Vec<ConfiguredPackage>,
+}
+
+/// A feature as a file holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfiguredFeature {
+    /// Its id.
+    pub id: FeatureId,
+    /// Its own name.
+    pub name: Label,
+    /// A switch or an amount.
+    pub kind: FeatureKind,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A package as a file holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfiguredPackage {
+    /// Its id.
+    pub id: PackageId,
+    /// Its name.
+    pub name: Label,
+    /// Base or add-on.
+    pub kind: PackageKind,
+    /// Whether it stands in the list of the published ones, or of the drafts.
+    pub is_published: bool,
+    /// How much it gives of each feature, in the file's order. What it gives of a `BINARY` feature
+    /// is [`UNLIMITED`](Allowance::UNLIMITED).
+    pub features: IndexMap<FeatureId, Allowance>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl Configuration {
+    /// What the environment holds, in order of creation. Archived packages have no place in a file.
+    #[must_use]
+    pub fn of(catalog: &Catalog) -> Self {
+        let features = catalog.features().enumerate().map(|(index, feature)| {
+            let place = Place::root().key("features").item(index);
+            ConfiguredFeature::of(feature, place)
+        });
+        let mut counts: IndexMap<(bool, bool), usize> = IndexMap::new();
+        let packages = catalog
+            .packages()
+            .filter(|package| package.status != PackageStatus::Archived)
+            .map(|package| {
+                let is_published = package.status == PackageStatus::Published;
+                let index = counts.entry((package.is_addon(), is_published)).or_default();
+                let place = Place::list(package.is_addon(), is_published).item(*index);
+                *index += 1;
+                ConfiguredPackage::of(package, is_published, place)
+            });
+        Self { features: features.collect(), packages: packages.collect() }
+    }
+
+    /// Whether both say the same, in whatever order the features and packages stand. The order of
+    /// the features within a package says something.
+    #[must_use]
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        self.by_id() == other.by_id()
+    }
+
+    fn by_id(
+        &self,
+    ) -> (BTreeMap<&FeatureId, SaidOfFeature<'_>>, BTreeMap<&PackageId, SaidOfPackage<'_>>) {
+        let features = self.features.iter().map(|it| (&it.id, (&it.name, &it.kind)));
+        let packages = self.packages.iter().map(|it| {
+            (&it.id, (&it.name, &it.kind, it.is_published, it.features.iter().collect()))
+        });
+        (features.collect(), packages.collect())
+    }
+}
+
+type SaidOfFeature<'a> = (&'a Label, &'a FeatureKind);
+type SaidOfPackage<'a> = (&'a Label, &'a PackageKind, bool, Vec<(&'a FeatureId, &'a Allowance)>);
+
+impl ConfiguredFeature {
+    fn of(feature: &Feature, place: Place) -> Self {
+        let Feature { id, name, kind, .. } = feature.clone();
+        Self { id, name, kind, place }
+    }
+}
+
+impl ConfiguredPackage {
+    fn of(package: &Package, is_published: bool, place: Place) -> Self {
+        let features = package.features.iter();
+        Self {
+            id: package.id.clone(),
+            name: package.name.clone(),
+            kind: package.kind.clone(),
+            is_published,
+            features: features.map(|(id, inside)| (id.clone(), inside.allowance)).collect(),
+            place,
+        }
+    }
+
+    /// Whether it goes on top of a base.
+    #[must_use]
+    pub fn is_addon(&self) -> bool {
+        matches!(self.kind, PackageKind::Addon { .. })
+    }
+
+    /// For an add-on, the base packages it may be added to.
+    #[must_use]
+    pub fn base_packages(&self) -> &[PackageId] {
+        match &self.kind {
+            PackageKind::Base => &[],
+            PackageKind::Addon { base_packages } => base_packages,
+        }
+    }
+
+    /// Where it says what it gives of `feature`.
+    #[must_use]
+    pub fn place_of_feature(&self, feature: &FeatureId) -> Place {
+        match self.features.get_index_of(feature) {
+            Some(index) => self.place.key("features").item(index),
+            None => self.place.key("features"),
+        }
+    }
+}
+
+impl From<&ConfiguredFeature> for Feature {
+    fn from(feature: &ConfiguredFeature) -> Self {
+        let ConfiguredFeature { id, name, kind, .. } = feature.clone();
+        Self { id, name, kind, metadata: None }
+    }
+}

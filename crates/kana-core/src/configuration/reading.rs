@@ -1,0 +1,396 @@
+//! What a file says by itself, checked: its shape, its values, its ids and what they refer to.
+
+use std::collections::{HashMap, HashSet};
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use super::{
+    Configuration, ConfiguredFeature, ConfiguredPackage, FORM_VERSION, Place, Problem,
+    RESET_PERIODS, name_of,
+};
+use crate::catalog::{Allowance, FeatureKind, PackageKind};
+use crate::id::{FeatureId, PackageId};
+use crate::metadata::Label;
+use crate::period::ResetPeriod;
+
+/// The most features, and the most packages of one list, that a file has.
+const THINGS_MAX: usize = 10_000;
+/// The most problems that are told of one file. Whoever has so many has one and the same.
+const PROBLEMS_MAX: usize = 100;
+
+impl Configuration {
+    /// Reads a configuration in the form of [`to_json`](Self::to_json). Whatever is wrong with it
+    /// by itself is told at once, up to 100 problems.
+    ///
+    /// `app` is not looked at: the key decides whose environment it is. A list that is empty may be
+    /// left out or null, except `features` and `packages`, so that half a file is not taken for
+    /// the wish to archive the rest.
+    pub fn read(value: &Value) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader::default();
+        let configuration = reader.configuration(value);
+        match configuration {
+            Some(configuration) if reader.problems.is_empty() => Ok(configuration),
+            _ => Err(reader.problems),
+        }
+    }
+}
+
+/// Gathers what is wrong. A method that answers `None` has said why.
+#[derive(Default)]
+struct Reader {
+    problems: Vec<Problem>,
+    /// Whether each is a switch, where that could be read, and where it stands.
+    features: HashMap<FeatureId, (Option<bool>, Place)>,
+    packages: HashMap<PackageId, Place>,
+}
+
+impl Reader {
+    fn refuse<T>(&mut self, place: &Place, message: impl Into<String>) -> Option<T> {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(Problem::new(place.clone(), message));
+        }
+        None
+    }
+
+    fn configuration(&mut self, value: &Value) -> Option<Configuration> {
+        let root = Place::root();
+        let known = ["app", "version", "features", "packages", "addons"];
+        let file = self.object(value, &root, "a configuration", &known)?;
+        if let Some(app) = given(file, "app") {
+            self.text(app, &root.key("app"));
+        }
+        if let Some(version) = given(file, "version") {
+            let is_known = version.as_str().is_some_and(|text| text.split('.').next() == Some("1"));
+            if !is_known {
+                let message = format!("must be {FORM_VERSION}, the form that this release reads");
+                self.refuse::<()>(&root.key("version"), message);
+            }
+        }
+        for needed in ["features", "packages"] {
+            if !file.contains_key(needed) {
+                self.refuse::<()>(&root, format!("{needed} is missing"));
+            }
+        }
+        let features = self.features(file.get("features"));
+        let mut packages = Vec::new();
+        for (kind, is_addon) in [("packages", false), ("addons", true)] {
+            let Some(lists) = given(file, kind) else { continue };
+            let place = root.key(kind);
+            let Some(lists) = self.object(lists, &place, "two lists", &["draft", "published"])
+            else {
+                continue;
+            };
+            for (name, is_published) in [("draft", false), ("published", true)] {
+                let place = Place::list(is_addon, is_published);
+                let items = self.list(lists.get(name), &place);
+                for (index, item) in items.iter().enumerate() {
+                    let package = self.package(item, place.item(index), is_addon, is_published);
+                    packages.extend(package);
+                }
+            }
+        }
+        Some(Configuration { features, packages })
+    }
+
+    fn features(&mut self, value: Option<&Value>) -> Vec<ConfiguredFeature> {
+        let place = Place::root().key("features");
+        let mut features = Vec::new();
+        for (index, item) in self.list(value, &place).iter().enumerate() {
+            features.extend(self.feature(item, place.item(index)));
+        }
+        features
+    }
+
+    fn feature(&mut self, value: &Value, place: Place) -> Option<ConfiguredFeature> {
+        let known = ["id", "name", "type", "unit_label", "unit_label_plural"];
+        let object = self.object(value, &place, "a feature", &known)?;
+        let id = self.id(object, &place, FeatureId::new);
+        let name = self.needed(object, &place, "name");
+        let name = name.and_then(|name| self.label(name, &place.key("name"), "name"));
+        let kind = self.needed(object, &place, "type").and_then(|kind| match kind.as_str() {
+            Some("BINARY") => Some(true),
+            Some("CONSUMABLE") => Some(false),
+            _ => self.refuse(&place.key("type"), "must be BINARY or CONSUMABLE"),
+        });
+        let mut label = |field: &'static str| {
+            let place = place.key(field);
+            let label = self.label(given(object, field)?, &place, field)?;
+            if kind == Some(true) {
+                return self.refuse(&place, "is only for a CONSUMABLE feature: leave it out");
+            }
+            Some(label)
+        };
+        let (unit_label, unit_label_plural) = (label("unit_label"), label("unit_label_plural"));
+        let id = id?;
+        if let Some((_, first)) = self.features.get(&id) {
+            let message = format!("is the id of a feature already, at {first}");
+            return self.refuse(&place.key("id"), message);
+        }
+        self.features.insert(id.clone(), (kind, place.clone()));
+        let kind = if kind? {
+            FeatureKind::Binary
+        } else {
+            FeatureKind::Consumable { unit_label, unit_label_plural }
+        };
+        Some(ConfiguredFeature { id, name: name?, kind, place })
+    }
+
+    fn package(
+        &mut self,
+        value: &Value,
+        place: Place,
+        is_addon: bool,
+        is_published: bool,
+    ) -> Option<ConfiguredPackage> {
+        let known: &[&str] = if is_addon {
+            &["id", "name", "features", "base_packages"]
+        } else {
+            &["id", "name", "features"]
+        };
+        let object = self.object(value, &place, "a package", known)?;
+        let id = self.id(object, &place, PackageId::new);
+        let name = self.needed(object, &place, "name");
+        let name = name.and_then(|name| self.label(name, &place.key("name"), "name"));
+        let features = self.package_features(object.get("features"), &place.key("features"));
+        if is_published && features.as_ref().is_some_and(IndexMap::is_empty) {
+            let message = "must have a feature: a package without any can only be a draft";
+            self.refuse::<()>(&place.key("features"), message);
+        }
+        let kind = if is_addon {
+            let base_packages = self.bases(object.get("base_packages"), &place);
+            PackageKind::Addon { base_packages }
+        } else {
+            PackageKind::Base
+        };
+        let id = id?;
+        if let Some(first) = self.packages.get(&id) {
+            let message = format!("is the id of a package already, at {first}");
+            return self.refuse(&place.key("id"), message);
+        }
+        self.packages.insert(id.clone(), place.clone());
+        let (name, features) = (name?, features?);
+        Some(ConfiguredPackage { id, name, kind, is_published, features, place })
+    }
+
+    fn package_features(
+        &mut self,
+        value: Option<&Value>,
+        place: &Place,
+    ) -> Option<IndexMap<FeatureId, Allowance>> {
+        let items = self.list(value, place);
+        let mut features = IndexMap::with_capacity(items.len());
+        let mut are_right = true;
+        for (index, item) in items.iter().enumerate() {
+            let place = place.item(index);
+            match self.package_feature(item, &place) {
+                None => are_right = false,
+                Some((id, _)) if features.contains_key(&id) => {
+                    self.refuse::<()>(
+                        &place.key("id"),
+                        "names a feature that the package has already",
+                    );
+                    are_right = false;
+                }
+                Some((id, allowance)) => {
+                    features.insert(id, allowance);
+                }
+            }
+        }
+        are_right.then_some(features)
+    }
+
+    fn package_feature(&mut self, value: &Value, place: &Place) -> Option<(FeatureId, Allowance)> {
+        let known = ["id", "limit", "overage_enabled", "reset_period"];
+        let object = self.object(value, place, "a feature of a package", &known)?;
+        let id = self.id(object, place, FeatureId::new)?;
+        let Some((is_binary, _)) = self.features.get(&id) else {
+            let message = "names a feature that the list features does not define";
+            return self.refuse(&place.key("id"), message);
+        };
+        // Where its type could not be read, that has been told.
+        if (*is_binary)? {
+            return self.without_amount(object, place).map(|()| (id, Allowance::UNLIMITED));
+        }
+        let limit = match object.get("limit") {
+            None => {
+                let message = "is missing: a CONSUMABLE feature needs one; null means unlimited";
+                self.refuse(&place.key("limit"), message)
+            }
+            Some(Value::Null) => Some(None),
+            Some(value) => match value.as_i64().filter(|limit| *limit >= 0) {
+                Some(limit) => Some(Some(limit)),
+                None => {
+                    let message = format!(
+                        "must be a whole number from 0 to {}, or null for unlimited",
+                        i64::MAX
+                    );
+                    self.refuse(&place.key("limit"), message)
+                }
+            },
+        };
+        let overage_enabled = self.switch(object, place, "overage_enabled");
+        let reset_period = self.reset_period(object, place);
+        let allowance = Allowance {
+            limit: limit?,
+            reset_period: reset_period?,
+            overage_enabled: overage_enabled?,
+        };
+        Some((id, allowance))
+    }
+
+    /// A switch has no amount; what says so is accepted.
+    fn without_amount(&mut self, object: &Map<String, Value>, place: &Place) -> Option<()> {
+        let before = self.problems.len();
+        for field in ["limit", "overage_enabled", "reset_period"] {
+            let is_nothing = match given(object, field) {
+                None => true,
+                Some(value) => field == "overage_enabled" && *value == Value::Bool(false),
+            };
+            if !is_nothing {
+                let message = "is not for a BINARY feature, which has no amount: leave it out";
+                self.refuse::<()>(&place.key(field), message);
+            }
+        }
+        (self.problems.len() == before).then_some(())
+    }
+
+    fn switch(&mut self, object: &Map<String, Value>, place: &Place, field: &str) -> Option<bool> {
+        match given(object, field) {
+            None => Some(false),
+            Some(Value::Bool(value)) => Some(*value),
+            Some(_) => self.refuse(&place.key(field), "must be true or false"),
+        }
+    }
+
+    fn reset_period(
+        &mut self,
+        object: &Map<String, Value>,
+        place: &Place,
+    ) -> Option<Option<ResetPeriod>> {
+        let Some(value) = given(object, "reset_period") else { return Some(None) };
+        let named = |period: &ResetPeriod| value.as_str() == Some(name_of(*period));
+        match RESET_PERIODS.into_iter().find(named) {
+            Some(period) => Some(Some(period)),
+            None => {
+                let message = "must be DAY, MONTH or YEAR; left out, usage never starts again";
+                self.refuse(&place.key("reset_period"), message)
+            }
+        }
+    }
+
+    /// Whether there are such packages is for the planner, who knows the environment too.
+    fn bases(&mut self, value: Option<&Value>, package: &Place) -> Vec<PackageId> {
+        let place = package.key("base_packages");
+        let mut seen = HashSet::new();
+        let mut bases = Vec::new();
+        for (index, item) in self.list(value, &place).iter().enumerate() {
+            let place = place.item(index);
+            let Some(id) = self.id_text(item, &place, PackageId::new) else { continue };
+            if seen.insert(id.clone()) {
+                bases.push(id);
+            } else {
+                self.refuse::<()>(&place, "names a package for the second time");
+            }
+        }
+        bases
+    }
+
+    fn object<'a>(
+        &mut self,
+        value: &'a Value,
+        place: &Place,
+        what: &str,
+        known: &[&str],
+    ) -> Option<&'a Map<String, Value>> {
+        let Value::Object(object) = value else {
+            let message = format!(
+                "must be {what}, with the keys {}; it is {}",
+                known.join(", "),
+                kind_of(value)
+            );
+            return self.refuse(place, message);
+        };
+        for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
+            let message = format!("is no key of {what}: it has {}", known.join(", "));
+            self.refuse::<()>(&place.key(key), message);
+        }
+        Some(object)
+    }
+
+    /// An empty list may be left out or null.
+    fn list<'a>(&mut self, value: Option<&'a Value>, place: &Place) -> &'a [Value] {
+        match value {
+            None | Some(Value::Null) => &[],
+            Some(Value::Array(items)) if items.len() > THINGS_MAX => {
+                self.refuse::<()>(place, format!("must have at most {THINGS_MAX} items"));
+                &[]
+            }
+            Some(Value::Array(items)) => items,
+            Some(other) => {
+                self.refuse::<()>(place, format!("must be a list; it is {}", kind_of(other)));
+                &[]
+            }
+        }
+    }
+
+    fn needed<'a>(
+        &mut self,
+        object: &'a Map<String, Value>,
+        place: &Place,
+        field: &str,
+    ) -> Option<&'a Value> {
+        match given(object, field) {
+            None => self.refuse(&place.key(field), "is missing"),
+            found => found,
+        }
+    }
+
+    fn text<'a>(&mut self, value: &'a Value, place: &Place) -> Option<&'a str> {
+        let quotes = match value {
+            Value::String(text) => return Some(text),
+            Value::Bool(_) | Value::Number(_) => ": put it into quotes",
+            _ => "",
+        };
+        self.refuse(place, format!("must be text; it is {}{quotes}", kind_of(value)))
+    }
+
+    fn label(&mut self, value: &Value, place: &Place, field: &'static str) -> Option<Label> {
+        let text = self.text(value, place)?;
+        match Label::new(field, text) {
+            Ok(label) => Some(label),
+            Err(invalid) => self.refuse(place, invalid.problem),
+        }
+    }
+
+    fn id<T>(&mut self, object: &Map<String, Value>, place: &Place, new: NewId<T>) -> Option<T> {
+        let value = self.needed(object, place, "id")?;
+        self.id_text(value, &place.key("id"), new)
+    }
+
+    fn id_text<T>(&mut self, value: &Value, place: &Place, new: NewId<T>) -> Option<T> {
+        let text = self.text(value, place)?;
+        match new("id", text) {
+            Ok(id) => Some(id),
+            Err(invalid) => self.refuse(place, invalid.problem),
+        }
+    }
+}
+
+type NewId<T> = fn(&'static str, &str) -> Result<T, crate::invalid::InvalidValue>;
+
+/// What stands under a key; null is nothing.
+fn given<'a>(object: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
+    object.get(field).filter(|value| !value.is_null())
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "empty",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,85 @@
+use std::collections::HashSet;
+
+use serde_json::{Map, Value, json};
+
+use super::{Configuration, ConfiguredFeature, ConfiguredPackage, FORM_VERSION, name_of};
+use crate::catalog::{Allowance, FeatureKind};
+use crate::id::{FeatureId, PackageId};
+use crate::metadata::Label;
+
+impl Configuration {
+    /// The configuration as clients read it: every list is there, also an empty one; what says
+    /// nothing (no reset period, no overage, no label) is left out. `app` is the app's name.
+    #[must_use]
+    pub fn to_json(&self, app: &str) -> Value {
+        let features: Vec<Value> = self.features.iter().map(feature).collect();
+        let switches = self.features.iter().filter(|feature| feature.kind == FeatureKind::Binary);
+        let switches: HashSet<&FeatureId> = switches.map(|feature| &feature.id).collect();
+        let list = |is_addon: bool, is_published: bool| -> Vec<Value> {
+            let stands_there = |package: &&ConfiguredPackage| {
+                package.is_addon() == is_addon && package.is_published == is_published
+            };
+            let packages = self.packages.iter().filter(stands_there);
+            packages.map(|it| package(it, &switches)).collect()
+        };
+        json!({
+            "app": app,
+            "version": FORM_VERSION,
+            "features": features,
+            "packages": { "draft": list(false, false), "published": list(false, true) },
+            "addons": { "draft": list(true, false), "published": list(true, true) },
+        })
+    }
+}
+
+fn package(package: &ConfiguredPackage, switches: &HashSet<&FeatureId>) -> Value {
+    let mut object = Map::new();
+    object.insert("id".into(), package.id.as_str().into());
+    object.insert("name".into(), package.name.as_str().into());
+    if package.is_addon() {
+        let bases: Vec<&str> = package.base_packages().iter().map(PackageId::as_str).collect();
+        object.insert("base_packages".into(), bases.into());
+    }
+    let features = package.features.iter().map(|(id, allowance)| {
+        let mut object = Map::new();
+        object.insert("id".into(), id.as_str().into());
+        if !switches.contains(id) {
+            write_allowance(&mut object, *allowance);
+        }
+        Value::Object(object)
+    });
+    object.insert("features".into(), features.collect());
+    Value::Object(object)
+}
+
+fn feature(feature: &ConfiguredFeature) -> Value {
+    let mut object = Map::new();
+    object.insert("id".into(), feature.id.as_str().into());
+    object.insert("name".into(), feature.name.as_str().into());
+    match &feature.kind {
+        FeatureKind::Binary => {
+            object.insert("type".into(), "BINARY".into());
+        }
+        FeatureKind::Consumable { unit_label, unit_label_plural } => {
+            object.insert("type".into(), "CONSUMABLE".into());
+            let labels = [("unit_label", unit_label), ("unit_label_plural", unit_label_plural)];
+            for (key, label) in labels {
+                if let Some(label) = label.as_ref().map(Label::as_str) {
+                    object.insert(key.into(), label.into());
+                }
+            }
+        }
+    }
+    Value::Object(object)
+}
+
+fn write_allowance(object: &mut Map<String, Value>, allowance: Allowance) {
+    let Allowance { limit, reset_period, overage_enabled } = allowance;
+    object.insert("limit".into(), limit.into());
+    if overage_enabled {
+        object.insert("overage_enabled".into(), true.into());
+    }
+    if let Some(reset_period) = reset_period {
+        object.insert("reset_period".into(), name_of(reset_period).into());
+    }
+}

@@ -1,0 +1,289 @@
+//! What a configuration may say, and how it is told what is wrong with it.
+
+use kana_core::catalog::Catalog;
+use kana_core::configuration::Configuration;
+use serde_json::{Value, json};
+
+/// A configuration with everything that one can have.
+pub(crate) fn full() -> Value {
+    json!({
+        "app": "story",
+        "version": "1.0.0",
+        "features": [
+            { "id": "api-calls", "name": "API Calls", "type": "CONSUMABLE",
+              "unit_label": "API Call", "unit_label_plural": "API Calls" },
+            { "id": "dashboard", "name": "Dashboard", "type": "BINARY" },
+        ],
+        "packages": {
+            "draft": [{ "id": "next", "name": "Next", "features": [] }],
+            "published": [{ "id": "pro", "name": "Pro", "features": [
+                { "id": "dashboard" },
+                { "id": "api-calls", "limit": 1000, "overage_enabled": true, "reset_period": "MONTH" },
+            ]}],
+        },
+        "addons": {
+            "draft": [],
+            "published": [{ "id": "extra", "name": "Extra", "base_packages": ["pro"], "features": [
+                { "id": "api-calls", "limit": null },
+            ]}],
+        },
+    })
+}
+
+fn read(value: &Value) -> Result<Configuration, Vec<String>> {
+    Configuration::read(value)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+/// The full configuration with another value at a JSON pointer.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut changed = full();
+    *changed.pointer_mut(pointer).unwrap_or_else(|| panic!("nothing at {pointer}")) = value;
+    changed
+}
+
+/// The full configuration with another key in the object at a JSON pointer.
+fn with_key(pointer: &str, key: &str, value: Value) -> Value {
+    let mut changed = full();
+    changed.pointer_mut(pointer).unwrap()[key] = value;
+    changed
+}
+
+fn without(pointer: &str, key: &str) -> Value {
+    let mut changed = full();
+    changed.pointer_mut(pointer).unwrap().as_object_mut().unwrap().shift_remove(key).unwrap();
+    changed
+}
+
+#[track_caller]
+fn is_refused(value: &Value, expected: &str) {
+    assert_eq!(read(value).unwrap_err(), [expected]);
+}
+
+#[test]
+fn what_is_written_reads_as_it_was() {
+    let configuration = read(&full()).unwrap();
+    assert_eq!(configuration.to_json("story"), full());
+    assert_eq!(configuration.packages[1].place.to_string(), "packages.published[0]");
+}
+
+#[test]
+fn every_list_is_written_also_an_empty_one() {
+    let empty = Configuration::of(&Catalog::default()).to_json("story");
+    let lists = json!({ "draft": [], "published": [] });
+    let expected = json!({ "app": "story", "version": "1.0.0", "features": [],
+                           "packages": lists, "addons": lists });
+    assert_eq!(empty, expected);
+}
+
+#[test]
+fn what_says_nothing_may_be_left_out_or_null() {
+    let minimal =
+        json!({ "features": [{ "id": "a", "name": "A", "type": "BINARY" }], "packages": {} });
+    assert!(read(&minimal).is_ok());
+    let nulls = json!({
+        "app": null, "version": null,
+        "features": [{ "id": "a", "name": "A", "type": "BINARY", "unit_label": null,
+                       "unit_label_plural": null },
+                     { "id": "b", "name": "B", "type": "CONSUMABLE" }],
+        "packages": { "draft": null, "published": [{ "id": "p", "name": "P", "features": [
+            { "id": "a", "limit": null, "overage_enabled": false, "reset_period": null },
+            { "id": "b", "limit": null, "overage_enabled": null, "reset_period": null }] }] },
+        "addons": null,
+    });
+    assert!(read(&nulls).is_ok(), "{:?}", read(&nulls));
+}
+
+#[test]
+fn half_a_file_is_not_a_wish_to_archive_the_rest() {
+    is_refused(&without("", "packages"), "the file: packages is missing");
+    let problems = read(&without("", "features")).unwrap_err();
+    assert_eq!(problems[0], "the file: features is missing");
+    assert!(read(&json!({})).is_err());
+}
+
+#[test]
+fn what_is_no_configuration_is_refused() {
+    for value in [json!(null), json!([]), json!("text"), json!(1), json!(true)] {
+        let problems = read(&value).unwrap_err();
+        assert!(problems[0].starts_with("the file: must be a configuration"), "{problems:?}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_wherever_it_stands() {
+    for (pointer, place) in [
+        ("", "colour"),
+        ("/features/0", "features[0].colour"),
+        ("/packages", "packages.colour"),
+        ("/addons", "addons.colour"),
+        ("/packages/draft/0", "packages.draft[0].colour"),
+        ("/packages/published/0/features/1", "packages.published[0].features[1].colour"),
+    ] {
+        let problems = read(&with_key(pointer, "colour", json!(1))).unwrap_err();
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].starts_with(&format!("{place}: is no key of")), "{problems:?}");
+    }
+    let base = with_key("/packages/draft/0", "base_packages", json!([]));
+    assert!(read(&base).unwrap_err()[0].starts_with("packages.draft[0].base_packages: is no key"));
+}
+
+#[test]
+fn a_number_where_a_name_belongs_is_refused() {
+    let number = "must be text; it is a number: put it into quotes";
+    is_refused(&with("/features/0/name", json!(7)), &format!("features[0].name: {number}"));
+    let problems = read(&with("/features/1/id", json!(7))).unwrap_err();
+    assert_eq!(problems[0], format!("features[1].id: {number}"));
+    is_refused(
+        &with("/addons/published/0/base_packages/0", json!(7)),
+        &format!("addons.published[0].base_packages[0]: {number}"),
+    );
+    is_refused(&with("/app", json!([])), "app: must be text; it is a list");
+}
+
+#[test]
+fn values_out_of_their_bounds_are_refused() {
+    let long = "x".repeat(256);
+    is_refused(
+        &with("/features/0/name", json!(long)),
+        "features[0].name: must have at most 255 characters",
+    );
+    is_refused(
+        &with("/packages/draft/0/id", json!(" next")),
+        "packages.draft[0].id: must not start or end with a space",
+    );
+    is_refused(
+        &with("/features/0/type", json!("binary")),
+        "features[0].type: must be BINARY or CONSUMABLE",
+    );
+    for wrong in [json!("2.0.0"), json!(1), json!("")] {
+        let message = "version: must be 1.0.0, the form that this release reads";
+        is_refused(&with("/version", wrong), message);
+    }
+    let limit = "/packages/published/0/features/1/limit";
+    for wrong in [json!(-1), json!(1.5), json!("1000"), json!(u64::MAX), json!(true), json!([])] {
+        is_refused(
+            &with(limit, wrong),
+            "packages.published[0].features[1].limit: must be a whole number from 0 to \
+             9223372036854775807, or null for unlimited",
+        );
+    }
+    for right in [json!(0), json!(i64::MAX), json!(null)] {
+        assert!(read(&with(limit, right)).is_ok());
+    }
+    is_refused(
+        &with("/packages/published/0/features/1/reset_period", json!("WEEK")),
+        "packages.published[0].features[1].reset_period: must be DAY, MONTH or YEAR; left out, \
+         usage never starts again",
+    );
+    is_refused(
+        &with("/packages/published/0/features/1/overage_enabled", json!("yes")),
+        "packages.published[0].features[1].overage_enabled: must be true or false",
+    );
+}
+
+#[test]
+fn what_is_needed_is_asked_for() {
+    for (pointer, key) in [
+        ("/features/0", "id"),
+        ("/features/0", "name"),
+        ("/features/0", "type"),
+        ("/packages/draft/0", "id"),
+        ("/packages/draft/0", "name"),
+    ] {
+        let problems = read(&without(pointer, key)).unwrap_err();
+        assert!(problems[0].ends_with(&format!("{key}: is missing")), "{problems:?}");
+    }
+    is_refused(
+        &without("/packages/published/0/features/1", "limit"),
+        "packages.published[0].features[1].limit: is missing: a CONSUMABLE feature needs one; null \
+         means unlimited",
+    );
+}
+
+#[test]
+fn each_id_stands_once() {
+    let twice = with("/features/1/id", json!("api-calls"));
+    let problems = read(&twice).unwrap_err();
+    assert_eq!(problems[0], "features[1].id: is the id of a feature already, at features[0]");
+    for (pointer, place) in [
+        ("/packages/draft/0/id", "packages.published[0]"),
+        ("/addons/published/0/id", "addons.published[0]"),
+    ] {
+        let id = if pointer.starts_with("/addons") { "next" } else { "pro" };
+        let problems = read(&with(pointer, json!(id))).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(
+            problems[0].starts_with(&format!("{place}.id: is the id of a package already")),
+            "{problems:?}"
+        );
+    }
+    is_refused(
+        &with("/packages/published/0/features/0", json!({ "id": "api-calls", "limit": 1 })),
+        "packages.published[0].features[1].id: names a feature that the package has already",
+    );
+    is_refused(
+        &with("/addons/published/0/base_packages", json!(["pro", "pro"])),
+        "addons.published[0].base_packages[1]: names a package for the second time",
+    );
+}
+
+#[test]
+fn a_feature_that_no_list_defines_is_refused() {
+    is_refused(
+        &with("/packages/published/0/features/0/id", json!("sso")),
+        "packages.published[0].features[0].id: names a feature that the list features does not \
+         define",
+    );
+}
+
+#[test]
+fn a_switch_has_no_amount() {
+    for (key, value) in
+        [("limit", json!(0)), ("overage_enabled", json!(true)), ("reset_period", json!("DAY"))]
+    {
+        is_refused(
+            &with_key("/packages/published/0/features/0", key, value),
+            &format!(
+                "packages.published[0].features[0].{key}: is not for a BINARY feature, which has \
+                 no amount: leave it out"
+            ),
+        );
+    }
+    is_refused(
+        &with_key("/features/1", "unit_label", json!("x")),
+        "features[1].unit_label: is only for a CONSUMABLE feature: leave it out",
+    );
+}
+
+#[test]
+fn a_published_package_has_a_feature_and_a_draft_needs_none() {
+    is_refused(
+        &with("/packages/published/0/features", json!([])),
+        "packages.published[0].features: must have a feature: a package without any can only be a \
+         draft",
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_within_bounds() {
+    let mut wrong = full();
+    wrong["features"][0]["name"] = json!(1);
+    wrong["packages"]["draft"][0]["name"] = json!([]);
+    wrong["addons"]["published"][0]["features"][0]["limit"] = json!(-5);
+    assert_eq!(read(&wrong).unwrap_err().len(), 3);
+    let many: Vec<Value> = (0..10_000).map(|n| json!({ "id": n })).collect();
+    assert_eq!(read(&with("/features", json!(many))).unwrap_err().len(), 100);
+    let too_many = json!(vec![Value::Null; 10_001]);
+    assert_eq!(
+        read(&with("/features", too_many)).unwrap_err()[0],
+        "features: must have at most 10000 items"
+    );
+}
+
+#[test]
+fn a_key_that_is_no_word_is_repeated_in_short() {
+    let long = "\u{1b}[31m".repeat(1000);
+    let problems = read(&with_key("", &long, json!(1))).unwrap_err();
+    assert!(problems[0].len() < 600 && !problems[0].contains('\u{1b}'), "{problems:?}");
+}

@@ -1,0 +1,594 @@
+//! What publishing a configuration does, row by row of the contract's table, and for any two
+//! catalogs.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use kana_core::catalog::{
+    Allowance, Catalog, CatalogChange, Feature, FeatureKind, Package, PackageFeature, PackageKind,
+    PackageStatus,
+};
+use kana_core::configuration::{Configuration, ConfiguredPackage};
+use kana_core::configuration_plan::{Plan, Severity, features_to_look_up, plan};
+use kana_core::id::FeatureId;
+use kana_core::metadata::Metadata;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::configuration::full;
+use crate::world::{BEGINNING, feature_id, label, package_id, time};
+
+const LATER: &str = "2024-05-01T00:00:00.000Z";
+
+fn configuration(value: &Value) -> Configuration {
+    Configuration::read(value).unwrap()
+}
+
+/// An environment to which the configuration was published at the beginning.
+fn published(value: &Value) -> Catalog {
+    let empty = Catalog::default();
+    let planned = plan(&empty, &configuration(value), &HashSet::new(), time(BEGINNING));
+    applied(&empty, planned)
+}
+
+fn applied(catalog: &Catalog, plan: Plan) -> Catalog {
+    let mut catalog = catalog.clone();
+    for change in plan.into_changes().unwrap() {
+        catalog.apply(&change);
+    }
+    catalog
+}
+
+/// What is told when `value` is published over `catalog`, with two subscribed to each package.
+fn told(catalog: &Catalog, value: &Value) -> Vec<String> {
+    told_with(catalog, value, &[], 2)
+}
+
+fn told_with(catalog: &Catalog, value: &Value, used: &[&str], subscribers: u64) -> Vec<String> {
+    let used = used.iter().map(|id| feature_id(id)).collect();
+    let plan = plan(catalog, &configuration(value), &used, time(LATER));
+    let counts = plan.packages_to_count().into_iter().map(|id| (id, subscribers)).collect();
+    plan.findings(&counts).iter().map(ToString::to_string).collect()
+}
+
+/// The environment after `value` was published over it.
+fn after(catalog: &Catalog, value: &Value) -> Catalog {
+    applied(catalog, plan(catalog, &configuration(value), &HashSet::new(), time(LATER)))
+}
+
+/// What is told when nothing can be published.
+fn refused(catalog: &Catalog, value: &Value) -> Vec<String> {
+    let plan = plan(catalog, &configuration(value), &HashSet::new(), time(LATER));
+    let told = plan.findings(&HashMap::new());
+    assert!(told.iter().any(|finding| finding.is_refused && finding.severity == Severity::Error));
+    let told = told.iter().filter(|finding| finding.is_refused).map(ToString::to_string).collect();
+    assert!(plan.into_changes().is_err());
+    told
+}
+
+fn changed(change: impl FnOnce(&mut Value)) -> Value {
+    let mut value = full();
+    change(&mut value);
+    value
+}
+
+fn remove(list: &mut Value, index: usize) -> Value {
+    list.as_array_mut().unwrap().remove(index)
+}
+
+fn push(list: &mut Value, value: Value) {
+    list.as_array_mut().unwrap().push(value);
+}
+
+#[test]
+fn what_was_published_says_what_the_file_says() {
+    let catalog = published(&full());
+    assert_eq!(Configuration::of(&catalog).to_json("story"), full());
+    assert_eq!(told(&catalog, &full()), [""; 0]);
+    assert_eq!(after(&catalog, &full()), catalog, "nothing changes, not even when");
+}
+
+#[test]
+fn what_is_new_is_created_in_the_list_it_stands_in() {
+    assert_eq!(
+        told(&Catalog::default(), &full()),
+        [
+            "the feature api-calls is new (CONSUMABLE)",
+            "the feature dashboard is new (BINARY)",
+            "the package next is new (DRAFT)",
+            "the package pro is new (PUBLISHED)",
+            "the add-on extra is new (PUBLISHED)",
+        ]
+    );
+    let catalog = published(&full());
+    let status = |id: &str| catalog.package(&package_id(id)).unwrap().status;
+    assert_eq!(status("next"), PackageStatus::Draft);
+    assert_eq!(status("pro"), PackageStatus::Published);
+}
+
+#[test]
+fn names_and_labels_are_updated_with_a_warning() {
+    let catalog = published(&full());
+    let value = changed(|file| {
+        file["features"][0]["name"] = json!("Calls");
+        file["features"][0]["unit_label"] = Value::Null;
+        file["packages"]["published"][0]["name"] = json!("Professional");
+    });
+    assert_eq!(
+        told(&catalog, &value),
+        [
+            "[WARNING] the feature api-calls changes: name \"API Calls\" → \"Calls\", unit label \
+             \"API Call\" → none",
+            "[WARNING] the name of the package pro changes: \"Pro\" → \"Professional\"",
+        ]
+    );
+    let after = after(&catalog, &value);
+    assert_eq!(
+        after.feature(&feature_id("api-calls")).unwrap().unit_labels(),
+        (None, Some("API Calls"))
+    );
+    assert_eq!(after.package(&package_id("pro")).unwrap().name, label("Professional"));
+    assert_eq!(after.package(&package_id("pro")).unwrap().updated_at, time(LATER));
+    assert_eq!(after.package(&package_id("next")).unwrap().updated_at, time(BEGINNING));
+}
+
+#[test]
+fn a_draft_is_changed_and_published_without_a_fuss() {
+    let catalog = published(&full());
+    let value = changed(|file| {
+        let mut next = remove(&mut file["packages"]["draft"], 0);
+        next["name"] = json!("Next!");
+        next["features"] = json!([{ "id": "api-calls", "limit": 5 }, { "id": "dashboard" }]);
+        push(&mut file["packages"]["published"], next);
+    });
+    assert_eq!(
+        told(&catalog, &value),
+        [
+            "the name of the draft next changes: \"Next\" → \"Next!\"",
+            "the draft next changes: api-calls is added (limit 5), dashboard is added",
+            "the package next is published",
+        ]
+    );
+    let after = after(&catalog, &value);
+    assert_eq!(after.package(&package_id("next")).unwrap().status, PackageStatus::Published);
+    let plan = plan(&catalog, &configuration(&value), &HashSet::new(), time(LATER));
+    assert_eq!(plan.len(), 1, "one package changes, however often");
+}
+
+#[test]
+fn a_draft_can_become_an_add_on() {
+    let catalog = published(&full());
+    let value = changed(|file| {
+        let mut next = remove(&mut file["packages"]["draft"], 0);
+        next["base_packages"] = json!(["pro"]);
+        push(&mut file["addons"]["draft"], next);
+    });
+    assert_eq!(told(&catalog, &value), ["the draft next becomes an add-on to pro"]);
+    assert!(after(&catalog, &value).package(&package_id("next")).unwrap().is_addon());
+}
+
+#[test]
+fn what_a_published_package_gives_changes_for_everyone_subscribed() {
+    let catalog = published(&full());
+    let value = changed(|file| {
+        file["packages"]["published"][0]["features"] =
+            json!([{ "id": "api-calls", "limit": 2000, "reset_period": "MONTH" }]);
+    });
+    let change = "[ERROR] the package pro changes for everyone subscribed: api-calls (limit 1000 \
+                  per MONTH, overage) → (limit 2000 per MONTH), dashboard is removed; it has";
+    for (subscribers, count) in
+        [(0, "no active subscribers"), (1, "1 active subscriber"), (7, "7 active subscribers")]
+    {
+        let told = told_with(&catalog, &value, &[], subscribers);
+        assert_eq!(told, [format!("{change} {count}")]);
+    }
+    let after = after(&catalog, &value);
+    let pro = after.package(&package_id("pro")).unwrap();
+    assert_eq!(pro.features.len(), 1);
+    assert_eq!(pro.features[0].allowance.limit, Some(2000));
+}
+
+#[test]
+fn the_order_of_a_packages_features_can_be_changed() {
+    let catalog = published(&full());
+    let value = changed(|file| {
+        file["packages"]["published"][0]["features"].as_array_mut().unwrap().reverse();
+    });
+    let warning = "[WARNING] the order of the features of the package pro changes";
+    assert_eq!(told(&catalog, &value), [warning]);
+    let after = after(&catalog, &value);
+    let pro = after.package(&package_id("pro")).unwrap();
+    let order: Vec<&str> = pro.features.keys().map(FeatureId::as_str).collect();
+    assert_eq!(order, ["api-calls", "dashboard"]);
+}
+
+#[test]
+fn the_base_packages_of_a_published_add_on_change_with_a_warning() {
+    let catalog = published(&full());
+    let value = changed(|file| file["addons"]["published"][0]["base_packages"] = json!([]));
+    let warning = "[WARNING] the package extra becomes an add-on to any base package";
+    assert_eq!(told(&catalog, &value), [warning]);
+    let value =
+        changed(|file| file["addons"]["published"][0]["base_packages"] = json!(["next", "pro"]));
+    assert_eq!(
+        told(&catalog, &value),
+        ["[WARNING] the package extra becomes an add-on to next, pro"]
+    );
+}
+
+#[test]
+fn a_published_package_that_is_absent_is_archived() {
+    let catalog = published(&full());
+    let value = changed(|file| {
+        remove(&mut file["addons"]["published"], 0);
+    });
+    let sentence = "the package extra is not in the file and is archived; it has";
+    assert_eq!(
+        told_with(&catalog, &value, &[], 3),
+        [format!("[ERROR] {sentence} 3 active subscribers")]
+    );
+    assert_eq!(
+        told_with(&catalog, &value, &[], 0),
+        [format!("[WARNING] {sentence} no active subscribers")]
+    );
+    let after = after(&catalog, &value);
+    let extra = after.package(&package_id("extra")).unwrap();
+    assert_eq!(extra.status, PackageStatus::Archived);
+    assert_eq!(told(&after, &value), [""; 0], "archived packages have no place in a file");
+}
+
+#[test]
+fn a_published_package_is_never_a_draft_again() {
+    let catalog = published(&full());
+    let value = changed(|file| {
+        let pro = remove(&mut file["packages"]["published"], 0);
+        push(&mut file["packages"]["draft"], pro);
+    });
+    assert_eq!(
+        refused(&catalog, &value),
+        ["[ERROR] packages.draft[1]: the package pro is PUBLISHED and is never a draft again: \
+          move it back, or leave it out to archive it"]
+    );
+}
+
+#[test]
+fn a_published_package_stays_what_it_is() {
+    let catalog = published(&full());
+    let value = changed(|file| {
+        let extra = remove(&mut file["addons"]["published"], 0);
+        let extra = json!({ "id": "extra", "name": "Extra", "features": extra["features"] });
+        push(&mut file["packages"]["published"], extra);
+    });
+    assert_eq!(
+        refused(&catalog, &value),
+        ["[ERROR] packages.published[1]: the package extra is PUBLISHED as an add-on: move it to \
+          addons"]
+    );
+}
+
+#[test]
+fn an_archived_package_never_comes_back() {
+    let without = changed(|file| {
+        remove(&mut file["addons"]["published"], 0);
+    });
+    let catalog = after(&published(&full()), &without);
+    assert_eq!(
+        refused(&catalog, &full()),
+        [
+            "[ERROR] addons.published[0].id: the package extra is ARCHIVED and never comes back: use \
+          another id"
+        ]
+    );
+}
+
+#[test]
+fn a_draft_that_is_absent_is_deleted() {
+    let catalog = published(&full());
+    let value = changed(|file| {
+        remove(&mut file["packages"]["draft"], 0);
+    });
+    let warning = "[WARNING] the draft next is not in the file and is deleted";
+    assert_eq!(told(&catalog, &value), [warning]);
+    let after = after(&catalog, &value);
+    assert_eq!(after.package(&package_id("next")), None);
+    assert_eq!(told(&after, &full()), ["the package next is new (DRAFT)"], "its id is free again");
+}
+
+#[test]
+fn a_feature_that_is_absent_is_deleted_unless_something_needs_it() {
+    let with_sso = changed(|file| {
+        push(&mut file["features"], json!({ "id": "sso", "name": "SSO", "type": "BINARY" }));
+        push(
+            &mut file["packages"]["published"],
+            json!({ "id": "old", "name": "Old",
+            "features": [{ "id": "sso" }] }),
+        );
+        push(
+            &mut file["features"],
+            json!({ "id": "seats", "name": "Seats", "type": "CONSUMABLE" }),
+        );
+    });
+    let catalog = published(&with_sso);
+    let without = &changed(|file| {
+        push(&mut file["features"], json!({ "id": "sso", "name": "SSO", "type": "BINARY" }));
+    });
+    assert_eq!(features_to_look_up(&catalog, &configuration(without)), [feature_id("seats")]);
+    let archived = "[WARNING] the package old is not in the file and is archived; it has no \
+                    active subscribers";
+    assert_eq!(
+        told_with(&catalog, without, &["seats"], 0),
+        [archived, "[WARNING] the feature seats is not in the file and is kept: it has usage"]
+    );
+    assert_eq!(
+        told_with(&catalog, without, &[], 0),
+        [archived, "[WARNING] the feature seats is not in the file and is deleted"]
+    );
+    // The archived package goes on granting what it has.
+    assert_eq!(features_to_look_up(&catalog, &configuration(&full())), [feature_id("seats")]);
+    let after = after(&catalog, &full());
+    assert!(after.feature(&feature_id("sso")).is_some());
+    assert_eq!(after.feature(&feature_id("seats")), None);
+    assert_eq!(
+        told(&after, &full()),
+        [
+            "[WARNING] the feature sso is not in the file and is kept: the archived package old has it"
+        ]
+    );
+}
+
+#[test]
+fn a_features_type_never_changes() {
+    let catalog = published(&full());
+    let value = changed(|file| {
+        file["features"][1]["type"] = json!("CONSUMABLE");
+        file["packages"]["published"][0]["features"][0]["limit"] = json!(1);
+    });
+    assert_eq!(
+        refused(&catalog, &value)[0],
+        "[ERROR] features[1].type: the feature dashboard is BINARY: its type never changes"
+    );
+}
+
+#[test]
+fn base_packages_are_base_packages_that_are_there_afterwards() {
+    let catalog = published(&full());
+    let bases =
+        |bases: Value| changed(|file| file["addons"]["published"][0]["base_packages"] = bases);
+    let place = "[ERROR] addons.published[0].base_packages[0]";
+    assert_eq!(
+        refused(&catalog, &bases(json!(["nope"]))),
+        [format!("{place}: names nope, which is no base package")]
+    );
+    assert_eq!(
+        refused(&catalog, &bases(json!(["extra"]))),
+        [format!("{place}: names extra, which is an add-on itself")]
+    );
+    // A draft that this file deletes.
+    let mut value = bases(json!(["next"]));
+    remove(&mut value["packages"]["draft"], 0);
+    assert_eq!(
+        refused(&catalog, &value),
+        [format!("{place}: names next, which is no base package")]
+    );
+    // A package that this file archives.
+    let mut value = full();
+    remove(&mut value["packages"]["published"], 0);
+    let after = after(&catalog, &value);
+    assert_eq!(after.package(&package_id("extra")).unwrap().base_packages(), [package_id("pro")]);
+    assert_eq!(told(&after, &value), [""; 0]);
+}
+
+#[test]
+fn what_the_file_has_no_place_for_is_left_as_it_is() {
+    let mut catalog = published(&full());
+    let metadata = Some(Metadata::new("metadata", json!({ "a": 1 })).unwrap());
+    let calls = Feature {
+        metadata: metadata.clone(),
+        ..Feature::clone(catalog.feature(&feature_id("api-calls")).unwrap())
+    };
+    let mut pro = Package::clone(catalog.package(&package_id("pro")).unwrap());
+    pro.metadata = metadata.clone();
+    pro.features[1].name = Some(label("Calls!"));
+    catalog.apply(&CatalogChange::PutFeature(Arc::new(calls)));
+    catalog.apply(&CatalogChange::PutPackage(Arc::new(pro)));
+    let value = changed(|file| {
+        file["features"][0]["name"] = json!("Calls");
+        file["packages"]["published"][0]["features"][1]["limit"] = json!(1);
+    });
+    let after = after(&catalog, &value);
+    assert_eq!(after.feature(&feature_id("api-calls")).unwrap().metadata, metadata);
+    let pro = after.package(&package_id("pro")).unwrap();
+    assert_eq!(pro.metadata, metadata);
+    assert_eq!(pro.features[1].name, Some(label("Calls!")));
+    assert_eq!(pro.features[1].allowance.limit, Some(1));
+}
+
+#[test]
+fn an_id_that_looks_like_a_mark_is_none() {
+    let value = changed(|file| {
+        push(&mut file["features"], json!({ "id": "[ERROR] x", "name": "x", "type": "BINARY" }));
+    });
+    assert_eq!(told(&published(&full()), &value), ["the feature [error] x is new (BINARY)"]);
+}
+
+/// How a package of a random catalog is: its name, status, features with limits, base packages.
+type RandomPackage = (u8, u8, Vec<(usize, Option<i64>)>, Vec<usize>);
+
+const FEATURES: usize = 5;
+const PACKAGES: usize = 5;
+/// Packages from this one on are add-ons.
+const FIRST_ADDON: usize = 3;
+
+/// Any catalog out of few ids, so that two of them have much in common. Seldom a feature has
+/// another type than usual, or a package is of another kind.
+fn any_catalog() -> impl Strategy<Value = Catalog> {
+    let feature = (0..3_u8, any::<bool>(), prop::bool::weighted(0.03));
+    let features = prop::collection::vec(prop::option::weighted(0.8, feature), FEATURES);
+    let limit = prop::option::weighted(0.8, 0..2_i64);
+    let inside = prop::collection::vec((0..FEATURES, limit), 0..4);
+    let bases = prop::collection::vec(0..PACKAGES, 0..3);
+    let package = (0..2_u8, 0..5_u8, inside, bases);
+    let package = (package, prop::bool::weighted(0.03));
+    let packages = prop::collection::vec(prop::option::weighted(0.8, package), PACKAGES);
+    (features, packages, any::<bool>()).prop_map(|(features, packages, backwards)| {
+        let mut catalog = Catalog::default();
+        for (n, feature) in features.into_iter().enumerate() {
+            let Some((name, labelled, is_odd)) = feature else { continue };
+            let kind = if (n % 2 == 0) == is_odd {
+                let unit_label = labelled.then(|| label("unit"));
+                FeatureKind::Consumable { unit_label, unit_label_plural: None }
+            } else {
+                FeatureKind::Binary
+            };
+            let id = feature_id(&format!("f{n}"));
+            let name = label(&format!("name {name}"));
+            let feature = Feature { id, name, kind, metadata: None };
+            catalog.apply(&CatalogChange::PutFeature(Arc::new(feature)));
+        }
+        let is_addon = |n: usize, is_odd: bool| (n >= FIRST_ADDON) != is_odd;
+        let bases: BTreeSet<usize> = (0..PACKAGES)
+            .filter(|n| packages[*n].as_ref().is_some_and(|(_, is_odd)| !is_addon(*n, *is_odd)))
+            .collect();
+        let mut made: Vec<Package> = packages
+            .into_iter()
+            .enumerate()
+            .filter_map(|(n, package)| {
+                let (package, is_odd) = package?;
+                Some(random_package(&catalog, n, package, is_addon(n, is_odd), &bases))
+            })
+            .collect();
+        if backwards {
+            made.reverse();
+        }
+        for package in made {
+            catalog.apply(&CatalogChange::PutPackage(Arc::new(package)));
+        }
+        catalog
+    })
+}
+
+fn random_package(
+    catalog: &Catalog,
+    n: usize,
+    (name, status, inside, base_packages): RandomPackage,
+    is_addon: bool,
+    bases: &BTreeSet<usize>,
+) -> Package {
+    let features: indexmap::IndexMap<_, _> = inside
+        .into_iter()
+        .filter_map(|(feature, limit)| {
+            let known = catalog.feature(&feature_id(&format!("f{feature}")))?;
+            let limit = limit.filter(|_| !known.is_binary());
+            let allowance = Allowance { limit, ..Allowance::UNLIMITED };
+            Some((known.id.clone(), PackageFeature { name: None, allowance }))
+        })
+        .collect();
+    let status = match status {
+        0 | 1 => PackageStatus::Draft,
+        _ if features.is_empty() => PackageStatus::Draft,
+        2 | 3 => PackageStatus::Published,
+        _ => PackageStatus::Archived,
+    };
+    let mut base_packages: Vec<usize> =
+        base_packages.into_iter().filter(|base| bases.contains(base)).collect();
+    base_packages.dedup();
+    base_packages.truncate(1);
+    let base_packages = base_packages.iter().map(|base| package_id(&format!("p{base}"))).collect();
+    Package {
+        id: package_id(&format!("p{n}")),
+        name: label(&format!("name {name}")),
+        kind: if is_addon { PackageKind::Addon { base_packages } } else { PackageKind::Base },
+        status,
+        metadata: None,
+        updated_at: time(BEGINNING),
+        features,
+    }
+}
+
+/// Whether the contract lets `wanted` be published over `catalog`: the rows that are refused.
+fn is_allowed(catalog: &Catalog, wanted: &Configuration) -> bool {
+    let types_stay = wanted.features.iter().all(|feature| {
+        let known = catalog.feature(&feature.id);
+        known.is_none_or(|known| known.is_binary() == (feature.kind == FeatureKind::Binary))
+    });
+    let lives_go_on = wanted.packages.iter().all(|package| {
+        catalog.package(&package.id).is_none_or(|known| match known.status {
+            PackageStatus::Draft => true,
+            PackageStatus::Published => {
+                package.is_published && known.is_addon() == package.is_addon()
+            }
+            PackageStatus::Archived => false,
+        })
+    });
+    let bases_are_there =
+        wanted.packages.iter().flat_map(ConfiguredPackage::base_packages).all(|base| match wanted
+            .packages
+            .iter()
+            .find(|package| package.id == *base)
+        {
+            Some(package) => !package.is_addon(),
+            None => catalog
+                .package(base)
+                .is_some_and(|known| known.status != PackageStatus::Draft && !known.is_addon()),
+        });
+    types_stay && lives_go_on && bases_are_there
+}
+
+proptest! {
+    #[test]
+    fn what_an_environment_holds_changes_nothing_and_reads_as_it_was(catalog in any_catalog()) {
+        let held = Configuration::of(&catalog);
+        // A random catalog may have a base package that a file cannot name.
+        prop_assume!(is_allowed(&catalog, &held));
+        let planned = plan(&catalog, &held, &HashSet::new(), time(LATER));
+        prop_assert!(planned.is_empty());
+        prop_assert_eq!(planned.findings(&HashMap::new()), vec![]);
+        let read = Configuration::read(&held.to_json("story"));
+        prop_assert!(read.unwrap().says_the_same_as(&held));
+    }
+
+    #[test]
+    fn a_plan_leads_from_any_catalog_to_any_other_as_far_as_that_is_allowed(
+        before in any_catalog(),
+        other in any_catalog(),
+        used in prop::collection::hash_set(0..FEATURES, 0..FEATURES),
+    ) {
+        let wanted = Configuration::of(&other);
+        let used: HashSet<FeatureId> = features_to_look_up(&before, &wanted)
+            .into_iter()
+            .filter(|id| used.iter().any(|n| id.as_str() == format!("f{n}")))
+            .collect();
+        let planned = plan(&before, &wanted, &used, time(LATER));
+        let changes = planned.clone().into_changes();
+        prop_assert_eq!(changes.is_ok(), is_allowed(&before, &wanted), "{:?}", planned);
+        let told = planned.findings(&HashMap::new());
+        prop_assert_eq!(changes.is_ok(), told.iter().all(|finding| !finding.is_refused));
+        let Ok(changes) = changes else { return Ok(()) };
+        prop_assert!(changes.is_empty() || !told.is_empty(), "what changes is told");
+
+        let mut after = before.clone();
+        for change in &changes {
+            after.apply(change);
+        }
+        // What is kept though the file does not have it: features only.
+        let mut held = Configuration::of(&after);
+        let kept = |id: &FeatureId| wanted.features.iter().all(|feature| feature.id != *id);
+        for feature in held.features.iter().filter(|feature| kept(&feature.id)) {
+            let is_in_a_package =
+                after.packages().any(|package| package.features.contains_key(&feature.id));
+            prop_assert!(used.contains(&feature.id) || is_in_a_package);
+        }
+        held.features.retain(|feature| !kept(&feature.id));
+        prop_assert!(held.says_the_same_as(&wanted), "{held:?}\n{wanted:?}");
+        // Nobody loses a package that somebody may have subscribed to.
+        for package in before.packages().filter(|package| package.status != PackageStatus::Draft) {
+            prop_assert!(after.package(&package.id).is_some());
+        }
+        for package in after.packages() {
+            for feature in package.features.keys() {
+                prop_assert!(after.feature(feature).is_some());
+            }
+        }
+        prop_assert!(plan(&after, &wanted, &used, time(LATER)).is_empty());
+    }
+}

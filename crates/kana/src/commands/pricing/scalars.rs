@@ -1,0 +1,58 @@
+//! What a scalar means, by the core schema of YAML 1.2.
+
+use saphyr_parser::{ScalarStyle, Tag};
+use serde_json::{Number, Value};
+
+/// Whether a tag, if there is one, says no more than what it stands before.
+pub(super) fn is_tag_of(tag: Option<&Tag>, name: &str) -> bool {
+    tag.is_none_or(|tag| tag.is_yaml_core_schema() && tag.suffix == name)
+}
+
+/// A scalar as it is written, or what is wrong with it.
+pub(super) fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, String> {
+    let is_string = tag.is_some() && is_tag_of(tag, "str");
+    if style != ScalarStyle::Plain || is_string {
+        return match tag {
+            None => Ok(Value::String(text.to_owned())),
+            Some(_) if is_string => Ok(Value::String(text.to_owned())),
+            Some(_) => Err("has a tag that means nothing here".to_owned()),
+        };
+    }
+    if tag.is_some() {
+        return Err("has a tag that means nothing here".to_owned());
+    }
+    Ok(plain(text))
+}
+
+/// What a plain scalar means.
+pub(super) fn plain(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "true" | "True" | "TRUE" => Value::Bool(true),
+        "false" | "False" | "FALSE" => Value::Bool(false),
+        _ => number(text).map_or_else(|| Value::String(text.to_owned()), Value::Number),
+    }
+}
+
+fn number(text: &str) -> Option<Number> {
+    let of_radix = |digits: &str, radix| i64::from_str_radix(digits, radix).ok().map(Number::from);
+    if let Some(digits) = text.strip_prefix("0x") {
+        return of_radix(digits, 16).filter(|_| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    }
+    if let Some(digits) = text.strip_prefix("0o") {
+        return of_radix(digits, 8).filter(|_| digits.bytes().all(|b| b.is_ascii_digit()));
+    }
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let is_number = unsigned.bytes().next().is_some_and(|b| b.is_ascii_digit() || b == b'.')
+        && unsigned.bytes().any(|b| b.is_ascii_digit())
+        && unsigned
+            .bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
+    if !is_number {
+        return None;
+    }
+    match text.parse::<i64>() {
+        Ok(whole) => Some(whole.into()),
+        Err(_) => text.parse::<f64>().ok().and_then(Number::from_f64),
+    }
+}

@@ -1,0 +1,169 @@
+//! The three calls to the server.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use kana_core::configuration::{Configuration, Step};
+use kana_service::EnvironmentKind;
+use serde::Deserialize;
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::{Response, header};
+use ureq::tls::{RootCerts, TlsConfig};
+
+use super::failure::Failure;
+use super::surroundings::{Surroundings, key_name};
+
+/// For how long a call may take as a whole.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The most bytes of an answer. The server takes 8 MiB; its answer may say more about them.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A server, and the environment that the key opens there.
+pub(super) struct Server {
+    agent: Agent,
+    address: String,
+    environment: EnvironmentKind,
+    key: String,
+}
+
+/// What the server says publishing would do.
+#[derive(Debug, Deserialize)]
+pub(super) struct Validated {
+    pub(super) findings: Vec<Finding>,
+    /// How many features and packages would change.
+    pub(super) changes: usize,
+    /// The version of the environment that was looked at.
+    #[serde(skip)]
+    pub(super) version: Option<String>,
+}
+
+/// What the server found.
+#[derive(Debug, Deserialize)]
+pub(super) struct Finding {
+    pub(super) severity: String,
+    pub(super) message: String,
+    pub(super) place: Option<String>,
+    steps: Vec<ReadStep>,
+    pub(super) refused: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum ReadStep {
+    Item(usize),
+    Key(String),
+}
+
+impl Finding {
+    /// The steps that lead to its place.
+    pub(super) fn steps(&self) -> Vec<Step> {
+        let step = |step: &ReadStep| match step {
+            ReadStep::Item(index) => Step::Item(*index),
+            ReadStep::Key(key) => Step::Key(key.clone()),
+        };
+        self.steps.iter().map(step).collect()
+    }
+}
+
+impl Server {
+    pub(super) fn find(
+        surroundings: &Surroundings,
+        environment: EnvironmentKind,
+    ) -> Result<Self, Failure> {
+        let key = surroundings.key(environment)?;
+        let address = surroundings.address()?;
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            // A key is for the server that was named, and for no other.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(PATIENCE))
+            .user_agent(concat!("kana/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls)
+            .build();
+        Ok(Self { agent: config.into(), address, environment, key })
+    }
+
+    /// The environment's configuration, as JSON and as what it says.
+    pub(super) fn pull(&self) -> Result<(Value, Configuration), Failure> {
+        let request = self.agent.get(self.url("pull")).header(header::AUTHORIZATION, &self.key);
+        let (value, _) = self.answer(request.call())?;
+        self.configuration(value)
+    }
+
+    pub(super) fn validate(&self, configuration: &Value) -> Result<Validated, Failure> {
+        let request = self.agent.post(self.url("validate"));
+        let request = request.header(header::AUTHORIZATION, &self.key);
+        let (value, version) = self.answer(request.send_json(configuration))?;
+        let mut validated: Validated =
+            serde_json::from_value(value).map_err(|_| self.is_not_kana(200))?;
+        validated.version = version;
+        Ok(validated)
+    }
+
+    /// Publishes onto `version`, if that is still the version of the environment.
+    pub(super) fn publish(
+        &self,
+        configuration: &Value,
+        version: Option<&str>,
+    ) -> Result<(Value, Configuration), Failure> {
+        let mut request = self.agent.post(self.url("publish"));
+        request = request.header(header::AUTHORIZATION, &self.key);
+        if let Some(version) = version {
+            request = request.header(header::IF_MATCH, version);
+        }
+        let (value, _) = self.answer(request.send_json(configuration))?;
+        self.configuration(value)
+    }
+
+    fn url(&self, call: &str) -> String {
+        format!("{}/{call}", self.address)
+    }
+
+    fn is_not_kana(&self, status: u16) -> Failure {
+        Failure::NotKana { address: self.address.clone(), status }
+    }
+
+    fn configuration(&self, value: Value) -> Result<(Value, Configuration), Failure> {
+        let configuration = Configuration::read(&value).map_err(|_| self.is_not_kana(200))?;
+        Ok((value, configuration))
+    }
+
+    /// The JSON of an answer, and its version.
+    fn answer(
+        &self,
+        response: Result<Response<ureq::Body>, ureq::Error>,
+    ) -> Result<(Value, Option<String>), Failure> {
+        let unreachable = |error: &dyn std::fmt::Display| Failure::Unreachable {
+            address: self.address.clone(),
+            problem: error.to_string(),
+        };
+        let mut response = response.map_err(|error| unreachable(&error))?;
+        let status = response.status().as_u16();
+        let version = response.headers().get(header::ETAG);
+        let version = version.and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        let mut bytes = Vec::new();
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).reader();
+        body.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| unreachable(&error))?;
+        let value: Value = serde_json::from_slice(&bytes).map_err(|_| self.is_not_kana(status))?;
+        if status == 200 {
+            return Ok((value, version));
+        }
+        let Some(problem) = value["error"].as_str() else {
+            return Err(self.is_not_kana(status));
+        };
+        let problem = printable(problem);
+        Err(match status {
+            401 => Failure::Unauthorised { name: key_name(self.environment), problem },
+            412 => Failure::Stale,
+            _ => Failure::Refused { status, problem },
+        })
+    }
+}
+
+/// Text without what would move a terminal's cursor.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,397 @@
+//! YAML with the place of everything in it: each value knows its line and column, so that whatever
+//! is wrong with it can be shown. What a configuration has no use for is refused: several
+//! documents, keys that are no text, tags of one's own.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use kana_core::configuration::{Place, Step};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use serde_json::{Map, Value};
+
+use super::scalars::{is_tag_of, scalar};
+
+/// The most values of a document, those that aliases repeat included.
+const VALUES_MAX: usize = 1_000_000;
+/// The most lists and objects within each other.
+const DEPTH_MAX: usize = 64;
+
+/// A place in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    /// From 1 on.
+    pub(super) line: usize,
+    /// In characters, from 1 on.
+    pub(super) column: usize,
+}
+
+/// Why a text is no YAML that can be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    pub(super) position: Position,
+    pub(super) problem: String,
+}
+
+/// A value and where it stands.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Where it begins.
+    pub(super) position: Position,
+    /// The characters of the text that it takes, counted from 0 on. Of a block, its end may lie in
+    /// what follows.
+    pub(super) characters: std::ops::Range<usize>,
+    /// Whether it stands there by itself, and not by an alias.
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    Scalar(Value, ScalarStyle),
+    List(Vec<Rc<Node>>),
+    Object(Vec<(String, Position, Rc<Node>)>),
+    Alias(Rc<Node>),
+}
+
+/// A list or an object that is not over yet.
+struct Open {
+    position: Position,
+    start: usize,
+    anchor: usize,
+    content: Content,
+}
+
+enum Content {
+    List(Vec<Rc<Node>>),
+    Object {
+        entries: Vec<(String, Position, Rc<Node>)>,
+        keys: HashSet<String>,
+        key: Option<(String, Position)>,
+    },
+}
+
+fn at(span: Span) -> Position {
+    Position { line: span.start.line(), column: span.start.col() + 1 }
+}
+
+/// Reads a text that is one document; `None` for one that holds nothing.
+pub(super) fn read(text: &str) -> Result<Option<Node>, Unreadable> {
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| {
+            let marker = error.marker();
+            let position = Position { line: marker.line(), column: marker.col() + 1 };
+            Unreadable { position, problem: error.info().to_owned() }
+        })?;
+        builder.take(event, span)?;
+    }
+    let Builder { root, anchors, .. } = builder;
+    drop(anchors);
+    Ok(root.and_then(Rc::into_inner))
+}
+
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    anchors: HashMap<usize, Rc<Node>>,
+    values: usize,
+    documents: usize,
+    root: Option<Rc<Node>>,
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Unreadable> {
+        let position = at(span);
+        let wrong = |problem: &str| Err(Unreadable { position, problem: problem.to_owned() });
+        match event {
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    return wrong("a second document begins here: a file has one");
+                }
+                Ok(())
+            }
+            Event::Alias(anchor) => match self.anchors.get(&anchor) {
+                Some(node) => {
+                    let kind = Kind::Alias(Rc::clone(node));
+                    self.put(position, span.start.index()..span.end.index(), 0, kind)
+                }
+                None => wrong("an alias cannot stand within what it repeats"),
+            },
+            Event::Scalar(text, style, anchor, tag) => {
+                let value = scalar(&text, style, tag.as_deref())
+                    .map_err(|problem| Unreadable { position, problem })?;
+                let kind = Kind::Scalar(value, style);
+                self.put(position, span.start.index()..span.end.index(), anchor, kind)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                if !is_tag_of(tag.as_deref(), "seq") {
+                    return wrong("has a tag that means nothing here");
+                }
+                self.enter(position, span, anchor, Content::List(Vec::new()))
+            }
+            Event::MappingStart(anchor, tag) => {
+                if !is_tag_of(tag.as_deref(), "map") {
+                    return wrong("has a tag that means nothing here");
+                }
+                let content =
+                    Content::Object { entries: Vec::new(), keys: HashSet::new(), key: None };
+                self.enter(position, span, anchor, content)
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(open) = self.open.pop() else { return Ok(()) };
+                let kind = match open.content {
+                    Content::List(items) => Kind::List(items),
+                    Content::Object { entries, .. } => Kind::Object(entries),
+                };
+                self.put(open.position, open.start..span.end.index(), open.anchor, kind)
+            }
+        }
+    }
+
+    fn enter(
+        &mut self,
+        position: Position,
+        span: Span,
+        anchor: usize,
+        content: Content,
+    ) -> Result<(), Unreadable> {
+        if self.open.len() >= DEPTH_MAX {
+            let problem = format!("stands within more than {DEPTH_MAX} lists and objects");
+            return Err(Unreadable { position, problem });
+        }
+        self.open.push(Open { position, start: span.start.index(), anchor, content });
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        position: Position,
+        characters: std::ops::Range<usize>,
+        anchor: usize,
+        kind: Kind,
+    ) -> Result<(), Unreadable> {
+        let wrong = |problem: String| Err(Unreadable { position, problem });
+        self.values += 1;
+        if self.values > VALUES_MAX {
+            return wrong(format!("there are more than {VALUES_MAX} values"));
+        }
+        let node = Rc::new(Node { position, characters, kind });
+        if anchor > 0 {
+            self.anchors.insert(anchor, Rc::clone(&node));
+        }
+        match self.open.last_mut().map(|open| &mut open.content) {
+            None => self.root = Some(node),
+            Some(Content::List(items)) => items.push(node),
+            Some(Content::Object { entries, keys, key }) => match key.take() {
+                Some((key, position)) => entries.push((key, position, node)),
+                None => {
+                    let text = match &node.kind {
+                        Kind::Scalar(Value::String(text), _) => text.clone(),
+                        Kind::Scalar(other, _) => other.to_string(),
+                        Kind::List(_) | Kind::Object(_) | Kind::Alias(_) => {
+                            return wrong("is a key that is no text".to_owned());
+                        }
+                    };
+                    if !keys.insert(text.clone()) {
+                        return wrong(format!(
+                            "the key {text:.64} stands here for the second time"
+                        ));
+                    }
+                    *key = Some((text, position));
+                }
+            },
+        }
+        Ok(())
+    }
+}
+
+impl Node {
+    /// The value as JSON, aliases repeated, within the bounds of a document.
+    pub(super) fn to_value(&self) -> Result<Value, Unreadable> {
+        let mut values = 0;
+        self.convert(&mut values)
+    }
+
+    fn convert(&self, values: &mut usize) -> Result<Value, Unreadable> {
+        *values += 1;
+        if *values > VALUES_MAX {
+            let problem = format!("aliases repeat more than {VALUES_MAX} values");
+            return Err(Unreadable { position: self.position, problem });
+        }
+        Ok(match &self.kind {
+            Kind::Scalar(value, _) => value.clone(),
+            Kind::Alias(node) => node.convert(values)?,
+            Kind::List(items) => {
+                let items = items.iter().map(|item| item.convert(values));
+                Value::Array(items.collect::<Result<_, _>>()?)
+            }
+            Kind::Object(entries) => {
+                let mut object = Map::new();
+                for (key, _, value) in entries {
+                    object.insert(key.clone(), value.convert(values)?);
+                }
+                Value::Object(object)
+            }
+        })
+    }
+
+    /// Where `place` stands, or, if it does not, whatever it would stand in. An unknown key stands
+    /// where it is written, and not where its value is.
+    pub(super) fn find(&self, place: &Place) -> Position {
+        self.find_steps(place.steps())
+    }
+
+    /// The same by the steps that lead to it.
+    pub(super) fn find_steps(&self, steps: &[Step]) -> Position {
+        let mut node = self;
+        let mut position = self.position;
+        for step in steps {
+            while let Kind::Alias(repeated) = &node.kind {
+                node = repeated;
+            }
+            let next = match (step, &node.kind) {
+                (Step::Item(index), Kind::List(items)) => {
+                    items.get(*index).map(|item| (item.position, item))
+                }
+                (Step::Key(key), Kind::Object(entries)) => {
+                    let entry = entries.iter().find(|(known, _, _)| known == key);
+                    entry.map(|(_, position, value)| (*position, value))
+                }
+                _ => None,
+            };
+            let Some((found, next)) = next else { break };
+            (position, node) = (found, next);
+        }
+        position
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn value(text: &str) -> Value {
+        read(text).unwrap().unwrap().to_value().unwrap()
+    }
+
+    fn unreadable(text: &str) -> (usize, usize, String) {
+        let error = match read(text) {
+            Err(error) => error,
+            Ok(node) => node.unwrap().to_value().unwrap_err(),
+        };
+        (error.position.line, error.position.column, error.problem)
+    }
+
+    #[test]
+    fn scalars_are_what_the_core_schema_says() {
+        let text = "[a, 1, -2, +3, 007, 0x10, 0o10, 1.5, 1e3, .5, true, False, ~, null, , '1', \
+                    \"t\\u00e9\", 1.0.0, yes, 1_000, 2024-01-01, -, 0x, 12:30, !!str 5, +, 1-2]";
+        let text = text.replace("null, ,", "null,").replace(" -,", " '-',");
+        assert_eq!(
+            value(&text),
+            json!([
+                "a",
+                1,
+                -2,
+                3,
+                7,
+                16,
+                8,
+                1.5,
+                1000.0,
+                0.5,
+                true,
+                false,
+                null,
+                null,
+                "1",
+                "té",
+                "1.0.0",
+                "yes",
+                "1_000",
+                "2024-01-01",
+                "-",
+                "0x",
+                "12:30",
+                "5",
+                "+",
+                "1-2"
+            ])
+        );
+    }
+
+    #[test]
+    fn lists_objects_and_aliases_are_read_in_their_order() {
+        let text = "b: &x\n  - 1\n  - {c: 2}\na: *x\n";
+        assert_eq!(value(text).to_string(), r#"{"b":[1,{"c":2}],"a":[1,{"c":2}]}"#);
+        assert!(read("").unwrap().is_none());
+        assert!(read("# nothing\n").unwrap().is_none());
+        assert_eq!(value("\u{feff}a: 1"), json!({ "a": 1 }));
+        assert_eq!(value("a: 1\r\nb:\r\n- 2\r\n"), json!({ "a": 1, "b": [2] }));
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_told_with_its_place() {
+        let (line, _, _) = unreadable("a: 1\nb: [1, 2\nc: 3\n");
+        assert!(line >= 2);
+        for (text, line, column, problem) in [
+            ("a: 1\nb: 2\na: 3\n", 3, 1, "the key a stands here for the second time"),
+            ("a: 1\n---\nb: 2\n", 2, 1, "a second document begins here: a file has one"),
+            ("a: !mine 1\n", 1, 4, "has a tag that means nothing here"),
+            ("[1]: 2\n", 1, 1, "is a key that is no text"),
+            ("a: &x [*x]\n", 1, 8, "an alias cannot stand within what it repeats"),
+        ] {
+            assert_eq!(unreadable(text), (line, column, problem.to_owned()), "{text}");
+        }
+        for text in ["a: *nope\n", "a: 'x\n", "a: b: c\n", "{", "%YAML 9\n---\n"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn aliases_that_expand_without_end_are_refused() {
+        let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for n in 1..20 {
+            let items = vec![format!("*a{}", n - 1); 10].join(", ");
+            laughs.push_str(&format!("a{n}: &a{n} [{items}]\n"));
+        }
+        let (_, _, problem) = unreadable(&laughs);
+        assert_eq!(problem, "aliases repeat more than 1000000 values");
+    }
+
+    #[test]
+    fn what_is_too_deep_or_too_much_is_refused() {
+        for text in [
+            "[".repeat(100_000),
+            "- ".repeat(100_000),
+            "{a: ".repeat(100_000),
+            "? ".repeat(100_000),
+        ] {
+            assert!(read(&text).is_err());
+        }
+        let (_, _, problem) = unreadable(&"- 1\n".repeat(VALUES_MAX + 1));
+        assert_eq!(problem, "there are more than 1000000 values");
+    }
+
+    #[test]
+    fn places_are_found_or_what_they_would_stand_in() {
+        let node =
+            read("features:\n  - id: a\n    name: 1\npackages: *p\n".replace("*p", "{}").as_str())
+                .unwrap()
+                .unwrap();
+        let find = |steps: &[Step]| {
+            let Position { line, column } = node.find_steps(steps);
+            (line, column)
+        };
+        let key = |key: &str| Step::Key(key.to_owned());
+        assert_eq!(find(&[]), (1, 1));
+        assert_eq!(find(&[key("features"), Step::Item(0)]), (2, 5));
+        assert_eq!(find(&[key("features"), Step::Item(0), key("name")]), (3, 5));
+        assert_eq!(find(&[key("features"), Step::Item(0), key("type")]), (2, 5));
+        assert_eq!(find(&[key("features"), Step::Item(7), key("type")]), (1, 1));
+        assert_eq!(find(&[key("packages"), key("draft")]), (4, 1));
+    }
+}
