@@ -32,7 +32,9 @@ macro_rules! tests {
                 #[tokio::test]
                 $(#[$attribute])*
                 async fn $story() {
-                    crate::$part::$story::<$engine>().await;
+                    if <$engine as crate::engine::Engine>::is_here() {
+                        crate::$part::$story::<$engine>().await;
+                    }
                 }
             )*
         })*
@@ -186,4 +188,8 @@ macro_rules! every_story_on {
 
 mod sqlite {
     every_story_on!(crate::engine::Sqlite);
+}
+
+mod postgres {
+    every_story_on!(crate::engine::Postgres);
 }
