@@ -159,13 +159,16 @@ impl Drop for Cluster {
 /// Where the newest server's programs are: on the path, or where Debian has them.
 fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).find(|place| place.join("initdb").exists());
+    let has_all = |place: &PathBuf| {
+        ["initdb", "pg_ctl", "pg_basebackup"].iter().all(|name| place.join(name).exists())
+    };
+    let on_path = std::env::split_paths(&path).find(has_all);
     on_path.or_else(|| {
         let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
         let number =
             |place: &PathBuf| place.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
         let newest = versions.filter_map(|place| Some(place.ok()?.path())).max_by_key(number)?;
-        Some(newest.join("bin")).filter(|place| place.join("initdb").exists())
+        Some(newest.join("bin")).filter(has_all)
     })
 }
 

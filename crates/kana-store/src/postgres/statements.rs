@@ -143,18 +143,22 @@ statements! {
         FROM subscriptions s
         JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
         WHERE s.environment_id = $1 AND s.id = ANY ($2::uuid[])";
+    // The page first, and then the users of it.
     FIRST_SUBSCRIPTIONS = "
         SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id, u.key
-        FROM subscriptions s
-        JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
-        WHERE s.environment_id = $1
-        ORDER BY s.started_at DESC, s.id DESC LIMIT $2";
+        FROM (
+            SELECT * FROM subscriptions WHERE environment_id = $1
+            ORDER BY started_at DESC, id DESC LIMIT $2) s
+        JOIN users u ON u.environment_id = $1 AND u.key = s.user_key
+        ORDER BY s.started_at DESC, s.id DESC";
     SUBSCRIPTIONS_AFTER = "
         SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id, u.key
-        FROM subscriptions s
-        JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
-        WHERE s.environment_id = $1 AND (s.started_at, s.id) < ($3, $4)
-        ORDER BY s.started_at DESC, s.id DESC LIMIT $2";
+        FROM (
+            SELECT * FROM subscriptions
+            WHERE environment_id = $1 AND (started_at, id) < ($3, $4)
+            ORDER BY started_at DESC, id DESC LIMIT $2) s
+        JOIN users u ON u.environment_id = $1 AND u.key = s.user_key
+        ORDER BY s.started_at DESC, s.id DESC";
     SUBSCRIPTIONS_OF = "
         SELECT id, package_id, status, started_at, ended_at, user_key
         FROM subscriptions WHERE environment_id = $1 AND user_key = ANY ($2::uuid[])";
