@@ -7,7 +7,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::engine::{Engine, Sqlite};
+use crate::engine::{Engine, Postgres, Sqlite};
 use crate::flaw::Server;
 use crate::linearization::linearize;
 use crate::mistake::Mistake;
@@ -28,6 +28,13 @@ const CROWDS_MAX: usize = 20;
 #[test]
 fn what_many_clients_are_answered_is_an_order_of_one_by_one_on_the_embedded_engine() {
     every_history_is_linearizable::<Sqlite>();
+}
+
+#[test]
+fn what_many_clients_are_answered_is_an_order_of_one_by_one_on_postgresql() {
+    if kana_test_postgres::is_here() {
+        every_history_is_linearizable::<Postgres>();
+    }
 }
 
 fn every_history_is_linearizable<E: Engine>() {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use kana_service::EnvironmentKind;
-use kana_store::{SqliteStore, Store};
+use kana_store::{PostgresStore, SqliteStore, Store};
 use tempfile::TempDir;
 
 /// An engine under test.
@@ -39,5 +39,29 @@ impl Engine for Sqlite {
                      JOIN environments ON environments.id = environment_id WHERE kind = ?1";
         let count: i64 = sqlite.query_row(count, [environment.name()], |row| row.get(0)).unwrap();
         usize::try_from(count).unwrap()
+    }
+}
+
+/// PostgreSQL, in a database of a server that all tests share.
+pub(crate) struct Postgres;
+
+impl Engine for Postgres {
+    type Database = kana_test_postgres::Database;
+
+    async fn empty() -> Self::Database {
+        kana_test_postgres::Database::new()
+    }
+
+    async fn open(database: &Self::Database) -> Arc<dyn Store> {
+        let settings = kana_store::postgres::Settings::default();
+        Arc::new(PostgresStore::open(database.url(), settings).await.unwrap())
+    }
+
+    async fn events(database: &Self::Database, environment: EnvironmentKind) -> usize {
+        let count = format!(
+            "SELECT count(*) FROM kana.events v
+             JOIN kana.environments e ON e.id = v.environment_id WHERE e.kind = '{environment}'"
+        );
+        kana_test_postgres::rows(database.url(), &count)[0][0].parse().unwrap()
     }
 }
