@@ -76,6 +76,7 @@ async fn usage_stays_with_a_user_whose_id_changes_on_another_node() {
     let granted = using.await.unwrap();
     assert!(granted > 0);
     assert_eq!(used(&other, "ada").await, granted);
+    drop(other);
     world.finish().await;
 }
 

@@ -99,7 +99,7 @@ impl Transaction for PostgresTransaction {
         let facts = answers.pop().unwrap_or_default();
         if self.kind == Kind::Write {
             for row in answers.pop().iter().flatten() {
-                self.locked.insert(UserKey(row.try_get(0)?));
+                self.locked.insert((environment, UserKey(row.try_get(0)?)));
             }
         }
 
@@ -115,7 +115,7 @@ impl Transaction for PostgresTransaction {
                 running.push(rows::subscription(row, 3)?);
             }
         }
-        self.check_held(ids, |id| users.get(id).map(|(key, _)| *key))?;
+        self.check_held(environment, ids, |id| users.get(id).map(|(key, _)| *key))?;
         let users = users
             .into_iter()
             .map(|(id, (key, running))| (id.clone(), UserFacts::new(key, id, running)))
@@ -134,7 +134,7 @@ impl Transaction for PostgresTransaction {
         for row in &rows {
             let (owner, key, subscription) = rows::owned_subscription(row)?;
             if self.kind == Kind::Write {
-                self.owners.insert(owner.clone(), key);
+                self.owners.insert((environment, owner.clone()), key);
             }
             found.insert(subscription.id, (owner, subscription));
         }
@@ -253,6 +253,7 @@ impl PostgresTransaction {
     /// the lock was taken is not locked, and a subscription's owner may have another id by now.
     fn check_held(
         &self,
+        environment: EnvironmentId,
         ids: &[UserId],
         found: impl Fn(&UserId) -> Option<UserKey>,
     ) -> Result<(), StoreError> {
@@ -261,8 +262,10 @@ impl PostgresTransaction {
         }
         for id in ids {
             let key = found(id);
-            let is_another = self.owners.get(id).is_some_and(|owner| key != Some(*owner));
-            if is_another || key.is_some_and(|key| !self.locked.contains(&key)) {
+            let owner = self.owners.get(&(environment, id.clone()));
+            let is_another = owner.is_some_and(|owner| key != Some(*owner));
+            let is_held = key.is_none_or(|key| self.locked.contains(&(environment, key)));
+            if is_another || !is_held {
                 return Err(StoreError::Conflict("a user's id has changed meanwhile".into()));
             }
         }

@@ -54,9 +54,9 @@ pub(super) struct PostgresTransaction {
     /// Those that nobody else decides on either.
     pub(super) claimed: HashSet<EnvironmentId>,
     /// The users whose rows are locked.
-    pub(super) locked: HashSet<UserKey>,
+    pub(super) locked: HashSet<(EnvironmentId, UserKey)>,
     /// Whose subscriptions were looked up by their own ids, before the users were locked.
-    pub(super) owners: HashMap<UserId, UserKey>,
+    pub(super) owners: HashMap<(EnvironmentId, UserId), UserKey>,
 }
 
 impl PostgresTransaction {
