@@ -19,6 +19,8 @@ mod init_and_keys;
 mod ledger;
 mod load;
 mod node;
+mod nodes;
+mod outages;
 mod process;
 mod serve;
 mod settings;
