@@ -49,7 +49,7 @@ fn two_servers_grant_a_budget_exactly() {
             r#"mutation {{
                 createFeature(input: {{ id: "credits", type: CONSUMABLE }}) {{ id }}
                 createPackage(input: {{ id: "pro", features: [
-                    {{ id: "credits", entitlement: {{ limit: {BUDGET} }} }}] }}) {{ id }}
+                    {{ id: "credits", entitlement: {{ limit: {BUDGET}, resetPeriod: YEAR }} }}] }}) {{ id }}
                 publishPackage(id: "pro") {{ id }}
                 createUser(input: {{ id: "ada" }}) {{ id }}
                 subscribe(packageIds: "pro", userId: "ada") {{ id }}
@@ -76,7 +76,7 @@ fn two_servers_grant_a_budget_exactly() {
         clients.into_iter().map(|client| client.join().unwrap()).sum()
     });
     assert_eq!(granted, BUDGET);
-    for server in &servers {
+    for server in servers {
         assert_eq!(used(server, key, "ada", "credits"), BUDGET);
     }
 }
@@ -94,7 +94,7 @@ fn what_one_server_was_told_is_what_the_other_answers() {
             key,
             &format!(
                 r#"mutation {{
-                    createPackage(input: {{ id: "{package}", isAddon: true }}) {{ id }}
+                    createPackage(input: {{ id: "{package}", isAddon: true, features: [] }}) {{ id }}
                     publishPackage(id: "{package}") {{ id }} }}"#
             ),
         );
