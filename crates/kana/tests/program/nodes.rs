@@ -88,13 +88,15 @@ fn what_one_server_was_told_is_what_the_other_answers() {
     };
     let Nodes { servers: [one, other], key, .. } = &nodes;
     prepare(one, key);
+    one.data(key, r#"mutation { createFeature(input: { id: "sso", type: BINARY }) { id } }"#);
     for round in 0..10 {
         let package = format!("package-{round}");
         one.data(
             key,
             &format!(
                 r#"mutation {{
-                    createPackage(input: {{ id: "{package}", isAddon: true, features: [] }}) {{ id }}
+                    createPackage(input: {{ id: "{package}", isAddon: true,
+                        features: [{{ id: "sso" }}] }}) {{ id }}
                     publishPackage(id: "{package}") {{ id }} }}"#
             ),
         );
