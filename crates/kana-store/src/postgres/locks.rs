@@ -10,7 +10,7 @@
 //! 1. The environment's **catalog**: shared by whoever decides on it, alone for whoever changes it.
 //!    Without it, a subscription to a package could appear after somebody saw the package archived.
 //!    An advisory lock, since so many share it at once.
-//! 2. The **users** whose facts are decided on, rows locked in the order of their keys. Whatever is
+//! 2. The **users** whose facts are decided on, rows locked in the order of their ids. Whatever is
 //!    stored under a user's key changes only under this lock. Rows, and not advisory locks by a
 //!    hash of the id, since the server has room for few thousand of the latter in all.
 //! 3. What is **new**, in the order of its keys: a user's id and an idempotency key are each unique,

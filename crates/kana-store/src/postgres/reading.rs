@@ -128,7 +128,7 @@ impl Transaction for PostgresTransaction {
         environment: EnvironmentId,
         ids: &[SubscriptionId],
     ) -> Result<Vec<Option<(UserId, Subscription)>>, StoreError> {
-        let keys: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let keys = distinct(ids.iter().map(|id| id.0));
         let rows = self.ask_one(sql::SUBSCRIPTIONS, &[&environment.0, &keys]).await?;
         let mut found = HashMap::new();
         for row in &rows {
@@ -210,7 +210,7 @@ impl Transaction for PostgresTransaction {
         environment: EnvironmentId,
         keys: &[IdempotencyKey],
     ) -> Result<Vec<Option<Replay>>, StoreError> {
-        let names: Vec<&str> = keys.iter().map(IdempotencyKey::as_str).collect();
+        let names = distinct(keys.iter().map(IdempotencyKey::as_str));
         let rows = self.ask_one(sql::REPLAYS, &[&environment.0, &names]).await?;
         let kept = rows.iter().map(rows::replay).collect::<Result<_, _>>()?;
         Ok(in_order(keys, &kept))
@@ -239,7 +239,7 @@ impl PostgresTransaction {
         environment: EnvironmentId,
         users: &[UserKey],
     ) -> Result<Vec<Vec<Subscription>>, StoreError> {
-        let keys: Vec<Uuid> = users.iter().map(|user| user.0).collect();
+        let keys = distinct(users.iter().map(|user| user.0));
         let rows = self.ask_one(statement, &[&environment.0, &keys]).await?;
         let mut by_user: HashMap<UserKey, Vec<Subscription>> = HashMap::new();
         for row in &rows {
@@ -277,8 +277,17 @@ fn no_environment() -> StoreError {
     StoreError::Unreadable("the environment is gone".to_owned())
 }
 
+/// The ids, each once and in their order, which is the one in which users are locked.
 fn texts(ids: &[UserId]) -> Vec<&str> {
-    ids.iter().map(UserId::as_str).collect()
+    distinct(ids.iter().map(UserId::as_str))
+}
+
+/// Values for an array of a statement, in order.
+pub(super) fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut values: Vec<T> = values.collect();
+    values.sort_unstable();
+    values.dedup();
+    values
 }
 
 /// A page's length as the server takes it.

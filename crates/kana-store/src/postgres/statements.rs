@@ -1,5 +1,9 @@
 //! Every statement of this engine, so that one test can ask the planner about all of them: each
 //! must find its rows by an index. Many keys stand in one array, many rows in one array per column.
+//!
+//! Each key of an array is looked up by itself (`CROSS JOIN LATERAL`, and `OFFSET 0` so that it stays
+//! so). Left to itself, the planner walks a table that was empty when it planned, and goes on to do so
+//! while the table fills. Whoever asks sees to it that no key stands twice in an array.
 
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $sql:literal;)*) => {
@@ -115,14 +119,22 @@ statements! {
     // Whoever decides on a catalog shares it, and whoever changes it has it alone; see `locks`.
     SHARE_CATALOG = "SELECT pg_advisory_xact_lock_shared($1, $2)";
     CLAIM_CATALOG = "SELECT pg_advisory_xact_lock($1, $2)";
+    // In the order of the array.
     LOCK_USERS = "
-        SELECT key FROM users WHERE environment_id = $1 AND id = ANY ($2::text[])
-        ORDER BY key FOR NO KEY UPDATE";
+        SELECT u.key FROM unnest($2::text[]) k (id)
+        CROSS JOIN LATERAL (
+            SELECT key FROM users WHERE environment_id = $1 AND id = k.id
+            OFFSET 0 FOR NO KEY UPDATE) u";
 
     USERS = "
-        SELECT key, billing_id, name, email, metadata, id
-        FROM users WHERE environment_id = $1 AND id = ANY ($2::text[])";
-    IDS_TAKEN = "SELECT id FROM users WHERE environment_id = $1 AND id = ANY ($2::text[])";
+        SELECT u.key, u.billing_id, u.name, u.email, u.metadata, u.id
+        FROM unnest($2::text[]) k (id)
+        CROSS JOIN LATERAL (
+            SELECT * FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u";
+    IDS_TAKEN = "
+        SELECT u.id FROM unnest($2::text[]) k (id)
+        CROSS JOIN LATERAL (
+            SELECT id FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u";
     FIRST_USERS = "
         SELECT key, billing_id, name, email, metadata, id
         FROM users WHERE environment_id = $1 ORDER BY key LIMIT $2";
@@ -134,22 +146,31 @@ statements! {
         SELECT e.catalog_version, u.id, u.key, s.id, s.package_id, s.status, s.started_at,
             s.ended_at
         FROM environments e
-        LEFT JOIN users u ON u.environment_id = e.id AND u.id = ANY ($2::text[])
-        LEFT JOIN subscriptions s
-            ON s.environment_id = e.id AND s.user_key = u.key AND s.ended_at IS NULL
+        LEFT JOIN LATERAL (
+            SELECT u.id, u.key FROM unnest($2::text[]) k (id)
+            CROSS JOIN LATERAL (
+                SELECT id, key FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u
+        ) u ON true
+        LEFT JOIN LATERAL (
+            SELECT * FROM subscriptions
+            WHERE environment_id = $1 AND user_key = u.key AND ended_at IS NULL
+            OFFSET 0) s ON true
         WHERE e.id = $1";
     SUBSCRIPTIONS = "
         SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id, u.key
-        FROM subscriptions s
-        JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
-        WHERE s.environment_id = $1 AND s.id = ANY ($2::uuid[])";
+        FROM unnest($2::uuid[]) k (id)
+        CROSS JOIN LATERAL (
+            SELECT * FROM subscriptions WHERE environment_id = $1 AND id = k.id OFFSET 0) s
+        CROSS JOIN LATERAL (
+            SELECT id, key FROM users WHERE environment_id = $1 AND key = s.user_key OFFSET 0) u";
     // The page first, and then the users of it.
     FIRST_SUBSCRIPTIONS = "
         SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id, u.key
         FROM (
             SELECT * FROM subscriptions WHERE environment_id = $1
             ORDER BY started_at DESC, id DESC LIMIT $2) s
-        JOIN users u ON u.environment_id = $1 AND u.key = s.user_key
+        CROSS JOIN LATERAL (
+            SELECT id, key FROM users WHERE environment_id = $1 AND key = s.user_key OFFSET 0) u
         ORDER BY s.started_at DESC, s.id DESC";
     SUBSCRIPTIONS_AFTER = "
         SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id, u.key
@@ -157,49 +178,65 @@ statements! {
             SELECT * FROM subscriptions
             WHERE environment_id = $1 AND (started_at, id) < ($3, $4)
             ORDER BY started_at DESC, id DESC LIMIT $2) s
-        JOIN users u ON u.environment_id = $1 AND u.key = s.user_key
+        CROSS JOIN LATERAL (
+            SELECT id, key FROM users WHERE environment_id = $1 AND key = s.user_key OFFSET 0) u
         ORDER BY s.started_at DESC, s.id DESC";
     SUBSCRIPTIONS_OF = "
-        SELECT id, package_id, status, started_at, ended_at, user_key
-        FROM subscriptions WHERE environment_id = $1 AND user_key = ANY ($2::uuid[])";
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.user_key
+        FROM unnest($2::uuid[]) k (user_key)
+        CROSS JOIN LATERAL (
+            SELECT * FROM subscriptions
+            WHERE environment_id = $1 AND user_key = k.user_key OFFSET 0) s";
     ENDED_SUBSCRIPTIONS = "
-        SELECT id, package_id, status, started_at, ended_at, user_key
-        FROM subscriptions
-        WHERE environment_id = $1 AND user_key = ANY ($2::uuid[]) AND ended_at IS NOT NULL";
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.user_key
+        FROM unnest($2::uuid[]) k (user_key)
+        CROSS JOIN LATERAL (
+            SELECT * FROM subscriptions
+            WHERE environment_id = $1 AND user_key = k.user_key AND ended_at IS NOT NULL
+            OFFSET 0) s";
     COUNTERS = "
         SELECT k.position, c.used
         FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[]) WITH ORDINALITY
             AS k (user_key, subscription_id, feature_id, period_start, position)
-        JOIN counters c ON c.environment_id = $1 AND c.user_key = k.user_key
-            AND c.subscription_id = k.subscription_id AND c.feature_id = k.feature_id
-            AND c.period_start = k.period_start";
+        CROSS JOIN LATERAL (
+            SELECT used FROM counters
+            WHERE environment_id = $1 AND user_key = k.user_key
+                AND subscription_id = k.subscription_id AND feature_id = k.feature_id
+                AND period_start = k.period_start
+            OFFSET 0) c";
     REPLAYS = "
-        SELECT idempotency_key, user_key, feature_id, action, delta, occurred_at, answer, kept_at
-        FROM replays WHERE environment_id = $1 AND idempotency_key = ANY ($2::text[])";
+        SELECT r.idempotency_key, r.user_key, r.feature_id, r.action, r.delta, r.occurred_at,
+            r.answer, r.kept_at
+        FROM unnest($2::text[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT * FROM replays WHERE environment_id = $1 AND idempotency_key = k.key
+            OFFSET 0) r";
     KEYS_KEPT_BEFORE = "
         SELECT idempotency_key FROM replays
-        WHERE environment_id = $1 AND kept_at < $2 ORDER BY kept_at LIMIT $3";
+        WHERE environment_id + 0 = $1 AND kept_at < $2 ORDER BY kept_at LIMIT $3";
     // Whoever forgets keys leaves those alone that somebody else is about to forget.
     CLAIM_KEYS_KEPT_BEFORE = "
         SELECT idempotency_key FROM replays
-        WHERE environment_id = $1 AND kept_at < $2 ORDER BY kept_at LIMIT $3
+        WHERE environment_id + 0 = $1 AND kept_at < $2 ORDER BY kept_at LIMIT $3
         FOR UPDATE SKIP LOCKED";
 
-    // In the order of the keys, so that two who forget the same ones do not wait for each other.
+    // In the order of the array, so that two who forget the same ones do not wait for each other.
     FORGET_KEYS = "
-        WITH gone AS (
-            SELECT idempotency_key FROM replays
-            WHERE environment_id = $1 AND idempotency_key = ANY ($2::text[])
-            ORDER BY idempotency_key FOR UPDATE)
-        DELETE FROM replays r USING gone g
-        WHERE r.environment_id = $1 AND r.idempotency_key = g.idempotency_key";
+        DELETE FROM replays WHERE ctid = ANY (ARRAY(
+            SELECT r.ctid FROM unnest($2::text[]) k (key)
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM replays WHERE environment_id = $1 AND idempotency_key = k.key
+                OFFSET 0 FOR UPDATE) r))";
+    // Whoever updates rows has them locked, so that they stay where they are found.
     UPDATE_USERS = "
         UPDATE users u SET
             id = n.id, billing_id = n.billing_id, name = n.name, email = n.email,
             metadata = n.metadata
         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
             AS n (key, id, billing_id, name, email, metadata)
-        WHERE u.environment_id = $1 AND u.key = n.key";
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM users WHERE environment_id = $1 AND key = n.key OFFSET 0) AS old
+        WHERE u.ctid = old.ctid";
     CREATE_USERS = "
         INSERT INTO users (environment_id, key, id, billing_id, name, email, metadata)
         SELECT $1, n.*
@@ -212,7 +249,10 @@ statements! {
     CANCEL_SUBSCRIPTIONS = "
         UPDATE subscriptions s SET status = 'CANCELLED', ended_at = n.ended_at
         FROM unnest($2::uuid[], $3::uuid[], $4::bigint[]) AS n (user_key, id, ended_at)
-        WHERE s.environment_id = $1 AND s.user_key = n.user_key AND s.id = n.id";
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM subscriptions
+            WHERE environment_id = $1 AND user_key = n.user_key AND id = n.id OFFSET 0) AS old
+        WHERE s.ctid = old.ctid";
     SET_COUNTERS = "
         INSERT INTO counters
             (environment_id, user_key, subscription_id, feature_id, period_start, used)

@@ -9,6 +9,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::changes::Gathered;
+use super::reading::distinct;
 use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
 use super::{catalog, locks};
@@ -59,7 +60,7 @@ impl WriteTransaction for PostgresTransaction {
         environment: EnvironmentId,
         keys: &[IdempotencyKey],
     ) -> Result<(), StoreError> {
-        let keys: Vec<&str> = keys.iter().map(IdempotencyKey::as_str).collect();
+        let keys = distinct(keys.iter().map(IdempotencyKey::as_str));
         self.change(&[(sql::FORGET_KEYS, &[&environment.0, &keys])]).await?;
         Ok(())
     }
