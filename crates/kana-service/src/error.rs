@@ -20,8 +20,8 @@ pub enum Error {
     /// The server is about to stop. The caller may try again elsewhere.
     #[error("the server is shutting down; try again")]
     ShuttingDown,
-    /// The database is away. The caller may try again.
-    #[error("the database cannot be reached at the moment, and nothing was recorded; try again")]
+    /// The database is away, or others are always faster. The caller may try again.
+    #[error("the database cannot do this at the moment, and nothing was recorded; try again")]
     Unavailable(#[source] Arc<StoreError>),
     /// The database went away while it committed, and has not come back to say whether it did.
     #[error(

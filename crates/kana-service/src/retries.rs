@@ -16,18 +16,23 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// another writer was faster or the database is away; but not for ever.
 pub(crate) async fn insist<T>(work: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
     let since = Instant::now();
-    for pause in PAUSES_MS {
-        match work().await {
-            Err(Error::Unavailable(cause)) if since.elapsed() < PATIENCE => {
-                tracing::debug!(%cause, "trying again");
-                sleep(Duration::from_millis(pause)).await;
+    let mut pauses = PAUSES_MS.into_iter();
+    loop {
+        let outcome = work().await;
+        match &outcome {
+            Err(Error::Unavailable(cause)) => {
+                if let Some(pause) = pauses.next().filter(|_| since.elapsed() < PATIENCE) {
+                    tracing::debug!(%cause, "trying again");
+                    sleep(Duration::from_millis(pause)).await;
+                    continue;
+                }
+                tracing::warn!(%cause, "given up for now");
             }
-            outcome => return outcome,
+            Err(Error::OutcomeUnknown(cause)) => {
+                tracing::error!(%cause, "nobody knows whether a commit was made");
+            }
+            Ok(_) | Err(_) => {}
         }
+        return outcome;
     }
-    let outcome = work().await;
-    if let Err(Error::Unavailable(cause) | Error::OutcomeUnknown(cause)) = &outcome {
-        tracing::warn!(%cause, "a batch was given up");
-    }
-    outcome
 }

@@ -238,7 +238,7 @@ impl Lane {
                     Job::Catalog { environment, command, reply } => {
                         // A catalog is changed between two batches, and so in one piece.
                         self.run_commands(runtime, std::mem::take(&mut batch));
-                        self.run_catalog(runtime, environment, command, reply);
+                        self.run_catalog(runtime, environment, &command, reply);
                     }
                 }
             }
@@ -419,10 +419,10 @@ impl Lane {
         &self,
         runtime: &Handle,
         environment: EnvironmentId,
-        command: CatalogCommand,
+        command: &CatalogCommand,
         reply: Reply<PlanDone>,
     ) {
-        let change = async || self.change_catalog(environment, command.clone()).await;
+        let change = async || self.change_catalog(environment, command).await;
         let done = contain_panic(|| runtime.block_on(insist(change)));
         let _ = reply.send(done);
     }
@@ -430,12 +430,12 @@ impl Lane {
     async fn change_catalog(
         &self,
         environment: EnvironmentId,
-        command: CatalogCommand,
+        command: &CatalogCommand,
     ) -> Result<PlanDone, Error> {
         let mut transaction = self.store.write().await?;
         let version = transaction.catalog_version(environment).await?;
         let catalog = self.catalogs.at(transaction.as_mut(), environment, version).await?;
-        let (changes, answer) = catalog_command::plan(&catalog, command, self.clock.now())?;
+        let (changes, answer) = catalog_command::plan(&catalog, command.clone(), self.clock.now())?;
         if changes.is_empty() {
             return Ok((catalog, answer));
         }

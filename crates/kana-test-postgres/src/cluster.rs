@@ -4,8 +4,6 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::database::with_database;
-
 /// What its user needs to come in.
 const PASSWORD: &str = "secret";
 
@@ -18,7 +16,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts one, with an empty database `kana`. `None` where this machine has no server's programs,
+    /// Starts one, with an empty database `kana` of the user `kana`. `None` where this machine has no server's programs,
     /// which it says.
     #[must_use]
     #[expect(clippy::print_stdout, reason = "it stands in the output of the test")]
@@ -36,14 +34,16 @@ impl Cluster {
         cluster.program("initdb", |command| {
             command.args([
                 "--auth=scram-sha-256",
-                "--username=kana",
+                "--username=postgres",
                 "--no-sync",
                 "--encoding=UTF8",
             ]);
             command.arg("--pwfile").arg(&password).arg("--pgdata").arg(cluster.data());
         });
         cluster.begin();
-        crate::run(&cluster.url_of("postgres"), "CREATE DATABASE kana");
+        // Kana needs no more rights than these.
+        cluster.administrate(&format!("CREATE ROLE kana LOGIN PASSWORD '{PASSWORD}'"));
+        cluster.administrate("CREATE DATABASE kana OWNER kana");
         Some(cluster)
     }
 
@@ -57,7 +57,7 @@ impl Cluster {
             port: free_port(),
         };
         give_to_server(standby.directory.path());
-        let source = self.url_of("postgres");
+        let source = self.server_url();
         standby.program("pg_basebackup", |command| {
             command.args(["--write-recovery-conf", "--no-sync", "--checkpoint=fast"]);
             command.arg("--dbname").arg(source).arg("--pgdata").arg(standby.data());
@@ -69,7 +69,7 @@ impl Cluster {
     /// The URL of the database `kana`.
     #[must_use]
     pub fn url(&self) -> String {
-        self.url_of("kana")
+        format!("postgres://kana:{PASSWORD}@{}/kana", self.address())
     }
 
     /// The address, and nothing that opens it.
@@ -78,9 +78,13 @@ impl Cluster {
         format!("127.0.0.1:{}", self.port)
     }
 
-    fn url_of(&self, database: &str) -> String {
-        let server = format!("postgres://kana:{PASSWORD}@{}/postgres", self.address());
-        with_database(&server, database)
+    /// Runs a statement as the one who may do anything.
+    pub fn administrate(&self, statement: &str) {
+        crate::run(&self.server_url(), statement);
+    }
+
+    fn server_url(&self) -> String {
+        format!("postgres://postgres:{PASSWORD}@{}/postgres", self.address())
     }
 
     /// Starts the server again and waits until it answers.

@@ -109,7 +109,7 @@ async fn exists(client: &Client, name: &str) -> bool {
 }
 
 /// The URL with another database.
-pub(crate) fn with_database(url: &str, name: &str) -> String {
+fn with_database(url: &str, name: &str) -> String {
     let (place, parameters) = url.split_once('?').unwrap_or((url, ""));
     let (scheme, rest) = place.split_once("://").unwrap();
     let host = rest.split('/').next().unwrap();

@@ -2,7 +2,7 @@
 //!
 //! A statement takes many keys or writes many rows, and statements that do not need each other's
 //! answers are sent together, so that a batch of commands takes a bounded number of round trips.
-//! What keeps many nodes from each other's way stands in [`locks`].
+//! What keeps many nodes from each other's way stands in the module `locks`.
 
 mod catalog;
 mod changes;

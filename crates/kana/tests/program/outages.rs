@@ -64,8 +64,8 @@ fn what_was_acknowledged_survives_that_a_standby_takes_over() {
     };
     let standby = primary.standby();
     // Nothing is acknowledged before the standby has it.
-    run_sql(&primary.url(), "ALTER SYSTEM SET synchronous_standby_names = '*'");
-    run_sql(&primary.url(), "SELECT pg_reload_conf()");
+    primary.administrate("ALTER SYSTEM SET synchronous_standby_names = '*'");
+    primary.administrate("SELECT pg_reload_conf()");
     let dir = TempDir::new().unwrap();
     let both = format!("{},{}", primary.address(), standby.address());
     let url = primary.url().replace(&primary.address(), &both);
@@ -118,7 +118,7 @@ fn a_server_says_whether_its_database_is_there() {
             .read_to_string()
             .unwrap();
         assert!(answer.contains("OVERLOADED"), "{answer}");
-        assert!(answer.contains("the database cannot be reached at the moment"), "{answer}");
+        assert!(answer.contains("the database cannot do this at the moment"), "{answer}");
         assert!(!answer.contains("127.0.0.1"), "{answer}");
     }
 
