@@ -16,9 +16,6 @@ use crate::plan::{Plan, any_plan, crowd};
 use crate::request::{ADA, Action, CALLS, Request, Usage};
 use crate::run::run;
 
-/// Plans that are tried where `PROPTEST_CASES` does not say how many.
-const PLANS: u32 = 60;
-
 /// Plans that are tried until what is wrong is noticed; few of them are needed.
 const PLANS_MAX: usize = 400;
 
@@ -31,7 +28,7 @@ fn what_many_clients_are_answered_is_an_order_of_one_by_one_on_the_embedded_engi
 }
 
 #[test]
-fn what_many_clients_are_answered_is_an_order_of_one_by_one_on_postgresql() {
+fn what_many_clients_are_answered_is_an_order_of_one_by_one_on_two_servers_with_postgresql() {
     if kana_test_postgres::is_here() {
         every_history_is_linearizable::<Postgres>();
     }
@@ -39,7 +36,7 @@ fn what_many_clients_are_answered_is_an_order_of_one_by_one_on_postgresql() {
 
 fn every_history_is_linearizable<E: Engine>() {
     let runtime = threads();
-    let outcome = TestRunner::new(config()).run(&any_plan(), |plan| {
+    let outcome = TestRunner::new(config(E::PLANS)).run(&any_plan(), |plan| {
         for history in runtime.block_on(run::<E>(&plan, || Server::AsItIs)) {
             prop_assert!(history.ids_grow(), "{}", history);
             linearize(&history, &Model::default())
@@ -54,11 +51,11 @@ fn every_history_is_linearizable<E: Engine>() {
     }
 }
 
-fn config() -> Config {
+fn config(plans: u32) -> Config {
     let many = std::env::var_os("PROPTEST_CASES").is_some();
     let default = Config::default();
     Config {
-        cases: if many { default.cases } else { PLANS },
+        cases: if many { default.cases } else { plans },
         // The same plan need not fail again; what counts is the history, which is printed.
         failure_persistence: None,
         max_shrink_iters: 200,

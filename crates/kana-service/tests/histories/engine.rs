@@ -6,6 +6,12 @@ use tempfile::TempDir;
 
 /// An engine under test.
 pub(crate) trait Engine: 'static {
+    /// How many servers a history runs at the same time on one database.
+    const SERVERS: usize = 1;
+
+    /// Plans that are tried where `PROPTEST_CASES` does not say how many.
+    const PLANS: u32 = 60;
+
     /// A database of a history's own, gone without a trace when it is dropped.
     type Database: Send + Sync;
 
@@ -46,6 +52,11 @@ impl Engine for Sqlite {
 pub(crate) struct Postgres;
 
 impl Engine for Postgres {
+    const SERVERS: usize = 2;
+
+    // Each takes ten times as long as on the embedded engine.
+    const PLANS: u32 = 20;
+
     type Database = kana_test_postgres::Database;
 
     async fn empty() -> Self::Database {
