@@ -118,6 +118,6 @@ pub(crate) fn threads() -> Runtime {
 /// The same plans each time.
 fn plans(number: usize) -> Vec<Plan> {
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &[21; 32]);
-    let mut runner = TestRunner::new_with_rng(config(), random);
+    let mut runner = TestRunner::new_with_rng(config(Sqlite::PLANS), random);
     (0..number).map(|_| any_plan().new_tree(&mut runner).unwrap().current()).collect()
 }
