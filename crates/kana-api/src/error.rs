@@ -99,7 +99,11 @@ impl From<&Error> for Told {
         let (name, code) = match error {
             Error::Unauthenticated(_) => ("AuthenticationError", "UNAUTHENTICATED"),
             Error::Refused(refusal) => name_and_code(refusal),
-            Error::Overloaded | Error::ShuttingDown => ("OverloadedError", "OVERLOADED"),
+            Error::Overloaded | Error::ShuttingDown | Error::Unavailable(_) => {
+                ("OverloadedError", "OVERLOADED")
+            }
+            // Our fault, and the one that the caller must know what to do about.
+            Error::OutcomeUnknown(_) => ("InternalError", "INTERNAL_SERVER_ERROR"),
             Error::Store(_) | Error::Bug(_) => return Self::internal(error),
         };
         Self { code, name, message: error.to_string() }

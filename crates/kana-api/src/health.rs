@@ -1,5 +1,6 @@
 //! Whether the process runs and the database answers (contract: `server.md`).
 
+use std::error::Error as _;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -16,7 +17,8 @@ pub(crate) async fn ready(State(kana): State<Arc<Kana>>) -> (StatusCode, &'stati
     match kana.check_ready().await {
         Ok(()) => (StatusCode::OK, "ok\n"),
         Err(error) => {
-            tracing::error!(%error, "the database does not answer");
+            let cause = error.source().map(ToString::to_string);
+            tracing::error!(%error, cause, "the database does not answer");
             (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n")
         }
     }

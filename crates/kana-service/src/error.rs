@@ -4,7 +4,8 @@ use kana_core::Refusal;
 use kana_core::refusal::InvalidValue;
 use kana_store::StoreError;
 
-/// Why something was not answered. Nothing of it has been stored then.
+/// Why something was not answered. Nothing of it has been stored then, but for
+/// [`OutcomeUnknown`](Error::OutcomeUnknown).
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// What was asked for is refused; the caller can mend it.
@@ -19,6 +20,15 @@ pub enum Error {
     /// The server is about to stop. The caller may try again elsewhere.
     #[error("the server is shutting down; try again")]
     ShuttingDown,
+    /// The database is away, or others are always faster. The caller may try again.
+    #[error("the database cannot do this at the moment, and nothing was recorded; try again")]
+    Unavailable(#[source] Arc<StoreError>),
+    /// The database went away while it committed, and has not come back to say whether it did.
+    #[error(
+        "the database went away while this was recorded, and whether it was is not known; with an \
+         idempotency key, send it again"
+    )]
+    OutcomeUnknown(#[source] Arc<StoreError>),
     /// The store failed. One failure can answer a whole batch.
     #[error(transparent)]
     Store(Arc<StoreError>),
@@ -29,7 +39,15 @@ pub enum Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        Self::Store(Arc::new(error))
+        let error = Arc::new(error);
+        match *error {
+            // A server that takes no changes is a standby that has yet to take over.
+            StoreError::Conflict(_) | StoreError::Unavailable(_) | StoreError::ReadOnly => {
+                Self::Unavailable(error)
+            }
+            StoreError::OutcomeUnknown(_) => Self::OutcomeUnknown(error),
+            _ => Self::Store(error),
+        }
     }
 }
 

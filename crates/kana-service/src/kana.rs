@@ -70,8 +70,7 @@ impl Kana {
         settings: Settings,
     ) -> std::io::Result<Arc<Self>> {
         let catalogs = Arc::new(Catalogs::default());
-        let (writer, finished) =
-            Writer::start(Arc::clone(&store), Arc::clone(&catalogs), Arc::clone(&clock), settings)?;
+        let (writer, finished) = Writer::start(&store, &catalogs, &clock, settings)?;
         Ok(Arc::new(Self {
             store,
             clock,
@@ -189,8 +188,9 @@ impl Kana {
     pub async fn finish(self: Arc<Self>) {
         let finished = self.writer_finished.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(self);
-        if let Some(finished) = finished {
-            let _ = finished.await;
+        if let Some(mut finished) = finished {
+            // Nobody sends anything: it ends with the last lane.
+            let _ = finished.recv().await;
         }
     }
 

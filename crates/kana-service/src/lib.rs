@@ -15,6 +15,7 @@ mod facts_in_use;
 mod kana;
 mod keys;
 mod recent;
+mod retries;
 mod tokens;
 mod writer;
 

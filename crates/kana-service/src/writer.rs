@@ -1,9 +1,16 @@
 //! Group commit: while one batch is made durable, the next one gathers. No timers: full batches
 //! under load, no added wait for a lone command.
+//!
+//! There are as many lanes as the store can use. Commands are spread over them by user, so that those
+//! of one user do not wait for each other in the store. That is for speed alone: whoever decides on a
+//! user has the user alone in the store, which keeps lanes and other nodes out of each other's way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_core::catalog_command::{self, CatalogAnswer, CatalogCommand};
@@ -22,8 +29,9 @@ use crate::configuration::Publish;
 use crate::error::Error;
 use crate::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
 use crate::kana::Settings;
+use crate::retries::insist;
 
-/// Commands that may wait. One more is answered with [`Error::Overloaded`].
+/// Commands that may wait in a lane. One more is answered with [`Error::Overloaded`].
 const WAITING_MAX: usize = 16 * 1024;
 /// Commands decided in one transaction.
 pub(crate) const BATCH_MAX: usize = 1024;
@@ -77,12 +85,18 @@ pub(crate) struct CatalogDone {
 
 /// Where commands are handed in.
 pub(crate) struct Writer {
-    jobs: mpsc::Sender<Job>,
+    /// At least one.
+    lanes: Vec<mpsc::Sender<Job>>,
     waiting_together: Arc<Semaphore>,
+    /// The lane for the next commands that were handed in together.
+    next: AtomicUsize,
 }
 
-/// Resolves once the writer has finished everything that it had accepted.
-pub(crate) type Finished = oneshot::Receiver<()>;
+/// Ends once the writer has finished everything that it had accepted.
+pub(crate) type Finished = mpsc::Receiver<Infallible>;
+
+/// Of what is to be made, the ids are to grow in the order of creation: it all goes this way.
+const CREATING_LANE: usize = 0;
 
 struct Lane {
     store: Arc<dyn Store>,
@@ -92,26 +106,31 @@ struct Lane {
 }
 
 impl Writer {
-    /// Starts the lane on a thread of its own, since a commit of the embedded engine waits for
-    /// the disk. The lane ends when every `Writer` is gone.
+    /// Starts each lane on a thread of its own, since a commit of the embedded engine waits for
+    /// the disk. The lanes end when every `Writer` is gone.
     pub(crate) fn start(
-        store: Arc<dyn Store>,
-        catalogs: Arc<Catalogs>,
-        clock: Arc<dyn Clock>,
+        store: &Arc<dyn Store>,
+        catalogs: &Arc<Catalogs>,
+        clock: &Arc<dyn Clock>,
         settings: Settings,
     ) -> std::io::Result<(Self, Finished)> {
-        let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        let (done, finished) = oneshot::channel();
-        let lane = Lane { store, catalogs, clock, settings };
-        let runtime = Handle::current();
-        std::thread::Builder::new().name("kana-writer".into()).spawn(move || {
-            lane.run(&runtime, waiting);
-            // Whoever waits for the end may be about to open the same database again.
-            drop(lane);
-            let _ = done.send(());
-        })?;
+        let (alive, finished) = mpsc::channel(1);
+        let mut lanes = Vec::new();
+        for number in 0..store.lanes().max(1) {
+            let (jobs, waiting) = mpsc::channel(WAITING_MAX);
+            let (store, catalogs, clock) = (store.clone(), catalogs.clone(), clock.clone());
+            let lane = Lane { store, catalogs, clock, settings };
+            let (runtime, alive) = (Handle::current(), alive.clone());
+            std::thread::Builder::new().name(format!("kana-writer-{number}")).spawn(move || {
+                lane.run(&runtime, waiting);
+                // Whoever waits for the end may be about to open the same database again.
+                drop(lane);
+                drop(alive);
+            })?;
+            lanes.push(jobs);
+        }
         let waiting_together = Arc::new(Semaphore::new(WAITING_TOGETHER_MAX));
-        Ok((Self { jobs, waiting_together }, finished))
+        Ok((Self { lanes, waiting_together, next: AtomicUsize::new(0) }, finished))
     }
 
     /// Decides `command` and answers once that is durable.
@@ -121,7 +140,8 @@ impl Writer {
         command: Command,
     ) -> Result<Answer, Error> {
         let (reply, answer) = oneshot::channel();
-        self.hand_in(Job::Command { environment, command, reply })?;
+        let lane = self.lane_of(environment, &command);
+        self.hand_in(lane, Job::Command { environment, command, reply })?;
         answer.await.map_err(|_| Error::ShuttingDown)?
     }
 
@@ -136,7 +156,8 @@ impl Writer {
         let waiting = Arc::clone(&self.waiting_together).try_acquire_many_owned(places);
         let waiting = waiting.map_err(|_| Error::Overloaded)?;
         let (reply, answers) = oneshot::channel();
-        self.hand_in(Job::Together(Together { environment, commands, reply, waiting }))?;
+        let lane = self.next.fetch_add(1, Ordering::Relaxed);
+        self.hand_in(lane, Job::Together(Together { environment, commands, reply, waiting }))?;
         answers.await.map_err(|_| Error::ShuttingDown)?
     }
 
@@ -147,12 +168,27 @@ impl Writer {
         request: CatalogRequest,
     ) -> Result<CatalogDone, Error> {
         let (reply, answer) = oneshot::channel();
-        self.hand_in(Job::Catalog { environment, request, reply })?;
+        self.hand_in(CREATING_LANE, Job::Catalog { environment, request, reply })?;
         answer.await.map_err(|_| Error::ShuttingDown)?
     }
 
-    fn hand_in(&self, job: Job) -> Result<(), Error> {
-        self.jobs.try_send(job).map_err(|error| match error {
+    /// The lane of a command. All commands of one user but those that make something have one.
+    fn lane_of(&self, environment: EnvironmentId, command: &Command) -> usize {
+        if self.lanes.len() == 1 || makes_something(command) {
+            return CREATING_LANE;
+        }
+        let mut hasher = DefaultHasher::new();
+        environment.hash(&mut hasher);
+        match command.subject() {
+            Subject::User(id) => id.hash(&mut hasher),
+            Subject::Subscriber(subscription) => subscription.hash(&mut hasher),
+        }
+        // The remainder fits: there are few lanes.
+        usize::try_from(hasher.finish() % self.lanes.len() as u64).unwrap_or(CREATING_LANE)
+    }
+
+    fn hand_in(&self, lane: usize, job: Job) -> Result<(), Error> {
+        self.lanes[lane % self.lanes.len()].try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
         })
@@ -160,8 +196,9 @@ impl Writer {
 }
 
 /// Commands of one transaction, those of an environment together. Environments share nothing, so
-/// that only the order within one matters.
-type Batch = HashMap<EnvironmentId, Vec<(Command, Reply<Answer>)>>;
+/// that only the order within one matters. The environments have an order, so that two lanes do not
+/// wait for each other's.
+type Batch = BTreeMap<EnvironmentId, Vec<(Command, Reply<Answer>)>>;
 
 /// What each command of an environment is answered with, in their order.
 type Answers = Vec<Result<Answer, Refusal>>;
@@ -215,7 +252,7 @@ impl Lane {
                     Job::Catalog { environment, request, reply } => {
                         // A catalog is changed between two batches, and so in one piece.
                         self.run_commands(runtime, std::mem::take(&mut batch));
-                        self.run_catalog(runtime, environment, request, reply);
+                        self.run_catalog(runtime, environment, &request, reply);
                     }
                 }
             }
@@ -250,31 +287,46 @@ impl Lane {
         if together.is_empty() {
             return;
         }
-        let mut commands: Vec<(EnvironmentId, Vec<Command>)> = Vec::new();
+        let mut commands: BTreeMap<EnvironmentId, Vec<Command>> = BTreeMap::new();
         let mut replies = Vec::with_capacity(together.len());
         for Together { environment, commands: these, reply, waiting } in together {
-            replies.push((reply, these.len(), waiting));
-            match commands.last_mut() {
-                Some((last, commands)) if *last == environment => commands.extend(these),
-                _ => commands.push((environment, these)),
-            }
+            replies.push((environment, reply, these.len(), waiting));
+            commands.entry(environment).or_default().extend(these);
         }
+        let commands: Vec<(EnvironmentId, Vec<Command>)> = commands.into_iter().collect();
         match contain_panic(|| runtime.block_on(self.decide_and_commit(&commands))) {
             Ok(answers) => {
                 let mut answers = answers.into_iter();
-                for (reply, count, _waiting) in replies {
-                    let _ = reply.send(Ok(answers.by_ref().take(count).collect()));
+                let mut of_environment: HashMap<EnvironmentId, _> = commands
+                    .iter()
+                    .map(|(environment, commands)| {
+                        let theirs: Answers = answers.by_ref().take(commands.len()).collect();
+                        (*environment, theirs.into_iter())
+                    })
+                    .collect();
+                for (environment, reply, count, _waiting) in replies {
+                    let theirs = of_environment.get_mut(&environment).into_iter().flatten();
+                    let _ = reply.send(Ok(theirs.take(count).collect()));
                 }
             }
             Err(error) => {
-                for (reply, _, _waiting) in replies {
+                for (_, reply, _, _waiting) in replies {
                     let _ = reply.send(Err(error.clone()));
                 }
             }
         }
     }
 
+    /// Decides all commands in one transaction and commits it, anew where another writer was faster
+    /// or the database went away for a moment.
     async fn decide_and_commit(
+        &self,
+        commands: &[(EnvironmentId, Vec<Command>)],
+    ) -> Result<Answers, Error> {
+        insist(async || self.try_to_commit(commands).await).await
+    }
+
+    async fn try_to_commit(
         &self,
         commands: &[(EnvironmentId, Vec<Command>)],
     ) -> Result<Answers, Error> {
@@ -381,17 +433,18 @@ impl Lane {
         &self,
         runtime: &Handle,
         environment: EnvironmentId,
-        request: CatalogRequest,
+        request: &CatalogRequest,
         reply: Reply<CatalogDone>,
     ) {
-        let done = contain_panic(|| runtime.block_on(self.change_catalog(environment, request)));
+        let change = async || self.change_catalog(environment, request).await;
+        let done = contain_panic(|| runtime.block_on(insist(change)));
         let _ = reply.send(done);
     }
 
     async fn change_catalog(
         &self,
         environment: EnvironmentId,
-        request: CatalogRequest,
+        request: &CatalogRequest,
     ) -> Result<CatalogDone, Error> {
         let mut transaction = self.store.write().await?;
         let version = transaction.catalog_version(environment).await?;
@@ -399,7 +452,7 @@ impl Lane {
         let now = self.clock.now();
         let (changes, about) = match request {
             CatalogRequest::Command(command) => {
-                let (changes, about) = catalog_command::plan(&catalog, command, now)?;
+                let (changes, about) = catalog_command::plan(&catalog, command.clone(), now)?;
                 (changes, Some(about))
             }
             CatalogRequest::Publish(publish) => {
@@ -437,6 +490,11 @@ fn choose_ids(command: &mut Command) {
         | Command::UseFeature(_)
         | Command::CancelSubscription(_) => {}
     }
+}
+
+/// Whether ids are chosen for the command.
+fn makes_something(command: &Command) -> bool {
+    matches!(command, Command::CreateUser(_) | Command::Subscribe(_))
 }
 
 /// Answers everybody from within the runtime. From here each answer would wake a thread of it, which

@@ -1,11 +1,29 @@
 use std::path::PathBuf;
 
-/// What a store could not do. Nothing of what was asked has been stored then.
+/// Whatever an engine says when it fails.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a store could not do. Nothing of what was asked has been stored then, but for
+/// [`OutcomeUnknown`](StoreError::OutcomeUnknown).
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The engine failed or cannot be reached.
+    /// The engine failed.
     #[error("the database failed: {0}")]
-    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Engine(#[source] Cause),
+    /// Another writer was faster. The same can be tried again at once, on what is stored now.
+    #[error("another writer was faster: {0}")]
+    Conflict(#[source] Cause),
+    /// The database cannot be reached, or went away before it was told to commit. The same can be
+    /// tried again once it is back.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(#[source] Cause),
+    /// The database went away while it committed, and could not be asked since what became of it.
+    /// Only a request with an idempotency key can be repeated without counting twice.
+    #[error(
+        "the database went away while it committed, and whether it did is not known: send the \
+         request again with the same idempotency key ({0})"
+    )]
+    OutcomeUnknown(#[source] Cause),
     /// A stored value is none that this release writes.
     #[error("the database holds a value that this release cannot read: {0}")]
     Unreadable(String),
@@ -23,6 +41,27 @@ pub enum StoreError {
         /// The newest version that this release knows.
         known: usize,
     },
+    /// The database's URL cannot be read. The problem holds nothing of the URL, which may have a
+    /// password in it.
+    #[error(
+        "the database URL is wrong: {problem}; it is like postgres://user:password@host:5432/database"
+    )]
+    DatabaseUrl {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The database does not let us in.
+    #[error("the database refuses the user or the password of the database URL: {0}")]
+    AccessDenied(#[source] Cause),
+    /// There is no such database on the server.
+    #[error("the server of the database URL has no such database: {0}")]
+    NoDatabase(#[source] Cause),
+    /// The database takes no changes.
+    #[error(
+        "the database is a read-only standby, or does not allow changes: give the URL of the \
+         primary, or of all servers (postgres://user@one,two/database)"
+    )]
+    ReadOnly,
     /// The data directory cannot be made or opened.
     #[error("cannot use the data directory {}: {source}", path.display())]
     DataDir {

@@ -10,10 +10,12 @@
 pub mod app;
 mod columns;
 mod error;
+pub mod postgres;
 pub mod sqlite;
 pub mod store;
 
 pub use app::{App, EnvironmentId, EnvironmentKind};
-pub use error::StoreError;
+pub use error::{Cause, StoreError};
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use store::{Facts, Store, Transaction, WriteTransaction};

@@ -85,6 +85,11 @@ pub trait Store: Send + Sync + 'static {
         on: bool,
     ) -> Result<bool, StoreError>;
 
+    /// How many writers can be at work at the same time without waiting for each other.
+    fn lanes(&self) -> usize {
+        1
+    }
+
     /// Begins to read: everything read through one transaction held in the same instant.
     async fn read(&self) -> Result<Box<dyn Transaction>, StoreError>;
 
@@ -201,7 +206,10 @@ pub trait Transaction: Send {
     ) -> Result<Vec<IdempotencyKey>, StoreError>;
 }
 
-/// A view of the database that can be changed. No other writer changes what it has read.
+/// A view of the database that can be changed. No other writer changes what it has read: an engine
+/// with many writers holds the users whose facts were asked for, and the catalog, until the end, and
+/// fails with [`Conflict`](StoreError::Conflict) where it notices late that another was faster.
+/// Ask for the facts of all users that are to be changed first, in one call.
 #[async_trait]
 pub trait WriteTransaction: Transaction {
     /// Writes changes of users' facts, in their order.

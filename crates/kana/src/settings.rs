@@ -93,6 +93,15 @@ pub(crate) struct ServeSettings {
     /// `https://app.example.com` or `http://localhost:3000`. With `*`, all may
     #[arg(long, env = "KANA_CLIENT_ORIGINS", default_value = "*", value_name = "ORIGINS")]
     pub(crate) client_origins: AllowedOrigins,
+    /// How many connections to the database of --database-url this server opens at most, 6 to 1000
+    #[arg(
+        long,
+        env = "KANA_DATABASE_CONNECTIONS",
+        default_value = "20",
+        value_name = "CONNECTIONS",
+        value_parser = clap::value_parser!(u32).range(6..=1000)
+    )]
+    pub(crate) database_connections: u32,
     #[command(flatten)]
     pub(crate) connections: ConnectionSettings,
     #[command(flatten)]
@@ -166,7 +175,8 @@ pub(crate) struct DatabaseSettings {
     /// Where the embedded database lies. It is made if it does not exist
     #[arg(long, env = "KANA_DATA_DIR", default_value = "./kana-data", value_name = "DIRECTORY")]
     pub(crate) data_dir: PathBuf,
-    /// A database to use instead of the embedded one. This release has none: leave it out
+    /// A PostgreSQL database to use instead of the embedded one, which any number of servers can
+    /// share: postgres://user:password@host:5432/database
     // Its value can hold a password, and help would show what the environment holds.
     #[arg(long, env = "KANA_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
@@ -389,6 +399,7 @@ mod tests {
             ("idempotency_days = 0", &[], "--idempotency-days"),
             ("connections_max = 0", &[], "--connections-max"),
             ("idle_timeout_seconds = 0", &[], "--idle-timeout-seconds"),
+            ("database_connections = 5", &[], "--database-connections"),
             ("listen = \"4000\"", &[], "--listen"),
             ("listen = ", &[], "kana.toml"),
             ("", &["--listen", "nowhere"], "--listen"),

@@ -48,8 +48,12 @@ impl From<&Error> for Stop {
             Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Error::Refused(Refusal::StaleCatalog) => StatusCode::PRECONDITION_FAILED,
             Error::Refused(_) => StatusCode::BAD_REQUEST,
-            Error::Overloaded | Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Store(_) | Error::Bug(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Overloaded | Error::ShuttingDown | Error::Unavailable(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Error::OutcomeUnknown(_) | Error::Store(_) | Error::Bug(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         Self { status, told: Told::from(error) }
     }

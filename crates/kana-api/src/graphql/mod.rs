@@ -155,8 +155,12 @@ where
             let status = match error {
                 Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
                 Error::Refused(_) => StatusCode::BAD_REQUEST,
-                Error::Overloaded | Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-                Error::Store(_) | Error::Bug(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                Error::Overloaded | Error::ShuttingDown | Error::Unavailable(_) => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
+                Error::OutcomeUnknown(_) | Error::Store(_) | Error::Bug(_) => {
+                    StatusCode::INTERNAL_SERVER_ERROR
+                }
             };
             NotExecuted::invalid(status, vec![server_error(&Told::from(&error))])
         })?;

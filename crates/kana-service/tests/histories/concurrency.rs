@@ -7,7 +7,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::engine::{Engine, Sqlite};
+use crate::engine::{Engine, Postgres, Sqlite};
 use crate::flaw::Server;
 use crate::linearization::linearize;
 use crate::mistake::Mistake;
@@ -15,9 +15,6 @@ use crate::model::Model;
 use crate::plan::{Plan, any_plan, crowd};
 use crate::request::{ADA, Action, CALLS, Request, Usage};
 use crate::run::run;
-
-/// Plans that are tried where `PROPTEST_CASES` does not say how many.
-const PLANS: u32 = 60;
 
 /// Plans that are tried until what is wrong is noticed; few of them are needed.
 const PLANS_MAX: usize = 400;
@@ -30,9 +27,16 @@ fn what_many_clients_are_answered_is_an_order_of_one_by_one_on_the_embedded_engi
     every_history_is_linearizable::<Sqlite>();
 }
 
+#[test]
+fn what_many_clients_are_answered_is_an_order_of_one_by_one_on_two_servers_with_postgresql() {
+    if kana_test_postgres::is_here() {
+        every_history_is_linearizable::<Postgres>();
+    }
+}
+
 fn every_history_is_linearizable<E: Engine>() {
     let runtime = threads();
-    let outcome = TestRunner::new(config()).run(&any_plan(), |plan| {
+    let outcome = TestRunner::new(config(E::PLANS)).run(&any_plan(), |plan| {
         for history in runtime.block_on(run::<E>(&plan, || Server::AsItIs)) {
             prop_assert!(history.ids_grow(), "{}", history);
             linearize(&history, &Model::default())
@@ -47,11 +51,11 @@ fn every_history_is_linearizable<E: Engine>() {
     }
 }
 
-fn config() -> Config {
+fn config(plans: u32) -> Config {
     let many = std::env::var_os("PROPTEST_CASES").is_some();
     let default = Config::default();
     Config {
-        cases: if many { default.cases } else { PLANS },
+        cases: if many { default.cases } else { plans },
         // The same plan need not fail again; what counts is the history, which is printed.
         failure_persistence: None,
         max_shrink_iters: 200,
@@ -114,6 +118,6 @@ pub(crate) fn threads() -> Runtime {
 /// The same plans each time.
 fn plans(number: usize) -> Vec<Plan> {
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &[21; 32]);
-    let mut runner = TestRunner::new_with_rng(config(), random);
+    let mut runner = TestRunner::new_with_rng(config(Sqlite::PLANS), random);
     (0..number).map(|_| any_plan().new_tree(&mut runner).unwrap().current()).collect()
 }

@@ -29,7 +29,8 @@ pub(crate) async fn run<E: Engine>(plan: &Plan, server: fn() -> Server) -> [Hist
     let database = E::empty().await;
     let store = E::open(&database).await;
     let keys = init(store.as_ref(), clock.as_ref(), "history").await.unwrap().unwrap();
-    let mut running = Running::start(store, &clock, &keys).await;
+    drop(store);
+    let mut running = Running::start::<E>(&database, &clock, &keys).await;
     let sides = ENVIRONMENTS.map(|_| Arc::new(Clients::new(server(), plan.keyed.clone())));
 
     let mut now = START;
@@ -70,7 +71,7 @@ async fn one_client(sides: &Sides, running: &Running, now: At, steps: &[Step]) {
 /// All clients of a phase at the same time.
 async fn all_clients(sides: &Sides, running: &Running, now: At, phase: &Phase) {
     // While we write, the writer cannot: what is handed in gathers.
-    let held = if phase.gather { Some(running.store.write().await.unwrap()) } else { None };
+    let held = if phase.gather { Some(running.stores[0].write().await.unwrap()) } else { None };
     let before: Vec<usize> = sides.iter().map(|clients| clients.done()).collect();
     let mut tasks = Vec::new();
     for (clients, kana) in sides.iter().zip(&running.environments) {
@@ -127,27 +128,54 @@ fn everything() -> Vec<Request> {
 }
 
 struct Running {
-    kana: Arc<Kana>,
-    store: Arc<dyn Store>,
-    environments: Vec<Environment>,
+    servers: Vec<Arc<Kana>>,
+    stores: Vec<Arc<dyn Store>>,
+    environments: Vec<Servers>,
+}
+
+/// One environment, as each of the servers has it.
+#[derive(Clone)]
+struct Servers(Vec<Environment>);
+
+impl Servers {
+    /// The server that a client sends a request to. Whatever is made is made through one of them,
+    /// since the order of creation is that of a server's clock.
+    fn for_request(&self, client: usize, request: &Request) -> &Environment {
+        let makes = matches!(request, Request::CreateUser { .. } | Request::Subscribe { .. });
+        &self.0[if makes { 0 } else { client % self.0.len() }]
+    }
 }
 
 impl Running {
-    async fn start(store: Arc<dyn Store>, clock: &Arc<ManualClock>, keys: &InitialKeys) -> Self {
-        let kana = Kana::start(Arc::clone(&store), Arc::clone(clock) as _).unwrap();
-        let mut environments = Vec::new();
-        for key in [&keys.test_private, &keys.live_private] {
-            environments.push(kana.authorise_private(key.reveal()).await.unwrap());
+    async fn start<E: Engine>(
+        database: &E::Database,
+        clock: &Arc<ManualClock>,
+        keys: &InitialKeys,
+    ) -> Self {
+        let (mut servers, mut stores) = (Vec::new(), Vec::new());
+        let mut environments = vec![Servers(Vec::new()), Servers(Vec::new())];
+        for _ in 0..E::SERVERS {
+            let store = E::open(database).await;
+            let kana = Kana::start(Arc::clone(&store), Arc::clone(clock) as _).unwrap();
+            for (servers, key) in
+                environments.iter_mut().zip([&keys.test_private, &keys.live_private])
+            {
+                servers.0.push(kana.authorise_private(key.reveal()).await.unwrap());
+            }
+            servers.push(kana);
+            stores.push(store);
         }
-        Self { kana, store, environments }
+        Self { servers, stores, environments }
     }
 
     /// Finishes everything, as at the end of a process.
     async fn finish(self) {
-        let Self { kana, store, environments } = self;
+        let Self { servers, stores, environments } = self;
         drop(environments);
-        kana.finish().await;
-        drop(store);
+        for kana in servers {
+            kana.finish().await;
+        }
+        drop(stores);
     }
 
     async fn restart<E: Engine>(
@@ -157,7 +185,7 @@ impl Running {
         keys: &InitialKeys,
     ) -> Self {
         self.finish().await;
-        Self::start(E::open(database).await, clock, keys).await
+        Self::start::<E>(database, clock, keys).await
     }
 }
 
@@ -187,11 +215,12 @@ impl Clients {
         self.order.fetch_add(1, Ordering::SeqCst)
     }
 
-    async fn do_steps(&self, kana: Environment, client: usize, now: At, steps: &[Step]) {
+    async fn do_steps(&self, servers: Servers, client: usize, now: At, steps: &[Step]) {
         for step in steps {
             let request = self.request(step);
             let asked = self.next();
-            let answer = self.server.ask(&kana, &request).await;
+            let kana = servers.for_request(client, &request);
+            let answer = self.server.ask(kana, &request).await;
             let answered = self.next();
             if let (Request::Subscribe { .. }, Answer::Subscriptions(made)) = (&request, &answer) {
                 self.subscriptions.lock().unwrap().extend(made.iter().map(|made| made.id));

@@ -34,7 +34,9 @@ macro_rules! tests {
                 #[tokio::test]
                 $(#[$attribute])*
                 async fn $story() {
-                    crate::$part::$story::<$engine>().await;
+                    if <$engine as crate::engine::Engine>::is_here() {
+                        crate::$part::$story::<$engine>().await;
+                    }
                 }
             )*
         })*
@@ -210,4 +212,9 @@ mod sqlite {
 
 mod sqlite_of_a_server {
     every_story_on!(crate::engine::SqliteOfAServer);
+}
+
+mod postgres {
+    every_story_on!(crate::engine::Postgres);
+    stories_of_several_who_write_on!(crate::engine::Postgres);
 }

@@ -33,15 +33,15 @@ pub(crate) async fn two_who_open_the_same_database_do_not_lose_each_others_chang
     let world = World::<E>::new().await;
     let asked = [(user_key(1), counter(subscription_id(1), "api-calls"))];
     world.change(world.test, user_key(1), [create_user(user_key(1), "124")]).await;
-    let stores = [world.store.clone(), E::open(&world.database).await];
 
     // A thread each, since an engine may wait for the other on the thread that asks.
     std::thread::scope(|scope| {
-        for store in &stores {
-            let (environment, asked) = (world.test, asked.clone());
+        for _ in 0..2 {
+            let (environment, asked, database) = (world.test, asked.clone(), &world.database);
             scope.spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-                runtime.block_on(async {
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                runtime.enable_all().build().unwrap().block_on(async {
+                    let store = E::open(database).await;
                     for _ in 0..EACH {
                         let mut writer = store.write().await.unwrap();
                         writer.facts(environment, &user_ids(["124"])).await.unwrap();

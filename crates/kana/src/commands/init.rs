@@ -5,8 +5,8 @@ use crate::settings::InitSettings;
 
 /// Makes the app and prints its keys; on a database that has one, says so.
 pub(crate) async fn run(settings: InitSettings) -> Result<(), Failure> {
-    let store = open(&settings.database)?;
-    match kana_service::init(&store, &SystemClock, &settings.app).await? {
+    let store = open(&settings.database).await?;
+    match kana_service::init(store.as_ref(), &SystemClock, &settings.app).await? {
         Some(keys) => print_keys(&keys)?,
         None => tracing::info!(
             "the database has an app already, and its keys were printed when it was made: \

@@ -1,7 +1,8 @@
 use std::io::Write;
+use std::sync::Arc;
 
 use kana_service::{Clock, EnvironmentKind, KeyKind, SystemClock};
-use kana_store::{SqliteStore, Store};
+use kana_store::Store;
 
 use super::{Failure, open};
 use crate::settings::{DatabaseSettings, TokenSettings};
@@ -37,7 +38,7 @@ pub(crate) async fn create(
     kind: KeyKind,
 ) -> Result<(), Failure> {
     let store = open_with_app(settings).await?;
-    let key = kana_service::create_key(&store, &SystemClock, environment, kind).await?;
+    let key = kana_service::create_key(store.as_ref(), &SystemClock, environment, kind).await?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", key.reveal())?;
     Ok(out.flush()?)
@@ -70,7 +71,8 @@ pub(crate) async fn rotate_token_secret(
 ) -> Result<(), Failure> {
     let store = open_with_app(settings).await?;
     let clock = SystemClock;
-    kana_service::rotate_token_secret(&store, &clock, tokens.into(), environment, at_once).await?;
+    let store = store.as_ref();
+    kana_service::rotate_token_secret(store, &clock, tokens.into(), environment, at_once).await?;
     if at_once {
         tracing::info!(
             "a new secret signs the user tokens of {environment}; earlier ones are void"
@@ -91,14 +93,14 @@ pub(crate) async fn set_simple_mode(
     on: bool,
 ) -> Result<(), Failure> {
     let store = open_with_app(settings).await?;
-    kana_service::set_simple_mode(&store, environment, on).await?;
+    kana_service::set_simple_mode(store.as_ref(), environment, on).await?;
     let state = if on { "on" } else { "off" };
     tracing::info!("simple mode is {state} for {environment}");
     Ok(())
 }
 
-async fn open_with_app(settings: &DatabaseSettings) -> Result<SqliteStore, Failure> {
-    let store = open(settings)?;
+async fn open_with_app(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {
+    let store = open(settings).await?;
     match store.app().await? {
         Some(_) => Ok(store),
         None => Err(Failure::NoApp),

@@ -7,17 +7,16 @@ pub(crate) mod serve;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use kana_service::{Error, InitialKeys};
-use kana_store::{SqliteStore, StoreError};
+use kana_store::{PostgresStore, SqliteStore, Store, StoreError, postgres};
 
 use crate::settings::DatabaseSettings;
 
 /// Why a command could not be carried out.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The settings ask for something that this release does not have.
-    DatabaseUrl,
     Store(StoreError),
     Service(Error),
     NoApp,
@@ -29,11 +28,6 @@ pub(crate) enum Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            // The URL itself may hold a password.
-            Self::DatabaseUrl => f.write_str(
-                "--database-url (KANA_DATABASE_URL) is set, but this release has only the \
-                 embedded database: leave it out and use --data-dir",
-            ),
             Self::Store(error) => error.fmt(f),
             Self::Service(error) => error.fmt(f),
             Self::NoApp => f.write_str("the database has no app yet: run kana init first"),
@@ -64,17 +58,15 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// Opens the database that the settings name.
-fn open(settings: &DatabaseSettings) -> Result<SqliteStore, Failure> {
-    check_database_url(settings)?;
-    Ok(SqliteStore::open(&settings.data_dir)?)
-}
+/// What a command needs that asks one thing and ends.
+const FOR_A_TOOL: postgres::Settings = postgres::Settings { connections_max: 3, lanes: 1 };
 
-fn check_database_url(settings: &DatabaseSettings) -> Result<(), Failure> {
-    match &settings.database_url {
-        Some(_) => Err(Failure::DatabaseUrl),
-        None => Ok(()),
-    }
+/// Opens the database that the settings name.
+async fn open(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {
+    Ok(match &settings.database_url {
+        Some(url) => Arc::new(PostgresStore::open(url, FOR_A_TOOL).await?),
+        None => Arc::new(SqliteStore::open(&settings.data_dir)?),
+    })
 }
 
 /// Prints the first keys, as `NAME=value` lines that a shell or a `.env` file can take.

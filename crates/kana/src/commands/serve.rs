@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use connections::Limits;
 use kana_service::{Kana, SystemClock};
-use kana_store::{SqliteStore, Store};
+use kana_store::{PostgresStore, SqliteStore, Store, postgres};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, check_database_url, print_keys};
+use super::{Failure, print_keys};
 use crate::settings::{ConnectionSettings, ServeSettings};
 
 /// How long requests in flight may take once the server is told to stop. With what the writer
@@ -31,13 +31,11 @@ const RATE_MIN: u32 = 500;
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
-    check_database_url(&settings.database)?;
-    let store = SqliteStore::open_for_server(&settings.database.data_dir)?;
-    if let Some(keys) = kana_service::init(&store, &SystemClock, "app").await? {
+    let store = open_for_server(&settings).await?;
+    if let Some(keys) = kana_service::init(store.as_ref(), &SystemClock, "app").await? {
         print_keys(&keys)?;
         tracing::info!("a new app was made; its keys stand on standard output, and only there");
     }
-    let store: Arc<dyn Store> = Arc::new(store);
     let service = kana_service::Settings {
         user_token_days: settings.tokens.user_token_days,
         idempotency_days: settings.idempotency_days,
@@ -59,6 +57,16 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Opens the database: one that many servers share, or an embedded one for this server alone.
+async fn open_for_server(settings: &ServeSettings) -> Result<Arc<dyn Store>, Failure> {
+    let Some(url) = &settings.database.database_url else {
+        return Ok(Arc::new(SqliteStore::open_for_server(&settings.database.data_dir)?));
+    };
+    let connections_max = usize::try_from(settings.database_connections).unwrap_or(usize::MAX);
+    let settings = postgres::Settings { connections_max, ..postgres::Settings::default() };
+    Ok(Arc::new(PostgresStore::open(url, settings).await?))
 }
 
 fn limits(settings: ConnectionSettings) -> Limits {

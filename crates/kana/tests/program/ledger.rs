@@ -245,9 +245,13 @@ impl Told {
     /// usage that was told is in the log once if its answer says that it counts, and nothing else
     /// is; the counters are the sums of the log; and budgets were used up and not exceeded.
     pub(crate) fn assert_kept(&self, in_dir: &Path) {
+        self.assert_agrees(&Books::read(&in_dir.join("kana-data/kana.db")));
+    }
+
+    /// The same, whatever the database is.
+    pub(crate) fn assert_agrees(&self, books: &Books) {
         let mut keys = Vec::new();
         let mut sums = BTreeMap::new();
-        let books = Books::read(&in_dir.join("kana-data/kana.db"));
         for (usage, feature, counts) in self.usages() {
             let of_user = (usage.user.to_owned(), feature.to_owned());
             if counts {
@@ -308,6 +312,32 @@ impl Books {
                  GROUP BY u.id, e.feature_id",
             ),
             integrity: database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap(),
+        }
+    }
+
+    /// The books of a database on a PostgreSQL server.
+    pub(crate) fn ask(url: &str) -> Self {
+        let by_user = |query: &str| -> BTreeMap<(String, String), i64> {
+            let number = |row: Vec<String>| match <[String; 3]>::try_from(row) {
+                Ok([user, feature, number]) => ((user, feature), number.parse().unwrap()),
+                Err(row) => panic!("{row:?}"),
+            };
+            kana_test_postgres::rows(url, query).into_iter().map(number).collect()
+        };
+        let log = "SELECT idempotency_key, delta FROM kana.events";
+        let event = |row: Vec<String>| (row[0].clone(), row[1].parse().unwrap());
+        Self {
+            log: kana_test_postgres::rows(url, log).into_iter().map(event).collect(),
+            counters: by_user(
+                "SELECT u.id, c.feature_id, c.used FROM kana.counters c
+                 JOIN kana.users u ON u.environment_id = c.environment_id AND u.key = c.user_key",
+            ),
+            sums: by_user(
+                "SELECT u.id, e.feature_id, sum(e.delta) FROM kana.events e
+                 JOIN kana.users u ON u.environment_id = e.environment_id AND u.key = e.user_key
+                 GROUP BY u.id, e.feature_id",
+            ),
+            integrity: "ok".to_owned(),
         }
     }
 

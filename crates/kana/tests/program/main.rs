@@ -19,6 +19,8 @@ mod init_and_keys;
 mod ledger;
 mod load;
 mod node;
+mod nodes;
+mod outages;
 mod pricing_as_code;
 mod pricing_files;
 mod process;

@@ -63,7 +63,13 @@ pub(crate) fn note(text: &str) {
 
 /// Makes the app and answers its test key.
 pub(crate) fn init(in_dir: &Path) -> String {
-    let keys = run(in_dir, &["init"]);
+    init_with(in_dir, &[])
+}
+
+/// The same, with more settings.
+pub(crate) fn init_with(in_dir: &Path, settings: &[&str]) -> String {
+    let keys = run(in_dir, &[&["init"], settings].concat());
+    assert!(keys.status.success(), "{}", text(&keys.stderr));
     let key = text(&keys.stdout).lines().next().unwrap();
     key.strip_prefix("KANA_DEV_KEY=").unwrap().to_owned()
 }
@@ -116,6 +122,11 @@ impl Server {
         });
         let stdout = child.stdout.take();
         Self { child, stdout, log, log_reader: Some(log_reader), url }
+    }
+
+    /// Starts a server on a database that others can share.
+    pub(crate) fn start_on(in_dir: &Path, database_url: &str) -> Self {
+        Self::start_with(Self::command(in_dir).args(["--database-url", database_url]))
     }
 
     /// Starts a server on an empty directory and answers its test key with it.

@@ -69,6 +69,7 @@ fn help_shows_every_setting_and_no_password() {
         "KANA_DATA_DIR",
         "./kana-data",
         "--database-url",
+        "--database-connections",
         "KANA_DATABASE_URL",
         "--listen",
         "KANA_LISTEN",
@@ -89,10 +90,20 @@ fn help_shows_every_setting_and_no_password() {
 }
 
 #[test]
-fn a_database_url_is_refused_without_showing_it() {
+fn a_wrong_database_url_is_told_without_showing_it() {
     let dir = TempDir::new().unwrap();
-    let output = run(dir.path(), &["init", "--database-url", "postgres://kana:hunter2@db/kana"]);
-    assert_eq!(output.status.code(), Some(1));
-    let error = text(&output.stderr);
-    assert!(error.contains("KANA_DATABASE_URL") && !error.contains("hunter2"), "{error}");
+    for (url, problem) in [
+        ("mysql://kana:hunter2@db/kana", "postgres://"),
+        ("postgres://kana:hunter2@db:port/kana", "cannot be read"),
+        ("postgres://kana:hunter2@db", "no database"),
+        ("postgres://kana:hunter2@127.0.0.1:1/kana", "cannot be reached"),
+    ] {
+        for command in ["init", "serve"] {
+            let output = run(dir.path(), &[command, "--database-url", url]);
+            assert_eq!(output.status.code(), Some(1));
+            let error = text(&output.stderr);
+            assert!(error.contains(problem) && !error.contains("hunter2"), "{error}");
+        }
+    }
+    assert!(!dir.path().join("kana-data").exists(), "nothing was made");
 }

@@ -1,0 +1,106 @@
+//! What PostgreSQL and its driver say, sorted by what whoever hears of it can do.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::io;
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, Severity, SqlState};
+
+use crate::error::{Cause, StoreError};
+
+/// Another transaction was faster, and the database saw it before we did.
+const CONFLICTS: &[SqlState] = &[
+    SqlState::T_R_SERIALIZATION_FAILURE,
+    SqlState::T_R_DEADLOCK_DETECTED,
+    SqlState::UNIQUE_VIOLATION,
+    SqlState::LOCK_NOT_AVAILABLE,
+];
+
+/// The server is not there for us now, though it answers.
+const AWAY: &[SqlState] = &[
+    SqlState::ADMIN_SHUTDOWN,
+    SqlState::CRASH_SHUTDOWN,
+    SqlState::CANNOT_CONNECT_NOW,
+    SqlState::TOO_MANY_CONNECTIONS,
+    SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+];
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        let Some(state) = error.code().cloned() else {
+            return without_code(&error);
+        };
+        let class = state.code().get(..2).unwrap_or_default();
+        if CONFLICTS.contains(&state) {
+            Self::Conflict(cause(&error))
+        } else if state == SqlState::READ_ONLY_SQL_TRANSACTION {
+            // The server was a primary when we connected, and is none now.
+            Self::Unavailable(cause(&error))
+        } else if AWAY.contains(&state) || class == "08" {
+            Self::Unavailable(cause(&error))
+        } else if class == "28" {
+            Self::AccessDenied(cause(&error))
+        } else if state == SqlState::INVALID_CATALOG_NAME {
+            Self::NoDatabase(cause(&error))
+        } else {
+            Self::Engine(cause(&error))
+        }
+    }
+}
+
+/// An error of the driver or of the way to the server.
+fn without_code(error: &Error) -> StoreError {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    match io {
+        // This is how the driver says that it looked for a server that takes changes in vain.
+        Some(io) if io.kind() == io::ErrorKind::PermissionDenied => StoreError::ReadOnly,
+        Some(_) => StoreError::Unavailable(cause(error)),
+        None if error.is_closed() || is_timeout(error) => StoreError::Unavailable(cause(error)),
+        // A password that is missing, or a way to show it that the driver does not know.
+        None if is_about_access(error) => StoreError::AccessDenied(cause(error)),
+        None => StoreError::Engine(cause(error)),
+    }
+}
+
+// The driver does not tell the kinds of its errors but by their text.
+fn is_timeout(error: &Error) -> bool {
+    error.to_string().starts_with("timeout")
+}
+
+fn is_about_access(error: &Error) -> bool {
+    let text = error.to_string();
+    text.starts_with("invalid configuration") || text.starts_with("authentication error")
+}
+
+impl From<PoolError> for StoreError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => error.into(),
+            other => Self::Unavailable(Box::new(other)),
+        }
+    }
+}
+
+/// Whether an error answers the question what became of a transaction that was told to commit: the
+/// server said that it failed, and went on.
+pub(super) fn says_it_was_not_committed(error: &Error) -> bool {
+    error.as_db_error().and_then(DbError::parsed_severity) == Some(Severity::Error)
+}
+
+/// An error with all that it knows in one line: the driver says only the kind of it, and keeps the
+/// rest in its sources.
+pub(super) fn cause(error: &Error) -> Cause {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ": {more}");
+        }
+        source = error.source();
+    }
+    text.into()
+}

@@ -1,0 +1,153 @@
+use kana_core::Timestamp;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::rows::{instant, optional_instant, text};
+use super::statements as sql;
+use super::transaction::PostgresTransaction;
+use crate::app::{
+    App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, KeyKind, NewKey, TokenSecret,
+};
+use crate::columns::Named;
+use crate::error::StoreError;
+
+pub(super) async fn app(transaction: &mut PostgresTransaction) -> Result<Option<App>, StoreError> {
+    let rows = transaction.ask_one(sql::APP, &[]).await?;
+    rows.first().map(|row| Ok(App { name: text(row, 0)?.to_owned() })).transpose()
+}
+
+/// Says whether there was none yet.
+pub(super) async fn create_app(
+    transaction: &mut PostgresTransaction,
+    app: &App,
+    keys: &[NewKey],
+    created_at: Timestamp,
+) -> Result<bool, StoreError> {
+    let parameters: &[&(dyn ToSql + Sync)] = &[&app.name, &created_at.as_ms()];
+    // Who comes second waits here for the first, and then sees the app.
+    if changed(transaction, sql::CREATE_APP, parameters).await? == 0 {
+        return Ok(false);
+    }
+    let kinds = [EnvironmentKind::Test, EnvironmentKind::Live].map(Named::to_name).to_vec();
+    changed(transaction, sql::CREATE_ENVIRONMENTS, &[&kinds]).await?;
+    if !keys.is_empty() {
+        add_keys(transaction, keys).await?;
+    }
+    Ok(true)
+}
+
+pub(super) async fn add_keys(
+    transaction: &mut PostgresTransaction,
+    keys: &[NewKey],
+) -> Result<(), StoreError> {
+    let environments: Vec<&str> = keys.iter().map(|key| key.environment.to_name()).collect();
+    let kinds: Vec<&str> = keys.iter().map(|key| key.kind.to_name()).collect();
+    let hashes: Vec<&[u8]> = keys.iter().map(|key| key.hash.0.as_slice()).collect();
+    let last_four: Vec<&str> = keys.iter().map(|key| key.last_four.as_str()).collect();
+    let created: Vec<i64> = keys.iter().map(|key| key.created_at.as_ms()).collect();
+    let rows: &[&(dyn ToSql + Sync)] = &[&environments, &kinds, &hashes, &last_four, &created];
+    if changed(transaction, sql::ADD_KEYS, rows).await? < keys.len() {
+        return Err(StoreError::Unreadable("no environments: the app was never made".into()));
+    }
+    Ok(())
+}
+
+pub(super) async fn keys(transaction: &mut PostgresTransaction) -> Result<Vec<Key>, StoreError> {
+    transaction.ask_one(sql::KEYS, &[]).await?.iter().map(key).collect()
+}
+
+pub(super) async fn find_key(
+    transaction: &mut PostgresTransaction,
+    hash: KeyHash,
+) -> Result<Option<Key>, StoreError> {
+    let rows = transaction.ask_one(sql::KEY_BY_HASH, &[&hash.0.as_slice()]).await?;
+    rows.first().map(key).transpose()
+}
+
+pub(super) async fn revoke_key(
+    transaction: &mut PostgresTransaction,
+    id: i64,
+    at: Timestamp,
+) -> Result<Option<Key>, StoreError> {
+    let parameters: &[&(dyn ToSql + Sync)] = &[&id, &at.as_ms()];
+    let rows = transaction.change(&[(sql::REVOKE_KEY, parameters)]).await?;
+    rows.first().and_then(|rows| rows.first()).map(key).transpose()
+}
+
+fn key(row: &Row) -> Result<Key, StoreError> {
+    Ok(Key {
+        id: row.try_get(0)?,
+        environment: EnvironmentId(row.try_get(1)?),
+        environment_kind: EnvironmentKind::from_name(text(row, 2)?)?,
+        kind: KeyKind::from_name(text(row, 3)?)?,
+        last_four: text(row, 4)?.to_owned(),
+        created_at: instant(row, 5)?,
+        revoked_at: optional_instant(row, 6)?,
+    })
+}
+
+pub(super) async fn client_access(
+    transaction: &mut PostgresTransaction,
+    environment: EnvironmentKind,
+) -> Result<Option<ClientAccess>, StoreError> {
+    let rows = transaction.ask_one(sql::SIMPLE_MODE, &[&environment.to_name()]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let environment = EnvironmentId(row.try_get(0)?);
+    let simple_mode = row.try_get(1)?;
+    let rows = transaction.ask_one(sql::TOKEN_SECRETS, &[&environment.0]).await?;
+    let secret = |row: &Row| {
+        Ok(TokenSecret { secret: row.try_get(0)?, valid_until: optional_instant(row, 1)? })
+    };
+    let token_secrets = rows.iter().map(secret).collect::<Result<_, StoreError>>()?;
+    Ok(Some(ClientAccess { environment, simple_mode, token_secrets }))
+}
+
+pub(super) async fn add_token_secret(
+    transaction: &mut PostgresTransaction,
+    environment: EnvironmentId,
+    secret: &[u8],
+    created_at: Timestamp,
+) -> Result<(), StoreError> {
+    let row: &[&(dyn ToSql + Sync)] = &[&environment.0, &secret, &created_at.as_ms()];
+    changed(transaction, sql::ADD_TOKEN_SECRET, row).await?;
+    Ok(())
+}
+
+/// Says whether there is such an environment.
+pub(super) async fn rotate_token_secret(
+    transaction: &mut PostgresTransaction,
+    environment: EnvironmentKind,
+    secret: &[u8],
+    now: Timestamp,
+    earlier_valid_until: Timestamp,
+) -> Result<bool, StoreError> {
+    let name = environment.to_name();
+    let retired: &[&(dyn ToSql + Sync)] = &[&name, &earlier_valid_until.as_ms()];
+    changed(transaction, sql::RETIRE_TOKEN_SECRETS, retired).await?;
+    let forgotten: &[&(dyn ToSql + Sync)] = &[&name, &now.as_ms()];
+    changed(transaction, sql::FORGET_TOKEN_SECRETS, forgotten).await?;
+    let added: &[&(dyn ToSql + Sync)] = &[&name, &secret, &now.as_ms()];
+    Ok(changed(transaction, sql::ADD_TOKEN_SECRET_BY_KIND, added).await? > 0)
+}
+
+/// Says whether there is such an environment.
+pub(super) async fn set_simple_mode(
+    transaction: &mut PostgresTransaction,
+    environment: EnvironmentKind,
+    on: bool,
+) -> Result<bool, StoreError> {
+    let parameters: &[&(dyn ToSql + Sync)] = &[&environment.to_name(), &on];
+    Ok(changed(transaction, sql::SET_SIMPLE_MODE, parameters).await? > 0)
+}
+
+/// Runs a statement that changes rows: how many, where it returns them.
+async fn changed(
+    transaction: &mut PostgresTransaction,
+    statement: &'static str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<usize, StoreError> {
+    let answers = transaction.change(&[(statement, parameters)]).await?;
+    Ok(answers.first().map_or(0, Vec::len))
+}

@@ -1,0 +1,41 @@
+//! What transactions hold while others wait.
+//!
+//! A writer works in READ COMMITTED with locks of its own: a statement sees what was committed
+//! before it began, so what is read under a lock is true until the lock goes. REPEATABLE READ would
+//! fix what is seen before the first lock is held, and fail whenever a user changed in between; under
+//! load on few users that is always.
+//!
+//! In this order, so that nobody waits for somebody who waits for him:
+//!
+//! 1. The environment's **catalog**: shared by whoever decides on it, alone for whoever changes it.
+//!    Without it, a subscription to a package could appear after somebody saw the package archived.
+//!    An advisory lock, since so many share it at once.
+//! 2. The **users** whose facts are decided on, rows locked in the order of their ids. Whatever is
+//!    stored under a user's key changes only under this lock. Rows, and not advisory locks by a
+//!    hash of the id, since the server has room for few thousand of the latter in all.
+//! 3. What is **new**, in the order of its keys: a user's id and an idempotency key are each unique,
+//!    so who comes second waits for the first, and then fails with a conflict and decides anew on
+//!    what the first has stored. That is why a user who does not exist needs no lock.
+//!
+//! A user that appears, or a new id, between the lock and the facts is noticed: the facts then name
+//! a key that is not locked, and that is a conflict, too.
+
+use tokio_postgres::types::ToSql;
+
+use crate::app::EnvironmentId;
+
+/// Of our advisory locks, so that those of other programs on the database are not in the way.
+const CATALOGS: i32 = 0x6b61_6e61;
+const OTHERS: i32 = 0x6b61_6e62;
+
+/// The parameters of the lock of an environment's catalog.
+pub(super) fn catalog(environment: EnvironmentId) -> [i32; 2] {
+    // An app has two environments; should their numbers ever be large, two may share a lock.
+    let number = environment.0.rem_euclid(i64::from(i32::MAX));
+    [CATALOGS, i32::try_from(number).unwrap_or(0)]
+}
+
+/// The parameters of the lock that lets one node at a time migrate.
+pub(super) fn migrations() -> [&'static (dyn ToSql + Sync); 2] {
+    [&OTHERS, &0_i32]
+}

@@ -1,0 +1,224 @@
+-- Instants are milliseconds since 1970 in UTC. Enums stand by the contract's names, JSON as text,
+-- so that it comes back as it was given. What the product names is compared byte by byte ("C").
+-- Keys of users and ids of subscriptions are version 7 UUIDs: their order is the order of creation.
+--
+-- All of a user's facts stand under environment_id and user_key, and nothing refers from one user
+-- to another, so that these tables can be spread by user.
+
+CREATE TABLE app (
+    id         bigint PRIMARY KEY CHECK (id = 1),
+    name       text   NOT NULL,
+    created_at bigint NOT NULL
+);
+
+CREATE TABLE environments (
+    id              bigint  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind            text    NOT NULL UNIQUE CHECK (kind IN ('test', 'live')),
+    -- Grows by one with every change of the environment's features and packages.
+    catalog_version bigint  NOT NULL,
+    -- Whether a public key and a user's id in a header are enough for the Client API.
+    simple_mode     boolean NOT NULL DEFAULT true
+);
+
+CREATE TABLE keys (
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    environment_id bigint NOT NULL REFERENCES environments (id),
+    kind           text   NOT NULL CHECK (kind IN ('private', 'public')),
+    hash           bytea  NOT NULL UNIQUE,
+    last_four      text   NOT NULL,
+    created_at     bigint NOT NULL,
+    revoked_at     bigint
+);
+
+-- What user tokens are signed with. It cannot be hashed: signing needs it.
+CREATE TABLE token_secrets (
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    environment_id bigint NOT NULL REFERENCES environments (id),
+    secret         bytea  NOT NULL,
+    created_at     bigint NOT NULL,
+    -- Null: it signs new tokens. Otherwise its tokens are good until then.
+    valid_until    bigint
+);
+
+CREATE INDEX token_secrets_by_environment ON token_secrets (environment_id, id);
+
+CREATE TABLE features (
+    environment_id    bigint NOT NULL,
+    id                text   COLLATE "C" NOT NULL,
+    -- The order of creation.
+    position          bigint NOT NULL,
+    name              text   NOT NULL,
+    type              text   NOT NULL CHECK (type IN ('BINARY', 'CONSUMABLE')),
+    unit_label        text,
+    unit_label_plural text,
+    metadata          text,
+    PRIMARY KEY (environment_id, id)
+);
+
+CREATE UNIQUE INDEX features_by_position ON features (environment_id, position);
+
+CREATE TABLE packages (
+    environment_id bigint  NOT NULL,
+    id             text    COLLATE "C" NOT NULL,
+    position       bigint  NOT NULL,
+    name           text    NOT NULL,
+    is_addon       boolean NOT NULL,
+    status         text    NOT NULL CHECK (status IN ('DRAFT', 'PUBLISHED', 'ARCHIVED')),
+    metadata       text,
+    updated_at     bigint  NOT NULL,
+    PRIMARY KEY (environment_id, id)
+);
+
+CREATE UNIQUE INDEX packages_by_position ON packages (environment_id, position);
+
+CREATE TABLE package_features (
+    environment_id  bigint  NOT NULL,
+    package_id      text    COLLATE "C" NOT NULL,
+    -- The order within the package.
+    position        bigint  NOT NULL,
+    feature_id      text    COLLATE "C" NOT NULL,
+    name            text,
+    -- Null: unlimited.
+    usage_limit     bigint  CHECK (usage_limit >= 0),
+    -- Null: never.
+    reset_period    text    CHECK (reset_period IN ('DAY', 'MONTH', 'YEAR')),
+    overage_enabled boolean NOT NULL,
+    PRIMARY KEY (environment_id, package_id, position)
+);
+
+-- The base packages that an add-on may be added to; none means any.
+CREATE TABLE package_bases (
+    environment_id  bigint NOT NULL,
+    package_id      text   COLLATE "C" NOT NULL,
+    position        bigint NOT NULL,
+    base_package_id text   COLLATE "C" NOT NULL,
+    PRIMARY KEY (environment_id, package_id, position)
+);
+
+CREATE TABLE users (
+    environment_id bigint NOT NULL,
+    -- Ours and permanent; everything else about the user is stored under it.
+    key            uuid   NOT NULL,
+    -- The product's own, which can change.
+    id             text   COLLATE "C" NOT NULL,
+    billing_id     text,
+    name           text,
+    email          text,
+    metadata       text,
+    PRIMARY KEY (environment_id, key)
+);
+
+CREATE UNIQUE INDEX users_by_id ON users (environment_id, id);
+
+CREATE TABLE subscriptions (
+    environment_id bigint NOT NULL,
+    user_key       uuid   NOT NULL,
+    id             uuid   NOT NULL,
+    package_id     text   COLLATE "C" NOT NULL,
+    status         text   NOT NULL,
+    started_at     bigint NOT NULL,
+    -- Null: it runs.
+    ended_at       bigint,
+    PRIMARY KEY (environment_id, user_key, id)
+);
+
+-- Not unique, since a table that is spread by user could not see to that. The ids are ours.
+CREATE INDEX subscriptions_by_id ON subscriptions (environment_id, id);
+
+-- Only those that run can grant anything now. Reading them costs the same however many have ended.
+CREATE INDEX subscriptions_that_run ON subscriptions (environment_id, user_key)
+    WHERE ended_at IS NULL;
+
+-- Whom a change of a package touches.
+CREATE INDEX subscriptions_by_package ON subscriptions (environment_id, package_id, user_key)
+    INCLUDE (status) WHERE ended_at IS NULL;
+
+-- The order in which subscriptions are listed.
+CREATE INDEX subscriptions_by_start ON subscriptions (environment_id, started_at, id);
+
+-- Counters change in place: room in each page keeps a changed one beside its index entry.
+CREATE TABLE counters (
+    environment_id  bigint NOT NULL,
+    user_key        uuid   NOT NULL,
+    subscription_id uuid   NOT NULL,
+    feature_id      text   COLLATE "C" NOT NULL,
+    period_start    bigint NOT NULL,
+    used            bigint NOT NULL CHECK (used >= 0),
+    PRIMARY KEY (environment_id, user_key, subscription_id, feature_id, period_start)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+
+-- Features that were ever used, counted or not. An index of counters or events by feature would be
+-- written with every one of them; this grows with the catalog only.
+CREATE TABLE features_with_usage (
+    environment_id bigint NOT NULL,
+    feature_id     text   COLLATE "C" NOT NULL,
+    PRIMARY KEY (environment_id, feature_id)
+);
+
+-- The log, which only grows, and which nothing that is decided reads. A month of arrival each has
+-- a partition of its own, so that an old month goes in one piece; what has none goes to the default
+-- partition, so that no event is ever refused. It has no key: rows without one are the cheapest.
+CREATE TABLE events (
+    environment_id  bigint NOT NULL,
+    user_key        uuid   NOT NULL,
+    feature_id      text   COLLATE "C" NOT NULL,
+    action          text   NOT NULL CHECK (action IN ('ADD', 'SET')),
+    delta           bigint NOT NULL,
+    occurred_at     bigint NOT NULL,
+    recorded_at     bigint NOT NULL,
+    -- Null: nothing granted the feature, and the event was not counted.
+    subscription_id uuid,
+    idempotency_key text   COLLATE "C",
+    metadata        text
+) PARTITION BY RANGE (recorded_at);
+
+CREATE TABLE events_default PARTITION OF events DEFAULT;
+
+-- Makes the partition for the month of an instant, unless it exists, and moves what the default
+-- partition has of that month there. Answers the month's first instant and the next month's.
+CREATE FUNCTION make_events_partition(at bigint, OUT from_ms bigint, OUT to_ms bigint)
+LANGUAGE plpgsql AS $$
+DECLARE
+    month     timestamp := date_trunc('month', to_timestamp(at / 1000) AT TIME ZONE 'UTC');
+    partition text      := 'events_' || to_char(month, 'YYYY_MM');
+BEGIN
+    from_ms := extract(epoch FROM month)::bigint * 1000;
+    to_ms := extract(epoch FROM month + interval '1 month')::bigint * 1000;
+    IF to_regclass(partition) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    -- One at a time, and nothing may come to the default partition meanwhile.
+    LOCK TABLE events IN SHARE UPDATE EXCLUSIVE MODE;
+    LOCK TABLE events_default IN ACCESS EXCLUSIVE MODE;
+    IF to_regclass(partition) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE TABLE %I (LIKE events INCLUDING ALL)', partition);
+    EXECUTE format(
+        'WITH moved AS (DELETE FROM events_default WHERE recorded_at >= %s AND recorded_at < %s
+                        RETURNING *)
+         INSERT INTO %I SELECT * FROM moved',
+        from_ms, to_ms, partition);
+    EXECUTE format(
+        'ALTER TABLE events ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
+        partition, from_ms, to_ms);
+END
+$$;
+
+-- What was asked under an idempotency key, and what was answered.
+CREATE TABLE replays (
+    environment_id  bigint NOT NULL,
+    idempotency_key text   COLLATE "C" NOT NULL,
+    user_key        uuid   NOT NULL,
+    feature_id      text   COLLATE "C" NOT NULL,
+    action          text   NOT NULL,
+    delta           bigint NOT NULL,
+    occurred_at     bigint,
+    answer          text   NOT NULL,
+    kept_at         bigint NOT NULL,
+    PRIMARY KEY (environment_id, idempotency_key)
+);
+
+-- In which order idempotency keys are forgotten. The sum keeps the planner from looking up a key by
+-- this index, which costs the same only while the table is empty.
+CREATE INDEX replays_by_age ON replays ((environment_id + 0), kept_at);

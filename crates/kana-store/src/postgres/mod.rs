@@ -1,0 +1,233 @@
+//! PostgreSQL: one database for any number of nodes.
+//!
+//! A statement takes many keys or writes many rows, and statements that do not need each other's
+//! answers are sent together, so that a batch of commands takes a bounded number of round trips.
+//! What keeps many nodes from each other's way stands in the module `locks`.
+
+mod catalog;
+mod changes;
+mod connections;
+mod errors;
+mod fate;
+mod keys;
+mod locks;
+mod migrations;
+mod partitions;
+mod reading;
+mod rows;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod writing;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use kana_core::Timestamp;
+use kana_core::id::FeatureId;
+
+use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey};
+use crate::error::StoreError;
+use crate::store::{Store, Transaction, WriteTransaction};
+use connections::{Connections, take};
+use partitions::Partitions;
+use transaction::{Kind, PostgresTransaction};
+
+/// What whoever runs Kana may choose about one node's connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How many connections the node opens at most.
+    pub connections_max: usize,
+    /// How many of them write at the same time.
+    pub lanes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { connections_max: 20, lanes: 4 }
+    }
+}
+
+/// The engine for many nodes, on a database that they share.
+pub struct PostgresStore {
+    shared: Arc<Shared>,
+    lanes: usize,
+}
+
+/// What all transactions of a store have in common.
+struct Shared {
+    connections: Connections,
+    partitions: Partitions,
+    /// Features of which it is stored that they were used: as many as catalogs have at most.
+    used_features: Mutex<HashSet<(EnvironmentId, FeatureId)>>,
+    round_trips: AtomicU64,
+}
+
+impl Shared {
+    fn count_round_trip(&self) {
+        self.round_trips.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn used_features(&self) -> MutexGuard<'_, HashSet<(EnvironmentId, FeatureId)>> {
+        self.used_features.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those of the features of which it is not known that it is stored that they were used.
+    fn not_noted<'a>(
+        &self,
+        environment: EnvironmentId,
+        features: impl IntoIterator<Item = &'a FeatureId>,
+    ) -> Vec<FeatureId> {
+        let noted = self.used_features();
+        let used = |feature: &&FeatureId| !noted.contains(&(environment, (*feature).clone()));
+        features.into_iter().filter(used).cloned().collect()
+    }
+
+    fn note_used(&self, features: impl Iterator<Item = (EnvironmentId, FeatureId)>) {
+        self.used_features().extend(features);
+    }
+}
+
+impl PostgresStore {
+    /// Connects to the database of `url` and migrates it. Any number of processes may use it at the
+    /// same time; those that start together take turns to migrate.
+    ///
+    /// What is wrong has an error of its own: [`DatabaseUrl`](StoreError::DatabaseUrl),
+    /// [`AccessDenied`](StoreError::AccessDenied), [`NoDatabase`](StoreError::NoDatabase),
+    /// [`ReadOnly`](StoreError::ReadOnly), [`NewerSchema`](StoreError::NewerSchema), and
+    /// [`Unavailable`](StoreError::Unavailable) where no server answers.
+    pub async fn open(url: &str, settings: Settings) -> Result<Self, StoreError> {
+        let connections = Connections::new(url, settings)?;
+        migrations::run(&mut take(&connections.writers).await?).await?;
+        let round_trips = AtomicU64::new(0);
+        let shared = Shared {
+            connections,
+            partitions: Partitions::default(),
+            used_features: Mutex::default(),
+            round_trips,
+        };
+        shared.partitions.provide_now(&shared).await?;
+        Ok(Self { shared: Arc::new(shared), lanes: settings.lanes })
+    }
+
+    /// How often this store has waited for the server's answer, but for preparing statements, once
+    /// per connection. Tests hold it against what a call may cost.
+    #[must_use]
+    pub fn round_trips(&self) -> u64 {
+        self.shared.round_trips.load(Ordering::Relaxed)
+    }
+
+    /// The schema in numbered steps, from an empty database on. Whoever keeps a copy of a migrated
+    /// database sees by them whether it is still good.
+    #[must_use]
+    pub fn migrations() -> &'static [&'static str] {
+        migrations::MIGRATIONS
+    }
+
+    fn begin_read(&self) -> PostgresTransaction {
+        PostgresTransaction::new(&self.shared, Kind::Read)
+    }
+
+    fn begin_write(&self) -> PostgresTransaction {
+        PostgresTransaction::new(&self.shared, Kind::Write)
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn app(&self) -> Result<Option<App>, StoreError> {
+        keys::app(&mut self.begin_read()).await
+    }
+
+    async fn create_app(
+        &self,
+        app: App,
+        keys: Vec<NewKey>,
+        created_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin_write();
+        let created = keys::create_app(&mut transaction, &app, &keys, created_at).await?;
+        transaction.commit_changes().await?;
+        Ok(created)
+    }
+
+    async fn add_key(&self, key: NewKey) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write();
+        keys::add_keys(&mut transaction, &[key]).await?;
+        transaction.commit_changes().await
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        keys::keys(&mut self.begin_read()).await
+    }
+
+    async fn find_key(&self, hash: KeyHash) -> Result<Option<Key>, StoreError> {
+        keys::find_key(&mut self.begin_read(), hash).await
+    }
+
+    async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError> {
+        let mut transaction = self.begin_write();
+        let key = keys::revoke_key(&mut transaction, id, at).await?;
+        transaction.commit_changes().await?;
+        Ok(key)
+    }
+
+    async fn client_access(
+        &self,
+        environment: EnvironmentKind,
+    ) -> Result<Option<ClientAccess>, StoreError> {
+        keys::client_access(&mut self.begin_read(), environment).await
+    }
+
+    async fn add_token_secret(
+        &self,
+        environment: EnvironmentId,
+        secret: Vec<u8>,
+        created_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write();
+        keys::add_token_secret(&mut transaction, environment, &secret, created_at).await?;
+        transaction.commit_changes().await
+    }
+
+    async fn rotate_token_secret(
+        &self,
+        environment: EnvironmentKind,
+        secret: Vec<u8>,
+        now: Timestamp,
+        earlier_valid_until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin_write();
+        let until = earlier_valid_until;
+        let found =
+            keys::rotate_token_secret(&mut transaction, environment, &secret, now, until).await?;
+        transaction.commit_changes().await?;
+        Ok(found)
+    }
+
+    async fn set_simple_mode(
+        &self,
+        environment: EnvironmentKind,
+        on: bool,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin_write();
+        let found = keys::set_simple_mode(&mut transaction, environment, on).await?;
+        transaction.commit_changes().await?;
+        Ok(found)
+    }
+
+    fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    async fn read(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        Ok(Box::new(self.begin_read()))
+    }
+
+    async fn write(&self) -> Result<Box<dyn WriteTransaction>, StoreError> {
+        Ok(Box::new(self.begin_write()))
+    }
+}

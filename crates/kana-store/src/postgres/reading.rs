@@ -1,0 +1,329 @@
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+
+use async_trait::async_trait;
+use kana_core::Timestamp;
+use kana_core::catalog::{Catalog, CatalogVersion};
+use kana_core::facts::{CounterKey, UserFacts};
+use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::idempotency::Replay;
+use kana_core::subscription::Subscription;
+use kana_core::user::User;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::statements as sql;
+use super::transaction::{Kind, PostgresTransaction, Question};
+use super::{catalog, rows};
+use crate::app::EnvironmentId;
+use crate::error::StoreError;
+use crate::store::{Facts, Transaction};
+
+#[async_trait]
+impl Transaction for PostgresTransaction {
+    async fn catalog_version(
+        &mut self,
+        environment: EnvironmentId,
+    ) -> Result<CatalogVersion, StoreError> {
+        // Whoever asks for it in order to write is about to change the catalog.
+        self.claim_catalog(environment).await?;
+        let rows = self.ask_one(sql::CATALOG_VERSION, &[&environment.0]).await?;
+        let row = rows.first().ok_or_else(no_environment)?;
+        Ok(CatalogVersion(row.try_get(0)?))
+    }
+
+    async fn catalog(&mut self, environment: EnvironmentId) -> Result<Catalog, StoreError> {
+        catalog::load(self, environment).await
+    }
+
+    async fn have_usage(
+        &mut self,
+        environment: EnvironmentId,
+        features: &[FeatureId],
+    ) -> Result<Vec<bool>, StoreError> {
+        let asked = distinct(features.iter().map(FeatureId::as_str));
+        let rows = self.ask_one(sql::HAVE_USAGE, &[&environment.0, &asked]).await?;
+        let used: HashSet<&str> =
+            rows.iter().map(|row| rows::text(row, 0)).collect::<Result<_, _>>()?;
+        Ok(features.iter().map(|id| used.contains(id.as_str())).collect())
+    }
+
+    async fn active_subscribers(
+        &mut self,
+        environment: EnvironmentId,
+        packages: &[PackageId],
+    ) -> Result<Vec<u64>, StoreError> {
+        let asked = distinct(packages.iter().map(PackageId::as_str));
+        let rows = self.ask_one(sql::ACTIVE_SUBSCRIBERS, &[&environment.0, &asked]).await?;
+        let mut subscribers = HashMap::new();
+        for row in &rows {
+            let count: i64 = row.try_get(1)?;
+            subscribers.insert(rows::text(row, 0)?, count.unsigned_abs());
+        }
+        let of = |id: &PackageId| subscribers.get(id.as_str()).copied().unwrap_or(0);
+        Ok(packages.iter().map(of).collect())
+    }
+
+    async fn users(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[UserId],
+    ) -> Result<Vec<Option<User>>, StoreError> {
+        let rows = self.ask_one(sql::USERS, &[&environment.0, &texts(ids)]).await?;
+        let users: Vec<User> = rows.iter().map(rows::user).collect::<Result<_, _>>()?;
+        let users = users.into_iter().map(|user| (user.id.clone(), user)).collect();
+        Ok(in_order(ids, &users))
+    }
+
+    async fn ids_taken(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[UserId],
+    ) -> Result<Vec<bool>, StoreError> {
+        let rows = self.ask_one(sql::IDS_TAKEN, &[&environment.0, &texts(ids)]).await?;
+        let taken: HashMap<UserId, ()> = rows
+            .iter()
+            .map(|row| Ok((rows::user_id(row, 0)?, ())))
+            .collect::<Result<_, StoreError>>()?;
+        Ok(ids.iter().map(|id| taken.contains_key(id)).collect())
+    }
+
+    async fn users_after(
+        &mut self,
+        environment: EnvironmentId,
+        after: Option<UserKey>,
+        limit: usize,
+    ) -> Result<Vec<User>, StoreError> {
+        let (environment, limit) = (environment.0, length(limit));
+        let rows = match after {
+            None => self.ask_one(sql::FIRST_USERS, &[&environment, &limit]).await?,
+            Some(after) => {
+                self.ask_one(sql::USERS_AFTER, &[&environment, &limit, &after.0]).await?
+            }
+        };
+        rows.iter().map(rows::user).collect()
+    }
+
+    async fn facts(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[UserId],
+    ) -> Result<Facts, StoreError> {
+        let (number, names) = (environment.0, texts(ids));
+        let shared = self.shares_catalog(environment);
+        let [class, object] = shared.unwrap_or_default();
+        let mut questions: Vec<Question<'_>> = Vec::with_capacity(3);
+        let locks: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[&class, &object];
+        let of_users: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[&number, &names];
+        if shared.is_some() {
+            questions.push((sql::SHARE_CATALOG, locks));
+        }
+        if self.kind == Kind::Write {
+            questions.push((sql::LOCK_USERS, of_users));
+        }
+        // The server begins with this once it has the locks, and so sees what they protect.
+        questions.push((sql::FACTS, of_users));
+        let mut answers = self.ask(&questions).await?;
+        let facts = answers.pop().unwrap_or_default();
+        if self.kind == Kind::Write {
+            for row in answers.pop().iter().flatten() {
+                self.locked.insert((environment, UserKey(row.try_get(0)?)));
+            }
+        }
+
+        let version = facts.first().ok_or_else(no_environment)?.try_get(0)?;
+        let mut users: HashMap<UserId, (UserKey, Vec<Subscription>)> = HashMap::new();
+        for row in &facts {
+            let Some(key) = row.try_get::<_, Option<Uuid>>(2)? else {
+                continue;
+            };
+            let (_, running) =
+                users.entry(rows::user_id(row, 1)?).or_insert((UserKey(key), Vec::new()));
+            if row.try_get::<_, Option<Uuid>>(3)?.is_some() {
+                running.push(rows::subscription(row, 3)?);
+            }
+        }
+        self.check_held(environment, ids, |id| users.get(id).map(|(key, _)| *key))?;
+        let users = users
+            .into_iter()
+            .map(|(id, (key, running))| (id.clone(), UserFacts::new(key, id, running)))
+            .collect();
+        Ok(Facts { catalog_version: CatalogVersion(version), users: in_order(ids, &users) })
+    }
+
+    async fn subscriptions(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[SubscriptionId],
+    ) -> Result<Vec<Option<(UserId, Subscription)>>, StoreError> {
+        let keys = distinct(ids.iter().map(|id| id.0));
+        let rows = self.ask_one(sql::SUBSCRIPTIONS, &[&environment.0, &keys]).await?;
+        let mut found = HashMap::new();
+        for row in &rows {
+            let (owner, key, subscription) = rows::owned_subscription(row)?;
+            if self.kind == Kind::Write {
+                self.owners.insert((environment, owner.clone()), key);
+            }
+            found.insert(subscription.id, (owner, subscription));
+        }
+        Ok(in_order(ids, &found))
+    }
+
+    async fn subscriptions_after(
+        &mut self,
+        environment: EnvironmentId,
+        after: Option<(Timestamp, SubscriptionId)>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, Subscription)>, StoreError> {
+        let (environment, limit) = (environment.0, length(limit));
+        let rows = match after {
+            None => self.ask_one(sql::FIRST_SUBSCRIPTIONS, &[&environment, &limit]).await?,
+            Some((start, id)) => {
+                let start = start.as_ms();
+                self.ask_one(sql::SUBSCRIPTIONS_AFTER, &[&environment, &limit, &start, &id.0])
+                    .await?
+            }
+        };
+        let owned = |row: &Row| {
+            let (owner, _, subscription) = rows::owned_subscription(row)?;
+            Ok((owner, subscription))
+        };
+        rows.iter().map(owned).collect()
+    }
+
+    async fn subscriptions_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Subscription>>, StoreError> {
+        self.subscriptions_by_user(sql::SUBSCRIPTIONS_OF, environment, users).await
+    }
+
+    async fn ended_subscriptions(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Subscription>>, StoreError> {
+        self.subscriptions_by_user(sql::ENDED_SUBSCRIPTIONS, environment, users).await
+    }
+
+    async fn counters(
+        &mut self,
+        environment: EnvironmentId,
+        counters: &[(UserKey, CounterKey)],
+    ) -> Result<Vec<i64>, StoreError> {
+        let users: Vec<Uuid> = counters.iter().map(|(user, _)| user.0).collect();
+        let subscriptions: Vec<Uuid> =
+            counters.iter().map(|(_, counter)| counter.subscription.0).collect();
+        let features: Vec<&str> =
+            counters.iter().map(|(_, counter)| counter.feature.as_str()).collect();
+        let periods: Vec<i64> =
+            counters.iter().map(|(_, counter)| counter.period_start.as_ms()).collect();
+        let rows = self
+            .ask_one(sql::COUNTERS, &[&environment.0, &users, &subscriptions, &features, &periods])
+            .await?;
+        let mut used = vec![0; counters.len()];
+        for row in &rows {
+            // Positions count from 1.
+            let place = usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or(usize::MAX);
+            if let Some(used) = used.get_mut(place) {
+                *used = row.try_get(1)?;
+            }
+        }
+        Ok(used)
+    }
+
+    async fn replays(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[IdempotencyKey],
+    ) -> Result<Vec<Option<Replay>>, StoreError> {
+        let names = distinct(keys.iter().map(IdempotencyKey::as_str));
+        let rows = self.ask_one(sql::REPLAYS, &[&environment.0, &names]).await?;
+        let kept = rows.iter().map(rows::replay).collect::<Result<_, _>>()?;
+        Ok(in_order(keys, &kept))
+    }
+
+    async fn keys_kept_before(
+        &mut self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<IdempotencyKey>, StoreError> {
+        let statement = match self.kind {
+            Kind::Read => sql::KEYS_KEPT_BEFORE,
+            Kind::Write => sql::CLAIM_KEYS_KEPT_BEFORE,
+        };
+        let rows =
+            self.ask_one(statement, &[&environment.0, &before.as_ms(), &length(limit)]).await?;
+        rows.iter().map(|row| rows::idempotency_key(row, 0)).collect()
+    }
+}
+
+impl PostgresTransaction {
+    async fn subscriptions_by_user(
+        &mut self,
+        statement: &'static str,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Subscription>>, StoreError> {
+        let keys = distinct(users.iter().map(|user| user.0));
+        let rows = self.ask_one(statement, &[&environment.0, &keys]).await?;
+        let mut by_user: HashMap<UserKey, Vec<Subscription>> = HashMap::new();
+        for row in &rows {
+            let user = UserKey(row.try_get(5)?);
+            by_user.entry(user).or_default().push(rows::subscription(row, 0)?);
+        }
+        Ok(users.iter().map(|user| by_user.get(user).cloned().unwrap_or_default()).collect())
+    }
+
+    /// Who writes decides on nothing that another may still change: a user who came to an id after
+    /// the lock was taken is not locked, and a subscription's owner may have another id by now.
+    fn check_held(
+        &self,
+        environment: EnvironmentId,
+        ids: &[UserId],
+        found: impl Fn(&UserId) -> Option<UserKey>,
+    ) -> Result<(), StoreError> {
+        if self.kind == Kind::Read {
+            return Ok(());
+        }
+        for id in ids {
+            let key = found(id);
+            let owner = self.owners.get(&(environment, id.clone()));
+            let is_another = owner.is_some_and(|owner| key != Some(*owner));
+            let is_held = key.is_none_or(|key| self.locked.contains(&(environment, key)));
+            if is_another || !is_held {
+                return Err(StoreError::Conflict("a user's id has changed meanwhile".into()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn no_environment() -> StoreError {
+    StoreError::Unreadable("the environment is gone".to_owned())
+}
+
+/// The ids, each once and in their order, which is the one in which users are locked.
+fn texts(ids: &[UserId]) -> Vec<&str> {
+    distinct(ids.iter().map(UserId::as_str))
+}
+
+/// Values for an array of a statement, in order.
+pub(super) fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut values: Vec<T> = values.collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+/// A page's length as the server takes it.
+fn length(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// What was found, in the order in which it was asked for.
+fn in_order<K: Eq + Hash, V: Clone>(asked: &[K], found: &HashMap<K, V>) -> Vec<Option<V>> {
+    asked.iter().map(|key| found.get(key).cloned()).collect()
+}

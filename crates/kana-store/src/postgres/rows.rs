@@ -1,0 +1,96 @@
+//! Rows as the rules know them. Columns are checked as they are read: what breaks its bounds was not
+//! written by Kana.
+
+use kana_core::Timestamp;
+use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::idempotency::{Content, Replay};
+use kana_core::metadata::{Label, Metadata};
+use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::usage::UsageAction;
+use kana_core::user::User;
+use tokio_postgres::Row;
+
+use crate::columns::Named;
+use crate::error::StoreError;
+
+/// The text of a column.
+pub(super) fn text(row: &Row, column: usize) -> Result<&str, StoreError> {
+    Ok(row.try_get(column)?)
+}
+
+/// A column that may be null, read by `read`.
+pub(super) fn optional<T>(
+    row: &Row,
+    column: usize,
+    read: impl FnOnce(&str) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    row.try_get::<_, Option<&str>>(column)?.map(read).transpose()
+}
+
+pub(super) fn label(text: &str) -> Result<Label, StoreError> {
+    Ok(Label::new("stored label", text)?)
+}
+
+pub(super) fn metadata(text: &str) -> Result<Metadata, StoreError> {
+    Ok(Metadata::new("stored metadata", serde_json::from_str(text)?)?)
+}
+
+pub(super) fn instant(row: &Row, column: usize) -> Result<Timestamp, StoreError> {
+    Ok(Timestamp::from_ms(row.try_get(column)?))
+}
+
+pub(super) fn optional_instant(row: &Row, column: usize) -> Result<Option<Timestamp>, StoreError> {
+    Ok(row.try_get::<_, Option<i64>>(column)?.map(Timestamp::from_ms))
+}
+
+pub(super) fn user_id(row: &Row, column: usize) -> Result<UserId, StoreError> {
+    Ok(UserId::new("stored user id", text(row, column)?)?)
+}
+
+pub(super) fn idempotency_key(row: &Row, column: usize) -> Result<IdempotencyKey, StoreError> {
+    Ok(IdempotencyKey::new("stored idempotency key", text(row, column)?)?)
+}
+
+/// `key, billing_id, name, email, metadata, id`.
+pub(super) fn user(row: &Row) -> Result<User, StoreError> {
+    Ok(User {
+        key: UserKey(row.try_get(0)?),
+        id: user_id(row, 5)?,
+        billing_id: optional(row, 1, label)?,
+        name: optional(row, 2, label)?,
+        email: optional(row, 3, label)?,
+        metadata: optional(row, 4, metadata)?,
+    })
+}
+
+/// `id, package_id, status, started_at, ended_at`, from column `first` on.
+pub(super) fn subscription(row: &Row, first: usize) -> Result<Subscription, StoreError> {
+    Ok(Subscription {
+        id: SubscriptionId(row.try_get(first)?),
+        package: PackageId::new("stored package id", text(row, first + 1)?)?,
+        status: SubscriptionStatus::from_name(text(row, first + 2)?)?,
+        started_at: instant(row, first + 3)?,
+        ended_at: optional_instant(row, first + 4)?,
+    })
+}
+
+/// The columns of [`subscription`], then the id and the key of its user.
+pub(super) fn owned_subscription(row: &Row) -> Result<(UserId, UserKey, Subscription), StoreError> {
+    Ok((user_id(row, 5)?, UserKey(row.try_get(6)?), subscription(row, 0)?))
+}
+
+/// `idempotency_key, user_key, feature_id, action, delta, occurred_at, answer, kept_at`.
+pub(super) fn replay(row: &Row) -> Result<(IdempotencyKey, Replay), StoreError> {
+    let replay = Replay {
+        content: Content {
+            user: UserKey(row.try_get(1)?),
+            feature: FeatureId::new("stored feature id", text(row, 2)?)?,
+            action: UsageAction::from_name(text(row, 3)?)?,
+            delta: row.try_get(4)?,
+            occurred_at: optional_instant(row, 5)?,
+        },
+        answer: serde_json::from_str(text(row, 6)?)?,
+        kept_at: instant(row, 7)?,
+    };
+    Ok((idempotency_key(row, 0)?, replay))
+}

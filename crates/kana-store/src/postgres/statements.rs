@@ -1,0 +1,309 @@
+//! Every statement of this engine, so that one test can ask the planner about all of them: each
+//! must find its rows by an index. Many keys stand in one array, many rows in one array per column.
+//!
+//! Each key of an array is looked up by itself (`CROSS JOIN LATERAL`, and `OFFSET 0` so that it stays
+//! so). Left to itself, the planner walks a table that was empty when it planned, and goes on to do so
+//! while the table fills. Whoever asks sees to it that no key stands twice in an array.
+
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:literal;)*) => {
+        $($(#[$doc])* pub(super) const $name: &str = $sql;)*
+        /// Every statement by its name.
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $sql)),*];
+    };
+}
+
+statements! {
+    APP = "SELECT name FROM app WHERE id = 1";
+    CREATE_APP = "
+        INSERT INTO app (id, name, created_at) VALUES (1, $1, $2) ON CONFLICT (id) DO NOTHING
+        RETURNING id";
+    CREATE_ENVIRONMENTS = "
+        INSERT INTO environments (kind, catalog_version)
+        SELECT kind, 0 FROM unnest($1::text[]) WITH ORDINALITY AS e (kind, position)
+        ORDER BY position";
+    ADD_KEYS = "
+        INSERT INTO keys (environment_id, kind, hash, last_four, created_at)
+        SELECT e.id, k.kind, k.hash, k.last_four, k.created_at
+        FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bigint[])
+            WITH ORDINALITY AS k (environment, kind, hash, last_four, created_at, position)
+        JOIN environments e ON e.kind = k.environment
+        ORDER BY k.position
+        RETURNING id";
+    KEYS = "
+        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
+        FROM keys k JOIN environments e ON e.id = k.environment_id ORDER BY k.id";
+    KEY_BY_HASH = "
+        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
+        FROM keys k JOIN environments e ON e.id = k.environment_id WHERE k.hash = $1";
+    REVOKE_KEY = "
+        UPDATE keys k SET revoked_at = coalesce(k.revoked_at, $2)
+        FROM environments e WHERE e.id = k.environment_id AND k.id = $1
+        RETURNING k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at";
+
+    SIMPLE_MODE = "SELECT id, simple_mode FROM environments WHERE kind = $1";
+    SET_SIMPLE_MODE = "UPDATE environments SET simple_mode = $2 WHERE kind = $1 RETURNING id";
+    TOKEN_SECRETS = "
+        SELECT secret, valid_until FROM token_secrets WHERE environment_id = $1 ORDER BY id DESC";
+    // Two processes may both find none and add one; both are good then.
+    ADD_TOKEN_SECRET = "
+        INSERT INTO token_secrets (environment_id, secret, created_at) VALUES ($1, $2, $3)";
+    ADD_TOKEN_SECRET_BY_KIND = "
+        INSERT INTO token_secrets (environment_id, secret, created_at)
+        SELECT id, $2, $3 FROM environments WHERE kind = $1
+        RETURNING id";
+    FORGET_TOKEN_SECRETS = "
+        DELETE FROM token_secrets
+        WHERE environment_id = (SELECT id FROM environments WHERE kind = $1) AND valid_until <= $2";
+    RETIRE_TOKEN_SECRETS = "
+        UPDATE token_secrets SET valid_until = least(valid_until, $2)
+        WHERE environment_id = (SELECT id FROM environments WHERE kind = $1)";
+
+    CATALOG_VERSION = "SELECT catalog_version FROM environments WHERE id = $1";
+    ADVANCE_CATALOG = "
+        UPDATE environments SET catalog_version = catalog_version + 1
+        WHERE id = $1 AND catalog_version = $2 RETURNING catalog_version";
+    FEATURES = "
+        SELECT id, name, type, unit_label, unit_label_plural, metadata
+        FROM features WHERE environment_id = $1 ORDER BY position";
+    PACKAGES = "
+        SELECT id, name, is_addon, status, metadata, updated_at
+        FROM packages WHERE environment_id = $1 ORDER BY position";
+    PACKAGE_FEATURES = "
+        SELECT package_id, feature_id, name, usage_limit, reset_period, overage_enabled
+        FROM package_features WHERE environment_id = $1 ORDER BY package_id, position";
+    PACKAGE_BASES = "
+        SELECT package_id, base_package_id
+        FROM package_bases WHERE environment_id = $1 ORDER BY package_id, position";
+    PUT_FEATURES = "
+        INSERT INTO features
+            (environment_id, position, id, name, type, unit_label, unit_label_plural, metadata)
+        SELECT $1,
+            (SELECT coalesce(max(position), 0) FROM features WHERE environment_id = $1)
+                + f.position,
+            f.id, f.name, f.type, f.unit_label, f.unit_label_plural, f.metadata
+        FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+            WITH ORDINALITY
+            AS f (id, name, type, unit_label, unit_label_plural, metadata, position)
+        ON CONFLICT (environment_id, id) DO UPDATE SET
+            name = excluded.name, type = excluded.type, unit_label = excluded.unit_label,
+            unit_label_plural = excluded.unit_label_plural, metadata = excluded.metadata";
+    PUT_PACKAGES = "
+        INSERT INTO packages
+            (environment_id, position, id, name, is_addon, status, metadata, updated_at)
+        SELECT $1,
+            (SELECT coalesce(max(position), 0) FROM packages WHERE environment_id = $1)
+                + p.position,
+            p.id, p.name, p.is_addon, p.status, p.metadata, p.updated_at
+        FROM unnest($2::text[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::bigint[])
+            WITH ORDINALITY AS p (id, name, is_addon, status, metadata, updated_at, position)
+        ON CONFLICT (environment_id, id) DO UPDATE SET
+            name = excluded.name, is_addon = excluded.is_addon, status = excluded.status,
+            metadata = excluded.metadata, updated_at = excluded.updated_at";
+    CLEAR_PACKAGE_FEATURES = "
+        DELETE FROM package_features WHERE environment_id = $1 AND package_id = ANY ($2::text[])";
+    ADD_PACKAGE_FEATURES = "
+        INSERT INTO package_features
+            (environment_id, package_id, position, feature_id, name, usage_limit, reset_period,
+             overage_enabled)
+        SELECT $1, f.*
+        FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[],
+                    $8::boolean[]) f";
+    CLEAR_PACKAGE_BASES = "
+        DELETE FROM package_bases WHERE environment_id = $1 AND package_id = ANY ($2::text[])";
+    ADD_PACKAGE_BASES = "
+        INSERT INTO package_bases (environment_id, package_id, position, base_package_id)
+        SELECT $1, b.* FROM unnest($2::text[], $3::bigint[], $4::text[]) b";
+
+    DELETE_FEATURES = "DELETE FROM features WHERE environment_id = $1 AND id = ANY ($2::text[])";
+    DELETE_PACKAGES = "DELETE FROM packages WHERE environment_id = $1 AND id = ANY ($2::text[])";
+    NOTE_USAGE = "
+        INSERT INTO features_with_usage (environment_id, feature_id)
+        SELECT $1, f.id FROM unnest($2::text[]) WITH ORDINALITY AS f (id, position)
+        ORDER BY f.position
+        ON CONFLICT DO NOTHING";
+    HAVE_USAGE = "
+        SELECT f.feature_id FROM unnest($2::text[]) k (id)
+        CROSS JOIN LATERAL (
+            SELECT feature_id FROM features_with_usage
+            WHERE environment_id = $1 AND feature_id = k.id OFFSET 0) f";
+    // Each user once, however often subscribed.
+    ACTIVE_SUBSCRIBERS = "
+        SELECT k.id, s.subscribers FROM unnest($2::text[]) k (id)
+        CROSS JOIN LATERAL (
+            SELECT count(DISTINCT user_key) AS subscribers FROM subscriptions
+            WHERE environment_id = $1 AND package_id = k.id AND ended_at IS NULL
+                AND status IN ('ACTIVE', 'TRIALING') OFFSET 0) s";
+
+    // Whoever decides on a catalog shares it, and whoever changes it has it alone; see `locks`.
+    SHARE_CATALOG = "SELECT pg_advisory_xact_lock_shared($1, $2)";
+    CLAIM_CATALOG = "SELECT pg_advisory_xact_lock($1, $2)";
+    // In the order of the array.
+    LOCK_USERS = "
+        SELECT u.key FROM unnest($2::text[]) k (id)
+        CROSS JOIN LATERAL (
+            SELECT key FROM users WHERE environment_id = $1 AND id = k.id
+            OFFSET 0 FOR NO KEY UPDATE) u";
+
+    USERS = "
+        SELECT u.key, u.billing_id, u.name, u.email, u.metadata, u.id
+        FROM unnest($2::text[]) k (id)
+        CROSS JOIN LATERAL (
+            SELECT * FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u";
+    IDS_TAKEN = "
+        SELECT u.id FROM unnest($2::text[]) k (id)
+        CROSS JOIN LATERAL (
+            SELECT id FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u";
+    FIRST_USERS = "
+        SELECT key, billing_id, name, email, metadata, id
+        FROM users WHERE environment_id = $1 ORDER BY key LIMIT $2";
+    USERS_AFTER = "
+        SELECT key, billing_id, name, email, metadata, id
+        FROM users WHERE environment_id = $1 AND key > $3 ORDER BY key LIMIT $2";
+    // The catalog version comes with the facts, also when nobody asked about exists.
+    FACTS = "
+        SELECT e.catalog_version, u.id, u.key, s.id, s.package_id, s.status, s.started_at,
+            s.ended_at
+        FROM environments e
+        LEFT JOIN LATERAL (
+            SELECT u.id, u.key FROM unnest($2::text[]) k (id)
+            CROSS JOIN LATERAL (
+                SELECT id, key FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u
+        ) u ON true
+        LEFT JOIN LATERAL (
+            SELECT * FROM subscriptions
+            WHERE environment_id = $1 AND user_key = u.key AND ended_at IS NULL
+            OFFSET 0) s ON true
+        WHERE e.id = $1";
+    SUBSCRIPTIONS = "
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id, u.key
+        FROM unnest($2::uuid[]) k (id)
+        CROSS JOIN LATERAL (
+            SELECT * FROM subscriptions WHERE environment_id = $1 AND id = k.id OFFSET 0) s
+        CROSS JOIN LATERAL (
+            SELECT id, key FROM users WHERE environment_id = $1 AND key = s.user_key OFFSET 0) u";
+    // The page first, and then the users of it.
+    FIRST_SUBSCRIPTIONS = "
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id, u.key
+        FROM (
+            SELECT * FROM subscriptions WHERE environment_id = $1
+            ORDER BY started_at DESC, id DESC LIMIT $2) s
+        CROSS JOIN LATERAL (
+            SELECT id, key FROM users WHERE environment_id = $1 AND key = s.user_key OFFSET 0) u
+        ORDER BY s.started_at DESC, s.id DESC";
+    SUBSCRIPTIONS_AFTER = "
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id, u.key
+        FROM (
+            SELECT * FROM subscriptions
+            WHERE environment_id = $1 AND (started_at, id) < ($3, $4)
+            ORDER BY started_at DESC, id DESC LIMIT $2) s
+        CROSS JOIN LATERAL (
+            SELECT id, key FROM users WHERE environment_id = $1 AND key = s.user_key OFFSET 0) u
+        ORDER BY s.started_at DESC, s.id DESC";
+    SUBSCRIPTIONS_OF = "
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.user_key
+        FROM unnest($2::uuid[]) k (user_key)
+        CROSS JOIN LATERAL (
+            SELECT * FROM subscriptions
+            WHERE environment_id = $1 AND user_key = k.user_key OFFSET 0) s";
+    ENDED_SUBSCRIPTIONS = "
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.user_key
+        FROM unnest($2::uuid[]) k (user_key)
+        CROSS JOIN LATERAL (
+            SELECT * FROM subscriptions
+            WHERE environment_id = $1 AND user_key = k.user_key AND ended_at IS NOT NULL
+            OFFSET 0) s";
+    COUNTERS = "
+        SELECT k.position, c.used
+        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[]) WITH ORDINALITY
+            AS k (user_key, subscription_id, feature_id, period_start, position)
+        CROSS JOIN LATERAL (
+            SELECT used FROM counters
+            WHERE environment_id = $1 AND user_key = k.user_key
+                AND subscription_id = k.subscription_id AND feature_id = k.feature_id
+                AND period_start = k.period_start
+            OFFSET 0) c";
+    REPLAYS = "
+        SELECT r.idempotency_key, r.user_key, r.feature_id, r.action, r.delta, r.occurred_at,
+            r.answer, r.kept_at
+        FROM unnest($2::text[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT * FROM replays WHERE environment_id = $1 AND idempotency_key = k.key
+            OFFSET 0) r";
+    KEYS_KEPT_BEFORE = "
+        SELECT idempotency_key FROM replays
+        WHERE environment_id + 0 = $1 AND kept_at < $2 ORDER BY kept_at LIMIT $3";
+    // Whoever forgets keys leaves those alone that somebody else is about to forget.
+    CLAIM_KEYS_KEPT_BEFORE = "
+        SELECT idempotency_key FROM replays
+        WHERE environment_id + 0 = $1 AND kept_at < $2 ORDER BY kept_at LIMIT $3
+        FOR UPDATE SKIP LOCKED";
+
+    // In the order of the array, so that two who forget the same ones do not wait for each other.
+    FORGET_KEYS = "
+        DELETE FROM replays WHERE ctid = ANY (ARRAY(
+            SELECT r.ctid FROM unnest($2::text[]) k (key)
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM replays WHERE environment_id = $1 AND idempotency_key = k.key
+                OFFSET 0 FOR UPDATE) r))";
+    // Whoever updates rows has them locked, so that they stay where they are found.
+    UPDATE_USERS = "
+        UPDATE users u SET
+            id = n.id, billing_id = n.billing_id, name = n.name, email = n.email,
+            metadata = n.metadata
+        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+            AS n (key, id, billing_id, name, email, metadata)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM users WHERE environment_id = $1 AND key = n.key OFFSET 0) AS old
+        WHERE u.ctid = old.ctid";
+    CREATE_USERS = "
+        INSERT INTO users (environment_id, key, id, billing_id, name, email, metadata)
+        SELECT $1, n.*
+        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) n";
+    ADD_SUBSCRIPTIONS = "
+        INSERT INTO subscriptions
+            (environment_id, user_key, id, package_id, status, started_at, ended_at)
+        SELECT $1, n.*
+        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[]) n";
+    CANCEL_SUBSCRIPTIONS = "
+        UPDATE subscriptions s SET status = 'CANCELLED', ended_at = n.ended_at
+        FROM unnest($2::uuid[], $3::uuid[], $4::bigint[]) AS n (user_key, id, ended_at)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM subscriptions
+            WHERE environment_id = $1 AND user_key = n.user_key AND id = n.id OFFSET 0) AS old
+        WHERE s.ctid = old.ctid";
+    SET_COUNTERS = "
+        INSERT INTO counters
+            (environment_id, user_key, subscription_id, feature_id, period_start, used)
+        SELECT $1, n.*
+        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[]) n
+        ON CONFLICT (environment_id, user_key, subscription_id, feature_id, period_start)
+        DO UPDATE SET used = excluded.used";
+    LOG_EVENTS = "
+        INSERT INTO events
+            (environment_id, user_key, feature_id, action, delta, occurred_at, recorded_at,
+             subscription_id, idempotency_key, metadata)
+        SELECT $1, n.*
+        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
+                    $8::uuid[], $9::text[], $10::text[]) n";
+    KEEP_REPLAYS = "
+        INSERT INTO replays
+            (environment_id, idempotency_key, user_key, feature_id, action, delta, occurred_at,
+             answer, kept_at)
+        SELECT $1, n.*
+        FROM unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+                    $8::text[], $9::bigint[]) n";
+
+    MAKE_EVENTS_PARTITION = "SELECT from_ms, to_ms FROM make_events_partition($1)";
+    NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+    // A transaction's number, and the timeline on which that number means something.
+    OWN_TRANSACTION = "
+        SELECT pg_current_xact_id()::text, left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)";
+    FATE_OF_TRANSACTION = "
+        SELECT CASE
+            WHEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) = $2
+                THEN pg_xact_status($1::text::xid8)
+        END";
+}

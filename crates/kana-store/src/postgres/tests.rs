@@ -1,0 +1,451 @@
+//! What holds for this engine alone: its plans, its partitions, its locks, its errors. What holds for
+//! every engine stands in the conformance suite.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use kana_core::facts::{Change, CounterKey};
+use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::usage::{UsageAction, UsageEvent};
+use kana_core::user::User;
+use kana_test_postgres::{Cluster, Database, is_here, rows, run};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::*;
+use crate::app::KeyKind;
+
+const NOW: Timestamp = Timestamp::MIN;
+/// Long enough for whatever is not waiting for something.
+const SOON: Duration = Duration::from_secs(20);
+/// Long enough to see that something waits.
+const A_WHILE: Duration = Duration::from_millis(100);
+
+async fn open(url: &str) -> PostgresStore {
+    PostgresStore::open(url, Settings::default()).await.unwrap()
+}
+
+async fn wrong(url: &str) -> StoreError {
+    match PostgresStore::open(url, Settings::default()).await {
+        Ok(_) => panic!("{url} was opened"),
+        Err(error) => error,
+    }
+}
+
+/// A store with an app in a database of its own, and the app's test environment.
+async fn store_with_app() -> (PostgresStore, EnvironmentId, Database) {
+    let database = Database::new();
+    let store = open(database.url()).await;
+    let environment = make_app(&store).await;
+    (store, environment, database)
+}
+
+async fn make_app(store: &PostgresStore) -> EnvironmentId {
+    let key = NewKey {
+        environment: EnvironmentKind::Test,
+        kind: KeyKind::Private,
+        hash: KeyHash([1; 32]),
+        last_four: "abcd".to_owned(),
+        created_at: NOW,
+    };
+    store.create_app(App { name: "Kana".to_owned() }, vec![key], NOW).await.unwrap();
+    store.find_key(KeyHash([1; 32])).await.unwrap().unwrap().environment
+}
+
+fn user_id(n: u128) -> UserId {
+    UserId::new("userId", &n.to_string()).unwrap()
+}
+
+fn user_key(n: u128) -> UserKey {
+    UserKey(Uuid::from_u128(n))
+}
+
+fn user(n: u128, id: UserId) -> User {
+    User { key: user_key(n), id, billing_id: None, name: None, email: None, metadata: None }
+}
+
+fn create_user(n: u128) -> (UserKey, Change) {
+    (user_key(n), Change::CreateUser(user(n, user_id(n))))
+}
+
+fn subscribe(n: u128) -> (UserKey, Change) {
+    let subscription = Subscription {
+        id: SubscriptionId(Uuid::from_u128(n)),
+        package: PackageId::new("packageId", "pro").unwrap(),
+        status: SubscriptionStatus::Active,
+        started_at: NOW,
+        ended_at: None,
+    };
+    (user_key(n), Change::AddSubscription(subscription))
+}
+
+fn api_calls() -> FeatureId {
+    FeatureId::new("featureId", "api-calls").unwrap()
+}
+
+fn counter(n: u128) -> CounterKey {
+    let subscription = SubscriptionId(Uuid::from_u128(n));
+    CounterKey { subscription, feature: api_calls(), period_start: NOW }
+}
+
+fn count(n: u128, used: i64) -> (UserKey, Change) {
+    (user_key(n), Change::SetCounter { counter: counter(n), used })
+}
+
+fn log(n: u128, recorded_at: Timestamp) -> (UserKey, Change) {
+    let event = UsageEvent {
+        feature: api_calls(),
+        action: UsageAction::Add,
+        delta: 1,
+        occurred_at: recorded_at,
+        recorded_at,
+        subscription: None,
+        idempotency_key: None,
+        metadata: None,
+    };
+    (user_key(n), Change::LogEvent(event))
+}
+
+async fn write(store: &PostgresStore, environment: EnvironmentId, changes: &[(UserKey, Change)]) {
+    let mut writer = store.write().await.unwrap();
+    writer.change_facts(environment, changes).await.unwrap();
+    writer.commit().await.unwrap();
+}
+
+/// What the planner makes of a statement, whatever its parameters are.
+async fn plan(connection: &deadpool_postgres::Object, sql: &str) -> String {
+    let statement = connection.prepare(sql).await.unwrap();
+    let types: Vec<_> = statement.params().iter().map(ToString::to_string).collect();
+    let listed = |items: Vec<String>| match items.join(", ") {
+        items if items.is_empty() => items,
+        items => format!("({items})"),
+    };
+    let arguments = listed(vec!["NULL".to_owned(); types.len()]);
+    let types = listed(types);
+    let explain = format!("PREPARE p{types} AS {sql}; EXPLAIN EXECUTE p{arguments}; DEALLOCATE p");
+    let answer = connection.simple_query(&explain).await.unwrap();
+    let lines = answer.iter().filter_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn every_statement_finds_its_rows_by_an_index_also_when_it_was_planned_on_empty_tables() {
+    /// What they look at in vain is little by nature: keys, secrets, a catalog, subscriptions that
+    /// run beside those that have ended, and that run without granting anything.
+    const FEW: &[&str] = &[
+        "KEYS",
+        "ADD_KEYS",
+        "FORGET_TOKEN_SECRETS",
+        "ADVANCE_CATALOG",
+        "CLEAR_PACKAGE_FEATURES",
+        "CLEAR_PACKAGE_BASES",
+        "DELETE_FEATURES",
+        "DELETE_PACKAGES",
+        "ACTIVE_SUBSCRIBERS",
+        "ENDED_SUBSCRIPTIONS",
+    ];
+    if !is_here() {
+        return;
+    }
+    let (store, environment, database) = store_with_app().await;
+    let connection = take(&store.shared.connections.writers).await.unwrap();
+    let mut bad = Vec::new();
+    for state in ["empty", "filled"] {
+        for (name, sql) in statements::ALL {
+            let plan = plan(&connection, sql).await;
+            assert!(plan.contains("cost="), "{name}: {plan}");
+            let is_list = ["FIRST", "AFTER", "BEFORE"].iter().any(|part| name.contains(part));
+            let lines = plan.lines().map(str::trim_start);
+            // A row that is found by its place is still asked whose it is.
+            let by_place = plan.contains("Tid Scan");
+            let searches = lines
+                .clone()
+                .any(|line| line.contains("Seq Scan") || line.starts_with("Filter:") && !by_place);
+            let sorts = is_list && lines.clone().any(|line| line.starts_with("->  Sort"));
+            if searches && !FEW.contains(name) || sorts {
+                bad.push(format!("{name} on {state} tables:\n{plan}\n"));
+            }
+        }
+        let changes: Vec<_> =
+            (0..2000).flat_map(|n| [create_user(n), subscribe(n), count(n, 1)]).collect();
+        if state == "empty" {
+            write(&store, environment, &changes).await;
+            run(database.url(), "VACUUM ANALYZE");
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+#[tokio::test]
+async fn a_batch_takes_as_many_round_trips_with_one_user_as_with_a_thousand() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, _database) = store_with_app().await;
+    let month = Timestamp::from_ms(1_700_000_000_000);
+    let mut costs = Vec::new();
+    for users in [0..1, 1..1001] {
+        let changes: Vec<_> = users
+            .clone()
+            .flat_map(|n| [create_user(n), subscribe(n), count(n, 1), log(n, month)])
+            .collect();
+        let ids: Vec<UserId> = users.clone().map(user_id).collect();
+        let counters: Vec<_> = users.map(|n| (user_key(n), counter(n))).collect();
+        let before = store.round_trips();
+        let mut writer = store.write().await.unwrap();
+        writer.facts(environment, &ids).await.unwrap();
+        writer.counters(environment, &counters).await.unwrap();
+        writer.change_facts(environment, &changes).await.unwrap();
+        writer.commit().await.unwrap();
+        let writing = store.round_trips() - before;
+        let mut reader = store.read().await.unwrap();
+        let facts = reader.facts(environment, &ids).await.unwrap();
+        assert!(facts.users.iter().all(Option::is_some));
+        assert!(reader.counters(environment, &counters).await.unwrap().iter().all(|n| *n == 1));
+        costs.push((writing, store.round_trips() - before - writing));
+    }
+    assert_eq!(costs, [(4, 2), (4, 2)]);
+}
+
+#[tokio::test]
+async fn an_event_goes_to_the_partition_of_its_month_and_is_never_refused() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, database) = store_with_app().await;
+    let time = |text| Timestamp::parse("time", text).unwrap();
+    // Somebody is in the way of the partition of March, for longer than anybody waits.
+    let (march, april) = (time("2031-03-31T23:59:59.999Z"), time("2031-04-01T00:00:00Z"));
+    let blocker = open(database.url()).await;
+    let blocker = take(&blocker.shared.connections.writers).await.unwrap();
+    blocker.batch_execute("BEGIN; LOCK TABLE events_default IN ROW EXCLUSIVE MODE").await.unwrap();
+    write(&store, environment, &[log(1, march)]).await;
+    let counts = "SELECT tableoid::regclass, count(*) FROM events GROUP BY tableoid
+        ORDER BY tableoid::regclass::text";
+    let url = format!("{}?options=-c%20search_path%3Dkana", database.url());
+    assert_eq!(rows(&url, counts), [["events_default", "1"]]);
+    blocker.batch_execute("COMMIT").await.unwrap();
+
+    // Another node finds nobody in the way. What lay in the default partition moves.
+    let other = open(database.url()).await;
+    write(&other, environment, &[log(1, march), log(1, april)]).await;
+    assert_eq!(rows(&url, counts), [["events_2031_03", "2"], ["events_2031_04", "1"]]);
+    let exists = "SELECT to_regclass('events_2031_05') IS NOT NULL";
+    assert_eq!(rows(&url, exists), [["t"]], "the month after has one already");
+    // The first node knows of none, and makes none twice.
+    write(&store, environment, &[log(1, april)]).await;
+    let today = "SELECT count(*) FROM pg_class
+        WHERE relname = 'events_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')";
+    assert_eq!(rows(&url, today), [["1"]]);
+}
+
+#[tokio::test]
+async fn many_who_open_a_new_database_at_once_migrate_it_once() {
+    if !is_here() {
+        return;
+    }
+    let database = Database::bare();
+    let opening = (0..6).map(|_| PostgresStore::open(database.url(), Settings::default()));
+    for store in join_all(opening).await {
+        assert_eq!(store.unwrap().app().await.unwrap(), None);
+    }
+    let versions = rows(database.url(), "SELECT version FROM kana.schema_version");
+    assert_eq!(versions, [[migrations::MIGRATIONS.len().to_string()]]);
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_release_is_refused_and_not_touched() {
+    if !is_here() {
+        return;
+    }
+    let database = Database::new();
+    let known = migrations::MIGRATIONS.len();
+    run(database.url(), "UPDATE kana.schema_version SET version = version + 1");
+    let error = wrong(database.url()).await;
+    assert!(matches!(error, StoreError::NewerSchema { .. }), "{error:?}");
+    assert!(error.to_string().contains(&format!("version {}", known + 1)), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_database_has_an_error_of_its_own() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    drop(open(&cluster.url()).await);
+    let address = cluster.address();
+    let error = wrong(&format!("postgres://kana:wrong@{address}/kana")).await;
+    assert!(matches!(error, StoreError::AccessDenied(_)), "{error:?}");
+    let error = wrong(&format!("postgres://kana@{address}/kana")).await;
+    assert!(matches!(error, StoreError::AccessDenied(_)), "{error:?}");
+    let error = wrong(&format!("postgres://nobody:wrong@{address}/kana")).await;
+    assert!(matches!(error, StoreError::AccessDenied(_)), "{error:?}");
+    let error = wrong(&format!("{}2", cluster.url())).await;
+    assert!(matches!(error, StoreError::NoDatabase(_)), "{error:?}");
+    let error = wrong("kana").await;
+    assert!(matches!(error, StoreError::DatabaseUrl { .. }), "{error:?}");
+
+    let standby = cluster.standby();
+    let error = wrong(&standby.url()).await;
+    assert!(matches!(error, StoreError::ReadOnly), "{error:?}");
+    // Of all servers, the one that takes changes is found.
+    let all = format!("127.0.0.1:1,{},{address}", standby.address());
+    drop(open(&standby.url().replace(&standby.address(), &all)).await);
+
+    cluster.kill();
+    let error = wrong(&cluster.url()).await;
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn whoever_decides_on_a_user_has_the_user_alone() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, _database) = store_with_app().await;
+    write(&store, environment, &[create_user(1), create_user(2)]).await;
+    let mut first = store.write().await.unwrap();
+    first.facts(environment, &[user_id(1)]).await.unwrap();
+    let mut other = store.write().await.unwrap();
+    timeout(SOON, other.facts(environment, &[user_id(2)])).await.unwrap().unwrap();
+    drop(other);
+
+    let mut second = store.write().await.unwrap();
+    let both = [user_id(2), user_id(1)];
+    let mut asking = std::pin::pin!(second.facts(environment, &both));
+    assert!(timeout(A_WHILE, &mut asking).await.is_err(), "it did not wait");
+    first.change_facts(environment, &[subscribe(1)]).await.unwrap();
+    first.commit().await.unwrap();
+    let facts = timeout(SOON, asking).await.unwrap().unwrap();
+    let seen = facts.users.iter().flatten().map(|facts| facts.subscriptions().len());
+    assert_eq!(seen.collect::<Vec<_>>(), [0, 1], "it decides on what the first has left");
+}
+
+#[tokio::test]
+async fn whoever_decides_on_a_catalog_keeps_it_from_changing() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, _database) = store_with_app().await;
+    let mut deciding = store.write().await.unwrap();
+    deciding.facts(environment, &[user_id(1)]).await.unwrap();
+    let mut as_well = store.write().await.unwrap();
+    timeout(SOON, as_well.facts(environment, &[user_id(2)])).await.unwrap().unwrap();
+
+    let mut changing = store.write().await.unwrap();
+    let mut asking = std::pin::pin!(changing.catalog_version(environment));
+    assert!(timeout(A_WHILE, &mut asking).await.is_err(), "it did not wait");
+    drop((deciding, as_well));
+    timeout(SOON, asking).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_user_who_comes_to_an_id_behind_a_lock_is_a_conflict() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, _database) = store_with_app().await;
+    write(&store, environment, &[create_user(1), subscribe(1), create_user(2)]).await;
+    let rename = |n, id| (user_key(n), Change::UpdateUser(user(n, user_id(id))));
+
+    let mut writer = store.write().await.unwrap();
+    let id = SubscriptionId(Uuid::from_u128(1));
+    let owner = writer.subscriptions(environment, &[id]).await.unwrap().remove(0).unwrap().0;
+    // The owner gets another id, and somebody else the old one.
+    write(&store, environment, &[rename(1, 7)]).await;
+    write(&store, environment, &[rename(2, 1)]).await;
+    let error = writer.facts(environment, &[owner]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn of_two_who_make_the_same_thing_new_the_second_has_a_conflict() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, _database) = store_with_app().await;
+    let ada = UserId::new("userId", "ada").unwrap();
+    let new = |n| [(user_key(n), Change::CreateUser(user(n, ada.clone())))];
+    let (one, other) = (new(1), new(2));
+    let mut first = store.write().await.unwrap();
+    first.change_facts(environment, &one).await.unwrap();
+    let mut second = store.write().await.unwrap();
+    let mut writing = std::pin::pin!(second.change_facts(environment, &other));
+    assert!(timeout(A_WHILE, &mut writing).await.is_err(), "it did not wait");
+    first.commit().await.unwrap();
+    let error = timeout(SOON, writing).await.unwrap().unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn two_who_forget_old_keys_forget_different_ones() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, database) = store_with_app().await;
+    run(
+        database.url(),
+        "INSERT INTO kana.replays
+         SELECT e.id, k::text, gen_random_uuid(), 'f', 'ADD', 1, NULL, '{}', k
+         FROM kana.environments e, generate_series(1, 4) k WHERE e.kind = 'test'",
+    );
+    let before = Timestamp::from_ms(100);
+    let mut first = store.write().await.unwrap();
+    let mut second = store.write().await.unwrap();
+    let texts = |keys: Vec<IdempotencyKey>| -> Vec<String> {
+        keys.iter().map(|key| key.as_str().to_owned()).collect()
+    };
+    let found = first.keys_kept_before(environment, before, 2).await.unwrap();
+    assert_eq!(texts(found), ["1", "2"]);
+    let found = timeout(SOON, second.keys_kept_before(environment, before, 9)).await.unwrap();
+    assert_eq!(texts(found.unwrap()), ["3", "4"]);
+}
+
+#[tokio::test]
+async fn connections_that_broke_while_nobody_used_them_are_not_noticed() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, database) = store_with_app().await;
+    write(&store, environment, &[create_user(1)]).await;
+    run(
+        database.url(),
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    );
+    write(&store, environment, &[create_user(2)]).await;
+    let mut reader = store.read().await.unwrap();
+    let taken = reader.ids_taken(environment, &[user_id(1), user_id(2)]).await.unwrap();
+    assert_eq!(taken, [true, true]);
+}
+
+/// Marks a transaction as one that changes something does, commits it or not, and asks for its fate.
+async fn fate(store: &PostgresStore, end: &str, timeline: Option<&str>) -> Result<(), StoreError> {
+    let connection = take(&store.shared.connections.writers).await.unwrap();
+    connection.batch_execute("BEGIN").await.unwrap();
+    let row = connection.query_one(statements::OWN_TRANSACTION, &[]).await.unwrap();
+    connection.batch_execute(end).await.unwrap();
+    let mut mark = fate::Mark::read(&row).unwrap();
+    if let Some(timeline) = timeline {
+        timeline.clone_into(&mut mark.timeline);
+    }
+    let error = connection.batch_execute("nonsense").await.unwrap_err();
+    fate::ask(&store.shared.connections.writers, &mark, error).await
+}
+
+#[tokio::test]
+async fn the_server_says_what_became_of_a_transaction() {
+    if !is_here() {
+        return;
+    }
+    let database = Database::new();
+    let store = open(database.url()).await;
+    fate(&store, "COMMIT", None).await.unwrap();
+    let error = fate(&store, "ROLLBACK", None).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    let error = fate(&store, "COMMIT", Some("00000009")).await.unwrap_err();
+    assert!(matches!(error, StoreError::OutcomeUnknown(_)), "another server's: {error:?}");
+}

@@ -1,0 +1,206 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use deadpool_postgres::Object;
+use futures_util::FutureExt as _;
+use futures_util::future::{join, join_all};
+use kana_core::id::{FeatureId, UserId, UserKey};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::connections::take;
+use super::errors::says_it_was_not_committed;
+use super::fate::{self, Mark};
+use super::statements as sql;
+use super::{Shared, locks};
+use crate::app::EnvironmentId;
+use crate::error::StoreError;
+
+/// A statement with its parameters.
+pub(super) type Question<'a> = (&'static str, &'a [&'a (dyn ToSql + Sync)]);
+
+/// How many connections are tried that turn out to be broken before anything was asked on them.
+const TRIES_MAX: usize = 3;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Read,
+    Write,
+}
+
+impl Kind {
+    fn begin(self) -> &'static str {
+        match self {
+            Self::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Self::Write => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        }
+    }
+}
+
+/// An open transaction on a connection that only it uses. Dropped before it is committed, it leaves
+/// everything as it was.
+///
+/// It begins with the first question, in the same round trip, and what is asked together is answered
+/// in one round trip, however many statements that are.
+pub(super) struct PostgresTransaction {
+    pub(super) shared: Arc<Shared>,
+    pub(super) kind: Kind,
+    connection: Option<Object>,
+    is_open: bool,
+    has_failed: bool,
+    mark: Option<Mark>,
+    /// The environments whose catalog nobody else changes before we end.
+    pub(super) catalogs: HashSet<EnvironmentId>,
+    /// Those that nobody else decides on either.
+    pub(super) claimed: HashSet<EnvironmentId>,
+    /// The users whose rows are locked.
+    pub(super) locked: HashSet<(EnvironmentId, UserKey)>,
+    /// Features that were used for the first time, as far as this node knows.
+    pub(super) used_features: Vec<(EnvironmentId, FeatureId)>,
+    /// Whose subscriptions were looked up by their own ids, before the users were locked.
+    pub(super) owners: HashMap<(EnvironmentId, UserId), UserKey>,
+}
+
+impl PostgresTransaction {
+    pub(super) fn new(shared: &Arc<Shared>, kind: Kind) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            kind,
+            connection: None,
+            is_open: false,
+            has_failed: false,
+            mark: None,
+            catalogs: HashSet::new(),
+            claimed: HashSet::new(),
+            locked: HashSet::new(),
+            used_features: Vec::new(),
+            owners: HashMap::new(),
+        }
+    }
+
+    /// Asks all questions in one round trip: the rows of each.
+    pub(super) async fn ask(
+        &mut self,
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        let begins = !self.is_open;
+        let mut answers = self.ask_once(questions).await;
+        for _ in 1..TRIES_MAX {
+            // A connection that broke while nobody used it; nothing was done through it yet.
+            if !begins || !matches!(answers, Err(StoreError::Unavailable(_))) {
+                break;
+            }
+            self.is_open = false;
+            self.connection = None;
+            answers = self.ask_once(questions).await;
+        }
+        self.has_failed |= answers.is_err();
+        answers
+    }
+
+    /// Asks one question.
+    pub(super) async fn ask_one(
+        &mut self,
+        statement: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut answers = self.ask(&[(statement, parameters)]).await?;
+        Ok(answers.pop().unwrap_or_default())
+    }
+
+    /// Asks what changes something. The first time, the transaction is marked, so that its fate can
+    /// be asked for should the connection break while it commits.
+    pub(super) async fn change(
+        &mut self,
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        if self.mark.is_some() {
+            return self.ask(questions).await;
+        }
+        let mut questions = questions.to_vec();
+        questions.push((sql::OWN_TRANSACTION, &[]));
+        let mut answers = self.ask(&questions).await?;
+        let row = answers.pop().and_then(|mut rows| rows.pop());
+        self.mark = row.map(|row| Mark::read(&row)).transpose()?;
+        Ok(answers)
+    }
+
+    async fn ask_once(&mut self, questions: &[Question<'_>]) -> Result<Vec<Vec<Row>>, StoreError> {
+        if self.connection.is_none() {
+            let pool = match self.kind {
+                Kind::Read => &self.shared.connections.readers,
+                Kind::Write => &self.shared.connections.writers,
+            };
+            self.connection = Some(take(pool).await?);
+        }
+        let Some(connection) = &self.connection else {
+            return Err(StoreError::Engine("a connection went astray".into()));
+        };
+        let mut statements = Vec::with_capacity(questions.len());
+        for (statement, _) in questions {
+            statements.push(connection.prepare_cached(statement).await?);
+        }
+        let begins = !self.is_open;
+        self.is_open = true;
+        self.shared.count_round_trip();
+        // They are polled, and so sent, in their order, and nobody waits in between.
+        let asking = join_all(
+            statements
+                .iter()
+                .zip(questions)
+                .map(|(statement, (_, parameters))| connection.query(statement, parameters)),
+        );
+        let answers = if begins {
+            let (begun, answers) = join(connection.batch_execute(self.kind.begin()), asking).await;
+            begun?;
+            answers
+        } else {
+            asking.await
+        };
+        // The first error is the cause of those after it.
+        Ok(answers.into_iter().collect::<Result<_, _>>()?)
+    }
+
+    /// Makes everything durable.
+    pub(super) async fn commit_changes(mut self) -> Result<(), StoreError> {
+        if self.has_failed {
+            // The server would take a commit for a rollback, and call it a success.
+            return Err(StoreError::Engine("a part of the transaction has failed".into()));
+        }
+        let Some(connection) = self.connection.take().filter(|_| self.is_open) else {
+            return Ok(());
+        };
+        self.is_open = false;
+        self.shared.count_round_trip();
+        let Err(error) = connection.batch_execute("COMMIT").await else {
+            self.shared.note_used(self.used_features.drain(..));
+            return Ok(());
+        };
+        if says_it_was_not_committed(&error) {
+            return Err(error.into());
+        }
+        // Whatever this connection is good for, it is not that.
+        drop(Object::take(connection));
+        match self.mark.take() {
+            None => Err(StoreError::Unavailable(super::errors::cause(&error))),
+            Some(mark) => fate::ask(&self.shared.connections.writers, &mark, error).await,
+        }
+    }
+
+    /// The question that shares an environment's catalog, unless it is held already.
+    pub(super) fn shares_catalog(&mut self, environment: EnvironmentId) -> Option<[i32; 2]> {
+        (self.kind == Kind::Write && self.catalogs.insert(environment))
+            .then(|| locks::catalog(environment))
+    }
+}
+
+impl Drop for PostgresTransaction {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && self.is_open
+        {
+            // Polled once, it is sent; whoever has the connection next is served after it.
+            let _ = connection.batch_execute("ROLLBACK").now_or_never();
+        }
+    }
+}

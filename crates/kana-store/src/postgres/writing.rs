@@ -1,0 +1,231 @@
+use async_trait::async_trait;
+use kana_core::Timestamp;
+use kana_core::catalog::{CatalogChange, CatalogVersion};
+use kana_core::facts::Change;
+use kana_core::id::{FeatureId, IdempotencyKey, UserKey};
+use kana_core::metadata::{Label, Metadata};
+use kana_core::user::User;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::changes::Gathered;
+use super::reading::distinct;
+use super::statements as sql;
+use super::transaction::{Kind, PostgresTransaction, Question};
+use super::{catalog, locks};
+use crate::app::EnvironmentId;
+use crate::columns::Named;
+use crate::error::StoreError;
+use crate::store::WriteTransaction;
+
+#[async_trait]
+impl WriteTransaction for PostgresTransaction {
+    async fn change_facts(
+        &mut self,
+        environment: EnvironmentId,
+        changes: &[(UserKey, Change)],
+    ) -> Result<(), StoreError> {
+        let gathered = Gathered::new(changes);
+        for (_, event) in &gathered.events {
+            self.shared.partitions.provide(&self.shared, event.recorded_at).await;
+        }
+        let used = self.shared.not_noted(environment, gathered.used_features());
+        self.used_features.extend(used.iter().map(|feature| (environment, feature.clone())));
+        let tables = [
+            used_features(&used),
+            updated_users(&gathered),
+            created_users(&gathered),
+            added_subscriptions(&gathered),
+            cancelled_subscriptions(&gathered),
+            counters(&gathered),
+            events(&gathered),
+            replays(&gathered)?,
+        ];
+        let tables: Vec<(&str, Vec<&(dyn ToSql + Sync)>)> = tables
+            .iter()
+            .flatten()
+            .map(|Table { statement, columns }| {
+                let environment: &(dyn ToSql + Sync) = &environment.0;
+                let columns = columns.iter().map(|column| column.as_ref() as _);
+                (*statement, std::iter::once(environment).chain(columns).collect())
+            })
+            .collect();
+        let questions: Vec<Question<'_>> =
+            tables.iter().map(|(statement, columns)| (*statement, columns.as_slice())).collect();
+        if !questions.is_empty() {
+            self.change(&questions).await?;
+        }
+        Ok(())
+    }
+
+    async fn forget_keys(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[IdempotencyKey],
+    ) -> Result<(), StoreError> {
+        let keys = distinct(keys.iter().map(IdempotencyKey::as_str));
+        self.change(&[(sql::FORGET_KEYS, &[&environment.0, &keys])]).await?;
+        Ok(())
+    }
+
+    async fn change_catalog(
+        &mut self,
+        environment: EnvironmentId,
+        planned_on: CatalogVersion,
+        changes: &[CatalogChange],
+    ) -> Result<CatalogVersion, StoreError> {
+        self.claim_catalog(environment).await?;
+        catalog::change(self, environment, planned_on, changes).await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        self.commit_changes().await
+    }
+}
+
+impl PostgresTransaction {
+    /// Keeps everybody else from the catalog who would decide on it or change it. Questions go on.
+    pub(super) async fn claim_catalog(
+        &mut self,
+        environment: EnvironmentId,
+    ) -> Result<(), StoreError> {
+        if self.kind == Kind::Write && self.claimed.insert(environment) {
+            self.catalogs.insert(environment);
+            let [class, object] = locks::catalog(environment);
+            self.ask_one(sql::CLAIM_CATALOG, &[&class, &object]).await?;
+        }
+        Ok(())
+    }
+}
+
+type Column = Box<dyn ToSql + Sync + Send>;
+
+/// Rows of one table, with the statement that writes them.
+struct Table {
+    statement: &'static str,
+    columns: Vec<Column>,
+}
+
+/// An array of what each row has in one column.
+fn column<R, T: ToSql + Sync + Send + 'static>(
+    rows: impl IntoIterator<Item = R>,
+    value: impl Fn(R) -> T,
+) -> Column
+where
+    Vec<T>: ToSql,
+{
+    Box::new(rows.into_iter().map(value).collect::<Vec<T>>())
+}
+
+fn used_features(features: &[FeatureId]) -> Option<Table> {
+    (!features.is_empty()).then(|| Table {
+        statement: sql::NOTE_USAGE,
+        columns: vec![column(features, |feature| feature.as_str().to_owned())],
+    })
+}
+
+fn updated_users(gathered: &Gathered<'_>) -> Option<Table> {
+    let rows = gathered.updated_users.iter().map(|(key, user)| (*key, *user));
+    users(sql::UPDATE_USERS, &rows.collect::<Vec<_>>())
+}
+
+fn created_users(gathered: &Gathered<'_>) -> Option<Table> {
+    users(sql::CREATE_USERS, &gathered.created_users)
+}
+
+fn users(statement: &'static str, rows: &[(UserKey, &User)]) -> Option<Table> {
+    let text = |label: &Option<Label>| label.as_ref().map(|label| label.as_str().to_owned());
+    (!rows.is_empty()).then(|| Table {
+        statement,
+        columns: vec![
+            column(rows, |(key, _)| key.0),
+            column(rows, |(_, user)| user.id.as_str().to_owned()),
+            column(rows, |(_, user)| text(&user.billing_id)),
+            column(rows, |(_, user)| text(&user.name)),
+            column(rows, |(_, user)| text(&user.email)),
+            column(rows, |(_, user)| user.metadata.as_ref().map(Metadata::to_json)),
+        ],
+    })
+}
+
+fn added_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
+    let rows = &gathered.added;
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::ADD_SUBSCRIPTIONS,
+        columns: vec![
+            column(rows, |(user, _)| user.0),
+            column(rows, |(_, new)| new.id.0),
+            column(rows, |(_, new)| new.package.as_str().to_owned()),
+            column(rows, |(_, new)| new.status.to_name()),
+            column(rows, |(_, new)| new.started_at.as_ms()),
+            column(rows, |(_, new)| new.ended_at.map(Timestamp::as_ms)),
+        ],
+    })
+}
+
+fn cancelled_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
+    let rows = &gathered.cancelled;
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::CANCEL_SUBSCRIPTIONS,
+        columns: vec![
+            column(rows, |((user, _), _)| user.0),
+            column(rows, |((_, subscription), _)| subscription.0),
+            column(rows, |(_, ended_at)| ended_at.as_ms()),
+        ],
+    })
+}
+
+fn counters(gathered: &Gathered<'_>) -> Option<Table> {
+    let rows = &gathered.counters;
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::SET_COUNTERS,
+        columns: vec![
+            column(rows, |((user, _), _)| user.0),
+            column(rows, |((_, counter), _)| counter.subscription.0),
+            column(rows, |((_, counter), _)| counter.feature.as_str().to_owned()),
+            column(rows, |((_, counter), _)| counter.period_start.as_ms()),
+            column(rows, |(_, used)| *used),
+        ],
+    })
+}
+
+fn events(gathered: &Gathered<'_>) -> Option<Table> {
+    let rows = &gathered.events;
+    let key = |key: &IdempotencyKey| key.as_str().to_owned();
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::LOG_EVENTS,
+        columns: vec![
+            column(rows, |(user, _)| user.0),
+            column(rows, |(_, event)| event.feature.as_str().to_owned()),
+            column(rows, |(_, event)| event.action.to_name()),
+            column(rows, |(_, event)| event.delta),
+            column(rows, |(_, event)| event.occurred_at.as_ms()),
+            column(rows, |(_, event)| event.recorded_at.as_ms()),
+            column(rows, |(_, event)| -> Option<Uuid> { event.subscription.map(|id| id.0) }),
+            column(rows, |(_, event)| event.idempotency_key.as_ref().map(key)),
+            column(rows, |(_, event)| event.metadata.as_ref().map(Metadata::to_json)),
+        ],
+    })
+}
+
+fn replays(gathered: &Gathered<'_>) -> Result<Option<Table>, StoreError> {
+    let rows = &gathered.replays;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let answers: Vec<String> = rows
+        .iter()
+        .map(|(_, replay)| serde_json::to_string(&replay.answer))
+        .collect::<Result<_, _>>()?;
+    let columns = vec![
+        column(rows, |(key, _)| key.as_str().to_owned()),
+        column(rows, |(_, replay)| replay.content.user.0),
+        column(rows, |(_, replay)| replay.content.feature.as_str().to_owned()),
+        column(rows, |(_, replay)| replay.content.action.to_name()),
+        column(rows, |(_, replay)| replay.content.delta),
+        column(rows, |(_, replay)| replay.content.occurred_at.map(Timestamp::as_ms)),
+        Box::new(answers),
+        column(rows, |(_, replay)| replay.kept_at.as_ms()),
+    ];
+    Ok(Some(Table { statement: sql::KEEP_REPLAYS, columns }))
+}
