@@ -11,6 +11,7 @@ pub mod client;
 mod counter;
 mod error;
 mod events;
+mod exact;
 mod graphql;
 mod health;
 

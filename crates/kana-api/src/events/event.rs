@@ -19,9 +19,9 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::exact::{self, Problem, Unkept};
 use super::key::idempotency_key;
 use crate::error::Told;
+use crate::exact::{self, Problem, Unkept};
 
 /// The most characters of a reader's message, which can repeat what was sent.
 const MESSAGE_CHARS_MAX: usize = 300;

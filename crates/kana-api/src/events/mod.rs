@@ -8,10 +8,6 @@
 mod answer;
 mod body;
 mod event;
-// The same as the GraphQL surfaces hold their numbers to.
-#[expect(clippy::duplicate_mod, reason = "its other place hides it from everything but GraphQL")]
-#[path = "../graphql/exact.rs"]
-mod exact;
 mod form;
 mod intake;
 mod items;

@@ -8,7 +8,6 @@
 mod absent;
 mod arguments;
 mod document;
-mod exact;
 mod limits;
 mod media_type;
 mod merging;

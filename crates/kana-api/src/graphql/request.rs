@@ -8,8 +8,8 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::NotExecuted;
-use super::exact::{self, Problem, Unkept};
 use crate::error::Told;
+use crate::exact::{self, Problem, Unkept};
 
 /// The most bytes of a request body.
 const BODY_BYTES_MAX: usize = 1024 * 1024;

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use async_graphql::{Pos, ServerError};
 
 use super::tokens::{position, tokens};
-use super::{exact, refusal, server_error};
+use super::{refusal, server_error};
 use crate::error::Told;
+use crate::exact;
 
 /// How deep brackets nest in the text, outside strings and comments.
 pub(super) fn deepest_bracket(text: &str) -> usize {

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -101,7 +101,9 @@ impl Shop {
 
     /// Waits until so much is used.
     async fn wait_until_used(&self, expected: i64) {
+        let started = Instant::now();
         while self.used().await != expected {
+            assert!(started.elapsed() < Duration::from_secs(30), "still not {expected}");
             tokio::task::yield_now().await;
         }
     }

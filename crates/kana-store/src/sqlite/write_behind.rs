@@ -18,8 +18,8 @@ pub(super) struct Pace {
     /// After how many changes they begin to be written. It bounds what a server keeps in memory and
     /// what the log of counters holds, and how long the next start takes to write that.
     pub(super) changes: usize,
-    /// How many a commit writes at least, while they are being written, and how many rows of their
-    /// log it deletes. Few, so that no command waits for long.
+    /// How many a commit writes at least, while they are being written. Few, so that no command waits
+    /// for long.
     pub(super) step: usize,
 }
 

@@ -19,15 +19,15 @@ const PATH_CHARS_MAX: usize = 200;
 
 /// A place in a JSON text that cannot be kept.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// The keys and indexes that lead there.
-    pub(super) path: Vec<String>,
-    pub(super) what: Unkept,
+    pub(crate) path: Vec<String>,
+    pub(crate) what: Unkept,
 }
 
 /// Why something in a text cannot be kept.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unkept {
+pub(crate) enum Unkept {
     TooDeep,
     OutOfRange { sent: String },
     Inexact { sent: String, kept: String },
@@ -76,7 +76,7 @@ fn cut(text: &str, chars_max: usize) -> Cow<'_, str> {
 }
 
 /// Whether the value has a number that is not kept as a whole number. Others need no closer look.
-pub(super) fn has_double(value: &Value) -> bool {
+pub(crate) fn has_double(value: &Value) -> bool {
     match value {
         Value::Number(number) => number.is_f64(),
         Value::Array(items) => items.iter().any(has_double),
@@ -88,7 +88,7 @@ pub(super) fn has_double(value: &Value) -> bool {
 /// The first place in a JSON text that cannot be kept and `matters`: a number that would come back
 /// changed, or nesting that is too deep. The text is valid JSON; of any other, the answer may be
 /// anything.
-pub(super) fn problem_in_json(text: &[u8], matters: impl Fn(&Problem) -> bool) -> Option<Problem> {
+pub(crate) fn problem_in_json(text: &[u8], matters: impl Fn(&Problem) -> bool) -> Option<Problem> {
     let mut path: Vec<Step> = Vec::new();
     let mut rest = text;
     while let [first, after @ ..] = rest {
@@ -161,7 +161,7 @@ fn after_string(mut text: &[u8]) -> &[u8] {
 }
 
 /// A number, which the text starts with, and what follows it.
-pub(super) fn split_number(text: &[u8]) -> (&str, &[u8]) {
+pub(crate) fn split_number(text: &[u8]) -> (&str, &[u8]) {
     let of_number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
     let end = text.iter().position(|byte| !of_number(byte)).unwrap_or(text.len());
     let (number, after) = text.split_at(end);
@@ -170,7 +170,7 @@ pub(super) fn split_number(text: &[u8]) -> (&str, &[u8]) {
 
 /// Why a number would not come back as it was sent; `None` when it would, if only in another
 /// writing: 0.10 as 0.1, 1e2 as 100.0.
-pub(super) fn problem_with_number(text: &str) -> Option<Unkept> {
+pub(crate) fn problem_with_number(text: &str) -> Option<Unkept> {
     if text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok() {
         return None;
     }
