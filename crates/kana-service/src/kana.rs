@@ -14,6 +14,7 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::keys::{self, NewSecret, Unauthenticated};
 use crate::recent::Recent;
+use crate::retention;
 use crate::tokens;
 use crate::writer::{Finished, Writer};
 use crate::{EnvironmentKind, KeyKind};
@@ -25,19 +26,25 @@ pub struct Settings {
     pub user_token_days: u32,
     /// For how many days an idempotency key is kept at least. After that a request with it is new.
     pub idempotency_days: u32,
+    /// For how many days a usage event is kept at least; `None`: for ever.
+    pub events_days: Option<u32>,
 }
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { user_token_days: 30, idempotency_days: 30 }
+        Self { user_token_days: 30, idempotency_days: 30, events_days: None }
     }
 }
 
 impl Settings {
     pub(crate) fn user_token_ms(self) -> i64 {
         i64::from(self.user_token_days) * DAY_MS
+    }
+
+    pub(crate) fn events_ms(self) -> Option<i64> {
+        self.events_days.map(|days| i64::from(days) * DAY_MS)
     }
 
     pub(crate) fn idempotency_ms(self) -> i64 {
@@ -51,7 +58,7 @@ pub struct Kana {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) catalogs: Arc<Catalogs>,
     pub(crate) writer: Writer,
-    settings: Settings,
+    pub(crate) settings: Settings,
     keys: Recent<KeyHash, Key>,
     client_access: Recent<EnvironmentKind, Arc<ClientAccess>>,
     writer_finished: Mutex<Option<Finished>>,
@@ -71,7 +78,7 @@ impl Kana {
     ) -> std::io::Result<Arc<Self>> {
         let catalogs = Arc::new(Catalogs::default());
         let (writer, finished) = Writer::start(&store, &catalogs, &clock, settings)?;
-        Ok(Arc::new(Self {
+        let kana = Arc::new(Self {
             store,
             clock,
             catalogs,
@@ -80,7 +87,11 @@ impl Kana {
             keys: Recent::default(),
             client_access: Recent::default(),
             writer_finished: Mutex::new(Some(finished)),
-        }))
+        });
+        if settings.events_days.is_some() {
+            retention::start(Arc::downgrade(&kana));
+        }
+        Ok(kana)
     }
 
     /// The environment of a private key, as it was presented.

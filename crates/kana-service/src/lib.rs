@@ -15,6 +15,7 @@ mod facts_in_use;
 mod kana;
 mod keys;
 mod recent;
+mod retention;
 mod retries;
 mod tokens;
 mod writer;

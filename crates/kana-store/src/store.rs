@@ -90,6 +90,11 @@ pub trait Store: Send + Sync + 'static {
         1
     }
 
+    /// Forgets usage events that were recorded before `before`, the oldest first: at most `at_most`
+    /// of them, or whole months where the engine keeps them so, and then only months of which every
+    /// event is that old. Says whether there may be more. Counters stay as they are.
+    async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError>;
+
     /// Begins to read: everything read through one transaction held in the same instant.
     async fn read(&self) -> Result<Box<dyn Transaction>, StoreError>;
 

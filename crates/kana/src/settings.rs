@@ -116,6 +116,15 @@ pub(crate) struct ServeSettings {
         value_parser = clap::value_parser!(u32).range(1..=3650)
     )]
     pub(crate) idempotency_days: u32,
+    /// For how many days a usage event is kept at least, 1 to 36500; without it, for ever. Counters
+    /// stay, so that nobody may do more or less for it. PostgreSQL forgets whole months
+    #[arg(
+        long,
+        env = "KANA_EVENTS_DAYS",
+        value_name = "DAYS",
+        value_parser = clap::value_parser!(u32).range(1..=36500)
+    )]
+    pub(crate) events_days: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -397,6 +406,7 @@ mod tests {
             ("listen = true", &[], "listen"),
             ("user_token_days = 0", &[], "--user-token-days"),
             ("idempotency_days = 0", &[], "--idempotency-days"),
+            ("events_days = 0", &[], "--events-days"),
             ("connections_max = 0", &[], "--connections-max"),
             ("idle_timeout_seconds = 0", &[], "--idle-timeout-seconds"),
             ("database_connections = 5", &[], "--database-connections"),

@@ -12,6 +12,7 @@ mod group_commit;
 mod idempotency;
 mod keys;
 mod refusals;
+mod retention;
 mod shutdown;
 mod tokens;
 mod users;

@@ -223,6 +223,11 @@ impl Store for PostgresStore {
         self.lanes
     }
 
+    async fn forget_events(&self, before: Timestamp, _at_most: usize) -> Result<bool, StoreError> {
+        partitions::forget(&self.shared, before).await?;
+        Ok(false)
+    }
+
     async fn read(&self) -> Result<Box<dyn Transaction>, StoreError> {
         Ok(Box::new(self.begin_read()))
     }

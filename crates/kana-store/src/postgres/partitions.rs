@@ -98,6 +98,16 @@ async fn make(shared: &Shared, ms: i64) -> Result<(i64, i64), StoreError> {
     Ok(month)
 }
 
+/// Forgets the months before that of `before`. Everybody who logs waits for us while we wait for them:
+/// not long, since it can be tried again.
+pub(super) async fn forget(shared: &Shared, before: Timestamp) -> Result<(), StoreError> {
+    let mut connection = take(&shared.connections.readers).await?;
+    let transaction = connection.transaction().await?;
+    transaction.batch_execute("SET LOCAL lock_timeout = '2s'").await?;
+    transaction.execute(sql::FORGET_EVENTS, &[&before.as_ms()]).await?;
+    Ok(transaction.commit().await?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -287,6 +287,7 @@ statements! {
         SELECT $1, n.*
         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
                     $8::uuid[], $9::text[], $10::text[]) n";
+    FORGET_EVENTS = "SELECT forget_events($1)";
     KEEP_REPLAYS = "
         INSERT INTO replays
             (environment_id, idempotency_key, user_key, feature_id, action, delta, occurred_at,

@@ -449,3 +449,37 @@ async fn the_server_says_what_became_of_a_transaction() {
     let error = fate(&store, "COMMIT", Some("00000009")).await.unwrap_err();
     assert!(matches!(error, StoreError::OutcomeUnknown(_)), "another server's: {error:?}");
 }
+
+#[tokio::test]
+async fn months_that_are_too_old_are_forgotten_whole_and_counters_stay() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, database) = store_with_app().await;
+    let at = |text| Timestamp::parse("time", text).unwrap();
+    let days = ["2024-01-31T23:59:59.999Z", "2024-02-01T00:00:00Z", "2024-03-15T00:00:00Z"];
+    let changes: Vec<_> = [create_user(1), subscribe(1), count(1, 7)]
+        .into_iter()
+        .chain(days.map(|day| log(1, at(day))))
+        .collect();
+    write(&store, environment, &changes).await;
+    let connection = take(&store.shared.connections.readers).await.unwrap();
+    let left = async || -> Vec<i64> {
+        let months = "SELECT recorded_at FROM events ORDER BY recorded_at";
+        let rows = connection.query(months, &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    };
+    let ms = |days: &[&'static str]| days.iter().map(|day| at(day).as_ms()).collect::<Vec<_>>();
+    assert_eq!(left().await, ms(&days));
+
+    assert!(!store.forget_events(at("2024-02-29T12:00:00Z"), 1).await.unwrap());
+    assert_eq!(left().await, ms(&days[1..]));
+    // What came to the default partition is forgotten, too.
+    run(database.url(), "DROP TABLE kana.events_2024_02");
+    write(&store, environment, &[log(1, at(days[1]))]).await;
+    assert!(!store.forget_events(at("2024-03-01T00:00:00Z"), 1).await.unwrap());
+    assert_eq!(left().await, ms(&days[2..]));
+    let mut reader = store.read().await.unwrap();
+    let asked = [(user_key(1), counter(1))];
+    assert_eq!(reader.counters(environment, &asked).await.unwrap(), [7]);
+}

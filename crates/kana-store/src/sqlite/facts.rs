@@ -228,6 +228,15 @@ pub(super) fn forget_key(
     Ok(())
 }
 
+pub(super) fn forget_events(
+    connection: &Connection,
+    before: Timestamp,
+    at_most: usize,
+) -> Result<usize, StoreError> {
+    let parameters = params![before.as_ms(), super::lists::limit(at_most)];
+    Ok(connection.statement(sql::FORGET_EVENTS)?.execute(parameters)?)
+}
+
 pub(super) fn write(
     connection: &Connection,
     environment: EnvironmentId,

@@ -233,6 +233,15 @@ impl Store for SqliteStore {
         Ok(found)
     }
 
+    async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let forgotten = transaction.forget_events(before, at_most)?;
+        if forgotten > 0 {
+            transaction.commit_changes()?;
+        }
+        Ok(forgotten > 0)
+    }
+
     async fn read(&self) -> Result<Box<dyn Transaction>, StoreError> {
         Ok(Box::new(SqliteTransaction::begin_read(self.pool.take_view()?)))
     }

@@ -186,6 +186,10 @@ statements! {
             (environment_id, user_key, feature_id, action, delta, occurred_at, recorded_at,
              subscription_id, idempotency_key, metadata)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    // They stand in the order in which they were recorded, so that the oldest are the first rows.
+    FORGET_EVENTS = "
+        DELETE FROM events WHERE recorded_at < ?1
+            AND id IN (SELECT id FROM events ORDER BY id LIMIT ?2)";
     KEEP_REPLAY = "
         INSERT INTO replays
             (environment_id, idempotency_key, user_key, feature_id, action, delta, occurred_at,

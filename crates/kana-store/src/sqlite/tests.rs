@@ -144,6 +144,10 @@ mod plans {
             || (statement == "COUNTERS_LOGGED" && step == "SCAN counter_log")
             // Its last row, which is at the end of the table.
             || (statement == "LAST_NUMBER_LOGGED" && step == "SEARCH counter_log")
+            // The first rows of the table, as many as are asked for.
+            || (statement == "FORGET_EVENTS"
+                && (step == "SCAN events" || step == "LIST SUBQUERY 1"
+                    || step == "SEARCH events USING INTEGER PRIMARY KEY (rowid=?)"))
             // The heading of a subquery, whose own steps follow.
             || step == "SCALAR SUBQUERY 1"
     }
@@ -910,6 +914,41 @@ mod columns {
                 ),
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn old_events_are_forgotten_oldest_first_and_counters_stay() {
+        let (store, environment, directory) = store_with_app().await;
+        let event = |day: i64| {
+            Change::LogEvent(UsageEvent {
+                feature: FeatureId::new("featureId", "api-calls").unwrap(),
+                action: UsageAction::Add,
+                delta: day,
+                occurred_at: NOW,
+                recorded_at: Timestamp::from_ms(day),
+                subscription: None,
+                idempotency_key: None,
+                metadata: None,
+            })
+        };
+        let set = Change::SetCounter { counter: counter(1, 0), used: 7 };
+        let changes = [create_user(1), set].into_iter().chain((1..=5).map(event));
+        change(&store, environment, user_key(1), changes).await;
+        let left = || -> Vec<i64> {
+            let connection = raw(directory.path());
+            let mut days = connection.prepare("SELECT delta FROM events ORDER BY id").unwrap();
+            days.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+
+        let before = Timestamp::from_ms(4);
+        assert!(store.forget_events(before, 2).await.unwrap());
+        assert_eq!(left(), [3, 4, 5]);
+        assert!(store.forget_events(before, 2).await.unwrap());
+        assert!(!store.forget_events(before, 2).await.unwrap());
+        assert_eq!(left(), [4, 5]);
+        let mut reader = store.read().await.unwrap();
+        let asked = [(user_key(1), counter(1, 0))];
+        assert_eq!(reader.counters(environment, &asked).await.unwrap(), [7]);
     }
 
     #[tokio::test]

@@ -210,6 +210,17 @@ impl SqliteTransaction<WriteLease> {
         &self.lease
     }
 
+    /// Forgets the first events, at most `at_most`, that were recorded before `before`.
+    pub(super) fn forget_events(
+        &mut self,
+        before: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        let forgotten = facts::forget_events(&self.lease, before, at_most)?;
+        self.lease.changes += forgotten;
+        Ok(forgotten)
+    }
+
     /// Makes everything durable.
     pub(super) fn commit_changes(mut self) -> Result<(), StoreError> {
         self.lease.commit()

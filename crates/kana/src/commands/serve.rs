@@ -39,6 +39,7 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     let service = kana_service::Settings {
         user_token_days: settings.tokens.user_token_days,
         idempotency_days: settings.idempotency_days,
+        events_days: settings.events_days,
     };
     let kana = Kana::start_with(store, Arc::new(SystemClock), service)?;
     let listen_failed = |error| Failure::Listen(settings.listen, error);

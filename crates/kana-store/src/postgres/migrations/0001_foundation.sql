@@ -205,6 +205,26 @@ BEGIN
 END
 $$;
 
+-- Drops the partitions of the months before that of an instant, and deletes what the default partition
+-- has of them.
+CREATE FUNCTION forget_events(before bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    month     timestamp := date_trunc('month', to_timestamp(before / 1000) AT TIME ZONE 'UTC');
+    partition text;
+BEGIN
+    FOR partition IN
+        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'events'::regclass AND c.relname ~ '^events_[0-9]{4}_[0-9]{2}$'
+            AND c.relname < 'events_' || to_char(month, 'YYYY_MM')
+        ORDER BY c.relname
+    LOOP
+        EXECUTE format('DROP TABLE %I', partition);
+    END LOOP;
+    DELETE FROM events_default WHERE recorded_at < extract(epoch FROM month)::bigint * 1000;
+END
+$$;
+
 -- What was asked under an idempotency key, and what was answered.
 CREATE TABLE replays (
     environment_id  bigint NOT NULL,
