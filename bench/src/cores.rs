@@ -54,7 +54,10 @@ impl Cores {
     pub(crate) fn describe(self) -> String {
         match self.pinned {
             Some((server, load)) => {
-                format!("servers are pinned to core {server}, the load generator to core {load}")
+                format!(
+                    "servers are pinned to core {server}, the load generator to core {load}, \
+                     but for the case postgres, where all share both"
+                )
             }
             None => "there is one core, which servers and load generator share: \
                      the figures say little"
