@@ -49,7 +49,7 @@ pub(crate) enum Case {
     Memory,
     /// canUseFeature with many users against few
     Users,
-    /// PostgreSQL doing the work of recordUsage, for comparison
+    /// recordUsage and events in bulk with PostgreSQL as the database, against pgbench on it
     Postgres,
 }
 

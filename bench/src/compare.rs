@@ -9,7 +9,6 @@ use tempfile::TempDir;
 use crate::args::{Case, CompareArgs};
 use crate::cases::{Bench, bulk, can_use_feature, latency, memory, postgres, recording, users};
 use crate::cores::Cores;
-use crate::load::Rounds;
 use crate::machine::{self, FileSystem};
 use crate::process::run_to_end;
 use crate::servers::kana::Kana;
@@ -33,7 +32,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     let bench = Bench { sizes, cores, stop, kana, directory: directory.path().to_owned() };
 
     let mut table = Table::default();
-    let record = run_on_the_usual_data(args, &bench, &mut table)?;
+    run_on_the_usual_data(args, &bench, &mut table)?;
     if args.wants(Case::Memory) {
         table.add(memory::NAME, memory::run(&bench))?;
     }
@@ -41,7 +40,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
         table.add(users::NAME, users::run(&bench))?;
     }
     if args.wants(Case::Postgres) {
-        table.add(postgres::NAME, postgres::run(&bench, record.as_ref()))?;
+        table.add(postgres::NAME, postgres::run(&bench))?;
     }
     // A case may have failed because of the interruption.
     bench.stop.check()?;
@@ -56,57 +55,47 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     Ok(if table.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The cases that share one server. Answers the rounds of `recordUsage`, if there were any.
-fn run_on_the_usual_data(
-    args: &CompareArgs,
-    bench: &Bench,
-    table: &mut Table,
-) -> Result<Option<Rounds>> {
+/// The cases that share one server.
+fn run_on_the_usual_data(args: &CompareArgs, bench: &Bench, table: &mut Table) -> Result<()> {
     const DATA: &str = "usual";
-    let record_for = [Case::RecordUsage, Case::UseFeature, Case::Latency, Case::Postgres];
+    let record_for = [Case::RecordUsage, Case::UseFeature, Case::Latency];
     let records = record_for.iter().any(|case| args.wants(*case));
     if !records && !args.wants(Case::CanUseFeature) && !args.wants(Case::Bulk) {
-        return Ok(None);
+        return Ok(());
     }
     eprintln!("the usual data");
     let kana = match bench.start_kana(DATA, bench.sizes.users, bench.sizes.events) {
         Ok(kana) => kana,
         Err(error) => {
-            table.add("all with the usual data", Err(error))?;
-            return Ok(None);
+            return table.add("all with the usual data", Err(error));
         }
     };
     if args.wants(Case::CanUseFeature) {
         table.add(can_use_feature::NAME, can_use_feature::run(bench, &kana))?;
     }
-    let record = if records { run_recording(args, bench, &kana, table)? } else { None };
+    if records {
+        run_recording(args, bench, &kana, table)?;
+    }
     if args.wants(Case::Bulk) {
         table.add(bulk::NAME, bulk::run(bench, &kana))?;
     }
     drop(kana);
-    bench.remove_directory(DATA)?;
-    Ok(record)
+    bench.remove_directory(DATA)
 }
 
-fn run_recording(
-    args: &CompareArgs,
-    bench: &Bench,
-    kana: &Kana,
-    table: &mut Table,
-) -> Result<Option<Rounds>> {
+fn run_recording(args: &CompareArgs, bench: &Bench, kana: &Kana, table: &mut Table) -> Result<()> {
     let (with_redis, with_use) = (args.wants(Case::RecordUsage), args.wants(Case::UseFeature));
     let recording = match recording::run(bench, kana, with_redis, with_use) {
         Ok(recording) => recording,
         Err(error) => {
-            table.add(recording::RECORD, Err(error))?;
-            return Ok(None);
+            return table.add(recording::RECORD, Err(error));
         }
     };
     table.add(recording::RECORD, Ok(recording.rows))?;
     if args.wants(Case::Latency) {
         table.add(latency::NAME, latency::run(bench, kana, &recording.record))?;
     }
-    Ok(Some(recording.record))
+    Ok(())
 }
 
 /// A new directory for all data, which goes with the value.

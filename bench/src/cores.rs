@@ -34,6 +34,17 @@ impl Cores {
         Ok(done)
     }
 
+    /// Does `work` where servers and load share both cores, and the kernel says who runs where.
+    pub(crate) fn shared<T>(self, work: impl FnOnce(Self) -> T) -> Result<T> {
+        let Some((server, load)) = self.pinned else {
+            return Ok(work(self));
+        };
+        move_to(&[server, load])?;
+        let done = work(Self { pinned: None });
+        pin(load)?;
+        Ok(done)
+    }
+
     /// Whether the load has a core to itself, where it may wait by looking again and again.
     pub(crate) fn load_has_its_own(self) -> bool {
         self.pinned.is_some()
@@ -43,7 +54,10 @@ impl Cores {
     pub(crate) fn describe(self) -> String {
         match self.pinned {
             Some((server, load)) => {
-                format!("servers are pinned to core {server}, the load generator to core {load}")
+                format!(
+                    "servers are pinned to core {server}, the load generator to core {load}, \
+                     but for the case postgres, where all share both"
+                )
             }
             None => "there is one core, which servers and load generator share: \
                      the figures say little"
@@ -53,7 +67,13 @@ impl Cores {
 }
 
 fn pin(core: usize) -> Result<()> {
+    move_to(&[core])
+}
+
+fn move_to(cores: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(core);
-    sched_setaffinity(None, &set).with_context(|| format!("cannot move to core {core}"))
+    for core in cores {
+        set.set(*core);
+    }
+    sched_setaffinity(None, &set).with_context(|| format!("cannot move to cores {cores:?}"))
 }

@@ -1,7 +1,4 @@
-//! Fills a data directory through the store itself, in large transactions, before a server runs on
-//! it. The catalog comes later, over the API.
-
-use std::path::Path;
+//! Fills a database through the store itself, in large transactions, before a server runs on it. The catalog comes later, over the API.
 
 use anyhow::{Context, Result};
 use kana_core::Timestamp;
@@ -11,9 +8,11 @@ use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::usage::{UsageAction, UsageEvent};
 use kana_core::user::User;
 use kana_service::{Clock, SystemClock};
-use kana_store::{EnvironmentId, SqliteStore, Store};
+use kana_store::postgres::Settings;
+use kana_store::{EnvironmentId, PostgresStore, SqliteStore, Store};
 use uuid::{Builder, Uuid};
 
+use crate::servers::kana::Database;
 use crate::stop::Stop;
 
 /// The feature that is used, the package that gives it, and how much of it in a month: more than
@@ -50,24 +49,32 @@ pub(crate) fn write_user_digits(digits: &mut [u8], mut user: u32) {
     }
 }
 
-/// Makes an app in the new directory `data_dir`, with users who are subscribed, and with events of
+/// Makes an app in the new database, with users who are subscribed, and with events of
 /// theirs which are counted. Answers the private key of its test environment.
-pub(crate) fn seed(data_dir: &Path, users: u32, events: u32, stop: &Stop) -> Result<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+pub(crate) fn seed(database: &Database, users: u32, events: u32, stop: &Stop) -> Result<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let store = SqliteStore::open(data_dir).context("cannot open a new database")?;
-        let keys = kana_service::init(&store, &SystemClock, "bench").await?;
+        let store = open(database).await.context("cannot open a new database")?;
+        let store = store.as_ref();
+        let keys = kana_service::init(store, &SystemClock, "bench").await?;
         let key = keys.context("the database is not new")?.test_private;
         let found = store.find_key(key.hash()).await?.context("the key is not there")?;
-        let seeding = Seeding::new(&store, found.environment, users, events)?;
+        let seeding = Seeding::new(store, found.environment, users, events)?;
         seeding.write_users(stop).await?;
         seeding.write_events(stop).await?;
         Ok(key.reveal().to_owned())
     })
 }
 
+async fn open(database: &Database) -> Result<Box<dyn Store>> {
+    Ok(match database {
+        Database::Embedded(data_dir) => Box::new(SqliteStore::open(data_dir)?),
+        Database::Shared(url) => Box::new(PostgresStore::open(url, Settings::default()).await?),
+    })
+}
+
 struct Seeding<'a> {
-    store: &'a SqliteStore,
+    store: &'a dyn Store,
     environment: EnvironmentId,
     users: u32,
     events: u32,
@@ -78,7 +85,7 @@ struct Seeding<'a> {
 
 impl<'a> Seeding<'a> {
     fn new(
-        store: &'a SqliteStore,
+        store: &'a dyn Store,
         environment: EnvironmentId,
         users: u32,
         events: u32,

@@ -24,8 +24,6 @@ pub(crate) struct Goal {
 pub(crate) enum GoalKind {
     /// A ratio of rates: more is better.
     Ratio,
-    /// Kana's rate by this one, where it has no goal: more is better.
-    KanaToThis,
     /// A latency in milliseconds: less is better.
     LatencyMs,
     /// Millions of bytes: less is better.
@@ -36,7 +34,6 @@ impl GoalKind {
     fn show(self, figure: f64) -> String {
         match self {
             Self::Ratio => format!("{figure:.2}x"),
-            Self::KanaToThis => format!("Kana {figure:.2}x"),
             Self::LatencyMs => format!("{figure:.2} ms"),
             Self::Megabytes => format!("{figure:.0} MB"),
         }
@@ -44,7 +41,7 @@ impl GoalKind {
 
     fn show_goal(self, figure: f64) -> String {
         match self {
-            Self::Ratio | Self::KanaToThis => format!("{figure:.2}x"),
+            Self::Ratio => format!("{figure:.2}x"),
             Self::LatencyMs => format!("under {figure:.0} ms"),
             Self::Megabytes => format!("under {figure:.0} MB"),
         }
@@ -53,7 +50,7 @@ impl GoalKind {
     /// Whether `figure` is as good as `goal`.
     fn meets(self, figure: f64, goal: f64) -> bool {
         match self {
-            Self::Ratio | Self::KanaToThis => figure >= goal,
+            Self::Ratio => figure >= goal,
             Self::LatencyMs | Self::Megabytes => figure < goal,
         }
     }
@@ -134,21 +131,16 @@ impl Row {
 
     /// Adds the figure that the case is about.
     pub(crate) fn result(mut self, figure: Spread, goal: Goal) -> Self {
-        self = self.figure(figure, goal.kind);
-        self.0[8] = goal.kind.show_goal(goal.required);
-        self.0[9] = goal.kind.show_goal(goal.aim);
-        self.0[10] = goal.verdict(figure.median).to_owned();
-        self
-    }
-
-    /// Adds a figure without a goal.
-    pub(crate) fn figure(mut self, figure: Spread, kind: GoalKind) -> Self {
+        let kind = goal.kind;
         self.0[7] = format!(
             "{} ({} to {})",
             kind.show(figure.median),
             kind.show(figure.min),
             kind.show(figure.max)
         );
+        self.0[8] = goal.kind.show_goal(goal.required);
+        self.0[9] = goal.kind.show_goal(goal.aim);
+        self.0[10] = goal.verdict(figure.median).to_owned();
         self
     }
 }

@@ -20,11 +20,12 @@ use crate::load::usage::Usage;
 use crate::load::{Pace, Plan, Round, Talk};
 use crate::seed::seed;
 use crate::servers::Missing;
-use crate::servers::kana::Kana;
+use crate::servers::kana::{Database, Kana};
 use crate::servers::redis::Redis;
 use crate::stop::Stop;
 
 /// What every case needs.
+#[derive(Clone)]
 pub(crate) struct Bench {
     pub(crate) sizes: Sizes,
     pub(crate) cores: Cores,
@@ -79,9 +80,10 @@ impl Bench {
     /// Seeds a new directory and starts Kana on it.
     pub(crate) fn start_kana(&self, name: &str, users: u32, events: u32) -> Result<Kana> {
         eprintln!("  seeding {users} users and {events} events");
-        let data_dir = self.new_directory(name)?;
-        let key = seed(&data_dir, users, events, &self.stop)?;
-        Kana::start(&self.kana, &data_dir, key, self.cores, &self.stop)
+        let directory = self.new_directory(name)?;
+        let database = Database::Embedded(directory.clone());
+        let key = seed(&database, users, events, &self.stop)?;
+        Kana::start(&self.kana, &directory, &database, key, self.cores, &self.stop)
     }
 
     /// A new directory on the disk that is measured.

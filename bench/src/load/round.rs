@@ -114,6 +114,12 @@ impl Spread {
 }
 
 impl Rounds {
+    /// Adds a round that was run. One that says nothing is an error.
+    pub(crate) fn add(&mut self, round: Round) -> Result<()> {
+        self.0.push(round.check()?);
+        Ok(())
+    }
+
     fn spread(&self, figure: impl Fn(&Round) -> f64) -> Spread {
         Spread::of(self.0.iter().map(figure))
     }

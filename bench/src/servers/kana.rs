@@ -1,7 +1,7 @@
 //! The server of Kana, as a stranger runs it: by its command line and over HTTP.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +19,15 @@ use crate::stop::Stop;
 /// The environment variables that are settings of Kana begin so.
 const SETTINGS: &str = "KANA_";
 
+/// Where a server keeps what it stores.
+#[derive(Debug, Clone)]
+pub(crate) enum Database {
+    /// In a directory of its own.
+    Embedded(PathBuf),
+    /// In PostgreSQL, at this URL.
+    Shared(String),
+}
+
 /// A server with users, events and a catalog.
 pub(crate) struct Kana {
     process: Process,
@@ -28,18 +37,23 @@ pub(crate) struct Kana {
 }
 
 impl Kana {
-    /// Starts `program` on a directory that was seeded, and makes the catalog there.
+    /// Starts `program` in `directory` on a database that was seeded, and makes the catalog there.
     pub(crate) fn start(
         program: &Path,
-        data_dir: &Path,
+        directory: &Path,
+        database: &Database,
         key: String,
         cores: Cores,
         stop: &Stop,
     ) -> Result<Self> {
         let mut command = Command::new(program);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        match database {
+            Database::Embedded(data_dir) => command.arg("--data-dir").arg(data_dir),
+            Database::Shared(url) => command.args(["--database-url", url]),
+        };
         // A settings file or variable of whoever runs this must not change what is measured.
-        command.current_dir(data_dir);
+        command.current_dir(directory);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with(SETTINGS) {
                 command.env_remove(name);

@@ -1,4 +1,4 @@
-//! PostgreSQL on a cluster that is thrown away. It refuses to run as root, so root runs it as the
+//! PostgreSQL on a cluster that is thrown away, with a database for pgbench and one for Kana. It refuses to run as root, so root runs it as the
 //! user `postgres` that its package makes.
 
 use std::fs::Permissions;
@@ -22,6 +22,9 @@ const RELEASES: &str = "/usr/lib/postgresql";
 
 /// The name of the cluster's owner and of the account that root becomes.
 const USER: &str = "postgres";
+
+/// The database that is Kana's.
+const KANA: &str = "kana";
 
 /// The tables of one environment's counters and log. Ids are numbers here, which is a little less
 /// work than Kana's.
@@ -101,7 +104,7 @@ impl Postgres {
             .context("cannot make a cluster")?;
         let mut server = as_account("postgres");
         server.arg("-D").arg(data.path()).arg("-k").arg(sockets.path());
-        server.args(["-c", "listen_addresses=", "-c", "synchronous_commit=on"]);
+        server.args(["-c", "listen_addresses=", "-c", "fsync=on", "-c", "synchronous_commit=on"]);
         // SIGINT: without waiting for anybody who is still connected.
         let mut process = Process::start_server("postgres", &mut server, cores, Signal::INT)?;
         process.wait_for_line(stop, |line| {
@@ -122,6 +125,27 @@ impl Postgres {
         psql.args(["-v", &format!("users={}", self.users), "-v", &format!("events={events}")]);
         run_to_end("psql", psql.arg("-f").arg(schema).arg(USER), stop)
             .context("cannot fill the database")?;
+        Ok(())
+    }
+
+    /// Makes a new database for Kana and answers its URL.
+    pub(crate) fn create_for_kana(&self, stop: &Stop) -> Result<String> {
+        self.say(USER, &format!("CREATE DATABASE {KANA}"), stop)?;
+        let sockets = self.sockets.path().display().to_string().replace('/', "%2F");
+        Ok(format!("postgresql://{USER}@{sockets}/{KANA}"))
+    }
+
+    /// Does what would be done sooner or later, once Kana's database was filled: not in the middle
+    /// of a measurement.
+    pub(crate) fn settle(&self, stop: &Stop) -> Result<()> {
+        self.say(KANA, "VACUUM ANALYZE", stop)?;
+        self.say(KANA, "CHECKPOINT", stop)
+    }
+
+    fn say(&self, database: &str, statement: &str, stop: &Stop) -> Result<()> {
+        let mut psql = self.client("psql");
+        psql.args(["--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1"]);
+        run_to_end("psql", psql.args(["-c", statement, database]), stop)?;
         Ok(())
     }
 

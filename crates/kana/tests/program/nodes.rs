@@ -37,8 +37,8 @@ impl Nodes {
 
 #[test]
 fn two_servers_grant_a_budget_exactly() {
-    const BUDGET: u64 = 1000;
-    const CLIENTS: u64 = 8;
+    const BUDGET: u64 = 10_000;
+    const CLIENTS: u64 = 100;
     let Some(nodes) = Nodes::start() else {
         return;
     };
