@@ -68,9 +68,15 @@ impl Reader {
             }
         }
         for needed in ["features", "packages"] {
-            if !file.contains_key(needed) {
-                self.refuse::<()>(&root, format!("{needed} is missing"));
-            }
+            let problem = match file.get(needed) {
+                None => format!("{needed} is missing"),
+                Some(Value::Null) => format!("{needed} is empty: say what it has, be it nothing"),
+                Some(Value::Object(lists)) if lists.is_empty() => {
+                    format!("{needed} has neither draft nor published")
+                }
+                Some(_) => continue,
+            };
+            self.refuse::<()>(&root, problem);
         }
         let features = self.features(file.get("features"));
         let mut packages = Vec::new();

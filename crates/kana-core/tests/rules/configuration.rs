@@ -78,8 +78,8 @@ fn every_list_is_written_also_an_empty_one() {
 
 #[test]
 fn what_says_nothing_may_be_left_out_or_null() {
-    let minimal =
-        json!({ "features": [{ "id": "a", "name": "A", "type": "BINARY" }], "packages": {} });
+    let minimal = json!({ "features": [{ "id": "a", "name": "A", "type": "BINARY" }],
+                "packages": { "published": [] } });
     assert!(read(&minimal).is_ok());
     let nulls = json!({
         "app": null, "version": null,
@@ -100,6 +100,17 @@ fn half_a_file_is_not_a_wish_to_archive_the_rest() {
     let problems = read(&without("", "features")).unwrap_err();
     assert_eq!(problems[0], "the file: features is missing");
     assert!(read(&json!({})).is_err());
+    // As somebody leaves them who has only begun to write.
+    for (packages, problem) in [
+        (json!(null), "the file: packages is empty: say what it has, be it nothing"),
+        (json!({}), "the file: packages has neither draft nor published"),
+    ] {
+        let problems = read(&json!({ "features": [], "packages": packages })).unwrap_err();
+        assert_eq!(problems[0].to_string(), problem);
+    }
+    let problems = read(&json!({ "features": null, "packages": { "draft": [] } })).unwrap_err();
+    let problem = "the file: features is empty: say what it has, be it nothing";
+    assert_eq!(problems[0].to_string(), problem);
 }
 
 #[test]

@@ -99,7 +99,8 @@ impl fmt::Display for Failure {
             ),
             Self::Unreachable { address, problem } => write!(
                 f,
-                "the server does not answer at {address}: {problem}; KANA_URL says where it is"
+                "the server does not answer at {address}: {problem}; KANA_URL, or KANA_DEV_URL \
+                 where it is set, says where it is"
             ),
             Self::Refused { status, problem } => {
                 write!(f, "the server refused with status {status}: {problem}")
@@ -110,7 +111,7 @@ impl fmt::Display for Failure {
             Self::NotKana { address, status } => write!(
                 f,
                 "{address} answered with status {status} and nothing that Kana would say: is \
-                 KANA_URL right?"
+                 KANA_URL, or KANA_DEV_URL where it is set, right?"
             ),
             Self::Stale => f.write_str(
                 "the features and packages have changed since the plan was made: nothing was \

@@ -13,6 +13,8 @@ use super::scalars::{is_tag_of, scalar};
 
 /// The most values of a document, those that aliases repeat included.
 const VALUES_MAX: usize = 1_000_000;
+/// The most text of a document in MiB, that which aliases repeat included: twice what a file may have.
+const TEXT_MIB_MAX: usize = 16;
 /// The most lists and objects within each other.
 const DEPTH_MAX: usize = 64;
 
@@ -206,30 +208,50 @@ impl Builder {
     }
 }
 
+/// How large a document has become by now.
+#[derive(Default)]
+struct Size {
+    values: usize,
+    /// In bytes.
+    text: usize,
+}
+
+impl Size {
+    fn too_much(&self) -> Option<String> {
+        if self.values > VALUES_MAX {
+            return Some(format!("{VALUES_MAX} values"));
+        }
+        (self.text > TEXT_MIB_MAX << 20).then(|| format!("{TEXT_MIB_MAX} MiB of text"))
+    }
+}
+
 impl Node {
     /// The value as JSON, aliases repeated, within the bounds of a document.
     pub(super) fn to_value(&self) -> Result<Value, Unreadable> {
-        let mut values = 0;
-        self.convert(&mut values)
+        self.convert(&mut Size::default())
     }
 
-    fn convert(&self, values: &mut usize) -> Result<Value, Unreadable> {
-        *values += 1;
-        if *values > VALUES_MAX {
-            let problem = format!("aliases repeat more than {VALUES_MAX} values");
+    fn convert(&self, size: &mut Size) -> Result<Value, Unreadable> {
+        size.values += 1;
+        if let Kind::Scalar(Value::String(text), _) = &self.kind {
+            size.text += text.len();
+        }
+        if let Some(too_much) = size.too_much() {
+            let problem = format!("aliases repeat more than {too_much}");
             return Err(Unreadable { position: self.position, problem });
         }
         Ok(match &self.kind {
             Kind::Scalar(value, _) => value.clone(),
-            Kind::Alias(node) => node.convert(values)?,
+            Kind::Alias(node) => node.convert(size)?,
             Kind::List(items) => {
-                let items = items.iter().map(|item| item.convert(values));
+                let items = items.iter().map(|item| item.convert(size));
                 Value::Array(items.collect::<Result<_, _>>()?)
             }
             Kind::Object(entries) => {
                 let mut object = Map::new();
                 for (key, _, value) in entries {
-                    object.insert(key.clone(), value.convert(values)?);
+                    size.text += key.len();
+                    object.insert(key.clone(), value.convert(size)?);
                 }
                 Value::Object(object)
             }
@@ -360,6 +382,20 @@ mod tests {
         }
         let (_, _, problem) = unreadable(&laughs);
         assert_eq!(problem, "aliases repeat more than 1000000 values");
+    }
+
+    #[test]
+    fn aliases_that_repeat_a_long_text_again_and_again_are_refused() {
+        for (long, short) in [
+            ("x".repeat(1 << 20), "*s".to_owned()),
+            ("x".to_owned(), format!("{{{}: *s}}", "k".repeat(1 << 20))),
+        ] {
+            let repeated = format!("- &o {short}\n").replace("&o *s", "*s");
+            let again = if short == "*s" { "*s" } else { "*o" };
+            let text = format!("- &s {long}\n{repeated}{}", format!("- {again}\n").repeat(20));
+            let (_, _, problem) = unreadable(&text);
+            assert_eq!(problem, "aliases repeat more than 16 MiB of text");
+        }
     }
 
     #[test]
