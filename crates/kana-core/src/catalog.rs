@@ -80,16 +80,13 @@ impl Package {
     /// Whether the package goes on top of a base.
     #[must_use]
     pub fn is_addon(&self) -> bool {
-        matches!(self.kind, PackageKind::Addon { .. })
+        self.kind.is_addon()
     }
 
     /// For an add-on, the base packages it may be added to; empty means any. None for a base.
     #[must_use]
     pub fn base_packages(&self) -> &[PackageId] {
-        match &self.kind {
-            PackageKind::Base => &[],
-            PackageKind::Addon { base_packages } => base_packages,
-        }
+        self.kind.base_packages()
     }
 }
 
@@ -103,6 +100,23 @@ pub enum PackageKind {
         /// The base packages it may be added to; empty means any.
         base_packages: Vec<PackageId>,
     },
+}
+
+impl PackageKind {
+    /// Whether a package of this kind goes on top of a base.
+    #[must_use]
+    pub fn is_addon(&self) -> bool {
+        matches!(self, Self::Addon { .. })
+    }
+
+    /// For an add-on, the base packages it may be added to; empty means any. None for a base.
+    #[must_use]
+    pub fn base_packages(&self) -> &[PackageId] {
+        match self {
+            Self::Base => &[],
+            Self::Addon { base_packages } => base_packages,
+        }
+    }
 }
 
 /// A package's life: `DRAFT`, then `PUBLISHED`, then `ARCHIVED`, never back.

@@ -300,7 +300,7 @@ fn archive(package: &mut Package) -> Result<(), Refusal> {
 
 impl PackageEdit {
     fn apply_to(self, package: &mut Package) -> Result<(), Refusal> {
-        let is_addon = matches!(self.kind, PackageKind::Addon { .. });
+        let is_addon = self.kind.is_addon();
         if package.status == PackageStatus::Archived {
             let problem = format!("names {}, which is ARCHIVED and never changes", package.id);
             return Err(InvalidValue::new("id", problem).into());

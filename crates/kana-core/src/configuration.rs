@@ -143,16 +143,13 @@ impl ConfiguredPackage {
     /// Whether it goes on top of a base.
     #[must_use]
     pub fn is_addon(&self) -> bool {
-        matches!(self.kind, PackageKind::Addon { .. })
+        self.kind.is_addon()
     }
 
     /// For an add-on, the base packages it may be added to.
     #[must_use]
     pub fn base_packages(&self) -> &[PackageId] {
-        match &self.kind {
-            PackageKind::Base => &[],
-            PackageKind::Addon { base_packages } => base_packages,
-        }
+        self.kind.base_packages()
     }
 
     /// Where it says what it gives of `feature`.

@@ -199,23 +199,13 @@ async fn put_features(
         .map(|feature| if feature.is_binary() { BINARY } else { CONSUMABLE })
         .collect();
     let (units, plurals): (Vec<Option<&str>>, Vec<Option<&str>>) =
-        features.iter().map(|feature| unit_labels(&feature.kind)).unzip();
+        features.iter().map(|feature| feature.unit_labels()).unzip();
     let metadata: Vec<Option<String>> =
         features.iter().map(|feature| feature.metadata.as_ref().map(Metadata::to_json)).collect();
     let rows: &[&(dyn ToSql + Sync)] =
         &[&environment.0, &ids, &names, &kinds, &units, &plurals, &metadata];
     transaction.change(&[(sql::PUT_FEATURES, rows)]).await?;
     Ok(())
-}
-
-/// The labels as they were given; what stands for one that was not is none of the store's business.
-fn unit_labels(kind: &FeatureKind) -> (Option<&str>, Option<&str>) {
-    match kind {
-        FeatureKind::Binary => (None, None),
-        FeatureKind::Consumable { unit_label, unit_label_plural } => {
-            (unit_label.as_ref().map(Label::as_str), unit_label_plural.as_ref().map(Label::as_str))
-        }
-    }
 }
 
 async fn put_packages(
