@@ -7,9 +7,9 @@
 //! the little that is left, between two commits, and the log begins anew.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::connection::Connection;
@@ -38,10 +38,11 @@ const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// Decides when the log is copied, for the one connection that writes.
 pub(super) struct Checkpoints {
     /// Changes since the copier was last asked.
-    changes: AtomicUsize,
+    changes: usize,
     /// Whether the copier has copied what there was when it was asked.
     copied: Arc<AtomicBool>,
-    copier: Mutex<Option<Copier>>,
+    /// `None` once it is to end.
+    copier: Option<Copier>,
 }
 
 struct Copier {
@@ -51,10 +52,7 @@ struct Copier {
 
 impl Checkpoints {
     /// Starts the copier, for a writer that does not copy by itself.
-    pub(super) fn start(
-        file: &Path,
-        statements: &Arc<std::sync::atomic::AtomicU64>,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn start(file: &Path, statements: &Arc<AtomicU64>) -> Result<Self, StoreError> {
         let connection = Connection::open_writer(file, statements)?;
         let copied = Arc::new(AtomicBool::new(false));
         let (wake, woken) = sync_channel(1);
@@ -68,22 +66,18 @@ impl Checkpoints {
                 }
             })
             .map_err(|error| StoreError::Engine(Box::new(error)))?;
-        Ok(Self {
-            changes: AtomicUsize::new(0),
-            copied,
-            copier: Mutex::new(Some(Copier { wake, thread })),
-        })
+        Ok(Self { changes: 0, copied, copier: Some(Copier { wake, thread }) })
     }
 
     /// Called by the writer between two commits, with how many rows the last one changed.
-    pub(super) fn after_commit(&self, writer: &Connection, changes: usize) {
+    pub(super) fn after_commit(&mut self, writer: &Connection, changes: usize) {
         if self.copied.swap(false, Ordering::Acquire) {
             copy(writer);
         }
-        let changes = changes + COMMIT;
-        if self.changes.fetch_add(changes, Ordering::Relaxed) + changes >= CHANGES {
-            self.changes.store(0, Ordering::Relaxed);
-            if let Some(copier) = &*self.copier.lock().unwrap_or_else(PoisonError::into_inner) {
+        self.changes += changes + COMMIT;
+        if self.changes >= CHANGES {
+            self.changes = 0;
+            if let Some(copier) = &self.copier {
                 // A copier that has not come to it yet will copy these changes, too.
                 let _ = copier.wake.try_send(());
             }
@@ -93,8 +87,7 @@ impl Checkpoints {
 
 impl Drop for Checkpoints {
     fn drop(&mut self) {
-        let copier = self.copier.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Copier { wake, thread }) = copier {
+        if let Some(Copier { wake, thread }) = self.copier.take() {
             drop(wake);
             // Whoever drops the store may be about to open the same database again.
             let _ = thread.join();

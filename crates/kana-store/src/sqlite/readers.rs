@@ -256,10 +256,10 @@ impl Lease for ReadLease {
             Views::Fresh => {
                 let logged = match self.logged.get() {
                     Some(logged) => logged,
-                    None => self.logged.get_or_init({
+                    None => {
                         let logged = counter_log::read(self)?;
-                        || logged
-                    }),
+                        self.logged.get_or_init(|| logged)
+                    }
                 };
                 logged.get(&environment).and_then(|logged| logged.get(counter)).copied()
             }

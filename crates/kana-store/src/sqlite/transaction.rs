@@ -57,6 +57,8 @@ pub(super) struct WriteLease {
     pool: Arc<ReaderPool>,
     /// The number of the commit that this is to become.
     number: u64,
+    /// What every view shows that somebody reads through, or begins to.
+    shown_by_all: u64,
     /// How many rows have been changed.
     changes: usize,
     /// Counters that were changed and are not in their table.
@@ -73,6 +75,7 @@ impl WriteLease {
             writer,
             pool: Arc::clone(pool),
             number: pool.commits() + 1,
+            shown_by_all: pool.shown_by_all(),
             changes: 0,
             sets: Vec::new(),
             used_features: HashSet::new(),
@@ -106,7 +109,7 @@ impl WriteLease {
 
     fn set_counter(&mut self, set: CounterSet) -> Result<(), StoreError> {
         if let Some(server) = &self.writer.server {
-            server.behind.recent.set(&set, self.number, self.pool.shown_by_all());
+            server.behind.recent.set(&set, self.number, self.shown_by_all);
             self.sets.push(set);
             return Ok(());
         }
@@ -136,7 +139,7 @@ impl WriteLease {
         self.pool.note_commit();
         committed?;
         used_features.extend(self.used_features.drain());
-        let changes = self.changes + progress.rows(behind);
+        let changes = self.changes + progress.writes;
         behind.after_commit(&progress, number, self.pool.shown_by_all());
         checkpoints.after_commit(connection, changes);
         Ok(())

@@ -59,18 +59,9 @@ enum Stage {
 pub(super) struct Progress {
     changes: usize,
     last_row: Option<i64>,
-    written: usize,
+    /// How many counters are written with it.
+    pub(super) writes: usize,
     forgot: bool,
-}
-
-impl Progress {
-    /// How many rows were written to make it.
-    pub(super) fn rows(&self, before: &WriteBehind) -> usize {
-        match &before.stage {
-            Stage::Writing { written, .. } => self.written - written,
-            Stage::Gathering | Stage::Written { .. } => 0,
-        }
-    }
 }
 
 impl WriteBehind {
@@ -86,7 +77,7 @@ impl WriteBehind {
         changes: usize,
         last_row: Option<i64>,
     ) -> Result<Progress, StoreError> {
-        let mut progress = Progress { changes, last_row, written: 0, forgot: false };
+        let mut progress = Progress { changes, last_row, writes: 0, forgot: false };
         let Stage::Writing { order, written, through } = &self.stage else {
             return Ok(progress);
         };
@@ -101,7 +92,7 @@ impl WriteBehind {
                 facts::write(connection, *environment, user, &set)?;
             }
         }
-        progress.written = written + now.len();
+        progress.writes = now.len();
         if now.is_empty() {
             // All at once: pages that become free one by one are used again in no order, and the disk
             // then writes each by itself.
@@ -126,7 +117,7 @@ impl WriteBehind {
             }
             Stage::Gathering => {}
             Stage::Writing { .. } if progress.forgot => self.stage = Stage::Written { commit },
-            Stage::Writing { written, .. } => *written = progress.written,
+            Stage::Writing { written, .. } => *written += progress.writes,
             Stage::Written { commit } if *commit <= shown_by_all => {
                 self.recent.forget_older();
                 self.stage = Stage::Gathering;
