@@ -21,7 +21,7 @@ use std::sync::Arc;
 use async_graphql::{Context, EmptySubscription, MaybeUndefined, Schema, SchemaBuilder};
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use kana_core::edit::Edit;
@@ -31,7 +31,7 @@ use kana_service::{Environment, Error, Kana, Unauthenticated};
 
 use crate::error::ApiError;
 use crate::graphql::scalars::Json;
-use crate::graphql::{Endpoint, without_bearer};
+use crate::graphql::{Endpoint, presented};
 use mutation::Mutation;
 use plan::UsagePlan;
 use query::Query;
@@ -70,17 +70,9 @@ async fn answer(State(api): State<Arc<AdminApi>>, http: Request) -> Response {
     api.endpoint.respond(http, async |headers| authorise(&api.kana, headers).await).await
 }
 
-/// The environment of the private key in the `Authorization` header. `Bearer ` before the key is
-/// allowed and not needed.
+/// The environment of the private key in the `Authorization` header.
 pub(crate) async fn authorise(kana: &Arc<Kana>, headers: &HeaderMap) -> Result<Environment, Error> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else {
-        return Err(Unauthenticated::Missing.into());
-    };
-    let key = without_bearer(value.to_str().map_err(|_| Unauthenticated::Unknown)?);
-    if key.is_empty() {
-        return Err(Unauthenticated::Missing.into());
-    }
-    kana.authorise_private(key).await
+    kana.authorise_private(presented(headers, Unauthenticated::Missing)?).await
 }
 
 /// The environment that the request was authorised for.

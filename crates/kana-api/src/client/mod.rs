@@ -15,7 +15,7 @@ use axum::routing::{MethodRouter, get};
 use kana_service::{ClientUser, Error, Kana, Unauthenticated};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use crate::graphql::{Endpoint, NoPlan, without_bearer};
+use crate::graphql::{Endpoint, NoPlan, presented};
 pub use origins::{AllowedOrigins, InvalidOrigin, Origin};
 use schema::Query;
 
@@ -68,13 +68,7 @@ async fn answer(State(api): State<Arc<ClientApi>>, http: Request) -> Response {
 
 /// The user of a user token, or the one that the holder of a public key names.
 async fn authorise(kana: &Arc<Kana>, headers: &HeaderMap) -> Result<ClientUser, Error> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else {
-        return Err(Unauthenticated::MissingForClient.into());
-    };
-    let presented = without_bearer(value.to_str().map_err(|_| Unauthenticated::Unknown)?);
-    if presented.is_empty() {
-        return Err(Unauthenticated::MissingForClient.into());
-    }
+    let presented = presented(headers, Unauthenticated::MissingForClient)?;
     if presented.starts_with("prv_") {
         return Err(Unauthenticated::PrivateKeyInBrowser.into());
     }

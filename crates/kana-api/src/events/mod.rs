@@ -18,13 +18,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use kana_service::{Environment, Error, Kana, Unauthenticated};
 use tokio::sync::Semaphore;
 
-use crate::graphql::without_bearer;
+use crate::graphql::presented;
 use answer::Answer;
 pub(crate) use answer::{Stop, add_headers};
 pub(crate) use body::RequestBody;
@@ -89,11 +89,7 @@ struct Sender {
 impl Sender {
     /// By the `Authorization` header, as in the Admin API.
     async fn authorise(api: Arc<EventsApi>, headers: &HeaderMap) -> Result<Self, Error> {
-        let value = headers.get(header::AUTHORIZATION).ok_or(Unauthenticated::Missing)?;
-        let key = without_bearer(value.to_str().map_err(|_| Unauthenticated::Unknown)?).to_owned();
-        if key.is_empty() {
-            return Err(Unauthenticated::Missing.into());
-        }
+        let key = presented(headers, Unauthenticated::Missing)?.to_owned();
         let sender = Self { api, key };
         sender.environment().await?;
         Ok(sender)

@@ -38,7 +38,7 @@ use futures_util::FutureExt;
 use serde::Serialize;
 
 use crate::error::Told;
-use kana_service::Error;
+use kana_service::{Error, Unauthenticated};
 use media_type::MediaType;
 pub(crate) use media_type::prefers_html;
 pub(crate) use plan::{NoPlan, Outcome, Plan};
@@ -270,8 +270,18 @@ impl Answered {
     }
 }
 
-/// What an `Authorization` header holds. `Bearer ` before it is allowed and not needed.
-pub(crate) fn without_bearer(header: &str) -> &str {
+/// The key or token in the `Authorization` header; `missing` where there is none. `Bearer ` before it
+/// is allowed and not needed.
+pub(crate) fn presented(
+    headers: &HeaderMap,
+    missing: Unauthenticated,
+) -> Result<&str, Unauthenticated> {
+    let header = headers.get(header::AUTHORIZATION).map(HeaderValue::to_str).transpose();
+    let presented = header.map_err(|_| Unauthenticated::Unknown)?.map_or("", without_bearer);
+    if presented.is_empty() { Err(missing) } else { Ok(presented) }
+}
+
+fn without_bearer(header: &str) -> &str {
     let header = header.trim();
     match header.split_once(' ') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim_start(),
