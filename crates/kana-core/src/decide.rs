@@ -2,7 +2,7 @@
 
 use crate::catalog::Catalog;
 use crate::facts::{Change, Obstacle, UserFacts};
-use crate::id::UserId;
+use crate::id::{IdempotencyKey, UserId};
 use crate::idempotency::Replays;
 use crate::refusal::Refusal;
 use crate::subscribing::{self, CancelSubscription, Subscribe};
@@ -82,6 +82,19 @@ impl Command {
             Self::UseFeature(command) => Subject::User(&command.user),
             Self::Subscribe(command) => Subject::User(&command.user),
             Self::CancelSubscription(command) => Subject::Subscriber(command.subscription),
+        }
+    }
+
+    /// The key under which the command is done once, however often it is sent.
+    #[must_use]
+    pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
+        match self {
+            Self::RecordUsage(command) => command.idempotency_key.as_ref(),
+            Self::UseFeature(command) => command.idempotency_key.as_ref(),
+            Self::CreateUser(_)
+            | Self::UpdateUser { .. }
+            | Self::Subscribe(_)
+            | Self::CancelSubscription(_) => None,
         }
     }
 

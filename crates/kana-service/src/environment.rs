@@ -301,7 +301,7 @@ impl Environment {
     }
 
     /// Records usage many times: an answer each, in their order. Each stands or falls alone, and
-    /// they take effect in their order.
+    /// those of one user take effect in their order.
     pub async fn record_usage_batch(
         &self,
         usages: Vec<RecordUsage>,
@@ -310,14 +310,11 @@ impl Environment {
         let mut usages = usages.into_iter().map(Command::RecordUsage).peekable();
         while usages.peek().is_some() {
             let commands: Vec<Command> = usages.by_ref().take(BATCH_MAX).collect();
-            let count = commands.len();
-            match self.kana.writer.submit_together(self.id, commands).await {
-                Ok(decided) => answers.extend(decided.into_iter().map(|answer| match answer? {
-                    Answer::Recorded(recorded) => Ok(recorded),
-                    _ => Err(Error::Bug("a command was answered as another")),
-                })),
-                Err(error) => answers.extend(std::iter::repeat_n(Err(error), count)),
-            }
+            let decided = self.kana.writer.submit_together(self.id, commands).await;
+            answers.extend(decided.into_iter().map(|answer| match answer? {
+                Answer::Recorded(recorded) => Ok(recorded),
+                _ => Err(Error::Bug("a command was answered as another")),
+            }));
         }
         answers
     }

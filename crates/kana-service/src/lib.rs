@@ -5,6 +5,7 @@
 //! nothing of any other. Questions read one consistent view; whatever changes something goes
 //! through the writer, which decides many commands at a time and commits once.
 
+mod batch;
 mod catalogs;
 mod client;
 mod clock;
@@ -14,6 +15,7 @@ mod error;
 mod facts_in_use;
 mod kana;
 mod keys;
+mod lane;
 mod recent;
 mod retention;
 mod retries;

@@ -1,0 +1,203 @@
+//! A batch of commands: decided together, in one transaction.
+
+use std::collections::HashMap;
+
+use kana_core::decide::{Answer, Command, Subject, decide};
+use kana_core::facts::{Change, CounterKey, Obstacle, UserFacts};
+use kana_core::id::{IdempotencyKey, UserId, UserKey};
+use kana_core::{Refusal, Timestamp};
+use kana_store::{EnvironmentId, WriteTransaction};
+
+use crate::error::Error;
+use crate::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
+use crate::lane::Lane;
+use crate::retries::insist;
+
+/// What each command of an environment is answered with, in their order.
+pub(crate) type Answers = Vec<Result<Answer, Refusal>>;
+
+/// What the commands of an environment come to.
+struct Decided {
+    answers: Answers,
+    changes: Vec<(UserKey, Change)>,
+    /// Keys that must be forgotten before they are used anew.
+    outdated_keys: Vec<IdempotencyKey>,
+}
+
+impl Lane {
+    /// Decides all commands in one transaction and commits it, anew where another writer was faster
+    /// or the database went away for a moment.
+    pub(crate) async fn decide_and_commit(
+        &self,
+        commands: &[(EnvironmentId, Vec<Command>)],
+    ) -> Result<Answers, Error> {
+        insist(async || self.try_to_commit(commands).await).await
+    }
+
+    async fn try_to_commit(
+        &self,
+        commands: &[(EnvironmentId, Vec<Command>)],
+    ) -> Result<Answers, Error> {
+        let mut transaction = self.store.write().await?;
+        let mut answers = Answers::new();
+        let mut changed = false;
+        for (environment, commands) in commands {
+            let Decided { answers: theirs, changes, outdated_keys } =
+                self.decide_all(transaction.as_mut(), *environment, commands).await?;
+            answers.extend(theirs);
+            if !changes.is_empty() {
+                self.forget_keys(transaction.as_mut(), *environment, &changes, outdated_keys)
+                    .await?;
+                transaction.change_facts(*environment, &changes).await?;
+                changed = true;
+            }
+        }
+        if changed {
+            transaction.commit().await?;
+        }
+        Ok(answers)
+    }
+
+    /// Forgets keys whose time is over: those that are about to be used anew, and for each key that
+    /// is about to be kept two of the oldest, so that there are ever fewer and no one has to look
+    /// for them.
+    async fn forget_keys(
+        &self,
+        transaction: &mut dyn WriteTransaction,
+        environment: EnvironmentId,
+        changes: &[(UserKey, Change)],
+        mut outdated: Vec<IdempotencyKey>,
+    ) -> Result<(), Error> {
+        let is_kept = |change: &&(UserKey, Change)| matches!(change.1, Change::KeepReplay { .. });
+        let kept = changes.iter().filter(is_kept).count();
+        if kept == 0 {
+            return Ok(());
+        }
+        let before = self.kept_since(self.clock.now());
+        outdated.extend(transaction.keys_kept_before(environment, before, 2 * kept).await?);
+        if !outdated.is_empty() {
+            transaction.forget_keys(environment, &outdated).await?;
+        }
+        Ok(())
+    }
+
+    /// Since when keys must have been kept to count at `now`.
+    fn kept_since(&self, now: Timestamp) -> Timestamp {
+        now.saturating_add_ms(-self.settings.idempotency_ms())
+    }
+
+    /// Decides the commands in turn, each on the facts as the ones before it left them.
+    async fn decide_all(
+        &self,
+        transaction: &mut dyn WriteTransaction,
+        environment: EnvironmentId,
+        commands: &[Command],
+    ) -> Result<Decided, Error> {
+        let subjects = resolve(transaction, environment, commands).await?;
+        let mut users: Vec<UserId> = subjects.iter().flatten().cloned().collect();
+        users.sort_unstable();
+        users.dedup();
+        let now = self.clock.now();
+        let mut facts = FactsInUse::load(transaction, &self.catalogs, environment, users)
+            .await?
+            .with_keys_kept_since(self.kept_since(now));
+
+        // First for all commands at once, as if each were alone. What one needs only because of
+        // another before it is loaded below.
+        for _ in 0..ROUNDS_MAX {
+            let mut wanted = Wanted::default();
+            for (command, user) in commands.iter().zip(&subjects) {
+                let about = user.as_ref().and_then(|user| facts.user(user));
+                let decision = decide(&facts.catalog, about, &facts.replays, command, now);
+                if let Err(Obstacle::Needs(need)) = decision {
+                    facts.want(user.as_ref(), need, &mut wanted);
+                }
+            }
+            if wanted.is_empty() {
+                break;
+            }
+            facts.supply(transaction, wanted).await?;
+        }
+
+        let mut answers = Answers::with_capacity(commands.len());
+        let mut changes = Changes::default();
+        for (command, user) in commands.iter().zip(&subjects) {
+            let rule = |facts: &FactsInUse| {
+                let about = user.as_ref().and_then(|user| facts.user(user));
+                decide(&facts.catalog, about, &facts.replays, command, now)
+            };
+            let decided = facts.ask(transaction, user.as_ref(), rule).await?;
+            answers.push(decided.map(|decision| {
+                for change in decision.changes {
+                    changes.add(&mut facts, user.as_ref(), change);
+                }
+                decision.answer
+            }));
+        }
+        Ok(Decided { answers, changes: changes.list, outdated_keys: facts.outdated })
+    }
+}
+
+/// Whose facts each command is about; `None` when that cannot be told, since there is no such
+/// subscription.
+async fn resolve(
+    transaction: &mut dyn WriteTransaction,
+    environment: EnvironmentId,
+    commands: &[Command],
+) -> Result<Vec<Option<UserId>>, Error> {
+    let subscriptions: Vec<_> = commands
+        .iter()
+        .filter_map(|command| match command.subject() {
+            Subject::Subscriber(subscription) => Some(subscription),
+            Subject::User(_) => None,
+        })
+        .collect();
+    let owners = if subscriptions.is_empty() {
+        Vec::new()
+    } else {
+        transaction.subscriptions(environment, &subscriptions).await?
+    };
+    let mut owners = owners.into_iter();
+    Ok(commands
+        .iter()
+        .map(|command| match command.subject() {
+            Subject::User(id) => Some(id.clone()),
+            Subject::Subscriber(_) => owners.next().flatten().map(|(owner, _)| owner),
+        })
+        .collect())
+}
+
+/// What a batch will write. A counter that changes many times in it is written once.
+#[derive(Default)]
+struct Changes {
+    list: Vec<(UserKey, Change)>,
+    counters: HashMap<CounterKey, usize>,
+}
+
+impl Changes {
+    /// Makes the change to the facts in use, for the commands that follow, and keeps it.
+    fn add(&mut self, facts: &mut FactsInUse, user: Option<&UserId>, change: Change) {
+        facts.replays.apply(&change);
+        let Some(slot) = user.and_then(|user| facts.users.get_mut(user)) else {
+            return;
+        };
+        if let Change::CreateUser(user) = &change {
+            let mut facts = UserFacts::new(user.key, user.id.clone(), Vec::new());
+            // The store does not have it before the batch ends.
+            facts.load_profile(user.clone());
+            *slot = Some(facts);
+        }
+        let Some(about) = slot else {
+            return;
+        };
+        about.apply(&change);
+        if let Change::SetCounter { counter, .. } = &change {
+            if let Some(index) = self.counters.get(counter) {
+                self.list[*index].1 = change;
+                return;
+            }
+            self.counters.insert(counter.clone(), self.list.len());
+        }
+        self.list.push((about.key, change));
+    }
+}

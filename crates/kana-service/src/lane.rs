@@ -1,0 +1,256 @@
+//! What takes commands from a queue, in batches, and answers each once its batch is durable.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use kana_core::catalog::Catalog;
+use kana_core::catalog_command;
+use kana_core::decide::{Answer, Command};
+use kana_core::id::{SubscriptionId, UserKey};
+use kana_store::{EnvironmentId, Store};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::batch::Answers;
+use crate::catalogs::Catalogs;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::kana::Settings;
+use crate::retries::insist;
+use crate::writer::{BATCH_MAX, CatalogDone, CatalogRequest};
+
+/// Commands that were handed in together and are decided in one transaction with others of their
+/// kind. The more there are, the more of them change the same pages, each of which is written once
+/// a commit; but a command that came alone waits for all of them.
+const TOGETHER_MAX: usize = 8 * 1024;
+
+type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Something to be written.
+pub(crate) enum Job {
+    Command { environment: EnvironmentId, command: Command, reply: Reply<Answer> },
+    Together(Together),
+    Catalog { environment: EnvironmentId, request: CatalogRequest, reply: Reply<CatalogDone> },
+}
+
+/// Commands of one environment that were handed in together, at most [`BATCH_MAX`]. Each stands or
+/// falls alone; only a failure of the store answers them all.
+pub(crate) struct Together {
+    pub(crate) environment: EnvironmentId,
+    pub(crate) commands: Vec<Command>,
+    pub(crate) reply: Reply<Answers>,
+    /// Their place in what may wait.
+    pub(crate) waiting: OwnedSemaphorePermit,
+}
+
+impl Together {
+    fn len(&self) -> usize {
+        self.commands.len()
+    }
+}
+
+/// One of the threads that write.
+pub(crate) struct Lane {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) catalogs: Arc<Catalogs>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+}
+
+/// Commands of one transaction, those of an environment together. Environments share nothing, so
+/// that only the order within one matters. The environments have an order, so that two lanes do not
+/// wait for each other's.
+type Batch = BTreeMap<EnvironmentId, Vec<(Command, Reply<Answer>)>>;
+
+impl Lane {
+    /// Serves what waits until nobody can hand in any more.
+    pub(crate) fn run(&self, runtime: &Handle, mut waiting: mpsc::Receiver<Job>) {
+        let mut jobs = Vec::with_capacity(BATCH_MAX);
+        while runtime.block_on(waiting.recv_many(&mut jobs, BATCH_MAX)) > 0 {
+            // Whoever woke this thread may be about to hand in more: with one core to share, it
+            // was stopped in the middle of that. Alone, this takes no time.
+            std::thread::yield_now();
+            while jobs.len() < BATCH_MAX
+                && let Ok(job) = waiting.try_recv()
+            {
+                jobs.push(job);
+            }
+            let mut batch = Batch::new();
+            let mut together = Vec::new();
+            for mut job in jobs.drain(..) {
+                if let Job::Command { command, .. } = &mut job {
+                    choose_ids(command);
+                }
+                if !matches!(job, Job::Together(_)) {
+                    self.run_together(runtime, std::mem::take(&mut together));
+                }
+                match job {
+                    Job::Command { environment, command, reply } if command.stands_alone() => {
+                        self.run_commands(runtime, std::mem::take(&mut batch));
+                        let alone = Batch::from([(environment, vec![(command, reply)])]);
+                        self.run_commands(runtime, alone);
+                    }
+                    Job::Command { environment, command, reply } => {
+                        batch.entry(environment).or_default().push((command, reply));
+                    }
+                    Job::Together(next) => {
+                        self.run_commands(runtime, std::mem::take(&mut batch));
+                        let count: usize = together.iter().map(Together::len).sum();
+                        if count + next.len() > TOGETHER_MAX {
+                            self.run_together(runtime, std::mem::take(&mut together));
+                        }
+                        together.push(next);
+                    }
+                    Job::Catalog { environment, request, reply } => {
+                        // A catalog is changed between two batches, and so in one piece.
+                        self.run_commands(runtime, std::mem::take(&mut batch));
+                        self.run_catalog(runtime, environment, &request, reply);
+                    }
+                }
+            }
+            self.run_together(runtime, together);
+            self.run_commands(runtime, batch);
+        }
+    }
+
+    fn run_commands(&self, runtime: &Handle, batch: Batch) {
+        if batch.is_empty() {
+            return;
+        }
+        let (mut commands, mut replies) = (Vec::new(), Vec::new());
+        for (environment, entries) in batch {
+            let (these, their_replies): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
+            commands.push((environment, these));
+            replies.extend(their_replies);
+        }
+        match contain_panic(|| runtime.block_on(self.decide_and_commit(&commands))) {
+            Ok(answers) => {
+                let answers = answers.into_iter().map(|answer| answer.map_err(Error::Refused));
+                answer_all(runtime, replies.into_iter().zip(answers));
+            }
+            Err(error) => {
+                let answers = std::iter::repeat_with(move || Err(error.clone()));
+                answer_all(runtime, replies.into_iter().zip(answers));
+            }
+        }
+    }
+
+    fn run_together(&self, runtime: &Handle, together: Vec<Together>) {
+        if together.is_empty() {
+            return;
+        }
+        let mut commands: BTreeMap<EnvironmentId, Vec<Command>> = BTreeMap::new();
+        let mut replies = Vec::with_capacity(together.len());
+        for Together { environment, commands: these, reply, waiting } in together {
+            replies.push((environment, reply, these.len(), waiting));
+            commands.entry(environment).or_default().extend(these);
+        }
+        let commands: Vec<(EnvironmentId, Vec<Command>)> = commands.into_iter().collect();
+        match contain_panic(|| runtime.block_on(self.decide_and_commit(&commands))) {
+            Ok(answers) => {
+                let mut answers = answers.into_iter();
+                let mut of_environment: HashMap<EnvironmentId, _> = commands
+                    .iter()
+                    .map(|(environment, commands)| {
+                        let theirs: Answers = answers.by_ref().take(commands.len()).collect();
+                        (*environment, theirs.into_iter())
+                    })
+                    .collect();
+                for (environment, reply, count, _waiting) in replies {
+                    let theirs = of_environment.get_mut(&environment).into_iter().flatten();
+                    let _ = reply.send(Ok(theirs.take(count).collect()));
+                }
+            }
+            Err(error) => {
+                for (_, reply, _, _waiting) in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn run_catalog(
+        &self,
+        runtime: &Handle,
+        environment: EnvironmentId,
+        request: &CatalogRequest,
+        reply: Reply<CatalogDone>,
+    ) {
+        let change = async || self.change_catalog(environment, request).await;
+        let done = contain_panic(|| runtime.block_on(insist(change)));
+        let _ = reply.send(done);
+    }
+
+    async fn change_catalog(
+        &self,
+        environment: EnvironmentId,
+        request: &CatalogRequest,
+    ) -> Result<CatalogDone, Error> {
+        let mut transaction = self.store.write().await?;
+        let version = transaction.catalog_version(environment).await?;
+        let catalog = self.catalogs.at(transaction.as_mut(), environment, version).await?;
+        let now = self.clock.now();
+        let (changes, about) = match request {
+            CatalogRequest::Command(command) => {
+                let (changes, about) = catalog_command::plan(&catalog, command.clone(), now)?;
+                (changes, Some(about))
+            }
+            CatalogRequest::Publish(publish) => {
+                let at = (version, &*catalog);
+                (publish.changes(transaction.as_mut(), environment, at, now).await?, None)
+            }
+        };
+        if changes.is_empty() {
+            return Ok(CatalogDone { version, catalog, about });
+        }
+        let version = transaction.change_catalog(environment, version, &changes).await?;
+        transaction.commit().await?;
+        let mut changed = Catalog::clone(&catalog);
+        for change in &changes {
+            changed.apply(change);
+        }
+        let catalog = Arc::new(changed);
+        self.catalogs.publish(environment, version, &catalog);
+        Ok(CatalogDone { version, catalog, about })
+    }
+}
+
+/// Chooses the ids of what a command makes, now that it has its turn: their order is the order of
+/// creation, by which lists are told.
+fn choose_ids(command: &mut Command) {
+    match command {
+        Command::CreateUser(user) => user.key = UserKey(Uuid::now_v7()),
+        Command::Subscribe(subscribe) => {
+            for (_, id) in &mut subscribe.packages {
+                *id = SubscriptionId(Uuid::now_v7());
+            }
+        }
+        Command::UpdateUser { .. }
+        | Command::RecordUsage(_)
+        | Command::UseFeature(_)
+        | Command::CancelSubscription(_) => {}
+    }
+}
+
+/// Answers everybody from within the runtime. From here each answer would wake a thread of it, which
+/// costs more than to decide a command.
+fn answer_all(
+    runtime: &Handle,
+    answers: impl Iterator<Item = (Reply<Answer>, Result<Answer, Error>)> + Send + 'static,
+) {
+    runtime.spawn(async move {
+        for (reply, answer) in answers {
+            // Whoever asked may have gone away meanwhile.
+            let _ = reply.send(answer);
+        }
+    });
+}
+
+/// A bug in one command must not end the lane: what it panicked in is refused as a whole, nothing
+/// of it is stored, and the next batch is served.
+fn contain_panic<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or(Err(Error::Bug("the writer panicked; the panic stands in the log")))
+}
