@@ -17,8 +17,9 @@
 //!    so who comes second waits for the first, and then fails with a conflict and decides anew on
 //!    what the first has stored. That is why a user who does not exist needs no lock.
 //!
-//! A user that appears, or a new id, between the lock and the facts is noticed: the facts then name
-//! a key that is not locked, and that is a conflict, too.
+//! A user's facts come with the lock, from the row that is locked, so that nothing changes between the
+//! two. A user who appears meanwhile was not there yet; a subscription's owner who has another id by
+//! then is noticed, and that is a conflict, too.
 
 use tokio_postgres::types::ToSql;
 

@@ -10,6 +10,7 @@ use kana_core::idempotency::Replay;
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::statements as sql;
@@ -112,42 +113,29 @@ impl Transaction for PostgresTransaction {
         let (number, names) = (environment.0, texts(ids));
         let shared = self.shares_catalog(environment);
         let [class, object] = shared.unwrap_or_default();
-        let mut questions: Vec<Question<'_>> = Vec::with_capacity(3);
-        let locks: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[&class, &object];
-        let of_users: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[&number, &names];
-        if shared.is_some() {
-            questions.push((sql::SHARE_CATALOG, locks));
-        }
-        if self.kind == Kind::Write {
-            questions.push((sql::LOCK_USERS, of_users));
-        }
-        // The server begins with this once it has the locks, and so sees what they protect.
-        questions.push((sql::FACTS, of_users));
-        let mut answers = self.ask(&questions).await?;
-        let facts = answers.pop().unwrap_or_default();
-        if self.kind == Kind::Write {
-            for row in answers.pop().iter().flatten() {
-                self.locked.insert((environment, UserKey(row.try_get(0)?)));
-            }
-        }
+        let lock: &[&(dyn ToSql + Sync)] = &[&class, &object];
+        let of_users: &[&(dyn ToSql + Sync)] = &[&number, &names];
+        let facts = match self.kind {
+            Kind::Read => (sql::FACTS, of_users),
+            Kind::Write => (sql::LOCK_FACTS, of_users),
+        };
+        // The server begins with the facts once it has the catalog's lock, and so sees the version
+        // that the lock protects.
+        let questions: Vec<Question<'_>> =
+            shared.map(|_| (sql::SHARE_CATALOG, lock)).into_iter().chain([facts]).collect();
+        let rows = self.ask(&questions).await?.pop().unwrap_or_default();
 
-        let version = facts.first().ok_or_else(no_environment)?.try_get(0)?;
-        let mut users: HashMap<UserId, (UserKey, Vec<Subscription>)> = HashMap::new();
-        for row in &facts {
+        let version = rows.first().ok_or_else(no_environment)?.try_get(0)?;
+        let mut users = HashMap::with_capacity(rows.len());
+        for row in &rows {
             let Some(key) = row.try_get::<_, Option<Uuid>>(2)? else {
                 continue;
             };
-            let (_, running) =
-                users.entry(rows::user_id(row, 1)?).or_insert((UserKey(key), Vec::new()));
-            if row.try_get::<_, Option<Uuid>>(3)?.is_some() {
-                running.push(rows::subscription(row, 3)?);
-            }
+            let id = rows::user_id(row, 1)?;
+            let facts = UserFacts::new(UserKey(key), id.clone(), rows::running(row, 3)?);
+            users.insert(id, facts);
         }
-        self.check_held(environment, ids, |id| users.get(id).map(|(key, _)| *key))?;
-        let users = users
-            .into_iter()
-            .map(|(id, (key, running))| (id.clone(), UserFacts::new(key, id, running)))
-            .collect();
+        self.check_owners(environment, ids, |id| users.get(id).map(|facts| facts.key))?;
         Ok(Facts { catalog_version: CatalogVersion(version), users: in_order(ids, &users) })
     }
 
@@ -277,23 +265,17 @@ impl PostgresTransaction {
         Ok(users.iter().map(|user| by_user.get(user).cloned().unwrap_or_default()).collect())
     }
 
-    /// Who writes decides on nothing that another may still change: a user who came to an id after
-    /// the lock was taken is not locked, and a subscription's owner may have another id by now.
-    fn check_held(
+    /// Who writes decides on nothing that another may still change: a subscription's owner may have
+    /// another id by now.
+    fn check_owners(
         &self,
         environment: EnvironmentId,
         ids: &[UserId],
         found: impl Fn(&UserId) -> Option<UserKey>,
     ) -> Result<(), StoreError> {
-        if self.kind == Kind::Read {
-            return Ok(());
-        }
         for id in ids {
-            let key = found(id);
             let owner = self.owners.get(&(environment, id.clone()));
-            let is_another = owner.is_some_and(|owner| key != Some(*owner));
-            let is_held = key.is_none_or(|key| self.locked.contains(&(environment, key)));
-            if is_another || !is_held {
+            if owner.is_some_and(|owner| found(id) != Some(*owner)) {
                 return Err(StoreError::Conflict("a user's id has changed meanwhile".into()));
             }
         }

@@ -1,6 +1,8 @@
 //! Rows as the rules know them. Columns are checked as they are read: what breaks its bounds was not
 //! written by Kana.
 
+use std::borrow::Cow;
+
 use kana_core::Timestamp;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Content, Replay};
@@ -9,6 +11,7 @@ use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::usage::UsageAction;
 use kana_core::user::User;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use crate::columns::Named;
 use crate::error::StoreError;
@@ -72,6 +75,25 @@ pub(super) fn subscription(row: &Row, first: usize) -> Result<Subscription, Stor
         started_at: instant(row, first + 3)?,
         ended_at: optional_instant(row, first + 4)?,
     })
+}
+
+/// The subscriptions that run, as they stand beside their user.
+pub(super) fn running(row: &Row, column: usize) -> Result<Vec<Subscription>, StoreError> {
+    let Some(text) = row.try_get::<_, Option<&str>>(column)? else {
+        return Ok(Vec::new());
+    };
+    let running: Vec<(Uuid, Cow<'_, str>, Cow<'_, str>, i64)> = serde_json::from_str(text)?;
+    let subscription =
+        |(id, package, status, started_at): (Uuid, Cow<'_, str>, Cow<'_, str>, i64)| {
+            Ok(Subscription {
+                id: SubscriptionId(id),
+                package: PackageId::new("stored package id", &package)?,
+                status: SubscriptionStatus::from_name(&status)?,
+                started_at: Timestamp::from_ms(started_at),
+                ended_at: None,
+            })
+        };
+    running.into_iter().map(subscription).collect()
 }
 
 /// The columns of [`subscription`], then the id and the key of its user.

@@ -139,12 +139,6 @@ statements! {
     // Whoever decides on a catalog shares it, and whoever changes it has it alone; see `locks`.
     SHARE_CATALOG = "SELECT pg_advisory_xact_lock_shared($1, $2)";
     CLAIM_CATALOG = "SELECT pg_advisory_xact_lock($1, $2)";
-    // In the order of the array.
-    LOCK_USERS = "
-        SELECT u.key FROM unnest($2::text[]) k (id)
-        CROSS JOIN LATERAL (
-            SELECT key FROM users WHERE environment_id = $1 AND id = k.id
-            OFFSET 0 FOR NO KEY UPDATE) u";
 
     USERS = "
         SELECT u.key, u.billing_id, u.name, u.email, u.metadata, u.id
@@ -163,18 +157,25 @@ statements! {
         FROM users WHERE environment_id = $1 AND key > $3 ORDER BY key LIMIT $2";
     // The catalog version comes with the facts, also when nobody asked about exists.
     FACTS = "
-        SELECT e.catalog_version, u.id, u.key, s.id, s.package_id, s.status, s.started_at,
-            s.ended_at
+        SELECT e.catalog_version, u.id, u.key, u.running
         FROM environments e
         LEFT JOIN LATERAL (
-            SELECT u.id, u.key FROM unnest($2::text[]) k (id)
+            SELECT u.* FROM unnest($2::text[]) k (id)
             CROSS JOIN LATERAL (
-                SELECT id, key FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u
+                SELECT id, key, running FROM users
+                WHERE environment_id = $1 AND id = k.id OFFSET 0) u
         ) u ON true
+        WHERE e.id = $1";
+    // Locks the users in the order of the array. Who had to wait for a row has it as it is now.
+    LOCK_FACTS = "
+        SELECT e.catalog_version, u.id, u.key, u.running
+        FROM environments e
         LEFT JOIN LATERAL (
-            SELECT * FROM subscriptions
-            WHERE environment_id = $1 AND user_key = u.key AND ended_at IS NULL
-            OFFSET 0) s ON true
+            SELECT u.* FROM unnest($2::text[]) k (id)
+            CROSS JOIN LATERAL (
+                SELECT id, key, running FROM users
+                WHERE environment_id = $1 AND id = k.id OFFSET 0 FOR NO KEY UPDATE) u
+        ) u ON true
         WHERE e.id = $1";
     SUBSCRIPTIONS = "
         SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id, u.key
@@ -273,6 +274,18 @@ statements! {
             SELECT ctid FROM subscriptions
             WHERE environment_id = $1 AND user_key = n.user_key AND id = n.id OFFSET 0) AS old
         WHERE s.ctid = old.ctid";
+    // After both of those above.
+    NOTE_RUNNING = "
+        UPDATE users u SET running = n.running
+        FROM unnest($2::uuid[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM users WHERE environment_id = $1 AND key = k.key OFFSET 0) AS old
+        CROSS JOIN LATERAL (
+            SELECT json_agg(json_build_array(id, package_id, status, started_at) ORDER BY id)::text
+                AS running
+            FROM subscriptions
+            WHERE environment_id = $1 AND user_key = k.key AND ended_at IS NULL OFFSET 0) AS n
+        WHERE u.ctid = old.ctid";
     SET_COUNTERS = "
         INSERT INTO counters
             (environment_id, user_key, subscription_id, feature_id, period_start, used)

@@ -53,8 +53,6 @@ pub(super) struct PostgresTransaction {
     pub(super) catalogs: HashSet<EnvironmentId>,
     /// Those that nobody else decides on either.
     pub(super) claimed: HashSet<EnvironmentId>,
-    /// The users whose rows are locked.
-    pub(super) locked: HashSet<(EnvironmentId, UserKey)>,
     /// Features that were used for the first time, as far as this node knows.
     pub(super) used_features: Vec<(EnvironmentId, FeatureId)>,
     /// Whose subscriptions were looked up by their own ids, before the users were locked.
@@ -72,7 +70,6 @@ impl PostgresTransaction {
             mark: None,
             catalogs: HashSet::new(),
             claimed: HashSet::new(),
-            locked: HashSet::new(),
             used_features: Vec::new(),
             owners: HashMap::new(),
         }

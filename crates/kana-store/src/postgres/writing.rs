@@ -37,6 +37,7 @@ impl WriteTransaction for PostgresTransaction {
             created_users(&gathered),
             added_subscriptions(&gathered),
             cancelled_subscriptions(&gathered),
+            running_subscriptions(&gathered),
             counters(&gathered),
             events(&gathered),
             replays(&gathered)?,
@@ -173,6 +174,13 @@ fn cancelled_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
             column(rows, |(_, ended_at)| ended_at.as_ms()),
         ],
     })
+}
+
+fn running_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
+    let added = gathered.added.iter().map(|(user, _)| user.0);
+    let users = distinct(added.chain(gathered.cancelled.keys().map(|(user, _)| user.0)));
+    (!users.is_empty())
+        .then(|| Table { statement: sql::NOTE_RUNNING, columns: vec![Box::new(users)] })
 }
 
 fn counters(gathered: &Gathered<'_>) -> Option<Table> {

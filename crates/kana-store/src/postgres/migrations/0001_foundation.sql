@@ -105,6 +105,9 @@ CREATE TABLE users (
     name           text,
     email          text,
     metadata       text,
+    -- The subscriptions that run, once more: [[id, package_id, status, started_at], ...], or null for
+    -- none. Whoever decides on a user locks this row, and so has them with the lock, by one lookup.
+    running        text,
     PRIMARY KEY (environment_id, key)
 );
 
@@ -125,7 +128,7 @@ CREATE TABLE subscriptions (
 -- Not unique, since a table that is spread by user could not see to that. The ids are ours.
 CREATE INDEX subscriptions_by_id ON subscriptions (environment_id, id);
 
--- Only those that run can grant anything now. Reading them costs the same however many have ended.
+-- Only those that run can grant anything now. To find them costs the same however many have ended.
 CREATE INDEX subscriptions_that_run ON subscriptions (environment_id, user_key)
     WHERE ended_at IS NULL;
 
