@@ -14,6 +14,7 @@ mod locks;
 mod migrations;
 mod partitions;
 mod reading;
+mod recent_counters;
 mod rows;
 mod statements;
 #[cfg(test)]

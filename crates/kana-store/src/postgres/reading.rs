@@ -131,8 +131,9 @@ impl Transaction for PostgresTransaction {
             let Some(key) = row.try_get::<_, Option<Uuid>>(2)? else {
                 continue;
             };
-            let id = rows::user_id(row, 1)?;
-            let facts = UserFacts::new(UserKey(key), id.clone(), rows::running(row, 3)?);
+            let (id, key) = (rows::user_id(row, 1)?, UserKey(key));
+            self.recent_counters.insert((environment, key), rows::recent_counters(row, 4)?);
+            let facts = UserFacts::new(key, id.clone(), rows::running_subscriptions(row, 3)?);
             users.insert(id, facts);
         }
         self.check_owners(environment, ids, |id| users.get(id).map(|facts| facts.key))?;
@@ -200,25 +201,16 @@ impl Transaction for PostgresTransaction {
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
     ) -> Result<Vec<i64>, StoreError> {
-        let users: Vec<Uuid> = counters.iter().map(|(user, _)| user.0).collect();
-        let subscriptions: Vec<Uuid> =
-            counters.iter().map(|(_, counter)| counter.subscription.0).collect();
-        let features: Vec<&str> =
-            counters.iter().map(|(_, counter)| counter.feature.as_str()).collect();
-        let periods: Vec<i64> =
-            counters.iter().map(|(_, counter)| counter.period_start.as_ms()).collect();
-        let rows = self
-            .ask_one(sql::COUNTERS, &[&environment.0, &users, &subscriptions, &features, &periods])
-            .await?;
-        let mut used = vec![0; counters.len()];
-        for row in &rows {
-            // Positions count from 1.
-            let place = usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or(usize::MAX);
-            if let Some(used) = used.get_mut(place) {
-                *used = row.try_get(1)?;
-            }
-        }
-        Ok(used)
+        let users = counters.iter().map(|(user, _)| *user);
+        self.load_recent_counters(environment, users).await?;
+        let recent: Vec<Option<i64>> = counters
+            .iter()
+            .map(|(user, counter)| self.recent_counters.get(&(environment, *user))?.used(counter))
+            .collect();
+        let older = counters.iter().zip(&recent).filter(|(_, used)| used.is_none());
+        let older: Vec<&(UserKey, CounterKey)> = older.map(|(counter, _)| counter).collect();
+        let mut older = self.older_counters(environment, &older).await?.into_iter();
+        Ok(recent.into_iter().map(|used| used.or_else(|| older.next()).unwrap_or(0)).collect())
     }
 
     async fn replays(
@@ -263,6 +255,57 @@ impl PostgresTransaction {
             by_user.entry(user).or_default().push(rows::subscription(row, 0)?);
         }
         Ok(users.iter().map(|user| by_user.get(user).cloned().unwrap_or_default()).collect())
+    }
+
+    /// Looks up the counters that stand beside users, unless they came with the facts. A user who does
+    /// not exist has none there.
+    pub(super) async fn load_recent_counters(
+        &mut self,
+        environment: EnvironmentId,
+        users: impl Iterator<Item = UserKey>,
+    ) -> Result<(), StoreError> {
+        let unknown =
+            users.filter(|user| !self.recent_counters.contains_key(&(environment, *user)));
+        let unknown = distinct(unknown.map(|user| user.0));
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let rows = self.ask_one(sql::RECENT_COUNTERS, &[&environment.0, &unknown]).await?;
+        for row in &rows {
+            let user = UserKey(row.try_get(0)?);
+            self.recent_counters.insert((environment, user), rows::recent_counters(row, 1)?);
+        }
+        Ok(())
+    }
+
+    /// What the table of counters says.
+    async fn older_counters(
+        &mut self,
+        environment: EnvironmentId,
+        counters: &[&(UserKey, CounterKey)],
+    ) -> Result<Vec<i64>, StoreError> {
+        if counters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let users: Vec<Uuid> = counters.iter().map(|(user, _)| user.0).collect();
+        let subscriptions: Vec<Uuid> =
+            counters.iter().map(|(_, counter)| counter.subscription.0).collect();
+        let features: Vec<&str> =
+            counters.iter().map(|(_, counter)| counter.feature.as_str()).collect();
+        let periods: Vec<i64> =
+            counters.iter().map(|(_, counter)| counter.period_start.as_ms()).collect();
+        let rows = self
+            .ask_one(sql::COUNTERS, &[&environment.0, &users, &subscriptions, &features, &periods])
+            .await?;
+        let mut used = vec![0; counters.len()];
+        for row in &rows {
+            // Positions count from 1.
+            let place = usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or(usize::MAX);
+            if let Some(used) = used.get_mut(place) {
+                *used = row.try_get(1)?;
+            }
+        }
+        Ok(used)
     }
 
     /// Who writes decides on nothing that another may still change: a subscription's owner may have

@@ -13,6 +13,7 @@ use kana_core::user::User;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::recent_counters::RecentCounters;
 use crate::columns::Named;
 use crate::error::StoreError;
 
@@ -78,7 +79,10 @@ pub(super) fn subscription(row: &Row, first: usize) -> Result<Subscription, Stor
 }
 
 /// The subscriptions that run, as they stand beside their user.
-pub(super) fn running(row: &Row, column: usize) -> Result<Vec<Subscription>, StoreError> {
+pub(super) fn running_subscriptions(
+    row: &Row,
+    column: usize,
+) -> Result<Vec<Subscription>, StoreError> {
     let Some(text) = row.try_get::<_, Option<&str>>(column)? else {
         return Ok(Vec::new());
     };
@@ -94,6 +98,11 @@ pub(super) fn running(row: &Row, column: usize) -> Result<Vec<Subscription>, Sto
             })
         };
     running.into_iter().map(subscription).collect()
+}
+
+/// `recent_counters, has_older_counters`, from column `first` on.
+pub(super) fn recent_counters(row: &Row, first: usize) -> Result<RecentCounters, StoreError> {
+    RecentCounters::read(row.try_get(first)?, row.try_get(first + 1)?)
 }
 
 /// The columns of [`subscription`], then the id and the key of its user.

@@ -157,24 +157,26 @@ statements! {
         FROM users WHERE environment_id = $1 AND key > $3 ORDER BY key LIMIT $2";
     // The catalog version comes with the facts, also when nobody asked about exists.
     FACTS = "
-        SELECT e.catalog_version, u.id, u.key, u.running
+        SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
+            u.has_older_counters
         FROM environments e
         LEFT JOIN LATERAL (
             SELECT u.* FROM unnest($2::text[]) k (id)
             CROSS JOIN LATERAL (
-                SELECT id, key, running FROM users
-                WHERE environment_id = $1 AND id = k.id OFFSET 0) u
+                SELECT id, key, running_subscriptions, recent_counters, has_older_counters
+                FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u
         ) u ON true
         WHERE e.id = $1";
     // Locks the users in the order of the array. Who had to wait for a row has it as it is now.
     LOCK_FACTS = "
-        SELECT e.catalog_version, u.id, u.key, u.running
+        SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
+            u.has_older_counters
         FROM environments e
         LEFT JOIN LATERAL (
             SELECT u.* FROM unnest($2::text[]) k (id)
             CROSS JOIN LATERAL (
-                SELECT id, key, running FROM users
-                WHERE environment_id = $1 AND id = k.id OFFSET 0 FOR NO KEY UPDATE) u
+                SELECT id, key, running_subscriptions, recent_counters, has_older_counters
+                FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0 FOR NO KEY UPDATE) u
         ) u ON true
         WHERE e.id = $1";
     SUBSCRIPTIONS = "
@@ -215,6 +217,12 @@ statements! {
             SELECT * FROM subscriptions
             WHERE environment_id = $1 AND user_key = k.user_key AND ended_at IS NOT NULL
             OFFSET 0) s";
+    RECENT_COUNTERS = "
+        SELECT u.key, u.recent_counters, u.has_older_counters FROM unnest($2::uuid[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT key, recent_counters, has_older_counters FROM users
+            WHERE environment_id = $1 AND key = k.key OFFSET 0) u";
+    // Those that are not beside their users.
     COUNTERS = "
         SELECT k.position, c.used
         FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[]) WITH ORDINALITY
@@ -276,7 +284,7 @@ statements! {
         WHERE s.ctid = old.ctid";
     // After both of those above.
     NOTE_RUNNING = "
-        UPDATE users u SET running = n.running
+        UPDATE users u SET running_subscriptions = n.running
         FROM unnest($2::uuid[]) k (key)
         CROSS JOIN LATERAL (
             SELECT ctid FROM users WHERE environment_id = $1 AND key = k.key OFFSET 0) AS old
@@ -285,6 +293,14 @@ statements! {
                 AS running
             FROM subscriptions
             WHERE environment_id = $1 AND user_key = k.key AND ended_at IS NULL OFFSET 0) AS n
+        WHERE u.ctid = old.ctid";
+    SET_RECENT_COUNTERS = "
+        UPDATE users u SET
+            recent_counters = n.recent_counters, has_older_counters = n.has_older_counters
+        FROM unnest($2::uuid[], $3::text[], $4::boolean[])
+            AS n (key, recent_counters, has_older_counters)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM users WHERE environment_id = $1 AND key = n.key OFFSET 0) AS old
         WHERE u.ctid = old.ctid";
     SET_COUNTERS = "
         INSERT INTO counters

@@ -11,6 +11,7 @@ use tokio_postgres::types::ToSql;
 use super::connections::take;
 use super::errors::says_it_was_not_committed;
 use super::fate::{self, Mark};
+use super::recent_counters::RecentCounters;
 use super::statements as sql;
 use super::{Shared, locks};
 use crate::app::EnvironmentId;
@@ -53,6 +54,8 @@ pub(super) struct PostgresTransaction {
     pub(super) catalogs: HashSet<EnvironmentId>,
     /// Those that nobody else decides on either.
     pub(super) claimed: HashSet<EnvironmentId>,
+    /// The counters beside users, as they are after all that was changed here.
+    pub(super) recent_counters: HashMap<(EnvironmentId, UserKey), RecentCounters>,
     /// Features that were used for the first time, as far as this node knows.
     pub(super) used_features: Vec<(EnvironmentId, FeatureId)>,
     /// Whose subscriptions were looked up by their own ids, before the users were locked.
@@ -70,6 +73,7 @@ impl PostgresTransaction {
             mark: None,
             catalogs: HashSet::new(),
             claimed: HashSet::new(),
+            recent_counters: HashMap::new(),
             used_features: Vec::new(),
             owners: HashMap::new(),
         }

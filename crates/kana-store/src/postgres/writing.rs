@@ -1,7 +1,8 @@
 use async_trait::async_trait;
+use indexmap::{IndexMap, IndexSet};
 use kana_core::Timestamp;
 use kana_core::catalog::{CatalogChange, CatalogVersion};
-use kana_core::facts::Change;
+use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, UserKey};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::user::User;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use super::changes::Gathered;
 use super::reading::distinct;
+use super::recent_counters::RecentCounters;
 use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
 use super::{catalog, locks};
@@ -31,6 +33,7 @@ impl WriteTransaction for PostgresTransaction {
         }
         let used = self.shared.not_noted(environment, gathered.used_features());
         self.used_features.extend(used.iter().map(|feature| (environment, feature.clone())));
+        let (recent, older) = self.set_counters(environment, &gathered).await?;
         let tables = [
             used_features(&used),
             updated_users(&gathered),
@@ -38,7 +41,8 @@ impl WriteTransaction for PostgresTransaction {
             added_subscriptions(&gathered),
             cancelled_subscriptions(&gathered),
             running_subscriptions(&gathered),
-            counters(&gathered),
+            recent_counters(&recent)?,
+            older_counters(&older),
             events(&gathered),
             replays(&gathered)?,
         ];
@@ -85,6 +89,32 @@ impl WriteTransaction for PostgresTransaction {
 }
 
 impl PostgresTransaction {
+    /// What counters come to: the users whose own counters change, and the counters that give way.
+    async fn set_counters(
+        &mut self,
+        environment: EnvironmentId,
+        gathered: &Gathered<'_>,
+    ) -> Result<(Vec<(UserKey, RecentCounters)>, OlderCounters), StoreError> {
+        for (user, _) in &gathered.created_users {
+            self.recent_counters.insert((environment, *user), RecentCounters::default());
+        }
+        let users = gathered.counters.keys().map(|(user, _)| *user);
+        self.load_recent_counters(environment, users).await?;
+        let (mut changed, mut older) = (IndexSet::new(), OlderCounters::new());
+        for ((user, counter), used) in &gathered.counters {
+            let gives_way = match self.recent_counters.get_mut(&(environment, *user)) {
+                Some(recent) => {
+                    changed.insert(*user);
+                    recent.set(counter, *used)
+                }
+                None => Some(((*counter).clone(), *used)),
+            };
+            older.extend(gives_way.map(|(counter, used)| ((*user, counter), used)));
+        }
+        let recent = |user| Some((user, self.recent_counters.get(&(environment, user))?.clone()));
+        Ok((changed.into_iter().filter_map(recent).collect(), older))
+    }
+
     /// Keeps everybody else from the catalog who would decide on it or change it. Questions go on.
     pub(super) async fn claim_catalog(
         &mut self,
@@ -98,6 +128,9 @@ impl PostgresTransaction {
         Ok(())
     }
 }
+
+/// Counters for the table of counters, each once.
+type OlderCounters = IndexMap<(UserKey, CounterKey), i64>;
 
 type Column = Box<dyn ToSql + Sync + Send>;
 
@@ -183,8 +216,21 @@ fn running_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
         .then(|| Table { statement: sql::NOTE_RUNNING, columns: vec![Box::new(users)] })
 }
 
-fn counters(gathered: &Gathered<'_>) -> Option<Table> {
-    let rows = &gathered.counters;
+fn recent_counters(rows: &[(UserKey, RecentCounters)]) -> Result<Option<Table>, StoreError> {
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let texts: Vec<String> =
+        rows.iter().map(|(_, recent)| recent.to_json()).collect::<Result<_, _>>()?;
+    let columns = vec![
+        column(rows, |(user, _)| user.0),
+        Box::new(texts),
+        column(rows, |(_, recent)| recent.has_older),
+    ];
+    Ok(Some(Table { statement: sql::SET_RECENT_COUNTERS, columns }))
+}
+
+fn older_counters(rows: &OlderCounters) -> Option<Table> {
     (!rows.is_empty()).then(|| Table {
         statement: sql::SET_COUNTERS,
         columns: vec![

@@ -329,7 +329,7 @@ impl Books {
         Self {
             log: kana_test_postgres::rows(url, log).into_iter().map(event).collect(),
             counters: by_user(
-                "SELECT u.id, c.feature_id, c.used FROM kana.counters c
+                "SELECT u.id, c.feature_id, c.used FROM kana.current_counters c
                  JOIN kana.users u ON u.environment_id = c.environment_id AND u.key = c.user_key",
             ),
             sums: by_user(

@@ -96,20 +96,28 @@ CREATE TABLE package_bases (
 );
 
 CREATE TABLE users (
-    environment_id bigint NOT NULL,
+    environment_id        bigint  NOT NULL,
     -- Ours and permanent; everything else about the user is stored under it.
-    key            uuid   NOT NULL,
+    key                   uuid    NOT NULL,
     -- The product's own, which can change.
-    id             text   COLLATE "C" NOT NULL,
-    billing_id     text,
-    name           text,
-    email          text,
-    metadata       text,
-    -- The subscriptions that run, once more: [[id, package_id, status, started_at], ...], or null for
-    -- none. Whoever decides on a user locks this row, and so has them with the lock, by one lookup.
-    running        text,
+    id                    text    COLLATE "C" NOT NULL,
+    billing_id            text,
+    name                  text,
+    email                 text,
+    metadata              text,
+    -- What is decided on all the time stands here, too, since whoever decides on a user locks this row:
+    -- one lookup brings it with the lock, and one change of one row writes it.
+    --
+    -- The subscriptions that run, once more: [[id, package_id, status, started_at], ...].
+    running_subscriptions text,
+    -- The counters that were written last, which hide what the table of counters says of them:
+    -- [[subscription_id, feature_id, period_start, used], ...].
+    recent_counters       text,
+    -- Whether the table of counters has any of the user.
+    has_older_counters    boolean NOT NULL DEFAULT false,
     PRIMARY KEY (environment_id, key)
-);
+-- Rows change in place: room in each page keeps a changed one beside its index entries.
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE UNIQUE INDEX users_by_id ON users (environment_id, id);
 
@@ -139,7 +147,7 @@ CREATE INDEX subscriptions_by_package ON subscriptions (environment_id, package_
 -- The order in which subscriptions are listed.
 CREATE INDEX subscriptions_by_start ON subscriptions (environment_id, started_at, id);
 
--- Counters change in place: room in each page keeps a changed one beside its index entry.
+-- Counters that gave way to others of their user.
 CREATE TABLE counters (
     environment_id  bigint NOT NULL,
     user_key        uuid   NOT NULL,
@@ -148,7 +156,25 @@ CREATE TABLE counters (
     period_start    bigint NOT NULL,
     used            bigint NOT NULL CHECK (used >= 0),
     PRIMARY KEY (environment_id, user_key, subscription_id, feature_id, period_start)
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+);
+
+-- What every counter holds, for whoever looks with SQL.
+CREATE VIEW current_counters AS
+    WITH recent AS (
+        SELECT u.environment_id, u.key AS user_key, (one ->> 0)::uuid AS subscription_id,
+            one ->> 1 AS feature_id, (one ->> 2)::bigint AS period_start,
+            (one ->> 3)::bigint AS used
+        FROM users u CROSS JOIN LATERAL json_array_elements(u.recent_counters::json) one
+    )
+    SELECT * FROM recent
+    UNION ALL
+    SELECT environment_id, user_key, subscription_id, feature_id, period_start, used
+    FROM counters older
+    WHERE NOT EXISTS (
+        SELECT FROM recent
+        WHERE (environment_id, user_key, subscription_id, feature_id, period_start)
+            = (older.environment_id, older.user_key, older.subscription_id, older.feature_id,
+               older.period_start));
 
 -- Features that were ever used, counted or not. An index of counters or events by feature would be
 -- written with every one of them; this grows with the catalog only.

@@ -1,0 +1,115 @@
+//! The counters that stand beside their user.
+//!
+//! Whoever decides on a user locks the user's row, and nearly always goes on to read and write a few
+//! counters of the user. Those that were written last stand in that row, so that one lookup brings
+//! them and one change of one row writes them all. In the table of counters are those that gave way;
+//! what it says of a counter that stands beside the user is out of date.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use kana_core::Timestamp;
+use kana_core::facts::CounterKey;
+use kana_core::id::{FeatureId, SubscriptionId};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+
+/// How many counters stand beside a user. The row is to stay small, since every change writes it anew.
+pub(super) const RECENT_MAX: usize = 16;
+
+/// A counter as it is written: its subscription, feature and period, and what it holds.
+type Written<'a> = (Uuid, Cow<'a, str>, i64, i64);
+
+/// Counters of one user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct RecentCounters {
+    /// At most [`RECENT_MAX`], the one that was written last in the end.
+    counters: VecDeque<(CounterKey, i64)>,
+    /// Whether the table has counters of the user.
+    pub(super) has_older: bool,
+}
+
+impl RecentCounters {
+    /// From the columns of a user: `recent_counters, has_older_counters`.
+    pub(super) fn read(text: Option<&str>, has_older: bool) -> Result<Self, StoreError> {
+        let written: Vec<Written<'_>> =
+            text.map(serde_json::from_str).transpose()?.unwrap_or_default();
+        let counter = |(subscription, feature, period_start, used): Written<'_>| {
+            let counter = CounterKey {
+                subscription: SubscriptionId(subscription),
+                feature: FeatureId::new("stored feature id", &feature)?,
+                period_start: Timestamp::from_ms(period_start),
+            };
+            Ok((counter, used))
+        };
+        let counters = written.into_iter().map(counter).collect::<Result<_, StoreError>>()?;
+        Ok(Self { counters, has_older })
+    }
+
+    /// The text of the column.
+    pub(super) fn to_json(&self) -> Result<String, StoreError> {
+        let written = |(counter, used): &(CounterKey, i64)| {
+            let CounterKey { subscription, feature, period_start } = counter;
+            (subscription.0, feature.as_str().to_owned(), period_start.as_ms(), *used)
+        };
+        Ok(serde_json::to_string(&self.counters.iter().map(written).collect::<Vec<_>>())?)
+    }
+
+    /// What the counter holds; `None` when only the table can say.
+    pub(super) fn used(&self, counter: &CounterKey) -> Option<i64> {
+        let recent = self.counters.iter().rev().find(|(recent, _)| recent == counter);
+        recent.map(|(_, used)| *used).or((!self.has_older).then_some(0))
+    }
+
+    /// Sets a counter. Answers the one that gives way to it, and has to be written to the table.
+    pub(super) fn set(&mut self, counter: &CounterKey, used: i64) -> Option<(CounterKey, i64)> {
+        self.counters.retain(|(recent, _)| recent != counter);
+        self.counters.push_back((counter.clone(), used));
+        let gives_way = (self.counters.len() > RECENT_MAX).then(|| self.counters.pop_front())?;
+        self.has_older |= gives_way.is_some();
+        gives_way
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn counter(number: u8) -> CounterKey {
+        CounterKey {
+            subscription: SubscriptionId(Uuid::from_u128(u128::from(number % 3))),
+            feature: FeatureId::new("feature", &format!("feature-\"{}\"", number % 5)).unwrap(),
+            period_start: Timestamp::from_ms(i64::from(number)),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn beside_the_user_and_in_the_table_every_counter_holds_what_was_set_last(
+            sets in prop::collection::vec((0..40_u8, 0..i64::MAX), 0..120)
+        ) {
+            let (mut recent, mut table, mut model) =
+                (RecentCounters::default(), HashMap::new(), HashMap::new());
+            for (number, used) in sets {
+                table.extend(recent.set(&counter(number), used));
+                model.insert(counter(number), used);
+                prop_assert!(recent.counters.len() <= RECENT_MAX);
+            }
+            let stored = recent.to_json().unwrap();
+            let read = RecentCounters::read(Some(&stored), recent.has_older).unwrap();
+            prop_assert_eq!(&read, &recent);
+            for number in 0..40 {
+                let counter = counter(number);
+                let used = read.used(&counter).unwrap_or_else(|| {
+                    table.get(&counter).copied().unwrap_or(0)
+                });
+                prop_assert_eq!(used, model.get(&counter).copied().unwrap_or(0));
+            }
+        }
+    }
+}
