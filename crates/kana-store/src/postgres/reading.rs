@@ -133,6 +133,9 @@ impl Transaction for PostgresTransaction {
             };
             let (id, key) = (rows::user_id(row, 1)?, UserKey(key));
             self.recent_counters.insert((environment, key), rows::recent_counters(row, 4)?);
+            if self.kind == Kind::Write {
+                self.places.insert((environment, key), row.try_get(6)?);
+            }
             let facts = UserFacts::new(key, id.clone(), rows::running_subscriptions(row, 3)?);
             users.insert(id, facts);
         }

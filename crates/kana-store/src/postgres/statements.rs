@@ -167,15 +167,17 @@ statements! {
                 FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u
         ) u ON true
         WHERE e.id = $1";
-    // Locks the users in the order of the array. Who had to wait for a row has it as it is now.
+    // Locks the users in the order of the array. Who had to wait for a row has it as it is now, and
+    // where it is now.
     LOCK_FACTS = "
         SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
-            u.has_older_counters
+            u.has_older_counters, u.place
         FROM environments e
         LEFT JOIN LATERAL (
             SELECT u.* FROM unnest($2::text[]) k (id)
             CROSS JOIN LATERAL (
-                SELECT id, key, running_subscriptions, recent_counters, has_older_counters
+                SELECT id, key, running_subscriptions, recent_counters, has_older_counters,
+                    ctid::text AS place
                 FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0 FOR NO KEY UPDATE) u
         ) u ON true
         WHERE e.id = $1";
@@ -294,14 +296,22 @@ statements! {
             FROM subscriptions
             WHERE environment_id = $1 AND user_key = k.key AND ended_at IS NULL OFFSET 0) AS n
         WHERE u.ctid = old.ctid";
+    // A row that was locked is where it was found, and need not be looked up again. Answers how many
+    // were written.
     SET_RECENT_COUNTERS = "
-        UPDATE users u SET
-            recent_counters = n.recent_counters, has_older_counters = n.has_older_counters
-        FROM unnest($2::uuid[], $3::text[], $4::boolean[])
-            AS n (key, recent_counters, has_older_counters)
-        CROSS JOIN LATERAL (
-            SELECT ctid FROM users WHERE environment_id = $1 AND key = n.key OFFSET 0) AS old
-        WHERE u.ctid = old.ctid";
+        WITH written AS (
+            UPDATE users u SET
+                recent_counters = n.recent_counters, has_older_counters = n.has_older_counters
+            FROM (
+                SELECT k.key, k.recent_counters, k.has_older_counters,
+                    coalesce(
+                        k.place::tid,
+                        (SELECT ctid FROM users WHERE environment_id = $1 AND key = k.key)) AS place
+                FROM unnest($2::uuid[], $3::text[], $4::text[], $5::boolean[])
+                    AS k (key, place, recent_counters, has_older_counters)) n
+            WHERE u.ctid = n.place AND u.environment_id = $1 AND u.key = n.key
+            RETURNING 1)
+        SELECT count(*) FROM written";
     SET_COUNTERS = "
         INSERT INTO counters
             (environment_id, user_key, subscription_id, feature_id, period_start, used)

@@ -56,6 +56,8 @@ pub(super) struct PostgresTransaction {
     pub(super) claimed: HashSet<EnvironmentId>,
     /// The counters beside users, as they are after all that was changed here.
     pub(super) recent_counters: HashMap<(EnvironmentId, UserKey), RecentCounters>,
+    /// Where the rows of users are that were locked and have not changed since.
+    pub(super) places: HashMap<(EnvironmentId, UserKey), String>,
     /// Features that were used for the first time, as far as this node knows.
     pub(super) used_features: Vec<(EnvironmentId, FeatureId)>,
     /// Whose subscriptions were looked up by their own ids, before the users were locked.
@@ -74,6 +76,7 @@ impl PostgresTransaction {
             catalogs: HashSet::new(),
             claimed: HashSet::new(),
             recent_counters: HashMap::new(),
+            places: HashMap::new(),
             used_features: Vec::new(),
             owners: HashMap::new(),
         }

@@ -34,18 +34,21 @@ impl WriteTransaction for PostgresTransaction {
         let used = self.shared.not_noted(environment, gathered.used_features());
         self.used_features.extend(used.iter().map(|feature| (environment, feature.clone())));
         let (recent, older) = self.set_counters(environment, &gathered).await?;
+        let recent_counters = self.recent_counters(environment, &recent)?;
         let tables = [
             used_features(&used),
-            updated_users(&gathered),
             created_users(&gathered),
+            // Before anything else moves the rows of users.
+            recent_counters,
+            updated_users(&gathered),
             added_subscriptions(&gathered),
             cancelled_subscriptions(&gathered),
             running_subscriptions(&gathered),
-            recent_counters(&recent)?,
             older_counters(&older),
             events(&gathered),
             replays(&gathered)?,
         ];
+        self.places.clear();
         let tables: Vec<(&str, Vec<&(dyn ToSql + Sync)>)> = tables
             .iter()
             .flatten()
@@ -57,8 +60,17 @@ impl WriteTransaction for PostgresTransaction {
             .collect();
         let questions: Vec<Question<'_>> =
             tables.iter().map(|(statement, columns)| (*statement, columns.as_slice())).collect();
-        if !questions.is_empty() {
-            self.change(&questions).await?;
+        if questions.is_empty() {
+            return Ok(());
+        }
+        let answers = self.change(&questions).await?;
+        for ((statement, _), rows) in questions.iter().zip(&answers) {
+            if *statement == sql::SET_RECENT_COUNTERS {
+                let written: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
+                if usize::try_from(written) != Ok(recent.len()) {
+                    return Err(StoreError::Engine("the row of a user has moved".into()));
+                }
+            }
         }
         Ok(())
     }
@@ -113,6 +125,25 @@ impl PostgresTransaction {
         }
         let recent = |user| Some((user, self.recent_counters.get(&(environment, user))?.clone()));
         Ok((changed.into_iter().filter_map(recent).collect(), older))
+    }
+
+    fn recent_counters(
+        &self,
+        environment: EnvironmentId,
+        rows: &[(UserKey, RecentCounters)],
+    ) -> Result<Option<Table>, StoreError> {
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let texts: Vec<String> =
+            rows.iter().map(|(_, recent)| recent.to_json()).collect::<Result<_, _>>()?;
+        let columns = vec![
+            column(rows, |(user, _)| user.0),
+            column(rows, |(user, _)| self.places.get(&(environment, *user)).cloned()),
+            Box::new(texts),
+            column(rows, |(_, recent)| recent.has_older),
+        ];
+        Ok(Some(Table { statement: sql::SET_RECENT_COUNTERS, columns }))
     }
 
     /// Keeps everybody else from the catalog who would decide on it or change it. Questions go on.
@@ -214,20 +245,6 @@ fn running_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
     let users = distinct(added.chain(gathered.cancelled.keys().map(|(user, _)| user.0)));
     (!users.is_empty())
         .then(|| Table { statement: sql::NOTE_RUNNING, columns: vec![Box::new(users)] })
-}
-
-fn recent_counters(rows: &[(UserKey, RecentCounters)]) -> Result<Option<Table>, StoreError> {
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let texts: Vec<String> =
-        rows.iter().map(|(_, recent)| recent.to_json()).collect::<Result<_, _>>()?;
-    let columns = vec![
-        column(rows, |(user, _)| user.0),
-        Box::new(texts),
-        column(rows, |(_, recent)| recent.has_older),
-    ];
-    Ok(Some(Table { statement: sql::SET_RECENT_COUNTERS, columns }))
 }
 
 fn older_counters(rows: &OlderCounters) -> Option<Table> {
