@@ -5,6 +5,7 @@
 use anyhow::Result;
 
 use super::{Bench, available};
+use crate::load::batch::Batches;
 use crate::load::events::Events;
 use crate::load::graphql::{Operations, RECORD_USAGE, Who};
 use crate::load::{Rounds, Spread, Talk};
@@ -101,7 +102,15 @@ fn senders(bench: &Bench, kana: &Kana) -> Result<Vec<Sender>> {
     }
     let (batch, connections) = (sizes.bulk_batch, sizes.bulk_connections);
     senders.push(Sender {
-        of: format!("Kana, events, {batch} a request on {connections} connections"),
+        of: format!("Kana, recordUsageBatch, {batch} a request on {connections} connections"),
+        talk: Box::new(Batches::new(&kana.key, batch, sizes.users)),
+        connections,
+        goal: BULK_GOAL,
+        rounds: Rounds::default(),
+    });
+    // More work than pgbench's: each event has an id that counts once.
+    senders.push(Sender {
+        of: format!("Kana, events with ids, {batch} a request on {connections} connections"),
         talk: Box::new(Events::new(&kana.key, batch, sizes.users)),
         connections,
         goal: BULK_GOAL,

@@ -8,6 +8,7 @@
 //! One request costs the generator two system calls and no allocation, so that one core of load can
 //! fill one core of server.
 
+pub(crate) mod batch;
 mod connection;
 pub(crate) mod events;
 pub(crate) mod graphql;

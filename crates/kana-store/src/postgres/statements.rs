@@ -296,7 +296,8 @@ statements! {
             FROM subscriptions
             WHERE environment_id = $1 AND user_key = k.key AND ended_at IS NULL OFFSET 0) AS n
         WHERE u.ctid = old.ctid";
-    // A row that was locked is where it was found, and need not be looked up again. Answers how many
+    // A row that was locked is where it was found, and need not be looked up again. It is asked whose
+    // it is in a way in which no index answers, so that the planner takes the place. Answers how many
     // were written.
     SET_RECENT_COUNTERS = "
         WITH written AS (
@@ -309,7 +310,7 @@ statements! {
                         (SELECT ctid FROM users WHERE environment_id = $1 AND key = k.key)) AS place
                 FROM unnest($2::uuid[], $3::text[], $4::text[], $5::boolean[])
                     AS k (key, place, recent_counters, has_older_counters)) n
-            WHERE u.ctid = n.place AND u.environment_id = $1 AND u.key = n.key
+            WHERE u.ctid = n.place AND (u.environment_id, u.key) IS NOT DISTINCT FROM ($1, n.key)
             RETURNING 1)
         SELECT count(*) FROM written";
     SET_COUNTERS = "

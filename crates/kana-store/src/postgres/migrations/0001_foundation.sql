@@ -119,7 +119,8 @@ CREATE TABLE users (
 -- Rows change in place: room in each page keeps a changed one beside its index entries.
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 
-CREATE UNIQUE INDEX users_by_id ON users (environment_id, id);
+-- The id first: by the environment alone the planner would take either index of a table that is empty.
+CREATE UNIQUE INDEX users_by_id ON users (id, environment_id);
 
 CREATE TABLE subscriptions (
     environment_id bigint NOT NULL,
