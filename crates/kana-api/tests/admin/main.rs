@@ -11,6 +11,7 @@ mod client_api;
 mod engine;
 mod errors;
 mod events;
+mod events_in_pieces;
 mod events_overload;
 mod events_streamed;
 mod every_operation;

@@ -34,11 +34,7 @@ mod nulls;
 mod numbers;
 #[path = "../admin/operations.rs"]
 mod operations;
-#[path = "../admin/plans.rs"]
-mod plans;
 #[path = "../admin/pricing_as_code.rs"]
 mod pricing_as_code;
-#[path = "../admin/repeated.rs"]
-mod repeated;
 #[path = "../admin/updates.rs"]
 mod updates;
