@@ -15,7 +15,7 @@ pub(crate) struct Engine {
 pub(crate) fn engines() -> impl Iterator<Item = Engine> {
     [false, true].into_iter().filter(|on_postgres| !on_postgres || is_here()).map(|on_postgres| {
         note(if on_postgres { "on PostgreSQL" } else { "on the embedded engine" });
-        Engine { database: on_postgres.then(Database::new), ..Engine::embedded() }
+        Engine { database: on_postgres.then(Database::bare), ..Engine::embedded() }
     })
 }
 
