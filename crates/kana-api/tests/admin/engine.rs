@@ -18,7 +18,6 @@ impl Database {
     }
 
     /// Opens it as a server does.
-    #[expect(clippy::unused_async, reason = "PostgreSQL has to wait")]
     pub(crate) async fn open(&self) -> Arc<dyn Store> {
         Arc::new(SqliteStore::open_for_server(self.0.path()).unwrap())
     }
