@@ -1,4 +1,4 @@
-//! A server without a socket, on a data directory of its own.
+//! A server without a socket, on a database of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,10 +8,11 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use kana_core::Timestamp;
 use kana_service::{InitialKeys, Kana, ManualClock, init};
-use kana_store::{SqliteStore, Store};
+use kana_store::Store;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tower::ServiceExt;
+
+use crate::engine::Database;
 
 /// When every story starts.
 pub(crate) const NOW: &str = "2024-01-15T12:00:00.000Z";
@@ -21,26 +22,28 @@ pub(crate) const JSON: &str = "application/json; charset=utf-8";
 /// The one whose statuses mean something.
 pub(crate) const GRAPHQL_RESPONSE: &str = "application/graphql-response+json; charset=utf-8";
 
+/// Every row of every table, a text for each of its columns.
+pub(crate) type Stored = BTreeMap<String, Vec<Vec<String>>>;
+
 /// A running server with what is behind it.
 pub(crate) struct TestApp {
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: InitialKeys,
     clock: Arc<ManualClock>,
     kana: Arc<Kana>,
     router: Router,
-    dir: TempDir,
+    database: Database,
 }
 
 impl TestApp {
     /// An empty one.
     pub(crate) async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let database = Database::new();
         let clock = Arc::new(ManualClock::new(time(NOW)));
-        let store = Arc::new(SqliteStore::open_for_server(dir.path()).unwrap());
+        let store = database.open().await;
         let keys = init(store.as_ref(), clock.as_ref(), "story").await.unwrap().unwrap();
-        let kana =
-            Kana::start(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&clock) as _).unwrap();
-        Self { store, keys, clock, router: kana_api::router(&kana), kana, dir }
+        let kana = Kana::start(Arc::clone(&store), Arc::clone(&clock) as _).unwrap();
+        Self { store, keys, clock, router: kana_api::router(&kana), kana, database }
     }
 
     /// The same, run with these settings.
@@ -97,9 +100,7 @@ impl TestApp {
 
     /// Brings cancelled subscriptions back to life, as only a billing provider can.
     pub(crate) async fn revive_subscriptions(&self) {
-        let sqlite = rusqlite::Connection::open(self.dir.path().join("kana.db")).unwrap();
-        let revive = "UPDATE subscriptions SET status = 'ACTIVE', ended_at = NULL";
-        sqlite.execute(revive, []).unwrap();
+        self.database.run("UPDATE subscriptions SET status = 'ACTIVE', ended_at = NULL");
         // The server looks again at what is stored only after a commit of its own.
         self.store.write().await.unwrap().commit().await.unwrap();
     }
@@ -150,27 +151,10 @@ impl TestApp {
         only_error(&answer)
     }
 
-    /// Every row of every table, as another process would read them.
-    pub(crate) fn stored(&self) -> BTreeMap<String, Vec<String>> {
-        let sqlite = rusqlite::Connection::open(self.dir.path().join("kana.db")).unwrap();
-        let tables: Vec<String> = sqlite
-            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
-            .unwrap()
-            .query_map([], |row| row.get(0))
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap();
-        tables.into_iter().map(|table| (table.clone(), rows(&sqlite, &table))).collect()
+    /// What is stored, as another process would read it.
+    pub(crate) fn stored(&self) -> Stored {
+        self.database.stored()
     }
-}
-
-fn rows(sqlite: &rusqlite::Connection, table: &str) -> Vec<String> {
-    let mut statement = sqlite.prepare(&format!("SELECT * FROM {table}")).unwrap();
-    let columns = statement.column_count();
-    let row = |row: &rusqlite::Row<'_>| {
-        (0..columns).map(|column| row.get_ref(column).map(|value| format!("{value:?}"))).collect()
-    };
-    statement.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
 pub(crate) fn time(text: &str) -> Timestamp {

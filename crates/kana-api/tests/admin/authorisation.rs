@@ -2,7 +2,6 @@
 
 use axum::http::{StatusCode, header};
 use kana_service::NewSecret;
-use kana_store::Store;
 use serde_json::json;
 
 use crate::app::{Answer, Ask, GRAPHQL_RESPONSE, JSON, TestApp, time};

@@ -2,7 +2,6 @@
 
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use kana_service::EnvironmentKind;
-use kana_store::Store;
 use serde_json::{Value, json};
 
 use crate::app::{Answer, NOW, TestApp, only_error, time};

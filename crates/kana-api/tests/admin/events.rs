@@ -103,17 +103,10 @@ async fn an_event_means_what_the_table_in_the_documentation_says() {
     assert_eq!(answer, expected);
     let kept = app.stored()["events"].clone();
     assert_eq!(kept.len(), 1);
-    let text = |text: &str| format!("Text({:?})", text.as_bytes());
-    for part in [
-        text("cloudevent /gateway a-1"),
-        text(r#"{"z":[1,2.5],"a":"é"}"#),
-        text("SET"),
-        "Integer(7)".to_owned(),
-    ] {
-        assert!(kept[0].contains(&part), "{part}: {kept:?}");
+    let at = crate::app::time("2024-01-15T11:00:00.500Z").as_ms().to_string();
+    for part in ["cloudevent /gateway a-1", r#"{"z":[1,2.5],"a":"é"}"#, "SET", "7", &at] {
+        assert!(kept[0].iter().any(|column| column == part), "{part}: {kept:?}");
     }
-    let at = crate::app::time("2024-01-15T11:00:00.500Z").as_ms();
-    assert!(kept[0].contains(&format!("Integer({at})")), "{kept:?}");
 
     for (id, data, after) in [
         ("b", json!({}), 1),

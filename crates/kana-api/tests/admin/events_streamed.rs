@@ -10,29 +10,27 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use futures_util::future::join_all;
-use futures_util::{FutureExt, stream};
+use futures_util::stream;
 use kana_core::id::{FeatureId, UserId};
-use kana_core::usage::{RecordUsage, UsageAction};
-use kana_service::{Error, InitialKeys, Kana, ManualClock, init};
-use kana_store::{SqliteStore, Store};
-use proptest::prelude::*;
+use kana_service::{InitialKeys, Kana, ManualClock, init};
+use kana_store::Store;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::app::{JSON, NOW, time};
+use crate::engine::Database;
 use crate::events::{BATCH, LINES, event, event_with, recorded};
 
 /// A server that takes bodies in pieces: two features, one package, and the user `124`, who is
 /// subscribed to it.
-struct Shop {
-    store: Arc<SqliteStore>,
-    kana: Arc<Kana>,
+pub(crate) struct Shop {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) kana: Arc<Kana>,
     keys: InitialKeys,
     router: Router,
-    dir: TempDir,
+    database: Database,
 }
 
 const STOCK: &str = r#"mutation {
@@ -45,30 +43,25 @@ const STOCK: &str = r#"mutation {
 }"#;
 
 impl Shop {
-    async fn open() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    pub(crate) async fn open() -> Self {
+        let database = Database::new();
         let clock = Arc::new(ManualClock::new(time(NOW)));
-        let store = Arc::new(SqliteStore::open_for_server(dir.path()).unwrap());
+        let store = database.open().await;
         let keys = init(store.as_ref(), clock.as_ref(), "story").await.unwrap().unwrap();
-        let kana = Kana::start(Arc::clone(&store) as Arc<dyn Store>, clock).unwrap();
-        let shop = Self { store, keys, router: kana_api::router(&kana), kana, dir };
+        let kana = Kana::start(Arc::clone(&store), clock).unwrap();
+        let shop = Self { store, keys, router: kana_api::router(&kana), kana, database };
         let stock = json!({ "query": STOCK }).to_string();
         let (_, answer) = shop.ask("/graphql", "application/json", stock.into()).await;
         assert_eq!(answer.get("errors"), None, "{answer}");
         shop
     }
 
-    fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         self.keys.test_private.reveal()
     }
 
     async fn ask(&self, path: &str, form: &str, body: Body) -> (StatusCode, Value) {
         answer(self.router.clone(), self.key(), path, form, body).await
-    }
-
-    /// The database, as another process would open it.
-    fn sqlite(&self) -> rusqlite::Connection {
-        rusqlite::Connection::open(self.dir.path().join("kana.db")).unwrap()
     }
 
     /// The status and the JSON of the answer to this body.
@@ -77,13 +70,13 @@ impl Shop {
     }
 
     /// The same of lines that arrive in these pieces.
-    async fn send_pieces(&self, pieces: Vec<Bytes>) -> (StatusCode, Value) {
+    pub(crate) async fn send_pieces(&self, pieces: Vec<Bytes>) -> (StatusCode, Value) {
         let pieces = pieces.into_iter().map(Ok::<_, Infallible>);
         self.send(LINES, Body::from_stream(stream::iter(pieces))).await
     }
 
     /// Starts to send lines that the test goes on to write.
-    fn open_stream(&self) -> Stream {
+    pub(crate) fn open_stream(&self) -> Stream {
         let (pieces, mut receiver) = mpsc::unbounded_channel();
         let body = Body::from_stream(stream::poll_fn(move |context| receiver.poll_recv(context)));
         let (router, key) = (self.router.clone(), self.key().to_owned());
@@ -92,7 +85,7 @@ impl Shop {
         Stream { pieces, answer }
     }
 
-    async fn used(&self) -> i64 {
+    pub(crate) async fn used(&self) -> i64 {
         let environment = self.kana.authorise_private(self.key()).await.unwrap();
         let (user, feature) = (user_id("124"), feature_id("api-calls"));
         let entitlement = environment.can_use_feature(&user, &feature, 0).await.unwrap();
@@ -100,7 +93,7 @@ impl Shop {
     }
 
     /// Waits until so much is used.
-    async fn wait_until_used(&self, expected: i64) {
+    pub(crate) async fn wait_until_used(&self, expected: i64) {
         let started = Instant::now();
         while self.used().await != expected {
             assert!(started.elapsed() < Duration::from_secs(30), "still not {expected}");
@@ -109,11 +102,11 @@ impl Shop {
     }
 }
 
-fn user_id(id: &str) -> UserId {
+pub(crate) fn user_id(id: &str) -> UserId {
     UserId::new("user", id).unwrap()
 }
 
-fn feature_id(id: &str) -> FeatureId {
+pub(crate) fn feature_id(id: &str) -> FeatureId {
     FeatureId::new("feature", id).unwrap()
 }
 
@@ -139,13 +132,13 @@ async fn answer(
 }
 
 /// A request whose body is being written.
-struct Stream {
+pub(crate) struct Stream {
     pieces: mpsc::UnboundedSender<io::Result<Bytes>>,
     answer: JoinHandle<(StatusCode, Value)>,
 }
 
 impl Stream {
-    fn write(&self, text: impl Into<Bytes>) {
+    pub(crate) fn write(&self, text: impl Into<Bytes>) {
         self.pieces.send(Ok(text.into())).unwrap();
     }
 
@@ -154,7 +147,7 @@ impl Stream {
         self.pieces.send(Err(io::ErrorKind::ConnectionReset.into())).unwrap();
     }
 
-    async fn finish(self) -> (StatusCode, Value) {
+    pub(crate) async fn finish(self) -> (StatusCode, Value) {
         drop(self.pieces);
         self.answer.await.unwrap()
     }
@@ -166,7 +159,7 @@ impl Stream {
 }
 
 /// A call, as a line.
-fn line(id: usize) -> String {
+pub(crate) fn line(id: usize) -> String {
     format!("{}\n", event(&id.to_string(), json!({})))
 }
 
@@ -176,7 +169,7 @@ fn counts(answer: &Value) -> Value {
 }
 
 /// The error of an answer that tells what has become of the events before it.
-fn error(answer: &Value) -> String {
+pub(crate) fn error(answer: &Value) -> String {
     assert!(answer["received"].is_u64(), "{answer}");
     let text = |field: &str| answer["error"][field].as_str().unwrap().to_owned();
     let message = text("message");
@@ -355,55 +348,12 @@ async fn a_stream_of_nothing_but_bad_events_is_stopped_and_all_before_that_is_se
 }
 
 #[tokio::test]
-async fn a_server_that_is_overloaded_says_so_and_all_may_be_sent_again() {
-    let shop = Shop::open().await;
-    let environment = shop.kana.authorise_private(shop.key()).await.unwrap();
-    let lines: String = (0..1500).map(line).collect();
-    let stream = shop.open_stream();
-    stream.write(line(0));
-    shop.wait_until_used(1).await;
-
-    // Nothing is written while we hold the store, and so the queue fills.
-    let held = shop.store.write().await.unwrap();
-    let usage = || RecordUsage {
-        user: user_id("124"),
-        feature: feature_id("api-calls"),
-        action: UsageAction::Add,
-        delta: 0,
-        occurred_at: None,
-        idempotency_key: None,
-        metadata: None,
-    };
-    let is_full = |answer| matches!(answer, Some(Err(Error::Overloaded)));
-    while !is_full(environment.record_usage(usage()).now_or_never()) {}
-    stream.write(lines.clone());
-    let (status, answer) = stream.finish().await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(
-        error(&answer),
-        "OVERLOADED OverloadedError: too much is waiting to be written; try again shortly"
-    );
-    assert_eq!(answer["recorded"], 1);
-    assert_eq!(answer["refused"], json!([]));
-    drop(held);
-    // Whoever comes again shortly is served.
-    while environment.record_usage(usage()).await.is_err() {
-        tokio::task::yield_now().await;
-    }
-
-    let (status, answer) = shop.send_pieces(vec![lines.into()]).await;
-    assert_eq!((status, answer), (StatusCode::OK, recorded(1500)));
-    assert_eq!(shop.used().await, 1500);
-}
-
-#[tokio::test]
 async fn a_database_that_fails_in_the_middle_is_told_without_its_details() {
     let shop = Shop::open().await;
     let stream = shop.open_stream();
     stream.write(line(1));
     shop.wait_until_used(1).await;
-    let other = shop.sqlite();
-    other.execute_batch("ALTER TABLE events RENAME TO gone").unwrap();
+    shop.database.run("ALTER TABLE events RENAME TO gone");
     stream.write(format!("{}{}", line(2), line(3)));
     let (status, answer) = stream.finish().await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
@@ -415,7 +365,7 @@ async fn a_database_that_fails_in_the_middle_is_told_without_its_details() {
     assert!(!answer.to_string().contains("SQL"), "{answer}");
     assert_eq!((&answer["recorded"], &answer["refused"]), (&json!(1), &json!([])));
 
-    other.execute_batch("ALTER TABLE gone RENAME TO events").unwrap();
+    shop.database.run("ALTER TABLE gone RENAME TO events");
     let again = [line(1), line(2), line(3)].concat();
     assert_eq!(shop.send_pieces(vec![again.into()]).await, (StatusCode::OK, recorded(3)));
     assert_eq!(shop.used().await, 3);
@@ -440,64 +390,4 @@ async fn a_stream_does_not_outlive_its_key() {
     let told = error(&answer);
     assert!(told.starts_with("UNAUTHENTICATED AuthenticationError: Unauthenticated: "), "{told}");
     assert_eq!((counts(&answer), &answer["refused"]), (json!([2, 1, 0]), &json!([])));
-}
-
-/// An event of one of many kinds, most of them good, among few users and ids.
-fn any_line() -> impl Strategy<Value = String> {
-    let id = 0_usize..20;
-    let of = |more: fn(usize) -> Value| {
-        id.clone().prop_map(move |id| event(&id.to_string(), more(id)).to_string())
-    };
-    prop_oneof![
-        6 => of(|_| json!({})),
-        2 => of(|id| json!({ "data": { "featureId": "api-calls", "delta": id } })),
-        1 => of(|_| json!({ "data": { "featureId": "api-calls", "action": "SET", "delta": 5 } })),
-        1 => of(|_| json!({ "data": { "featureId": "sso", "metadata": { "é": [1.5] } } })),
-        1 => of(|_| json!({ "subject": "nobody" })),
-        1 => of(|_| json!({ "subject": null })),
-        1 => of(|_| json!({ "padding": "x".repeat(70_000) })),
-        1 => Just(String::new()),
-        1 => Just("{".to_owned()),
-    ]
-}
-
-/// Pieces of the text that end where nobody would end them.
-fn in_pieces(text: &str, cuts: &[prop::sample::Index]) -> Vec<Bytes> {
-    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
-    cuts.extend([0, text.len()]);
-    cuts.sort_unstable();
-    let text = Bytes::copy_from_slice(text.as_bytes());
-    cuts.windows(2).map(|cut| text.slice(cut[0]..cut[1])).collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
-
-    #[test]
-    fn where_the_pieces_of_a_body_end_does_not_matter(
-        lines in prop::collection::vec(any_line(), 0..60),
-        ends_with_line_end in any::<bool>(),
-        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..80),
-    ) {
-        let mut text = lines.join("\n");
-        if ends_with_line_end {
-            text.push('\n');
-        }
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(
-            async {
-                let (whole, pieces) = (Shop::open().await, Shop::open().await);
-                let answered = whole.send_pieces(vec![text.clone().into()]).await;
-                prop_assert_eq!(answered.0, StatusCode::OK);
-                prop_assert_eq!(&pieces.send_pieces(in_pieces(&text, &cuts)).await, &answered);
-                prop_assert_eq!(pieces.used().await, whole.used().await);
-                // And as single events, one after the other, they are answered the same.
-                let singly = Shop::open().await;
-                for line in &lines {
-                    singly.send_pieces(vec![line.clone().into()]).await;
-                }
-                prop_assert_eq!(singly.used().await, whole.used().await);
-                Ok(())
-            },
-        )?;
-    }
 }

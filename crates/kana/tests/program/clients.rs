@@ -4,23 +4,24 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use tempfile::TempDir;
-
-use crate::process::{Server, text};
+use crate::engines::engines;
+use crate::process::text;
 
 #[test]
 fn a_ruby_back_end_does_the_main_job() {
-    let dir = TempDir::new().unwrap();
-    let (server, key) = Server::start_new(&dir);
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/program/ruby/main_job.rb");
-    let output = Command::new("ruby")
-        .arg(script)
-        .env("KANA_URL", &server.url)
-        .env("KANA_DEV_KEY", key)
-        .output()
-        .expect("Ruby is missing: ./test installs it");
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(text(&output.stdout), "the main job is done\n");
+    for engine in engines() {
+        let (server, key) = engine.start();
+        let script =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/program/ruby/main_job.rb");
+        let output = Command::new("ruby")
+            .arg(script)
+            .env("KANA_URL", &server.url)
+            .env("KANA_DEV_KEY", key)
+            .output()
+            .expect("Ruby is missing: ./test installs it");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "the main job is done\n");
+    }
 }
 
 #[test]
@@ -40,17 +41,18 @@ fn the_walk_in_the_readme_works_when_it_is_pasted() {
     }
     assert!(answers.len() >= 3, "the walk shows what to expect");
 
-    let dir = TempDir::new().unwrap();
-    let (server, key) = Server::start_new(&dir);
-    let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c"])
-        .arg(commands.replace("http://127.0.0.1:4000", &server.url))
-        .env("KANA_DEV_KEY", key)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let printed: Vec<&str> = text(&output.stdout).lines().collect();
-    assert_eq!(printed, answers);
+    for engine in engines() {
+        let (server, key) = engine.start();
+        let output = Command::new("bash")
+            .args(["-euo", "pipefail", "-c"])
+            .arg(commands.replace("http://127.0.0.1:4000", &server.url))
+            .env("KANA_DEV_KEY", key)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let printed: Vec<&str> = text(&output.stdout).lines().collect();
+        assert_eq!(printed, answers);
+    }
 }
 
 /// The program in the guide that is written in `language`, and what it prints.
@@ -70,16 +72,19 @@ fn the_programs_in_the_guide_print_what_it_says() {
         ("js", &["node", "-e"]),
     ] {
         let (program, printed) = in_guide(language);
-        let dir = TempDir::new().unwrap();
-        let (server, key) = Server::start_new(&dir);
-        let output = Command::new(run[0])
-            .args(&run[1..])
-            .arg(program)
-            .env("KANA_URL", &server.url)
-            .env("KANA_DEV_KEY", key)
-            .output()
-            .unwrap_or_else(|error| panic!("{} is missing: {error}; ./test installs it", run[0]));
-        assert!(output.status.success(), "{language}: {}", text(&output.stderr));
-        assert_eq!(text(&output.stdout), printed, "{language}");
+        for engine in engines() {
+            let (server, key) = engine.start();
+            let output = Command::new(run[0])
+                .args(&run[1..])
+                .arg(program)
+                .env("KANA_URL", &server.url)
+                .env("KANA_DEV_KEY", key)
+                .output()
+                .unwrap_or_else(|error| {
+                    panic!("{} is missing: {error}; ./test installs it", run[0])
+                });
+            assert!(output.status.success(), "{language}: {}", text(&output.stderr));
+            assert_eq!(text(&output.stdout), printed, "{language}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::engines::{Engine, engines};
 use crate::process::{Server, text};
 
 const MODEL: &str = r#"mutation {
@@ -22,6 +23,13 @@ const USED: &str =
     r#"{ canUseFeature(userId: "124", featureId: "api-calls") { consumption { used } } }"#;
 
 /// A server with the model, and its key.
+fn serve_on(engine: &Engine) -> (Server, String) {
+    let (server, key) = engine.start();
+    server.data(&key, MODEL);
+    (server, key)
+}
+
+/// The same, in this directory.
 fn serve(dir: &TempDir) -> (Server, String) {
     let (server, key) = Server::start_new(dir);
     server.data(&key, MODEL);
@@ -93,51 +101,53 @@ fn the_examples_in_the_documentation_print_what_it_says() {
     }
     assert_eq!(answers.len(), 3, "each form shows what to expect");
 
-    let dir = TempDir::new().unwrap();
-    let (server, key) = serve(&dir);
-    let run = |commands: &str, key: &str| {
-        let output = Command::new("bash")
-            .args(["-euo", "pipefail", "-c", commands])
-            .env("KANA_URL", &server.url)
-            .env("KANA_DEV_KEY", key)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        text(&output.stdout).to_owned()
-    };
-    assert_eq!(run(&commands, &key).lines().collect::<Vec<_>>(), answers);
-    assert_eq!(used(&server, &key), 40);
+    for engine in engines() {
+        let (server, key) = serve_on(&engine);
+        let run = |commands: &str, key: &str| {
+            let output = Command::new("bash")
+                .args(["-euo", "pipefail", "-c", commands])
+                .env("KANA_URL", &server.url)
+                .env("KANA_DEV_KEY", key)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            text(&output.stdout).to_owned()
+        };
+        assert_eq!(run(&commands, &key).lines().collect::<Vec<_>>(), answers);
+        assert_eq!(used(&server, &key), 40);
 
-    // And the documented error is what is answered to the first of them without a key.
-    let first = commands.split("\ncurl").next().unwrap();
-    let error = documentation.split("```json\n{\"error\"").nth(1).unwrap();
-    let error = format!("{{\"error\"{}", error.lines().next().unwrap());
-    assert_eq!(run(first, "").trim(), error);
+        // And the documented error is what is answered to the first of them without a key.
+        let first = commands.split("\ncurl").next().unwrap();
+        let error = documentation.split("```json\n{\"error\"").nth(1).unwrap();
+        let error = format!("{{\"error\"{}", error.lines().next().unwrap());
+        assert_eq!(run(first, "").trim(), error);
+    }
 }
 
 #[test]
 fn lines_in_chunks_are_recorded_as_they_arrive() {
-    let dir = TempDir::new().unwrap();
-    let (server, key) = serve(&dir);
-    let mut connection = begin(&server, &key);
-    write_chunk(&mut connection, &line(1));
-    wait_until_used(&server, &key, 1);
-    let (second, third) = (line(2), line(3));
-    let (start, rest) = second.split_at(30);
-    write_chunk(&mut connection, start);
-    write_chunk(&mut connection, &format!("{rest}{third}not JSON\n"));
-    wait_until_used(&server, &key, 3);
-    let many: String = (4..=20_000).map(line).collect();
-    for piece in many.as_bytes().chunks(10_000) {
-        write_chunk(&mut connection, text(piece));
+    for engine in engines() {
+        let (server, key) = serve_on(&engine);
+        let mut connection = begin(&server, &key);
+        write_chunk(&mut connection, &line(1));
+        wait_until_used(&server, &key, 1);
+        let (second, third) = (line(2), line(3));
+        let (start, rest) = second.split_at(30);
+        write_chunk(&mut connection, start);
+        write_chunk(&mut connection, &format!("{rest}{third}not JSON\n"));
+        wait_until_used(&server, &key, 3);
+        let many: String = (4..=20_000).map(line).collect();
+        for piece in many.as_bytes().chunks(10_000) {
+            write_chunk(&mut connection, text(piece));
+        }
+        write!(connection, "0\r\n\r\n").unwrap();
+        let (status, answer) = response(&mut connection);
+        assert_eq!(status, "HTTP/1.1 200 OK");
+        assert_eq!((&answer["received"], &answer["recorded"]), (&json!(20_001), &json!(20_000)));
+        let refused = answer["refused"].as_array().unwrap();
+        assert_eq!((refused.len(), &refused[0]["index"]), (1, &json!(3)));
+        assert_eq!(used(&server, &key), 20_000);
     }
-    write!(connection, "0\r\n\r\n").unwrap();
-    let (status, answer) = response(&mut connection);
-    assert_eq!(status, "HTTP/1.1 200 OK");
-    assert_eq!((&answer["received"], &answer["recorded"]), (&json!(20_001), &json!(20_000)));
-    let refused = answer["refused"].as_array().unwrap();
-    assert_eq!((refused.len(), &refused[0]["index"]), (1, &json!(3)));
-    assert_eq!(used(&server, &key), 20_000);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::engines::{Engine, engines};
 use crate::process::{Server, kana, run, text};
 
 /// A server, and a repository beside it in which the keys stand in `.env`.
@@ -15,29 +16,37 @@ pub(crate) struct Shop {
     pub(crate) repository: TempDir,
     /// Test, then live.
     pub(crate) keys: [String; 2],
-    _data: TempDir,
+    _data: Engine,
 }
 
 impl Shop {
     pub(crate) fn open() -> Self {
-        let data = TempDir::new().unwrap();
-        let keys = run(data.path(), &["init", "--app", "Acme"]);
-        let keys = text(&keys.stdout).to_owned();
-        let server = Server::start(data.path());
+        Self::open_on(Engine::embedded())
+    }
+
+    fn open_on(engine: Engine) -> Self {
+        let (server, keys) = engine.start_with_keys();
         let repository = TempDir::new().unwrap();
-        let env = format!("# The server\nKANA_URL={}\nexport {keys}", server.url);
+        let mut env = format!("# The server\nKANA_URL={}\n", server.url);
+        for (name, key) in &keys {
+            env += &format!("export {name}={key}\n");
+        }
         std::fs::write(repository.path().join(".env"), env).unwrap();
-        let key = |name: &str| {
-            let line = keys.lines().find(|line| line.starts_with(name)).unwrap();
-            line.split_once('=').unwrap().1.to_owned()
+        let key = |wanted: &str| {
+            let (_, key) = keys.iter().find(|(name, _)| name == wanted).unwrap();
+            key.clone()
         };
-        let keys = [key("KANA_DEV_KEY="), key("KANA_LIVE_KEY=")];
-        Self { server, repository, keys, _data: data }
+        let keys = [key("KANA_DEV_KEY"), key("KANA_LIVE_KEY")];
+        Self { server, repository, keys, _data: engine }
     }
 
     /// A shop to whose test environment the example was published.
     pub(crate) fn with_example() -> Self {
-        let shop = Self::open();
+        Self::with_example_on(Engine::embedded())
+    }
+
+    fn with_example_on(engine: Engine) -> Self {
+        let shop = Self::open_on(engine);
         shop.done(&["bootstrap"]);
         std::fs::copy(shop.path("kana.example.yaml"), shop.path("kana.dev.yaml")).unwrap();
         shop.done(&["publish", "--yes"]);
@@ -123,82 +132,84 @@ fn git(in_dir: &Path, arguments: &[&str]) -> String {
 
 #[test]
 fn a_team_keeps_its_prices_beside_its_code() {
-    let shop = Shop::open();
-    let repository = shop.repository.path();
-    git(repository, &["init", "--quiet"]);
-    std::fs::write(repository.join(".gitignore"), ".env\n").unwrap();
+    for shop in engines().map(Shop::open_on) {
+        let repository = shop.repository.path();
+        git(repository, &["init", "--quiet"]);
+        std::fs::write(repository.join(".gitignore"), ".env\n").unwrap();
 
-    // An example to begin from goes to test as it is.
-    shop.done(&["bootstrap"]);
-    std::fs::copy(shop.path("kana.example.yaml"), shop.path("kana.dev.yaml")).unwrap();
-    let plan = shop.done(&["validate"]);
-    assert!(plan.ends_with("7 changes to test: 0 errors, 0 warnings.\n"), "{plan}");
-    assert!(shop.done(&["publish", "--yes"]).ends_with("Published to test.\n"));
-    git(repository, &["add", "--all"]);
-    git(repository, &["commit", "--quiet", "--message", "Keep prices beside the code"]);
-    assert_eq!(shop.done(&["validate"]), "Nothing would change in test.\n");
-    assert_eq!(shop.done(&["publish"]), "Nothing would change in test.\n");
-    assert_eq!(shop.done(&["pull"]), "kana/kana.dev.yaml says what test holds already.\n");
+        // An example to begin from goes to test as it is.
+        shop.done(&["bootstrap"]);
+        std::fs::copy(shop.path("kana.example.yaml"), shop.path("kana.dev.yaml")).unwrap();
+        let plan = shop.done(&["validate"]);
+        assert!(plan.ends_with("7 changes to test: 0 errors, 0 warnings.\n"), "{plan}");
+        assert!(shop.done(&["publish", "--yes"]).ends_with("Published to test.\n"));
+        git(repository, &["add", "--all"]);
+        git(repository, &["commit", "--quiet", "--message", "Keep prices beside the code"]);
+        assert_eq!(shop.done(&["validate"]), "Nothing would change in test.\n");
+        assert_eq!(shop.done(&["publish"]), "Nothing would change in test.\n");
+        assert_eq!(shop.done(&["pull"]), "kana/kana.dev.yaml says what test holds already.\n");
 
-    // Somebody subscribes, and a limit is changed.
-    let (server, [key, live]) = (&shop.server, &shop.keys);
-    server.data(key, r#"mutation { createUser(input: { id: "124" }) { id } }"#);
-    server.data(key, r#"mutation { subscribe(userId: "124", packageIds: ["pro"]) { id } }"#);
-    assert_eq!(shop.budget("124"), 10_000);
-    shop.replace("limit: 10000", "limit: 20000");
-    let plan = shop.failed(&["validate"]);
-    let line = shop.file().lines().position(|line| line.contains("20000")).unwrap();
-    assert_eq!(
-        plan,
-        format!(
-            "kana/kana.dev.yaml:{line}:11: [ERROR] the package pro changes for everyone \
-             subscribed: api-calls (limit 10000 per MONTH, overage) → (limit 20000 per MONTH, \
-             overage); it has 1 active subscriber\n\
-             1 change to test: 1 error, 0 warnings.\n"
-        )
-    );
-    let refused = shop.failed(&["publish", "--yes"]);
-    assert!(refused.ends_with("--force publishes in spite of errors.\n"), "{refused}");
-    assert_eq!(shop.budget("124"), 10_000);
-    shop.done(&["publish", "--force", "--yes"]);
-    assert_eq!(shop.budget("124"), 20_000);
-    // The file is as it was written: the diff is one line.
-    let diff = git(repository, &["diff", "--numstat"]);
-    assert_eq!(diff, "1\t1\tkana/kana.dev.yaml\n");
+        // Somebody subscribes, and a limit is changed.
+        let (server, [key, live]) = (&shop.server, &shop.keys);
+        server.data(key, r#"mutation { createUser(input: { id: "124" }) { id } }"#);
+        server.data(key, r#"mutation { subscribe(userId: "124", packageIds: ["pro"]) { id } }"#);
+        assert_eq!(shop.budget("124"), 10_000);
+        shop.replace("limit: 10000", "limit: 20000");
+        let plan = shop.failed(&["validate"]);
+        let line = shop.file().lines().position(|line| line.contains("20000")).unwrap();
+        assert_eq!(
+            plan,
+            format!(
+                "kana/kana.dev.yaml:{line}:11: [ERROR] the package pro changes for everyone \
+                 subscribed: api-calls (limit 10000 per MONTH, overage) → (limit 20000 per MONTH, \
+                 overage); it has 1 active subscriber\n\
+                 1 change to test: 1 error, 0 warnings.\n"
+            )
+        );
+        let refused = shop.failed(&["publish", "--yes"]);
+        assert!(refused.ends_with("--force publishes in spite of errors.\n"), "{refused}");
+        assert_eq!(shop.budget("124"), 10_000);
+        shop.done(&["publish", "--force", "--yes"]);
+        assert_eq!(shop.budget("124"), 20_000);
+        // The file is as it was written: the diff is one line.
+        let diff = git(repository, &["diff", "--numstat"]);
+        assert_eq!(diff, "1\t1\tkana/kana.dev.yaml\n");
 
-    // What has proved itself goes to live.
-    std::fs::copy(shop.path("kana.dev.yaml"), shop.path("kana.yaml")).unwrap();
-    shop.done(&["publish", "--live", "--yes"]);
-    assert_eq!(shop.held(live), shop.held(key));
-    assert_eq!(shop.done(&["validate", "--live"]), "Nothing would change in live.\n");
-    assert_eq!(
-        git(repository, &["status", "--porcelain"]),
-        " M kana/kana.dev.yaml\n?? kana/kana.yaml\n"
-    );
+        // What has proved itself goes to live.
+        std::fs::copy(shop.path("kana.dev.yaml"), shop.path("kana.yaml")).unwrap();
+        shop.done(&["publish", "--live", "--yes"]);
+        assert_eq!(shop.held(live), shop.held(key));
+        assert_eq!(shop.done(&["validate", "--live"]), "Nothing would change in live.\n");
+        assert_eq!(
+            git(repository, &["status", "--porcelain"]),
+            " M kana/kana.dev.yaml\n?? kana/kana.yaml\n"
+        );
+    }
 }
 
 #[test]
 fn an_old_client_pulls_validates_and_publishes() {
-    let shop = Shop::with_example();
-    let (server, key) = (&shop.server, &shop.keys[0]);
-    let mut file = shop.held(key);
-    assert_eq!(file["app"], "Acme");
-    assert_eq!(curl(server, key, "validate", Some(&file.to_string())).0, 200);
-    file["packages"]["published"][0]["name"] = json!("Starter");
-    let (status, body) = curl(server, key, "validate", Some(&file.to_string()));
-    assert_eq!(status, 200);
-    let answer: Value = serde_json::from_str(&body).unwrap();
-    let line = "[WARNING] the name of the package free changes: \"Free\" → \"Starter\"";
-    assert_eq!(answer["data"], json!([line]));
-    let (status, body) = curl(server, key, "publish", Some(&file.to_string()));
-    assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()), (200, file.clone()));
-    assert_eq!(shop.held(key), file);
-    file["features"][0]["type"] = json!("CONSUMABLE");
-    let (status, body) = curl(server, key, "publish", Some(&file.to_string()));
-    assert_eq!(status, 400);
-    let answer: Value = serde_json::from_str(&body).unwrap();
-    assert!(answer["error"].as_str().unwrap().contains("features[0]"), "{answer}");
-    assert_eq!(curl(server, "prv_test_nobody", "pull", None).0, 401);
+    for shop in engines().map(Shop::with_example_on) {
+        let (server, key) = (&shop.server, &shop.keys[0]);
+        let mut file = shop.held(key);
+        assert_eq!(file["app"], "Acme");
+        assert_eq!(curl(server, key, "validate", Some(&file.to_string())).0, 200);
+        file["packages"]["published"][0]["name"] = json!("Starter");
+        let (status, body) = curl(server, key, "validate", Some(&file.to_string()));
+        assert_eq!(status, 200);
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        let line = "[WARNING] the name of the package free changes: \"Free\" → \"Starter\"";
+        assert_eq!(answer["data"], json!([line]));
+        let (status, body) = curl(server, key, "publish", Some(&file.to_string()));
+        assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()), (200, file.clone()));
+        assert_eq!(shop.held(key), file);
+        file["features"][0]["type"] = json!("CONSUMABLE");
+        let (status, body) = curl(server, key, "publish", Some(&file.to_string()));
+        assert_eq!(status, 400);
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert!(answer["error"].as_str().unwrap().contains("features[0]"), "{answer}");
+        assert_eq!(curl(server, "prv_test_nobody", "pull", None).0, 401);
+    }
 }
 
 #[test]
