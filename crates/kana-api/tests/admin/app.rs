@@ -100,7 +100,7 @@ impl TestApp {
 
     /// Brings cancelled subscriptions back to life, as only a billing provider can.
     pub(crate) async fn revive_subscriptions(&self) {
-        self.database.run("UPDATE subscriptions SET status = 'ACTIVE', ended_at = NULL");
+        self.database.revive_subscriptions();
         // The server looks again at what is stored only after a commit of its own.
         self.store.write().await.unwrap().commit().await.unwrap();
     }

@@ -22,9 +22,14 @@ impl Database {
         Arc::new(SqliteStore::open_for_server(self.0.path()).unwrap())
     }
 
-    /// Runs a statement past Kana.
-    pub(crate) fn run(&self, statement: &str) {
-        self.connect().execute_batch(statement).unwrap();
+    /// Runs statements past Kana.
+    pub(crate) fn run(&self, statements: &str) {
+        self.connect().execute_batch(statements).unwrap();
+    }
+
+    /// Makes every subscription one that runs, past Kana.
+    pub(crate) fn revive_subscriptions(&self) {
+        self.run("UPDATE subscriptions SET status = 'ACTIVE', ended_at = NULL");
     }
 
     /// Every row of every table, as another process would read them.

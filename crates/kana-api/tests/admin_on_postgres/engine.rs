@@ -38,9 +38,19 @@ impl Database {
         Arc::new(PostgresStore::open(self.database.url(), settings).await.unwrap())
     }
 
-    /// Runs a statement past Kana.
-    pub(crate) fn run(&self, statement: &str) {
-        run(self.database.url(), &format!("SET search_path TO kana; {statement}"));
+    /// Runs statements past Kana.
+    pub(crate) fn run(&self, statements: &str) {
+        run(self.database.url(), &format!("SET search_path TO kana; {statements}"));
+    }
+
+    /// Makes every subscription one that runs, past Kana.
+    pub(crate) fn revive_subscriptions(&self) {
+        self.run(
+            "UPDATE subscriptions SET status = 'ACTIVE', ended_at = NULL;
+             UPDATE users u SET running_subscriptions = (
+                 SELECT json_agg(json_build_array(id, package_id, status, started_at))::text
+                 FROM subscriptions WHERE user_key = u.key)",
+        );
     }
 
     /// Every row of every table, as another process would read them.
