@@ -40,7 +40,7 @@ impl ClientUser {
     /// The user with packages and, if asked for, entitlements.
     pub async fn view(&self, with_entitlements: bool) -> Result<ClientView, Error> {
         self.environment
-            .ask(&self.id, |catalog, facts, now| {
+            .ask(&self.id, move |catalog, facts, now| {
                 let mut granting: Vec<_> = facts
                     .subscriptions()
                     .iter()

@@ -183,8 +183,9 @@ impl Environment {
         delta: i64,
     ) -> Result<Entitlement, Error> {
         entitlement::check_delta(delta)?;
-        self.ask(user, |catalog, facts, now| {
-            entitlement::entitlement(catalog, facts, feature, delta, AsOf::Now(now))
+        let feature = feature.clone();
+        self.ask(user, move |catalog, facts, now| {
+            entitlement::entitlement(catalog, facts, &feature, delta, AsOf::Now(now))
         })
         .await
     }
@@ -195,8 +196,9 @@ impl Environment {
         user: &UserId,
         feature: &FeatureId,
     ) -> Result<UsageHistory, Error> {
-        self.ask(user, |catalog, facts, now| {
-            usage_history::show_usage(catalog, facts, feature, now)
+        let feature = feature.clone();
+        self.ask(user, move |catalog, facts, now| {
+            usage_history::show_usage(catalog, facts, &feature, now)
         })
         .await
     }
@@ -349,12 +351,15 @@ impl Environment {
     }
 
     /// Answers a question about one user from one consistent view.
-    pub(crate) async fn ask<T>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         user: &UserId,
-        rule: impl Fn(&Arc<Catalog>, &UserFacts, Timestamp) -> Result<T, Obstacle> + Send + Sync,
+        rule: impl Rule<T>,
     ) -> Result<T, Error> {
         let now = self.kana.clock.now();
+        if let Some(questions) = &self.kana.questions {
+            return questions.ask(self.id, user.clone(), now, rule).await;
+        }
         let mut transaction = self.kana.store.read().await?;
         let transaction = transaction.as_mut();
         let mut facts =
@@ -367,6 +372,17 @@ impl Environment {
             .await?;
         Ok(answered?)
     }
+}
+
+/// What answers a question about a user, or says what it needs.
+pub(crate) trait Rule<T>:
+    Fn(&Arc<Catalog>, &UserFacts, Timestamp) -> Result<T, Obstacle> + Send + Sync + 'static
+{
+}
+
+impl<T, F> Rule<T> for F where
+    F: Fn(&Arc<Catalog>, &UserFacts, Timestamp) -> Result<T, Obstacle> + Send + Sync + 'static
+{
 }
 
 fn newest_first(subscriptions: &mut [Subscription]) {

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::keys::{self, NewSecret, Unauthenticated};
+use crate::questions::Questions;
 use crate::recent::Recent;
 use crate::retention;
 use crate::tokens;
@@ -58,6 +59,8 @@ pub struct Kana {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) catalogs: Arc<Catalogs>,
     pub(crate) writer: Writer,
+    /// `None`: a question reads where it is asked.
+    pub(crate) questions: Option<Questions>,
     pub(crate) settings: Settings,
     keys: Recent<KeyHash, Key>,
     client_access: Recent<EnvironmentKind, Arc<ClientAccess>>,
@@ -78,11 +81,13 @@ impl Kana {
     ) -> std::io::Result<Arc<Self>> {
         let catalogs = Arc::new(Catalogs::default());
         let (writer, finished) = Writer::start(&store, &catalogs, &clock, settings)?;
+        let questions = store.readers().map(|readers| Questions::start(readers, &store, &catalogs));
         let kana = Arc::new(Self {
             store,
             clock,
             catalogs,
             writer,
+            questions,
             settings,
             keys: Recent::default(),
             client_access: Recent::default(),

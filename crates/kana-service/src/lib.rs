@@ -16,6 +16,7 @@ mod facts_in_use;
 mod kana;
 mod keys;
 mod lane;
+mod questions;
 mod recent;
 mod retention;
 mod retries;

@@ -90,6 +90,12 @@ pub trait Store: Send + Sync + 'static {
         1
     }
 
+    /// How many views are read at the same time by questions that gather for them. `None` where to read
+    /// by oneself takes no longer than to ask somebody to.
+    fn readers(&self) -> Option<usize> {
+        None
+    }
+
     /// Forgets usage events that were recorded before `before`, the oldest first: at most `at_most`
     /// of them, or whole months where the engine keeps them so, and then only months of which every
     /// event is that old. Says whether there may be more. Counters stay as they are.

@@ -1,5 +1,6 @@
 use futures_util::future::join_all;
 use kana_core::Refusal;
+use kana_core::usage::{RecordUsage, UsageAction};
 use kana_service::{Environment, Error};
 
 use crate::world::{World, record_one, use_one, used};
@@ -108,5 +109,58 @@ async fn events_in_bulk_on_two_nodes_about_the_same_users_all_count() {
         assert_eq!(used(&world.nodes[0], user).await, 2 * EACH);
     }
     assert_eq!(world.count("events"), 4 * EACH);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_spread_over_the_lanes_is_answered_in_its_order() {
+    let Some(world) = World::new(i64::MAX).await else {
+        return;
+    };
+    let [node, _] = &world.nodes;
+    let refused =
+        |user| RecordUsage { delta: -1, action: UsageAction::Set, ..record_one(user, None) };
+    let usages = (0..900).map(|number| match number % 5 {
+        0 => record_one("ada", None),
+        1 => record_one("bob", None),
+        2 => record_one("nobody", None),
+        3 => refused("ada"),
+        _ => refused("bob"),
+    });
+    let answers = node.record_usage_batch(usages.collect()).await;
+    assert_eq!(answers.len(), 900);
+    for (number, answer) in answers.into_iter().enumerate() {
+        match number % 5 {
+            0 | 1 => assert!(answer.unwrap().recorded()),
+            2 => assert!(matches!(answer, Err(Error::Refused(Refusal::UserNotFound(_))))),
+            _ => assert!(matches!(answer, Err(Error::Refused(_)))),
+        }
+    }
+    assert_eq!((used(node, "ada").await, used(node, "bob").await), (180, 180));
+    // Those of one user take effect in their order.
+    let set = |delta| RecordUsage { delta, action: UsageAction::Set, ..record_one("ada", None) };
+    node.record_usage_batch((0..500).map(set).collect()).await;
+    assert_eq!(used(node, "ada").await, 499);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_key_that_stands_twice_in_a_request_the_first_counts_whoever_it_is_about() {
+    let Some(world) = World::new(i64::MAX).await else {
+        return;
+    };
+    let [node, _] = &world.nodes;
+    for round in 0..20 {
+        let key = format!("key {round}");
+        let users = if round % 2 == 0 { ["ada", "bob"] } else { ["bob", "ada"] };
+        let usages = users.map(|user| record_one(user, Some(&key)));
+        let answers = node.record_usage_batch(usages.to_vec()).await;
+        let [first, second] = answers.as_slice() else {
+            panic!("{answers:?}");
+        };
+        assert!(first.as_ref().unwrap().recorded());
+        assert!(matches!(second, Err(Error::Refused(Refusal::IdempotencyConflict))), "{second:?}");
+    }
+    assert_eq!((used(node, "ada").await, used(node, "bob").await), (10, 10));
     world.finish().await;
 }

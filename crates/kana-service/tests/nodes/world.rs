@@ -15,6 +15,7 @@ use kana_test_postgres::{Database, is_here};
 /// Two nodes, by their test environments.
 pub(crate) struct World {
     pub(crate) nodes: [Environment; 2],
+    pub(crate) stores: [Arc<PostgresStore>; 2],
     running: Vec<Arc<Kana>>,
     pub(crate) database: Database,
 }
@@ -28,12 +29,14 @@ impl World {
         }
         let database = Database::new();
         let clock = Arc::new(ManualClock::new(Timestamp::from_ms(1_705_320_000_000)));
-        let store = PostgresStore::open(database.url(), Settings::default()).await.unwrap();
-        let keys = init(&store, clock.as_ref(), "story").await.unwrap().unwrap();
+        let store = async || {
+            Arc::new(PostgresStore::open(database.url(), Settings::default()).await.unwrap())
+        };
+        let stores = [store().await, store().await];
+        let keys = init(stores[0].as_ref(), clock.as_ref(), "story").await.unwrap().unwrap();
         let mut running = Vec::new();
-        let first = node(store, &clock, &keys, &mut running).await;
-        let store = PostgresStore::open(database.url(), Settings::default()).await.unwrap();
-        let second = node(store, &clock, &keys, &mut running).await;
+        let first = node(&stores[0], &clock, &keys, &mut running).await;
+        let second = node(&stores[1], &clock, &keys, &mut running).await;
         first.create_feature(api_calls_feature()).await.unwrap();
         first.create_package(package("pro", limit)).await.unwrap();
         first.publish_package(package_id("pro")).await.unwrap();
@@ -41,7 +44,7 @@ impl World {
             first.create_user(new_user(user)).await.unwrap();
             first.subscribe(user_id(user), vec![package_id("pro")], None).await.unwrap();
         }
-        Some(Self { nodes: [first, second], running, database })
+        Some(Self { nodes: [first, second], stores, running, database })
     }
 
     /// How many rows a table has.
@@ -60,12 +63,12 @@ impl World {
 }
 
 async fn node(
-    store: PostgresStore,
+    store: &Arc<PostgresStore>,
     clock: &Arc<ManualClock>,
     keys: &InitialKeys,
     running: &mut Vec<Arc<Kana>>,
 ) -> Environment {
-    let kana = Kana::start(Arc::new(store), Arc::clone(clock) as _).unwrap();
+    let kana = Kana::start(Arc::clone(store) as _, Arc::clone(clock) as _).unwrap();
     running.push(Arc::clone(&kana));
     kana.authorise_private(keys.test_private.reveal()).await.unwrap()
 }

@@ -224,6 +224,10 @@ impl Store for PostgresStore {
         self.lanes
     }
 
+    fn readers(&self) -> Option<usize> {
+        Some(self.lanes)
+    }
+
     async fn forget_events(&self, before: Timestamp, _at_most: usize) -> Result<bool, StoreError> {
         partitions::forget(&self.shared, before).await?;
         Ok(false)

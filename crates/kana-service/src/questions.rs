@@ -1,0 +1,175 @@
+//! Questions that are asked at the same time, answered from one view of the database.
+//!
+//! To read over a network takes as long for a thousand users as for one. So what is asked while a view
+//! is being read gathers and is read together: no timers, and no added wait for a lone question. The
+//! view begins after the last of its questions came, so that none is answered from a state older than
+//! a write that was acknowledged before it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kana_core::facts::{Need, Obstacle};
+use kana_core::id::UserId;
+use kana_core::{Refusal, Timestamp};
+use kana_store::{EnvironmentId, Store};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use crate::catalogs::Catalogs;
+use crate::environment::Rule;
+use crate::error::Error;
+use crate::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
+
+/// Questions that may wait. One more is answered with [`Error::Overloaded`].
+const WAITING_MAX: usize = 16 * 1024;
+/// Questions answered from one view.
+const TOGETHER_MAX: usize = 1024;
+
+/// Where questions are handed in.
+pub(crate) struct Questions {
+    waiting: mpsc::Sender<Box<dyn Question>>,
+}
+
+/// A question about one user, whatever kind of answer it has.
+trait Question: Send {
+    fn environment(&self) -> EnvironmentId;
+    fn user(&self) -> &UserId;
+    /// Answers if the facts suffice, and says what it needs otherwise.
+    fn ask(&mut self, facts: &FactsInUse) -> Result<(), Need>;
+    /// Answers with an error.
+    fn fail(&mut self, error: Error);
+}
+
+struct Asked<T, R> {
+    environment: EnvironmentId,
+    user: UserId,
+    rule: R,
+    now: Timestamp,
+    /// Gone when it is answered.
+    reply: Option<oneshot::Sender<Result<T, Error>>>,
+}
+
+impl<T, R> Asked<T, R> {
+    fn reply(&mut self, answer: Result<T, Error>) {
+        if let Some(reply) = self.reply.take() {
+            // Whoever asked may have gone away meanwhile.
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+impl<T: Send, R: Rule<T>> Question for Asked<T, R> {
+    fn environment(&self) -> EnvironmentId {
+        self.environment
+    }
+
+    fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    fn ask(&mut self, facts: &FactsInUse) -> Result<(), Need> {
+        let answer = match facts.user(&self.user) {
+            Some(about) => (self.rule)(&facts.catalog, about, self.now),
+            None => Err(Refusal::UserNotFound(self.user.clone()).into()),
+        };
+        match answer {
+            Ok(answer) => self.reply(Ok(answer)),
+            Err(Obstacle::Refused(refusal)) => self.reply(Err(refusal.into())),
+            Err(Obstacle::Needs(need)) => return Err(need),
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.reply(Err(error));
+    }
+}
+
+impl Questions {
+    /// Starts so many readers. They end when the `Questions` are gone.
+    pub(crate) fn start(readers: usize, store: &Arc<dyn Store>, catalogs: &Arc<Catalogs>) -> Self {
+        let (waiting, questions) = mpsc::channel(WAITING_MAX);
+        let questions = Arc::new(Mutex::new(questions));
+        for _ in 0..readers.max(1) {
+            let (store, catalogs) = (Arc::clone(store), Arc::clone(catalogs));
+            tokio::spawn(read_all(Arc::clone(&questions), store, catalogs));
+        }
+        Self { waiting }
+    }
+
+    /// Asks `rule` about the facts of a user at `now`.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        now: Timestamp,
+        rule: impl Rule<T>,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let asked = Asked { environment, user, rule, now, reply: Some(reply) };
+        self.waiting.try_send(Box::new(asked)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
+        })?;
+        answer.await.map_err(|_| Error::Bug("a question was not answered"))?
+    }
+}
+
+async fn read_all(
+    waiting: Arc<Mutex<mpsc::Receiver<Box<dyn Question>>>>,
+    store: Arc<dyn Store>,
+    catalogs: Arc<Catalogs>,
+) {
+    loop {
+        let mut questions = Vec::new();
+        if waiting.lock().await.recv_many(&mut questions, TOGETHER_MAX).await == 0 {
+            return;
+        }
+        let (store, catalogs) = (Arc::clone(&store), Arc::clone(&catalogs));
+        // On its own, so that a bug in one rule does not end the reader. Those who asked then learn
+        // that they were not answered.
+        let _ = tokio::spawn(async move {
+            if let Err(error) = answer_all(store.as_ref(), &catalogs, &mut questions).await {
+                questions.iter_mut().for_each(|question| question.fail(error.clone()));
+            }
+        })
+        .await;
+    }
+}
+
+/// Answers all questions from one view.
+async fn answer_all(
+    store: &dyn Store,
+    catalogs: &Catalogs,
+    questions: &mut [Box<dyn Question>],
+) -> Result<(), Error> {
+    let mut by_environment: BTreeMap<EnvironmentId, Vec<&mut Box<dyn Question>>> = BTreeMap::new();
+    for question in questions {
+        by_environment.entry(question.environment()).or_default().push(question);
+    }
+    let mut transaction = store.read().await?;
+    let transaction = transaction.as_mut();
+    for (environment, mut questions) in by_environment {
+        let mut users: Vec<UserId> = questions.iter().map(|asked| asked.user().clone()).collect();
+        users.sort_unstable();
+        users.dedup();
+        let mut facts = FactsInUse::load(transaction, catalogs, environment, users).await?;
+        for _ in 0..ROUNDS_MAX {
+            let mut wanted = Wanted::default();
+            questions.retain_mut(|question| match question.ask(&facts) {
+                Ok(()) => false,
+                Err(need) => {
+                    facts.want(Some(question.user()), need, &mut wanted);
+                    true
+                }
+            });
+            if questions.is_empty() {
+                break;
+            }
+            facts.supply(transaction, wanted).await?;
+        }
+        for question in questions {
+            question.fail(Error::Bug("a rule went on asking for facts"));
+        }
+    }
+    Ok(())
+}
