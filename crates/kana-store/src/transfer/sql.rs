@@ -24,7 +24,9 @@ fn rows(kind: Kind, environments: &[i64]) -> String {
         Owner::App(_) => table.to_owned(),
         Owner::Environment(column) => {
             let ids: Vec<String> = environments.iter().map(i64::to_string).collect();
-            format!("{table} WHERE {column} IN ({})", ids.join(", "))
+            // An empty list is no SQL, and an empty database has no environments.
+            let ids = if ids.is_empty() { "NULL".to_owned() } else { ids.join(", ") };
+            format!("{table} WHERE {column} IN ({ids})")
         }
     }
 }
