@@ -9,6 +9,7 @@ use deadpool_postgres::{ClientWrapper, Object};
 use futures_util::TryStreamExt as _;
 use tokio_postgres::Row as Stored;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::connections::take;
@@ -193,8 +194,14 @@ impl PostgresImport {
                 std::iter::once(&owner).chain(&row.values).map(Sent).collect();
             writer.as_mut().write_raw(values).await?;
         }
-        writer.finish().await?;
-        Ok(())
+        match writer.finish().await {
+            Ok(_) => Ok(()),
+            // No other writer was faster: there is none.
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+                Err(StoreError::Engine(cause(&error)))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn update_environments(&self, batch: &Batch) -> Result<(), StoreError> {

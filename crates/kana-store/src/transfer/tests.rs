@@ -75,8 +75,9 @@ fn a_file_that_holds_what_it_may_not_is_refused_with_the_line() {
         assert!(USER.contains(from), "{from}");
         with(&USER.replace(from, to))
     };
-    let long = "x".repeat(4 * 1024 * 1024);
+    let long = "x".repeat(4 * 1024 * 1024 + 1);
     let cases = [
+        ("an empty file", String::new()),
         ("no export", "{}\n".to_owned()),
         ("a picture", "\u{89}PNG\n".to_owned()),
         ("a newer format", HEADER.replace(":1,", ":2,")),
@@ -90,7 +91,7 @@ fn a_file_that_holds_what_it_may_not_is_refused_with_the_line() {
         ("a field twice", user("\"id\"", "\"id\":\"bob\",\"id\"")),
         ("a field that is missing", user("\"id\":\"ada\",", "")),
         ("a null", user("\"ada\"", "null")),
-        ("an id with a space", user("ada", " ada")),
+        ("an id with a space", user("\"ada", "\" ada")),
         ("a key that is no UUID", user("01890a5d", "01890A5D")),
         ("metadata that is no object", user("{\"a\": 1.50}", "[]")),
         ("a number for a text", user("\"ada\"", "1")),
@@ -127,7 +128,7 @@ fn a_file_that_holds_what_it_may_not_is_refused_with_the_line() {
         ("something after the end", whole.clone() + "\n"),
         ("a record less", file(&[HEADER, APP, ENVIRONMENT, USER, &end])),
         ("a record more", file(&[HEADER, APP, ENVIRONMENT, USER, EVENT, EVENT, &end])),
-        ("another value", whole.replace("ada", "eve")),
+        ("another value", whole.replace("\"ada", "\"eve")),
         ("another number of metadata", whole.replace("1.50", "1.5")),
         ("no app", file(&[HEADER, ENVIRONMENT, &self::end(&[ENVIRONMENT])])),
         ("an environment less", file(&[HEADER, APP, &self::end(&[APP])])),

@@ -53,7 +53,13 @@ async fn to_file(store: &dyn Store, scope: &Scope, path: &Path) -> Result<Tally,
     };
     // Dropped, it is removed.
     let mut file = NamedTempFile::with_prefix_in(".kana-export-", &directory).map_err(failed)?;
-    let tally = to(store, scope, file.as_file_mut()).await?;
+    let tally = tokio::select! {
+        tally = to(store, scope, file.as_file_mut()) => tally?,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            return Err(Failure::Interrupted);
+        }
+    };
     file.as_file().sync_all().map_err(|error| Failure::Export(TransferError::Write(error)))?;
     file.persist_noclobber(path).map_err(|error| failed(error.error))?;
     Ok(tally)

@@ -30,6 +30,7 @@ pub(crate) enum Failure {
     Export(TransferError),
     Import(TransferError),
     File(PathBuf, std::io::Error),
+    Interrupted,
     Io(std::io::Error),
 }
 
@@ -46,6 +47,7 @@ impl std::fmt::Display for Failure {
             Self::Export(error) => error.fmt(f),
             Self::Import(error) => write!(f, "{error}; nothing was imported"),
             Self::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Interrupted => f.write_str("interrupted; no file was made"),
             Self::Io(error) => error.fmt(f),
         }
     }

@@ -27,3 +27,4 @@ mod process;
 mod serve;
 mod settings;
 mod torn_log;
+mod transfer;
