@@ -147,5 +147,92 @@ fn a_file_that_holds_what_it_may_not_is_refused_with_the_line() {
         let problem = read(file.as_bytes()).expect_err(what);
         writeln!(told, "{what}\n    {problem}").unwrap();
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(told, @r#"
+    an empty file
+        line 1: the file is empty, and so no export
+    no export
+        line 1: this is no export of Kana: its first line has no kana_export
+    a picture
+        line 1: this is no export of Kana: its first line has no kana_export
+    a newer format
+        line 1: the export has format 2, and this release reads format 1: import it with the release that made it, or a newer one
+    another field in the header
+        line 1: unknown field `at`, expected one of `kana_export`, `environments`, `exported_at`, `token_secrets` (column 45)
+    another environment
+        line 1: environments: there is no environment "dev"
+    an environment twice
+        line 1: environments: test stands twice
+    no environment
+        line 1: environments must not be empty
+    a time that is none
+        line 1: exported_at must be an RFC 3339 instant with a time zone, like 2022-08-10T15:07:01.803Z
+    a kind that is unknown
+        line 4: there is no kind of record "plan" in this release (column 16)
+    a field that is unknown
+        line 4: user: there is no field "ID" in this release (column 87)
+    a field twice
+        line 4: user: id stands twice (column 104)
+    a field that is missing
+        line 4: user: id is missing
+    a null
+        line 4: user: id: invalid type: null, expected a string (column 92)
+    an id with a space
+        line 4: user: id must not start or end with a space
+    a key that is no UUID
+        line 4: user: key: must be a UUID like 01890a5d-ac96-774b-bcce-b302099a8057 (column 82)
+    metadata that is no object
+        line 4: user: metadata must be a JSON object
+    a number for a text
+        line 4: user: id: invalid type: integer `1`, expected a string (column 89)
+    no environment of a user
+        line 4: user: environment is missing (column 96)
+    an environment that the header has not
+        line 4: the first line does not name the environment live
+    an environment that is none
+        line 4: there is no environment "dev" (column 36)
+    no JSON
+        line 4: expected value (column 1)
+    a list
+        line 4: invalid type: sequence, expected a record, which is a JSON object
+    an empty line
+        line 4: EOF while parsing a value
+    an action that is none
+        line 4: event: action must not be "SUB", which this release does not know
+    an instant that is none
+        line 4: event: recorded_at must be milliseconds since 1970 within the years 0000 to 9999
+    a number that is none
+        line 4: event: delta: invalid type: floating point `1.5`, expected i64 (column 136)
+    a secret that should not be there
+        line 4: the first line says that there are no token secrets
+    a counter below 0
+        line 4: counter: used must be 0 or more
+    a label with a zero
+        line 4: feature: name must not contain the character U+0000
+    a kind out of order
+        line 4: app must stand before environment
+    a line that is too long
+        line 4: the line is longer than 4 MiB
+    no end
+        line 2: the file has no end: it was cut
+    something after the end
+        line 7: there is more after the end
+    a record less
+        line 5: the file should have 1 records of event and not 0: it was cut or changed
+    a record more
+        line 7: the file should have 1 records of event and not 2: it was cut or changed
+    another value
+        line 6: the checksum is another: the file was changed
+    another number of metadata
+        line 6: the checksum is another: the file was changed
+    no app
+        line 3: the file must have one app
+    an environment less
+        line 3: the file must have each environment of its first line once
+    no checksum
+        line 2: end: checksum is missing (column 28)
+    a checksum that is none
+        line 2: end: checksum must be 64 hexadecimal digits (column 43)
+    a count of nothing
+        line 2: end: there is no kind of record "plan" (column 50)
+    "#);
 }
