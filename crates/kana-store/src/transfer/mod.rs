@@ -11,10 +11,12 @@ mod file;
 mod hex;
 pub(crate) mod kinds;
 mod line;
+mod reading;
 pub(crate) mod sql;
 #[cfg(test)]
 mod tests;
 pub(crate) mod value;
+mod writing;
 
 use std::io::{self, BufRead, Write};
 
@@ -28,7 +30,8 @@ pub use kinds::Kind;
 
 use crate::error::StoreError;
 use crate::store::Store;
-use file::{LinesRead, ReadError, Reader, WriteError, Writer};
+use reading::{LinesRead, ReadError, Reader};
+use writing::{WriteError, Writer};
 
 /// An import that has begun. Until [`commit`](Import::commit) nothing has happened; dropped, it
 /// leaves the database as empty as it was.

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use super::file::{ReadError, Reader};
+use super::reading::{ReadError, Reader};
 use super::{Tally, line};
 
 const HEADER: &str = r#"{"kana_export":1,"environments":["test"],"exported_at":"2024-01-01T00:00:00.000Z","token_secrets":false}"#;
