@@ -12,7 +12,7 @@ fn owner(kind: Kind) -> &'static str {
 }
 
 /// The names of the columns that hold a row: its owner's, then the kind's own.
-fn names(kind: Kind) -> String {
+pub(super) fn names(kind: Kind) -> String {
     let own = kind.columns().iter().map(|Column { name, .. }| *name);
     std::iter::once(owner(kind)).chain(own).collect::<Vec<_>>().join(", ")
 }

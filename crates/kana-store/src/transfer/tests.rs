@@ -1,7 +1,9 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::reading::{ReadError, Reader};
-use super::{Tally, line};
+use super::{Kind, Tally, line, sql};
+use crate::SqliteStore;
 
 const HEADER: &str = r#"{"kana_export":1,"environments":["test"],"exported_at":"2024-01-01T00:00:00.000Z","token_secrets":false}"#;
 const APP: &str = r#"{"record":"app","name":"Kana","created_at":1704067200000}"#;
@@ -235,4 +237,52 @@ fn a_file_that_holds_what_it_may_not_is_refused_with_the_line() {
     a count of nothing
         line 2: end: there is no kind of record "plan" (column 50)
     "#);
+}
+
+type Tables = BTreeMap<String, BTreeSet<String>>;
+
+/// The columns that travel, by their tables.
+fn described() -> Tables {
+    let columns = |kind| sql::names(kind).split(", ").map(str::to_owned).collect();
+    let table = |kind: Kind| (kind.description().table.to_owned(), columns(kind));
+    Kind::ALL.into_iter().map(table).collect()
+}
+
+fn gather(columns: impl Iterator<Item = (String, String)>) -> Tables {
+    let mut tables = Tables::new();
+    for (table, column) in columns {
+        tables.entry(table).or_default().insert(column);
+    }
+    tables
+}
+
+/// Who adds a column without saying here that it travels would lose it.
+#[test]
+fn every_column_of_the_embedded_engine_travels() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(SqliteStore::open(directory.path()).unwrap());
+    let database = rusqlite::Connection::open(directory.path().join("kana.db")).unwrap();
+    let columns = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c
+        WHERE t.type = 'table' AND t.name <> 'sqlite_sequence'";
+    let mut statement = database.prepare(columns).unwrap();
+    let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let mut found = gather(columns.map(Result::unwrap));
+    // What the log of counters holds travels as counters.
+    assert!(found.remove("counter_log").is_some());
+    // Only the order of the events.
+    assert!(found.get_mut("events").unwrap().remove("id"));
+    assert_eq!(found, described());
+}
+
+#[test]
+fn every_column_of_postgres_travels() {
+    if !kana_test_postgres::is_here() {
+        return;
+    }
+    let database = kana_test_postgres::Database::new();
+    let columns = "SELECT table_name, column_name FROM information_schema.columns
+        WHERE table_schema = 'kana' AND table_name !~ '^events_' AND table_name <> 'schema_version'";
+    let rows = kana_test_postgres::rows(database.url(), columns);
+    let found = gather(rows.into_iter().map(|row| (row[0].clone(), row[1].clone())));
+    assert_eq!(found, described());
 }
