@@ -245,7 +245,10 @@ type Tables = BTreeMap<String, BTreeSet<String>>;
 fn described() -> Tables {
     let columns = |kind| sql::names(kind).split(", ").map(str::to_owned).collect();
     let table = |kind: Kind| (kind.description().table.to_owned(), columns(kind));
-    Kind::ALL.into_iter().map(table).collect()
+    let mut tables: Tables = Kind::ALL.into_iter().map(table).collect();
+    // Every record names its environment by its kind.
+    tables.entry("environments".to_owned()).or_default().insert("kind".to_owned());
+    tables
 }
 
 fn gather(columns: impl Iterator<Item = (String, String)>) -> Tables {
