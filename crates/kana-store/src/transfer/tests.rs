@@ -1,9 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use kana_core::Timestamp;
+
 use super::reading::{ReadError, Reader};
-use super::{Kind, Tally, line, sql};
-use crate::SqliteStore;
+use super::{Kind, Scope, Tally, export, line, sql};
+use crate::{App, EnvironmentKind, SqliteStore, Store};
 
 const HEADER: &str = r#"{"kana_export":1,"environments":["test"],"exported_at":"2024-01-01T00:00:00.000Z","token_secrets":false}"#;
 const APP: &str = r#"{"record":"app","name":"Kana","created_at":1704067200000}"#;
@@ -288,4 +290,21 @@ fn every_column_of_postgres_travels() {
     let rows = kana_test_postgres::rows(database.url(), columns);
     let found = gather(rows.into_iter().map(|row| (row[0].clone(), row[1].clone())));
     assert_eq!(found, described());
+}
+
+#[tokio::test]
+async fn what_could_not_be_imported_is_not_exported_and_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path()).unwrap();
+    let app = App { name: "Kana".to_owned() };
+    assert!(store.create_app(app, Vec::new(), Timestamp::from_ms(0)).await.unwrap());
+    let user =
+        "INSERT INTO users VALUES (1, x'01890a5dac96774bbcceb302099a8057', 'ada', NULL, NULL,
+        NULL, '[]')";
+    let database = rusqlite::Connection::open(directory.path().join("kana.db")).unwrap();
+    database.execute_batch(user).unwrap();
+    let scope = Scope { environments: vec![EnvironmentKind::Test], token_secrets: false };
+    let at = Timestamp::from_ms(0);
+    let exported = export(&store, &scope, Vec::new(), at, &mut |_| ()).await;
+    insta::assert_snapshot!(exported.unwrap_err(), @"the database holds a value that this release cannot read: test user 01890a5d-ac96-774b-bcce-b302099a8057: metadata must be a JSON object");
 }

@@ -7,6 +7,7 @@ use super::checksum::Tally;
 use super::file::write_header;
 use super::kinds::Kind;
 use super::line;
+use super::value::Value;
 use crate::app::EnvironmentKind;
 use crate::error::StoreError;
 
@@ -65,12 +66,12 @@ impl<W: Write> Writer<W> {
 
 /// Says which row holds what it may not, by its first column, which is never a secret.
 fn unreadable(kind: Kind, row: &Row, problem: &str) -> StoreError {
-    let environment = row.environment.map_or("the app", EnvironmentKind::name);
-    let first = kind.columns().first().zip(row.values.first());
-    let which = first.map(|(column, value)| format!("{} {value:?}", column.name));
-    StoreError::Unreadable(format!(
-        "{} of {environment}, {}: {problem}",
-        kind.name(),
-        which.unwrap_or_default()
-    ))
+    let environment = row.environment.map_or("", EnvironmentKind::name);
+    let first = match row.values.first() {
+        Some(Value::Text(text)) => format!("{text:?}"),
+        Some(Value::Integer(number)) => number.to_string(),
+        Some(Value::Uuid(uuid)) => uuid.to_string(),
+        _ => String::new(),
+    };
+    StoreError::Unreadable(format!("{environment} {} {first}: {problem}", kind.name()))
 }
