@@ -1,7 +1,7 @@
 //! Everything that a database holds, or one environment of it, as a stream of records: out of one
 //! database and into another, of whichever engine. The format stands in `docs/export.md`.
 //!
-//! Each kind of record is described as [data](kinds), so that an engine reads and writes all of them
+//! Each kind of record is described as data, so that an engine reads and writes all of them
 //! with one piece of code. Whoever imports reads everything back before it is committed: a success
 //! means that the new database holds exactly what the old one held.
 
