@@ -30,6 +30,9 @@ pub enum StoreError {
     /// The catalog has changed since the version that a change was planned on.
     #[error("the catalog has changed meanwhile")]
     StaleCatalog,
+    /// The database has an app, where an empty one is needed.
+    #[error("the database has an app already: an import needs an empty database")]
+    NotEmpty,
     /// The database was migrated by a newer release.
     #[error(
         "the database has schema version {found}, and this release knows versions up to {known}: \

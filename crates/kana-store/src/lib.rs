@@ -13,6 +13,7 @@ mod error;
 pub mod postgres;
 pub mod sqlite;
 pub mod store;
+pub mod transfer;
 
 pub use app::{App, EnvironmentId, EnvironmentKind};
 pub use error::{Cause, StoreError};

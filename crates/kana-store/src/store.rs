@@ -14,6 +14,7 @@ use kana_core::user::User;
 
 use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey};
 use crate::error::StoreError;
+use crate::transfer::{Export, Import, Scope};
 
 /// Users' facts with the catalog version that was current in the same instant.
 #[derive(Debug)]
@@ -100,6 +101,12 @@ pub trait Store: Send + Sync + 'static {
     /// of them, or whole months where the engine keeps them so, and then only months of which every
     /// event is that old. Says whether there may be more. Counters stay as they are.
     async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError>;
+
+    /// Begins an export of everything in the scope, as it is now, whatever is written meanwhile.
+    async fn export(&self, scope: &Scope) -> Result<Export, StoreError>;
+
+    /// Begins an import; [`NotEmpty`](StoreError::NotEmpty) where there is an app already.
+    async fn import(&self) -> Result<Box<dyn Import>, StoreError>;
 
     /// Begins to read: everything read through one transaction held in the same instant.
     async fn read(&self) -> Result<Box<dyn Transaction>, StoreError>;

@@ -47,6 +47,8 @@ async fn run(command: Command) -> Result<(), Failure> {
             }
             KeysCommand::Revoke { id } => commands::keys::revoke(&database, id).await,
         },
+        Command::Export(settings) => commands::export::run(settings).await,
+        Command::Import(settings) => commands::import::run(settings).await,
         // They end before there is a log.
         Command::Pricing(_) => Ok(()),
     }

@@ -39,6 +39,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Write everything that the database holds, or one environment of it, to a file
+    ///
+    /// What is written is of one instant, also while a server runs on the database. kana import
+    /// makes it a database again, of either engine.
+    Export(ExportSettings),
+    /// Make an export the content of an empty database, all or nothing
+    ///
+    /// Everything is read back and compared before it counts.
+    Import(ImportSettings),
     #[command(flatten)]
     Pricing(PricingCommand),
 }
@@ -177,6 +186,29 @@ pub(crate) struct InitSettings {
     /// What the app is called
     #[arg(long, default_value = "app", value_name = "NAME")]
     pub(crate) app: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportSettings {
+    #[command(flatten)]
+    pub(crate) database: DatabaseSettings,
+    /// Only this environment. Both otherwise
+    #[arg(long)]
+    pub(crate) env: Option<Env>,
+    /// With the secrets that sign user tokens. Whoever has the file can then make tokens
+    #[arg(long)]
+    pub(crate) token_secrets: bool,
+    /// The file to make, which must not exist yet. Standard output otherwise, and with -
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportSettings {
+    #[command(flatten)]
+    pub(crate) database: DatabaseSettings,
+    /// The export to import. With -, standard input
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]

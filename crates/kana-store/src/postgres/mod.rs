@@ -20,6 +20,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod transfer;
 mod writing;
 
 use std::collections::HashSet;
@@ -33,6 +34,7 @@ use kana_core::id::FeatureId;
 use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey};
 use crate::error::StoreError;
 use crate::store::{Store, Transaction, WriteTransaction};
+use crate::transfer::{Export, Import, Scope};
 use connections::{Connections, take};
 use partitions::Partitions;
 use transaction::{Kind, PostgresTransaction};
@@ -231,6 +233,14 @@ impl Store for PostgresStore {
     async fn forget_events(&self, before: Timestamp, _at_most: usize) -> Result<bool, StoreError> {
         partitions::forget(&self.shared, before).await?;
         Ok(false)
+    }
+
+    async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {
+        transfer::export(&self.shared, scope).await
+    }
+
+    async fn import(&self) -> Result<Box<dyn Import>, StoreError> {
+        Ok(Box::new(transfer::import(&self.shared).await?))
     }
 
     async fn read(&self) -> Result<Box<dyn Transaction>, StoreError> {

@@ -23,6 +23,7 @@ statements! {
         INSERT INTO environments (kind, catalog_version)
         SELECT kind, 0 FROM unnest($1::text[]) WITH ORDINALITY AS e (kind, position)
         ORDER BY position";
+    ENVIRONMENTS = "SELECT id, kind FROM environments ORDER BY id";
     ADD_KEYS = "
         INSERT INTO keys (environment_id, kind, hash, last_four, created_at)
         SELECT e.id, k.kind, k.hash, k.last_four, k.created_at

@@ -77,6 +77,12 @@ impl Connection {
         self.sqlite.pragma_update(None, "wal_autocheckpoint", 0)
     }
 
+    /// Reads pages into a small cache instead of where the file is mapped, for whoever reads all of
+    /// it: a process then takes as little memory for a large database as for a small one.
+    pub(super) fn read_without_map(&self) -> rusqlite::Result<()> {
+        self.sqlite.pragma_update(None, "mmap_size", 0)
+    }
+
     /// A prepared statement, about to be run once.
     pub(super) fn statement(&self, sql: &'static str) -> rusqlite::Result<CachedStatement<'_>> {
         self.statements.fetch_add(1, Ordering::Relaxed);

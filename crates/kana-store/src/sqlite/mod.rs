@@ -18,6 +18,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod transfer;
 mod write_behind;
 
 use std::collections::HashSet;
@@ -32,6 +33,7 @@ use kana_core::Timestamp;
 use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey};
 use crate::error::StoreError;
 use crate::store::{Store, Transaction, WriteTransaction};
+use crate::transfer::{Export, Import, Scope};
 use checkpoints::Checkpoints;
 use connection::Connection;
 use readers::{ReaderPool, Views};
@@ -240,6 +242,14 @@ impl Store for SqliteStore {
             transaction.commit_changes()?;
         }
         Ok(forgotten > 0)
+    }
+
+    async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {
+        transfer::export(&self.pool, scope)
+    }
+
+    async fn import(&self) -> Result<Box<dyn Import>, StoreError> {
+        Ok(Box::new(transfer::import(&self.pool)?))
     }
 
     async fn read(&self) -> Result<Box<dyn Transaction>, StoreError> {

@@ -1,6 +1,6 @@
 use std::cell::{OnceCell, RefCell};
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -65,6 +65,16 @@ struct View {
 impl ReaderPool {
     pub(super) fn new(file: PathBuf, statements: Arc<AtomicU64>, views: Views) -> Self {
         Self { file, statements, views, readers: Mutex::default(), commits: AtomicU64::new(0) }
+    }
+
+    /// The database's file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The count of statements, for a connection beside the pool.
+    pub(super) fn statements(&self) -> &Arc<AtomicU64> {
+        &self.statements
     }
 
     pub(super) fn statements_run(&self) -> u64 {

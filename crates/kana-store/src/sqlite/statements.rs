@@ -14,6 +14,7 @@ statements! {
     APP = "SELECT name FROM app WHERE id = 1";
     CREATE_APP = "INSERT INTO app (id, name, created_at) VALUES (1, ?1, ?2) ON CONFLICT (id) DO NOTHING";
     CREATE_ENVIRONMENT = "INSERT INTO environments (kind, catalog_version) VALUES (?1, 0)";
+    ENVIRONMENTS = "SELECT id, kind FROM environments ORDER BY id";
     ADD_KEY = "
         INSERT INTO keys (environment_id, kind, hash, last_four, created_at)
         SELECT id, ?2, ?3, ?4, ?5 FROM environments WHERE kind = ?1";

@@ -22,6 +22,8 @@ mod sharing;
 mod subscriptions;
 mod survival;
 mod transactions;
+mod transfer;
+mod transfer_across;
 mod users;
 mod world;
 
@@ -188,6 +190,15 @@ macro_rules! every_story_on {
                 what_was_not_committed_is_not_there_after_opening_again,
                 an_empty_database_can_be_opened_again,
                 work_goes_on_where_it_stopped,
+            }
+            transfer {
+                what_is_exported_and_imported_is_the_same,
+                an_imported_database_goes_on_where_the_other_stopped,
+                one_environment_comes_alone_and_the_other_is_there_empty,
+                a_database_with_an_app_takes_no_import,
+                a_database_without_an_app_has_nothing_to_export,
+                an_import_that_fails_leaves_nothing,
+                an_export_is_of_one_instant_while_others_write,
             }
         }
     };

@@ -1,15 +1,20 @@
 //! The commands, a module each.
 
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod pricing;
+mod progress;
 pub(crate) mod serve;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kana_service::{Error, InitialKeys};
+use kana_store::transfer::{Tally, TransferError};
 use kana_store::{PostgresStore, SqliteStore, Store, StoreError, postgres};
 
 use crate::settings::DatabaseSettings;
@@ -22,6 +27,10 @@ pub(crate) enum Failure {
     NoApp,
     NoKey(i64),
     Listen(SocketAddr, std::io::Error),
+    Export(TransferError),
+    Import(TransferError),
+    File(PathBuf, std::io::Error),
+    Interrupted,
     Io(std::io::Error),
 }
 
@@ -35,6 +44,10 @@ impl std::fmt::Display for Failure {
             Self::Listen(address, error) => {
                 write!(f, "cannot listen on {address}: {error}; choose another with --listen")
             }
+            Self::Export(error) => error.fmt(f),
+            Self::Import(error) => write!(f, "{error}; nothing was imported"),
+            Self::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Interrupted => f.write_str("interrupted; no file was made"),
             Self::Io(error) => error.fmt(f),
         }
     }
@@ -67,6 +80,15 @@ async fn open(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {
         Some(url) => Arc::new(PostgresStore::open(url, FOR_A_TOOL).await?),
         None => Arc::new(SqliteStore::open(&settings.data_dir)?),
     })
+}
+
+/// What an export holds, for a person: how many records of each kind, and its checksum.
+fn describe(tally: &Tally) -> String {
+    let counts = tally.counts.iter().filter(|(_, count)| *count > 0);
+    let counts: Vec<String> =
+        counts.map(|(kind, count)| format!("{} {count}", kind.name())).collect();
+    let total = tally.counts.total();
+    format!("{total} records ({}), checksum {}", counts.join(", "), tally.checksum)
 }
 
 /// Prints the first keys, as `NAME=value` lines that a shell or a `.env` file can take.

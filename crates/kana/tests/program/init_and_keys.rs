@@ -148,7 +148,7 @@ fn keys_open_their_own_environment_only() {
 }
 
 /// The Client API's answer to who the user is.
-fn current_user(server: &Server, headers: &[(&str, &str)]) -> Value {
+pub(crate) fn current_user(server: &Server, headers: &[(&str, &str)]) -> Value {
     let mut request = ureq::post(format!("{}/client/graphql", server.url));
     for (name, value) in headers {
         request = request.header(*name, *value);

@@ -28,3 +28,4 @@ mod process;
 mod serve;
 mod settings;
 mod torn_log;
+mod transfer;

@@ -1,0 +1,306 @@
+//! Everything out of this engine, and into it.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use deadpool_postgres::{ClientWrapper, Object};
+use futures_util::TryStreamExt as _;
+use tokio_postgres::Row as Stored;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+
+use super::connections::take;
+use super::errors::{cause, says_it_was_not_committed};
+use super::{Shared, statements as sql};
+use crate::app::EnvironmentKind;
+use crate::columns::Named;
+use crate::error::StoreError;
+use crate::transfer::batch::{Gathering, Row, Sender};
+use crate::transfer::kinds::{Column, Kind};
+use crate::transfer::sql::{APP_ID, count, select, target, update_environment};
+use crate::transfer::value::{Stored as StoredAs, Value};
+use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
+
+/// Events are read as they lie, a month after the other, which is as they arrived.
+const ARRIVAL: &str = "";
+
+/// What every session of ours wants is for short statements that find few rows. These read all, take
+/// as long as whoever reads or writes the file, and must not be read in pieces by several processes,
+/// from anywhere in the middle, which would mix up their order.
+const LONG: &str = "SET LOCAL statement_timeout = 0; \
+    SET LOCAL idle_in_transaction_session_timeout = 0; \
+    SET LOCAL enable_seqscan = on; SET LOCAL synchronize_seqscans = off; \
+    SET LOCAL max_parallel_workers_per_gather = 0";
+
+/// How many months get a partition of their own. What is beyond, if anything ever is, goes to the
+/// default partition: one transaction cannot make any number of them.
+const MONTHS_MAX: usize = 600;
+
+/// A connection with a transaction, which ends with it. It never goes back to the pool.
+type Connection = Arc<ClientWrapper>;
+
+async fn begin(shared: &Shared, transaction: &str) -> Result<Connection, StoreError> {
+    let connection = Object::take(take(&shared.connections.readers).await?);
+    connection.batch_execute(&format!("{transaction}; {LONG}")).await?;
+    Ok(Arc::new(connection))
+}
+
+/// The environments of the scope by their ids.
+async fn environments(
+    connection: &ClientWrapper,
+    scope: &Scope,
+) -> Result<Vec<(i64, EnvironmentKind)>, StoreError> {
+    let mut environments = Vec::new();
+    for row in connection.query(sql::ENVIRONMENTS, &[]).await? {
+        let kind = EnvironmentKind::from_name(row.try_get(1)?)?;
+        if scope.environments.contains(&kind) {
+            environments.push((row.try_get(0)?, kind));
+        }
+    }
+    Ok(environments)
+}
+
+pub(super) async fn export(shared: &Shared, scope: &Scope) -> Result<Export, StoreError> {
+    let connection = begin(shared, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let environments = environments(&connection, scope).await?;
+    let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
+    let mut expected = Counts::default();
+    for kind in scope.kinds() {
+        let rows: i64 = connection.query_one(&count(kind, &ids), &[]).await?.try_get(0)?;
+        expected.add(kind, rows.unsigned_abs());
+    }
+    Ok(Export { expected, batches: read_beside(connection, environments, scope.clone()) })
+}
+
+/// Reads everything of the scope in a task of its own.
+fn read_beside(
+    connection: Connection,
+    environments: Vec<(i64, EnvironmentKind)>,
+    scope: Scope,
+) -> Batches {
+    let (sender, batches) = Batches::channel();
+    tokio::spawn(async move {
+        let read = read_all(&connection, &environments, &scope, &sender).await;
+        // Whoever waits for the end may want the connection back.
+        drop(connection);
+        sender.end(read).await;
+    });
+    batches
+}
+
+async fn read_all(
+    connection: &ClientWrapper,
+    environments: &[(i64, EnvironmentKind)],
+    scope: &Scope,
+    sender: &Sender,
+) -> Result<(), StoreError> {
+    let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
+    let nothing: [i64; 0] = [];
+    for kind in scope.kinds() {
+        let mut gathering = Gathering::of(kind);
+        // The driver takes rows from the server only as fast as they are taken from it.
+        let rows = connection.query_raw(&select(kind, &ids, ARRIVAL), nothing).await?;
+        let mut rows = pin!(rows);
+        while let Some(stored) = rows.try_next().await? {
+            let id: i64 = stored.try_get(0)?;
+            let environment = environments.iter().find(|(known, _)| *known == id);
+            let environment = environment.filter(|_| kind.is_of_environment());
+            let columns = kind.columns().iter().enumerate();
+            let values: Result<_, StoreError> =
+                columns.map(|(place, column)| value(&stored, place + 1, column)).collect();
+            let row = Row { environment: environment.map(|(_, kind)| *kind), values: values? };
+            if let Some(batch) = gathering.add(row) {
+                sender.send(batch).await?;
+            }
+        }
+        if let Some(batch) = gathering.take() {
+            sender.send(batch).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A value of a column, which stands at `place`.
+fn value(row: &Stored, place: usize, column: &Column) -> Result<Value, StoreError> {
+    let value = match column.form.stored() {
+        StoredAs::Text | StoredAs::Json => row.try_get::<_, Option<_>>(place)?.map(Value::Text),
+        StoredAs::Integer => row.try_get::<_, Option<_>>(place)?.map(Value::Integer),
+        StoredAs::Boolean => row.try_get::<_, Option<_>>(place)?.map(Value::Boolean),
+        StoredAs::Uuid => row.try_get::<_, Option<_>>(place)?.map(Value::Uuid),
+        StoredAs::Bytes => row.try_get::<_, Option<_>>(place)?.map(Value::Bytes),
+    };
+    Ok(value.unwrap_or(Value::Null))
+}
+
+/// An import on a connection of its own.
+pub(super) struct PostgresImport {
+    connection: Connection,
+    /// The months, from their first instant to the next month's, that have a partition.
+    months: Vec<(i64, i64)>,
+}
+
+pub(super) async fn import(shared: &Shared) -> Result<PostgresImport, StoreError> {
+    let connection = begin(shared, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    if !connection.query(sql::APP, &[]).await?.is_empty() {
+        return Err(StoreError::NotEmpty);
+    }
+    Ok(PostgresImport { connection, months: Vec::new() })
+}
+
+/// Every environment, whichever are imported.
+const BOTH: [EnvironmentKind; 2] = [EnvironmentKind::Test, EnvironmentKind::Live];
+
+impl PostgresImport {
+    /// Sees to it that every month of the events has a partition. They are made on this connection,
+    /// since another one would wait for what it has locked.
+    async fn make_partitions(&mut self, events: &[Row]) -> Result<(), StoreError> {
+        let columns = Kind::Event.columns().iter();
+        let Some(place) = columns.clone().position(|column| column.name == "recorded_at") else {
+            return Ok(());
+        };
+        for event in events {
+            let Some(Value::Integer(at)) = event.values.get(place) else {
+                continue;
+            };
+            let has_one = self.months.iter().rev().any(|(from, to)| (from..to).contains(&at));
+            if !has_one && self.months.len() < MONTHS_MAX {
+                let month = self.connection.query_one(sql::MAKE_EVENTS_PARTITION, &[at]).await?;
+                self.months.push((month.try_get(0)?, month.try_get(1)?));
+            }
+        }
+        Ok(())
+    }
+
+    async fn copy(&self, batch: &Batch) -> Result<(), StoreError> {
+        let scope = Scope { environments: BOTH.to_vec(), token_secrets: false };
+        let environments = environments(&self.connection, &scope).await?;
+        let copy = format!("COPY {} FROM STDIN (FORMAT BINARY)", target(batch.kind));
+        let sink = self.connection.copy_in::<_, Bytes>(&copy).await?;
+        let own = batch.kind.columns().iter().map(|column| match column.form.stored() {
+            StoredAs::Text | StoredAs::Json => Type::TEXT,
+            StoredAs::Integer => Type::INT8,
+            StoredAs::Boolean => Type::BOOL,
+            StoredAs::Uuid => Type::UUID,
+            StoredAs::Bytes => Type::BYTEA,
+        });
+        let types: Vec<Type> = std::iter::once(Type::INT8).chain(own).collect();
+        let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
+        for row in &batch.rows {
+            let owner = Value::Integer(owner(row, &environments)?);
+            let values: Vec<Sent<'_>> =
+                std::iter::once(&owner).chain(&row.values).map(Sent).collect();
+            writer.as_mut().write_raw(values).await?;
+        }
+        match writer.finish().await {
+            Ok(_) => Ok(()),
+            // No other writer was faster: there is none.
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+                Err(StoreError::Engine(cause(&error)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn update_environments(&self, batch: &Batch) -> Result<(), StoreError> {
+        let scope = Scope { environments: BOTH.to_vec(), token_secrets: false };
+        let environments = environments(&self.connection, &scope).await?;
+        for row in &batch.rows {
+            let owner = Value::Integer(owner(row, &environments)?);
+            let values: Vec<Sent<'_>> =
+                std::iter::once(&owner).chain(&row.values).map(Sent).collect();
+            let values: Vec<&(dyn ToSql + Sync)> =
+                values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+            self.connection.execute(&update_environment('$'), &values).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The id of what a row belongs to.
+fn owner(row: &Row, environments: &[(i64, EnvironmentKind)]) -> Result<i64, StoreError> {
+    let Some(environment) = row.environment else {
+        return Ok(APP_ID);
+    };
+    environments
+        .iter()
+        .find_map(|(id, kind)| (*kind == environment).then_some(*id))
+        .ok_or_else(|| StoreError::Unreadable("the app does not come first".into()))
+}
+
+#[async_trait]
+impl Import for PostgresImport {
+    async fn insert(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        match batch.kind {
+            Kind::App => {
+                self.copy(batch).await?;
+                let kinds = BOTH.map(Named::to_name).to_vec();
+                self.connection.execute(sql::CREATE_ENVIRONMENTS, &[&kinds]).await?;
+                Ok(())
+            }
+            Kind::Environment => self.update_environments(batch).await,
+            Kind::Event => {
+                self.make_partitions(&batch.rows).await?;
+                self.copy(batch).await
+            }
+            _ => self.copy(batch).await,
+        }
+    }
+
+    async fn read_back(&mut self, scope: &Scope) -> Result<Batches, StoreError> {
+        let environments = environments(&self.connection, scope).await?;
+        Ok(read_beside(Arc::clone(&self.connection), environments, scope.clone()))
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        // Ids that came with the rows are not counted by themselves.
+        for table in ["keys", "token_secrets"] {
+            let count_on = format!(
+                "SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
+            );
+            self.connection.execute(&count_on, &[]).await?;
+        }
+        let Err(error) = self.connection.batch_execute("COMMIT").await else {
+            return Ok(());
+        };
+        if says_it_was_not_committed(&error) {
+            return Err(error.into());
+        }
+        let problem = format!(
+            "it went away while it committed; if `kana keys list` shows keys, everything is there \
+             ({})",
+            cause(&error)
+        );
+        Err(StoreError::Unavailable(problem.into()))
+    }
+}
+
+/// A value as it is sent.
+#[derive(Debug)]
+struct Sent<'a>(&'a Value);
+
+impl ToSql for Sent<'_> {
+    fn to_sql(
+        &self,
+        column: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self.0 {
+            Value::Null => Ok(IsNull::Yes),
+            Value::Text(text) => text.to_sql(column, out),
+            Value::Integer(number) => number.to_sql(column, out),
+            Value::Boolean(flag) => flag.to_sql(column, out),
+            Value::Uuid(uuid) => uuid.to_sql(column, out),
+            Value::Bytes(bytes) => bytes.to_sql(column, out),
+        }
+    }
+
+    /// The columns are those that the value was checked for.
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}

@@ -1,0 +1,283 @@
+//! Everything out of this engine, and into it.
+
+use std::cmp::Ordering;
+use std::iter::Peekable;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Row as Stored, ToSql, params_from_iter};
+use uuid::Uuid;
+
+use super::connection::Connection;
+use super::readers::ReaderPool;
+use super::{counter_log, keys, statements as sql};
+use crate::app::EnvironmentKind;
+use crate::columns::Named;
+use crate::error::StoreError;
+use crate::transfer::batch::{Gathering, Gone, Row, Sender};
+use crate::transfer::kinds::{Column, Kind};
+use crate::transfer::sql::{APP_ID, count, select, target, update_environment};
+use crate::transfer::value::{Stored as StoredAs, Value};
+use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
+
+/// How events are read as they arrived.
+const ARRIVAL: &str = "ORDER BY id";
+
+/// Begins an export on a connection of its own, whose view lasts until everything is read.
+pub(super) fn export(pool: &ReaderPool, scope: &Scope) -> Result<Export, StoreError> {
+    let mut connection = Connection::open_reader(pool.file(), pool.statements())?;
+    connection.read_without_map()?;
+    connection.run("BEGIN DEFERRED")?;
+    let environments = environments(&connection, scope)?;
+    let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
+    let mut expected = Counts::default();
+    for kind in scope.kinds() {
+        let rows: i64 = connection.sqlite().query_row(&count(kind, &ids), [], |row| row.get(0))?;
+        expected.add(kind, rows.unsigned_abs());
+    }
+    let connection = Arc::new(Mutex::new(connection));
+    Ok(Export { expected, batches: read_beside(connection, environments, scope.clone())? })
+}
+
+/// The environments of the scope by their ids.
+fn environments(
+    connection: &Connection,
+    scope: &Scope,
+) -> Result<Vec<(i64, EnvironmentKind)>, StoreError> {
+    let mut statement = connection.statement(sql::ENVIRONMENTS)?;
+    let mut rows = statement.query([])?;
+    let mut environments = Vec::new();
+    while let Some(row) = rows.next()? {
+        let kind = EnvironmentKind::from_name(row.get_ref(1)?.as_str()?)?;
+        if scope.environments.contains(&kind) {
+            environments.push((row.get(0)?, kind));
+        }
+    }
+    Ok(environments)
+}
+
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads everything of the scope on a thread of its own.
+fn read_beside(
+    connection: Arc<Mutex<Connection>>,
+    environments: Vec<(i64, EnvironmentKind)>,
+    scope: Scope,
+) -> Result<Batches, StoreError> {
+    let (sender, batches) = Batches::channel();
+    let read = move || {
+        let read = read_all(&mut lock(&connection), &environments, &scope, &sender);
+        drop(connection);
+        sender.end_blocking(read);
+    };
+    let thread = std::thread::Builder::new().name("kana-export".into()).spawn(read);
+    thread.map_err(|error| StoreError::Engine(Box::new(error)))?;
+    Ok(batches)
+}
+
+fn read_all(
+    connection: &mut Connection,
+    environments: &[(i64, EnvironmentKind)],
+    scope: &Scope,
+    sender: &Sender,
+) -> Result<(), StoreError> {
+    let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
+    let logged = logged_counters(connection, environments)?;
+    for kind in scope.kinds() {
+        let mut sending = Sending { gathering: Gathering::of(kind), sender };
+        let mut logged =
+            (if kind == Kind::Counter { logged.as_slice() } else { &[] }).iter().peekable();
+        let mut statement = connection.sqlite().prepare(&select(kind, &ids, ARRIVAL))?;
+        let mut rows = statement.query([])?;
+        while let Some(stored) = rows.next()? {
+            let id: i64 = stored.get(0)?;
+            let environment = environments.iter().find(|(known, _)| *known == id);
+            let environment = environment.filter(|_| kind.is_of_environment());
+            let columns = kind.columns().iter().enumerate();
+            let values: Result<_, StoreError> =
+                columns.map(|(place, column)| value(stored, place + 1, column)).collect();
+            let row = Row { environment: environment.map(|(_, kind)| *kind), values: values? };
+            let is_hidden = sending.send_logged(&mut logged, Some((id, &row)))?;
+            if !is_hidden {
+                sending.send(row)?;
+            }
+        }
+        sending.send_logged(&mut logged, None)?;
+        sending.end()?;
+    }
+    Ok(())
+}
+
+/// A value of a column, which stands at `place`.
+fn value(row: &Stored<'_>, place: usize, column: &Column) -> Result<Value, StoreError> {
+    let stored = row.get_ref(place)?;
+    if stored == ValueRef::Null {
+        return Ok(Value::Null);
+    }
+    Ok(match column.form.stored() {
+        StoredAs::Text | StoredAs::Json => Value::Text(stored.as_str()?.to_owned()),
+        StoredAs::Integer => Value::Integer(stored.as_i64()?),
+        StoredAs::Boolean => Value::Boolean(stored.as_i64()? != 0),
+        StoredAs::Uuid => {
+            let uuid = Uuid::from_slice(stored.as_blob()?);
+            Value::Uuid(uuid.map_err(|error| StoreError::Unreadable(error.to_string()))?)
+        }
+        StoredAs::Bytes => Value::Bytes(stored.as_blob()?.to_vec()),
+    })
+}
+
+/// A counter that is not yet in its table, by the id of its environment.
+type Logged = (i64, Row);
+
+/// How many of a counter's columns say which one it is.
+const COUNTER_KEY: usize = 4;
+
+fn counter_key(row: &Row) -> Option<&[Value]> {
+    row.values.get(..COUNTER_KEY)
+}
+
+/// What the log of counters says, in the order of their table. It is short.
+fn logged_counters(
+    connection: &Connection,
+    environments: &[(i64, EnvironmentKind)],
+) -> Result<Vec<Logged>, StoreError> {
+    let mut logged = Vec::new();
+    for (environment, counters) in counter_log::read(connection)? {
+        let Some((id, kind)) = environments.iter().find(|(id, _)| *id == environment.0) else {
+            continue;
+        };
+        for ((user, counter), used) in counters {
+            let values = vec![
+                Value::Uuid(user.0),
+                Value::Uuid(counter.subscription.0),
+                Value::Text(counter.feature.as_str().to_owned()),
+                Value::Integer(counter.period_start.as_ms()),
+                Value::Integer(used),
+            ];
+            logged.push((*id, Row { environment: Some(*kind), values }));
+        }
+    }
+    logged.sort_unstable_by(|(one_id, one), (other_id, other)| {
+        (one_id, counter_key(one)).cmp(&(other_id, counter_key(other)))
+    });
+    Ok(logged)
+}
+
+/// Sends rows of a kind on.
+struct Sending<'a> {
+    gathering: Gathering,
+    sender: &'a Sender,
+}
+
+impl Sending<'_> {
+    fn send(&mut self, row: Row) -> Result<(), Gone> {
+        self.gathering.add(row).map_or(Ok(()), |batch| self.sender.send_blocking(batch))
+    }
+
+    fn end(mut self) -> Result<(), Gone> {
+        self.gathering.take().map_or(Ok(()), |batch| self.sender.send_blocking(batch))
+    }
+
+    /// Sends the logged counters that stand before a row of the table, or all. Says whether the row
+    /// is one of them, and so hidden.
+    fn send_logged<'l>(
+        &mut self,
+        logged: &mut Peekable<impl Iterator<Item = &'l Logged>>,
+        before: Option<(i64, &Row)>,
+    ) -> Result<bool, Gone> {
+        let before = before.map(|(id, row)| (id, counter_key(row)));
+        let order = |(id, row): &Logged| {
+            before.map_or(Ordering::Less, |before| (*id, counter_key(row)).cmp(&before))
+        };
+        let mut hides = false;
+        while let Some(logged) = logged.next_if(|logged| order(logged).is_le()) {
+            hides = order(logged).is_eq();
+            self.send(logged.1.clone())?;
+        }
+        Ok(hides)
+    }
+}
+
+/// An import on a connection of its own, which alone writes until it ends.
+pub(super) struct SqliteImport {
+    connection: Arc<Mutex<Connection>>,
+    pool: Arc<ReaderPool>,
+}
+
+pub(super) fn import(pool: &Arc<ReaderPool>) -> Result<SqliteImport, StoreError> {
+    let connection = Connection::open_writer(pool.file(), pool.statements())?;
+    connection.read_without_map()?;
+    connection.run("BEGIN IMMEDIATE")?;
+    if keys::app(&connection)?.is_some() {
+        return Err(StoreError::NotEmpty);
+    }
+    Ok(SqliteImport { connection: Arc::new(Mutex::new(connection)), pool: Arc::clone(pool) })
+}
+
+/// Every environment, whichever are imported.
+const BOTH: [EnvironmentKind; 2] = [EnvironmentKind::Test, EnvironmentKind::Live];
+
+#[async_trait]
+impl Import for SqliteImport {
+    async fn insert(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let mut connection = lock(&self.connection);
+        let scope = Scope { environments: BOTH.to_vec(), token_secrets: false };
+        let environments = environments(&connection, &scope)?;
+        let statement = if batch.kind == Kind::Environment {
+            update_environment('?')
+        } else {
+            let marks = vec!["?"; batch.kind.columns().len() + 1].join(", ");
+            format!("INSERT INTO {} VALUES ({marks})", target(batch.kind))
+        };
+        let mut statement = connection.sqlite().prepare_cached(&statement)?;
+        for row in &batch.rows {
+            let owner = match row.environment {
+                None => APP_ID,
+                Some(kind) => environments
+                    .iter()
+                    .find_map(|(id, known)| (*known == kind).then_some(*id))
+                    .ok_or_else(|| StoreError::Unreadable("the app does not come first".into()))?,
+            };
+            let owner = Value::Integer(owner);
+            let values = std::iter::once(&owner).chain(&row.values);
+            statement.execute(params_from_iter(values.map(Bound)))?;
+        }
+        drop(statement);
+        if batch.kind == Kind::App {
+            for kind in BOTH {
+                connection.statement(sql::CREATE_ENVIRONMENT)?.execute([kind.to_name()])?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_back(&mut self, scope: &Scope) -> Result<Batches, StoreError> {
+        let environments = environments(&lock(&self.connection), scope)?;
+        read_beside(Arc::clone(&self.connection), environments, scope.clone())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        lock(&self.connection).run("COMMIT")?;
+        self.pool.note_commit();
+        Ok(())
+    }
+}
+
+/// A value as it is bound to a statement.
+struct Bound<'a>(&'a Value);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Value::Null => ValueRef::Null,
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Integer(number) => ValueRef::Integer(*number),
+            Value::Boolean(flag) => ValueRef::Integer((*flag).into()),
+            Value::Uuid(uuid) => ValueRef::Blob(uuid.as_bytes()),
+            Value::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}

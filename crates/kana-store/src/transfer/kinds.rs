@@ -1,0 +1,366 @@
+//! Every kind of record as plain data: where its rows stand, and what each column may hold. One
+//! reader and one writer for each engine do the rest.
+
+use super::value::Form;
+use super::value::Form::{
+    Answer, Flag, Hash, Id, Instant, Integer, Label, Metadata, Name, Secret, Text, Uuid,
+};
+use crate::app::KeyKind;
+use crate::columns::Named;
+use kana_core::catalog::PackageStatus;
+use kana_core::period::ResetPeriod;
+use kana_core::subscription::SubscriptionStatus;
+use kana_core::usage::UsageAction;
+
+/// A kind of record. Kinds travel in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The app; there is one.
+    App,
+    /// What is known of an environment itself.
+    Environment,
+    /// A key: its hash, never the key.
+    Key,
+    /// What user tokens are signed with: the secret itself, and so only where it is asked for.
+    TokenSecret,
+    /// A feature.
+    Feature,
+    /// A package.
+    Package,
+    /// A feature in a package.
+    PackageFeature,
+    /// A base package that an add-on may be added to.
+    PackageBase,
+    /// A feature that was ever used.
+    UsedFeature,
+    /// A user.
+    User,
+    /// A subscription.
+    Subscription,
+    /// How much was used in a period.
+    Counter,
+    /// A line of the log of usage.
+    Event,
+    /// What was answered under an idempotency key.
+    Replay,
+}
+
+/// How many kinds there are.
+pub(crate) const KINDS: usize = 14;
+
+/// Whose rows a table holds, and in which column its id stands. Ids of environments are each
+/// database's own, and so do not travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    App(&'static str),
+    Environment(&'static str),
+}
+
+/// In which order rows travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// By these columns.
+    By(&'static str),
+    /// As they arrived, as far as the engine knows.
+    Arrival,
+}
+
+/// A column of a kind.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) form: Form,
+    pub(crate) nullable: bool,
+}
+
+/// Where rows of a kind stand, and what they hold.
+#[derive(Debug)]
+pub(crate) struct Description {
+    /// The kind's name on a line of an export.
+    pub(crate) name: &'static str,
+    pub(crate) table: &'static str,
+    pub(crate) owner: Owner,
+    pub(crate) order: Order,
+    /// Beside the environment, in the order in which they are written.
+    pub(crate) columns: &'static [Column],
+}
+
+impl Kind {
+    /// All of them, in their order.
+    pub const ALL: [Self; KINDS] = [
+        Self::App,
+        Self::Environment,
+        Self::Key,
+        Self::TokenSecret,
+        Self::Feature,
+        Self::Package,
+        Self::PackageFeature,
+        Self::PackageBase,
+        Self::UsedFeature,
+        Self::User,
+        Self::Subscription,
+        Self::Counter,
+        Self::Event,
+        Self::Replay,
+    ];
+
+    /// The name on a line of an export.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.description().name
+    }
+
+    /// The kind with this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    pub(crate) fn description(self) -> &'static Description {
+        match self {
+            Self::App => &APP,
+            Self::Environment => &ENVIRONMENT,
+            Self::Key => &KEY,
+            Self::TokenSecret => &TOKEN_SECRET,
+            Self::Feature => &FEATURE,
+            Self::Package => &PACKAGE,
+            Self::PackageFeature => &PACKAGE_FEATURE,
+            Self::PackageBase => &PACKAGE_BASE,
+            Self::UsedFeature => &USED_FEATURE,
+            Self::User => &USER,
+            Self::Subscription => &SUBSCRIPTION,
+            Self::Counter => &COUNTER,
+            Self::Event => &EVENT,
+            Self::Replay => &REPLAY,
+        }
+    }
+
+    pub(crate) fn columns(self) -> &'static [Column] {
+        self.description().columns
+    }
+
+    /// Whether each record belongs to an environment.
+    pub(crate) fn is_of_environment(self) -> bool {
+        matches!(self.description().owner, Owner::Environment(_))
+    }
+}
+
+const fn column(name: &'static str, form: Form) -> Column {
+    Column { name, form, nullable: false }
+}
+
+const fn optional(name: &'static str, form: Form) -> Column {
+    Column { name, form, nullable: true }
+}
+
+const OWNER: Owner = Owner::Environment("environment_id");
+
+const ANY: Form = Integer { min: i64::MIN };
+const NOT_NEGATIVE: Form = Integer { min: 0 };
+
+fn is_name<T: Named>(name: &str) -> bool {
+    T::from_name(name).is_ok()
+}
+
+fn is_feature_type(name: &str) -> bool {
+    matches!(name, "BINARY" | "CONSUMABLE")
+}
+
+static APP: Description = Description {
+    name: "app",
+    table: "app",
+    owner: Owner::App("id"),
+    order: Order::By("id"),
+    columns: &[column("name", Text), column("created_at", Instant)],
+};
+
+static ENVIRONMENT: Description = Description {
+    name: "environment",
+    table: "environments",
+    owner: Owner::Environment("id"),
+    order: Order::By("id"),
+    columns: &[column("catalog_version", NOT_NEGATIVE), column("simple_mode", Flag)],
+};
+
+static KEY: Description = Description {
+    name: "key",
+    table: "keys",
+    owner: OWNER,
+    order: Order::By("id"),
+    columns: &[
+        column("id", NOT_NEGATIVE),
+        column("kind", Name(is_name::<KeyKind>)),
+        column("hash", Hash),
+        column("last_four", Text),
+        column("created_at", Instant),
+        optional("revoked_at", Instant),
+    ],
+};
+
+static TOKEN_SECRET: Description = Description {
+    name: "token_secret",
+    table: "token_secrets",
+    owner: OWNER,
+    order: Order::By("id"),
+    columns: &[
+        column("id", NOT_NEGATIVE),
+        column("secret", Secret),
+        column("created_at", Instant),
+        optional("valid_until", Instant),
+    ],
+};
+
+static FEATURE: Description = Description {
+    name: "feature",
+    table: "features",
+    owner: OWNER,
+    order: Order::By("environment_id, position"),
+    columns: &[
+        column("id", Id),
+        column("position", ANY),
+        column("name", Label),
+        column("type", Name(is_feature_type)),
+        optional("unit_label", Label),
+        optional("unit_label_plural", Label),
+        optional("metadata", Metadata),
+    ],
+};
+
+static PACKAGE: Description = Description {
+    name: "package",
+    table: "packages",
+    owner: OWNER,
+    order: Order::By("environment_id, position"),
+    columns: &[
+        column("id", Id),
+        column("position", ANY),
+        column("name", Label),
+        column("is_addon", Flag),
+        column("status", Name(is_name::<PackageStatus>)),
+        optional("metadata", Metadata),
+        column("updated_at", Instant),
+    ],
+};
+
+static PACKAGE_FEATURE: Description = Description {
+    name: "package_feature",
+    table: "package_features",
+    owner: OWNER,
+    order: Order::By("environment_id, package_id, position"),
+    columns: &[
+        column("package_id", Id),
+        column("position", ANY),
+        column("feature_id", Id),
+        optional("name", Label),
+        optional("usage_limit", NOT_NEGATIVE),
+        optional("reset_period", Name(is_name::<ResetPeriod>)),
+        column("overage_enabled", Flag),
+    ],
+};
+
+static PACKAGE_BASE: Description = Description {
+    name: "package_base",
+    table: "package_bases",
+    owner: OWNER,
+    order: Order::By("environment_id, package_id, position"),
+    columns: &[column("package_id", Id), column("position", ANY), column("base_package_id", Id)],
+};
+
+static USED_FEATURE: Description = Description {
+    name: "used_feature",
+    table: "features_with_usage",
+    owner: OWNER,
+    order: Order::By("environment_id, feature_id"),
+    columns: &[column("feature_id", Id)],
+};
+
+static USER: Description = Description {
+    name: "user",
+    table: "users",
+    owner: OWNER,
+    order: Order::By("environment_id, key"),
+    columns: &[
+        column("key", Uuid),
+        column("id", Id),
+        optional("billing_id", Label),
+        optional("name", Label),
+        optional("email", Label),
+        optional("metadata", Metadata),
+    ],
+};
+
+static SUBSCRIPTION: Description = Description {
+    name: "subscription",
+    table: "subscriptions",
+    owner: OWNER,
+    order: Order::By("environment_id, user_key, id"),
+    columns: &[
+        column("user_key", Uuid),
+        column("id", Uuid),
+        column("package_id", Id),
+        column("status", Name(is_name::<SubscriptionStatus>)),
+        column("started_at", Instant),
+        optional("ended_at", Instant),
+    ],
+};
+
+static COUNTER: Description = Description {
+    name: "counter",
+    table: "counters",
+    owner: OWNER,
+    order: Order::By("environment_id, user_key, subscription_id, feature_id, period_start"),
+    columns: &[
+        column("user_key", Uuid),
+        column("subscription_id", Uuid),
+        column("feature_id", Id),
+        column("period_start", Instant),
+        column("used", NOT_NEGATIVE),
+    ],
+};
+
+static EVENT: Description = Description {
+    name: "event",
+    table: "events",
+    owner: OWNER,
+    order: Order::Arrival,
+    columns: &[
+        column("user_key", Uuid),
+        column("feature_id", Id),
+        column("action", Name(is_name::<UsageAction>)),
+        column("delta", ANY),
+        column("occurred_at", Instant),
+        column("recorded_at", Instant),
+        optional("subscription_id", Uuid),
+        optional("idempotency_key", Id),
+        optional("metadata", Metadata),
+    ],
+};
+
+static REPLAY: Description = Description {
+    name: "replay",
+    table: "replays",
+    owner: OWNER,
+    order: Order::By("environment_id, idempotency_key"),
+    columns: &[
+        column("idempotency_key", Id),
+        column("user_key", Uuid),
+        column("feature_id", Id),
+        column("action", Name(is_name::<UsageAction>)),
+        column("delta", ANY),
+        optional("occurred_at", Instant),
+        column("answer", Answer),
+        column("kept_at", Instant),
+    ],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_stand_in_their_order_and_have_names_of_their_own() {
+        for (place, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+            assert_eq!(Kind::from_name(kind.name()), Some(kind));
+        }
+    }
+}

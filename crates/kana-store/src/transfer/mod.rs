@@ -1,0 +1,238 @@
+//! Everything that a database holds, or one environment of it, as a stream of records: out of one
+//! database and into another, of whichever engine. The format stands in `docs/export.md`.
+//!
+//! Each kind of record is described as data, so that an engine reads and writes all of them
+//! with one piece of code. Whoever imports reads everything back before it is committed: a success
+//! means that the new database holds exactly what the old one held.
+
+pub(crate) mod batch;
+mod checksum;
+mod file;
+mod hex;
+pub(crate) mod kinds;
+mod line;
+mod reading;
+pub(crate) mod sql;
+#[cfg(test)]
+mod tests;
+pub(crate) mod value;
+mod writing;
+
+use std::io::{self, BufRead, Write};
+
+use async_trait::async_trait;
+use kana_core::Timestamp;
+use tokio::sync::mpsc;
+
+pub use batch::{Batch, Batches, Counts, Export, Scope};
+pub use checksum::{Checksum, Tally};
+pub use kinds::Kind;
+
+use crate::error::StoreError;
+use crate::store::Store;
+use reading::{LinesRead, ReadError, Reader};
+use writing::{WriteError, Writer};
+
+/// An import that has begun. Until [`commit`](Import::commit) nothing has happened; dropped, it
+/// leaves the database as empty as it was.
+#[async_trait]
+pub trait Import: Send {
+    /// Adds records. The app comes first.
+    async fn insert(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Reads back what the database now holds of this scope.
+    async fn read_back(&mut self, scope: &Scope) -> Result<Batches, StoreError>;
+
+    /// Makes everything durable.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// Why an export or an import failed. An import that fails leaves nothing behind.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// There is nothing to export.
+    #[error("the database has no app yet: there is nothing to export")]
+    NoApp,
+    /// A database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The export could not be written.
+    #[error("the export cannot be written: {0}")]
+    Write(#[source] io::Error),
+    /// The export could not be read.
+    #[error("the export cannot be read: {0}")]
+    Read(#[source] io::Error),
+    /// The export holds what it may not.
+    #[error("line {line}: {problem}")]
+    Line {
+        /// Where, from 1 on.
+        line: u64,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// The database does not take what stands on some lines.
+    #[error("lines {first_line} to {last_line}: {source}")]
+    Refused {
+        /// The first of them.
+        first_line: u64,
+        /// The last of them.
+        last_line: u64,
+        /// What the database said.
+        source: StoreError,
+    },
+    /// What was read back is not what was imported.
+    #[error("the database does not hold what was imported: {0}")]
+    NotTheSame(String),
+}
+
+impl From<WriteError> for TransferError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Io(error) => Self::Write(error),
+            WriteError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<ReadError> for TransferError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => Self::Read(error),
+            ReadError::Line(line, problem) => Self::Line { line, problem },
+        }
+    }
+}
+
+/// How far an export or an import is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// So many records of about so many are written.
+    Exported(u64, u64),
+    /// So many bytes of the file are imported.
+    Imported(u64),
+    /// So many records of so many are read back.
+    Checked(u64, u64),
+}
+
+/// Writes an export of a store to `out`: what was there at one instant.
+pub async fn export(
+    store: &dyn Store,
+    scope: &Scope,
+    out: impl Write,
+    exported_at: Timestamp,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Tally, TransferError> {
+    let Export { expected, mut batches } = store.export(scope).await?;
+    if expected.of(Kind::App) == 0 {
+        return Err(TransferError::NoApp);
+    }
+    let mut writer = Writer::begin(out, scope, exported_at).map_err(TransferError::Write)?;
+    let mut exported = 0;
+    while let Some(batch) = batches.next().await? {
+        writer.write(&batch)?;
+        exported += batch.len();
+        progress(Progress::Exported(exported, expected.total()));
+    }
+    writer.finish().map_err(TransferError::Write)
+}
+
+/// What the thread that reads a file has to say.
+enum Parsed {
+    Lines(LinesRead),
+    End(Tally),
+    Failed(ReadError),
+}
+
+/// How many batches may wait for the database.
+const WAITING_MAX: usize = 2;
+
+/// Imports an export into an empty store, all or nothing. Answers what was imported, and of what.
+pub async fn import(
+    store: &dyn Store,
+    input: impl BufRead + Send + 'static,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Scope, Tally), TransferError> {
+    let reader = Reader::begin(input)?;
+    let scope = reader.scope().clone();
+    let mut import = store.import().await?;
+    let tally = insert_all(import.as_mut(), parse_beside(reader)?, progress).await?;
+    check(import.as_mut(), &scope, &tally, progress).await?;
+    import.commit().await?;
+    Ok((scope, tally))
+}
+
+/// Reads and checks a file while the database takes what was read before. The thread ends when
+/// nobody wants more; should it wait for more of the file then, it does so until the process ends.
+fn parse_beside(
+    mut reader: Reader<impl BufRead + Send + 'static>,
+) -> Result<mpsc::Receiver<Parsed>, TransferError> {
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let parse = move || {
+        loop {
+            let parsed = match reader.next() {
+                Ok(Some(lines)) => Parsed::Lines(lines),
+                Ok(None) => Parsed::End(*reader.tally()),
+                Err(error) => Parsed::Failed(error),
+            };
+            let is_last = !matches!(parsed, Parsed::Lines(_));
+            if sender.blocking_send(parsed).is_err() || is_last {
+                return;
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("kana-import".into()).spawn(parse);
+    thread.map_err(TransferError::Read)?;
+    Ok(receiver)
+}
+
+async fn insert_all(
+    import: &mut dyn Import,
+    mut parsed: mpsc::Receiver<Parsed>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Tally, TransferError> {
+    loop {
+        match parsed.recv().await {
+            Some(Parsed::Lines(LinesRead { batch, first_line, last_line, bytes })) => {
+                let inserted = import.insert(&batch).await;
+                inserted.map_err(|source| TransferError::Refused {
+                    first_line,
+                    last_line,
+                    source,
+                })?;
+                progress(Progress::Imported(bytes));
+            }
+            Some(Parsed::End(tally)) => return Ok(tally),
+            Some(Parsed::Failed(error)) => return Err(error.into()),
+            None => {
+                let ended = io::Error::other("reading it ended too early");
+                return Err(TransferError::Read(ended));
+            }
+        }
+    }
+}
+
+/// Reads everything back and compares it with what was imported.
+async fn check(
+    import: &mut dyn Import,
+    scope: &Scope,
+    imported: &Tally,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), TransferError> {
+    let mut batches = import.read_back(scope).await?;
+    let (mut tally, mut line) = (Tally::default(), Vec::new());
+    while let Some(batch) = batches.next().await? {
+        for row in &batch.rows {
+            line.clear();
+            line::write(batch.kind, row, &mut line);
+            tally.add(batch.kind, &line);
+        }
+        progress(Progress::Checked(tally.counts.total(), imported.counts.total()));
+    }
+    if let Some(difference) = line::difference(&imported.counts, &tally.counts) {
+        return Err(TransferError::NotTheSame(format!("it should have {difference}")));
+    }
+    if tally.checksum != imported.checksum {
+        return Err(TransferError::NotTheSame("the checksum is another".to_owned()));
+    }
+    Ok(())
+}

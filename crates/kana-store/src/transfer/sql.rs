@@ -1,0 +1,66 @@
+//! The statements that read and write a kind, which engines share.
+
+use super::kinds::{Column, Kind, Order, Owner};
+
+/// The id of the app's row.
+pub(crate) const APP_ID: i64 = 1;
+
+fn owner(kind: Kind) -> &'static str {
+    match kind.description().owner {
+        Owner::App(column) | Owner::Environment(column) => column,
+    }
+}
+
+/// The names of the columns that hold a row: its owner's, then the kind's own.
+pub(super) fn names(kind: Kind) -> String {
+    let own = kind.columns().iter().map(|Column { name, .. }| *name);
+    std::iter::once(owner(kind)).chain(own).collect::<Vec<_>>().join(", ")
+}
+
+/// The rows of a kind that belong to the environments.
+fn rows(kind: Kind, environments: &[i64]) -> String {
+    let table = kind.description().table;
+    match kind.description().owner {
+        Owner::App(_) => table.to_owned(),
+        Owner::Environment(column) => {
+            let ids: Vec<String> = environments.iter().map(i64::to_string).collect();
+            // An empty list is no SQL, and an empty database has no environments.
+            let ids = if ids.is_empty() { "NULL".to_owned() } else { ids.join(", ") };
+            format!("{table} WHERE {column} IN ({ids})")
+        }
+    }
+}
+
+/// Reads [`names`] of every row; `arrival` is how the engine orders rows as they arrived.
+pub(crate) fn select(kind: Kind, environments: &[i64], arrival: &str) -> String {
+    let order = match kind.description().order {
+        Order::By(columns) => format!("ORDER BY {columns}"),
+        Order::Arrival => arrival.to_owned(),
+    };
+    format!("SELECT {} FROM {} {order}", names(kind), rows(kind, environments))
+}
+
+/// Counts the rows.
+pub(crate) fn count(kind: Kind, environments: &[i64]) -> String {
+    format!("SELECT count(*) FROM {}", rows(kind, environments))
+}
+
+/// Where a row is written to: the table with [`names`].
+pub(crate) fn target(kind: Kind) -> String {
+    format!("{} ({})", kind.description().table, names(kind))
+}
+
+/// Says of an environment, which is the first parameter, what its record says. `parameter` is how the
+/// engine marks parameters.
+pub(crate) fn update_environment(parameter: char) -> String {
+    let columns = Kind::Environment.columns().iter().enumerate();
+    let set: Vec<String> = columns
+        .map(|(place, column)| format!("{} = {parameter}{}", column.name, place + 2))
+        .collect();
+    format!(
+        "UPDATE {} SET {} WHERE {} = {parameter}1",
+        Kind::Environment.description().table,
+        set.join(", "),
+        owner(Kind::Environment)
+    )
+}

@@ -1,0 +1,310 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use kana_core::Timestamp;
+
+use super::reading::{ReadError, Reader};
+use super::{Kind, Scope, Tally, export, line, sql};
+use crate::{App, EnvironmentKind, SqliteStore, Store};
+
+const HEADER: &str = r#"{"kana_export":1,"environments":["test"],"exported_at":"2024-01-01T00:00:00.000Z","token_secrets":false}"#;
+const APP: &str = r#"{"record":"app","name":"Kana","created_at":1704067200000}"#;
+const ENVIRONMENT: &str =
+    r#"{"record":"environment","environment":"test","catalog_version":3,"simple_mode":true}"#;
+const USER: &str = r#"{"record":"user","environment":"test","key":"01890a5d-ac96-774b-bcce-b302099a8057","id":"ada","metadata":{"a": 1.50}}"#;
+const EVENT: &str = r#"{"record":"event","environment":"test","user_key":"01890a5d-ac96-774b-bcce-b302099a8057","feature_id":"calls","action":"ADD","delta":1,"occurred_at":1,"recorded_at":2}"#;
+
+/// The end that belongs to these records.
+fn end(records: &[&str]) -> String {
+    let mut tally = Tally::default();
+    for record in records {
+        let Ok(line::Line::Record(kind, _)) = line::parse(record.as_bytes()) else {
+            panic!("{record}");
+        };
+        tally.add(kind, record.as_bytes());
+    }
+    let mut end = Vec::new();
+    line::write_end(&tally, &mut end);
+    String::from_utf8(end).unwrap()
+}
+
+fn file(lines: &[&str]) -> String {
+    lines.iter().flat_map(|line| [line, "\n"]).collect()
+}
+
+fn whole() -> String {
+    let records = [APP, ENVIRONMENT, USER, EVENT];
+    file(&[HEADER, APP, ENVIRONMENT, USER, EVENT, &end(&records)])
+}
+
+/// How many records there are, or what is wrong with the file.
+fn read(file: &[u8]) -> Result<u64, String> {
+    let told = |error| match error {
+        ReadError::Io(error) => error.to_string(),
+        ReadError::Line(line, problem) => format!("line {line}: {problem}"),
+    };
+    let mut reader = Reader::begin(file).map_err(told)?;
+    let mut records = 0;
+    while let Some(lines) = reader.next().map_err(told)? {
+        records += lines.batch.len();
+        assert_eq!(lines.last_line - lines.first_line + 1, lines.batch.len());
+    }
+    assert_eq!(reader.tally().counts.total(), records);
+    Ok(records)
+}
+
+#[test]
+fn a_whole_file_is_read() {
+    assert_eq!(read(whole().as_bytes()), Ok(4));
+    assert_eq!(read(whole().trim_end().as_bytes()), Ok(4), "without the last line's end");
+    assert_eq!(read(whole().replace(',', " , ").as_bytes()), Ok(4), "with spaces");
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_is_refused() {
+    let whole = whole();
+    for bytes in 0..whole.len() - 1 {
+        let problem = read(&whole.as_bytes()[..bytes]).unwrap_err();
+        let told = ["it was cut", "no export"].iter().any(|told| problem.contains(told));
+        assert!(told, "{bytes}: {problem}");
+    }
+}
+
+#[test]
+fn a_file_that_holds_what_it_may_not_is_refused_with_the_line() {
+    let records = [APP, ENVIRONMENT, USER, EVENT];
+    let (end, whole) = (end(&records), whole());
+    let with = |line: &str| file(&[HEADER, APP, ENVIRONMENT, line]);
+    let user = |from: &str, to: &str| {
+        assert!(USER.contains(from), "{from}");
+        with(&USER.replace(from, to))
+    };
+    let long = "x".repeat(4 * 1024 * 1024 + 1);
+    let cases = [
+        ("an empty file", String::new()),
+        ("no export", "{}\n".to_owned()),
+        ("a picture", "\u{89}PNG\n".to_owned()),
+        ("a newer format", HEADER.replace(":1,", ":2,")),
+        ("another field in the header", HEADER.replace("exported_at", "at")),
+        ("another environment", HEADER.replace("\"test\"", "\"dev\"")),
+        ("an environment twice", HEADER.replace("\"test\"", "\"test\",\"test\"")),
+        ("no environment", HEADER.replace("\"test\"", "")),
+        ("a time that is none", HEADER.replace("2024-01-01", "2024-13-01")),
+        ("a kind that is unknown", with(r#"{"record":"plan","id":"a"}"#)),
+        ("a field that is unknown", user("\"id\"", "\"ID\"")),
+        ("a field twice", user("\"id\"", "\"id\":\"bob\",\"id\"")),
+        ("a field that is missing", user("\"id\":\"ada\",", "")),
+        ("a null", user("\"ada\"", "null")),
+        ("an id with a space", user("\"ada", "\" ada")),
+        ("a key that is no UUID", user("01890a5d", "01890A5D")),
+        ("metadata that is no object", user("{\"a\": 1.50}", "[]")),
+        ("a number for a text", user("\"ada\"", "1")),
+        ("no environment of a user", user("\"environment\":\"test\",", "")),
+        ("an environment that the header has not", user("\"test\"", "\"live\"")),
+        ("an environment that is none", user("\"test\"", "\"dev\"")),
+        ("no JSON", with("id,name")),
+        ("a list", with("[1]")),
+        ("an empty line", with("")),
+        ("an action that is none", with(&EVENT.replace("ADD", "SUB"))),
+        ("an instant that is none", with(&EVENT.replace(":2}", ":999999999999999}"))),
+        ("a number that is none", with(&EVENT.replace(":1,", ":1.5,"))),
+        (
+            "a secret that should not be there",
+            with(
+                r#"{"record":"token_secret","environment":"test","id":1,"secret":"00","created_at":1}"#,
+            ),
+        ),
+        (
+            "a counter below 0",
+            with(
+                r#"{"record":"counter","environment":"test","user_key":"01890a5d-ac96-774b-bcce-b302099a8057","subscription_id":"01890a5d-ac96-774b-bcce-b302099a8057","feature_id":"calls","period_start":0,"used":-1}"#,
+            ),
+        ),
+        (
+            "a label with a zero",
+            with(
+                r#"{"record":"feature","environment":"test","id":"a","position":1,"name":"a\u0000","type":"BINARY"}"#,
+            ),
+        ),
+        ("a kind out of order", with(APP)),
+        ("a line that is too long", with(&long)),
+        ("no end", file(&[HEADER, APP])),
+        ("something after the end", whole.clone() + "\n"),
+        ("a record less", file(&[HEADER, APP, ENVIRONMENT, USER, &end])),
+        ("a record more", file(&[HEADER, APP, ENVIRONMENT, USER, EVENT, EVENT, &end])),
+        ("another value", whole.replace("\"ada", "\"eve")),
+        ("another number of metadata", whole.replace("1.50", "1.5")),
+        ("no app", file(&[HEADER, ENVIRONMENT, &self::end(&[ENVIRONMENT])])),
+        ("an environment less", file(&[HEADER, APP, &self::end(&[APP])])),
+        ("no checksum", file(&[HEADER, r#"{"record":"end","counts":{}}"#])),
+        (
+            "a checksum that is none",
+            file(&[HEADER, r#"{"record":"end","counts":{},"checksum":"0"}"#]),
+        ),
+        (
+            "a count of nothing",
+            file(&[HEADER, r#"{"record":"end","counts":{"plan":1},"checksum":""}"#]),
+        ),
+    ];
+    let mut told = String::new();
+    for (what, file) in cases {
+        let problem = read(file.as_bytes()).expect_err(what);
+        writeln!(told, "{what}\n    {problem}").unwrap();
+    }
+    insta::assert_snapshot!(told, @r#"
+    an empty file
+        line 1: the file is empty, and so no export
+    no export
+        line 1: this is no export of Kana: its first line has no kana_export
+    a picture
+        line 1: this is no export of Kana: its first line has no kana_export
+    a newer format
+        line 1: the export has format 2, and this release reads format 1: import it with the release that made it, or a newer one
+    another field in the header
+        line 1: unknown field `at`, expected one of `kana_export`, `environments`, `exported_at`, `token_secrets` (column 45)
+    another environment
+        line 1: environments: there is no environment "dev"
+    an environment twice
+        line 1: environments: test stands twice
+    no environment
+        line 1: environments must not be empty
+    a time that is none
+        line 1: exported_at must be an RFC 3339 instant with a time zone, like 2022-08-10T15:07:01.803Z
+    a kind that is unknown
+        line 4: there is no kind of record "plan" in this release (column 16)
+    a field that is unknown
+        line 4: user: there is no field "ID" in this release (column 87)
+    a field twice
+        line 4: user: id stands twice (column 104)
+    a field that is missing
+        line 4: user: id is missing
+    a null
+        line 4: user: id: invalid type: null, expected a string (column 92)
+    an id with a space
+        line 4: user: id must not start or end with a space
+    a key that is no UUID
+        line 4: user: key: must be a UUID like 01890a5d-ac96-774b-bcce-b302099a8057 (column 82)
+    metadata that is no object
+        line 4: user: metadata must be a JSON object
+    a number for a text
+        line 4: user: id: invalid type: integer `1`, expected a string (column 89)
+    no environment of a user
+        line 4: user: environment is missing (column 96)
+    an environment that the header has not
+        line 4: the first line does not name the environment live
+    an environment that is none
+        line 4: there is no environment "dev" (column 36)
+    no JSON
+        line 4: expected value (column 1)
+    a list
+        line 4: invalid type: sequence, expected a record, which is a JSON object
+    an empty line
+        line 4: EOF while parsing a value
+    an action that is none
+        line 4: event: action must not be "SUB", which this release does not know
+    an instant that is none
+        line 4: event: recorded_at must be milliseconds since 1970 within the years 0000 to 9999
+    a number that is none
+        line 4: event: delta: invalid type: floating point `1.5`, expected i64 (column 136)
+    a secret that should not be there
+        line 4: the first line says that there are no token secrets
+    a counter below 0
+        line 4: counter: used must be 0 or more
+    a label with a zero
+        line 4: feature: name must not contain the character U+0000
+    a kind out of order
+        line 4: app must stand before environment
+    a line that is too long
+        line 4: the line is longer than 4 MiB
+    no end
+        line 2: the file has no end: it was cut
+    something after the end
+        line 7: there is more after the end
+    a record less
+        line 5: the file should have 1 records of event and not 0: it was cut or changed
+    a record more
+        line 7: the file should have 1 records of event and not 2: it was cut or changed
+    another value
+        line 6: the checksum is another: the file was changed
+    another number of metadata
+        line 6: the checksum is another: the file was changed
+    no app
+        line 3: the file must have one app
+    an environment less
+        line 3: the file must have each environment of its first line once
+    no checksum
+        line 2: end: checksum is missing (column 28)
+    a checksum that is none
+        line 2: end: checksum must be 64 hexadecimal digits (column 43)
+    a count of nothing
+        line 2: end: there is no kind of record "plan" (column 50)
+    "#);
+}
+
+type Tables = BTreeMap<String, BTreeSet<String>>;
+
+/// The columns that travel, by their tables.
+fn described() -> Tables {
+    let columns = |kind| sql::names(kind).split(", ").map(str::to_owned).collect();
+    let table = |kind: Kind| (kind.description().table.to_owned(), columns(kind));
+    let mut tables: Tables = Kind::ALL.into_iter().map(table).collect();
+    // Every record names its environment by its kind.
+    tables.entry("environments".to_owned()).or_default().insert("kind".to_owned());
+    tables
+}
+
+fn gather(columns: impl Iterator<Item = (String, String)>) -> Tables {
+    let mut tables = Tables::new();
+    for (table, column) in columns {
+        tables.entry(table).or_default().insert(column);
+    }
+    tables
+}
+
+/// Who adds a column without saying here that it travels would lose it.
+#[test]
+fn every_column_of_the_embedded_engine_travels() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(SqliteStore::open(directory.path()).unwrap());
+    let database = rusqlite::Connection::open(directory.path().join("kana.db")).unwrap();
+    let columns = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c
+        WHERE t.type = 'table' AND t.name <> 'sqlite_sequence'";
+    let mut statement = database.prepare(columns).unwrap();
+    let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let mut found = gather(columns.map(Result::unwrap));
+    // What the log of counters holds travels as counters.
+    assert!(found.remove("counter_log").is_some());
+    // Only the order of the events.
+    assert!(found.get_mut("events").unwrap().remove("id"));
+    assert_eq!(found, described());
+}
+
+#[test]
+fn every_column_of_postgres_travels() {
+    if !kana_test_postgres::is_here() {
+        return;
+    }
+    let database = kana_test_postgres::Database::new();
+    let columns = "SELECT table_name, column_name FROM information_schema.columns
+        WHERE table_schema = 'kana' AND table_name !~ '^events_' AND table_name <> 'schema_version'";
+    let rows = kana_test_postgres::rows(database.url(), columns);
+    let found = gather(rows.into_iter().map(|row| (row[0].clone(), row[1].clone())));
+    assert_eq!(found, described());
+}
+
+#[tokio::test]
+async fn what_could_not_be_imported_is_not_exported_and_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path()).unwrap();
+    let app = App { name: "Kana".to_owned() };
+    assert!(store.create_app(app, Vec::new(), Timestamp::from_ms(0)).await.unwrap());
+    let user =
+        "INSERT INTO users VALUES (1, x'01890a5dac96774bbcceb302099a8057', 'ada', NULL, NULL,
+        NULL, '[]')";
+    let database = rusqlite::Connection::open(directory.path().join("kana.db")).unwrap();
+    database.execute_batch(user).unwrap();
+    let scope = Scope { environments: vec![EnvironmentKind::Test], token_secrets: false };
+    let at = Timestamp::from_ms(0);
+    let exported = export(&store, &scope, Vec::new(), at, &mut |_| ()).await;
+    insta::assert_snapshot!(exported.unwrap_err(), @"the database holds a value that this release cannot read: test user 01890a5d-ac96-774b-bcce-b302099a8057: metadata must be a JSON object");
+}

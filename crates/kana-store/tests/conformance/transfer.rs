@@ -1,0 +1,302 @@
+//! Exports and imports: what comes out of a database is what a new one holds.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kana_core::catalog::{Allowance, FeatureKind, PackageKind};
+use kana_core::period::ResetPeriod;
+use kana_store::app::{KeyKind, NewKey};
+use kana_store::transfer::{Kind, Scope, Tally, TransferError, export, import};
+use kana_store::{EnvironmentKind, Store, StoreError};
+use serde_json::{Value, json};
+
+use crate::Engine;
+use crate::world::{
+    BEGINNING, World, app, cancel, count, counter, create_user, event, feature, features, gives,
+    hash, keep, label, metadata, package, package_id, put_feature, put_package, replay, subscribe,
+    subscription_id, time, user, user_id, user_key,
+};
+
+const BOTH: [EnvironmentKind; 2] = [EnvironmentKind::Test, EnvironmentKind::Live];
+
+fn everything() -> Scope {
+    Scope { environments: BOTH.to_vec(), token_secrets: true }
+}
+
+pub(crate) async fn exported(store: &dyn Store, scope: &Scope) -> (Vec<u8>, Tally) {
+    let mut file = Vec::new();
+    let tally = export(store, scope, &mut file, time(BEGINNING), &mut |_| ()).await.unwrap();
+    (file, tally)
+}
+
+pub(crate) async fn imported(store: &dyn Store, file: &[u8]) -> Result<Tally, TransferError> {
+    let (_, tally) = import(store, Cursor::new(file.to_vec()), &mut |_| ()).await?;
+    Ok(tally)
+}
+
+/// The lines of an export between the first and the last, by their kind.
+fn records(file: &[u8]) -> BTreeMap<String, Vec<Value>> {
+    let mut records: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for line in std::str::from_utf8(file).unwrap().lines().skip(1) {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let kind = record["record"].as_str().unwrap().to_owned();
+        records.entry(kind).or_default().push(record);
+    }
+    records.remove("end").unwrap();
+    records
+}
+
+/// Something of every kind, in both environments, with every column set somewhere and null elsewhere.
+pub(crate) async fn fill<E: Engine>(world: &World<E>) {
+    let public = NewKey {
+        environment: EnvironmentKind::Live,
+        kind: KeyKind::Public,
+        hash: hash("public"),
+        last_four: "blic".to_owned(),
+        created_at: time(BEGINNING),
+    };
+    world.store.add_key(public).await.unwrap();
+    let key = world.store.find_key(hash("live")).await.unwrap().unwrap();
+    world.store.revoke_key(key.id, time("2024-01-02T00:00:00.000Z")).await.unwrap();
+    world.store.set_simple_mode(EnvironmentKind::Live, false).await.unwrap();
+    let (now, until) = (time(BEGINNING), time("2024-02-01T00:00:00.000Z"));
+    for secret in [[1; 32], [254; 32]] {
+        let rotate =
+            world.store.rotate_token_secret(EnvironmentKind::Test, secret.into(), now, until);
+        assert!(rotate.await.unwrap());
+    }
+
+    let mut calls = feature("calls");
+    calls.kind = FeatureKind::Consumable {
+        unit_label: Some(label("call")),
+        unit_label_plural: Some(label("calls \"quoted\" \u{2028}\n")),
+    };
+    calls.metadata = Some(metadata(json!({ "z": 0.1, "a": [null, "é\u{0}"] })));
+    let mut sso = feature("a/sso ☃");
+    sso.kind = FeatureKind::Binary;
+    let mut pro = package("pro", []);
+    let allowance = Allowance {
+        limit: Some(i64::MAX),
+        reset_period: Some(ResetPeriod::Month),
+        overage_enabled: true,
+    };
+    pro.features = features([gives("calls", allowance), gives("a/sso ☃", Allowance::UNLIMITED)]);
+    pro.features[0].name = Some(label("API calls"));
+    pro.metadata = Some(metadata(json!({})));
+    let mut addon = package("addon", ["calls"]);
+    addon.kind = PackageKind::Addon { base_packages: vec![package_id("pro")] };
+    for environment in [world.test, world.live] {
+        let changes =
+            [put_feature(&calls), put_feature(&sso), put_package(&pro), put_package(&addon)];
+        world.change_catalog(environment, &changes).await;
+    }
+
+    for environment in [world.test, world.live] {
+        for n in 1..=3 {
+            let mut person = user(user_key(n), &format!("user {n}"));
+            if n == 2 {
+                person.billing_id = Some(label(""));
+                person.name = Some(label("Ada \\ Lovelace\t"));
+                person.email = Some(label("ada@example.com"));
+                person.metadata = Some(metadata(json!({ "n": 12345678901234567u64, "f": 1e300 })));
+            }
+            let (one, two) = (subscription_id(2 * n), subscription_id(2 * n + 1));
+            let mut told = event(one, "calls");
+            told.delta = i64::from(n);
+            let mut not_counted = told.clone();
+            not_counted.subscription = None;
+            not_counted.delta = i64::MIN;
+            not_counted.idempotency_key = Some(crate::world::idempotency_key("key é"));
+            not_counted.metadata = Some(metadata(json!({ "why": "null byte: \u{0}" })));
+            not_counted.recorded_at = time("2023-11-30T23:59:59.999Z");
+            let mut kept = replay(user_key(n), "calls");
+            kept.content.occurred_at = (n == 2).then(|| time(BEGINNING));
+            let changes = [
+                kana_core::facts::Change::CreateUser(person),
+                subscribe(one, "pro"),
+                subscribe(two, "addon"),
+                cancel(two, "2024-01-03T00:00:00.000Z"),
+                count(counter(one, "calls"), i64::from(n)),
+                kana_core::facts::Change::LogEvent(told),
+                kana_core::facts::Change::LogEvent(not_counted),
+                keep(&format!("key {n}"), kept),
+            ];
+            world.change(environment, user_key(n), changes).await;
+        }
+    }
+    // Once more, so that a log of counters hides what their table says.
+    world.change(world.test, user_key(1), [count(counter(subscription_id(2), "calls"), 77)]).await;
+}
+
+pub(crate) async fn what_is_exported_and_imported_is_the_same<E: Engine>() {
+    let world = World::<E>::new().await;
+    fill(&world).await;
+    let (file, tally) = exported(&*world.store, &everything()).await;
+    assert!(tally.counts.iter().all(|(_, count)| count > 0), "{:?}", tally.counts);
+
+    let database = E::empty().await;
+    let other = E::open(&database).await;
+    assert_eq!(imported(&*other, &file).await.unwrap(), tally);
+    let (again, _) = exported(&*other, &everything()).await;
+    assert_eq!(String::from_utf8(again).unwrap(), String::from_utf8(file).unwrap());
+    drop(other);
+    let (again, same) = exported(&*E::open(&database).await, &everything()).await;
+    assert_eq!((again.len(), same), (records_len(&world).await, tally), "it is durable");
+}
+
+async fn records_len<E: Engine>(world: &World<E>) -> usize {
+    exported(&*world.store, &everything()).await.0.len()
+}
+
+pub(crate) async fn an_imported_database_goes_on_where_the_other_stopped<E: Engine>() {
+    let world = World::<E>::new().await;
+    fill(&world).await;
+    let (file, _) = exported(&*world.store, &everything()).await;
+    let database = E::empty().await;
+    let store = E::open(&database).await;
+    imported(&*store, &file).await.unwrap();
+
+    assert_eq!(store.app().await.unwrap(), Some(app("Kana")));
+    let list = |keys: Vec<kana_store::app::Key>| {
+        let shown = |key: kana_store::app::Key| (key.id, key.last_four, key.revoked_at);
+        keys.into_iter().map(shown).collect::<Vec<_>>()
+    };
+    let keys = list(store.keys().await.unwrap());
+    assert_eq!(keys, list(world.store.keys().await.unwrap()));
+    let [test, live] = ["test", "live"]
+        .map(|name| async { store.find_key(hash(name)).await.unwrap().unwrap().environment });
+    let (test, live) = (test.await, live.await);
+    let other = World::<E> { store, test, live, database };
+    let access = other.store.client_access(EnvironmentKind::Test).await.unwrap().unwrap();
+    assert_eq!(access.token_secrets[0].secret, [254; 32]);
+    assert_eq!(other.catalog_version(live).await, world.catalog_version(world.live).await);
+    let n = counter(subscription_id(2), "calls");
+    assert_eq!(other.counter(test, user_key(1), n.clone()).await, 77);
+    assert_eq!(other.counter(live, user_key(1), n).await, 1);
+
+    // What is new comes after what was there.
+    other.store.add_key(crate::world::private_key(EnvironmentKind::Test, "new")).await.unwrap();
+    let newest = other.store.keys().await.unwrap().pop().unwrap();
+    assert_eq!(newest.last_four, "new");
+    assert!(keys.iter().all(|(id, ..)| *id < newest.id), "{keys:?} {newest:?}");
+    other.change_catalog(test, &[put_feature(&feature("another"))]).await;
+    let catalog = other.catalog(test).await;
+    let last = catalog.features().last().map(|feature| feature.id.as_str().to_owned());
+    assert_eq!(last.as_deref(), Some("another"));
+    other.change(test, user_key(4), [create_user(user_key(4), "user 4")]).await;
+    assert_eq!(other.user(test, "user 4").await.map(|user| user.id), Some(user_id("user 4")));
+}
+
+pub(crate) async fn one_environment_comes_alone_and_the_other_is_there_empty<E: Engine>() {
+    let world = World::<E>::new().await;
+    fill(&world).await;
+    let scope = Scope { environments: vec![EnvironmentKind::Live], token_secrets: false };
+    let (file, tally) = exported(&*world.store, &scope).await;
+    for (kind, records) in records(&file) {
+        for record in records {
+            let environment = if kind == "app" { Value::Null } else { json!("live") };
+            assert_eq!(record["environment"], environment, "{record}");
+        }
+    }
+    assert_eq!(tally.counts.of(Kind::TokenSecret), 0);
+    assert!(!String::from_utf8(file.clone()).unwrap().contains("secret\":\""));
+
+    let database = E::empty().await;
+    let store = E::open(&database).await;
+    imported(&*store, &file).await.unwrap();
+    for environment in BOTH {
+        let access = store.client_access(environment).await.unwrap().unwrap();
+        assert_eq!(access.token_secrets, [], "a server makes one when it needs one");
+        assert_eq!(access.simple_mode, environment == EnvironmentKind::Test);
+    }
+    assert!(store.find_key(hash("test")).await.unwrap().is_none());
+    store.add_key(crate::world::private_key(EnvironmentKind::Test, "new")).await.unwrap();
+    let test = store.find_key(hash("new")).await.unwrap().unwrap().environment;
+    let mut reader = store.read().await.unwrap();
+    assert_eq!(reader.users(test, &[user_id("user 1")]).await.unwrap(), [None]);
+    drop(reader);
+    let (again, same) = exported(&*store, &scope).await;
+    assert_eq!((again, same), (file, tally));
+}
+
+pub(crate) async fn a_database_with_an_app_takes_no_import<E: Engine>() {
+    let world = World::<E>::new().await;
+    fill(&world).await;
+    let (file, tally) = exported(&*world.store, &everything()).await;
+    let refused = imported(&*world.store, &file).await.unwrap_err();
+    assert!(matches!(refused, TransferError::Store(StoreError::NotEmpty)), "{refused}");
+    assert_eq!(exported(&*world.store, &everything()).await.1, tally);
+}
+
+pub(crate) async fn a_database_without_an_app_has_nothing_to_export<E: Engine>() {
+    let database = E::empty().await;
+    let store = E::open(&database).await;
+    let mut file = Vec::new();
+    let refused = export(&*store, &everything(), &mut file, time(BEGINNING), &mut |_| ()).await;
+    assert!(matches!(refused, Err(TransferError::NoApp)), "{refused:?}");
+    assert_eq!(file, b"");
+}
+
+pub(crate) async fn an_import_that_fails_leaves_nothing<E: Engine>() {
+    let world = World::<E>::new().await;
+    fill(&world).await;
+    let (file, tally) = exported(&*world.store, &everything()).await;
+    let text = String::from_utf8(file.clone()).unwrap();
+    let database = E::empty().await;
+    let store = E::open(&database).await;
+    let lines = text.lines().count();
+    let cut = text.lines().take(lines - 1).flat_map(|line| [line, "\n"]).collect::<String>();
+    for (bad, told) in [
+        (cut, format!("line {}: the file has no end: it was cut", lines - 1)),
+        (text.replace("ada@", "eve@"), format!("line {lines}: the checksum is another")),
+        (
+            text.replace("\"id\":\"user 2\"", "\"id\":\"user 1\""),
+            // The database sees it before the end of the file is read.
+            "lines ".to_owned(),
+        ),
+    ] {
+        let refused = imported(&*store, bad.as_bytes()).await.unwrap_err().to_string();
+        assert!(refused.starts_with(&told), "{refused}");
+        assert_eq!(store.app().await.unwrap(), None, "{told}");
+    }
+    assert_eq!(imported(&*store, &file).await.unwrap(), tally);
+}
+
+pub(crate) async fn an_export_is_of_one_instant_while_others_write<E: Engine>() {
+    let world = World::<E>::new().await;
+    let environment = world.test;
+    let subscribed = subscribe(subscription_id(1), "pro");
+    world.change(environment, user_key(1), [create_user(user_key(1), "ada"), subscribed]).await;
+    let (done, begun) = (AtomicBool::new(false), tokio::sync::Notify::new());
+    let writes = async {
+        let mut used = 0;
+        while !done.load(Ordering::Relaxed) {
+            used += 1;
+            let change = [
+                count(counter(subscription_id(1), "calls"), used),
+                kana_core::facts::Change::LogEvent(event(subscription_id(1), "calls")),
+            ];
+            world.change(environment, user_key(1), change).await;
+            begun.notify_one();
+            tokio::task::yield_now().await;
+        }
+    };
+    let exports = async {
+        let mut totals = Vec::new();
+        for _ in 0..10 {
+            begun.notified().await;
+            let (file, tally) = exported(&*world.store, &everything()).await;
+            let records = records(&file);
+            let used: i64 = records["counter"].iter().map(|it| it["used"].as_i64().unwrap()).sum();
+            let told: i64 = records["event"].iter().map(|it| it["delta"].as_i64().unwrap()).sum();
+            assert_eq!(used, told);
+            assert_eq!(tally.counts.of(Kind::Event), used.unsigned_abs());
+            totals.push(used);
+        }
+        done.store(true, Ordering::Relaxed);
+        totals
+    };
+    let (totals, ()) = futures_util::future::join(exports, writes).await;
+    assert!(totals.is_sorted() && totals.first() < totals.last(), "{totals:?}");
+}

@@ -1,0 +1,74 @@
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use kana_service::{Clock, EnvironmentKind, SystemClock};
+use kana_store::Store;
+use kana_store::transfer::{self, Scope, Tally, TransferError};
+use tempfile::NamedTempFile;
+
+use super::progress::Bar;
+use super::{Failure, describe, open};
+use crate::settings::ExportSettings;
+
+/// How much is written at once.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Writes everything, or one environment, to a file or to standard output.
+pub(crate) async fn run(settings: ExportSettings) -> Result<(), Failure> {
+    let environments = match settings.env {
+        Some(env) => vec![env.into()],
+        None => vec![EnvironmentKind::Test, EnvironmentKind::Live],
+    };
+    let scope = Scope { environments, token_secrets: settings.token_secrets };
+    let file = settings.out.filter(|path| path.as_os_str() != "-");
+    if let Some(path) = &file {
+        refuse_existing(path)?;
+    }
+    let store = open(&settings.database).await?;
+    let tally = match &file {
+        Some(path) => to_file(store.as_ref(), &scope, path).await?,
+        None => to(store.as_ref(), &scope, std::io::stdout().lock()).await?,
+    };
+    tracing::info!("exported {}", describe(&tally));
+    if settings.token_secrets {
+        tracing::warn!("the export holds the secrets that sign user tokens: keep it as secret");
+    }
+    Ok(())
+}
+
+async fn to(store: &dyn Store, scope: &Scope, out: impl Write) -> Result<Tally, Failure> {
+    let out = BufWriter::with_capacity(BUFFER_BYTES, out);
+    let bar = Bar::of_records();
+    let now = SystemClock.now();
+    let mut show = |progress| bar.show(progress);
+    transfer::export(store, scope, out, now, &mut show).await.map_err(Failure::Export)
+}
+
+/// Writes to a file that is there once it is whole, and that nobody else on the machine may read.
+async fn to_file(store: &dyn Store, scope: &Scope, path: &Path) -> Result<Tally, Failure> {
+    let failed = |error| Failure::File(path.to_owned(), error);
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    // Dropped, it is removed.
+    let mut file = NamedTempFile::with_prefix_in(".kana-export-", &directory).map_err(failed)?;
+    let tally = tokio::select! {
+        tally = to(store, scope, file.as_file_mut()) => tally?,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            return Err(Failure::Interrupted);
+        }
+    };
+    file.as_file().sync_all().map_err(|error| Failure::Export(TransferError::Write(error)))?;
+    file.persist_noclobber(path).map_err(|error| failed(error.error))?;
+    Ok(tally)
+}
+
+fn refuse_existing(path: &Path) -> Result<(), Failure> {
+    if path.symlink_metadata().is_ok() {
+        let exists = std::io::Error::other("the file exists already: choose another");
+        return Err(Failure::File(path.to_owned(), exists));
+    }
+    Ok(())
+}

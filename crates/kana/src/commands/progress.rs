@@ -1,0 +1,64 @@
+//! How far an export or an import is, on a terminal; nothing otherwise.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use kana_store::transfer::Progress;
+
+const RECORDS: &str = "{msg} {wide_bar} {human_pos}/{human_len} records, {eta}";
+const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes}, {eta}";
+const BYTES_OF_UNKNOWN: &str = "{msg} {spinner} {bytes}, {bytes_per_sec}";
+
+/// A bar on standard error, gone when it is dropped.
+pub(crate) struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    pub(crate) fn of_records() -> Self {
+        Self::new(Some(0), RECORDS, "exporting")
+    }
+
+    /// For a file of so many bytes, if that is known.
+    pub(crate) fn of_bytes(bytes: Option<u64>) -> Self {
+        let style = if bytes.is_some() { BYTES } else { BYTES_OF_UNKNOWN };
+        Self::new(bytes, style, "importing")
+    }
+
+    fn new(length: Option<u64>, style: &str, message: &'static str) -> Self {
+        // It draws nothing where there is no terminal.
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
+        let bar = Self { bar: bar.with_message(message) };
+        bar.set_style(style);
+        bar
+    }
+
+    fn set_style(&self, style: &str) {
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            self.bar.set_style(style);
+        }
+    }
+
+    pub(crate) fn show(&self, progress: Progress) {
+        match progress {
+            Progress::Exported(records, expected) => {
+                self.bar.set_length(expected);
+                self.bar.set_position(records);
+            }
+            Progress::Imported(bytes) => self.bar.set_position(bytes),
+            Progress::Checked(records, all) => {
+                if self.bar.message() != "checking" {
+                    self.bar.set_message("checking");
+                    self.bar.reset();
+                    self.set_style(RECORDS);
+                }
+                self.bar.set_length(all);
+                self.bar.set_position(records);
+            }
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
