@@ -26,7 +26,7 @@ type Written<'a> = (Uuid, Cow<'a, str>, i64, i64);
 pub(super) struct RecentCounters {
     /// At most [`RECENT_MAX`], the one that was written last in the end.
     counters: VecDeque<(CounterKey, i64)>,
-    /// Whether the table has counters of the user.
+    /// Whether the table may have counters of the user.
     pub(super) has_older: bool,
 }
 

@@ -270,8 +270,9 @@ statements! {
             SELECT ctid FROM users WHERE environment_id = $1 AND key = n.key OFFSET 0) AS old
         WHERE u.ctid = old.ctid";
     CREATE_USERS = "
-        INSERT INTO users (environment_id, key, id, billing_id, name, email, metadata)
-        SELECT $1, n.*
+        INSERT INTO users
+            (environment_id, key, id, billing_id, name, email, metadata, has_older_counters)
+        SELECT $1, n.*, false
         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) n";
     ADD_SUBSCRIPTIONS = "
         INSERT INTO subscriptions

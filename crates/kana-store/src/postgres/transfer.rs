@@ -14,6 +14,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::connections::take;
 use super::errors::{cause, says_it_was_not_committed};
+use super::reading::distinct;
 use super::{Shared, statements as sql};
 use crate::app::EnvironmentKind;
 use crate::columns::Named;
@@ -27,17 +28,27 @@ use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
 /// Events are read as they lie, a month after the other, which is as they arrived.
 const ARRIVAL: &str = "";
 
-/// What every session of ours wants is for short statements that find few rows. These read all, take
-/// as long as whoever reads or writes the file, and must not be read in pieces by several processes,
-/// from anywhere in the middle, which would mix up their order.
+/// What every session of ours wants is for short statements. These take as long as whoever reads or
+/// writes the file.
 const LONG: &str = "SET LOCAL statement_timeout = 0; \
-    SET LOCAL idle_in_transaction_session_timeout = 0; \
-    SET LOCAL enable_seqscan = on; SET LOCAL synchronize_seqscans = off; \
+    SET LOCAL idle_in_transaction_session_timeout = 0";
+
+/// And for statements that find few rows. These read all, and not in pieces by several processes or
+/// from anywhere in the middle, which would mix up their order.
+const WHOLE: &str = "SET LOCAL enable_seqscan = on; SET LOCAL synchronize_seqscans = off; \
     SET LOCAL max_parallel_workers_per_gather = 0";
 
 /// How many months get a partition of their own. What is beyond, if anything ever is, goes to the
 /// default partition: one transaction cannot make any number of them.
 const MONTHS_MAX: usize = 600;
+
+/// Where the rows of a kind are read.
+fn source(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Counter => "current_counters",
+        _ => kind.table(),
+    }
+}
 
 /// A connection with a transaction, which ends with it. It never goes back to the pool.
 type Connection = Arc<ClientWrapper>;
@@ -65,11 +76,13 @@ async fn environments(
 
 pub(super) async fn export(shared: &Shared, scope: &Scope) -> Result<Export, StoreError> {
     let connection = begin(shared, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    connection.batch_execute(WHOLE).await?;
     let environments = environments(&connection, scope).await?;
     let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
     let mut expected = Counts::default();
     for kind in scope.kinds() {
-        let rows: i64 = connection.query_one(&count(kind, &ids), &[]).await?.try_get(0)?;
+        let rows: i64 =
+            connection.query_one(&count(kind, source(kind), &ids), &[]).await?.try_get(0)?;
         expected.add(kind, rows.unsigned_abs());
     }
     Ok(Export { expected, batches: read_beside(connection, environments, scope.clone()) })
@@ -102,7 +115,8 @@ async fn read_all(
     for kind in scope.kinds() {
         let mut gathering = Gathering::of(kind);
         // The driver takes rows from the server only as fast as they are taken from it.
-        let rows = connection.query_raw(&select(kind, &ids, ARRIVAL), nothing).await?;
+        let rows =
+            connection.query_raw(&select(kind, source(kind), &ids, ARRIVAL), nothing).await?;
         let mut rows = pin!(rows);
         while let Some(stored) = rows.try_next().await? {
             let id: i64 = stored.try_get(0)?;
@@ -169,6 +183,26 @@ impl PostgresImport {
             if !has_one && self.months.len() < MONTHS_MAX {
                 let month = self.connection.query_one(sql::MAKE_EVENTS_PARTITION, &[at]).await?;
                 self.months.push((month.try_get(0)?, month.try_get(1)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes beside users which of their subscriptions run.
+    async fn note_running(&self, subscriptions: &[Row]) -> Result<(), StoreError> {
+        let column =
+            Kind::Subscription.columns().iter().position(|column| column.name == "user_key");
+        let scope = Scope { environments: BOTH.to_vec(), token_secrets: false };
+        for (id, kind) in environments(&self.connection, &scope).await? {
+            let theirs = subscriptions.iter().filter(|row| row.environment == Some(kind));
+            let users = theirs.filter_map(|row| match row.values.get(column?)? {
+                Value::Uuid(user) => Some(*user),
+                _ => None,
+            });
+            let users = distinct(users);
+            if !users.is_empty() {
+                let note = self.connection.prepare_cached(sql::NOTE_RUNNING).await?;
+                self.connection.execute(&note, &[&id, &users]).await?;
             }
         }
         Ok(())
@@ -245,11 +279,16 @@ impl Import for PostgresImport {
                 self.make_partitions(&batch.rows).await?;
                 self.copy(batch).await
             }
+            Kind::Subscription => {
+                self.copy(batch).await?;
+                self.note_running(&batch.rows).await
+            }
             _ => self.copy(batch).await,
         }
     }
 
     async fn read_back(&mut self, scope: &Scope) -> Result<Batches, StoreError> {
+        self.connection.batch_execute(WHOLE).await?;
         let environments = environments(&self.connection, scope).await?;
         Ok(read_beside(Arc::clone(&self.connection), environments, scope.clone()))
     }

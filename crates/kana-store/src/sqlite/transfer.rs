@@ -33,7 +33,10 @@ pub(super) fn export(pool: &ReaderPool, scope: &Scope) -> Result<Export, StoreEr
     let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
     let mut expected = Counts::default();
     for kind in scope.kinds() {
-        let rows: i64 = connection.sqlite().query_row(&count(kind, &ids), [], |row| row.get(0))?;
+        let rows: i64 =
+            connection
+                .sqlite()
+                .query_row(&count(kind, kind.table(), &ids), [], |row| row.get(0))?;
         expected.add(kind, rows.unsigned_abs());
     }
     let connection = Arc::new(Mutex::new(connection));
@@ -90,7 +93,8 @@ fn read_all(
         let mut sending = Sending { gathering: Gathering::of(kind), sender };
         let mut logged =
             (if kind == Kind::Counter { logged.as_slice() } else { &[] }).iter().peekable();
-        let mut statement = connection.sqlite().prepare(&select(kind, &ids, ARRIVAL))?;
+        let mut statement =
+            connection.sqlite().prepare(&select(kind, kind.table(), &ids, ARRIVAL))?;
         let mut rows = statement.query([])?;
         while let Some(stored) = rows.next()? {
             let id: i64 = stored.get(0)?;

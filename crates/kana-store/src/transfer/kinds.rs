@@ -134,6 +134,11 @@ impl Kind {
         }
     }
 
+    /// The table that its rows are written to.
+    pub(crate) fn table(self) -> &'static str {
+        self.description().table
+    }
+
     pub(crate) fn columns(self) -> &'static [Column] {
         self.description().columns
     }

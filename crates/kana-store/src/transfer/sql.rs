@@ -17,9 +17,8 @@ pub(super) fn names(kind: Kind) -> String {
     std::iter::once(owner(kind)).chain(own).collect::<Vec<_>>().join(", ")
 }
 
-/// The rows of a kind that belong to the environments.
-fn rows(kind: Kind, environments: &[i64]) -> String {
-    let table = kind.description().table;
+/// The rows of a kind in `table` that belong to the environments.
+fn rows(kind: Kind, table: &str, environments: &[i64]) -> String {
     match kind.description().owner {
         Owner::App(_) => table.to_owned(),
         Owner::Environment(column) => {
@@ -31,18 +30,18 @@ fn rows(kind: Kind, environments: &[i64]) -> String {
     }
 }
 
-/// Reads [`names`] of every row; `arrival` is how the engine orders rows as they arrived.
-pub(crate) fn select(kind: Kind, environments: &[i64], arrival: &str) -> String {
+/// Reads [`names`] of every row in `table`; `arrival` is how the engine orders rows as they arrived.
+pub(crate) fn select(kind: Kind, table: &str, environments: &[i64], arrival: &str) -> String {
     let order = match kind.description().order {
         Order::By(columns) => format!("ORDER BY {columns}"),
         Order::Arrival => arrival.to_owned(),
     };
-    format!("SELECT {} FROM {} {order}", names(kind), rows(kind, environments))
+    format!("SELECT {} FROM {} {order}", names(kind), rows(kind, table, environments))
 }
 
-/// Counts the rows.
-pub(crate) fn count(kind: Kind, environments: &[i64]) -> String {
-    format!("SELECT count(*) FROM {}", rows(kind, environments))
+/// Counts the rows in `table`.
+pub(crate) fn count(kind: Kind, table: &str, environments: &[i64]) -> String {
+    format!("SELECT count(*) FROM {}", rows(kind, table, environments))
 }
 
 /// Where a row is written to: the table with [`names`].

@@ -285,10 +285,17 @@ fn every_column_of_postgres_travels() {
         return;
     }
     let database = kana_test_postgres::Database::new();
-    let columns = "SELECT table_name, column_name FROM information_schema.columns
-        WHERE table_schema = 'kana' AND table_name !~ '^events_' AND table_name <> 'schema_version'";
+    let columns = "SELECT c.table_name, c.column_name
+        FROM information_schema.columns c JOIN information_schema.tables t
+            USING (table_schema, table_name)
+        WHERE table_schema = 'kana' AND t.table_type = 'BASE TABLE'
+            AND table_name !~ '^events_' AND table_name <> 'schema_version'";
     let rows = kana_test_postgres::rows(database.url(), columns);
-    let found = gather(rows.into_iter().map(|row| (row[0].clone(), row[1].clone())));
+    let mut found = gather(rows.into_iter().map(|row| (row[0].clone(), row[1].clone())));
+    // They say once more what travels as subscriptions, and hold what travels as counters.
+    for column in ["running_subscriptions", "recent_counters", "has_older_counters"] {
+        assert!(found.get_mut("users").unwrap().remove(column));
+    }
     assert_eq!(found, described());
 }
 

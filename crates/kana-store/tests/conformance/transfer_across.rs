@@ -1,5 +1,6 @@
 //! From one engine to the other and back.
 
+use kana_core::id::UserId;
 use kana_store::transfer::Scope;
 use kana_store::{EnvironmentKind, Store};
 
@@ -30,6 +31,18 @@ async fn what_goes_to_the_other_engine_and_back_is_the_same() {
     let shared = Postgres::empty().await;
     let postgres = Postgres::open(&shared).await;
     assert_eq!(imported(&*postgres, &from_sqlite).await.unwrap(), tally);
+    // Also what an engine keeps beside what it was given.
+    for environment in [world.test, world.live] {
+        let users: Vec<UserId> = {
+            let mut reader = world.store.read().await.unwrap();
+            let users = reader.users_after(environment, None, 1000).await.unwrap();
+            users.into_iter().map(|user| user.id).collect()
+        };
+        let facts = world.store.read().await.unwrap().facts(environment, &users).await.unwrap();
+        let there = postgres.read().await.unwrap().facts(environment, &users).await.unwrap();
+        assert_eq!(there.catalog_version, facts.catalog_version);
+        assert_eq!(there.users, facts.users);
+    }
     let (from_postgres, same) = exported(&*postgres, &everything()).await;
     assert_eq!(same, tally);
     assert_eq!(sorted(&from_postgres), sorted(&from_sqlite));

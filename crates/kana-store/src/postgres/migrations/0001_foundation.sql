@@ -113,8 +113,8 @@ CREATE TABLE users (
     -- The counters that were written last, which hide what the table of counters says of them:
     -- [[subscription_id, feature_id, period_start, used], ...].
     recent_counters       text,
-    -- Whether the table of counters has any of the user.
-    has_older_counters    boolean NOT NULL DEFAULT false,
+    -- Whether the table of counters may have any of the user.
+    has_older_counters    boolean NOT NULL DEFAULT true,
     PRIMARY KEY (environment_id, key)
 -- Rows change in place: room in each page keeps a changed one beside its index entries.
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
@@ -161,21 +161,20 @@ CREATE TABLE counters (
 
 -- What every counter holds, for whoever looks with SQL.
 CREATE VIEW current_counters AS
-    WITH recent AS (
-        SELECT u.environment_id, u.key AS user_key, (one ->> 0)::uuid AS subscription_id,
-            one ->> 1 AS feature_id, (one ->> 2)::bigint AS period_start,
-            (one ->> 3)::bigint AS used
-        FROM users u CROSS JOIN LATERAL json_array_elements(u.recent_counters::json) one
-    )
-    SELECT * FROM recent
+    SELECT u.environment_id, u.key AS user_key, (one ->> 0)::uuid AS subscription_id,
+        (one ->> 1) COLLATE "C" AS feature_id, (one ->> 2)::bigint AS period_start,
+        (one ->> 3)::bigint AS used
+    FROM users u CROSS JOIN LATERAL json_array_elements(u.recent_counters::json) one
     UNION ALL
     SELECT environment_id, user_key, subscription_id, feature_id, period_start, used
     FROM counters older
     WHERE NOT EXISTS (
-        SELECT FROM recent
-        WHERE (environment_id, user_key, subscription_id, feature_id, period_start)
-            = (older.environment_id, older.user_key, older.subscription_id, older.feature_id,
-               older.period_start));
+        SELECT FROM (
+            SELECT recent_counters FROM users
+            WHERE environment_id = older.environment_id AND key = older.user_key OFFSET 0) u
+        CROSS JOIN LATERAL json_array_elements(u.recent_counters::json) one
+        WHERE (one ->> 0)::uuid = older.subscription_id AND one ->> 1 = older.feature_id
+            AND (one ->> 2)::bigint = older.period_start);
 
 -- Features that were ever used, counted or not. An index of counters or events by feature would be
 -- written with every one of them; this grows with the catalog only.
