@@ -72,7 +72,7 @@ fn every_case_runs_and_leaves_nothing_behind() {
         assert!(figures.contains(" to ") || figures.starts_with("not available: "), "{row:?}");
     }
     let of_postgres = rows.iter().filter(|row| row[0] == "postgres").count();
-    assert!(of_postgres == 5 || !errors_of(&rows, "postgres").is_empty(), "{rows:?}");
+    assert!(of_postgres == 7 || !errors_of(&rows, "postgres").is_empty(), "{rows:?}");
     for about in ["Linux", "fdatasync", "kana ", "core", "medians of 1 rounds"] {
         let stdout = text(&output.stdout);
         assert!(stdout.lines().any(|line| line.starts_with("- ") && line.contains(about)));
