@@ -141,9 +141,10 @@ CREATE INDEX subscriptions_by_id ON subscriptions (environment_id, id);
 CREATE INDEX subscriptions_that_run ON subscriptions (environment_id, user_key)
     WHERE ended_at IS NULL;
 
--- Whom a change of a package touches.
-CREATE INDEX subscriptions_by_package ON subscriptions (environment_id, package_id, user_key)
-    INCLUDE (status) WHERE ended_at IS NULL;
+-- Whom a change of a package touches. The user is no key of it, or the planner could take it for the one
+-- above while the table is empty.
+CREATE INDEX subscriptions_by_package ON subscriptions (environment_id, package_id)
+    INCLUDE (user_key, status) WHERE ended_at IS NULL;
 
 -- The order in which subscriptions are listed.
 CREATE INDEX subscriptions_by_start ON subscriptions (environment_id, started_at, id);
