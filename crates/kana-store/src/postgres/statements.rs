@@ -134,7 +134,7 @@ statements! {
         SELECT k.id, s.subscribers FROM unnest($2::text[]) k (id)
         CROSS JOIN LATERAL (
             SELECT count(DISTINCT user_key) AS subscribers FROM subscriptions
-            WHERE environment_id = $1 AND package_id = k.id AND ended_at IS NULL
+            WHERE environment_id + 0 = $1 AND package_id = k.id AND ended_at IS NULL
                 AND status IN ('ACTIVE', 'TRIALING') OFFSET 0) s";
 
     // Whoever decides on a catalog shares it, and whoever changes it has it alone; see `locks`.

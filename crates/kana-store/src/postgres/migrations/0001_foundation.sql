@@ -141,9 +141,9 @@ CREATE INDEX subscriptions_by_id ON subscriptions (environment_id, id);
 CREATE INDEX subscriptions_that_run ON subscriptions (environment_id, user_key)
     WHERE ended_at IS NULL;
 
--- Whom a change of a package touches. The user is no key of it, or the planner could take it for the one
--- above while the table is empty.
-CREATE INDEX subscriptions_by_package ON subscriptions (environment_id, package_id)
+-- Whom a change of a package touches. The sum keeps the planner from finding a user's subscriptions by
+-- this index while it knows nothing of the table.
+CREATE INDEX subscriptions_by_package ON subscriptions ((environment_id + 0), package_id)
     INCLUDE (user_key, status) WHERE ended_at IS NULL;
 
 -- The order in which subscriptions are listed.
