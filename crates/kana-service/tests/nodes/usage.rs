@@ -3,7 +3,7 @@ use kana_core::Refusal;
 use kana_core::usage::{RecordUsage, UsageAction};
 use kana_service::{Environment, Error};
 
-use crate::world::{World, record_one, use_one, used};
+use crate::world::{World, new_user, package_id, record_one, use_one, used, user_id};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_nodes_grant_a_budget_exactly() {
@@ -150,17 +150,27 @@ async fn of_a_key_that_stands_twice_in_a_request_the_first_counts_whoever_it_is_
         return;
     };
     let [node, _] = &world.nodes;
-    for round in 0..20 {
-        let key = format!("key {round}");
-        let users = if round % 2 == 0 { ["ada", "bob"] } else { ["bob", "ada"] };
-        let usages = users.map(|user| record_one(user, Some(&key)));
-        let answers = node.record_usage_batch(usages.to_vec()).await;
-        let [first, second] = answers.as_slice() else {
-            panic!("{answers:?}");
-        };
-        assert!(first.as_ref().unwrap().recorded());
-        assert!(matches!(second, Err(Error::Refused(Refusal::IdempotencyConflict))), "{second:?}");
+    let names: Vec<String> = (0..8).map(|number| format!("user {number}")).collect();
+    for name in &names {
+        node.create_user(new_user(name)).await.unwrap();
+        node.subscribe(user_id(name), vec![package_id("pro")], None).await.unwrap();
     }
-    assert_eq!((used(node, "ada").await, used(node, "bob").await), (10, 10));
+    let mut expected = vec![0; names.len()];
+    for (round, first) in (0..).zip(0..names.len()) {
+        for second in (0..names.len()).filter(|second| *second != first) {
+            let key = format!("key {round} {second}");
+            // Those before keep the lane of the first one busy.
+            let before = (0..50).map(|_| record_one(&names[first], None));
+            let pair = [first, second].map(|user| record_one(&names[user], Some(&key)));
+            let mut answers = node.record_usage_batch(before.chain(pair).collect()).await;
+            let last = answers.pop().unwrap();
+            assert!(matches!(last, Err(Error::Refused(Refusal::IdempotencyConflict))), "{last:?}");
+            assert!(answers.into_iter().all(|answer| answer.unwrap().recorded()));
+            expected[first] += 51;
+        }
+    }
+    for (name, expected) in names.iter().zip(expected) {
+        assert_eq!(used(node, name).await, expected);
+    }
     world.finish().await;
 }
