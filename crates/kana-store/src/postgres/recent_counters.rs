@@ -21,6 +21,11 @@ pub(super) const RECENT_MAX: usize = 16;
 /// A counter as it is written: its subscription, feature and period, and what it holds.
 type Written<'a> = (Uuid, Cow<'a, str>, i64, i64);
 
+fn written((counter, used): &(CounterKey, i64)) -> Written<'_> {
+    let CounterKey { subscription, feature, period_start } = counter;
+    (subscription.0, Cow::Borrowed(feature.as_str()), period_start.as_ms(), *used)
+}
+
 /// Counters of one user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct RecentCounters {
@@ -49,11 +54,8 @@ impl RecentCounters {
 
     /// The text of the column.
     pub(super) fn to_json(&self) -> Result<String, StoreError> {
-        let written = |(counter, used): &(CounterKey, i64)| {
-            let CounterKey { subscription, feature, period_start } = counter;
-            (subscription.0, feature.as_str().to_owned(), period_start.as_ms(), *used)
-        };
-        Ok(serde_json::to_string(&self.counters.iter().map(written).collect::<Vec<_>>())?)
+        let written: Vec<Written<'_>> = self.counters.iter().map(written).collect();
+        Ok(serde_json::to_string(&written)?)
     }
 
     /// What the counter holds; `None` when only the table can say.

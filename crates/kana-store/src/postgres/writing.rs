@@ -33,13 +33,12 @@ impl WriteTransaction for PostgresTransaction {
         }
         let used = self.shared.not_noted(environment, gathered.used_features());
         self.used_features.extend(used.iter().map(|feature| (environment, feature.clone())));
-        let (recent, older) = self.set_counters(environment, &gathered).await?;
-        let recent_counters = self.recent_counters(environment, &recent)?;
+        let (counting, older) = self.set_counters(environment, &gathered).await?;
         let tables = [
             used_features(&used),
             created_users(&gathered),
             // Before anything else moves the rows of users.
-            recent_counters,
+            self.recent_counters_of(environment, &counting)?,
             updated_users(&gathered),
             added_subscriptions(&gathered),
             cancelled_subscriptions(&gathered),
@@ -67,7 +66,7 @@ impl WriteTransaction for PostgresTransaction {
         for ((statement, _), rows) in questions.iter().zip(&answers) {
             if *statement == sql::SET_RECENT_COUNTERS {
                 let written: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
-                if usize::try_from(written) != Ok(recent.len()) {
+                if usize::try_from(written) != Ok(counting.len()) {
                     return Err(StoreError::Engine("the row of a user has moved".into()));
                 }
             }
@@ -101,12 +100,12 @@ impl WriteTransaction for PostgresTransaction {
 }
 
 impl PostgresTransaction {
-    /// What counters come to: the users whose own counters change, and the counters that give way.
+    /// Sets counters beside their users. Answers whose have changed, and the counters that give way.
     async fn set_counters(
         &mut self,
         environment: EnvironmentId,
         gathered: &Gathered<'_>,
-    ) -> Result<(Vec<(UserKey, RecentCounters)>, OlderCounters), StoreError> {
+    ) -> Result<(IndexSet<UserKey>, OlderCounters), StoreError> {
         for (user, _) in &gathered.created_users {
             self.recent_counters.insert((environment, *user), RecentCounters::default());
         }
@@ -123,25 +122,27 @@ impl PostgresTransaction {
             };
             older.extend(gives_way.map(|(counter, used)| ((*user, counter), used)));
         }
-        let recent = |user| Some((user, self.recent_counters.get(&(environment, user))?.clone()));
-        Ok((changed.into_iter().filter_map(recent).collect(), older))
+        Ok((changed, older))
     }
 
-    fn recent_counters(
+    /// What now stands beside these users.
+    fn recent_counters_of(
         &self,
         environment: EnvironmentId,
-        rows: &[(UserKey, RecentCounters)],
+        users: &IndexSet<UserKey>,
     ) -> Result<Option<Table>, StoreError> {
+        let of = |user: &UserKey| Some((*user, self.recent_counters.get(&(environment, *user))?));
+        let rows: Vec<(UserKey, &RecentCounters)> = users.iter().filter_map(of).collect();
         if rows.is_empty() {
             return Ok(None);
         }
         let texts: Vec<String> =
             rows.iter().map(|(_, recent)| recent.to_json()).collect::<Result<_, _>>()?;
         let columns = vec![
-            column(rows, |(user, _)| user.0),
-            column(rows, |(user, _)| self.places.get(&(environment, *user)).cloned()),
+            column(&rows, |(user, _)| user.0),
+            column(&rows, |(user, _)| self.places.get(&(environment, *user)).cloned()),
             Box::new(texts),
-            column(rows, |(_, recent)| recent.has_older),
+            column(&rows, |(_, recent)| recent.has_older),
         ];
         Ok(Some(Table { statement: sql::SET_RECENT_COUNTERS, columns }))
     }
