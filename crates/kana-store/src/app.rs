@@ -21,6 +21,9 @@ pub enum EnvironmentKind {
 }
 
 impl EnvironmentKind {
+    /// Both of them: an app has one of each.
+    pub const ALL: [Self; 2] = [Self::Test, Self::Live];
+
     /// The name as it stands in keys and on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -102,7 +102,7 @@ mod tests {
             IncompleteExpired,
         ]);
         names_round_trip(&[UsageAction::Add, UsageAction::Set]);
-        names_round_trip(&[EnvironmentKind::Test, EnvironmentKind::Live]);
+        names_round_trip(&EnvironmentKind::ALL);
         names_round_trip(&[KeyKind::Private, KeyKind::Public]);
     }
 }

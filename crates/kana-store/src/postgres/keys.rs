@@ -28,7 +28,7 @@ pub(super) async fn create_app(
     if changed(transaction, sql::CREATE_APP, parameters).await? == 0 {
         return Ok(false);
     }
-    let kinds = [EnvironmentKind::Test, EnvironmentKind::Live].map(Named::to_name).to_vec();
+    let kinds = EnvironmentKind::ALL.map(Named::to_name).to_vec();
     changed(transaction, sql::CREATE_ENVIRONMENTS, &[&kinds]).await?;
     if !keys.is_empty() {
         add_keys(transaction, keys).await?;

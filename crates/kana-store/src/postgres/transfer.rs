@@ -21,7 +21,9 @@ use crate::columns::Named;
 use crate::error::StoreError;
 use crate::transfer::batch::{Gathering, Row, Sender};
 use crate::transfer::kinds::{Column, Kind};
-use crate::transfer::sql::{APP_ID, count, select, target, update_environment};
+use crate::transfer::sql::{
+    Environments, count, in_scope, owner_id, select, target, update_environment,
+};
 use crate::transfer::value::{Stored as StoredAs, Value};
 use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
 
@@ -59,17 +61,10 @@ async fn begin(shared: &Shared, transaction: &str) -> Result<Connection, StoreEr
     Ok(Arc::new(connection))
 }
 
-/// The environments of the scope by their ids.
-async fn environments(
-    connection: &ClientWrapper,
-    scope: &Scope,
-) -> Result<Vec<(i64, EnvironmentKind)>, StoreError> {
-    let mut environments = Vec::new();
+async fn environments(connection: &ClientWrapper) -> Result<Environments, StoreError> {
+    let mut environments = Environments::new();
     for row in connection.query(sql::ENVIRONMENTS, &[]).await? {
-        let kind = EnvironmentKind::from_name(row.try_get(1)?)?;
-        if scope.environments.contains(&kind) {
-            environments.push((row.try_get(0)?, kind));
-        }
+        environments.push((row.try_get(0)?, EnvironmentKind::from_name(row.try_get(1)?)?));
     }
     Ok(environments)
 }
@@ -77,7 +72,7 @@ async fn environments(
 pub(super) async fn export(shared: &Shared, scope: &Scope) -> Result<Export, StoreError> {
     let connection = begin(shared, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     connection.batch_execute(WHOLE).await?;
-    let environments = environments(&connection, scope).await?;
+    let environments = in_scope(&environments(&connection).await?, scope);
     let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
     let mut expected = Counts::default();
     for kind in scope.kinds() {
@@ -89,11 +84,7 @@ pub(super) async fn export(shared: &Shared, scope: &Scope) -> Result<Export, Sto
 }
 
 /// Reads everything of the scope in a task of its own.
-fn read_beside(
-    connection: Connection,
-    environments: Vec<(i64, EnvironmentKind)>,
-    scope: Scope,
-) -> Batches {
+fn read_beside(connection: Connection, environments: Environments, scope: Scope) -> Batches {
     let (sender, batches) = Batches::channel();
     tokio::spawn(async move {
         let read = read_all(&connection, &environments, &scope, &sender).await;
@@ -106,7 +97,7 @@ fn read_beside(
 
 async fn read_all(
     connection: &ClientWrapper,
-    environments: &[(i64, EnvironmentKind)],
+    environments: &Environments,
     scope: &Scope,
     sender: &Sender,
 ) -> Result<(), StoreError> {
@@ -152,6 +143,8 @@ fn value(row: &Stored, place: usize, column: &Column) -> Result<Value, StoreErro
 /// An import on a connection of its own.
 pub(super) struct PostgresImport {
     connection: Connection,
+    /// None before the app has come.
+    environments: Environments,
     /// The months, from their first instant to the next month's, that have a partition.
     months: Vec<(i64, i64)>,
 }
@@ -161,11 +154,8 @@ pub(super) async fn import(shared: &Shared) -> Result<PostgresImport, StoreError
     if !connection.query(sql::APP, &[]).await?.is_empty() {
         return Err(StoreError::NotEmpty);
     }
-    Ok(PostgresImport { connection, months: Vec::new() })
+    Ok(PostgresImport { connection, environments: Vec::new(), months: Vec::new() })
 }
-
-/// Every environment, whichever are imported.
-const BOTH: [EnvironmentKind; 2] = [EnvironmentKind::Test, EnvironmentKind::Live];
 
 impl PostgresImport {
     /// Sees to it that every month of the events has a partition. They are made on this connection,
@@ -192,9 +182,8 @@ impl PostgresImport {
     async fn note_running(&self, subscriptions: &[Row]) -> Result<(), StoreError> {
         let column =
             Kind::Subscription.columns().iter().position(|column| column.name == "user_key");
-        let scope = Scope { environments: BOTH.to_vec(), token_secrets: false };
-        for (id, kind) in environments(&self.connection, &scope).await? {
-            let theirs = subscriptions.iter().filter(|row| row.environment == Some(kind));
+        for (id, kind) in &self.environments {
+            let theirs = subscriptions.iter().filter(|row| row.environment == Some(*kind));
             let users = theirs.filter_map(|row| match row.values.get(column?)? {
                 Value::Uuid(user) => Some(*user),
                 _ => None,
@@ -202,15 +191,13 @@ impl PostgresImport {
             let users = distinct(users);
             if !users.is_empty() {
                 let note = self.connection.prepare_cached(sql::NOTE_RUNNING).await?;
-                self.connection.execute(&note, &[&id, &users]).await?;
+                self.connection.execute(&note, &[id, &users]).await?;
             }
         }
         Ok(())
     }
 
     async fn copy(&self, batch: &Batch) -> Result<(), StoreError> {
-        let scope = Scope { environments: BOTH.to_vec(), token_secrets: false };
-        let environments = environments(&self.connection, &scope).await?;
         let copy = format!("COPY {} FROM STDIN (FORMAT BINARY)", target(batch.kind));
         let sink = self.connection.copy_in::<_, Bytes>(&copy).await?;
         let own = batch.kind.columns().iter().map(|column| match column.form.stored() {
@@ -223,7 +210,7 @@ impl PostgresImport {
         let types: Vec<Type> = std::iter::once(Type::INT8).chain(own).collect();
         let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
         for row in &batch.rows {
-            let owner = Value::Integer(owner(row, &environments)?);
+            let owner = Value::Integer(owner_id(row, &self.environments)?);
             let values: Vec<Sent<'_>> =
                 std::iter::once(&owner).chain(&row.values).map(Sent).collect();
             writer.as_mut().write_raw(values).await?;
@@ -239,10 +226,8 @@ impl PostgresImport {
     }
 
     async fn update_environments(&self, batch: &Batch) -> Result<(), StoreError> {
-        let scope = Scope { environments: BOTH.to_vec(), token_secrets: false };
-        let environments = environments(&self.connection, &scope).await?;
         for row in &batch.rows {
-            let owner = Value::Integer(owner(row, &environments)?);
+            let owner = Value::Integer(owner_id(row, &self.environments)?);
             let values: Vec<Sent<'_>> =
                 std::iter::once(&owner).chain(&row.values).map(Sent).collect();
             let values: Vec<&(dyn ToSql + Sync)> =
@@ -253,25 +238,15 @@ impl PostgresImport {
     }
 }
 
-/// The id of what a row belongs to.
-fn owner(row: &Row, environments: &[(i64, EnvironmentKind)]) -> Result<i64, StoreError> {
-    let Some(environment) = row.environment else {
-        return Ok(APP_ID);
-    };
-    environments
-        .iter()
-        .find_map(|(id, kind)| (*kind == environment).then_some(*id))
-        .ok_or_else(|| StoreError::Unreadable("the app does not come first".into()))
-}
-
 #[async_trait]
 impl Import for PostgresImport {
     async fn insert(&mut self, batch: &Batch) -> Result<(), StoreError> {
         match batch.kind {
             Kind::App => {
                 self.copy(batch).await?;
-                let kinds = BOTH.map(Named::to_name).to_vec();
+                let kinds = EnvironmentKind::ALL.map(Named::to_name).to_vec();
                 self.connection.execute(sql::CREATE_ENVIRONMENTS, &[&kinds]).await?;
+                self.environments = environments(&self.connection).await?;
                 Ok(())
             }
             Kind::Environment => self.update_environments(batch).await,
@@ -289,7 +264,7 @@ impl Import for PostgresImport {
 
     async fn read_back(&mut self, scope: &Scope) -> Result<Batches, StoreError> {
         self.connection.batch_execute(WHOLE).await?;
-        let environments = environments(&self.connection, scope).await?;
+        let environments = in_scope(&self.environments, scope);
         Ok(read_beside(Arc::clone(&self.connection), environments, scope.clone()))
     }
 

@@ -27,7 +27,7 @@ pub(super) fn create_app(
     if created == 0 {
         return Ok(false);
     }
-    for kind in [EnvironmentKind::Test, EnvironmentKind::Live] {
+    for kind in EnvironmentKind::ALL {
         connection.statement(sql::CREATE_ENVIRONMENT)?.execute([kind.to_name()])?;
     }
     for key in keys {

@@ -30,7 +30,7 @@ fn hash(environment: EnvironmentKind) -> KeyHash {
 async fn store_with_app() -> (SqliteStore, EnvironmentId, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(directory.path()).unwrap();
-    let keys = [EnvironmentKind::Test, EnvironmentKind::Live].map(|environment| NewKey {
+    let keys = EnvironmentKind::ALL.map(|environment| NewKey {
         environment,
         kind: KeyKind::Private,
         hash: hash(environment),

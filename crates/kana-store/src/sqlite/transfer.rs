@@ -17,7 +17,9 @@ use crate::columns::Named;
 use crate::error::StoreError;
 use crate::transfer::batch::{Gathering, Gone, Row, Sender};
 use crate::transfer::kinds::{Column, Kind};
-use crate::transfer::sql::{APP_ID, count, select, target, update_environment};
+use crate::transfer::sql::{
+    Environments, count, in_scope, owner_id, select, target, update_environment,
+};
 use crate::transfer::value::{Stored as StoredAs, Value};
 use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
 
@@ -29,7 +31,7 @@ pub(super) fn export(pool: &ReaderPool, scope: &Scope) -> Result<Export, StoreEr
     let mut connection = Connection::open_reader(pool.file(), pool.statements())?;
     connection.read_without_map()?;
     connection.run("BEGIN DEFERRED")?;
-    let environments = environments(&connection, scope)?;
+    let environments = in_scope(&environments(&connection)?, scope);
     let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
     let mut expected = Counts::default();
     for kind in scope.kinds() {
@@ -43,19 +45,12 @@ pub(super) fn export(pool: &ReaderPool, scope: &Scope) -> Result<Export, StoreEr
     Ok(Export { expected, batches: read_beside(connection, environments, scope.clone())? })
 }
 
-/// The environments of the scope by their ids.
-fn environments(
-    connection: &Connection,
-    scope: &Scope,
-) -> Result<Vec<(i64, EnvironmentKind)>, StoreError> {
+fn environments(connection: &Connection) -> Result<Environments, StoreError> {
     let mut statement = connection.statement(sql::ENVIRONMENTS)?;
     let mut rows = statement.query([])?;
-    let mut environments = Vec::new();
+    let mut environments = Environments::new();
     while let Some(row) = rows.next()? {
-        let kind = EnvironmentKind::from_name(row.get_ref(1)?.as_str()?)?;
-        if scope.environments.contains(&kind) {
-            environments.push((row.get(0)?, kind));
-        }
+        environments.push((row.get(0)?, EnvironmentKind::from_name(row.get_ref(1)?.as_str()?)?));
     }
     Ok(environments)
 }
@@ -67,7 +62,7 @@ fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
 /// Reads everything of the scope on a thread of its own.
 fn read_beside(
     connection: Arc<Mutex<Connection>>,
-    environments: Vec<(i64, EnvironmentKind)>,
+    environments: Environments,
     scope: Scope,
 ) -> Result<Batches, StoreError> {
     let (sender, batches) = Batches::channel();
@@ -83,7 +78,7 @@ fn read_beside(
 
 fn read_all(
     connection: &mut Connection,
-    environments: &[(i64, EnvironmentKind)],
+    environments: &Environments,
     scope: &Scope,
     sender: &Sender,
 ) -> Result<(), StoreError> {
@@ -146,7 +141,7 @@ fn counter_key(row: &Row) -> Option<&[Value]> {
 /// What the log of counters says, in the order of their table. It is short.
 fn logged_counters(
     connection: &Connection,
-    environments: &[(i64, EnvironmentKind)],
+    environments: &Environments,
 ) -> Result<Vec<Logged>, StoreError> {
     let mut logged = Vec::new();
     for (environment, counters) in counter_log::read(connection)? {
@@ -208,6 +203,8 @@ impl Sending<'_> {
 /// An import on a connection of its own, which alone writes until it ends.
 pub(super) struct SqliteImport {
     connection: Arc<Mutex<Connection>>,
+    /// None before the app has come.
+    environments: Environments,
     pool: Arc<ReaderPool>,
 }
 
@@ -218,18 +215,14 @@ pub(super) fn import(pool: &Arc<ReaderPool>) -> Result<SqliteImport, StoreError>
     if keys::app(&connection)?.is_some() {
         return Err(StoreError::NotEmpty);
     }
-    Ok(SqliteImport { connection: Arc::new(Mutex::new(connection)), pool: Arc::clone(pool) })
+    let connection = Arc::new(Mutex::new(connection));
+    Ok(SqliteImport { connection, environments: Vec::new(), pool: Arc::clone(pool) })
 }
-
-/// Every environment, whichever are imported.
-const BOTH: [EnvironmentKind; 2] = [EnvironmentKind::Test, EnvironmentKind::Live];
 
 #[async_trait]
 impl Import for SqliteImport {
     async fn insert(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mut connection = lock(&self.connection);
-        let scope = Scope { environments: BOTH.to_vec(), token_secrets: false };
-        let environments = environments(&connection, &scope)?;
         let statement = if batch.kind == Kind::Environment {
             update_environment('?')
         } else {
@@ -238,28 +231,22 @@ impl Import for SqliteImport {
         };
         let mut statement = connection.sqlite().prepare_cached(&statement)?;
         for row in &batch.rows {
-            let owner = match row.environment {
-                None => APP_ID,
-                Some(kind) => environments
-                    .iter()
-                    .find_map(|(id, known)| (*known == kind).then_some(*id))
-                    .ok_or_else(|| StoreError::Unreadable("the app does not come first".into()))?,
-            };
-            let owner = Value::Integer(owner);
+            let owner = Value::Integer(owner_id(row, &self.environments)?);
             let values = std::iter::once(&owner).chain(&row.values);
             statement.execute(params_from_iter(values.map(Bound)))?;
         }
         drop(statement);
         if batch.kind == Kind::App {
-            for kind in BOTH {
+            for kind in EnvironmentKind::ALL {
                 connection.statement(sql::CREATE_ENVIRONMENT)?.execute([kind.to_name()])?;
             }
+            self.environments = environments(&connection)?;
         }
         Ok(())
     }
 
     async fn read_back(&mut self, scope: &Scope) -> Result<Batches, StoreError> {
-        let environments = environments(&lock(&self.connection), scope)?;
+        let environments = in_scope(&self.environments, scope);
         read_beside(Arc::clone(&self.connection), environments, scope.clone())
     }
 

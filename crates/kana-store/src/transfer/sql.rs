@@ -1,9 +1,32 @@
 //! The statements that read and write a kind, which engines share.
 
+use super::batch::{Row, Scope};
 use super::kinds::{Column, Kind, Order, Owner};
+use crate::app::EnvironmentKind;
+use crate::error::StoreError;
 
 /// The id of the app's row.
 pub(crate) const APP_ID: i64 = 1;
+
+/// The environments of a database by their ids.
+pub(crate) type Environments = Vec<(i64, EnvironmentKind)>;
+
+/// Those that are in the scope.
+pub(crate) fn in_scope(environments: &Environments, scope: &Scope) -> Environments {
+    let is_in = |(_, kind): &&(i64, EnvironmentKind)| scope.environments.contains(kind);
+    environments.iter().filter(is_in).copied().collect()
+}
+
+/// The id of what a row belongs to.
+pub(crate) fn owner_id(row: &Row, environments: &Environments) -> Result<i64, StoreError> {
+    let Some(environment) = row.environment else {
+        return Ok(APP_ID);
+    };
+    environments
+        .iter()
+        .find_map(|(id, kind)| (*kind == environment).then_some(*id))
+        .ok_or_else(|| StoreError::Unreadable("the app does not come first".into()))
+}
 
 fn owner(kind: Kind) -> &'static str {
     match kind.description().owner {
@@ -46,7 +69,7 @@ pub(crate) fn count(kind: Kind, table: &str, environments: &[i64]) -> String {
 
 /// Where a row is written to: the table with [`names`].
 pub(crate) fn target(kind: Kind) -> String {
-    format!("{} ({})", kind.description().table, names(kind))
+    format!("{} ({})", kind.table(), names(kind))
 }
 
 /// Says of an environment, which is the first parameter, what its record says. `parameter` is how the
@@ -58,7 +81,7 @@ pub(crate) fn update_environment(parameter: char) -> String {
         .collect();
     format!(
         "UPDATE {} SET {} WHERE {} = {parameter}1",
-        Kind::Environment.description().table,
+        Kind::Environment.table(),
         set.join(", "),
         owner(Kind::Environment)
     )

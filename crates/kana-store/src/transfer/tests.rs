@@ -246,7 +246,7 @@ type Tables = BTreeMap<String, BTreeSet<String>>;
 /// The columns that travel, by their tables.
 fn described() -> Tables {
     let columns = |kind| sql::names(kind).split(", ").map(str::to_owned).collect();
-    let table = |kind: Kind| (kind.description().table.to_owned(), columns(kind));
+    let table = |kind: Kind| (kind.table().to_owned(), columns(kind));
     let mut tables: Tables = Kind::ALL.into_iter().map(table).collect();
     // Every record names its environment by its kind.
     tables.entry("environments".to_owned()).or_default().insert("kind".to_owned());

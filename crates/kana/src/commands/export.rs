@@ -17,7 +17,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 pub(crate) async fn run(settings: ExportSettings) -> Result<(), Failure> {
     let environments = match settings.env {
         Some(env) => vec![env.into()],
-        None => vec![EnvironmentKind::Test, EnvironmentKind::Live],
+        None => EnvironmentKind::ALL.to_vec(),
     };
     let scope = Scope { environments, token_secrets: settings.token_secrets };
     let file = settings.out.filter(|path| path.as_os_str() != "-");

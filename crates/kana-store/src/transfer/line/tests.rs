@@ -54,7 +54,7 @@ fn any_record() -> impl Strategy<Value = (Kind, Row)> {
                 if column.nullable { prop_oneof![Just(Value::Null), value].boxed() } else { value }
             })
             .collect();
-        let environments = [EnvironmentKind::Test, EnvironmentKind::Live];
+        let environments = EnvironmentKind::ALL;
         (values, proptest::sample::select(environments.to_vec())).prop_map(
             move |(values, environment)| {
                 let environment = kind.is_of_environment().then_some(environment);

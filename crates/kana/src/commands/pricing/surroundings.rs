@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(both.key(EnvironmentKind::Test).unwrap(), "prv_test_1");
         assert_eq!(both.key(EnvironmentKind::Live).unwrap(), "prv_live_2");
         let swapped = around("KANA_LIVE_KEY=prv_test_1");
-        for environment in [EnvironmentKind::Test, EnvironmentKind::Live] {
+        for environment in EnvironmentKind::ALL {
             let failure = swapped.key(environment).unwrap_err();
             assert!(failure.to_string().contains(key_name(environment)), "{failure}");
             assert!(!failure.to_string().contains("prv_test_1"), "{failure}");
