@@ -364,12 +364,8 @@ impl Environment {
         let transaction = transaction.as_mut();
         let mut facts =
             FactsInUse::load(transaction, &self.kana.catalogs, self.id, vec![user.clone()]).await?;
-        let answered = facts
-            .ask(transaction, Some(user), |facts| {
-                let about = facts.user(user).ok_or_else(|| Refusal::UserNotFound(user.clone()))?;
-                rule(&facts.catalog, about, now)
-            })
-            .await?;
+        let answered =
+            facts.ask(transaction, Some(user), |facts| apply(&rule, facts, user, now)).await?;
         Ok(answered?)
     }
 }
@@ -378,6 +374,17 @@ impl Environment {
 pub(crate) trait Rule<T>:
     Fn(&Arc<Catalog>, &UserFacts, Timestamp) -> Result<T, Obstacle> + Send + Sync + 'static
 {
+}
+
+/// Asks a rule about a user, who must exist.
+pub(crate) fn apply<T>(
+    rule: &impl Rule<T>,
+    facts: &FactsInUse,
+    user: &UserId,
+    now: Timestamp,
+) -> Result<T, Obstacle> {
+    let about = facts.user(user).ok_or_else(|| Refusal::UserNotFound(user.clone()))?;
+    rule(&facts.catalog, about, now)
 }
 
 impl<T, F> Rule<T> for F where

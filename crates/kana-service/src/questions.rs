@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kana_core::Timestamp;
 use kana_core::facts::{Need, Obstacle};
 use kana_core::id::UserId;
-use kana_core::{Refusal, Timestamp};
 use kana_store::{EnvironmentId, Store};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::catalogs::Catalogs;
-use crate::environment::Rule;
+use crate::environment::{Rule, apply};
 use crate::error::Error;
 use crate::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
 
@@ -67,11 +67,7 @@ impl<T: Send, R: Rule<T>> Question for Asked<T, R> {
     }
 
     fn ask(&mut self, facts: &FactsInUse) -> Result<(), Need> {
-        let answer = match facts.user(&self.user) {
-            Some(about) => (self.rule)(&facts.catalog, about, self.now),
-            None => Err(Refusal::UserNotFound(self.user.clone()).into()),
-        };
-        match answer {
+        match apply(&self.rule, facts, &self.user, self.now) {
             Ok(answer) => self.reply(Ok(answer)),
             Err(Obstacle::Refused(refusal)) => self.reply(Err(refusal.into())),
             Err(Obstacle::Needs(need)) => return Err(need),
