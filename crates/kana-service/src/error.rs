@@ -42,9 +42,11 @@ impl From<StoreError> for Error {
         let error = Arc::new(error);
         match *error {
             // A server that takes no changes is a standby that has yet to take over.
-            StoreError::Conflict(_) | StoreError::Unavailable(_) | StoreError::ReadOnly => {
-                Self::Unavailable(error)
-            }
+            StoreError::Conflict(_)
+            | StoreError::Unavailable(_)
+            | StoreError::Busy(_)
+            | StoreError::Full { .. }
+            | StoreError::ReadOnly => Self::Unavailable(error),
             StoreError::OutcomeUnknown(_) => Self::OutcomeUnknown(error),
             _ => Self::Store(error),
         }

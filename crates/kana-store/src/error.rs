@@ -17,6 +17,33 @@ pub enum StoreError {
     /// tried again once it is back.
     #[error("the database cannot be reached: {0}")]
     Unavailable(#[source] Cause),
+    /// Another process holds the database. The same can be tried again.
+    #[error("another process holds the database: {0}")]
+    Busy(#[source] Cause),
+    /// The disk has no room for what was to be written. The same can be tried again once it has.
+    #[error("the disk is full: {place} cannot grow: {source}")]
+    Full {
+        /// The directory or database that the disk holds.
+        place: String,
+        /// What the engine said.
+        source: Cause,
+    },
+    /// A page or file of the database is not what the engine wrote.
+    #[error("the database is damaged: {place}: {source}")]
+    Damaged {
+        /// The file or table.
+        place: String,
+        /// What the engine said.
+        source: Cause,
+    },
+    /// The operating system or the database does not let this process read or write.
+    #[error("not permitted: {place}: {source}")]
+    NotPermitted {
+        /// The file, table or role.
+        place: String,
+        /// What the engine said.
+        source: Cause,
+    },
     /// The database went away while it committed, and could not be asked since what became of it.
     /// Only a request with an idempotency key can be repeated without counting twice.
     #[error(
