@@ -191,7 +191,7 @@ impl Changes {
             return;
         };
         about.apply(&change);
-        if let Change::SetCounter { counter, .. } = &change {
+        if let Change::SetCounter { counter, .. } | Change::DeleteCounter { counter } = &change {
             if let Some(index) = self.counters.get(counter) {
                 self.list[*index].1 = change;
                 return;

@@ -12,6 +12,7 @@ use crate::client::ClientUser;
 use crate::clock::Clock;
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::folding;
 use crate::keys::{self, NewSecret, Unauthenticated};
 use crate::questions::Questions;
 use crate::recent::Recent;
@@ -93,6 +94,7 @@ impl Kana {
             client_access: Recent::default(),
             writer_finished: Mutex::new(Some(finished)),
         });
+        folding::start(Arc::downgrade(&kana));
         if settings.events_days.is_some() {
             retention::start(Arc::downgrade(&kana));
         }

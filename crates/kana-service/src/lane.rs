@@ -230,7 +230,8 @@ fn choose_ids(command: &mut Command) {
         Command::UpdateUser { .. }
         | Command::RecordUsage(_)
         | Command::UseFeature(_)
-        | Command::CancelSubscription(_) => {}
+        | Command::CancelSubscription(_)
+        | Command::FoldCounters(_) => {}
     }
 }
 

@@ -201,12 +201,22 @@ pub trait Transaction: Send {
         users: &[UserKey],
     ) -> Result<Vec<Vec<Subscription>>, StoreError>;
 
-    /// What counters hold, 0 for one that was never written.
+    /// What counters hold; `None` for one that was never written.
     async fn counters(
         &mut self,
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
-    ) -> Result<Vec<i64>, StoreError>;
+    ) -> Result<Vec<Option<i64>>, StoreError>;
+
+    /// The first `limit` counters of the environment after the one at `after`, those of one
+    /// subscription, feature and number of terms together, by the start of their periods. Counters
+    /// that were written lately may be missing.
+    async fn counters_after(
+        &mut self,
+        environment: EnvironmentId,
+        after: Option<&(UserKey, CounterKey)>,
+        limit: usize,
+    ) -> Result<Vec<(UserKey, CounterKey)>, StoreError>;
 
     /// What was answered under idempotency keys.
     async fn replays(

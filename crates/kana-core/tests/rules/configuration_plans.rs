@@ -1,7 +1,7 @@
 //! What publishing a configuration does, row by row of the contract's table, and for any two
 //! catalogs.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use kana_core::catalog::{
@@ -502,6 +502,7 @@ fn random_package(
         metadata: None,
         updated_at: time(BEGINNING),
         features,
+        terms: BTreeMap::new(),
     }
 }
 

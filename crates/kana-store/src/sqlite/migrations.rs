@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_hot_paths.sql"),
     include_str!("migrations/0004_recent_counters.sql"),
     include_str!("migrations/0005_pricing_as_code.sql"),
+    include_str!("migrations/0006_changed_terms.sql"),
 ];
 
 /// Brings the database to this release's schema. Two processes that start together take turns.

@@ -257,7 +257,7 @@ impl Lease for ReadLease {
         &self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
-    ) -> Result<i64, StoreError> {
+    ) -> Result<Option<i64>, StoreError> {
         let recent = match &self.pool.views {
             Views::Kept(recent) => {
                 let as_of = self.reader().view.map_or(0, |view| view.as_of);

@@ -9,6 +9,7 @@ use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::metadata::Metadata;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::terms::TermsNumber;
 use kana_core::usage::{UsageAction, UsageEvent};
 use kana_core::user::User;
 use rusqlite::StatementStatus;
@@ -80,6 +81,7 @@ fn counter(n: u128, period_start: i64) -> CounterKey {
     CounterKey {
         subscription: SubscriptionId(Uuid::from_u128(n)),
         feature: FeatureId::new("featureId", "api-calls").unwrap(),
+        terms: TermsNumber::default(),
         period_start: Timestamp::from_ms(period_start),
     }
 }
@@ -218,7 +220,7 @@ mod plans {
         ];
         insta::assert_snapshot!(written_out(&hot), @r"
         COUNTER
-            SEARCH counters USING PRIMARY KEY (environment_id=? AND user_key=? AND subscription_id=? AND feature_id=? AND period_start=?)
+            SEARCH counters USING PRIMARY KEY (environment_id=? AND user_key=? AND subscription_id=? AND feature_id=? AND terms=? AND period_start=?)
         REPLAY
             SEARCH replays USING PRIMARY KEY (environment_id=? AND idempotency_key=?)
         SUBSCRIPTION
@@ -281,7 +283,7 @@ mod plans {
         }
         let work = || {
             let second = Uuid::from_u128(2);
-            let counter = (environment.0, second, second, "api-calls", 0);
+            let counter = (environment.0, second, second, "api-calls", 0, 0);
             [
                 work(directory.path(), statements::FACTS, (environment.0, "2")),
                 work(directory.path(), statements::COUNTER, counter),
@@ -950,7 +952,7 @@ mod columns {
         assert_eq!(left(), [4, 5]);
         let mut reader = store.read().await.unwrap();
         let asked = [(user_key(1), counter(1, 0))];
-        assert_eq!(reader.counters(environment, &asked).await.unwrap(), [7]);
+        assert_eq!(reader.counters(environment, &asked).await.unwrap(), [Some(7)]);
     }
 
     #[tokio::test]

@@ -43,12 +43,12 @@ pub(super) trait Lease: Deref<Target = Connection> {
     /// The environment's catalog version.
     fn catalog_version(&self, environment: EnvironmentId) -> Result<CatalogVersion, StoreError>;
 
-    /// What the counter holds; 0 for one that was never written.
+    /// What the counter holds; `None` for one that was never written.
     fn used(
         &self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
-    ) -> Result<i64, StoreError>;
+    ) -> Result<Option<i64>, StoreError>;
 }
 
 /// The connection that writes, which nobody else has meanwhile.
@@ -114,9 +114,9 @@ impl WriteLease {
             return Ok(());
         }
         self.write_through()?;
-        let CounterSet { environment, counter: (user, counter), used } = set;
         self.changes += 1;
-        facts::write(self, environment, user, &Change::SetCounter { counter, used })
+        let (environment, user) = (set.environment, set.counter.0);
+        facts::write(self, environment, user, &set.into_change())
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
@@ -163,7 +163,7 @@ impl Lease for WriteLease {
         &self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
-    ) -> Result<i64, StoreError> {
+    ) -> Result<Option<i64>, StoreError> {
         let recent = match &self.writer.server {
             Some(server) => server.behind.recent.used(environment, counter, u64::MAX),
             None => {
@@ -335,8 +335,17 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         &mut self,
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
-    ) -> Result<Vec<i64>, StoreError> {
+    ) -> Result<Vec<Option<i64>>, StoreError> {
         counters.iter().map(|counter| self.lease.used(environment, counter)).collect()
+    }
+
+    async fn counters_after(
+        &mut self,
+        environment: EnvironmentId,
+        after: Option<&(UserKey, CounterKey)>,
+        limit: usize,
+    ) -> Result<Vec<(UserKey, CounterKey)>, StoreError> {
+        facts::counters_after(&self.lease, environment, after, limit)
     }
 
     async fn replays(
@@ -370,14 +379,17 @@ impl WriteTransaction for SqliteTransaction<WriteLease> {
             {
                 self.lease.note_usage(environment, feature)?;
             }
-            if let Change::SetCounter { counter, used } = change {
-                let counter = (*user, counter.clone());
-                let set = CounterSet { environment, counter, used: *used };
-                self.lease.set_counter(set)?;
-            } else {
-                facts::write(&self.lease, environment, *user, change)?;
-                self.lease.changes += 1;
-            }
+            let (counter, used) = match change {
+                Change::SetCounter { counter, used } => (counter, Some(*used)),
+                Change::DeleteCounter { counter } => (counter, None),
+                change => {
+                    facts::write(&self.lease, environment, *user, change)?;
+                    self.lease.changes += 1;
+                    continue;
+                }
+            };
+            let counter = (*user, counter.clone());
+            self.lease.set_counter(CounterSet { environment, counter, used })?;
         }
         Ok(())
     }

@@ -132,7 +132,7 @@ fn value(row: &Stored<'_>, place: usize, column: &Column) -> Result<Value, Store
 type Logged = (i64, Row);
 
 /// How many of a counter's columns say which one it is.
-const COUNTER_KEY: usize = 4;
+const COUNTER_KEY: usize = 5;
 
 fn counter_key(row: &Row) -> Option<&[Value]> {
     row.values.get(..COUNTER_KEY)
@@ -153,8 +153,10 @@ fn logged_counters(
                 Value::Uuid(user.0),
                 Value::Uuid(counter.subscription.0),
                 Value::Text(counter.feature.as_str().to_owned()),
+                Value::Integer(counter.terms.0.into()),
                 Value::Integer(counter.period_start.as_ms()),
-                Value::Integer(used),
+                // One that was deleted hides its row, and is no record itself.
+                used.map_or(Value::Null, Value::Integer),
             ];
             logged.push((*id, Row { environment: Some(*kind), values }));
         }
@@ -194,7 +196,9 @@ impl Sending<'_> {
         let mut hides = false;
         while let Some(logged) = logged.next_if(|logged| order(logged).is_le()) {
             hides = order(logged).is_eq();
-            self.send(logged.1.clone())?;
+            if logged.1.values.last() != Some(&Value::Null) {
+                self.send(logged.1.clone())?;
+            }
         }
         Ok(hides)
     }

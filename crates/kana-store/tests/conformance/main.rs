@@ -118,8 +118,10 @@ macro_rules! every_story_on {
                 a_counter_holds_what_was_written_last,
                 changes_are_written_in_their_order,
                 a_counter_holds_the_largest_amount_there_is,
-                counters_differ_by_user_subscription_feature_and_period,
+                counters_differ_by_user_subscription_feature_terms_and_period,
                 counters_stand_in_the_order_in_which_they_were_asked_for,
+                a_deleted_counter_was_never_written_and_can_be_written_again,
+                counters_are_walked_through_in_their_order_without_gap_or_overlap,
             }
             events {
                 events_of_every_shape_are_kept,
@@ -141,6 +143,7 @@ macro_rules! every_story_on {
                 features_are_kept_as_they_were_put,
                 packages_are_kept_as_they_were_put,
                 every_allowance_is_kept,
+                the_terms_that_a_package_feature_has_had_are_kept,
                 every_package_status_is_kept,
                 things_stand_in_order_of_creation_however_often_they_change,
                 an_update_replaces_a_feature,
