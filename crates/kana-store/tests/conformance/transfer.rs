@@ -126,7 +126,7 @@ pub(crate) async fn fill<E: Engine>(world: &World<E>) {
                 count(counter(one, "calls"), i64::from(n)),
                 count(
                     CounterKey {
-                        terms: TermsNumber(u32::try_from(n).unwrap()),
+                        terms: TermsNumber(n.into()),
                         ..counter(one, "calls")
                     },
                     5,
