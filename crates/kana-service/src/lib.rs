@@ -17,6 +17,7 @@ mod kana;
 mod keys;
 mod lane;
 mod questions;
+mod readiness;
 mod recent;
 mod retention;
 mod retries;
@@ -33,3 +34,4 @@ pub use kana::{
 };
 pub use kana_store::app::{EnvironmentKind, Key, KeyKind};
 pub use keys::{NewSecret, Unauthenticated};
+pub use readiness::NotReady;

@@ -112,6 +112,23 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// The kind of the error in a few words that hold nothing internal, as `/readyz` shows it.
+    #[must_use]
+    pub fn summary(&self) -> &'static str {
+        match self {
+            Self::Busy(_) => "held by another process",
+            Self::Full { .. } => "disk full",
+            Self::Damaged { .. } => "damaged",
+            Self::NotPermitted { .. } => "not permitted",
+            Self::ReadOnly => "read-only",
+            Self::AccessDenied(_) => "access denied",
+            Self::Unavailable(_) | Self::NoDatabase(_) => "unavailable",
+            _ => "failed",
+        }
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Engine(Box::new(error))

@@ -230,6 +230,10 @@ impl Store for PostgresStore {
         Some(self.lanes)
     }
 
+    async fn check_ready(&self) -> Result<(), StoreError> {
+        self.app().await.map(|_| ())
+    }
+
     async fn forget_events(&self, before: Timestamp, _at_most: usize) -> Result<bool, StoreError> {
         partitions::forget(&self.shared, before).await?;
         Ok(false)

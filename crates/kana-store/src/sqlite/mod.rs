@@ -235,6 +235,10 @@ impl Store for SqliteStore {
         Ok(found)
     }
 
+    async fn check_ready(&self) -> Result<(), StoreError> {
+        self.app().await.map(|_| ())
+    }
+
     async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError> {
         let mut transaction = self.begin_write().await?;
         let forgotten = transaction.forget_events(before, at_most)?;
