@@ -128,9 +128,3 @@ impl StoreError {
         }
     }
 }
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Engine(Box::new(error))
-    }
-}

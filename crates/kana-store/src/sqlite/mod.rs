@@ -8,11 +8,14 @@ mod catalog;
 mod checkpoints;
 mod connection;
 mod counter_log;
+mod errors;
 mod facts;
+mod health;
 mod keys;
 mod lists;
 mod migrations;
 mod readers;
+mod readiness;
 mod recent_counters;
 mod statements;
 #[cfg(test)]
@@ -36,15 +39,21 @@ use crate::store::{Store, Transaction, WriteTransaction};
 use crate::transfer::{Export, Import, Scope};
 use checkpoints::Checkpoints;
 use connection::Connection;
+use health::Health;
 use readers::{ReaderPool, Views};
 use recent_counters::RecentCounters;
 use transaction::{ServersWriter, SqliteTransaction, WriteLease, Writer};
 use write_behind::WriteBehind;
 
+/// The database's name in the data directory.
+const DATABASE_FILE: &str = "kana.db";
+
 /// The embedded engine on one data directory.
 pub struct SqliteStore {
     pool: Arc<ReaderPool>,
     writer: Arc<tokio::sync::Mutex<Writer>>,
+    /// Held by the check of readiness that runs.
+    checking: Arc<tokio::sync::Mutex<()>>,
     /// Keeps a second server off the data directory.
     _claim: Option<File>,
 }
@@ -66,8 +75,16 @@ impl SqliteStore {
     }
 
     fn open_with(data_dir: &Path, claim: Option<File>) -> Result<Self, StoreError> {
-        let file = data_dir.join("kana.db");
+        Self::open_located(data_dir, claim).map_err(|error| errors::located(error, data_dir))
+    }
+
+    fn open_located(data_dir: &Path, claim: Option<File>) -> Result<Self, StoreError> {
+        let file = data_dir.join(DATABASE_FILE);
         let statements = Arc::new(AtomicU64::new(0));
+        let health = Arc::new(match claim {
+            Some(_) => Health::of_server(data_dir),
+            None => Health::of_tool(data_dir),
+        });
         let _turn = wait_for_turn(data_dir)?;
         let mut connection = Connection::open_writer(&file, &statements)?;
         migrations::run(&mut connection)?;
@@ -78,7 +95,7 @@ impl SqliteStore {
             counter_log::write_through(&connection)?;
             connection.run("COMMIT")?;
             let recent = Arc::new(RecentCounters::default());
-            let checkpoints = Checkpoints::start(&file, &statements)?;
+            let checkpoints = Checkpoints::start(&file, &statements, &health)?;
             let behind = WriteBehind::new(Arc::clone(&recent));
             // Nobody else commits what readers of users and catalogs look at.
             (Some(ServersWriter { checkpoints, behind }), Views::Kept(recent))
@@ -86,12 +103,13 @@ impl SqliteStore {
             (None, Views::Fresh)
         };
         Ok(Self {
-            pool: Arc::new(ReaderPool::new(file, statements, views)),
+            pool: Arc::new(ReaderPool::new(statements, health, views)),
             writer: Arc::new(tokio::sync::Mutex::new(Writer {
                 connection,
                 server,
                 used_features: HashSet::new(),
             })),
+            checking: Arc::default(),
             _claim: claim,
         })
     }
@@ -101,6 +119,26 @@ impl SqliteStore {
     #[must_use]
     pub fn statements_run(&self) -> u64 {
         self.pool.statements_run()
+    }
+
+    /// Reads without a view: what is stored now, also by other processes.
+    fn ask<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let connection = self.pool.take()?;
+        self.pool.health().of_read(read(&connection))
+    }
+
+    /// Makes one change and commits it.
+    async fn change<T>(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction = self.begin_write().await?;
+        let changed = transaction.step(change)?;
+        transaction.commit_changes()?;
+        Ok(changed)
     }
 
     async fn begin_write(&self) -> Result<SqliteTransaction<WriteLease>, StoreError> {
@@ -151,8 +189,7 @@ fn make_data_dir(data_dir: &Path) -> Result<(), StoreError> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn app(&self) -> Result<Option<App>, StoreError> {
-        let connection = self.pool.take()?;
-        keys::app(&connection)
+        self.ask(keys::app)
     }
 
     async fn create_app(
@@ -161,41 +198,30 @@ impl Store for SqliteStore {
         keys: Vec<NewKey>,
         created_at: Timestamp,
     ) -> Result<bool, StoreError> {
-        let transaction = self.begin_write().await?;
-        let created = keys::create_app(transaction.connection(), &app, &keys, created_at)?;
-        transaction.commit_changes()?;
-        Ok(created)
+        self.change(|connection| keys::create_app(connection, &app, &keys, created_at)).await
     }
 
     async fn add_key(&self, key: NewKey) -> Result<(), StoreError> {
-        let transaction = self.begin_write().await?;
-        keys::add_key(transaction.connection(), &key)?;
-        transaction.commit_changes()
+        self.change(|connection| keys::add_key(connection, &key)).await
     }
 
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {
-        let connection = self.pool.take()?;
-        keys::keys(&connection)
+        self.ask(keys::keys)
     }
 
     async fn find_key(&self, hash: KeyHash) -> Result<Option<Key>, StoreError> {
-        let connection = self.pool.take()?;
-        keys::find_key(&connection, hash)
+        self.ask(|connection| keys::find_key(connection, hash))
     }
 
     async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError> {
-        let transaction = self.begin_write().await?;
-        let key = keys::revoke_key(transaction.connection(), id, at)?;
-        transaction.commit_changes()?;
-        Ok(key)
+        self.change(|connection| keys::revoke_key(connection, id, at)).await
     }
 
     async fn client_access(
         &self,
         environment: EnvironmentKind,
     ) -> Result<Option<ClientAccess>, StoreError> {
-        let connection = self.pool.take()?;
-        keys::client_access(&connection, environment)
+        self.ask(|connection| keys::client_access(connection, environment))
     }
 
     async fn add_token_secret(
@@ -204,9 +230,10 @@ impl Store for SqliteStore {
         secret: Vec<u8>,
         created_at: Timestamp,
     ) -> Result<(), StoreError> {
-        let transaction = self.begin_write().await?;
-        keys::add_token_secret(transaction.connection(), environment, &secret, created_at)?;
-        transaction.commit_changes()
+        self.change(|connection| {
+            keys::add_token_secret(connection, environment, &secret, created_at)
+        })
+        .await
     }
 
     async fn rotate_token_secret(
@@ -216,12 +243,10 @@ impl Store for SqliteStore {
         now: Timestamp,
         earlier_valid_until: Timestamp,
     ) -> Result<bool, StoreError> {
-        let transaction = self.begin_write().await?;
-        let connection = transaction.connection();
-        let found =
-            keys::rotate_token_secret(connection, environment, &secret, now, earlier_valid_until)?;
-        transaction.commit_changes()?;
-        Ok(found)
+        self.change(|connection| {
+            keys::rotate_token_secret(connection, environment, &secret, now, earlier_valid_until)
+        })
+        .await
     }
 
     async fn set_simple_mode(
@@ -229,14 +254,11 @@ impl Store for SqliteStore {
         environment: EnvironmentKind,
         on: bool,
     ) -> Result<bool, StoreError> {
-        let transaction = self.begin_write().await?;
-        let found = keys::set_simple_mode(transaction.connection(), environment, on)?;
-        transaction.commit_changes()?;
-        Ok(found)
+        self.change(|connection| keys::set_simple_mode(connection, environment, on)).await
     }
 
     async fn check_ready(&self) -> Result<(), StoreError> {
-        self.app().await.map(|_| ())
+        readiness::check(&self.pool, &self.writer, &self.checking).await
     }
 
     async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError> {

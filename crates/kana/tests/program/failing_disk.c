@@ -3,8 +3,8 @@
  *
  * FAILING_DISK_DIRECTORY: the directory, absolute, with a slash at its end.
  * FAILING_DISK_SWITCH: a file that, while it exists, says what fails: the first letter `s` for
- * what makes writes durable (EIO) or `w` for the writes themselves (ENOSPC, after half of the bytes
- * were written), and the rest the end that the names of the files have which it is about.
+ * what makes writes durable (EIO), `w` for the writes themselves (ENOSPC, after half of the bytes
+ * were written) or `q` for the same as a quota does it (EDQUOT), and the rest the end that the names of the files have which it is about.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -57,6 +57,10 @@ SYNC(fdatasync)
             errno = ENOSPC;                                                       \
             return -1;                                                            \
         }                                                                         \
+        if (fails('q', file)) {                                                   \
+            errno = EDQUOT;                                                       \
+            return -1;                                                            \
+        }                                                                         \
         return REAL(name)(file, bytes, count, offset);                            \
     }
 
@@ -66,6 +70,10 @@ WRITE_AT(pwrite64, off64_t)
 ssize_t write(int file, const void *bytes, size_t count) {
     if (fails('w', file)) {
         errno = ENOSPC;
+        return -1;
+    }
+    if (fails('q', file)) {
+        errno = EDQUOT;
         return -1;
     }
     return REAL(write)(file, bytes, count);

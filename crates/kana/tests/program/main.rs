@@ -29,3 +29,4 @@ mod serve;
 mod settings;
 mod torn_log;
 mod transfer;
+mod trouble;
