@@ -39,13 +39,29 @@ impl Connection {
     ) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let connection = Self::open(file, flags, statements)?;
-        connection.sqlite.execute_batch(
+        connection.sqlite.pragma_update(None, "journal_mode", "WAL")?;
+        connection.prepare_to_write()?;
+        Ok(connection)
+    }
+
+    /// Opens a connection that writes to a database as it is, which its first server has put into
+    /// WAL mode.
+    pub(super) fn open_existing(
+        file: &Path,
+        statements: &Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
+        let connection = Self::open(file, OpenFlags::SQLITE_OPEN_READ_WRITE, statements)?;
+        connection.prepare_to_write()?;
+        Ok(connection)
+    }
+
+    fn prepare_to_write(&self) -> rusqlite::Result<()> {
+        self.sqlite.execute_batch(
             // FULL makes the log durable at every commit; the log is cut back when it has grown.
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
              PRAGMA journal_size_limit = 67108864;",
         )?;
-        connection.sqlite.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-        Ok(connection)
+        self.sqlite.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)
     }
 
     pub(super) fn open_reader(

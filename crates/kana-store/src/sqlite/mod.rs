@@ -8,6 +8,7 @@ mod catalog;
 mod checkpoints;
 mod connection;
 mod counter_log;
+mod data_dir;
 mod errors;
 mod facts;
 mod health;
@@ -25,7 +26,7 @@ mod transfer;
 mod write_behind;
 
 use std::collections::HashSet;
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -39,6 +40,7 @@ use crate::store::{Store, Transaction, WriteTransaction};
 use crate::transfer::{Export, Import, Scope};
 use checkpoints::Checkpoints;
 use connection::Connection;
+use data_dir::Found;
 use health::Health;
 use readers::{ReaderPool, Views};
 use recent_counters::RecentCounters;
@@ -59,59 +61,116 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database in `data_dir`, which is made if it does not exist, and migrates it.
-    /// Other processes may use it at the same time.
+    /// Opens the database in `data_dir`, creates both if they do not exist, and migrates it. Other
+    /// processes may use it at the same time, but no server of an older release.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        make_data_dir(data_dir)?;
-        Self::open_with(data_dir, None)
+        let open = || {
+            data_dir::create(data_dir)?;
+            Self::open_and_migrate(data_dir, None)
+        };
+        open().map_err(|error| errors::located(error, data_dir))
     }
 
     /// Opens the database for a server, which alone changes users and the catalog: a second one is
     /// refused with [`DataDirInUse`](StoreError::DataDirInUse) for as long as this store lives.
     /// The operating system gives the claim back when the process ends, however it ends.
     pub fn open_for_server(data_dir: &Path) -> Result<Self, StoreError> {
-        make_data_dir(data_dir)?;
-        Self::open_with(data_dir, Some(claim(data_dir)?))
-    }
-
-    fn open_with(data_dir: &Path, claim: Option<File>) -> Result<Self, StoreError> {
-        Self::open_located(data_dir, claim).map_err(|error| errors::located(error, data_dir))
-    }
-
-    fn open_located(data_dir: &Path, claim: Option<File>) -> Result<Self, StoreError> {
-        let file = data_dir.join(DATABASE_FILE);
-        let statements = Arc::new(AtomicU64::new(0));
-        let health = Arc::new(match claim {
-            Some(_) => Health::of_server(data_dir),
-            None => Health::of_tool(data_dir),
-        });
-        let _turn = wait_for_turn(data_dir)?;
-        let mut connection = Connection::open_writer(&file, &statements)?;
-        migrations::run(&mut connection)?;
-        let (server, views) = if claim.is_some() {
-            // SQLite otherwise copies its log by itself, while whoever commits waits.
-            connection.never_checkpoint_by_itself()?;
-            connection.run("BEGIN IMMEDIATE")?;
-            counter_log::write_through(&connection)?;
-            connection.run("COMMIT")?;
-            let recent = Arc::new(RecentCounters::default());
-            let checkpoints = Checkpoints::start(&file, &statements, &health)?;
-            let behind = WriteBehind::new(Arc::clone(&recent));
-            // Nobody else commits what readers of users and catalogs look at.
-            (Some(ServersWriter { checkpoints, behind }), Views::Kept(recent))
-        } else {
-            (None, Views::Fresh)
+        let open = || {
+            data_dir::create(data_dir)?;
+            Self::open_and_migrate(data_dir, Some(data_dir::claim(data_dir)?))
         };
-        Ok(Self {
-            pool: Arc::new(ReaderPool::new(statements, health, views)),
-            writer: Arc::new(tokio::sync::Mutex::new(Writer {
-                connection,
-                server,
-                used_features: HashSet::new(),
-            })),
+        open().map_err(|error| errors::located(error, data_dir))
+    }
+
+    /// Opens a database that exists and has this release's schema. Creates and migrates nothing:
+    /// a database that is missing is [`NoDatabaseIn`](StoreError::NoDatabaseIn), one of an older
+    /// release [`OlderSchema`](StoreError::OlderSchema).
+    pub fn open_existing(data_dir: &Path) -> Result<Self, StoreError> {
+        let open = || {
+            let _turn = find(data_dir)?;
+            let statements = Arc::new(AtomicU64::new(0));
+            let file = data_dir.join(DATABASE_FILE);
+            let mut connection = Connection::open_existing(&file, &statements)?;
+            migrations::check(&mut connection, data_dir)?;
+            Ok(Self::of_tool(connection, statements, data_dir))
+        };
+        open().map_err(|error| errors::located(error, data_dir))
+    }
+
+    /// Opens a database that exists, and migrates it.
+    pub fn migrate(data_dir: &Path) -> Result<Self, StoreError> {
+        find(data_dir)?;
+        Self::open(data_dir)
+    }
+
+    fn open_and_migrate(data_dir: &Path, claim: Option<File>) -> Result<Self, StoreError> {
+        let turn = data_dir::wait_for_turn(data_dir)?;
+        data_dir::close_to_others(data_dir);
+        let found = data_dir::find_database(data_dir, Some(&turn))?;
+        if found == Found::Nothing {
+            data_dir::create_database_file(data_dir)?;
+        }
+        let statements = Arc::new(AtomicU64::new(0));
+        let mut connection = Connection::open_writer(&data_dir.join(DATABASE_FILE), &statements)?;
+        let version = migrations::version(&mut connection)?;
+        let made = found == Found::Database { made: true };
+        if made && version == 0 {
+            return Err(data_dir::without_tables(data_dir));
+        }
+        // A server of an older release that runs here expects its own schema.
+        let migrates = version > 0 && migrations::are_missing(version);
+        let alone =
+            if claim.is_none() && migrates { Some(data_dir::claim(data_dir)?) } else { None };
+        migrations::run(&mut connection)?;
+        drop(alone);
+        if !made {
+            data_dir::note_made(&turn);
+        }
+        match claim {
+            Some(claim) => Self::of_server(connection, statements, data_dir, claim),
+            None => Ok(Self::of_tool(connection, statements, data_dir)),
+        }
+    }
+
+    fn of_tool(connection: Connection, statements: Arc<AtomicU64>, data_dir: &Path) -> Self {
+        let health = Arc::new(Health::of_tool(data_dir));
+        Self::new(ReaderPool::new(statements, health, Views::Fresh), connection, None, None)
+    }
+
+    fn of_server(
+        connection: Connection,
+        statements: Arc<AtomicU64>,
+        data_dir: &Path,
+        claim: File,
+    ) -> Result<Self, StoreError> {
+        // SQLite otherwise copies its log by itself, while whoever commits waits.
+        connection.never_checkpoint_by_itself()?;
+        connection.run("BEGIN IMMEDIATE")?;
+        counter_log::write_through(&connection)?;
+        connection.run("COMMIT")?;
+        let health = Arc::new(Health::of_server(data_dir));
+        let file = data_dir.join(DATABASE_FILE);
+        let recent = Arc::new(RecentCounters::default());
+        let checkpoints = Checkpoints::start(&file, &statements, &health)?;
+        let behind = WriteBehind::new(Arc::clone(&recent));
+        // Nobody else commits what readers of users and catalogs look at.
+        let pool = ReaderPool::new(statements, health, Views::Kept(recent));
+        Ok(Self::new(pool, connection, Some(ServersWriter { checkpoints, behind }), Some(claim)))
+    }
+
+    fn new(
+        pool: ReaderPool,
+        connection: Connection,
+        server: Option<ServersWriter>,
+        claim: Option<File>,
+    ) -> Self {
+        let writer = Writer { connection, server, used_features: HashSet::new() };
+        Self {
+            pool: Arc::new(pool),
+            writer: Arc::new(tokio::sync::Mutex::new(writer)),
             checking: Arc::default(),
             _claim: claim,
-        })
+        }
     }
 
     /// How many SQL statements this store has run, those that begin and end transactions
@@ -147,43 +206,13 @@ impl SqliteStore {
     }
 }
 
-/// Claims `data_dir` for one server.
-fn claim(data_dir: &Path) -> Result<File, StoreError> {
-    let path = data_dir.join("kana.lock");
-    let failed = |source| StoreError::DataDir { path: path.clone(), source };
-    let file =
-        File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(StoreError::DataDirInUse { path: data_dir.to_path_buf() })
-        }
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+/// Waits for the turn to open a database that exists.
+fn find(data_dir: &Path) -> Result<Option<File>, StoreError> {
+    let turn = data_dir::wait_for_turn_if_any(data_dir)?;
+    match data_dir::find_database(data_dir, turn.as_ref())? {
+        Found::Database { .. } => Ok(turn),
+        Found::Nothing => Err(data_dir::no_database(data_dir)),
     }
-}
-
-/// Lets one process at a time open the database. A new file is put into WAL mode, for which
-/// SQLite needs it alone and does not wait.
-fn wait_for_turn(data_dir: &Path) -> Result<File, StoreError> {
-    let path = data_dir.join("kana.open");
-    let locked = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .and_then(|file| file.lock().map(|()| file));
-    locked.map_err(|source| StoreError::DataDir { path, source })
-}
-
-fn make_data_dir(data_dir: &Path) -> Result<(), StoreError> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    // What is in there is the users' and nobody else's on the machine.
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(data_dir)
-        .map_err(|source| StoreError::DataDir { path: data_dir.to_path_buf(), source })
 }
 
 #[async_trait]

@@ -19,6 +19,7 @@ use super::*;
 use crate::app::{EnvironmentId, EnvironmentKind, KeyKind};
 
 mod behind;
+mod directory;
 mod trouble;
 
 const NOW: Timestamp = Timestamp::MIN;
