@@ -48,6 +48,13 @@ pub(crate) enum Command {
     ///
     /// Everything is read back and compared before it counts.
     Import(ImportSettings),
+    /// Bring the database to the schema of this release, as kana serve does when it starts
+    ///
+    /// Stop the servers of an older release first. kana keys and kana export never do it.
+    Migrate {
+        #[command(flatten)]
+        database: DatabaseSettings,
+    },
     #[command(flatten)]
     Pricing(PricingCommand),
 }

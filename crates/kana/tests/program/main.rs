@@ -13,6 +13,7 @@ mod browser;
 mod clients;
 mod connections;
 mod crashes;
+mod data_dir;
 mod engines;
 mod events;
 mod failing_disk;
