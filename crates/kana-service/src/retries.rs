@@ -43,8 +43,8 @@ pub(crate) async fn insist<T>(
                 tracing::error!(%cause, "nobody knows whether a commit was made");
             }
             Ok(_) => {
-                if let Some(commands) = REFUSED.end() {
-                    tracing::info!(refused_before = commands, "commands are recorded again");
+                if let Some(unreported) = REFUSED.end() {
+                    tracing::info!(unreported, "commands are recorded again");
                 }
             }
             Err(_) => {}

@@ -73,8 +73,8 @@ pub enum StoreError {
     },
     /// The database was migrated by an older release, and the caller does not migrate.
     #[error(
-        "the database has schema version {found}, and this release needs version {needed}: stop \
-         the servers of the older release and run kana migrate, or use that release's kana"
+        "the database has schema version {found}, and this release needs version {needed}: run \
+         kana migrate, or use the kana of the release that runs on it"
     )]
     OlderSchema {
         /// The version of the database.
