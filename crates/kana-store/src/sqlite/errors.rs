@@ -14,7 +14,7 @@ const WRITTEN_TO_ASK: usize = 64 * 1024;
 /// `ENFILE` and `EMFILE`, on every Unix that Kana runs on.
 const TOO_MANY_OPEN_FILES: [i32; 2] = [23, 24];
 
-/// The place is not known here; [`located`] adds it.
+// The place is not known here; `located` adds it.
 impl From<SqliteError> for StoreError {
     fn from(error: SqliteError) -> Self {
         let place = DATABASE_FILE.to_owned();

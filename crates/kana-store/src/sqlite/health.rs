@@ -84,8 +84,8 @@ impl Health {
         if held.load(Ordering::Relaxed) { Duration::ZERO } else { self.patience }
     }
 
-    /// Takes note of what a read came to, and adds to an error where it happened.
-    pub(super) fn of_read<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Notes what a read came to. Returns the result; an error then names its file or directory.
+    pub(super) fn noted_read<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if result.is_ok() {
             if self.reads_held.load(Ordering::Relaxed) {
                 self.reads_held.store(false, Ordering::Relaxed);
@@ -105,8 +105,8 @@ impl Health {
         })
     }
 
-    /// Takes note of what a step of a write came to, and adds to an error where it happened.
-    pub(super) fn of_write<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Notes what a step of a write came to. Returns the result, with the place in an error.
+    pub(super) fn noted_write<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         result.map_err(|error| {
             let error = located(error, &self.directory);
             self.note_damage(&error);
@@ -118,16 +118,16 @@ impl Health {
         })
     }
 
-    /// Takes note of whether a write could begin.
-    pub(super) fn of_begin<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Notes whether a write could begin. Returns the result, with the place in an error.
+    pub(super) fn noted_begin<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         let held = matches!(result, Err(StoreError::Busy(_)));
         if held != self.writes_held.load(Ordering::Relaxed) {
             self.writes_held.store(held, Ordering::Relaxed);
         }
-        self.of_write(result)
+        self.noted_write(result)
     }
 
-    /// Takes note of a commit that was made.
+    /// Notes that a commit succeeded.
     pub(super) fn note_commit(&self) {
         if self.commits_fail.load(Ordering::Acquire) {
             self.known().commit = None;

@@ -186,7 +186,7 @@ impl SqliteStore {
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let connection = self.pool.take()?;
-        self.pool.health().of_read(read(&connection))
+        self.pool.health().noted_read(read(&connection))
     }
 
     /// Makes one change and commits it.

@@ -95,7 +95,7 @@ impl ReaderPool {
             lease.reader_mut().end_view()?;
             Ok(lease)
         });
-        self.health.of_read(taken)
+        self.health.noted_read(taken)
     }
 
     /// A connection with a view that shows everything that this process has committed.
@@ -107,7 +107,7 @@ impl ReaderPool {
             }
             Ok(lease)
         });
-        self.health.of_read(taken)
+        self.health.noted_read(taken)
     }
 
     /// How often this process has committed.
@@ -257,7 +257,7 @@ impl Deref for ReadLease {
 
 impl Lease for ReadLease {
     fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        self.pool.health.of_read(result)
+        self.pool.health.noted_read(result)
     }
 
     fn catalog_version(&self, environment: EnvironmentId) -> Result<CatalogVersion, StoreError> {

@@ -36,7 +36,7 @@ pub(super) async fn check(
 
 fn check_now(pool: &Arc<ReaderPool>, writer: &Arc<Mutex<Writer>>) -> Result<(), StoreError> {
     let connection = pool.take()?;
-    pool.health().of_read(keys::app(&connection))?;
+    pool.health().noted_read(keys::app(&connection))?;
     drop(connection);
     let Some(failure) = pool.health().failure() else {
         return Ok(());

@@ -50,7 +50,7 @@ pub(super) trait Lease: Deref<Target = Connection> {
         counter: &(UserKey, CounterKey),
     ) -> Result<i64, StoreError>;
 
-    /// Takes note of what a step came to, and adds to an error where it happened.
+    /// Notes what a step came to. Returns the result; an error then names its file or directory.
     fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError>;
 }
 
@@ -198,7 +198,7 @@ impl Lease for WriteLease {
     }
 
     fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        self.pool.health().of_write(result)
+        self.pool.health().noted_write(result)
     }
 }
 
@@ -237,7 +237,7 @@ impl SqliteTransaction<WriteLease> {
         let begun = lease
             .set_patience(health.patience_to_write())
             .and_then(|()| lease.run("BEGIN IMMEDIATE"));
-        health.of_begin(begun.map_err(StoreError::from))?;
+        health.noted_begin(begun.map_err(StoreError::from))?;
         Ok(Self { lease })
     }
 

@@ -28,7 +28,7 @@ const ARRIVAL: &str = "ORDER BY id";
 
 /// Begins an export on a connection of its own, whose view lasts until everything is read.
 pub(super) fn export(pool: &Arc<ReaderPool>, scope: &Scope) -> Result<Export, StoreError> {
-    pool.health().of_read(begin_export(pool, scope))
+    pool.health().noted_read(begin_export(pool, scope))
 }
 
 fn begin_export(pool: &Arc<ReaderPool>, scope: &Scope) -> Result<Export, StoreError> {
@@ -76,7 +76,7 @@ fn read_beside(
     let read = move || {
         let read = read_all(&mut lock(&connection), &environments, &scope, &sender);
         drop(connection);
-        sender.end_blocking(pool.health().of_read(read));
+        sender.end_blocking(pool.health().noted_read(read));
     };
     let thread = std::thread::Builder::new().name("kana-export".into()).spawn(read);
     thread.map_err(|error| StoreError::Engine(Box::new(error)))?;
@@ -216,7 +216,7 @@ pub(super) struct SqliteImport {
 }
 
 pub(super) fn import(pool: &Arc<ReaderPool>) -> Result<SqliteImport, StoreError> {
-    let connection = pool.health().of_write(begin_import(pool))?;
+    let connection = pool.health().noted_write(begin_import(pool))?;
     let connection = Arc::new(Mutex::new(connection));
     Ok(SqliteImport { connection, environments: Vec::new(), pool: Arc::clone(pool) })
 }
@@ -261,7 +261,7 @@ impl SqliteImport {
 impl Import for SqliteImport {
     async fn insert(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let inserted = self.insert_rows(batch);
-        self.pool.health().of_write(inserted)
+        self.pool.health().noted_write(inserted)
     }
 
     async fn read_back(&mut self, scope: &Scope) -> Result<Batches, StoreError> {
@@ -271,7 +271,7 @@ impl Import for SqliteImport {
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         let committed = lock(&self.connection).run("COMMIT");
-        self.pool.health().of_write(committed.map_err(StoreError::from))?;
+        self.pool.health().noted_write(committed.map_err(StoreError::from))?;
         self.pool.note_commit();
         Ok(())
     }

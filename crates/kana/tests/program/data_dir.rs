@@ -136,4 +136,6 @@ fn commands_that_need_a_database_create_none_on_postgres() {
     assert!(refused(&on_it(&["keys", "list"])).contains("no app yet"));
     assert!(on_it(&["init"]).status.success());
     assert!(on_it(&["keys", "list"]).status.success());
+    kana_test_postgres::run(database.url(), "UPDATE kana.schema_version SET version = 99");
+    assert!(refused(&on_it(&["export"])).contains("schema version 99"));
 }

@@ -4,8 +4,10 @@ use super::*;
 
 const FILES: [&str; 3] = [DATABASE_FILE, "kana.open", "kana.lock"];
 
+type Open = fn(&Path) -> Result<SqliteStore, StoreError>;
+
 /// Every way to open a database.
-const OPEN: [fn(&Path) -> Result<SqliteStore, StoreError>; 4] = [
+const OPEN: [Open; 4] = [
     SqliteStore::open,
     SqliteStore::open_for_server,
     SqliteStore::open_existing,

@@ -92,14 +92,14 @@ async fn a_node_that_gets_no_writes_finds_out_that_commits_work_again() {
     drop(tool);
     let store = SqliteStore::open_for_server(directory.path()).unwrap();
     let full = StoreError::Full { place: String::new(), source: "no room".into() };
-    store.pool.health().of_write::<()>(Err(full)).unwrap_err();
+    store.pool.health().noted_write::<()>(Err(full)).unwrap_err();
     let since = Instant::now();
     while store.check_ready().await.is_err() {
         assert!(since.elapsed() < SOON);
     }
 
     // It tries at most once a second, and holds the writer for none of the other calls.
-    store.pool.health().of_write::<()>(Err(StoreError::Busy("busy".into()))).unwrap_err();
+    store.pool.health().noted_write::<()>(Err(StoreError::Busy("busy".into()))).unwrap_err();
     let before = store.pool.commits();
     for _ in 0..50 {
         let _ = store.check_ready().await;
