@@ -20,6 +20,8 @@ const SYNC: Failure = Failure("s");
 pub(crate) const FULL: Failure = Failure("w");
 /// The user's share of the disk is full.
 pub(crate) const QUOTA: Failure = Failure("q");
+/// The disk has become read-only, as it does after errors.
+pub(crate) const READ_ONLY: Failure = Failure("r");
 /// The log can be written, and what is in it cannot be moved to where it belongs.
 const SYNC_OF_DATABASE: Failure = Failure("skana.db");
 const FULL_DATABASE: Failure = Failure("wkana.db");

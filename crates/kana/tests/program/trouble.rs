@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::failing_disk::{Disk, FULL, QUOTA};
+use crate::failing_disk::{Disk, FULL, QUOTA, READ_ONLY};
 use crate::process::{Server, after, kana, note, pass_on, text};
 
 const NEW_USER: &str = r#"mutation { createUser(input: { id: "new" }) { id } }"#;
@@ -55,6 +55,15 @@ fn await_ready(server: &Server) {
     }
 }
 
+/// Waits until the log, which comes beside the answers, says something.
+fn await_log(server: &Server, what: &str) {
+    let since = Instant::now();
+    while !server.log().contains(what) {
+        assert!(since.elapsed() < SOON, "{what}: {}", server.log());
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_full_disk_is_overloaded_with_503_on_every_surface_and_passes() {
     for failure in [FULL, QUOTA] {
@@ -90,6 +99,27 @@ fn a_full_disk_is_overloaded_with_503_on_every_surface_and_passes() {
             assert_eq!(ask(&server, &key, path, content_type, body).0, 200);
         }
     }
+}
+
+#[test]
+fn a_disk_that_has_become_read_only_takes_the_server_out_of_service() {
+    let disk = Disk::new();
+    let (server, key) = disk.start_new();
+    disk.fail(READ_ONLY);
+    for _ in 0..2 {
+        let (_, answer) = server.try_ask(&key, RECORD);
+        let error = &answer["errors"][0];
+        assert_eq!(error["extensions"]["code"], "INTERNAL_SERVER_ERROR", "{answer}");
+        let id = error["message"].as_str().unwrap().split_whitespace().last().unwrap();
+        await_log(&server, id.trim_end_matches('.'));
+    }
+    await_log(&server, "not permitted");
+    assert_eq!(not_ready(&server), "not permitted");
+    server.data(&key, "{ users { id } }");
+
+    disk.recover();
+    await_ready(&server);
+    server.data(&key, RECORD);
 }
 
 #[test]
