@@ -1,25 +1,33 @@
-//! Whether the process runs and the database answers (contract: `server.md`).
+//! `/healthz` and `/readyz` (contract: `server.md`, `operations.md`).
 
-use std::error::Error as _;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use kana_service::Kana;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use kana_service::{Kana, LogThrottle};
+use serde_json::json;
 
-/// The process runs.
-pub(crate) async fn alive() -> &'static str {
-    "ok\n"
+const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
+
+/// One for the process, as the log is.
+static NOT_READY: LogThrottle = LogThrottle::new();
+
+/// Answers `ok` while the process runs.
+pub(crate) async fn alive() -> impl IntoResponse {
+    ([NO_STORE], "ok\n")
 }
 
-/// The database answers.
-pub(crate) async fn ready(State(kana): State<Arc<Kana>>) -> (StatusCode, &'static str) {
-    match kana.check_ready().await {
-        Ok(()) => (StatusCode::OK, "ok\n"),
-        Err(error) => {
-            let cause = error.source().map(ToString::to_string);
-            tracing::error!(%error, cause, "the database does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n")
-        }
+/// Answers `ok` if the database answers questions and takes changes; otherwise 503, with a word or
+/// two on what is wrong.
+pub(crate) async fn ready(State(kana): State<Arc<Kana>>) -> Response {
+    let Err(reason) = kana.check_ready().await else {
+        return ([NO_STORE], "ok\n").into_response();
+    };
+    if let Some(times) = NOT_READY.count(1) {
+        tracing::error!(%reason, times, "not ready");
     }
+    let body = json!({ "ready": false, "checks": { "database": reason.database() } });
+    let headers = [NO_STORE, (header::CONTENT_TYPE, "application/json; charset=utf-8")];
+    (StatusCode::SERVICE_UNAVAILABLE, headers, body.to_string()).into_response()
 }

@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
@@ -15,6 +16,7 @@ use crate::error::Error;
 use crate::folding;
 use crate::keys::{self, NewSecret, Unauthenticated};
 use crate::questions::Questions;
+use crate::readiness::NotReady;
 use crate::recent::Recent;
 use crate::retention;
 use crate::tokens;
@@ -31,6 +33,10 @@ pub struct Settings {
     /// For how many days a usage event is kept at least; `None`: for ever.
     pub events_days: Option<u32>,
 }
+
+/// How long a check of readiness waits for the database: a load balancer gets its answer within two
+/// seconds, the way there and back included.
+const READY_WITHIN: Duration = Duration::from_millis(1500);
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -195,10 +201,13 @@ impl Kana {
             .map_err(|_| Error::Bug("a user token cannot be written"))
     }
 
-    /// Whether the database answers.
-    pub async fn check_ready(&self) -> Result<(), Error> {
-        self.store.app().await?;
-        Ok(())
+    /// Returns `Ok` if the database answers questions and takes changes. Answers within two
+    /// seconds in any case.
+    pub async fn check_ready(&self) -> Result<(), NotReady> {
+        match tokio::time::timeout(READY_WITHIN, self.store.check_ready()).await {
+            Ok(checked) => checked.map_err(NotReady::Database),
+            Err(_) => Err(NotReady::NoAnswer),
+        }
     }
 
     /// Waits until everything that was accepted is written. Call it when nothing else holds this

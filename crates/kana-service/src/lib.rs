@@ -18,6 +18,7 @@ mod kana;
 mod keys;
 mod lane;
 mod questions;
+mod readiness;
 mod recent;
 mod retention;
 mod retries;
@@ -32,5 +33,7 @@ pub use error::Error;
 pub use kana::{
     InitialKeys, Kana, Settings, create_key, init, rotate_token_secret, set_simple_mode,
 };
+pub use kana_store::LogThrottle;
 pub use kana_store::app::{EnvironmentKind, Key, KeyKind};
 pub use keys::{NewSecret, Unauthenticated};
+pub use readiness::NotReady;

@@ -97,6 +97,13 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
+    /// Returns `Ok` if the database answers questions and takes changes, and the reason otherwise.
+    ///
+    /// An engine whose last commit failed for want of space, permission or sound pages tries
+    /// again here, at most about once a second: a node that is taken out by its load balancer gets
+    /// no other writes. The caller sets the deadline and drops the future when it has passed.
+    async fn check_ready(&self) -> Result<(), StoreError>;
+
     /// Forgets usage events that were recorded before `before`, the oldest first: at most `at_most`
     /// of them, or whole months where the engine keeps them so, and then only months of which every
     /// event is that old. Says whether there may be more. Counters stay as they are.

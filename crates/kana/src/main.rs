@@ -49,6 +49,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         },
         Command::Export(settings) => commands::export::run(settings).await,
         Command::Import(settings) => commands::import::run(settings).await,
+        Command::Migrate { database } => commands::migrate::run(&database).await,
         // They end before there is a log.
         Command::Pricing(_) => Ok(()),
     }

@@ -48,6 +48,14 @@ pub(crate) enum Command {
     ///
     /// Everything is read back and compared before it counts.
     Import(ImportSettings),
+    /// Bring the database to the schema of this release, as kana serve does when it starts
+    ///
+    /// kana keys and kana export never do it. A server of an older release must not run on an
+    /// embedded database meanwhile.
+    Migrate {
+        #[command(flatten)]
+        database: DatabaseSettings,
+    },
     #[command(flatten)]
     Pricing(PricingCommand),
 }
@@ -213,7 +221,7 @@ pub(crate) struct ImportSettings {
 
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseSettings {
-    /// Where the embedded database lies. It is made if it does not exist
+    /// Where the embedded database lies. Created by kana serve, init and import
     #[arg(long, env = "KANA_DATA_DIR", default_value = "./kana-data", value_name = "DIRECTORY")]
     pub(crate) data_dir: PathBuf,
     /// A PostgreSQL database to use instead of the embedded one, which any number of servers can

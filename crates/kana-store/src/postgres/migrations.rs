@@ -1,12 +1,38 @@
 //! Plain SQL files, numbered, applied in order by whoever starts first, each once.
 
-use deadpool_postgres::Object;
+use std::cmp::Ordering;
+
+use deadpool_postgres::{GenericClient, Object};
 
 use super::locks;
 use crate::error::StoreError;
 
 /// In order. The table `schema_version` says how many a database has.
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_foundation.sql")];
+
+/// The database's version: how many migrations it has. 0 for one without our tables.
+async fn version(connection: &impl GenericClient) -> Result<usize, StoreError> {
+    let exists = "SELECT to_regclass('kana.schema_version') IS NOT NULL";
+    if !connection.query_one(exists, &[]).await?.try_get::<_, bool>(0)? {
+        return Ok(0);
+    }
+    let version = "SELECT version FROM schema_version";
+    let version: i64 = connection.query_one(version, &[]).await?.try_get(0)?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
+/// Checks that the database has this release's schema.
+pub(super) async fn check(connection: &Object) -> Result<(), StoreError> {
+    let (found, known) = (version(connection).await?, MIGRATIONS.len());
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less if found == 0 => {
+            Err(StoreError::NoDatabaseIn { place: "the schema kana of the database URL".into() })
+        }
+        Ordering::Less => Err(StoreError::OlderSchema { found, needed: known }),
+        Ordering::Greater => Err(StoreError::NewerSchema { found, known }),
+    }
+}
 
 /// Brings the database to this release's schema. Nodes that start together take turns: the first
 /// migrates, the others wait and find nothing to do.
@@ -18,14 +44,7 @@ pub(super) async fn run(connection: &mut Object) -> Result<(), StoreError> {
         .batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
         .await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1, $2)", &locks::migrations()).await?;
-    let exists = "SELECT to_regclass('kana.schema_version') IS NOT NULL";
-    let found = if transaction.query_one(exists, &[]).await?.try_get(0)? {
-        let version = "SELECT version FROM schema_version";
-        transaction.query_one(version, &[]).await?.try_get::<_, i64>(0)?
-    } else {
-        0
-    };
-    let found = usize::try_from(found).unwrap_or(usize::MAX);
+    let found = version(&transaction).await?;
     let Some(missing) = MIGRATIONS.get(found..) else {
         return Err(StoreError::NewerSchema { found, known: MIGRATIONS.len() });
     };

@@ -105,15 +105,28 @@ impl PostgresStore {
     pub async fn open(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let connections = Connections::new(url, settings)?;
         migrations::run(&mut take(&connections.writers).await?).await?;
-        let round_trips = AtomicU64::new(0);
+        let store = Self::new(connections, settings);
+        store.shared.partitions.provide_now(&store.shared).await?;
+        Ok(store)
+    }
+
+    /// Connects to a database that exists and has this release's schema. Creates and migrates
+    /// nothing: a database without our tables is [`NoDatabaseIn`](StoreError::NoDatabaseIn), one of
+    /// an older release [`OlderSchema`](StoreError::OlderSchema).
+    pub async fn open_existing(url: &str, settings: Settings) -> Result<Self, StoreError> {
+        let connections = Connections::new(url, settings)?;
+        migrations::check(&take(&connections.readers).await?).await?;
+        Ok(Self::new(connections, settings))
+    }
+
+    fn new(connections: Connections, settings: Settings) -> Self {
         let shared = Shared {
             connections,
             partitions: Partitions::default(),
             used_features: Mutex::default(),
-            round_trips,
+            round_trips: AtomicU64::new(0),
         };
-        shared.partitions.provide_now(&shared).await?;
-        Ok(Self { shared: Arc::new(shared), lanes: settings.lanes })
+        Self { shared: Arc::new(shared), lanes: settings.lanes }
     }
 
     /// How often this store has waited for the server's answer, but for preparing statements, once
@@ -228,6 +241,10 @@ impl Store for PostgresStore {
 
     fn readers(&self) -> Option<usize> {
         Some(self.lanes)
+    }
+
+    async fn check_ready(&self) -> Result<(), StoreError> {
+        self.app().await.map(|_| ())
     }
 
     async fn forget_events(&self, before: Timestamp, _at_most: usize) -> Result<bool, StoreError> {

@@ -20,6 +20,8 @@ use super::*;
 use crate::app::{EnvironmentId, EnvironmentKind, KeyKind};
 
 mod behind;
+mod directory;
+mod trouble;
 
 const NOW: Timestamp = Timestamp::MIN;
 
@@ -758,8 +760,10 @@ mod migrations_and_files {
 
         let refused = SqliteStore::open(directory.path()).err().unwrap();
 
-        assert!(matches!(refused, StoreError::Engine(_)), "{refused:?}");
-        assert!(refused.to_string().contains("not a database"), "{refused}");
+        assert!(matches!(refused, StoreError::Damaged { .. }), "{refused:?}");
+        let message = refused.to_string();
+        assert!(message.contains("not a database"), "{message}");
+        assert!(message.contains(file.to_str().unwrap()), "{message}");
         assert_eq!(fs::read_to_string(&file).unwrap(), garbage);
     }
 

@@ -14,6 +14,12 @@ fn shown(key: &Key) -> (EnvironmentKind, KeyKind, &str, Timestamp, Option<Timest
     (key.environment_kind, key.kind, &key.last_four, key.created_at, key.revoked_at)
 }
 
+pub(crate) async fn a_database_is_ready_with_and_without_an_app<E: Engine>() {
+    let database = E::empty().await;
+    E::open(&database).await.check_ready().await.unwrap();
+    World::<E>::new().await.store.check_ready().await.unwrap();
+}
+
 pub(crate) async fn an_empty_database_has_no_app<E: Engine>() {
     let database = E::empty().await;
     let store = E::open(&database).await;

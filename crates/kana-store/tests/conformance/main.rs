@@ -50,6 +50,7 @@ macro_rules! every_story_on {
         tests! {
             $engine;
             app_and_keys {
+                a_database_is_ready_with_and_without_an_app,
                 an_empty_database_has_no_app,
                 the_app_is_made_with_its_two_environments_and_its_keys,
                 an_app_can_be_made_without_a_key,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use kana_service::{Clock, EnvironmentKind, KeyKind, SystemClock};
 use kana_store::Store;
 
-use super::{Failure, open};
+use super::{Failure, open_existing};
 use crate::settings::{DatabaseSettings, TokenSettings};
 
 /// Shows every key, a line each.
@@ -100,7 +100,7 @@ pub(crate) async fn set_simple_mode(
 }
 
 async fn open_with_app(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {
-    let store = open(settings).await?;
+    let store = open_existing(settings).await?;
     match store.app().await? {
         Some(_) => Ok(store),
         None => Err(Failure::NoApp),

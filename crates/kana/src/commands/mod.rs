@@ -4,6 +4,7 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod keys;
+pub(crate) mod migrate;
 pub(crate) mod pricing;
 mod progress;
 pub(crate) mod serve;
@@ -74,11 +75,19 @@ impl From<std::io::Error> for Failure {
 /// What a command needs that asks one thing and ends.
 const FOR_A_TOOL: postgres::Settings = postgres::Settings { connections_max: 3, lanes: 1 };
 
-/// Opens the database that the settings name.
+/// Opens the database that the settings name. Creates it if there is none, and migrates it.
 async fn open(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {
     Ok(match &settings.database_url {
         Some(url) => Arc::new(PostgresStore::open(url, FOR_A_TOOL).await?),
         None => Arc::new(SqliteStore::open(&settings.data_dir)?),
+    })
+}
+
+/// Opens a database that exists and has this release's schema. Creates and migrates nothing.
+async fn open_existing(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {
+    Ok(match &settings.database_url {
+        Some(url) => Arc::new(PostgresStore::open_existing(url, FOR_A_TOOL).await?),
+        None => Arc::new(SqliteStore::open_existing(&settings.data_dir)?),
     })
 }
 

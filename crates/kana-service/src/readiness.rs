@@ -1,0 +1,23 @@
+use kana_store::StoreError;
+
+/// Why a server should get no requests at the moment.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// The database answers with an error, or its last commit failed.
+    #[error(transparent)]
+    Database(StoreError),
+    /// The database did not answer in time.
+    #[error("the database does not answer")]
+    NoAnswer,
+}
+
+impl NotReady {
+    /// What is wrong with the database, in a few words that hold nothing internal.
+    #[must_use]
+    pub fn database(&self) -> &'static str {
+        match self {
+            Self::Database(error) => error.summary(),
+            Self::NoAnswer => "no answer",
+        }
+    }
+}
