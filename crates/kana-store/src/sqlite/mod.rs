@@ -155,22 +155,21 @@ impl Store for SqliteStore {
         keys::app(&connection)
     }
 
-    async fn create_app(
+    async fn begin_app(
         &self,
         app: App,
         keys: Vec<NewKey>,
         created_at: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Box<dyn WriteTransaction>>, StoreError> {
         let transaction = self.begin_write().await?;
-        let created = keys::create_app(transaction.connection(), &app, &keys, created_at)?;
-        transaction.commit_changes()?;
-        Ok(created)
+        let is_new = keys::create_app(transaction.connection(), &app, &keys, created_at)?;
+        Ok(is_new.then(|| Box::new(transaction) as Box<dyn WriteTransaction>))
     }
 
-    async fn add_key(&self, key: NewKey) -> Result<(), StoreError> {
+    async fn begin_key(&self, key: NewKey) -> Result<Box<dyn WriteTransaction>, StoreError> {
         let transaction = self.begin_write().await?;
         keys::add_key(transaction.connection(), &key)?;
-        transaction.commit_changes()
+        Ok(Box::new(transaction))
     }
 
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {
