@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use kana_service::EnvironmentKind;
 
 use super::failure::Failure;
+use crate::settings::variable;
 
 /// The file in the working directory.
 const FILE: &str = ".env";
@@ -33,7 +34,7 @@ impl Surroundings {
             }
             Ok(_) => String::from_utf8_lossy(&std::fs::read(FILE).map_err(failed)?).into_owned(),
         };
-        Ok(Self { file: variables(&text), of_process: |name| std::env::var(name).ok() })
+        Ok(Self { file: variables(&text), of_process: variable::read_text })
     }
 
     /// A variable that is set to something.
