@@ -14,6 +14,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use self::line_queue::LineQueue;
+use crate::settings::reading::invalid_value;
 use crate::settings::variable;
 
 /// Which lines are written, in the filter language of `tracing`, for example `kana=debug`.
@@ -48,10 +49,11 @@ pub(crate) fn filter() -> Result<EnvFilter, String> {
         Some(value) => value.to_string_lossy().into_owned(),
     };
     read_filter(&text).map_err(|problem| {
-        format!(
-            "invalid value '{text}' from {VARIABLE}: {problem}; it is error, warn, info, debug, \
-             trace or off, or a filter like info,kana_store=debug"
-        )
+        let problem = format!(
+            "{problem}; it is error, warn, info, debug, trace or off, or a filter like \
+             info,kana_store=debug"
+        );
+        invalid_value(&text, &format!(", from {VARIABLE}"), &problem)
     })
 }
 
@@ -61,7 +63,7 @@ fn read_filter(text: &str) -> Result<EnvFilter, String> {
     let is_level = |part: &str| part.trim().parse::<tracing::level_filters::LevelFilter>().is_ok();
     let is_word = |part: &&str| !part.contains(['=', '[']) && (part.is_empty() || !is_level(part));
     if let Some(word) = text.split(',').find(is_word) {
-        return Err(format!("'{word}' is not a level"));
+        return Err(format!("'{word:.64}' is not a level"));
     }
     EnvFilter::builder().parse(text).map_err(|error| error.to_string())
 }

@@ -16,6 +16,8 @@ use super::{Cli, Command, variable, without_passwords};
 
 /// The file in the working directory. Its keys are the flags' names with underscores.
 const FILE: &str = "kana.toml";
+/// The most characters of a value that a message repeats.
+const VALUE_CHARS_MAX: usize = 200;
 /// The exit code for wrong settings and wrong use.
 const WRONG_USE: u8 = 2;
 
@@ -201,8 +203,21 @@ fn describe(arg: &Arg, value: &OsStr, source: &Source, problem: &str) -> String 
         Source::Variable(name) => name.clone(),
         Source::File => format!("{} in {FILE}", arg.get_id()),
     };
-    let message = format!("invalid value '{value}' for --{flag}, from {source}: {problem}");
-    without_passwords(&message, [&*value])
+    invalid_value(&value, &format!(" for --{flag}, from {source}"), problem)
+}
+
+/// The message about an invalid value, in one line and without passwords; `origin` continues the
+/// sentence after the value.
+pub(crate) fn invalid_value(value: &str, origin: &str, problem: &str) -> String {
+    let hide = |text: &str| without_passwords(text, [value]);
+    let mut shown: String = hide(value).chars().take(VALUE_CHARS_MAX).collect();
+    if value.chars().nth(VALUE_CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    let message = format!("invalid value '{shown}'{origin}: {}", hide(problem));
+    let escape =
+        |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+    message.chars().map(escape).collect()
 }
 
 /// Reads the file: for each setting, its value as a flag would be given.

@@ -142,6 +142,11 @@ fn a_password_is_shown_nowhere() {
         run(dir.path(), &["serve", WRONG_URL]),
         run(dir.path(), &["serve", "--listen", URL]),
         run(dir.path(), &["keys", "list", "postgres://kana:hunter2"]),
+        kana(dir.path(), &["pull"])
+            .env("KANA_DEV_KEY", "prv_test_1")
+            .env("KANA_URL", "http://kana:hunter2@127.0.0.1:1")
+            .output()
+            .unwrap(),
     ] {
         let said = [text(&output.stdout), text(&output.stderr)].concat();
         assert!(!said.is_empty() && !said.contains("hunter2"), "{said}");

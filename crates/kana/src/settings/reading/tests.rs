@@ -216,3 +216,12 @@ fn the_name_of_an_app_has_the_bounds_of_names() {
         assert!(problem.contains("--app"), "{problem}");
     }
 }
+
+#[test]
+fn a_long_value_or_one_of_many_lines_is_reported_in_a_short_line() {
+    let long = "x".repeat(5000);
+    for value in ["two\nlines", "\u{1b}[2J", &long] {
+        let problem = serve("", &[("KANA_LISTEN", value)], &[]).unwrap_err();
+        assert!(problem.len() < 500 && !problem.contains(char::is_control), "{problem}");
+    }
+}
