@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 pub use self::place::{Place, Problem, Step};
-pub(crate) use self::shown::{quoted, shown};
+pub use self::shown::quoted;
+pub(crate) use self::shown::shown;
 use crate::catalog::{
     Allowance, Catalog, Feature, FeatureKind, Package, PackageKind, PackageStatus,
 };

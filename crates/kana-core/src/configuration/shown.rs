@@ -17,8 +17,9 @@ pub(crate) fn shown(value: &Value) -> String {
     }
 }
 
-/// A text in quotes.
-pub(crate) fn quoted(text: &str) -> String {
+/// A text of a file as a message repeats it: in quotes, in one line, cut after 64 characters.
+#[must_use]
+pub fn quoted(text: &str) -> String {
     let mut shown = String::from("\"");
     for c in text.chars().take(CHARS_MAX) {
         // It may hold what would move a terminal's cursor.
