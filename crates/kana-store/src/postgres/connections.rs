@@ -65,7 +65,7 @@ pub(super) async fn take(pool: &Pool) -> Result<Object, StoreError> {
     Ok(pool.get().await?)
 }
 
-fn config(url: &str) -> Result<Config, StoreError> {
+pub(super) fn config(url: &str) -> Result<Config, StoreError> {
     let wrong = |problem: &str| StoreError::DatabaseUrl { problem: problem.to_owned() };
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(wrong("it does not begin with postgres://"));

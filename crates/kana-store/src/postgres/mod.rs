@@ -94,6 +94,11 @@ impl Shared {
     }
 }
 
+/// Checks a database's URL without connecting; fails with [`StoreError::DatabaseUrl`].
+pub fn check_url(url: &str) -> Result<(), StoreError> {
+    connections::config(url).map(drop)
+}
+
 impl PostgresStore {
     /// Connects to the database of `url` and migrates it. Any number of processes may use it at the
     /// same time; those that start together take turns to migrate.
@@ -158,22 +163,21 @@ impl Store for PostgresStore {
         keys::app(&mut self.begin_read()).await
     }
 
-    async fn create_app(
+    async fn begin_app(
         &self,
         app: App,
         keys: Vec<NewKey>,
         created_at: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Box<dyn WriteTransaction>>, StoreError> {
         let mut transaction = self.begin_write();
-        let created = keys::create_app(&mut transaction, &app, &keys, created_at).await?;
-        transaction.commit_changes().await?;
-        Ok(created)
+        let is_new = keys::create_app(&mut transaction, &app, &keys, created_at).await?;
+        Ok(is_new.then(|| Box::new(transaction) as Box<dyn WriteTransaction>))
     }
 
-    async fn add_key(&self, key: NewKey) -> Result<(), StoreError> {
+    async fn begin_key(&self, key: NewKey) -> Result<Box<dyn WriteTransaction>, StoreError> {
         let mut transaction = self.begin_write();
         keys::add_keys(&mut transaction, &[key]).await?;
-        transaction.commit_changes().await
+        Ok(Box::new(transaction))
     }
 
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {

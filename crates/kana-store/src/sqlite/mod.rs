@@ -221,17 +221,22 @@ impl Store for SqliteStore {
         self.ask(keys::app)
     }
 
-    async fn create_app(
+    async fn begin_app(
         &self,
         app: App,
         keys: Vec<NewKey>,
         created_at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.change(|connection| keys::create_app(connection, &app, &keys, created_at)).await
+    ) -> Result<Option<Box<dyn WriteTransaction>>, StoreError> {
+        let transaction = self.begin_write().await?;
+        let is_new = transaction
+            .step(|connection| keys::create_app(connection, &app, &keys, created_at))?;
+        Ok(is_new.then(|| Box::new(transaction) as Box<dyn WriteTransaction>))
     }
 
-    async fn add_key(&self, key: NewKey) -> Result<(), StoreError> {
-        self.change(|connection| keys::add_key(connection, &key)).await
+    async fn begin_key(&self, key: NewKey) -> Result<Box<dyn WriteTransaction>, StoreError> {
+        let transaction = self.begin_write().await?;
+        transaction.step(|connection| keys::add_key(connection, &key))?;
+        Ok(Box::new(transaction))
     }
 
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {

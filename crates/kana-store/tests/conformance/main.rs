@@ -57,6 +57,8 @@ macro_rules! every_story_on {
                 a_second_app_is_not_made_and_its_keys_are_not_stored,
                 of_many_who_make_the_app_at_once_one_does,
                 an_app_whose_keys_cannot_all_be_stored_is_not_made_at_all,
+                an_app_that_is_not_committed_leaves_nothing_and_makes_others_wait,
+                a_key_that_is_not_committed_opens_nothing,
                 a_key_needs_an_app,
                 keys_are_listed_oldest_first,
                 the_same_key_is_not_stored_twice,

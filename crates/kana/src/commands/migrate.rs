@@ -6,7 +6,7 @@ use crate::settings::DatabaseSettings;
 /// Brings a database to the schema of this release.
 pub(crate) async fn run(settings: &DatabaseSettings) -> Result<(), Failure> {
     match &settings.database_url {
-        Some(url) => drop(PostgresStore::open(url, FOR_A_TOOL).await?),
+        Some(url) => drop(PostgresStore::open(url.reveal(), FOR_A_TOOL).await?),
         None => drop(SqliteStore::migrate(&settings.data_dir)?),
     }
     tracing::info!("the database has the schema of this release");
