@@ -57,7 +57,7 @@ async fn pull(State(api): State<Arc<CliApi>>, headers: HeaderMap) -> Result<Resp
 async fn validate(State(api): State<Arc<CliApi>>, http: Request) -> Result<Response, Failed> {
     let (parts, body) = http.into_parts();
     let environment = authorise(&api.kana, &parts.headers).await?;
-    let text = whole(body, &parts.headers).await?;
+    let text = whole(body).await?;
     let _turn = api.turns.acquire().await;
     let validated = match read(&text) {
         Ok(configuration) => environment.validate(&configuration).await?.into(),
@@ -69,20 +69,15 @@ async fn validate(State(api): State<Arc<CliApi>>, http: Request) -> Result<Respo
 async fn publish(State(api): State<Arc<CliApi>>, http: Request) -> Result<Response, Failed> {
     let (parts, body) = http.into_parts();
     let environment = authorise(&api.kana, &parts.headers).await?;
-    let text = whole(body, &parts.headers).await?;
+    let text = whole(body).await?;
     let _turn = api.turns.acquire().await;
     let configuration = read(&text)?;
     let expected = version::expected(&parts.headers);
     Ok(Configured(environment.publish(configuration, expected).await?).into_response())
 }
 
-async fn whole(body: axum::body::Body, headers: &HeaderMap) -> Result<bytes::Bytes, Stop> {
-    let mut body = RequestBody::new(body, headers);
-    let text = body.whole(BODY_BYTES_MAX, "The configuration is larger than 8 MiB").await;
-    if text.is_err() {
-        body.drain().await;
-    }
-    text
+async fn whole(body: axum::body::Body) -> Result<bytes::Bytes, Stop> {
+    RequestBody::new(body).whole(BODY_BYTES_MAX, "The configuration is larger than 8 MiB").await
 }
 
 fn read(text: &[u8]) -> Result<Configuration, Vec<Problem>> {

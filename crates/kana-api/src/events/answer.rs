@@ -126,11 +126,6 @@ impl Answer {
         tally.refused.sort_by_key(|refused| refused.index);
         Self { stop, tally: Some(tally) }
     }
-
-    /// Whether the request was not taken to its end.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stop.is_some()
-    }
 }
 
 /// The JSON of an answer.

@@ -66,18 +66,14 @@ async fn respond(State(api): State<Arc<EventsApi>>, http: Request) -> Response {
         // Nothing is read from whoever may not send.
         Err(error) => return Answer::from(Stop::from(&error)).into_response(),
     };
-    let mut body = RequestBody::new(body, &parts.headers);
+    let mut body = RequestBody::new(body);
     let answer = match Form::of(&parts.headers) {
         Ok(Form::Event) => take_event(sender, &mut body).await,
         Ok(Form::Batch) => take_batch(sender, &mut body).await,
         Ok(Form::Lines) => Ok(take_lines(sender, &mut body).await),
         Err(stop) => Err(stop),
     };
-    let answer = answer.unwrap_or_else(Answer::from);
-    if answer.is_stopped() {
-        body.drain().await;
-    }
-    answer.into_response()
+    answer.unwrap_or_else(Answer::from).into_response()
 }
 
 /// Whoever sends the events, by a private key.

@@ -120,7 +120,7 @@ where
         P: Plan<Authorised>,
     {
         let (head, body) = http.into_parts();
-        let body = request::read_body(&head.headers, body).await;
+        let body = request::read_body(body).await;
         let Some(media_type) = MediaType::accepted(&head.headers) else {
             let message = "This endpoint answers application/json and \
                            application/graphql-response+json: the Accept header allows neither";

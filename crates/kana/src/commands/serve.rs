@@ -5,6 +5,7 @@ mod pulse;
 mod rarely;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -28,6 +29,10 @@ const WRITER_TIME: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes per second that a client must at least send or take on average, beside that.
 const RATE_MIN: u32 = 500;
+/// How long the rest of a body is read and dropped once the request is answered.
+const DISCARD_TIME: Duration = Duration::from_secs(30);
+/// How long a client has to close its connection after the last answer.
+const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
@@ -77,6 +82,8 @@ fn limits(settings: ConnectionSettings) -> Limits {
         head: PATIENCE,
         stall: PATIENCE,
         rate_min: RATE_MIN,
+        discard: DISCARD_TIME,
+        linger: LINGER_TIME,
     }
 }
 

@@ -25,6 +25,7 @@ mod outages;
 mod pricing_as_code;
 mod pricing_files;
 mod process;
+mod refusals;
 mod serve;
 mod settings;
 mod torn_log;

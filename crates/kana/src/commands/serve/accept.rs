@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::{HeaderValue, header};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -117,11 +118,17 @@ async fn serve_connection(socket: TcpStream, router: Router, pulse: Arc<Pulse>, 
         if place.all().abandoned() {
             return Poll::Ready(Ok(()));
         }
-        if place.all().finishing() && !told {
-            told = true;
-            connection.as_mut().graceful_shutdown();
+        if place.all().finishing() {
+            if !told {
+                told = true;
+                pulse.end_if_idle();
+                connection.as_mut().graceful_shutdown();
+            }
+            pulse.end_discarding_if_answered();
         }
-        connection.as_mut().poll(context)
+        let served = connection.as_mut().poll(context);
+        pulse.discard(context);
+        served
     })
     .await;
     if let Err(error) = served {
@@ -135,8 +142,16 @@ fn answer(
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<hyper::Response<AnswerBody>, Infallible>> + use<> {
     let answering = pulse.begin_answer();
-    let body = |body| Body::new(RequestBody { body, pulse: Arc::clone(pulse) });
+    let (head, body) = request.into_parts();
+    let body = Body::new(RequestBody::new(body, &head.headers, pulse));
+    let pulse = Arc::clone(pulse);
     // A router is always ready.
-    let answer = router.call(request.map(body));
-    async move { Ok(answer.await?.map(|body| AnswerBody { body, _answering: answering })) }
+    let answer = router.call(Request::from_parts(head, body));
+    async move {
+        let mut answer = answer.await?;
+        if pulse.must_close() {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(answer.map(|body| AnswerBody { body, _answering: answering }))
+    }
 }
