@@ -105,6 +105,8 @@ async fn serve_connection(socket: TcpStream, router: Router, pulse: Arc<Pulse>, 
         http1::Builder::new()
             // The connections are looked at all at once instead.
             .header_read_timeout(None)
+            // A client may shut down its writing half once it has asked, and reads the answer.
+            .half_close(true)
             .max_header_size(HEAD_BYTES_MAX)
             .serve_connection(io, service)
     );

@@ -1,6 +1,7 @@
 //! The loop with a router of its own and patience for a moment only, over real sockets.
 
 mod closing;
+mod half_closed;
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -73,6 +74,7 @@ async fn read(State(shared): State<Shared>, body: Body) -> (StatusCode, String) 
 async fn wait(State(shared): State<Shared>) -> &'static str {
     shared.say("waiting");
     shared.gate.acquire().await.unwrap().forget();
+    shared.say("done");
     "waited"
 }
 
