@@ -1,11 +1,12 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
-use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use super::answer::Stop;
+use crate::body_memory::{BodyBuffer, BodyMemory};
 
 /// For how long a sender may send nothing before the end of its body.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -13,11 +14,13 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// A request body as it arrives.
 pub(crate) struct RequestBody {
     body: Body,
+    /// What was read as a whole.
+    buffer: BodyBuffer,
 }
 
 impl RequestBody {
-    pub(crate) fn new(body: Body) -> Self {
-        Self { body }
+    pub(crate) fn new(body: Body, memory: &Arc<BodyMemory>) -> Self {
+        Self { body, buffer: BodyBuffer::new(memory) }
     }
 
     /// The next bytes, as many as there are; `None` at the end.
@@ -38,22 +41,23 @@ impl RequestBody {
         Ok(None)
     }
 
-    /// All of it, at most `bytes_max`; of a larger one, `too_large` is what its sender is told.
+    /// All of it, at most `bytes_max`; of a larger one, `too_large` is what its sender is told. Its
+    /// memory is counted until this is dropped.
     pub(crate) async fn whole(&mut self, bytes_max: usize, too_large: &str) -> Result<Bytes, Stop> {
         let announced = self.body.size_hint().lower();
         if usize::try_from(announced).map_or(true, |announced| announced > bytes_max) {
             return Err(Stop::too_large(too_large));
         }
-        let mut kept = BytesMut::new();
         while let Some(data) = self.next().await? {
-            if kept.len() + data.len() > bytes_max {
+            if self.buffer.len() + data.len() > bytes_max {
                 return Err(Stop::too_large(too_large));
             }
-            if kept.is_empty() && self.body.is_end_stream() {
+            if self.buffer.len() == 0 && self.body.is_end_stream() {
+                self.buffer.count(data.len())?;
                 return Ok(data);
             }
-            kept.extend_from_slice(&data);
+            self.buffer.push(&data)?;
         }
-        Ok(kept.freeze())
+        Ok(self.buffer.whole())
     }
 }

@@ -2,12 +2,12 @@ use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::Query;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::NotExecuted;
+use crate::body_memory::{BodyBuffer, NoMemory};
 use crate::error::Told;
 use crate::exact::{self, Problem, Unkept};
 
@@ -148,27 +148,34 @@ impl GraphqlRequest {
     }
 }
 
-/// Reads the body to its end, or as far as it may go.
-pub(super) async fn read_body(mut body: Body) -> Result<Bytes, NotExecuted> {
+/// Reads the body to its end, or as far as it may go. `buffer` counts its memory.
+pub(super) async fn read_body(
+    mut body: Body,
+    buffer: &mut BodyBuffer,
+) -> Result<Bytes, NotExecuted> {
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
-    let mut kept = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame =
             frame.map_err(|_| malformed("The request body could not be read to its end"))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if kept.len() + data.len() > BODY_BYTES_MAX {
+        if buffer.len() + data.len() > BODY_BYTES_MAX {
             return Err(too_large());
         }
-        if kept.is_empty() && body.is_end_stream() {
+        if buffer.len() == 0 && body.is_end_stream() {
+            buffer.count(data.len()).map_err(overloaded)?;
             return Ok(data);
         }
-        kept.extend_from_slice(&data);
+        buffer.push(&data).map_err(overloaded)?;
     }
-    Ok(kept.freeze())
+    Ok(buffer.whole())
+}
+
+fn overloaded(no_memory: NoMemory) -> NotExecuted {
+    NotExecuted::malformed(StatusCode::SERVICE_UNAVAILABLE, &no_memory.into())
 }
 
 fn too_large() -> NotExecuted {

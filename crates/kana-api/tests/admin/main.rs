@@ -7,6 +7,7 @@
 mod app;
 mod authorisation;
 mod batch;
+mod body_memory;
 mod client_api;
 mod engine;
 mod errors;

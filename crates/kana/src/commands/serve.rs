@@ -52,7 +52,10 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(listen_failed)?;
     let limits = limits(settings.connections);
     let stop = stop_signal()?;
-    let settings = kana_api::Settings { client_origins: settings.client_origins };
+    let settings = kana_api::Settings {
+        client_origins: settings.client_origins,
+        ..kana_api::Settings::default()
+    };
     let router = kana_api::router_with(&kana, settings);
     tracing::info!(%address, "ready: listening on http://{address}");
     if !accept::serve(listener, router, limits, stop, DRAIN_TIME).await {

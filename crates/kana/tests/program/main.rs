@@ -9,6 +9,7 @@
 )]
 
 mod audit;
+mod body_memory;
 mod browser;
 mod clients;
 mod connections;
