@@ -1,5 +1,6 @@
 mod accept;
 mod connections;
+mod head;
 mod open_files;
 mod pulse;
 mod rarely;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,6 +21,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tower_service::Service;
 
 use super::connections::{Connections, Limits, Taken};
+use super::head;
 use super::pulse::{AnswerBody, Pulse, RequestBody, Watched};
 use super::rarely::Rarely;
 
@@ -151,10 +153,17 @@ fn answer(
     let (head, body) = request.into_parts();
     let body = Body::new(RequestBody::new(body, &head.headers, pulse));
     let pulse = Arc::clone(pulse);
-    // A router is always ready.
-    let answer = router.call(Request::from_parts(head, body));
+    let request = Request::from_parts(head, body);
+    let answer = match head::problem(&request) {
+        // A router is always ready.
+        None => Ok(router.call(request)),
+        Some(problem) => Err(problem),
+    };
     async move {
-        let mut answer = answer.await?;
+        let mut answer = match answer {
+            Ok(answer) => answer.await?,
+            Err(problem) => (StatusCode::BAD_REQUEST, problem).into_response(),
+        };
         if pulse.must_close() {
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -2,6 +2,7 @@
 
 mod closing;
 mod half_closed;
+mod heads;
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
