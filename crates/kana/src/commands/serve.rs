@@ -37,6 +37,7 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
+    ignore_signals()?;
     let store = open_for_server(&settings).await?;
     if let Some(keys) = kana_service::init(store.as_ref(), &SystemClock, "app").await? {
         print_keys(&keys)?;
@@ -89,6 +90,15 @@ fn limits(settings: ConnectionSettings) -> Limits {
         discard: DISCARD_TIME,
         linger: LINGER_TIME,
     }
+}
+
+/// Has the process live on at signals that ask for nothing here. By default, they end it.
+fn ignore_signals() -> std::io::Result<()> {
+    for kind in [SignalKind::hangup(), SignalKind::user_defined1(), SignalKind::user_defined2()] {
+        // The default does not come back when nobody listens any more.
+        drop(signal(kind)?);
+    }
+    Ok(())
 }
 
 /// Resolves at `SIGTERM` or `SIGINT`.

@@ -29,5 +29,6 @@ mod process;
 mod refusals;
 mod serve;
 mod settings;
+mod signals;
 mod torn_log;
 mod transfer;
