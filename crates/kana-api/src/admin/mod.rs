@@ -29,6 +29,7 @@ use kana_core::metadata::{Label, Metadata};
 use kana_core::refusal::InvalidValue;
 use kana_service::{Environment, Error, Kana, Unauthenticated};
 
+use crate::body_memory::BodyMemory;
 use crate::error::ApiError;
 use crate::graphql::scalars::Json;
 use crate::graphql::{Endpoint, presented};
@@ -43,8 +44,8 @@ struct AdminApi {
 }
 
 /// `/graphql`.
-pub(crate) fn router(kana: &Arc<Kana>) -> Router {
-    let api = AdminApi { kana: Arc::clone(kana), endpoint: Endpoint::new(builder) };
+pub(crate) fn router(kana: &Arc<Kana>, body_memory: &Arc<BodyMemory>) -> Router {
+    let api = AdminApi { kana: Arc::clone(kana), endpoint: Endpoint::new(builder, body_memory) };
     let methods: MethodRouter<Arc<AdminApi>> = get(answer).post(answer);
     Router::new()
         .route("/graphql", methods)

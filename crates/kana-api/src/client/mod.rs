@@ -15,6 +15,7 @@ use axum::routing::{MethodRouter, get};
 use kana_service::{ClientUser, Error, Kana, Unauthenticated};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
+use crate::body_memory::BodyMemory;
 use crate::graphql::{Endpoint, NoPlan, presented};
 pub use origins::{AllowedOrigins, InvalidOrigin, Origin};
 use schema::Query;
@@ -33,8 +34,12 @@ struct ClientApi {
 }
 
 /// `/client/graphql`.
-pub(crate) fn router(kana: &Arc<Kana>, origins: AllowedOrigins) -> Router {
-    let api = ClientApi { kana: Arc::clone(kana), endpoint: Endpoint::new(builder) };
+pub(crate) fn router(
+    kana: &Arc<Kana>,
+    body_memory: &Arc<BodyMemory>,
+    origins: AllowedOrigins,
+) -> Router {
+    let api = ClientApi { kana: Arc::clone(kana), endpoint: Endpoint::new(builder, body_memory) };
     let methods: MethodRouter<Arc<ClientApi>> = get(answer).post(answer);
     Router::new().route("/client/graphql", methods).layer(cors(origins)).with_state(Arc::new(api))
 }

@@ -1,42 +1,33 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::http::{HeaderMap, header};
-use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use super::answer::Stop;
+use crate::body_memory::{BodyBuffer, BodyMemory};
 
 /// For how long a sender may send nothing before the end of its body.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// What is read, at most, of a body that is not wanted any more, and for how long.
-const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// A request body as it arrives.
 pub(crate) struct RequestBody {
     body: Body,
-    /// Whether its sender waits to be told to go on.
-    waits: bool,
-    /// Whether nothing more is to be expected of it.
-    is_over: bool,
+    /// What was read as a whole.
+    buffer: BodyBuffer,
 }
 
 impl RequestBody {
-    pub(crate) fn new(body: Body, headers: &HeaderMap) -> Self {
-        Self { body, waits: headers.contains_key(header::EXPECT), is_over: false }
+    pub(crate) fn new(body: Body, memory: &Arc<BodyMemory>) -> Self {
+        Self { body, buffer: BodyBuffer::new(memory) }
     }
 
     /// The next bytes, as many as there are; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Stop> {
-        // Whoever waits is told to go on when the first bytes are asked for.
-        self.waits = false;
-        let next = timeout(SILENCE_MAX, self.next_data()).await.unwrap_or_else(|_| {
+        timeout(SILENCE_MAX, self.next_data()).await.unwrap_or_else(|_| {
             Err(Stop::too_slow("Nothing of the request body has arrived for 30 seconds"))
-        });
-        self.is_over = !matches!(next, Ok(Some(_)));
-        next
+        })
     }
 
     async fn next_data(&mut self) -> Result<Option<Bytes>, Stop> {
@@ -50,40 +41,23 @@ impl RequestBody {
         Ok(None)
     }
 
-    /// All of it, at most `bytes_max`; of a larger one, `too_large` is what its sender is told.
+    /// All of it, at most `bytes_max`; of a larger one, `too_large` is what its sender is told. Its
+    /// memory is counted until this is dropped.
     pub(crate) async fn whole(&mut self, bytes_max: usize, too_large: &str) -> Result<Bytes, Stop> {
         let announced = self.body.size_hint().lower();
         if usize::try_from(announced).map_or(true, |announced| announced > bytes_max) {
             return Err(Stop::too_large(too_large));
         }
-        let mut kept = BytesMut::new();
         while let Some(data) = self.next().await? {
-            if kept.len() + data.len() > bytes_max {
+            if self.buffer.len() + data.len() > bytes_max {
                 return Err(Stop::too_large(too_large));
             }
-            if kept.is_empty() && self.body.is_end_stream() {
+            if self.buffer.len() == 0 && self.body.is_end_stream() {
+                self.buffer.count(data.len())?;
                 return Ok(data);
             }
-            kept.extend_from_slice(&data);
+            self.buffer.push(&data)?;
         }
-        Ok(kept.freeze())
-    }
-
-    /// Reads on, within bounds, what will not be looked at: many clients read no answer before they
-    /// have sent it all. Whoever still waits to be told to go on sends nothing.
-    pub(crate) async fn drain(&mut self) {
-        if self.waits || self.is_over {
-            return;
-        }
-        let _ = timeout(DRAIN_TIME, async {
-            let mut length = 0_usize;
-            while let Ok(Some(data)) = self.next().await {
-                length += data.len();
-                if length > DRAINED_BYTES_MAX {
-                    break;
-                }
-            }
-        })
-        .await;
+        Ok(self.buffer.whole())
     }
 }

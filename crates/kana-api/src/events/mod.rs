@@ -24,6 +24,7 @@ use axum::routing::post;
 use kana_service::{Environment, Error, Kana, Unauthenticated};
 use tokio::sync::Semaphore;
 
+use crate::body_memory::BodyMemory;
 use crate::graphql::presented;
 use answer::Answer;
 pub(crate) use answer::{Stop, add_headers};
@@ -49,13 +50,18 @@ const RECORDING_MAX: usize = 2;
 /// What the route holds.
 struct EventsApi {
     kana: Arc<Kana>,
+    body_memory: Arc<BodyMemory>,
     /// Who has one may hand a batch to the writer. They are given in the order of asking.
     turns: Semaphore,
 }
 
 /// `/events`.
-pub(crate) fn router(kana: &Arc<Kana>) -> Router {
-    let api = EventsApi { kana: Arc::clone(kana), turns: Semaphore::new(RECORDING_MAX) };
+pub(crate) fn router(kana: &Arc<Kana>, body_memory: &Arc<BodyMemory>) -> Router {
+    let api = EventsApi {
+        kana: Arc::clone(kana),
+        body_memory: Arc::clone(body_memory),
+        turns: Semaphore::new(RECORDING_MAX),
+    };
     Router::new().route("/events", post(respond)).with_state(Arc::new(api))
 }
 
@@ -66,18 +72,14 @@ async fn respond(State(api): State<Arc<EventsApi>>, http: Request) -> Response {
         // Nothing is read from whoever may not send.
         Err(error) => return Answer::from(Stop::from(&error)).into_response(),
     };
-    let mut body = RequestBody::new(body, &parts.headers);
+    let mut body = RequestBody::new(body, &sender.api.body_memory);
     let answer = match Form::of(&parts.headers) {
         Ok(Form::Event) => take_event(sender, &mut body).await,
         Ok(Form::Batch) => take_batch(sender, &mut body).await,
         Ok(Form::Lines) => Ok(take_lines(sender, &mut body).await),
         Err(stop) => Err(stop),
     };
-    let answer = answer.unwrap_or_else(Answer::from);
-    if answer.is_stopped() {
-        body.drain().await;
-    }
-    answer.into_response()
+    answer.unwrap_or_else(Answer::from).into_response()
 }
 
 /// Whoever sends the events, by a private key.

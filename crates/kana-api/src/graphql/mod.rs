@@ -24,6 +24,7 @@ mod variables;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{
@@ -37,6 +38,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use serde::Serialize;
 
+use crate::body_memory::{BodyBuffer, BodyMemory};
 use crate::error::Told;
 use kana_service::{Error, Unauthenticated};
 use media_type::MediaType;
@@ -52,6 +54,8 @@ use validate_only::ValidateOnly;
 const ERRORS_MAX: usize = 20;
 /// The most characters of a message. Two ids and a sentence fit.
 const MESSAGE_CHARS_MAX: usize = 1000;
+/// When a client may repeat what was refused with 503, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// A schema, ready to answer requests.
 pub(crate) struct Endpoint<Query, Mutation, P> {
@@ -62,6 +66,7 @@ pub(crate) struct Endpoint<Query, Mutation, P> {
     types: SchemaTypes,
     documents: PreparedDocuments<P>,
     plans: Plans<P>,
+    body_memory: Arc<BodyMemory>,
 }
 
 /// A response body. Errors without data are those of a request that was never executed.
@@ -100,13 +105,15 @@ where
 {
     pub(crate) fn new(
         builder: impl Fn() -> SchemaBuilder<Query, Mutation, EmptySubscription>,
+        body_memory: &Arc<BodyMemory>,
     ) -> Self {
         // The library's own limits stay off: ours are held before it validates anything.
         let validating = builder().extension(ValidateOnly).finish();
         let trusting = builder().validation_mode(ValidationMode::Fast).finish();
         let types = SchemaTypes::of_schema(&validating.sdl());
         let documents = PreparedDocuments::new();
-        Self { validating, trusting, types, documents, plans: Plans::new() }
+        let (plans, body_memory) = (Plans::new(), Arc::clone(body_memory));
+        Self { validating, trusting, types, documents, plans, body_memory }
     }
 
     /// Answers one HTTP request. `authorise` finds what the resolvers may work on, from the
@@ -120,7 +127,6 @@ where
         P: Plan<Authorised>,
     {
         let (head, body) = http.into_parts();
-        let body = request::read_body(&head.headers, body).await;
         let Some(media_type) = MediaType::accepted(&head.headers) else {
             let message = "This endpoint answers application/json and \
                            application/graphql-response+json: the Accept header allows neither";
@@ -128,7 +134,9 @@ where
                 NotExecuted::malformed(StatusCode::NOT_ACCEPTABLE, &Told::bad_request(message));
             return refuse(MediaType::Json, &refusal);
         };
-        let answered = AssertUnwindSafe(self.answer(&head, body, authorise)).catch_unwind().await;
+        let mut buffer = BodyBuffer::new(&self.body_memory);
+        let answer = self.answer(&head, body, &mut buffer, authorise);
+        let answered = AssertUnwindSafe(answer).catch_unwind().await;
         match answered {
             Ok(Ok(Answered::Body(body))) => write_bytes(media_type, StatusCode::OK, body),
             Ok(Ok(Answered::Response(response))) => write_response(media_type, response),
@@ -144,7 +152,8 @@ where
     async fn answer<Authorised: Any + Send + Sync>(
         &self,
         head: &Parts,
-        body: Result<Bytes, NotExecuted>,
+        body: axum::body::Body,
+        buffer: &mut BodyBuffer,
         authorise: impl AsyncFnOnce(&HeaderMap) -> Result<Authorised, Error>,
     ) -> Result<Answered, NotExecuted>
     where
@@ -165,6 +174,8 @@ where
         })?;
         // HEAD is GET without the body of the answer.
         let by_get = matches!(head.method, Method::GET | Method::HEAD);
+        // Only who may ask is given memory for a body.
+        let body = if by_get { Ok(Bytes::new()) } else { request::read_body(body, buffer).await };
         let text = body.as_ref().ok().filter(|_| !by_get).cloned();
         let plain = text.as_ref().and_then(|text| PlainRequest::read(text));
         if let Some(plain) = &plain
@@ -343,6 +354,9 @@ fn refuse(media_type: MediaType, refusal: &NotExecuted) -> Response {
         MediaType::GraphqlResponse => refusal.status,
     };
     let mut response = write(media_type, status, &Body { data: None, errors: &refusal.errors });
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     }
@@ -360,7 +374,7 @@ fn write_response(media_type: MediaType, response: async_graphql::Response) -> R
             // Whatever stands between us and the caller knows this status, and so do clients that
             // repeat by themselves. It is the one error that has a status as application/json.
             let mut response = write(media_type, StatusCode::SERVICE_UNAVAILABLE, &body);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
             return response;
         }
         write(media_type, StatusCode::OK, &body)
@@ -393,7 +407,6 @@ fn write(media_type: MediaType, status: StatusCode, body: &Body<'_>) -> Response
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_graphql::extensions::{
@@ -439,8 +452,9 @@ mod tests {
     #[tokio::test]
     async fn a_text_that_comes_again_is_validated_once() {
         let validations = Validations::default();
+        let memory = BodyMemory::new(1024);
         let mut endpoint: Endpoint<_, _, NoPlan> =
-            Endpoint::new(|| Schema::build(Query, EmptyMutation, EmptySubscription));
+            Endpoint::new(|| Schema::build(Query, EmptyMutation, EmptySubscription), &memory);
         endpoint.validating = Schema::build(Query, EmptyMutation, EmptySubscription)
             .extension(validations.clone())
             .extension(ValidateOnly)

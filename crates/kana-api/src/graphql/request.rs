@@ -2,19 +2,17 @@ use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::Query;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::NotExecuted;
+use crate::body_memory::{BodyBuffer, NoMemory};
 use crate::error::Told;
 use crate::exact::{self, Problem, Unkept};
 
 /// The most bytes of a request body.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// The most bytes that are read of a body that is too large.
-const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A well-formed GraphQL request, whatever it asks for.
 pub(super) struct GraphqlRequest {
@@ -150,36 +148,34 @@ impl GraphqlRequest {
     }
 }
 
-/// Reads the body, before anything is looked at, since many clients read no answer before they have
-/// sent it all, and a connection whose body is left unread cannot be used again. One that is too
-/// large is refused at its end; who announces it and asks first is answered at once, and who goes
-/// on without an end is cut off.
-pub(super) async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Bytes, NotExecuted> {
-    let asks_first = headers.contains_key(header::EXPECT);
-    let announced = body.size_hint().lower();
-    if asks_first && announced > BODY_BYTES_MAX as u64 {
+/// Reads the body to its end, or as far as it may go. `buffer` counts its memory.
+pub(super) async fn read_body(
+    mut body: Body,
+    buffer: &mut BodyBuffer,
+) -> Result<Bytes, NotExecuted> {
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
-    let mut kept = BytesMut::new();
-    let mut length = 0_usize;
     while let Some(frame) = body.frame().await {
         let frame =
             frame.map_err(|_| malformed("The request body could not be read to its end"))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        length = length.saturating_add(data.len());
-        if length > DRAINED_BYTES_MAX {
-            break;
+        if buffer.len() + data.len() > BODY_BYTES_MAX {
+            return Err(too_large());
         }
-        if length <= BODY_BYTES_MAX {
-            if kept.is_empty() && body.is_end_stream() {
-                return Ok(data);
-            }
-            kept.extend_from_slice(&data);
+        if buffer.len() == 0 && body.is_end_stream() {
+            buffer.count(data.len()).map_err(overloaded)?;
+            return Ok(data);
         }
+        buffer.push(&data).map_err(overloaded)?;
     }
-    if length > BODY_BYTES_MAX { Err(too_large()) } else { Ok(kept.freeze()) }
+    Ok(buffer.whole())
+}
+
+fn overloaded(no_memory: NoMemory) -> NotExecuted {
+    NotExecuted::malformed(StatusCode::SERVICE_UNAVAILABLE, &no_memory.into())
 }
 
 fn too_large() -> NotExecuted {
