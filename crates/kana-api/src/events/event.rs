@@ -17,7 +17,7 @@ use kana_service::Error;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::key::idempotency_key;
 use crate::error::Told;
@@ -93,6 +93,8 @@ enum Given<'a, Object = IgnoredAny> {
     Absent,
     Text(Cow<'a, str>),
     Whole(i64),
+    /// A number with a point or an exponent, as it was read.
+    Double(f64),
     Object(Object),
     Other,
 }
@@ -153,7 +155,7 @@ fn usage(attributes: &mut Attributes<'_>, text: &str) -> Result<RecordUsage, Tol
             Some("SET") => UsageAction::Set,
             Some(_) => return Err(InvalidValue::new("data.action", "must be ADD or SET").into()),
         },
-        delta: delta(&data.delta)?,
+        delta: delta(&data.delta, text)?,
         occurred_at,
         idempotency_key: Some(key),
         metadata: data.metadata.take().map(|value| metadata(value, text)).transpose()?,
@@ -169,11 +171,18 @@ fn is_json(content_type: &str) -> bool {
     })
 }
 
-/// As large as GraphQL's `Int`.
-fn delta(given: &Given<'_>) -> Result<i64, InvalidValue> {
+/// As large as GraphQL's `Int`. `text` is the whole event's.
+fn delta(given: &Given<'_>, text: &str) -> Result<i64, InvalidValue> {
     let whole = match given {
         Given::Absent => Some(1),
         Given::Whole(whole) => i32::try_from(*whole).ok(),
+        Given::Double(double) => {
+            let whole = Number::from_f64(*double).as_ref().and_then(exact::whole_as_read);
+            let is_delta = |problem: &Problem| problem.path == ["data", "delta"];
+            whole
+                .and_then(|whole| i32::try_from(whole).ok())
+                .filter(|_| exact::problem_in_json(text.as_bytes(), is_delta).is_none())
+        }
         _ => None,
     };
     whole.map(i64::from).ok_or_else(|| {
@@ -309,8 +318,8 @@ impl<'de, Object: Deserialize<'de>> Visitor<'de> for GivenVisitor<Object> {
         Ok(i64::try_from(number).map_or(Given::Other, Given::Whole))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Given::Other)
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Given::Double(number))
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {

@@ -210,9 +210,9 @@ where
         }
         let variables = variables::coerce(&self.types, operation, request.variables)
             .map_err(|errors| NotExecuted::invalid(StatusCode::BAD_REQUEST, errors))?;
-        // Only a value of any JSON can still have such a number: other types were held to theirs.
         if let Some(problem) = request.variables_text.problem(&variables) {
-            return Err(invalid(server_error(&Told::bad_request(problem.to_string()))));
+            let path = request.variables_text.path(&problem);
+            return Err(invalid(variables::refuse_inexact(operation, &variables, &problem, path)));
         }
 
         if prepared.validated().is_none() {

@@ -29,12 +29,14 @@ pub(super) struct VariablesText {
     json: Bytes,
     /// Whether the JSON is the whole body, the variables one field of it.
     is_body: bool,
+    /// Whether it has a number that was read as a double.
+    has_double: bool,
 }
 
 impl VariablesText {
-    /// Where these of the variables, which are read already, would not come back as they were sent.
+    /// The first place within these variables that would not come back as it was sent.
     pub(super) fn problem(&self, variables: &Map<String, Value>) -> Option<Problem> {
-        if !variables.values().any(exact::has_double) {
+        if !self.has_double {
             return None;
         }
         exact::problem_in_json(&self.json, |problem| {
@@ -45,6 +47,11 @@ impl VariablesText {
             };
             name.is_some_and(|name| variables.contains_key(name))
         })
+    }
+
+    /// The way to a place within the variables, which begins with a variable's name.
+    pub(super) fn path<'p>(&self, problem: &'p Problem) -> &'p [String] {
+        problem.path.get(usize::from(self.is_body)..).unwrap_or_default()
     }
 }
 
@@ -119,7 +126,7 @@ impl GraphqlRequest {
             Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
             Some(_) => return Err(malformed("operationName must be a string")),
         };
-        let mut variables_text = VariablesText { json: body, is_body: true };
+        let mut variables_text = VariablesText { json: body, is_body: true, has_double: false };
         // Documented examples send the variables as a string that holds an object.
         let variables = match fields.remove("variables") {
             Some(Value::String(text)) if text.trim().is_empty() => Value::Null,
@@ -128,7 +135,8 @@ impl GraphqlRequest {
                     let what = "variables is a string, but not valid JSON";
                     unreadable(what, text.as_bytes(), &error)
                 })?;
-                variables_text = VariablesText { json: text.into(), is_body: false };
+                variables_text =
+                    VariablesText { json: text.into(), is_body: false, has_double: false };
                 read
             }
             other => other.unwrap_or_default(),
@@ -142,6 +150,7 @@ impl GraphqlRequest {
                 ));
             }
         };
+        variables_text.has_double = variables.values().any(exact::has_double);
         match fields.remove("extensions") {
             None | Some(Value::Null | Value::Object(_)) => {}
             Some(_) => return Err(malformed("extensions must be a JSON object")),

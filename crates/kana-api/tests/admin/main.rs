@@ -30,3 +30,4 @@ mod pricing_as_code;
 mod repeated;
 mod updates;
 mod variables;
+mod whole_numbers;
