@@ -6,13 +6,16 @@
 //! [`Environment`]: kana_service::Environment
 
 pub mod admin;
+mod byte_order_mark;
 mod cli;
 pub mod client;
+mod content_encoding;
 mod counter;
 mod error;
 mod events;
 mod exact;
 mod graphql;
+mod header_text;
 mod health;
 
 use std::sync::Arc;

@@ -23,6 +23,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::admin::authorise;
+use crate::content_encoding::ContentEncoding;
 use crate::events::{RequestBody, Stop};
 use answer::{Configured, Failed, Validated};
 
@@ -50,6 +51,7 @@ pub(crate) fn router(kana: &Arc<Kana>) -> Router {
 
 async fn pull(State(api): State<Arc<CliApi>>, headers: HeaderMap) -> Result<Response, Failed> {
     let environment = authorise(&api.kana, &headers).await?;
+    ContentEncoding::identity(&headers).map_err(Stop::from)?;
     Ok(Configured(environment.configuration().await?).into_response())
 }
 
@@ -78,7 +80,10 @@ async fn publish(State(api): State<Arc<CliApi>>, http: Request) -> Result<Respon
 
 async fn whole(body: axum::body::Body, headers: &HeaderMap) -> Result<bytes::Bytes, Stop> {
     let mut body = RequestBody::new(body, headers);
-    let text = body.whole(BODY_BYTES_MAX, "The configuration is larger than 8 MiB").await;
+    let text = match ContentEncoding::identity(headers) {
+        Ok(()) => body.whole(BODY_BYTES_MAX, "The configuration is larger than 8 MiB").await,
+        Err(unsupported) => Err(unsupported.into()),
+    };
     if text.is_err() {
         body.drain().await;
     }

@@ -3,7 +3,6 @@
 mod origins;
 mod schema;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_graphql::{EmptyMutation, EmptySubscription, Schema, SchemaBuilder};
@@ -16,6 +15,7 @@ use kana_service::{ClientUser, Error, Kana, Unauthenticated};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::graphql::{Endpoint, NoPlan, presented};
+use crate::header_text::decoded;
 pub use origins::{AllowedOrigins, InvalidOrigin, Origin};
 use schema::Query;
 
@@ -78,13 +78,4 @@ async fn authorise(kana: &Arc<Kana>, headers: &HeaderMap) -> Result<ClientUser, 
     }
     let user = headers.get(USER_ID).map(|id| decoded(id.as_bytes()));
     kana.authorise_public(presented, user.as_deref()).await
-}
-
-/// The text of a header. Browsers send Latin-1 where they can, everyone else sends UTF-8; a text in
-/// Latin-1 that has any letter beyond ASCII is hardly ever valid UTF-8.
-fn decoded(header: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(header) {
-        Ok(text) => text.into(),
-        Err(_) => header.iter().copied().map(char::from).collect::<String>().into(),
-    }
 }

@@ -4,6 +4,7 @@ use kana_core::Refusal;
 use kana_service::Error;
 use serde::Serialize;
 
+use crate::content_encoding::UnsupportedEncoding;
 use crate::error::Told;
 
 /// The most characters of an event's id that are repeated.
@@ -39,6 +40,12 @@ impl Stop {
     /// Nothing arrives any more.
     pub(super) fn too_slow(message: &str) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, message)
+    }
+}
+
+impl From<UnsupportedEncoding> for Stop {
+    fn from(unsupported: UnsupportedEncoding) -> Self {
+        Self::unsupported(&unsupported.to_string())
     }
 }
 

@@ -7,6 +7,9 @@ use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use super::answer::Stop;
+use super::gunzip::{Gunzip, Unpacked};
+use crate::byte_order_mark::MarkStripper;
+use crate::content_encoding::ContentEncoding;
 
 /// For how long a sender may send nothing before the end of its body.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -21,15 +24,55 @@ pub(crate) struct RequestBody {
     waits: bool,
     /// Whether nothing more is to be expected of it.
     is_over: bool,
+    /// What unpacks it, if it is compressed.
+    gunzip: Option<Gunzip>,
+    mark: MarkStripper,
 }
 
 impl RequestBody {
     pub(crate) fn new(body: Body, headers: &HeaderMap) -> Self {
-        Self { body, waits: headers.contains_key(header::EXPECT), is_over: false }
+        let waits = headers.contains_key(header::EXPECT);
+        Self { body, waits, is_over: false, gunzip: None, mark: MarkStripper::default() }
     }
 
-    /// The next bytes, as many as there are; `None` at the end.
+    /// Unpacks it as it arrives, if it is compressed.
+    pub(super) fn unpack(&mut self, encoding: ContentEncoding) {
+        self.gunzip = (encoding == ContentEncoding::Gzip).then(Gunzip::new);
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        self.gunzip.is_some()
+    }
+
+    /// The next bytes of its text, as many as there are; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Stop> {
+        match self.next_unpacked().await? {
+            Some(piece) => Ok(Some(self.mark.strip(piece))),
+            None => Ok(self.mark.rest()),
+        }
+    }
+
+    async fn next_unpacked(&mut self) -> Result<Option<Bytes>, Stop> {
+        if self.gunzip.is_none() {
+            return self.next_arrived().await;
+        }
+        while let Some(gunzip) = &mut self.gunzip {
+            match gunzip.next()? {
+                Unpacked::Piece(piece) => return Ok(Some(piece)),
+                Unpacked::End => break,
+                Unpacked::NeedsMore => {
+                    let arrived = self.next_arrived().await?;
+                    if let Some(gunzip) = &mut self.gunzip {
+                        gunzip.feed(arrived);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next bytes as they were sent.
+    async fn next_arrived(&mut self) -> Result<Option<Bytes>, Stop> {
         // Whoever waits is told to go on when the first bytes are asked for.
         self.waits = false;
         let next = timeout(SILENCE_MAX, self.next_data()).await.unwrap_or_else(|_| {
@@ -50,10 +93,11 @@ impl RequestBody {
         Ok(None)
     }
 
-    /// All of it, at most `bytes_max`; of a larger one, `too_large` is what its sender is told.
+    /// All of its text, at most `bytes_max`; of a larger one, `too_large` is what its sender is told.
     pub(crate) async fn whole(&mut self, bytes_max: usize, too_large: &str) -> Result<Bytes, Stop> {
         let announced = self.body.size_hint().lower();
-        if usize::try_from(announced).map_or(true, |announced| announced > bytes_max) {
+        let is_too_large = usize::try_from(announced).map_or(true, |bytes| bytes > bytes_max);
+        if is_too_large && !self.is_compressed() {
             return Err(Stop::too_large(too_large));
         }
         let mut kept = BytesMut::new();
@@ -61,7 +105,8 @@ impl RequestBody {
             if kept.len() + data.len() > bytes_max {
                 return Err(Stop::too_large(too_large));
             }
-            if kept.is_empty() && self.body.is_end_stream() {
+            let is_all = !self.is_compressed() && self.body.is_end_stream();
+            if is_all && kept.is_empty() && !data.is_empty() {
                 return Ok(data);
             }
             kept.extend_from_slice(&data);
@@ -77,7 +122,7 @@ impl RequestBody {
         }
         let _ = timeout(DRAIN_TIME, async {
             let mut length = 0_usize;
-            while let Ok(Some(data)) = self.next().await {
+            while let Ok(Some(data)) = self.next_arrived().await {
                 length += data.len();
                 if length > DRAINED_BYTES_MAX {
                     break;

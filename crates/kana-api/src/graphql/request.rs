@@ -8,6 +8,8 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::NotExecuted;
+use crate::byte_order_mark;
+use crate::content_encoding::ContentEncoding;
 use crate::error::Told;
 use crate::exact::{self, Problem, Unkept};
 
@@ -78,6 +80,7 @@ impl GraphqlRequest {
         by_get: bool,
     ) -> Result<Self, NotExecuted> {
         if by_get {
+            check_encoding(&head.headers)?;
             return Self::from_query_string(&head.uri);
         }
         check_content_type(&head.headers)?;
@@ -183,12 +186,16 @@ pub(super) async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Byt
         }
         if length <= BODY_BYTES_MAX {
             if kept.is_empty() && body.is_end_stream() {
-                return Ok(data);
+                return Ok(byte_order_mark::strip(data));
             }
             kept.extend_from_slice(&data);
         }
     }
-    if length > BODY_BYTES_MAX { Err(too_large()) } else { Ok(kept.freeze()) }
+    if length > BODY_BYTES_MAX {
+        Err(too_large())
+    } else {
+        Ok(byte_order_mark::strip(kept.freeze()))
+    }
 }
 
 fn too_large() -> NotExecuted {
@@ -196,12 +203,19 @@ fn too_large() -> NotExecuted {
     NotExecuted::malformed(StatusCode::PAYLOAD_TOO_LARGE, &told)
 }
 
-/// Whether the body is JSON, as far as the header says.
+fn unsupported(message: impl Into<String>) -> NotExecuted {
+    NotExecuted::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, &Told::bad_request(message))
+}
+
+/// Refuses a body that is compressed.
+fn check_encoding(headers: &HeaderMap) -> Result<(), NotExecuted> {
+    ContentEncoding::identity(headers).map_err(|problem| unsupported(problem.to_string()))
+}
+
+/// Whether the body is JSON, as far as the headers say.
 pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), NotExecuted> {
-    let refuse = |message: &str| {
-        let told = Told::bad_request(message);
-        Err(NotExecuted::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, &told))
-    };
+    check_encoding(headers)?;
+    let refuse = |message: &str| Err(unsupported(message));
     let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
         return refuse("The Content-Type header is missing: send application/json");
     };

@@ -7,7 +7,10 @@
 mod app;
 mod authorisation;
 mod batch;
+mod binary_events;
+mod byte_order_marks;
 mod client_api;
+mod content_encodings;
 mod engine;
 mod errors;
 mod events;
