@@ -47,7 +47,7 @@ const BATCH_EVENTS_MAX: usize = 10_000;
 const LINE_BYTES_MAX: usize = 64 * 1024;
 /// How many bytes of compressed lines may be in no event, beside as many as are in one. They cost
 /// their sender next to nothing.
-const EMPTY_BYTES_MAX: usize = 16 * 1024 * 1024;
+const EMPTY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How many refused events of a stream are listed before it is stopped.
 const REFUSED_MAX: usize = 1_000;
 /// How many batches of all requests are handed to the writer at the same time. One can wait while
@@ -177,7 +177,7 @@ async fn read_lines(intake: &mut Intake, body: &mut RequestBody) -> Result<(), S
                 let empty = bytes.saturating_sub(bytes_in_events).saturating_sub(bytes_in_events);
                 if body.is_compressed() && empty > EMPTY_BYTES_MAX {
                     return Err(Stop::too_large(
-                        "The request body has more than 16 MiB of blank or too long lines, once \
+                        "The request body has more than 4 MiB of blank or too long lines, once \
                          it is decompressed",
                     ));
                 }
