@@ -38,12 +38,13 @@ pub fn router(kana: &Arc<Kana>) -> Router {
 
 /// Every route of the server (contract: `server.md`).
 pub fn router_with(kana: &Arc<Kana>, settings: Settings) -> Router {
+    let answers = graphql::AnswerBudget::new();
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .with_state(Arc::clone(kana))
-        .merge(admin::router(kana))
-        .merge(client::router(kana, settings.client_origins))
+        .merge(admin::router(kana, &answers))
+        .merge(client::router(kana, &answers, settings.client_origins))
         .merge(events::router(kana))
         .merge(cli::router(kana))
 }

@@ -31,7 +31,7 @@ use kana_service::{Environment, Error, Kana, Unauthenticated};
 
 use crate::error::ApiError;
 use crate::graphql::scalars::Json;
-use crate::graphql::{Endpoint, presented};
+use crate::graphql::{AnswerBudget, Endpoint, presented};
 use mutation::Mutation;
 use plan::UsagePlan;
 use query::Query;
@@ -43,8 +43,9 @@ struct AdminApi {
 }
 
 /// `/graphql`.
-pub(crate) fn router(kana: &Arc<Kana>) -> Router {
-    let api = AdminApi { kana: Arc::clone(kana), endpoint: Endpoint::new(builder) };
+pub(crate) fn router(kana: &Arc<Kana>, answers: &Arc<AnswerBudget>) -> Router {
+    let endpoint = Endpoint::new(builder, answers);
+    let api = AdminApi { kana: Arc::clone(kana), endpoint };
     let methods: MethodRouter<Arc<AdminApi>> = get(answer).post(answer);
     Router::new()
         .route("/graphql", methods)

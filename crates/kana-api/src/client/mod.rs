@@ -14,7 +14,7 @@ use axum::routing::{MethodRouter, get};
 use kana_service::{ClientUser, Error, Kana, Unauthenticated};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use crate::graphql::{Endpoint, NoPlan, presented};
+use crate::graphql::{AnswerBudget, Endpoint, NoPlan, presented};
 use crate::header_text::decoded;
 pub use origins::{AllowedOrigins, InvalidOrigin, Origin};
 use schema::Query;
@@ -33,8 +33,13 @@ struct ClientApi {
 }
 
 /// `/client/graphql`.
-pub(crate) fn router(kana: &Arc<Kana>, origins: AllowedOrigins) -> Router {
-    let api = ClientApi { kana: Arc::clone(kana), endpoint: Endpoint::new(builder) };
+pub(crate) fn router(
+    kana: &Arc<Kana>,
+    answers: &Arc<AnswerBudget>,
+    origins: AllowedOrigins,
+) -> Router {
+    let endpoint = Endpoint::new(builder, answers);
+    let api = ClientApi { kana: Arc::clone(kana), endpoint };
     let methods: MethodRouter<Arc<ClientApi>> = get(answer).post(answer);
     Router::new().route("/client/graphql", methods).layer(cors(origins)).with_state(Arc::new(api))
 }

@@ -4,6 +4,7 @@
 // Clippy allows these in tests; what a story is told with is test code too, outside of `#[test]`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod answer_sizes;
 mod app;
 mod authorisation;
 mod batch;
