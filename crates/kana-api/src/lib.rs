@@ -7,14 +7,17 @@
 
 pub mod admin;
 mod body_memory;
+mod byte_order_mark;
 mod cli;
 pub mod client;
+mod content_encoding;
 mod counter;
 mod error;
 mod events;
 mod exact;
 mod failure_log;
 mod graphql;
+mod header_text;
 mod health;
 
 use std::sync::Arc;
@@ -50,12 +53,13 @@ pub fn router(kana: &Arc<Kana>) -> Router {
 /// Every route of the server (contract: `server.md`).
 pub fn router_with(kana: &Arc<Kana>, settings: Settings) -> Router {
     let body_memory = BodyMemory::new(settings.body_memory_bytes);
+    let answers = graphql::AnswerBudget::new();
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .with_state(Arc::clone(kana))
-        .merge(admin::router(kana, &body_memory))
-        .merge(client::router(kana, &body_memory, settings.client_origins))
+        .merge(admin::router(kana, &body_memory, &answers))
+        .merge(client::router(kana, &body_memory, &answers, settings.client_origins))
         .merge(events::router(kana, &body_memory))
         .merge(cli::router(kana, &body_memory))
 }

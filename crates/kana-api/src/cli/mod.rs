@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 
 use crate::admin::authorise;
 use crate::body_memory::BodyMemory;
+use crate::content_encoding::ContentEncoding;
 use crate::events::{RequestBody, Stop};
 use answer::{Configured, Failed, Validated};
 
@@ -56,6 +57,7 @@ pub(crate) fn router(kana: &Arc<Kana>, body_memory: &Arc<BodyMemory>) -> Router 
 
 async fn pull(State(api): State<Arc<CliApi>>, headers: HeaderMap) -> Result<Response, Failed> {
     let environment = authorise(&api.kana, &headers).await?;
+    ContentEncoding::identity(&headers).map_err(Stop::from)?;
     Ok(Configured(environment.configuration().await?).into_response())
 }
 
@@ -64,7 +66,7 @@ async fn validate(State(api): State<Arc<CliApi>>, http: Request) -> Result<Respo
     let (parts, body) = http.into_parts();
     let environment = authorise(&api.kana, &parts.headers).await?;
     let mut body = RequestBody::new(body, &api.body_memory);
-    let text = whole(&mut body).await?;
+    let text = whole(&mut body, &parts.headers).await?;
     let _turn = api.turns.acquire().await;
     let validated = match read(&text) {
         Ok(configuration) => environment.validate(&configuration).await?.into(),
@@ -77,14 +79,15 @@ async fn publish(State(api): State<Arc<CliApi>>, http: Request) -> Result<Respon
     let (parts, body) = http.into_parts();
     let environment = authorise(&api.kana, &parts.headers).await?;
     let mut body = RequestBody::new(body, &api.body_memory);
-    let text = whole(&mut body).await?;
+    let text = whole(&mut body, &parts.headers).await?;
     let _turn = api.turns.acquire().await;
     let configuration = read(&text)?;
     let expected = version::expected(&parts.headers);
     Ok(Configured(environment.publish(configuration, expected).await?).into_response())
 }
 
-async fn whole(body: &mut RequestBody) -> Result<bytes::Bytes, Stop> {
+async fn whole(body: &mut RequestBody, headers: &HeaderMap) -> Result<bytes::Bytes, Stop> {
+    ContentEncoding::identity(headers)?;
     body.whole(BODY_BYTES_MAX, "The configuration is larger than 8 MiB").await
 }
 

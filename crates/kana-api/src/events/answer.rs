@@ -5,6 +5,7 @@ use kana_service::Error;
 use serde::Serialize;
 
 use crate::body_memory::NoMemory;
+use crate::content_encoding::UnsupportedEncoding;
 use crate::error::Told;
 
 /// The most characters of an event's id that are repeated.
@@ -46,6 +47,12 @@ impl Stop {
 impl From<NoMemory> for Stop {
     fn from(no_memory: NoMemory) -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, told: no_memory.into() }
+    }
+}
+
+impl From<UnsupportedEncoding> for Stop {
+    fn from(unsupported: UnsupportedEncoding) -> Self {
+        Self::unsupported(&unsupported.to_string())
     }
 }
 

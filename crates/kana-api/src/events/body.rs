@@ -6,7 +6,10 @@ use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use super::answer::Stop;
+use super::gunzip::{Gunzip, Unpacked};
 use crate::body_memory::{BodyBuffer, BodyMemory};
+use crate::byte_order_mark::MarkStripper;
+use crate::content_encoding::ContentEncoding;
 
 /// For how long a sender may send nothing before the end of its body.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -16,15 +19,55 @@ pub(crate) struct RequestBody {
     body: Body,
     /// What was read as a whole.
     buffer: BodyBuffer,
+    /// What unpacks it, if it is compressed.
+    gunzip: Option<Gunzip>,
+    mark: MarkStripper,
 }
 
 impl RequestBody {
     pub(crate) fn new(body: Body, memory: &Arc<BodyMemory>) -> Self {
-        Self { body, buffer: BodyBuffer::new(memory) }
+        let buffer = BodyBuffer::new(memory);
+        Self { body, buffer, gunzip: None, mark: MarkStripper::default() }
     }
 
-    /// The next bytes, as many as there are; `None` at the end.
+    /// Unpacks it as it arrives, if it is compressed.
+    pub(super) fn unpack(&mut self, encoding: ContentEncoding) {
+        self.gunzip = (encoding == ContentEncoding::Gzip).then(Gunzip::new);
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        self.gunzip.is_some()
+    }
+
+    /// The next bytes of its text, as many as there are; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Stop> {
+        match self.next_unpacked().await? {
+            Some(piece) => Ok(Some(self.mark.strip(piece))),
+            None => Ok(self.mark.rest()),
+        }
+    }
+
+    async fn next_unpacked(&mut self) -> Result<Option<Bytes>, Stop> {
+        if self.gunzip.is_none() {
+            return self.next_arrived().await;
+        }
+        while let Some(gunzip) = &mut self.gunzip {
+            match gunzip.next()? {
+                Unpacked::Piece(piece) => return Ok(Some(piece)),
+                Unpacked::End => break,
+                Unpacked::NeedsMore => {
+                    let arrived = self.next_arrived().await?;
+                    if let Some(gunzip) = &mut self.gunzip {
+                        gunzip.feed(arrived);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next bytes as they were sent.
+    async fn next_arrived(&mut self) -> Result<Option<Bytes>, Stop> {
         timeout(SILENCE_MAX, self.next_data()).await.unwrap_or_else(|_| {
             Err(Stop::too_slow("Nothing of the request body has arrived for 30 seconds"))
         })
@@ -41,18 +84,20 @@ impl RequestBody {
         Ok(None)
     }
 
-    /// All of it, at most `bytes_max`; of a larger one, `too_large` is what its sender is told. Its
-    /// memory is counted until this is dropped.
+    /// All of its text, at most `bytes_max`; of a larger one, `too_large` is what its sender is told.
+    /// Its memory is counted until this is dropped.
     pub(crate) async fn whole(&mut self, bytes_max: usize, too_large: &str) -> Result<Bytes, Stop> {
         let announced = self.body.size_hint().lower();
-        if usize::try_from(announced).map_or(true, |announced| announced > bytes_max) {
+        let is_too_large = usize::try_from(announced).map_or(true, |bytes| bytes > bytes_max);
+        if is_too_large && !self.is_compressed() {
             return Err(Stop::too_large(too_large));
         }
         while let Some(data) = self.next().await? {
             if self.buffer.len() + data.len() > bytes_max {
                 return Err(Stop::too_large(too_large));
             }
-            if self.buffer.len() == 0 && self.body.is_end_stream() {
+            let is_all = !self.is_compressed() && self.body.is_end_stream();
+            if is_all && self.buffer.len() == 0 && !data.is_empty() {
                 self.buffer.count(data.len())?;
                 return Ok(data);
             }

@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 
 use super::NotExecuted;
 use crate::body_memory::{BodyBuffer, NoMemory};
+use crate::byte_order_mark;
+use crate::content_encoding::ContentEncoding;
 use crate::error::Told;
 use crate::exact::{self, Problem, Unkept};
 
@@ -27,12 +29,14 @@ pub(super) struct VariablesText {
     json: Bytes,
     /// Whether the JSON is the whole body, the variables one field of it.
     is_body: bool,
+    /// Whether it has a number that was read as a double.
+    has_double: bool,
 }
 
 impl VariablesText {
-    /// Where these of the variables, which are read already, would not come back as they were sent.
+    /// The first place within these variables that would not come back as it was sent.
     pub(super) fn problem(&self, variables: &Map<String, Value>) -> Option<Problem> {
-        if !variables.values().any(exact::has_double) {
+        if !self.has_double {
             return None;
         }
         exact::problem_in_json(&self.json, |problem| {
@@ -43,6 +47,11 @@ impl VariablesText {
             };
             name.is_some_and(|name| variables.contains_key(name))
         })
+    }
+
+    /// The way to a place within the variables, which begins with a variable's name.
+    pub(super) fn path<'p>(&self, problem: &'p Problem) -> &'p [String] {
+        problem.path.get(usize::from(self.is_body)..).unwrap_or_default()
     }
 }
 
@@ -69,6 +78,7 @@ impl GraphqlRequest {
         by_get: bool,
     ) -> Result<Self, NotExecuted> {
         if by_get {
+            check_encoding(&head.headers)?;
             return Self::from_query_string(&head.uri);
         }
         check_content_type(&head.headers)?;
@@ -117,7 +127,7 @@ impl GraphqlRequest {
             Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
             Some(_) => return Err(malformed("operationName must be a string")),
         };
-        let mut variables_text = VariablesText { json: body, is_body: true };
+        let mut variables_text = VariablesText { json: body, is_body: true, has_double: false };
         // Documented examples send the variables as a string that holds an object.
         let variables = match fields.remove("variables") {
             Some(Value::String(text)) if text.trim().is_empty() => Value::Null,
@@ -126,7 +136,8 @@ impl GraphqlRequest {
                     let what = "variables is a string, but not valid JSON";
                     unreadable(what, text.as_bytes(), &error)
                 })?;
-                variables_text = VariablesText { json: text.into(), is_body: false };
+                variables_text =
+                    VariablesText { json: text.into(), is_body: false, has_double: false };
                 read
             }
             other => other.unwrap_or_default(),
@@ -140,6 +151,7 @@ impl GraphqlRequest {
                 ));
             }
         };
+        variables_text.has_double = variables.values().any(exact::has_double);
         match fields.remove("extensions") {
             None | Some(Value::Null | Value::Object(_)) => {}
             Some(_) => return Err(malformed("extensions must be a JSON object")),
@@ -167,11 +179,11 @@ pub(super) async fn read_body(
         }
         if buffer.len() == 0 && body.is_end_stream() {
             buffer.count(data.len()).map_err(overloaded)?;
-            return Ok(data);
+            return Ok(byte_order_mark::strip(data));
         }
         buffer.push(&data).map_err(overloaded)?;
     }
-    Ok(buffer.whole())
+    Ok(byte_order_mark::strip(buffer.whole()))
 }
 
 fn overloaded(no_memory: NoMemory) -> NotExecuted {
@@ -183,12 +195,19 @@ fn too_large() -> NotExecuted {
     NotExecuted::malformed(StatusCode::PAYLOAD_TOO_LARGE, &told)
 }
 
-/// Whether the body is JSON, as far as the header says.
+fn unsupported(message: impl Into<String>) -> NotExecuted {
+    NotExecuted::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, &Told::bad_request(message))
+}
+
+/// Refuses a body that is compressed.
+fn check_encoding(headers: &HeaderMap) -> Result<(), NotExecuted> {
+    ContentEncoding::identity(headers).map_err(|problem| unsupported(problem.to_string()))
+}
+
+/// Whether the body is JSON, as far as the headers say.
 pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), NotExecuted> {
-    let refuse = |message: &str| {
-        let told = Told::bad_request(message);
-        Err(NotExecuted::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, &told))
-    };
+    check_encoding(headers)?;
+    let refuse = |message: &str| Err(unsupported(message));
     let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
         return refuse("The Content-Type header is missing: send application/json");
     };

@@ -228,8 +228,8 @@ impl Store for SqliteStore {
         created_at: Timestamp,
     ) -> Result<Option<Box<dyn WriteTransaction>>, StoreError> {
         let transaction = self.begin_write().await?;
-        let is_new = transaction
-            .step(|connection| keys::create_app(connection, &app, &keys, created_at))?;
+        let is_new =
+            transaction.step(|connection| keys::create_app(connection, &app, &keys, created_at))?;
         Ok(is_new.then(|| Box::new(transaction) as Box<dyn WriteTransaction>))
     }
 

@@ -124,13 +124,7 @@ pub(crate) async fn fill<E: Engine>(world: &World<E>) {
                 subscribe(two, "addon"),
                 cancel(two, "2024-01-03T00:00:00.000Z"),
                 count(counter(one, "calls"), i64::from(n)),
-                count(
-                    CounterKey {
-                        terms: TermsNumber(n.into()),
-                        ..counter(one, "calls")
-                    },
-                    5,
-                ),
+                count(CounterKey { terms: TermsNumber(n.into()), ..counter(one, "calls") }, 5),
                 count(counter(two, "calls"), 6),
                 delete_counter(counter(two, "calls")),
                 kana_core::facts::Change::LogEvent(told),
