@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
 use kana_core::id::UserId;
-use kana_store::app::{App, ClientAccess, Key, KeyHash, NewKey};
+use kana_store::app::{App, ClientAccess, Key, KeyHash, NewKey, TokenSecret};
 use kana_store::{EnvironmentId, Store, StoreError, Transaction};
 use tokio::time::Instant;
 
@@ -16,6 +16,7 @@ use crate::keys::{self, NewSecret, Unauthenticated};
 use crate::questions::Questions;
 use crate::recent::Recent;
 use crate::retention;
+use crate::retry::retry;
 use crate::tokens;
 use crate::writer::{Finished, Writer};
 use crate::{EnvironmentKind, KeyKind};
@@ -148,7 +149,8 @@ impl Kana {
             return Ok(key);
         }
         let asked_at = Instant::now();
-        let valid = self.store.find_key(hash).await?.filter(|key| key.revoked_at.is_none());
+        let found = retry(|| async move { Ok(self.store.find_key(hash).await?) }).await?;
+        let valid = found.filter(|key| key.revoked_at.is_none());
         let Some(key) = valid else {
             self.keys.forget(&hash);
             return Err(Unauthenticated::Unknown.into());
@@ -163,7 +165,7 @@ impl Kana {
             return Ok(access);
         }
         let asked_at = Instant::now();
-        let access = self.store.client_access(kind).await?;
+        let access = retry(|| async move { Ok(self.store.client_access(kind).await?) }).await?;
         // Without an app nobody has a token, and whoever claims to have one made it up.
         let access = Arc::new(access.ok_or(Unauthenticated::InvalidToken)?);
         self.client_access.remember(kind, Arc::clone(&access), asked_at);
@@ -177,20 +179,32 @@ impl Kana {
         kind: EnvironmentKind,
         user: &UserId,
     ) -> Result<String, Error> {
-        let mut access = self.client_access(kind).await?;
-        if tokens::signing_secret(&access).is_none() {
-            // The first token of an environment makes its secret.
-            let secret = random(tokens::new_secret())?;
-            self.store.add_token_secret(environment, secret, self.clock.now()).await?;
-            self.client_access.forget(&kind);
-            access = self.client_access(kind).await?;
-        }
-        let secret =
-            tokens::signing_secret(&access).ok_or(Error::Bug("a new secret is not there"))?;
+        let access = self.client_access(kind).await?;
         let now = self.clock.now();
+        let secret = match tokens::signing_secret(&access) {
+            Some(secret) => secret.clone(),
+            // The first token of an environment makes its secret.
+            None => {
+                let new = random(tokens::new_secret())?;
+                let provide = || self.provide_secret(environment, new.clone(), now);
+                let secret = retry(provide).await?;
+                // Who looks next finds it, and asks nobody here, where a failure would hide the token.
+                self.client_access.forget(&kind);
+                secret
+            }
+        };
         let expires_at = now.saturating_add_ms(self.settings.user_token_ms());
-        tokens::issue(secret, kind, user, now, expires_at)
+        tokens::issue(&secret, kind, user, now, expires_at)
             .map_err(|_| Error::Bug("a user token cannot be written"))
+    }
+
+    async fn provide_secret(
+        &self,
+        environment: EnvironmentId,
+        new: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<TokenSecret, Error> {
+        Ok(self.store.provide_token_secret(environment, new, now).await?)
     }
 
     /// Whether the database answers.

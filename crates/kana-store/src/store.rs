@@ -12,7 +12,9 @@ use kana_core::idempotency::Replay;
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
 
-use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey};
+use crate::app::{
+    App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
+};
 use crate::error::StoreError;
 use crate::transfer::{Export, Import, Scope};
 
@@ -59,13 +61,14 @@ pub trait Store: Send + Sync + 'static {
         environment: EnvironmentKind,
     ) -> Result<Option<ClientAccess>, StoreError>;
 
-    /// Adds a secret to sign user tokens with.
-    async fn add_token_secret(
+    /// Stores a secret to sign user tokens with, unless the environment has one. Returns the one that
+    /// it has then.
+    async fn provide_token_secret(
         &self,
         environment: EnvironmentId,
         secret: Vec<u8>,
         created_at: Timestamp,
-    ) -> Result<(), StoreError>;
+    ) -> Result<TokenSecret, StoreError>;
 
     /// Adds a secret to sign user tokens with from now on. Tokens of earlier ones are good until
     /// `earlier_valid_until` at most; those that are no longer good at `now` are forgotten. Says

@@ -30,7 +30,9 @@ use std::sync::atomic::AtomicU64;
 use async_trait::async_trait;
 use kana_core::Timestamp;
 
-use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey};
+use crate::app::{
+    App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
+};
 use crate::error::StoreError;
 use crate::store::{Store, Transaction, WriteTransaction};
 use crate::transfer::{Export, Import, Scope};
@@ -198,15 +200,17 @@ impl Store for SqliteStore {
         keys::client_access(&connection, environment)
     }
 
-    async fn add_token_secret(
+    async fn provide_token_secret(
         &self,
         environment: EnvironmentId,
         secret: Vec<u8>,
         created_at: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<TokenSecret, StoreError> {
         let transaction = self.begin_write().await?;
-        keys::add_token_secret(transaction.connection(), environment, &secret, created_at)?;
-        transaction.commit_changes()
+        let connection = transaction.connection();
+        let signing = keys::provide_token_secret(connection, environment, &secret, created_at)?;
+        transaction.commit_changes()?;
+        Ok(signing)
     }
 
     async fn rotate_token_secret(

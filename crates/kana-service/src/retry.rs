@@ -1,0 +1,76 @@
+//! Trying again what failed without having stored anything.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::error::Error;
+
+/// How long to wait before each new try, in milliseconds. A conflict is over once the other has
+/// committed; a server that restarts or hands over to another takes longer.
+const PAUSES_MS: [u64; 9] = [0, 5, 10, 20, 50, 100, 200, 400, 800];
+
+/// No new try starts after this time, however few there were: the caller waits, and so does
+/// everything queued behind it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Runs `work` until it succeeds, fails for good, or has failed for [`PATIENCE`]. Only
+/// [`Error::Unavailable`] is retried: nothing was stored then.
+pub(crate) async fn retry<T>(work: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    let mut retries = Retries::new();
+    loop {
+        let outcome = work().await;
+        match &outcome {
+            Err(error) if retries.wait_after(error).await => {}
+            _ => return outcome,
+        }
+    }
+}
+
+/// Like [`retry`], for work that many callers wait for: logs once that it was given up.
+pub(crate) async fn retry_batch<T>(work: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    let outcome = retry(work).await;
+    if let Err(error) = &outcome {
+        warn_if_unavailable(error);
+    }
+    outcome
+}
+
+/// Logs that a batch was given up because the database is away.
+pub(crate) fn warn_if_unavailable(error: &Error) {
+    if let Error::Unavailable(cause) = error {
+        tracing::warn!(%cause, "given up for now");
+    }
+}
+
+/// The tries that are left, for work that [`retry`] cannot call.
+pub(crate) struct Retries {
+    since: Instant,
+    pauses: std::array::IntoIter<u64, { PAUSES_MS.len() }>,
+}
+
+impl Retries {
+    pub(crate) fn new() -> Self {
+        Self { since: Instant::now(), pauses: PAUSES_MS.into_iter() }
+    }
+
+    /// Returns true, after a pause, if the work that failed with `error` is to be tried again.
+    pub(crate) async fn wait_after(&mut self, error: &Error) -> bool {
+        match error {
+            Error::Unavailable(cause) => {
+                let pause = self.pauses.next().filter(|_| self.since.elapsed() < PATIENCE);
+                let Some(pause) = pause else {
+                    return false;
+                };
+                tracing::debug!(%cause, "trying again");
+                sleep(Duration::from_millis(pause)).await;
+                true
+            }
+            Error::OutcomeUnknown(cause) => {
+                tracing::error!(%cause, "nobody knows whether a commit was made");
+                false
+            }
+            _ => false,
+        }
+    }
+}
