@@ -19,7 +19,7 @@ mod lane;
 mod questions;
 mod recent;
 mod retention;
-mod retries;
+mod retry;
 mod tokens;
 mod writer;
 

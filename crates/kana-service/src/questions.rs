@@ -18,6 +18,7 @@ use crate::catalogs::Catalogs;
 use crate::environment::{Rule, apply};
 use crate::error::Error;
 use crate::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
+use crate::retry::{Retries, warn_if_unavailable};
 
 /// Questions that may wait. One more is answered with [`Error::Overloaded`].
 const WAITING_MAX: usize = 16 * 1024;
@@ -35,6 +36,7 @@ trait Question: Send {
     fn user(&self) -> &UserId;
     /// Answers if the facts suffice, and says what it needs otherwise.
     fn ask(&mut self, facts: &FactsInUse) -> Result<(), Need>;
+    fn is_answered(&self) -> bool;
     /// Answers with an error.
     fn fail(&mut self, error: Error);
 }
@@ -73,6 +75,10 @@ impl<T: Send, R: Rule<T>> Question for Asked<T, R> {
             Err(Obstacle::Needs(need)) => return Err(need),
         }
         Ok(())
+    }
+
+    fn is_answered(&self) -> bool {
+        self.reply.is_none()
     }
 
     fn fail(&mut self, error: Error) {
@@ -124,8 +130,14 @@ async fn read_all(
         // On its own, so that a bug in one rule does not end the reader. Those who asked then learn
         // that they were not answered.
         let _ = tokio::spawn(async move {
-            if let Err(error) = answer_all(store.as_ref(), &catalogs, &mut questions).await {
-                questions.iter_mut().for_each(|question| question.fail(error.clone()));
+            let mut retries = Retries::new();
+            while let Err(error) = answer_all(store.as_ref(), &catalogs, &mut questions).await {
+                questions.retain(|question| !question.is_answered());
+                if !retries.wait_after(&error).await {
+                    warn_if_unavailable(&error);
+                    questions.iter_mut().for_each(|question| question.fail(error.clone()));
+                    break;
+                }
             }
         })
         .await;

@@ -16,7 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Runs `work` until it succeeds, fails for good, or has failed for [`PATIENCE`]. Only
 /// [`Error::Unavailable`] is retried: nothing was stored then.
-pub(crate) async fn retry<T>(work: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+pub(crate) async fn retry<T, F>(work: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     let mut retries = Retries::new();
     loop {
         let outcome = work().await;
@@ -28,7 +31,10 @@ pub(crate) async fn retry<T>(work: impl AsyncFn() -> Result<T, Error>) -> Result
 }
 
 /// Like [`retry`], for work that many callers wait for: logs once that it was given up.
-pub(crate) async fn retry_batch<T>(work: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+pub(crate) async fn retry_batch<T, F>(work: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     let outcome = retry(work).await;
     if let Err(error) = &outcome {
         warn_if_unavailable(error);

@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_core::catalog_command::{CatalogAnswer, CatalogCommand};
-use kana_core::decide::{Answer, Command, Subject};
+use kana_core::decide::{Command, Subject};
 use kana_store::{EnvironmentId, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::batch::Answered;
 use crate::catalogs::Catalogs;
 use crate::clock::Clock;
 use crate::configuration::Publish;
@@ -93,7 +94,7 @@ impl Writer {
         &self,
         environment: EnvironmentId,
         command: Command,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answered, Error> {
         let (reply, answer) = oneshot::channel();
         let lane = self.lane_of(environment, &command);
         self.hand_in(lane, Job::Command { environment, command, reply })?;
@@ -106,12 +107,12 @@ impl Writer {
         &self,
         environment: EnvironmentId,
         commands: Vec<Command>,
-    ) -> Vec<Result<Answer, Error>> {
+    ) -> Vec<Result<Answered, Error>> {
         let count = commands.len();
         let places = u32::try_from(count).unwrap_or(u32::MAX);
         let Ok(mut waiting) = Arc::clone(&self.waiting_together).try_acquire_many_owned(places)
         else {
-            return vec![Err(Error::Overloaded); count];
+            return all(count, &Error::Overloaded);
         };
         let mut parts = Vec::with_capacity(self.lanes.len());
         for (lane, (places, commands)) in self.spread(environment, commands).into_iter().enumerate()
@@ -123,7 +124,7 @@ impl Writer {
             let job = Job::Together(Together { environment, commands, reply, waiting });
             parts.push((places, self.hand_in(lane, job), answers));
         }
-        let mut in_order = vec![Err(Error::Bug("a command was not answered")); count];
+        let mut in_order = all(count, &Error::Bug("a command was not answered"));
         for (places, handed_in, answers) in parts {
             let answers = match handed_in {
                 Ok(()) => answers.await.unwrap_or(Err(Error::ShuttingDown)),
@@ -133,7 +134,7 @@ impl Writer {
                 Ok(answers) => {
                     answers.into_iter().map(|answer| answer.map_err(Error::Refused)).collect()
                 }
-                Err(error) => vec![Err(error); places.len()],
+                Err(error) => all(places.len(), &error),
             };
             for (place, answer) in places.into_iter().zip(answers) {
                 in_order[place] = answer;
@@ -194,6 +195,11 @@ impl Writer {
             mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
         })
     }
+}
+
+/// The same failure for so many commands.
+fn all(count: usize, error: &Error) -> Vec<Result<Answered, Error>> {
+    std::iter::repeat_with(|| Err(error.clone())).take(count).collect()
 }
 
 /// Whether ids are chosen for the command.

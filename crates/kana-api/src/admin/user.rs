@@ -14,7 +14,7 @@ use super::{environment, label, metadata, read, read_change, read_edit};
 use crate::error::ApiError;
 use crate::graphql::scalars::Json;
 
-/// A user, and the subscriptions where they were loaded with many users at once.
+/// A user, and the subscriptions if they are known already.
 pub(super) struct User {
     user: user::User,
     subscriptions: Option<(Arc<Catalog>, Vec<Subscription>)>,
@@ -24,6 +24,21 @@ impl User {
     /// A user whose subscriptions are loaded when they are asked for.
     pub(super) fn new(user: user::User) -> Self {
         Self { user, subscriptions: None }
+    }
+
+    /// A user who was created just now, and has no subscriptions. Nothing is asked for after the
+    /// commit.
+    pub(super) fn created(user: user::User) -> Self {
+        Self { user, subscriptions: Some((Arc::default(), Vec::new())) }
+    }
+
+    /// A user who was changed. The subscriptions were loaded before the commit if they are selected, so
+    /// that nothing is asked for after it.
+    pub(super) fn updated(
+        user: user::User,
+        subscriptions: Option<(Arc<Catalog>, Vec<Subscription>)>,
+    ) -> Self {
+        Self { user, subscriptions }
     }
 
     /// A page of users.
@@ -81,7 +96,7 @@ impl User {
         let id = &self.user.id;
         let (catalog, subscriptions) = match &self.subscriptions {
             Some((catalog, subscriptions)) => (Arc::clone(catalog), subscriptions.clone()),
-            None => environment(context)?.subscriptions(id).await?,
+            None => environment(context)?.subscriptions(id).await.map_err(ApiError::Nested)?,
         };
         Ok(PackageSubscription::all(&catalog, id, subscriptions))
     }

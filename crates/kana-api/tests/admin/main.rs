@@ -4,10 +4,12 @@
 // Clippy allows these in tests; what a story is told with is test code too, outside of `#[test]`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod after_commit;
 mod app;
 mod authorisation;
 mod batch;
 mod client_api;
+mod database_away;
 mod engine;
 mod errors;
 mod events;
@@ -15,6 +17,7 @@ mod events_in_pieces;
 mod events_overload;
 mod events_streamed;
 mod every_operation;
+mod failing_store;
 mod health;
 mod http;
 mod ids;
