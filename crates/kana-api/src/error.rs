@@ -66,7 +66,7 @@ impl Told {
 
     /// A failure of ours. The caller gets an id, and the log what happened under it.
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
-        let error_id = Uuid::now_v7();
+        let error_id = Uuid::new_v4();
         tracing::error!(%error_id, %cause, "a request failed");
         Self {
             code: "INTERNAL_SERVER_ERROR",

@@ -4,7 +4,7 @@ use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
 use kana_core::id::UserId;
 use kana_store::app::{App, ClientAccess, Key, KeyHash, NewKey, TokenSecret};
-use kana_store::{EnvironmentId, Store, StoreError, Transaction};
+use kana_store::{EnvironmentId, NeededThreads, Store, StoreError, Transaction};
 use tokio::time::Instant;
 
 use crate::catalogs::Catalogs;
@@ -65,6 +65,7 @@ pub struct Kana {
     pub(crate) settings: Settings,
     keys: Recent<KeyHash, Key>,
     client_access: Recent<EnvironmentKind, Arc<ClientAccess>>,
+    threads: NeededThreads,
     writer_finished: Mutex<Option<Finished>>,
 }
 
@@ -81,8 +82,10 @@ impl Kana {
         settings: Settings,
     ) -> std::io::Result<Arc<Self>> {
         let catalogs = Arc::new(Catalogs::default());
-        let (writer, finished) = Writer::start(&store, &catalogs, &clock, settings)?;
-        let questions = store.readers().map(|readers| Questions::start(readers, &store, &catalogs));
+        let threads = store.needed_threads();
+        let (writer, finished) = Writer::start(&store, &catalogs, &clock, settings, &threads)?;
+        let questions =
+            store.readers().map(|readers| Questions::start(readers, &store, &catalogs, &threads));
         let kana = Arc::new(Self {
             store,
             clock,
@@ -92,10 +95,11 @@ impl Kana {
             settings,
             keys: Recent::default(),
             client_access: Recent::default(),
+            threads,
             writer_finished: Mutex::new(Some(finished)),
         });
         if settings.events_days.is_some() {
-            retention::start(Arc::downgrade(&kana));
+            retention::start(Arc::downgrade(&kana), &kana.threads);
         }
         Ok(kana)
     }
@@ -211,6 +215,13 @@ impl Kana {
     pub async fn check_ready(&self) -> Result<(), Error> {
         self.store.app().await?;
         Ok(())
+    }
+
+    /// Resolves with the name of a thread or task that this `Kana` needs, once one has ended by a bug.
+    /// The process should end then: some of what is asked is answered no more. It does not keep this
+    /// `Kana` alive.
+    pub fn thread_lost(&self) -> impl Future<Output = String> + Send + use<> {
+        self.threads.lost()
     }
 
     /// Waits until everything that was accepted is written. Call it when nothing else holds this

@@ -11,12 +11,12 @@ use kana_core::id::{SubscriptionId, UserKey};
 use kana_store::{EnvironmentId, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use uuid::Uuid;
 
 use crate::batch::{Answered, Answers};
 use crate::catalogs::Catalogs;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::ids;
 use crate::kana::Settings;
 use crate::retry::retry_batch;
 use crate::writer::{BATCH_MAX, CatalogDone, CatalogRequest};
@@ -81,7 +81,7 @@ impl Lane {
             let mut together = Vec::new();
             for mut job in jobs.drain(..) {
                 if let Job::Command { command, .. } = &mut job {
-                    choose_ids(command);
+                    self.choose_ids(command);
                 }
                 if !matches!(job, Job::Together(_)) {
                     self.run_together(runtime, std::mem::take(&mut together));
@@ -112,6 +112,24 @@ impl Lane {
             }
             self.run_together(runtime, together);
             self.run_commands(runtime, batch);
+        }
+    }
+
+    /// Chooses the ids of what a command makes, now that it has its turn: their order is the order of
+    /// creation, by which lists are told.
+    fn choose_ids(&self, command: &mut Command) {
+        match command {
+            Command::CreateUser(user) => user.key = UserKey(ids::next(self.clock.now())),
+            Command::Subscribe(subscribe) => {
+                let now = self.clock.now();
+                for (_, id) in &mut subscribe.packages {
+                    *id = SubscriptionId(ids::next(now));
+                }
+            }
+            Command::UpdateUser { .. }
+            | Command::RecordUsage(_)
+            | Command::UseFeature(_)
+            | Command::CancelSubscription(_) => {}
         }
     }
 
@@ -214,23 +232,6 @@ impl Lane {
         let catalog = Arc::new(changed);
         self.catalogs.publish(environment, version, &catalog);
         Ok(CatalogDone { version, catalog, about })
-    }
-}
-
-/// Chooses the ids of what a command makes, now that it has its turn: their order is the order of
-/// creation, by which lists are told.
-fn choose_ids(command: &mut Command) {
-    match command {
-        Command::CreateUser(user) => user.key = UserKey(Uuid::now_v7()),
-        Command::Subscribe(subscribe) => {
-            for (_, id) in &mut subscribe.packages {
-                *id = SubscriptionId(Uuid::now_v7());
-            }
-        }
-        Command::UpdateUser { .. }
-        | Command::RecordUsage(_)
-        | Command::UseFeature(_)
-        | Command::CancelSubscription(_) => {}
     }
 }
 

@@ -13,6 +13,7 @@ mod configuration;
 mod environment;
 mod error;
 mod facts_in_use;
+mod ids;
 mod kana;
 mod keys;
 mod lane;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use kana_core::Timestamp;
 use kana_core::facts::{Need, Obstacle};
 use kana_core::id::UserId;
-use kana_store::{EnvironmentId, Store};
+use kana_store::{EnvironmentId, NeededThreads, Store};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::catalogs::Catalogs;
@@ -88,12 +88,21 @@ impl<T: Send, R: Rule<T>> Question for Asked<T, R> {
 
 impl Questions {
     /// Starts so many readers. They end when the `Questions` are gone.
-    pub(crate) fn start(readers: usize, store: &Arc<dyn Store>, catalogs: &Arc<Catalogs>) -> Self {
+    pub(crate) fn start(
+        readers: usize,
+        store: &Arc<dyn Store>,
+        catalogs: &Arc<Catalogs>,
+        threads: &NeededThreads,
+    ) -> Self {
         let (waiting, questions) = mpsc::channel(WAITING_MAX);
         let questions = Arc::new(Mutex::new(questions));
         for _ in 0..readers.max(1) {
             let (store, catalogs) = (Arc::clone(store), Arc::clone(catalogs));
-            tokio::spawn(read_all(Arc::clone(&questions), store, catalogs));
+            let (questions, needed) = (Arc::clone(&questions), threads.watch("kana-reader"));
+            tokio::spawn(async move {
+                let _needed = needed;
+                read_all(questions, store, catalogs).await;
+            });
         }
         Self { waiting }
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_core::catalog_command::{CatalogAnswer, CatalogCommand};
 use kana_core::decide::{Command, Subject};
-use kana_store::{EnvironmentId, Store};
+use kana_store::{EnvironmentId, NeededThreads, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -55,6 +55,9 @@ pub(crate) struct Writer {
     waiting_together: Arc<Semaphore>,
 }
 
+/// A lane answers everything that it has accepted, unless it panics. Then nobody knows how far it came.
+const UNANSWERED: Error = Error::Bug("the writer ended before it answered");
+
 /// Ends once the writer has finished everything that it had accepted.
 pub(crate) type Finished = mpsc::Receiver<Infallible>;
 
@@ -69,6 +72,7 @@ impl Writer {
         catalogs: &Arc<Catalogs>,
         clock: &Arc<dyn Clock>,
         settings: Settings,
+        threads: &NeededThreads,
     ) -> std::io::Result<(Self, Finished)> {
         let (alive, finished) = mpsc::channel(1);
         let mut lanes = Vec::new();
@@ -77,7 +81,10 @@ impl Writer {
             let (store, catalogs, clock) = (store.clone(), catalogs.clone(), clock.clone());
             let lane = Lane { store, catalogs, clock, settings };
             let (runtime, alive) = (Handle::current(), alive.clone());
-            std::thread::Builder::new().name(format!("kana-writer-{number}")).spawn(move || {
+            let name = format!("kana-writer-{number}");
+            let needed = threads.watch(name.as_str());
+            std::thread::Builder::new().name(name).spawn(move || {
+                let _needed = needed;
                 lane.run(&runtime, waiting);
                 // Whoever waits for the end may be about to open the same database again.
                 drop(lane);
@@ -98,7 +105,7 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let lane = self.lane_of(environment, &command);
         self.hand_in(lane, Job::Command { environment, command, reply })?;
-        answer.await.map_err(|_| Error::ShuttingDown)?
+        answer.await.unwrap_or(Err(UNANSWERED))
     }
 
     /// Decides `commands`, at most [`BATCH_MAX`], and answers each once it is durable. Those of one
@@ -127,7 +134,7 @@ impl Writer {
         let mut in_order = all(count, &Error::Bug("a command was not answered"));
         for (places, handed_in, answers) in parts {
             let answers = match handed_in {
-                Ok(()) => answers.await.unwrap_or(Err(Error::ShuttingDown)),
+                Ok(()) => answers.await.unwrap_or(Err(UNANSWERED)),
                 Err(error) => Err(error),
             };
             let answers = match answers {
@@ -171,7 +178,7 @@ impl Writer {
     ) -> Result<CatalogDone, Error> {
         let (reply, answer) = oneshot::channel();
         self.hand_in(CREATING_LANE, Job::Catalog { environment, request, reply })?;
-        answer.await.map_err(|_| Error::ShuttingDown)?
+        answer.await.unwrap_or(Err(UNANSWERED))
     }
 
     /// The lane of a command. All commands of one user but those that make something have one.

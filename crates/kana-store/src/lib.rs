@@ -13,6 +13,7 @@ mod error;
 pub mod postgres;
 pub mod sqlite;
 pub mod store;
+mod threads;
 pub mod transfer;
 
 pub use app::{App, EnvironmentId, EnvironmentKind};
@@ -20,3 +21,4 @@ pub use error::{Cause, StoreError};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use store::{Facts, Store, Transaction, WriteTransaction};
+pub use threads::{NeededThread, NeededThreads};

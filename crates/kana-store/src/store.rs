@@ -16,6 +16,7 @@ use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
 use crate::error::StoreError;
+use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
 
 /// Users' facts with the catalog version that was current in the same instant.
@@ -88,6 +89,12 @@ pub trait Store: Send + Sync + 'static {
         environment: EnvironmentKind,
         on: bool,
     ) -> Result<bool, StoreError>;
+
+    /// Knows whether a thread has ended that the store needs. Whoever uses the store watches more with
+    /// it.
+    fn needed_threads(&self) -> NeededThreads {
+        NeededThreads::default()
+    }
 
     /// How many writers can be at work at the same time without waiting for each other.
     fn lanes(&self) -> usize {

@@ -4,6 +4,7 @@ mod commands;
 mod logging;
 mod settings;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use crate::commands::Failure;
@@ -20,11 +21,15 @@ fn main() -> ExitCode {
         command => command,
     };
     logging::start();
-    match run(command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
+    match catch_unwind(AssertUnwindSafe(|| run(command))) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => {
             tracing::error!("{failure}");
-            ExitCode::FAILURE
+            failure.exit_code()
+        }
+        Err(_panic) => {
+            tracing::error!("stopped by a bug");
+            ExitCode::from(commands::BUG)
         }
     }
 }

@@ -83,7 +83,8 @@ impl TestApp {
         self.router = kana_api::router(&self.kana);
     }
 
-    async fn stocked(self) -> Self {
+    /// With what the shop has.
+    pub(crate) async fn stocked(self) -> Self {
         let app = self;
         app.data(
             r#"mutation {

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use kana_core::Timestamp;
-use kana_store::StoreError;
 use kana_store::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
 use kana_store::store::{Store, Transaction, WriteTransaction};
 use kana_store::transfer::{Export, Import, Scope};
+use kana_store::{NeededThreads, StoreError};
 
 /// What fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +154,10 @@ impl Store for FailingStore {
         on: bool,
     ) -> Result<bool, StoreError> {
         self.write_to()?.set_simple_mode(environment, on).await
+    }
+
+    fn needed_threads(&self) -> NeededThreads {
+        self.store.needed_threads()
     }
 
     fn lanes(&self) -> usize {

@@ -9,6 +9,7 @@ mod app;
 mod authorisation;
 mod batch;
 mod client_api;
+mod clocks;
 mod database_away;
 mod engine;
 mod errors;

@@ -15,6 +15,8 @@ mod authorisation;
 mod batch;
 #[path = "../admin/client_api.rs"]
 mod client_api;
+#[path = "../admin/clocks.rs"]
+mod clocks;
 #[path = "../admin/database_away.rs"]
 mod database_away;
 mod engine;

@@ -14,6 +14,7 @@ mod keys;
 mod refusals;
 mod retention;
 mod shutdown;
+mod threads;
 mod tokens;
 mod users;
 mod world;

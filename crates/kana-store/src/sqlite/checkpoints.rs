@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 
 use super::connection::Connection;
 use crate::error::StoreError;
+use crate::threads::NeededThreads;
 
 /// After how many changes of rows the log is copied.
 const CHANGES: usize = 16 * 1024;
@@ -35,6 +36,8 @@ const PRIORITY: i32 = 10;
 /// Copies as much of the log as nobody still reads past, and waits for nobody.
 const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
+const NAME: &str = "kana-checkpoint";
+
 /// Decides when the log is copied, for the one connection that writes.
 pub(super) struct Checkpoints {
     /// Changes since the copier was last asked.
@@ -52,15 +55,21 @@ struct Copier {
 
 impl Checkpoints {
     /// Starts the copier, for a writer that does not copy by itself.
-    pub(super) fn start(file: &Path, statements: &Arc<AtomicU64>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        file: &Path,
+        statements: &Arc<AtomicU64>,
+        threads: &NeededThreads,
+    ) -> Result<Self, StoreError> {
         let connection = Connection::open_writer(file, statements)?;
         let copied = Arc::new(AtomicBool::new(false));
         let (wake, woken) = sync_channel(1);
+        let needed = threads.watch(NAME);
         let thread = std::thread::Builder::new()
-            .name("kana-checkpoint".into())
+            .name(NAME.into())
             .spawn({
                 let copied = Arc::clone(&copied);
                 move || {
+                    let _needed = needed;
                     yield_to_others();
                     run(&connection, &woken, &copied);
                 }

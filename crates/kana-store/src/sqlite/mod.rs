@@ -35,6 +35,7 @@ use crate::app::{
 };
 use crate::error::StoreError;
 use crate::store::{Store, Transaction, WriteTransaction};
+use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
 use checkpoints::Checkpoints;
 use connection::Connection;
@@ -47,6 +48,7 @@ use write_behind::WriteBehind;
 pub struct SqliteStore {
     pool: Arc<ReaderPool>,
     writer: Arc<tokio::sync::Mutex<Writer>>,
+    threads: NeededThreads,
     /// Keeps a second server off the data directory.
     _claim: Option<File>,
 }
@@ -70,6 +72,7 @@ impl SqliteStore {
     fn open_with(data_dir: &Path, claim: Option<File>) -> Result<Self, StoreError> {
         let file = data_dir.join("kana.db");
         let statements = Arc::new(AtomicU64::new(0));
+        let threads = NeededThreads::default();
         let _turn = wait_for_turn(data_dir)?;
         let mut connection = Connection::open_writer(&file, &statements)?;
         migrations::run(&mut connection)?;
@@ -80,7 +83,7 @@ impl SqliteStore {
             counter_log::write_through(&connection)?;
             connection.run("COMMIT")?;
             let recent = Arc::new(RecentCounters::default());
-            let checkpoints = Checkpoints::start(&file, &statements)?;
+            let checkpoints = Checkpoints::start(&file, &statements, &threads)?;
             let behind = WriteBehind::new(Arc::clone(&recent));
             // Nobody else commits what readers of users and catalogs look at.
             (Some(ServersWriter { checkpoints, behind }), Views::Kept(recent))
@@ -94,6 +97,7 @@ impl SqliteStore {
                 server,
                 used_features: HashSet::new(),
             })),
+            threads,
             _claim: claim,
         })
     }
@@ -237,6 +241,10 @@ impl Store for SqliteStore {
         let found = keys::set_simple_mode(transaction.connection(), environment, on)?;
         transaction.commit_changes()?;
         Ok(found)
+    }
+
+    fn needed_threads(&self) -> NeededThreads {
+        self.threads.clone()
     }
 
     async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError> {

@@ -11,6 +11,7 @@ pub(crate) mod serve;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use kana_service::{Error, InitialKeys};
@@ -31,7 +32,24 @@ pub(crate) enum Failure {
     Import(TransferError),
     File(PathBuf, std::io::Error),
     Interrupted,
+    /// The machine's clock is before 1970 or after 9999.
+    Clock,
+    /// A thread that the server needs has ended by a bug.
+    ThreadLost(String),
     Io(std::io::Error),
+}
+
+/// What a process ends with that a bug has ended.
+pub(crate) const BUG: u8 = 70;
+
+impl Failure {
+    /// What the process ends with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::ThreadLost(_) => ExitCode::from(BUG),
+            _ => ExitCode::FAILURE,
+        }
+    }
 }
 
 impl std::fmt::Display for Failure {
@@ -48,6 +66,12 @@ impl std::fmt::Display for Failure {
             Self::Import(error) => write!(f, "{error}; nothing was imported"),
             Self::File(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Interrupted => f.write_str("interrupted; no file was made"),
+            Self::Clock => {
+                f.write_str("the system's clock is before the year 1970 or after 9999: set it")
+            }
+            Self::ThreadLost(name) => {
+                write!(f, "the server cannot go on: its thread {name} has ended by a bug")
+            }
             Self::Io(error) => error.fmt(f),
         }
     }

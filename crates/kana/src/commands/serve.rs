@@ -31,6 +31,9 @@ const RATE_MIN: u32 = 500;
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
+    if !SystemClock.is_in_range() {
+        return Err(Failure::Clock);
+    }
     let store = open_for_server(&settings).await?;
     if let Some(keys) = kana_service::init(store.as_ref(), &SystemClock, "app").await? {
         print_keys(&keys)?;
@@ -46,7 +49,14 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     let listener = accept::listen(settings.listen).map_err(listen_failed)?;
     let address = listener.local_addr().map_err(listen_failed)?;
     let limits = limits(settings.connections);
-    let stop = stop_signal()?;
+    let (stop, lost) = (stop_signal()?, kana.thread_lost());
+    let mut lost_thread = None;
+    let stop = async {
+        tokio::select! {
+            () = stop => {}
+            name = lost => lost_thread = Some(name),
+        }
+    };
     let settings = kana_api::Settings { client_origins: settings.client_origins };
     let router = kana_api::router_with(&kana, settings);
     tracing::info!(%address, "ready: listening on http://{address}");
@@ -55,6 +65,9 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     }
     if tokio::time::timeout(WRITER_TIME, kana.finish()).await.is_err() {
         tracing::warn!("stopped before everything was written");
+    }
+    if let Some(name) = lost_thread {
+        return Err(Failure::ThreadLost(name));
     }
     tracing::info!("stopped");
     Ok(())

@@ -11,6 +11,7 @@
 mod audit;
 mod browser;
 mod clients;
+mod clock;
 mod connections;
 mod crashes;
 mod engines;
