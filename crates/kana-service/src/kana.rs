@@ -192,7 +192,7 @@ impl Kana {
                 let new = random(tokens::new_secret())?;
                 let provide = || self.provide_secret(environment, new.clone(), now);
                 let secret = retry(provide).await?;
-                // Who looks next finds it, and asks nobody here, where a failure would hide the token.
+                // The next look-up finds it. Looking it up here could fail, after the secret was stored.
                 self.client_access.forget(&kind);
                 secret
             }
@@ -217,8 +217,8 @@ impl Kana {
         Ok(())
     }
 
-    /// Resolves with the name of a thread or task that this `Kana` needs, once one has ended by a bug.
-    /// The process should end then: some of what is asked is answered no more. It does not keep this
+    /// Resolves once a thread or task that this `Kana` needs has panicked, with its name. The process
+    /// should end then, since some requests are not answered any more. The future does not keep this
     /// `Kana` alive.
     pub fn thread_lost(&self) -> impl Future<Output = String> + Send + use<> {
         self.threads.lost()

@@ -90,8 +90,7 @@ pub trait Store: Send + Sync + 'static {
         on: bool,
     ) -> Result<bool, StoreError>;
 
-    /// Knows whether a thread has ended that the store needs. Whoever uses the store watches more with
-    /// it.
+    /// The threads that the store needs, to which a server adds its own.
     fn needed_threads(&self) -> NeededThreads {
         NeededThreads::default()
     }
