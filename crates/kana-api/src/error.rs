@@ -19,6 +19,9 @@ static FAILURES: FailureLog = FailureLog::new();
 pub(crate) enum ApiError {
     /// The service refused or failed.
     Service(Error),
+    /// A question below a root field failed. It says nothing of the root field, which may be a
+    /// mutation that was recorded.
+    Nested(Error),
     /// A counter is too large for a 32-bit field.
     ValueTooLarge {
         /// The field that has the exact value.
@@ -43,6 +46,10 @@ impl From<InvalidValue> for ApiError {
         Self::Service(invalid.into())
     }
 }
+
+/// Of a field that could not be read. Unlike the message of a root field, it does not say that nothing
+/// was recorded.
+const UNREAD: &str = "this field cannot be read at the moment; ask for it again";
 
 /// An error as every surface tells it.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,6 +100,13 @@ impl From<&ApiError> for Told {
     fn from(error: &ApiError) -> Self {
         match error {
             ApiError::Service(error) => Self::from(error),
+            ApiError::Nested(error) => {
+                let body = Self::from(error);
+                match body.code {
+                    "OVERLOADED" => Self { message: UNREAD.to_owned(), ..body },
+                    _ => body,
+                }
+            }
             ApiError::ValueTooLarge { exact_field } => Self {
                 code: "VALUE_TOO_LARGE",
                 name: "ValueTooLargeError",

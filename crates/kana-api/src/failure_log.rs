@@ -65,7 +65,7 @@ impl FailureLog {
             line.more += 1;
             return (line.error_id, None);
         }
-        let line = Line { cause: cause.to_owned(), error_id: Uuid::now_v7(), earlier, more: 0 };
+        let line = Line { cause: cause.to_owned(), error_id: Uuid::new_v4(), earlier, more: 0 };
         lines.push(line.clone());
         (line.error_id, Some(line))
     }

@@ -1,7 +1,9 @@
 //! A batch of commands: decided together, in one transaction.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use kana_core::catalog::Catalog;
 use kana_core::decide::{Answer, Command, Subject, decide};
 use kana_core::facts::{Change, CounterKey, Obstacle, UserFacts};
 use kana_core::id::{IdempotencyKey, UserId, UserKey};
@@ -11,10 +13,29 @@ use kana_store::{EnvironmentId, WriteTransaction};
 use crate::error::Error;
 use crate::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
 use crate::lane::Lane;
-use crate::retries::insist;
+use crate::retry::retry_batch;
 
 /// What each command of an environment is answered with, in their order.
-pub(crate) type Answers = Vec<Result<Answer, Refusal>>;
+pub(crate) type Answers = Vec<Result<Answered, Refusal>>;
+
+/// What a command is answered with once it is durable. The caller needs nothing else, so that nothing
+/// after the commit can fail.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) answer: Answer,
+    /// The catalog that the command was decided on, if the answer has packages of it.
+    pub(crate) catalog: Option<Arc<Catalog>>,
+}
+
+impl Answered {
+    fn new(answer: Answer, catalog: &Arc<Catalog>) -> Self {
+        let catalog = match &answer {
+            Answer::Subscribed(_) | Answer::Cancelled { .. } => Some(Arc::clone(catalog)),
+            Answer::User(_) | Answer::Recorded(_) | Answer::Used(_) | Answer::Folded => None,
+        };
+        Self { answer, catalog }
+    }
+}
 
 /// What the commands of an environment come to.
 struct Decided {
@@ -32,7 +53,7 @@ impl Lane {
         commands: &[(EnvironmentId, Vec<Command>)],
     ) -> Result<Answers, Error> {
         let count = commands.iter().map(|(_, commands)| commands.len()).sum();
-        insist(count, async || self.try_to_commit(commands).await).await
+        retry_batch(count, || self.try_to_commit(commands)).await
     }
 
     async fn try_to_commit(
@@ -132,7 +153,7 @@ impl Lane {
                 for change in decision.changes {
                     changes.add(&mut facts, user.as_ref(), change);
                 }
-                decision.answer
+                Answered::new(decision.answer, &facts.catalog)
             }));
         }
         Ok(Decided { answers, changes: changes.list, outdated_keys: facts.outdated })

@@ -13,6 +13,18 @@ pub trait Clock: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
+impl SystemClock {
+    /// Returns false before 1970 and after 9999. HTTP has no dates there, so that a server could
+    /// answer nothing.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    pub fn is_in_range(self) -> bool {
+        let since_1970 = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
+        let max = u128::from(Timestamp::MAX.as_ms().unsigned_abs());
+        since_1970.is_ok_and(|since| since.as_millis() <= max)
+    }
+}
+
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     fn now(&self) -> Timestamp {

@@ -12,6 +12,7 @@ use kana_store::{EnvironmentId, Transaction};
 
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::retry::retry;
 use crate::writer::CatalogRequest;
 
 /// What an environment holds.
@@ -39,26 +40,32 @@ pub struct Validation {
 impl Environment {
     /// The environment's features and packages as a configuration.
     pub async fn configuration(&self) -> Result<Configured, Error> {
-        let mut transaction = self.kana.store.read().await?;
-        let version = transaction.catalog_version(self.id).await?;
-        let catalog = self.kana.catalogs.at(transaction.as_mut(), self.id, version).await?;
-        drop(transaction);
-        self.configured(version, &catalog).await
+        retry(|| async move {
+            let app = self.app_name().await?;
+            let mut transaction = self.kana.store.read().await?;
+            let version = transaction.catalog_version(self.id).await?;
+            let catalog = self.kana.catalogs.at(transaction.as_mut(), self.id, version).await?;
+            Ok(Configured { app, version, configuration: Configuration::of(&catalog) })
+        })
+        .await
     }
 
     /// What publishing `configuration` now would do.
     pub async fn validate(&self, configuration: &Configuration) -> Result<Validation, Error> {
-        let mut transaction = self.kana.store.read().await?;
-        let transaction = transaction.as_mut();
-        let version = transaction.catalog_version(self.id).await?;
-        let catalog = self.kana.catalogs.at(transaction, self.id, version).await?;
-        let used = features_with_usage(transaction, self.id, &catalog, configuration).await?;
-        let now = self.kana.clock.now();
-        let plan = configuration_plan::plan(&catalog, configuration, &used, now);
-        let packages = plan.packages_to_count();
-        let counts = transaction.active_subscribers(self.id, &packages).await?;
-        let counts: HashMap<_, _> = packages.into_iter().zip(counts).collect();
-        Ok(Validation { version, changes: plan.len(), findings: plan.findings(&counts) })
+        retry(|| async move {
+            let mut transaction = self.kana.store.read().await?;
+            let transaction = transaction.as_mut();
+            let version = transaction.catalog_version(self.id).await?;
+            let catalog = self.kana.catalogs.at(transaction, self.id, version).await?;
+            let used = features_with_usage(transaction, self.id, &catalog, configuration).await?;
+            let now = self.kana.clock.now();
+            let plan = configuration_plan::plan(&catalog, configuration, &used, now);
+            let packages = plan.packages_to_count();
+            let counts = transaction.active_subscribers(self.id, &packages).await?;
+            let counts: HashMap<_, _> = packages.into_iter().zip(counts).collect();
+            Ok(Validation { version, changes: plan.len(), findings: plan.findings(&counts) })
+        })
+        .await
     }
 
     /// Makes the environment what `configuration` says, all or nothing. With `expected`, only if its
@@ -69,18 +76,17 @@ impl Environment {
         configuration: Configuration,
         expected: Option<Vec<CatalogVersion>>,
     ) -> Result<Configured, Error> {
+        // Before the commit: after it, nothing may fail.
+        let app = retry(|| self.app_name()).await?;
         let request = CatalogRequest::Publish(Publish { configuration, expected });
         let done = self.kana.writer.submit_catalog(self.id, request).await?;
-        self.configured(done.version, &done.catalog).await
+        let configuration = Configuration::of(&done.catalog);
+        Ok(Configured { app, version: done.version, configuration })
     }
 
-    async fn configured(
-        &self,
-        version: CatalogVersion,
-        catalog: &Catalog,
-    ) -> Result<Configured, Error> {
+    async fn app_name(&self) -> Result<String, Error> {
         let app = self.kana.store.app().await?.ok_or(Error::Bug("an environment has no app"))?;
-        Ok(Configured { app: app.name, version, configuration: Configuration::of(catalog) })
+        Ok(app.name)
     }
 }
 

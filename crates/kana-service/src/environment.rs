@@ -18,9 +18,11 @@ use kana_core::{Refusal, Timestamp};
 use kana_store::{EnvironmentId, EnvironmentKind};
 use uuid::Uuid;
 
+use crate::batch::Answered;
 use crate::error::Error;
 use crate::facts_in_use::FactsInUse;
 use crate::kana::Kana;
+use crate::retry::retry;
 use crate::writer::{BATCH_MAX, CatalogRequest};
 
 /// One environment, as the holder of a valid key may use it: everything that can be asked or told
@@ -72,7 +74,7 @@ pub struct NewUser {
 /// Takes the one kind of answer that the command can have.
 macro_rules! answer_to {
     ($command:expr, $self:ident, $answer:pat => $value:expr) => {
-        match $self.kana.writer.submit($self.id, $command).await? {
+        match $self.kana.writer.submit($self.id, $command).await?.answer {
             $answer => Ok($value),
             _ => Err(Error::Bug("a command was answered as another")),
         }
@@ -86,15 +88,21 @@ impl Environment {
 
     /// The features and packages as they are now.
     pub async fn catalog(&self) -> Result<Arc<Catalog>, Error> {
-        let mut transaction = self.kana.store.read().await?;
-        self.kana.catalog_in(transaction.as_mut(), self.id).await
+        retry(|| async move {
+            let mut transaction = self.kana.store.read().await?;
+            self.kana.catalog_in(transaction.as_mut(), self.id).await
+        })
+        .await
     }
 
     /// The user with this id.
     pub async fn user(&self, id: &UserId) -> Result<User, Error> {
-        let mut transaction = self.kana.store.read().await?;
-        let user = transaction.users(self.id, std::slice::from_ref(id)).await?.pop().flatten();
-        user.ok_or_else(|| Refusal::UserNotFound(id.clone()).into())
+        retry(|| async move {
+            let mut transaction = self.kana.store.read().await?;
+            let user = transaction.users(self.id, std::slice::from_ref(id)).await?.pop().flatten();
+            user.ok_or_else(|| Refusal::UserNotFound(id.clone()).into())
+        })
+        .await
     }
 
     /// The user's subscriptions, newest first by their start, then by creation, with the catalog
@@ -114,6 +122,15 @@ impl Environment {
 
     /// The first `limit` users in order of creation, after the one with the key `after`.
     pub async fn users(
+        &self,
+        after: Option<UserKey>,
+        limit: usize,
+        with_subscriptions: bool,
+    ) -> Result<UserPage, Error> {
+        retry(|| self.try_users(after, limit, with_subscriptions)).await
+    }
+
+    async fn try_users(
         &self,
         after: Option<UserKey>,
         limit: usize,
@@ -147,12 +164,16 @@ impl Environment {
         after: Option<(Timestamp, SubscriptionId)>,
         limit: usize,
     ) -> Result<SubscriptionPage, Error> {
-        let mut transaction = self.kana.store.read().await?;
-        let mut subscriptions = transaction.subscriptions_after(self.id, after, limit + 1).await?;
-        let has_more = subscriptions.len() > limit;
-        subscriptions.truncate(limit);
-        let catalog = self.kana.catalog_in(transaction.as_mut(), self.id).await?;
-        Ok(SubscriptionPage { subscriptions, has_more, catalog })
+        retry(|| async move {
+            let mut transaction = self.kana.store.read().await?;
+            let mut subscriptions =
+                transaction.subscriptions_after(self.id, after, limit + 1).await?;
+            let has_more = subscriptions.len() > limit;
+            subscriptions.truncate(limit);
+            let catalog = self.kana.catalog_in(transaction.as_mut(), self.id).await?;
+            Ok(SubscriptionPage { subscriptions, has_more, catalog })
+        })
+        .await
     }
 
     /// A token by which the user's browser reads what the user may do.
@@ -167,12 +188,15 @@ impl Environment {
         id: &str,
     ) -> Result<(Arc<Catalog>, UserId, Subscription), Error> {
         let id = subscription_id(id)?;
-        let mut transaction = self.kana.store.read().await?;
-        let found = transaction.subscriptions(self.id, &[id]).await?.pop().flatten();
-        let (user, subscription) =
-            found.ok_or_else(|| Refusal::SubscriptionNotFound(id.to_string()))?;
-        let catalog = self.kana.catalog_in(transaction.as_mut(), self.id).await?;
-        Ok((catalog, user, subscription))
+        retry(|| async move {
+            let mut transaction = self.kana.store.read().await?;
+            let found = transaction.subscriptions(self.id, &[id]).await?.pop().flatten();
+            let (user, subscription) =
+                found.ok_or_else(|| Refusal::SubscriptionNotFound(id.to_string()))?;
+            let catalog = self.kana.catalog_in(transaction.as_mut(), self.id).await?;
+            Ok((catalog, user, subscription))
+        })
+        .await
     }
 
     /// Whether the user may use `delta` more of the feature.
@@ -278,9 +302,12 @@ impl Environment {
         let packages =
             packages.into_iter().map(|package| (package, SubscriptionId(Uuid::nil()))).collect();
         let command = Command::Subscribe(Subscribe { user, packages, started_at });
-        let subscriptions: Result<_, Error> =
-            answer_to!(command, self, Answer::Subscribed(subscriptions) => subscriptions);
-        Ok((self.catalog().await?, subscriptions?))
+        match self.kana.writer.submit(self.id, command).await? {
+            Answered { answer: Answer::Subscribed(subscriptions), catalog: Some(catalog) } => {
+                Ok((catalog, subscriptions))
+            }
+            _ => Err(Error::Bug("a command was answered as another")),
+        }
     }
 
     /// Cancels a subscription, and with a base the user's add-ons.
@@ -290,11 +317,13 @@ impl Environment {
     ) -> Result<(Arc<Catalog>, UserId, Subscription), Error> {
         let subscription = subscription_id(id)?;
         let command = Command::CancelSubscription(CancelSubscription { subscription });
-        let cancelled: Result<_, Error> = answer_to!(
-            command, self, Answer::Cancelled { user, subscription } => (user, subscription)
-        );
-        let (user, subscription) = cancelled?;
-        Ok((self.catalog().await?, user, subscription))
+        match self.kana.writer.submit(self.id, command).await? {
+            Answered {
+                answer: Answer::Cancelled { user, subscription },
+                catalog: Some(catalog),
+            } => Ok((catalog, user, subscription)),
+            _ => Err(Error::Bug("a command was answered as another")),
+        }
     }
 
     /// Records usage.
@@ -313,7 +342,7 @@ impl Environment {
         while usages.peek().is_some() {
             let commands: Vec<Command> = usages.by_ref().take(BATCH_MAX).collect();
             let decided = self.kana.writer.submit_together(self.id, commands).await;
-            answers.extend(decided.into_iter().map(|answer| match answer? {
+            answers.extend(decided.into_iter().map(|answered| match answered?.answer {
                 Answer::Recorded(recorded) => Ok(recorded),
                 _ => Err(Error::Bug("a command was answered as another")),
             }));
@@ -360,12 +389,25 @@ impl Environment {
         if let Some(questions) = &self.kana.questions {
             return questions.ask(self.id, user.clone(), now, rule).await;
         }
+        match self.try_to_ask(user, &rule, now).await {
+            // Only now, since nearly every question is answered at once.
+            Err(Error::Unavailable(_)) => retry(|| self.try_to_ask(user, &rule, now)).await,
+            answered => answered,
+        }
+    }
+
+    async fn try_to_ask<T>(
+        &self,
+        user: &UserId,
+        rule: &impl Rule<T>,
+        now: Timestamp,
+    ) -> Result<T, Error> {
         let mut transaction = self.kana.store.read().await?;
         let transaction = transaction.as_mut();
         let mut facts =
             FactsInUse::load(transaction, &self.kana.catalogs, self.id, vec![user.clone()]).await?;
         let answered =
-            facts.ask(transaction, Some(user), |facts| apply(&rule, facts, user, now)).await?;
+            facts.ask(transaction, Some(user), |facts| apply(rule, facts, user, now)).await?;
         Ok(answered?)
     }
 }

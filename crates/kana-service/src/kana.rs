@@ -4,8 +4,8 @@ use std::time::Duration;
 use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
 use kana_core::id::UserId;
-use kana_store::app::{App, ClientAccess, Key, KeyHash, NewKey};
-use kana_store::{EnvironmentId, Store, StoreError, Transaction, WriteTransaction};
+use kana_store::app::{App, ClientAccess, Key, KeyHash, NewKey, TokenSecret};
+use kana_store::{EnvironmentId, NeededThreads, Store, StoreError, Transaction, WriteTransaction};
 use tokio::time::Instant;
 
 use crate::catalogs::Catalogs;
@@ -19,6 +19,7 @@ use crate::questions::Questions;
 use crate::readiness::NotReady;
 use crate::recent::Recent;
 use crate::retention;
+use crate::retry::retry;
 use crate::tokens;
 use crate::writer::{Finished, Writer};
 use crate::{EnvironmentKind, KeyKind};
@@ -71,6 +72,7 @@ pub struct Kana {
     pub(crate) settings: Settings,
     keys: Recent<KeyHash, Key>,
     client_access: Recent<EnvironmentKind, Arc<ClientAccess>>,
+    threads: NeededThreads,
     writer_finished: Mutex<Option<Finished>>,
 }
 
@@ -87,8 +89,10 @@ impl Kana {
         settings: Settings,
     ) -> std::io::Result<Arc<Self>> {
         let catalogs = Arc::new(Catalogs::default());
-        let (writer, finished) = Writer::start(&store, &catalogs, &clock, settings)?;
-        let questions = store.readers().map(|readers| Questions::start(readers, &store, &catalogs));
+        let threads = store.needed_threads();
+        let (writer, finished) = Writer::start(&store, &catalogs, &clock, settings, &threads)?;
+        let questions =
+            store.readers().map(|readers| Questions::start(readers, &store, &catalogs, &threads));
         let kana = Arc::new(Self {
             store,
             clock,
@@ -98,11 +102,12 @@ impl Kana {
             settings,
             keys: Recent::default(),
             client_access: Recent::default(),
+            threads,
             writer_finished: Mutex::new(Some(finished)),
         });
         folding::start(Arc::downgrade(&kana));
         if settings.events_days.is_some() {
-            retention::start(Arc::downgrade(&kana));
+            retention::start(Arc::downgrade(&kana), &kana.threads);
         }
         Ok(kana)
     }
@@ -156,7 +161,8 @@ impl Kana {
             return Ok(key);
         }
         let asked_at = Instant::now();
-        let valid = self.store.find_key(hash).await?.filter(|key| key.revoked_at.is_none());
+        let found = retry(|| async move { Ok(self.store.find_key(hash).await?) }).await?;
+        let valid = found.filter(|key| key.revoked_at.is_none());
         let Some(key) = valid else {
             self.keys.forget(&hash);
             return Err(Unauthenticated::Unknown.into());
@@ -171,7 +177,7 @@ impl Kana {
             return Ok(access);
         }
         let asked_at = Instant::now();
-        let access = self.store.client_access(kind).await?;
+        let access = retry(|| async move { Ok(self.store.client_access(kind).await?) }).await?;
         // Without an app nobody has a token, and whoever claims to have one made it up.
         let access = Arc::new(access.ok_or(Unauthenticated::InvalidToken)?);
         self.client_access.remember(kind, Arc::clone(&access), asked_at);
@@ -185,20 +191,32 @@ impl Kana {
         kind: EnvironmentKind,
         user: &UserId,
     ) -> Result<String, Error> {
-        let mut access = self.client_access(kind).await?;
-        if tokens::signing_secret(&access).is_none() {
-            // The first token of an environment makes its secret.
-            let secret = random(tokens::new_secret())?;
-            self.store.add_token_secret(environment, secret, self.clock.now()).await?;
-            self.client_access.forget(&kind);
-            access = self.client_access(kind).await?;
-        }
-        let secret =
-            tokens::signing_secret(&access).ok_or(Error::Bug("a new secret is not there"))?;
+        let access = self.client_access(kind).await?;
         let now = self.clock.now();
+        let secret = match tokens::signing_secret(&access) {
+            Some(secret) => secret.clone(),
+            // The first token of an environment makes its secret.
+            None => {
+                let new = random(tokens::new_secret())?;
+                let provide = || self.provide_secret(environment, new.clone(), now);
+                let secret = retry(provide).await?;
+                // The next look-up finds it. Looking it up here could fail, after the secret was stored.
+                self.client_access.forget(&kind);
+                secret
+            }
+        };
         let expires_at = now.saturating_add_ms(self.settings.user_token_ms());
-        tokens::issue(secret, kind, user, now, expires_at)
+        tokens::issue(&secret, kind, user, now, expires_at)
             .map_err(|_| Error::Bug("a user token cannot be written"))
+    }
+
+    async fn provide_secret(
+        &self,
+        environment: EnvironmentId,
+        new: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<TokenSecret, Error> {
+        Ok(self.store.provide_token_secret(environment, new, now).await?)
     }
 
     /// Returns `Ok` if the database answers questions and takes changes. Answers within two
@@ -208,6 +226,13 @@ impl Kana {
             Ok(checked) => checked.map_err(NotReady::Database),
             Err(_) => Err(NotReady::NoAnswer),
         }
+    }
+
+    /// Resolves once a thread or task that this `Kana` needs has panicked, with its name. The process
+    /// should end then, since some requests are not answered any more. The future does not keep this
+    /// `Kana` alive.
+    pub fn thread_lost(&self) -> impl Future<Output = String> + Send + use<> {
+        self.threads.lost()
     }
 
     /// Waits until everything that was accepted is written. Call it when nothing else holds this

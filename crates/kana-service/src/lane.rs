@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use kana_core::catalog::Catalog;
 use kana_core::catalog_command;
-use kana_core::decide::{Answer, Command};
+use kana_core::decide::Command;
 use kana_core::id::{SubscriptionId, UserKey};
 use kana_store::{EnvironmentId, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use uuid::Uuid;
 
-use crate::batch::Answers;
+use crate::batch::{Answered, Answers};
 use crate::catalogs::Catalogs;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::ids;
 use crate::kana::Settings;
-use crate::retries::insist;
+use crate::retry::retry_batch;
 use crate::writer::{BATCH_MAX, CatalogDone, CatalogRequest};
 
 /// Commands that were handed in together and are decided in one transaction with others of their
@@ -30,7 +30,7 @@ type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 /// Something to be written.
 pub(crate) enum Job {
-    Command { environment: EnvironmentId, command: Command, reply: Reply<Answer> },
+    Command { environment: EnvironmentId, command: Command, reply: Reply<Answered> },
     Together(Together),
     Catalog { environment: EnvironmentId, request: CatalogRequest, reply: Reply<CatalogDone> },
 }
@@ -62,7 +62,7 @@ pub(crate) struct Lane {
 /// Commands of one transaction, those of an environment together. Environments share nothing, so
 /// that only the order within one matters. The environments have an order, so that two lanes do not
 /// wait for each other's.
-type Batch = BTreeMap<EnvironmentId, Vec<(Command, Reply<Answer>)>>;
+type Batch = BTreeMap<EnvironmentId, Vec<(Command, Reply<Answered>)>>;
 
 impl Lane {
     /// Serves what waits until nobody can hand in any more.
@@ -81,7 +81,7 @@ impl Lane {
             let mut together = Vec::new();
             for mut job in jobs.drain(..) {
                 if let Job::Command { command, .. } = &mut job {
-                    choose_ids(command);
+                    self.choose_ids(command);
                 }
                 if !matches!(job, Job::Together(_)) {
                     self.run_together(runtime, std::mem::take(&mut together));
@@ -112,6 +112,25 @@ impl Lane {
             }
             self.run_together(runtime, together);
             self.run_commands(runtime, batch);
+        }
+    }
+
+    /// Chooses the ids of what a command makes, now that it has its turn: their order is the order of
+    /// creation, by which lists are told.
+    fn choose_ids(&self, command: &mut Command) {
+        match command {
+            Command::CreateUser(user) => user.key = UserKey(ids::next(self.clock.now())),
+            Command::Subscribe(subscribe) => {
+                let now = self.clock.now();
+                for (_, id) in &mut subscribe.packages {
+                    *id = SubscriptionId(ids::next(now));
+                }
+            }
+            Command::UpdateUser { .. }
+            | Command::RecordUsage(_)
+            | Command::UseFeature(_)
+            | Command::CancelSubscription(_)
+            | Command::FoldCounters(_) => {}
         }
     }
 
@@ -178,8 +197,8 @@ impl Lane {
         request: &CatalogRequest,
         reply: Reply<CatalogDone>,
     ) {
-        let change = async || self.change_catalog(environment, request).await;
-        let done = contain_panic(|| runtime.block_on(insist(1, change)));
+        let change = || self.change_catalog(environment, request);
+        let done = contain_panic(|| runtime.block_on(retry_batch(1, change)));
         let _ = reply.send(done);
     }
 
@@ -217,29 +236,11 @@ impl Lane {
     }
 }
 
-/// Chooses the ids of what a command makes, now that it has its turn: their order is the order of
-/// creation, by which lists are told.
-fn choose_ids(command: &mut Command) {
-    match command {
-        Command::CreateUser(user) => user.key = UserKey(Uuid::now_v7()),
-        Command::Subscribe(subscribe) => {
-            for (_, id) in &mut subscribe.packages {
-                *id = SubscriptionId(Uuid::now_v7());
-            }
-        }
-        Command::UpdateUser { .. }
-        | Command::RecordUsage(_)
-        | Command::UseFeature(_)
-        | Command::CancelSubscription(_)
-        | Command::FoldCounters(_) => {}
-    }
-}
-
 /// Answers everybody from within the runtime. From here each answer would wake a thread of it, which
 /// costs more than to decide a command.
 fn answer_all(
     runtime: &Handle,
-    answers: impl Iterator<Item = (Reply<Answer>, Result<Answer, Error>)> + Send + 'static,
+    answers: impl Iterator<Item = (Reply<Answered>, Result<Answered, Error>)> + Send + 'static,
 ) {
     runtime.spawn(async move {
         for (reply, answer) in answers {

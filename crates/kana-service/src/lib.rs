@@ -14,6 +14,7 @@ mod environment;
 mod error;
 mod facts_in_use;
 mod folding;
+mod ids;
 mod kana;
 mod keys;
 mod lane;
@@ -21,7 +22,7 @@ mod questions;
 mod readiness;
 mod recent;
 mod retention;
-mod retries;
+mod retry;
 mod tokens;
 mod writer;
 

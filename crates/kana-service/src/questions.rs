@@ -11,13 +11,14 @@ use std::sync::Arc;
 use kana_core::Timestamp;
 use kana_core::facts::{Need, Obstacle};
 use kana_core::id::UserId;
-use kana_store::{EnvironmentId, Store};
+use kana_store::{EnvironmentId, NeededThreads, Store};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::catalogs::Catalogs;
 use crate::environment::{Rule, apply};
 use crate::error::Error;
 use crate::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
+use crate::retry::{Retries, warn_if_unavailable};
 
 /// Questions that may wait. One more is answered with [`Error::Overloaded`].
 const WAITING_MAX: usize = 16 * 1024;
@@ -35,6 +36,7 @@ trait Question: Send {
     fn user(&self) -> &UserId;
     /// Answers if the facts suffice, and says what it needs otherwise.
     fn ask(&mut self, facts: &FactsInUse) -> Result<(), Need>;
+    fn is_answered(&self) -> bool;
     /// Answers with an error.
     fn fail(&mut self, error: Error);
 }
@@ -75,6 +77,10 @@ impl<T: Send, R: Rule<T>> Question for Asked<T, R> {
         Ok(())
     }
 
+    fn is_answered(&self) -> bool {
+        self.reply.is_none()
+    }
+
     fn fail(&mut self, error: Error) {
         self.reply(Err(error));
     }
@@ -82,12 +88,21 @@ impl<T: Send, R: Rule<T>> Question for Asked<T, R> {
 
 impl Questions {
     /// Starts so many readers. They end when the `Questions` are gone.
-    pub(crate) fn start(readers: usize, store: &Arc<dyn Store>, catalogs: &Arc<Catalogs>) -> Self {
+    pub(crate) fn start(
+        readers: usize,
+        store: &Arc<dyn Store>,
+        catalogs: &Arc<Catalogs>,
+        threads: &NeededThreads,
+    ) -> Self {
         let (waiting, questions) = mpsc::channel(WAITING_MAX);
         let questions = Arc::new(Mutex::new(questions));
         for _ in 0..readers.max(1) {
             let (store, catalogs) = (Arc::clone(store), Arc::clone(catalogs));
-            tokio::spawn(read_all(Arc::clone(&questions), store, catalogs));
+            let (questions, needed) = (Arc::clone(&questions), threads.watch("kana-reader"));
+            tokio::spawn(async move {
+                let _needed = needed;
+                read_all(questions, store, catalogs).await;
+            });
         }
         Self { waiting }
     }
@@ -124,8 +139,14 @@ async fn read_all(
         // On its own, so that a bug in one rule does not end the reader. Those who asked then learn
         // that they were not answered.
         let _ = tokio::spawn(async move {
-            if let Err(error) = answer_all(store.as_ref(), &catalogs, &mut questions).await {
-                questions.iter_mut().for_each(|question| question.fail(error.clone()));
+            let mut retries = Retries::new();
+            while let Err(error) = answer_all(store.as_ref(), &catalogs, &mut questions).await {
+                questions.retain(|question| !question.is_answered());
+                if !retries.wait_after(&error).await {
+                    warn_if_unavailable(&error);
+                    questions.iter_mut().for_each(|question| question.fail(error.clone()));
+                    break;
+                }
             }
         })
         .await;

@@ -14,7 +14,13 @@ const REMEMBERED_MAX: usize = 10_000;
 
 /// What was looked up a moment ago. Whoever remembers something here must be sure that it exists,
 /// so that nobody can fill this from outside.
-pub(crate) struct Recent<K, V>(RwLock<HashMap<K, (V, Instant)>>);
+pub(crate) struct Recent<K, V>(RwLock<HashMap<K, Entry<V>>>);
+
+struct Entry<V> {
+    /// `None` once it was forgotten, so that a look-up which began before does not bring it back.
+    value: Option<V>,
+    at: Instant,
+}
 
 impl<K, V> Default for Recent<K, V> {
     fn default() -> Self {
@@ -25,20 +31,44 @@ impl<K, V> Default for Recent<K, V> {
 impl<K: Eq + Hash, V: Clone> Recent<K, V> {
     pub(crate) fn get(&self, key: &K) -> Option<V> {
         let recent = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let (value, looked_up_at) = recent.get(key)?;
-        (looked_up_at.elapsed() < TRUSTED_FOR).then(|| value.clone())
+        let entry = recent.get(key)?;
+        let value = entry.value.as_ref()?;
+        (entry.at.elapsed() < TRUSTED_FOR).then(|| value.clone())
     }
 
     /// Remembers what held at `looked_up_at`, which is before the store was asked.
     pub(crate) fn remember(&self, key: K, value: V, looked_up_at: Instant) {
         let mut recent = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if recent.get(&key).is_some_and(|entry| entry.at > looked_up_at) {
+            return;
+        }
         if recent.len() >= REMEMBERED_MAX {
             recent.clear();
         }
-        recent.insert(key, (value, looked_up_at));
+        recent.insert(key, Entry { value: Some(value), at: looked_up_at });
     }
 
     pub(crate) fn forget(&self, key: &K) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+        let mut recent = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = recent.get_mut(key) {
+            *entry = Entry { value: None, at: Instant::now() };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_up_that_began_before_something_was_forgotten_does_not_bring_it_back() {
+        let recent = Recent::default();
+        let before = Instant::now();
+        recent.remember("key", "old", before);
+        recent.forget(&"key");
+        recent.remember("key", "old", before);
+        assert_eq!(recent.get(&"key"), None);
+        recent.remember("key", "new", Instant::now());
+        assert_eq!(recent.get(&"key"), Some("new"));
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use kana_store::NeededThreads;
 use tokio::runtime::Handle;
 
 use crate::error::Error;
@@ -15,8 +16,10 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 1000;
 
 /// Forgets what has become too old now and again, for as long as there is this `Kana`.
-pub(crate) fn start(kana: Weak<Kana>) {
+pub(crate) fn start(kana: Weak<Kana>, threads: &NeededThreads) {
+    let needed = threads.watch("kana-retention");
     tokio::spawn(async move {
+        let _needed = needed;
         while let Some(running) = kana.upgrade() {
             if let Err(error) = running.forget_old_events().await {
                 tracing::warn!(%error, "old events could not be forgotten, and are kept for now");

@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_core::catalog_command::{CatalogAnswer, CatalogCommand};
-use kana_core::decide::{Answer, Command, Subject};
-use kana_store::{EnvironmentId, Store};
+use kana_core::decide::{Command, Subject};
+use kana_store::{EnvironmentId, NeededThreads, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::batch::Answered;
 use crate::catalogs::Catalogs;
 use crate::clock::Clock;
 use crate::configuration::Publish;
@@ -54,6 +55,9 @@ pub(crate) struct Writer {
     waiting_together: Arc<Semaphore>,
 }
 
+/// A lane answers everything that it has accepted, unless it panics. Then nobody knows how far it came.
+const UNANSWERED: Error = Error::Bug("the writer ended before it answered");
+
 /// Ends once the writer has finished everything that it had accepted.
 pub(crate) type Finished = mpsc::Receiver<Infallible>;
 
@@ -68,6 +72,7 @@ impl Writer {
         catalogs: &Arc<Catalogs>,
         clock: &Arc<dyn Clock>,
         settings: Settings,
+        threads: &NeededThreads,
     ) -> std::io::Result<(Self, Finished)> {
         let (alive, finished) = mpsc::channel(1);
         let mut lanes = Vec::new();
@@ -76,7 +81,10 @@ impl Writer {
             let (store, catalogs, clock) = (store.clone(), catalogs.clone(), clock.clone());
             let lane = Lane { store, catalogs, clock, settings };
             let (runtime, alive) = (Handle::current(), alive.clone());
-            std::thread::Builder::new().name(format!("kana-writer-{number}")).spawn(move || {
+            let name = format!("kana-writer-{number}");
+            let needed = threads.watch(name.as_str());
+            std::thread::Builder::new().name(name).spawn(move || {
+                let _needed = needed;
                 lane.run(&runtime, waiting);
                 // Whoever waits for the end may be about to open the same database again.
                 drop(lane);
@@ -93,11 +101,11 @@ impl Writer {
         &self,
         environment: EnvironmentId,
         command: Command,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answered, Error> {
         let (reply, answer) = oneshot::channel();
         let lane = self.lane_of(environment, &command);
         self.hand_in(lane, Job::Command { environment, command, reply })?;
-        answer.await.map_err(|_| Error::ShuttingDown)?
+        answer.await.unwrap_or(Err(UNANSWERED))
     }
 
     /// Decides `commands`, at most [`BATCH_MAX`], and answers each once it is durable. Those of one
@@ -106,12 +114,12 @@ impl Writer {
         &self,
         environment: EnvironmentId,
         commands: Vec<Command>,
-    ) -> Vec<Result<Answer, Error>> {
+    ) -> Vec<Result<Answered, Error>> {
         let count = commands.len();
         let places = u32::try_from(count).unwrap_or(u32::MAX);
         let Ok(mut waiting) = Arc::clone(&self.waiting_together).try_acquire_many_owned(places)
         else {
-            return vec![Err(Error::Overloaded); count];
+            return all(count, &Error::Overloaded);
         };
         let mut parts = Vec::with_capacity(self.lanes.len());
         for (lane, (places, commands)) in self.spread(environment, commands).into_iter().enumerate()
@@ -123,17 +131,17 @@ impl Writer {
             let job = Job::Together(Together { environment, commands, reply, waiting });
             parts.push((places, self.hand_in(lane, job), answers));
         }
-        let mut in_order = vec![Err(Error::Bug("a command was not answered")); count];
+        let mut in_order = all(count, &Error::Bug("a command was not answered"));
         for (places, handed_in, answers) in parts {
             let answers = match handed_in {
-                Ok(()) => answers.await.unwrap_or(Err(Error::ShuttingDown)),
+                Ok(()) => answers.await.unwrap_or(Err(UNANSWERED)),
                 Err(error) => Err(error),
             };
             let answers = match answers {
                 Ok(answers) => {
                     answers.into_iter().map(|answer| answer.map_err(Error::Refused)).collect()
                 }
-                Err(error) => vec![Err(error); places.len()],
+                Err(error) => all(places.len(), &error),
             };
             for (place, answer) in places.into_iter().zip(answers) {
                 in_order[place] = answer;
@@ -170,7 +178,7 @@ impl Writer {
     ) -> Result<CatalogDone, Error> {
         let (reply, answer) = oneshot::channel();
         self.hand_in(CREATING_LANE, Job::Catalog { environment, request, reply })?;
-        answer.await.map_err(|_| Error::ShuttingDown)?
+        answer.await.unwrap_or(Err(UNANSWERED))
     }
 
     /// The lane of a command. All commands of one user but those that make something have one.
@@ -194,6 +202,11 @@ impl Writer {
             mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
         })
     }
+}
+
+/// The same failure for so many commands.
+fn all(count: usize, error: &Error) -> Vec<Result<Answered, Error>> {
+    std::iter::repeat_with(|| Err(error.clone())).take(count).collect()
 }
 
 /// Whether ids are chosen for the command.

@@ -14,6 +14,7 @@ mod log_throttle;
 pub mod postgres;
 pub mod sqlite;
 pub mod store;
+mod threads;
 pub mod transfer;
 
 pub use app::{App, EnvironmentId, EnvironmentKind};
@@ -22,3 +23,4 @@ pub use log_throttle::LogThrottle;
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use store::{Facts, Store, Transaction, WriteTransaction};
+pub use threads::{NeededThread, NeededThreads};

@@ -12,8 +12,11 @@ use kana_core::idempotency::Replay;
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
 
-use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey};
+use crate::app::{
+    App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
+};
 use crate::error::StoreError;
+use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
 
 /// Users' facts with the catalog version that was current in the same instant.
@@ -79,13 +82,14 @@ pub trait Store: Send + Sync + 'static {
         environment: EnvironmentKind,
     ) -> Result<Option<ClientAccess>, StoreError>;
 
-    /// Adds a secret to sign user tokens with.
-    async fn add_token_secret(
+    /// Stores a secret to sign user tokens with, unless the environment has one. Returns the one that
+    /// it has then.
+    async fn provide_token_secret(
         &self,
         environment: EnvironmentId,
         secret: Vec<u8>,
         created_at: Timestamp,
-    ) -> Result<(), StoreError>;
+    ) -> Result<TokenSecret, StoreError>;
 
     /// Adds a secret to sign user tokens with from now on. Tokens of earlier ones are good until
     /// `earlier_valid_until` at most; those that are no longer good at `now` are forgotten. Says
@@ -105,6 +109,11 @@ pub trait Store: Send + Sync + 'static {
         environment: EnvironmentKind,
         on: bool,
     ) -> Result<bool, StoreError>;
+
+    /// The threads that the store needs, to which a server adds its own.
+    fn needed_threads(&self) -> NeededThreads {
+        NeededThreads::default()
+    }
 
     /// How many writers can be at work at the same time without waiting for each other.
     fn lanes(&self) -> usize {

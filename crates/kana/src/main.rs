@@ -5,6 +5,7 @@ mod logging;
 mod settings;
 
 use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use crate::commands::Failure;
@@ -28,11 +29,15 @@ fn main() -> ExitCode {
         Ok(log) => log,
         Err(error) => return cannot_log(&error),
     };
-    let exit_code = match run(command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
+    let exit_code = match catch_unwind(AssertUnwindSafe(|| run(command))) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => {
             tracing::error!("{failure}");
-            ExitCode::FAILURE
+            failure.exit_code()
+        }
+        Err(_panic) => {
+            tracing::error!("stopped by a bug");
+            ExitCode::from(commands::BUG)
         }
     };
     drop(log);

@@ -46,8 +46,8 @@ impl Feature {
         user_id: &str,
     ) -> Result<Entitlement, ApiError> {
         let user = UserId::new("userId", user_id)?;
-        let entitlement = environment(context)?.can_use_feature(&user, &self.feature.id, 1).await?;
-        Ok(entitlement.into())
+        let entitlement = environment(context)?.can_use_feature(&user, &self.feature.id, 1).await;
+        Ok(entitlement.map_err(ApiError::Nested)?.into())
     }
 
     /// Every feature, in order of creation.

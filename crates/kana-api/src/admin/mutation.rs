@@ -7,7 +7,7 @@ use kana_service::Error;
 use super::environment;
 use super::feature::{CreateFeatureInput, Feature, UpdateFeatureInput};
 use super::package::{CreatePackageInput, Package, UpdatePackageInput};
-use super::plan::AnsweredAlready;
+use super::query::selects_subscriptions;
 use super::subscription::PackageSubscription;
 use super::usage::{
     CreateUsageEventInput, RecordedUsage, RecordedUsageResult, UseFeatureInput, UsedFeature,
@@ -54,7 +54,7 @@ impl Mutation {
         context: &Context<'_>,
         input: CreateUserInput,
     ) -> Result<User, ApiError> {
-        Ok(User::new(environment(context)?.create_user(input.read()?).await?))
+        Ok(User::created(environment(context)?.create_user(input.read()?).await?))
     }
 
     /// Subscribes a user to packages, all or none. Errors: ValidationError, UserNotFoundError,
@@ -129,10 +129,6 @@ impl Mutation {
         context: &Context<'_>,
         input: UseFeatureInput,
     ) -> Result<UsedFeature, ApiError> {
-        // A plan has done it, and left only the writing.
-        if let Some(AnsweredAlready(used)) = context.data_opt::<AnsweredAlready>() {
-            return Ok(UsedFeature(*used));
-        }
         Ok(UsedFeature(environment(context)?.use_feature(input.read()?).await?))
     }
 
@@ -169,7 +165,12 @@ impl Mutation {
         input: UpdateUserInput,
     ) -> Result<User, ApiError> {
         let id = UserId::new("id", &id)?;
-        Ok(User::new(environment(context)?.update_user(id, input.read()?).await?))
+        let (environment, edit) = (environment(context)?, input.read()?);
+        let subscriptions = match selects_subscriptions(&context.look_ahead()) {
+            true => Some(environment.subscriptions(&id).await?),
+            false => None,
+        };
+        Ok(User::updated(environment.update_user(id, edit).await?, subscriptions))
     }
 
     /// Takes a published package off offer; nothing changes for those who are subscribed, and an

@@ -18,6 +18,7 @@ use kana_core::usage::{RecordUsage, RecordedUsage, UsageAction, UseFeature, Used
 use kana_service::{Environment, Error};
 
 use super::read;
+use crate::counter::int;
 use crate::error::ApiError;
 use crate::graphql::{Outcome, Plan};
 use variables::{
@@ -72,7 +73,18 @@ enum What {
     Granted,
     Recorded,
     Reason,
-    Consumption(Vec<Selected>),
+    Consumption(Vec<SelectedConsumption>),
+}
+
+/// A selected field of a consumption, and where it stands in the document.
+struct SelectedConsumption {
+    name: String,
+    what: WhatConsumption,
+    position: Pos,
+}
+
+enum WhatConsumption {
+    TypeName,
     Used,
     Budget,
     OverageEnabled,
@@ -80,9 +92,12 @@ enum What {
     BudgetExact,
 }
 
-/// Usage that was answered already and has a counter that does not fit an `Int`, for the resolver
-/// that writes it.
-pub(super) struct AnsweredAlready(pub(super) UsedFeature);
+/// What a request asks for.
+pub(super) enum UsageRequest {
+    CanUse { user: UserId, feature: FeatureId, delta: i64 },
+    Record(RecordUsage),
+    Use(UseFeature),
+}
 
 /// What was answered, in the terms that selections speak in.
 #[derive(Clone, Copy)]
@@ -118,7 +133,7 @@ impl From<RecordedUsage> for Answer {
 }
 
 impl Plan<Environment> for UsagePlan {
-    type Answered = AnsweredAlready;
+    type Request = UsageRequest;
 
     fn compile(operation: &OperationDefinition) -> Option<Self> {
         let [root] = operation.selection_set.node.items.as_slice() else {
@@ -139,100 +154,149 @@ impl Plan<Environment> for UsagePlan {
         })
     }
 
-    async fn answer(
-        &self,
-        environment: &Environment,
-        variables: Option<&str>,
-    ) -> Option<Outcome<AnsweredAlready>> {
+    fn read(&self, variables: Option<&str>) -> Option<UsageRequest> {
         let given = self.variables.read(variables)?;
-        match &self.field {
-            HotField::CanUseFeature { user_id, feature_id, delta, selected } => {
-                let user = UserId::new("userId", user_id.string(&given)?).ok()?;
-                let feature = FeatureId::new("featureId", feature_id.string(&given)?).ok()?;
-                let delta = delta.optional_int(&given)?.unwrap_or(1).into();
-                // Asking again does no harm, and so refusals are the general executor's.
-                let answer = environment.can_use_feature(&user, &feature, delta).await.ok()?;
-                self.write(selected, (&answer).into()).map(Outcome::Body)
+        Some(match &self.field {
+            HotField::CanUseFeature { user_id, feature_id, delta, .. } => UsageRequest::CanUse {
+                user: UserId::new("userId", user_id.string(&given)?).ok()?,
+                feature: FeatureId::new("featureId", feature_id.string(&given)?).ok()?,
+                delta: delta.optional_int(&given)?.unwrap_or(1).into(),
+            },
+            HotField::RecordUsage { input, .. } | HotField::CreateUsageEvent { input } => {
+                UsageRequest::Record(input.read_event(&given)?)
             }
-            HotField::RecordUsage { input, selected } => {
-                let usage = input.read_event(&given)?;
-                Some(match environment.record_usage(usage).await {
-                    Ok(recorded) => Outcome::Body(self.write(selected, recorded.into())?),
-                    Err(error) => self.failed(error),
-                })
+            HotField::UseFeature { input, .. } => UsageRequest::Use(input.read_use(&given)?),
+        })
+    }
+
+    async fn execute(&self, environment: &Environment, request: UsageRequest) -> Outcome {
+        let answer: Result<Answer, Error> = match request {
+            UsageRequest::CanUse { user, feature, delta } => {
+                environment.can_use_feature(&user, &feature, delta).await.map(|it| (&it).into())
             }
-            HotField::CreateUsageEvent { input } => {
-                let usage = input.read_event(&given)?;
-                Some(match environment.record_usage(usage).await {
-                    Ok(recorded) => Outcome::Body(self.write_flag(recorded.recorded())),
-                    Err(error) => self.failed(error),
-                })
+            UsageRequest::Record(usage) => environment.record_usage(usage).await.map(Into::into),
+            UsageRequest::Use(usage) => {
+                environment.use_feature(usage).await.map(|used| (&used).into())
             }
-            HotField::UseFeature { input, selected } => {
-                let usage = input.read_use(&given)?;
-                Some(match environment.use_feature(usage).await {
-                    Ok(used) => match self.write(selected, (&used).into()) {
-                        Some(data) => Outcome::Body(data),
-                        None => Outcome::Unwritten(AnsweredAlready(used)),
-                    },
-                    Err(error) => self.failed(error),
-                })
-            }
+        };
+        match answer {
+            Ok(answer) => self.write(answer),
+            Err(error) => Outcome::Failed(self.error(error, Vec::new(), self.position)),
         }
     }
 }
 
 impl UsagePlan {
-    /// The body of an answer; `None` when a selected counter does not fit an `Int`.
-    fn write(&self, selected: &[Selected], answer: Answer) -> Option<Vec<u8>> {
-        let mut json = Vec::with_capacity(256);
-        json.extend_from_slice(b"{\"data\":{\"");
-        json.extend_from_slice(self.response_key.as_bytes());
-        json.extend_from_slice(b"\":");
-        write_selected(&mut json, selected, answer)?;
-        json.extend_from_slice(b"}}");
-        Some(json)
+    /// The data, and the errors of counters that do not fit an `Int`.
+    fn write(&self, answer: Answer) -> Outcome {
+        let mut writing = Writing { plan: self, json: Vec::with_capacity(256), errors: Vec::new() };
+        writing.json.extend_from_slice(b"{\"data\":{\"");
+        writing.json.extend_from_slice(self.response_key.as_bytes());
+        writing.json.extend_from_slice(b"\":");
+        match &self.field {
+            HotField::CreateUsageEvent { .. } => write_bool(&mut writing.json, answer.yes),
+            HotField::CanUseFeature { selected, .. }
+            | HotField::RecordUsage { selected, .. }
+            | HotField::UseFeature { selected, .. } => writing.write_object(selected, answer),
+        }
+        writing.json.push(b'}');
+        Outcome::Data { open_body: writing.json, errors: writing.errors }
     }
 
-    fn write_flag(&self, flag: bool) -> Vec<u8> {
-        format!("{{\"data\":{{\"{}\":{flag}}}}}", self.response_key).into_bytes()
-    }
-
-    fn failed(&self, error: Error) -> Outcome<AnsweredAlready> {
-        let error = async_graphql::Error::from(ApiError::from(error));
-        let mut error = error.into_server_error(self.position);
-        error.path = vec![PathSegment::Field(self.response_key.clone())];
-        Outcome::Failed(ServerError { source: None, ..error })
+    /// The error of a field at this place, and under these fields of the root field.
+    fn error(&self, error: impl Into<ApiError>, path: Vec<PathSegment>, at: Pos) -> ServerError {
+        let error = async_graphql::Error::from(error.into()).into_server_error(at);
+        let root = PathSegment::Field(self.response_key.clone());
+        let path = std::iter::once(root).chain(path).collect();
+        ServerError { source: None, path, ..error }
     }
 }
 
-/// `None` when a counter does not fit an `Int`.
-fn write_selected(json: &mut Vec<u8>, selected: &[Selected], answer: Answer) -> Option<()> {
-    let consumption = answer.consumption;
-    json.push(b'{');
-    for (index, Selected { name, what }) in selected.iter().enumerate() {
-        if index > 0 {
-            json.push(b',');
+/// An answer that is being written.
+struct Writing<'a> {
+    plan: &'a UsagePlan,
+    json: Vec<u8>,
+    errors: Vec<ServerError>,
+}
+
+impl Writing<'_> {
+    fn write_object(&mut self, selected: &[Selected], answer: Answer) {
+        self.json.push(b'{');
+        for (index, field) in selected.iter().enumerate() {
+            if index > 0 {
+                self.json.push(b',');
+            }
+            self.json.extend_from_slice(field.name.as_bytes());
+            match &field.what {
+                What::TypeName(name) => write_text(&mut self.json, Some(name)),
+                What::Access | What::Granted | What::Recorded => {
+                    write_bool(&mut self.json, answer.yes);
+                }
+                What::Reason => write_text(&mut self.json, answer.reason),
+                What::Consumption(selected) => match answer.consumption {
+                    Some(consumption) => self.write_consumption(field, selected, consumption),
+                    None => write_null(&mut self.json),
+                },
+            }
         }
-        json.extend_from_slice(name.as_bytes());
-        match what {
-            What::TypeName(name) => write_text(json, Some(name)),
-            What::Access | What::Granted | What::Recorded => write_bool(json, answer.yes),
-            What::Reason => write_text(json, answer.reason),
-            What::Consumption(selected) => match consumption {
-                Some(_) => write_selected(json, selected, answer)?,
-                None => write_null(json),
-            },
-            // What follows is selected of a consumption, which is there then.
-            What::Used => write_int(json, Some(consumption?.used))?,
-            What::Budget => write_int(json, consumption?.budget)?,
-            What::OverageEnabled => write_bool(json, consumption?.overage_enabled),
-            What::UsedExact => write_exact(json, Some(consumption?.used)),
-            What::BudgetExact => write_exact(json, consumption?.budget),
-        }
+        self.json.push(b'}');
     }
-    json.push(b'}');
-    Some(())
+
+    /// A consumption is null, with an error, when what was used does not fit.
+    fn write_consumption(
+        &mut self,
+        parent: &Selected,
+        selected: &[SelectedConsumption],
+        consumption: Consumption,
+    ) {
+        let start = self.json.len();
+        self.json.push(b'{');
+        for (index, field) in selected.iter().enumerate() {
+            if index > 0 {
+                self.json.push(b',');
+            }
+            self.json.extend_from_slice(field.name.as_bytes());
+            match field.what {
+                WhatConsumption::TypeName => write_text(&mut self.json, Some("Consumption")),
+                WhatConsumption::Used => match int(consumption.used, "usedExact") {
+                    Ok(used) => write_int(&mut self.json, used),
+                    Err(error) => {
+                        self.fail(parent, field, error);
+                        // The field is never null, and so its parent is. Nothing after it counts.
+                        self.json.truncate(start);
+                        write_null(&mut self.json);
+                        return;
+                    }
+                },
+                WhatConsumption::Budget => {
+                    match consumption.budget.map(|budget| int(budget, "budgetExact")) {
+                        Some(Ok(budget)) => write_int(&mut self.json, budget),
+                        Some(Err(error)) => {
+                            self.fail(parent, field, error);
+                            write_null(&mut self.json);
+                        }
+                        None => write_null(&mut self.json),
+                    }
+                }
+                WhatConsumption::OverageEnabled => {
+                    write_bool(&mut self.json, consumption.overage_enabled);
+                }
+                WhatConsumption::UsedExact => write_exact(&mut self.json, Some(consumption.used)),
+                WhatConsumption::BudgetExact => write_exact(&mut self.json, consumption.budget),
+            }
+        }
+        self.json.push(b'}');
+    }
+
+    fn fail(&mut self, parent: &Selected, field: &SelectedConsumption, error: ApiError) {
+        let path = [parent.name.as_str(), field.name.as_str()].map(response_key).to_vec();
+        self.errors.push(self.plan.error(error, path, field.position));
+    }
+}
+
+/// The name of a field in the answer, of the JSON that writes it with its colon.
+fn response_key(json: &str) -> PathSegment {
+    PathSegment::Field(json.trim_matches(['"', ':']).to_owned())
 }
 
 fn write_null(json: &mut Vec<u8>) {
@@ -255,13 +319,9 @@ fn write_text(json: &mut Vec<u8>, text: Option<&'static str>) {
     }
 }
 
-fn write_int(json: &mut Vec<u8>, value: Option<i64>) -> Option<()> {
-    match value.map(i32::try_from).transpose().ok()? {
-        // Writing to memory cannot fail.
-        Some(value) => drop(write!(json, "{value}")),
-        None => write_null(json),
-    }
-    Some(())
+fn write_int(json: &mut Vec<u8>, value: i32) {
+    // Writing to memory cannot fail.
+    let _ = write!(json, "{value}");
 }
 
 fn write_exact(json: &mut Vec<u8>, value: Option<i64>) {
@@ -304,36 +364,62 @@ impl HotField {
 fn compile_selections(selections: &SelectionSet, of: &'static str) -> Option<Vec<Selected>> {
     let mut selected: Vec<Selected> = Vec::with_capacity(selections.items.len());
     for selection in &selections.items {
-        let Selection::Field(Positioned { node: field, .. }) = &selection.node else {
-            return None;
-        };
-        let what = match (of, field.name.node.as_str()) {
+        let field = plain_field(&selection.node)?;
+        let what = match (of, field.node.name.node.as_str()) {
             (_, "__typename") => What::TypeName(of),
             ("CanUseFeatureData", "access") => What::Access,
             ("UsedFeature", "granted") => What::Granted,
             ("RecordedUsage", "recorded") => What::Recorded,
             ("CanUseFeatureData" | "UsedFeature" | "RecordedUsage", "reason") => What::Reason,
             ("CanUseFeatureData" | "UsedFeature", "consumption") => {
-                What::Consumption(compile_selections(&field.selection_set.node, "Consumption")?)
+                What::Consumption(compile_consumption(&field.node.selection_set.node)?)
             }
-            ("Consumption", "used") => What::Used,
-            ("Consumption", "budget") => What::Budget,
-            ("Consumption", "overageEnabled") => What::OverageEnabled,
-            ("Consumption", "usedExact") => What::UsedExact,
-            ("Consumption", "budgetExact") => What::BudgetExact,
             _ => return None,
         };
-        let name = format!("\"{}\":", field.response_key().node);
-        // Fields of one name merge, and directives decide anew at each request.
-        let is_plain = field.directives.is_empty()
-            && field.arguments.is_empty()
-            && selected.iter().all(|earlier| earlier.name != name);
-        if !is_plain {
+        let name = json_name(&field.node);
+        // Fields of one name merge.
+        if selected.iter().any(|earlier| earlier.name == name) {
             return None;
         }
         selected.push(Selected { name, what });
     }
     Some(selected)
+}
+
+fn compile_consumption(selections: &SelectionSet) -> Option<Vec<SelectedConsumption>> {
+    let mut selected: Vec<SelectedConsumption> = Vec::with_capacity(selections.items.len());
+    for selection in &selections.items {
+        let field = plain_field(&selection.node)?;
+        let what = match field.node.name.node.as_str() {
+            "__typename" => WhatConsumption::TypeName,
+            "used" => WhatConsumption::Used,
+            "budget" => WhatConsumption::Budget,
+            "overageEnabled" => WhatConsumption::OverageEnabled,
+            "usedExact" => WhatConsumption::UsedExact,
+            "budgetExact" => WhatConsumption::BudgetExact,
+            _ => return None,
+        };
+        let name = json_name(&field.node);
+        if selected.iter().any(|earlier| earlier.name == name) {
+            return None;
+        }
+        selected.push(SelectedConsumption { name, what, position: field.pos });
+    }
+    Some(selected)
+}
+
+/// A field without arguments and directives, which decide anew at each request.
+fn plain_field(selection: &Selection) -> Option<&Positioned<Field>> {
+    match selection {
+        Selection::Field(field) => {
+            Some(field).filter(|it| it.node.directives.is_empty() && it.node.arguments.is_empty())
+        }
+        Selection::FragmentSpread(_) | Selection::InlineFragment(_) => None,
+    }
+}
+
+fn json_name(field: &Field) -> String {
+    format!("\"{}\":", field.response_key().node)
 }
 
 impl InputSource {

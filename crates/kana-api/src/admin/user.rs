@@ -18,7 +18,7 @@ use crate::graphql::{List, loading};
 /// As how many rows the subscriptions of one user count before they are loaded.
 const SUBSCRIPTIONS_EXPECTED: usize = 100;
 
-/// A user, and the subscriptions where they were loaded with many users at once.
+/// A user, and the subscriptions if they are known already.
 pub(super) struct User {
     user: user::User,
     subscriptions: Option<(Arc<Catalog>, Vec<Subscription>)>,
@@ -28,6 +28,21 @@ impl User {
     /// A user whose subscriptions are loaded when they are asked for.
     pub(super) fn new(user: user::User) -> Self {
         Self { user, subscriptions: None }
+    }
+
+    /// A user who was created just now, and has no subscriptions. Nothing is asked for after the
+    /// commit.
+    pub(super) fn created(user: user::User) -> Self {
+        Self { user, subscriptions: Some((Arc::default(), Vec::new())) }
+    }
+
+    /// A user who was changed. The subscriptions were loaded before the commit if they are selected, so
+    /// that nothing is asked for after it.
+    pub(super) fn updated(
+        user: user::User,
+        subscriptions: Option<(Arc<Catalog>, Vec<Subscription>)>,
+    ) -> Self {
+        Self { user, subscriptions }
     }
 
     /// A page of users.
@@ -86,7 +101,7 @@ impl User {
         let turn = loading(context, SUBSCRIPTIONS_EXPECTED).await?;
         let (catalog, subscriptions) = match &self.subscriptions {
             Some((catalog, subscriptions)) => (Arc::clone(catalog), subscriptions.clone()),
-            None => environment(context)?.subscriptions(id).await?,
+            None => environment(context)?.subscriptions(id).await.map_err(ApiError::Nested)?,
         };
         Ok(List::loaded(PackageSubscription::all(&catalog, id, subscriptions), turn))
     }

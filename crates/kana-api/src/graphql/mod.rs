@@ -28,9 +28,10 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use async_graphql::parser::types::OperationType;
+use async_graphql::parser::types::{OperationDefinition, OperationType, Selection};
 use async_graphql::{
-    EmptySubscription, ObjectType, Pos, Schema, SchemaBuilder, ServerError, ValidationMode,
+    EmptySubscription, ObjectType, PathSegment, Pos, Schema, SchemaBuilder, ServerError,
+    ValidationMode,
 };
 use axum::body::Bytes;
 use axum::extract::Request;
@@ -99,6 +100,23 @@ impl NotExecuted {
         Self { status, status_as_json: status, errors: vec![server_error(told)] }
     }
 
+    /// Nobody knows whose the request is. As `application/json` a refusal has 200, but for an overload,
+    /// which has its status everywhere.
+    fn unauthorised(error: &Error) -> Self {
+        let told = Told::from(error);
+        let status = match error {
+            Error::Overloaded | Error::ShuttingDown | Error::Unavailable(_) => {
+                return Self::malformed(StatusCode::SERVICE_UNAVAILABLE, &told);
+            }
+            Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Error::Refused(_) => StatusCode::BAD_REQUEST,
+            Error::OutcomeUnknown(_) | Error::Store(_) | Error::Bug(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        Self::invalid(status, vec![server_error(&told)])
+    }
+
     /// Well-formed, but not valid: `application/json` answers such a request with 200.
     fn invalid(status: StatusCode, errors: Vec<ServerError>) -> Self {
         Self { status, status_as_json: StatusCode::OK, errors }
@@ -147,9 +165,7 @@ where
         let answered = AssertUnwindSafe(answer).catch_unwind().await;
         match answered {
             Ok(Ok(Answered::Body(body))) => write_bytes(media_type, StatusCode::OK, body),
-            Ok(Ok(Answered::Response(response, size))) => {
-                write_response(media_type, response, size.as_deref())
-            }
+            Ok(Ok(Answered::Response(executed))) => write_response(media_type, &executed),
             Ok(Err(refusal)) => refuse(media_type, &refusal),
             Err(_panic) => {
                 let told = Told::internal(&"a resolver panicked");
@@ -169,19 +185,8 @@ where
     where
         P: Plan<Authorised>,
     {
-        let authorised = authorise(&head.headers).await.map_err(|error| {
-            let status = match error {
-                Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-                Error::Refused(_) => StatusCode::BAD_REQUEST,
-                Error::Overloaded | Error::ShuttingDown | Error::Unavailable(_) => {
-                    StatusCode::SERVICE_UNAVAILABLE
-                }
-                Error::OutcomeUnknown(_) | Error::Store(_) | Error::Bug(_) => {
-                    StatusCode::INTERNAL_SERVER_ERROR
-                }
-            };
-            NotExecuted::invalid(status, vec![server_error(&Told::from(&error))])
-        })?;
+        let authorised =
+            authorise(&head.headers).await.map_err(|error| NotExecuted::unauthorised(&error))?;
         // HEAD is GET without the body of the answer.
         let by_get = matches!(head.method, Method::GET | Method::HEAD);
         // Only who may ask is given memory for a body.
@@ -191,29 +196,22 @@ where
         if let Some(plain) = &plain
             && let Some(plan) = self.plans.get(plain.key())
             && request::check_content_type(&head.headers).is_ok()
+            && let Some(planned) = plan.read(plain.variables())
         {
-            match plan.answer(&authorised, plain.variables()).await {
-                Some(Outcome::Body(body)) => return Ok(Answered::Body(body)),
-                Some(Outcome::Failed(error)) => return Ok(Answered::failed(error)),
-                Some(Outcome::Unwritten(answered)) => {
-                    let request = GraphqlRequest::read(head, body, by_get)?;
-                    return self.execute(request, by_get, authorised, Some(answered), None).await;
-                }
-                None => {}
-            }
+            // From here on only the plan answers.
+            return Ok(Answered::by_plan(plan.execute(&authorised, planned).await));
         }
         let request = GraphqlRequest::read(head, body, by_get)?;
-        self.execute(request, by_get, authorised, None, plain.as_ref()).await
+        self.execute(request, by_get, authorised, plain.as_ref()).await
     }
 
     /// Answers by the general executor, and lets bodies like this one lead to the operation's plan
-    /// from now on. What a plan has `answered` already is written and not asked again.
+    /// from now on.
     async fn execute<Authorised: Any + Send + Sync>(
         &self,
         request: GraphqlRequest,
         by_get: bool,
         authorised: Authorised,
-        answered: Option<P::Answered>,
         plain: Option<&PlainRequest<'_>>,
     ) -> Result<Answered, NotExecuted>
     where
@@ -261,9 +259,6 @@ where
         let mut execution = async_graphql::Request::new(String::new())
             .variables(async_graphql::Variables::from_json(variables.into()))
             .data(authorised);
-        if let Some(answered) = answered {
-            execution = execution.data(answered);
-        }
         execution.operation_name = prepared.operation_name().cloned();
         execution.set_parsed_query(document);
         let mut response = match &size {
@@ -274,7 +269,8 @@ where
             None => self.trusting.execute(execution).await,
         };
         finish_errors(&mut response.errors);
-        Ok(Answered::Response(response, size))
+        let can_be_repeated = can_be_repeated(&operation.node, &response.errors);
+        Ok(Answered::Response(Executed { response, size, can_be_repeated }))
     }
 
     /// Has the library validate a document: what it finds does not depend on variables.
@@ -297,17 +293,58 @@ where
 enum Answered {
     /// The whole response body, which has data and no errors.
     Body(Vec<u8>),
-    /// What the general executor made of it, and how large it is where it has lists.
-    Response(async_graphql::Response, Option<Arc<AnswerSize>>),
+    /// What the general executor made of it, or a failure.
+    Response(Executed),
+}
+
+/// A response that is still to be written.
+struct Executed {
+    response: async_graphql::Response,
+    /// How large it is, where it has lists.
+    size: Option<Arc<AnswerSize>>,
+    /// Whether the request can be sent again as a whole if it has no data.
+    can_be_repeated: bool,
 }
 
 impl Answered {
-    /// The one field of the operation failed.
-    fn failed(error: ServerError) -> Self {
-        let mut errors = vec![error];
-        finish_errors(&mut errors);
-        Self::Response(async_graphql::Response::from_errors(errors), None)
+    fn by_plan(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Data { open_body: mut body, mut errors } => {
+                if !errors.is_empty() {
+                    finish_errors(&mut errors);
+                    body.extend_from_slice(b",\"errors\":");
+                    // Writing to memory does not fail, and errors have no keys but strings.
+                    let _ = serde_json::to_writer(&mut body, &errors);
+                }
+                body.push(b'}');
+                Self::Body(body)
+            }
+            Outcome::Failed(error) => {
+                let mut errors = vec![error];
+                finish_errors(&mut errors);
+                let response = async_graphql::Response::from_errors(errors);
+                Self::Response(Executed { response, size: None, can_be_repeated: true })
+            }
+        }
     }
+}
+
+/// Whether the request can be sent again as a whole if it has no data. The fields of a mutation are
+/// executed one after the other up to the first that fails: nothing was done if that was the first
+/// of all, and itself, not a field below it.
+fn can_be_repeated(operation: &OperationDefinition, errors: &[ServerError]) -> bool {
+    if operation.ty == OperationType::Query {
+        return true;
+    }
+    let Some(Selection::Field(first)) =
+        operation.selection_set.node.items.first().map(|item| &item.node)
+    else {
+        return false;
+    };
+    let first = first.node.response_key().node.as_str();
+    errors
+        .iter()
+        .all(|error| matches!(error.path.as_slice(), [PathSegment::Field(field)] if field == first))
 }
 
 /// The key or token in the `Authorization` header; `missing` where there is none. `Bearer ` before it
@@ -393,17 +430,14 @@ fn refuse(media_type: MediaType, refusal: &NotExecuted) -> Response {
 }
 
 /// An answer of the general executor.
-fn write_response(
-    media_type: MediaType,
-    response: async_graphql::Response,
-    size: Option<&AnswerSize>,
-) -> Response {
+fn write_response(media_type: MediaType, executed: &Executed) -> Response {
+    let Executed { response, size, can_be_repeated } = executed;
     let executed = response.data != async_graphql::Value::Null
         || response.errors.iter().any(|error| !error.path.is_empty());
     if executed {
         let body = Body { data: Some(&response.data), errors: &response.errors };
-        let nothing = response.data == async_graphql::Value::Null;
-        if nothing && response.errors.iter().any(is_overload) {
+        let failed = *can_be_repeated && has_nothing(&response.data);
+        if failed && response.errors.iter().any(is_overload) {
             // Whatever stands between us and the caller knows this status, and so do clients that
             // repeat by themselves. It is the one error that has a status as application/json.
             let mut response = write(media_type, StatusCode::SERVICE_UNAVAILABLE, &body);
@@ -415,8 +449,19 @@ fn write_response(
             None => write(media_type, StatusCode::OK, &body),
         }
     } else {
-        let refusal = NotExecuted::invalid(StatusCode::BAD_REQUEST, response.errors);
-        refuse(media_type, &refusal)
+        let errors = response.errors.clone();
+        refuse(media_type, &NotExecuted::invalid(StatusCode::BAD_REQUEST, errors))
+    }
+}
+
+/// Whether no field was answered.
+fn has_nothing(data: &async_graphql::Value) -> bool {
+    match data {
+        async_graphql::Value::Null => true,
+        async_graphql::Value::Object(fields) => {
+            fields.values().all(|value| *value == async_graphql::Value::Null)
+        }
+        _ => false,
     }
 }
 
@@ -531,5 +576,56 @@ mod tests {
             assert_eq!(body, r#"{"data":{"a":1}}"#);
         }
         assert_eq!(validations.0.load(Ordering::SeqCst), 1);
+    }
+
+    struct CountingMutation(Arc<AtomicUsize>);
+
+    #[Object]
+    impl CountingMutation {
+        async fn record(&self) -> bool {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            true
+        }
+    }
+
+    /// Records as the mutation does, and cannot write the answer.
+    struct WithoutWords;
+
+    impl Plan<Arc<AtomicUsize>> for WithoutWords {
+        type Request = ();
+
+        fn compile(_: &OperationDefinition) -> Option<Self> {
+            Some(Self)
+        }
+
+        fn read(&self, _: Option<&str>) -> Option<()> {
+            Some(())
+        }
+
+        async fn execute(&self, recorded: &Arc<AtomicUsize>, (): ()) -> Outcome {
+            recorded.fetch_add(1, Ordering::SeqCst);
+            Outcome::Failed(server_error(&Told::internal(&"no words")))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_cannot_write_what_it_recorded_does_not_have_it_recorded_again() {
+        let recorded = Arc::new(AtomicUsize::new(0));
+        let endpoint: Endpoint<_, _, WithoutWords> = Endpoint::new(|| {
+            let mutation = CountingMutation(Arc::clone(&recorded));
+            Schema::build(Query, mutation, EmptySubscription)
+        });
+        // The first time nobody knows the plan yet.
+        for times in 1..4 {
+            let request = Request::post("/")
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(Body::from(r#"{"query": "mutation { record }"}"#))
+                .unwrap();
+            let response = endpoint.respond(request, async |_| Ok(Arc::clone(&recorded))).await;
+            let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            assert_eq!(body == r#"{"data":{"record":true}}"#, times == 1, "{body}");
+            assert_eq!(recorded.load(Ordering::SeqCst), times);
+        }
     }
 }

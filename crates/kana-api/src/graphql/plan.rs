@@ -6,7 +6,6 @@
 //! to the general executor, before anything has happened. So there is one place that knows how to
 //! refuse, and both answer the same byte for byte, which `tests/admin/plans.rs` holds them to.
 
-use std::any::Any;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -17,44 +16,58 @@ use quick_cache::{DefaultHashBuilder, Equivalent, Weighter};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// How an operation is answered without the general executor, for whoever was authorised.
+/// How an operation is answered without the general executor.
+///
+/// A plan works in two steps, so that nothing it did can be done once more. [`read`](Self::read) may
+/// leave a request to the general executor, and has nothing to do anything with.
+/// [`execute`](Self::execute) always answers.
 pub(crate) trait Plan<Authorised>: Sized + Send + Sync + 'static {
-    /// What was answered, for the general executor to write.
-    type Answered: Any + Send + Sync;
+    /// What a request asks for.
+    type Request: Send;
 
     /// The plan of an operation that was validated; `None` for one that has none.
     fn compile(operation: &OperationDefinition) -> Option<Self>;
 
-    /// Answers a request with these variables, a JSON value, if any; `None`, before anything has
-    /// happened, for variables that the plan does not take.
-    fn answer(
+    /// Reads a request with these variables, a JSON value, if any; `None` for variables that the plan
+    /// does not take.
+    fn read(&self, variables: Option<&str>) -> Option<Self::Request>;
+
+    /// Does what the request asks for, once, and answers it.
+    fn execute(
         &self,
         authorised: &Authorised,
-        variables: Option<&str>,
-    ) -> impl Future<Output = Option<Outcome<Self::Answered>>> + Send;
+        request: Self::Request,
+    ) -> impl Future<Output = Outcome> + Send;
 }
 
 /// What a plan made of a request.
-pub(crate) enum Outcome<Answered> {
-    /// The whole response body, which has data and no errors.
-    Body(Vec<u8>),
+pub(crate) enum Outcome {
+    /// The operation's data, and the errors of fields that are null in it.
+    Data {
+        /// The response body up to its last brace, with `data` alone.
+        open_body: Vec<u8>,
+        /// Mostly none.
+        errors: Vec<ServerError>,
+    },
     /// The one field failed, and with it the whole of the data.
     Failed(ServerError),
-    /// The answer has a value that the plan cannot write.
-    Unwritten(Answered),
 }
 
 /// No operation has a plan.
 pub(crate) enum NoPlan {}
 
 impl<Authorised: Sync> Plan<Authorised> for NoPlan {
-    type Answered = ();
+    type Request = ();
 
     fn compile(_operation: &OperationDefinition) -> Option<Self> {
         None
     }
 
-    async fn answer(&self, _: &Authorised, _: Option<&str>) -> Option<Outcome<()>> {
+    fn read(&self, _: Option<&str>) -> Option<()> {
+        match *self {}
+    }
+
+    async fn execute(&self, _: &Authorised, (): ()) -> Outcome {
         match *self {}
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::engine::Database;
+use crate::failing_store::FailingStore;
 
 /// When every story starts.
 pub(crate) const NOW: &str = "2024-01-15T12:00:00.000Z";
@@ -38,9 +39,14 @@ pub(crate) struct TestApp {
 impl TestApp {
     /// An empty one.
     pub(crate) async fn new() -> Self {
+        Self::on(|store| store).await
+    }
+
+    /// An empty one, on what is put in front of its store.
+    async fn on(store: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
         let database = Database::new();
         let clock = Arc::new(ManualClock::new(time(NOW)));
-        let store = database.open().await;
+        let store = store(database.open().await);
         let keys = init(store.as_ref(), clock.as_ref(), "story").await.unwrap().unwrap();
         let kana = Kana::start(Arc::clone(&store), Arc::clone(&clock) as _).unwrap();
         Self { store, keys, clock, router: kana_api::router(&kana), kana, database }
@@ -56,7 +62,30 @@ impl TestApp {
     /// `boost` for `pro` alone and the add-on `extra` for any base, the draft `draft`; and the
     /// user `124` without a subscription.
     pub(crate) async fn shop() -> Self {
-        let app = Self::new().await;
+        Self::new().await.stocked().await
+    }
+
+    /// The shop on a store that can be told to fail.
+    pub(crate) async fn failing_shop() -> (Self, Arc<FailingStore>) {
+        let mut failing = None;
+        let app = Self::on(|store| {
+            let store = Arc::new(FailingStore::new(store));
+            failing = Some(Arc::clone(&store));
+            store
+        });
+        let app = app.await.stocked().await;
+        (app, failing.unwrap())
+    }
+
+    /// Starts the server anew, so that it has to look up keys.
+    pub(crate) fn forget_keys(&mut self) {
+        self.kana = Kana::start(Arc::clone(&self.store), Arc::clone(&self.clock) as _).unwrap();
+        self.router = kana_api::router(&self.kana);
+    }
+
+    /// With what the shop has.
+    pub(crate) async fn stocked(self) -> Self {
+        let app = self;
         app.data(
             r#"mutation {
                 calls: createFeature(input: {id: "api-calls", type: CONSUMABLE}) { id }
@@ -193,6 +222,11 @@ impl Ask<'_> {
     pub(crate) fn without(mut self, name: &HeaderName) -> Self {
         self.headers.remove(name);
         self
+    }
+
+    /// As the client of this user, with a public key.
+    pub(crate) fn with_user(self, id: &str) -> Self {
+        self.with(HeaderName::from_static("x-user-id"), id)
     }
 
     /// As a client asks whose statuses mean something.

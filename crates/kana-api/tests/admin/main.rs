@@ -4,6 +4,7 @@
 // Clippy allows these in tests; what a story is told with is test code too, outside of `#[test]`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod after_commit;
 mod answer_sizes;
 mod app;
 mod authorisation;
@@ -13,7 +14,9 @@ mod body_memory;
 mod byte_order_marks;
 mod changed_terms;
 mod client_api;
+mod clocks;
 mod content_encodings;
+mod database_away;
 mod engine;
 mod errors;
 mod events;
@@ -21,6 +24,7 @@ mod events_in_pieces;
 mod events_overload;
 mod events_streamed;
 mod every_operation;
+mod failing_store;
 mod health;
 mod http;
 mod ids;

@@ -1,7 +1,7 @@
 //! A request that comes again is answered by a plan, and as the general executor answers it: byte
 //! for byte, whatever the request.
 
-use axum::http::header;
+use axum::http::{Method, header};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
@@ -34,9 +34,10 @@ fn selection(fields: &'static [&'static str]) -> impl Strategy<Value = String> {
 }
 
 const CONSUMPTION: &str = "consumption { used budget overageEnabled }";
+const LARGE: &str = "consumption { b: budget budgetExact u: used overageEnabled again: budget }";
 const EXACT: &str = "consumption { exact: usedExact budgetExact __typename }";
-const ENTITLED: &[&str] = &["access", "reason", CONSUMPTION, EXACT, "__typename"];
-const USED: &[&str] = &["granted", "reason", CONSUMPTION, EXACT, "__typename"];
+const ENTITLED: &[&str] = &["access", "reason", CONSUMPTION, LARGE, EXACT, "__typename"];
+const USED: &[&str] = &["granted", "reason", CONSUMPTION, LARGE, EXACT, "__typename"];
 const RECORDED: &[&str] = &["recorded", "reason", "__typename"];
 
 /// JSON of a user's id, of which most are one's that exists.
@@ -55,7 +56,8 @@ fn feature() -> impl Strategy<Value = Value> {
     prop_oneof![
         5 => Just(json!("api-calls")),
         2 => Just(json!("sso")),
-        1 => Just(json!("huge")),
+        2 => Just(json!("huge")),
+        1 => Just(json!("vast")),
         1 => Just(json!("nothing")),
         1 => Just(json!("")),
     ]
@@ -218,8 +220,19 @@ fn bodies(Hot { query, variables }: &Hot) -> [String; 2] {
 
 async fn shop() -> TestApp {
     let (app, _) = TestApp::subscribed("pro").await;
+    fill_with_large_counters(&app).await;
+    app
+}
+
+/// `huge` has a counter that does not fit an `Int`, and `vast` a budget that does not.
+async fn fill_with_large_counters(app: &TestApp) {
     app.data(
         r#"mutation {
+            vast: createFeature(input: {id: "vast", type: CONSUMABLE}) { id }
+            v: createPackage(input: {id: "v", isAddon: true,
+                features: [{id: "vast", entitlement: {limit: 1234567, resetPeriod: MONTH}}]}) { id }
+            pv: publishPackage(id: "v") { id }
+            sv: subscribe(userId: "124", packageIds: ["v"]) { id }
             createFeature(input: {id: "huge", type: CONSUMABLE}) { id }
             createPackage(input: {id: "hoard", isAddon: true, features: [{id: "huge"}]}) { id }
             publishPackage(id: "hoard") { id }
@@ -230,7 +243,11 @@ async fn shop() -> TestApp {
         json!({}),
     )
     .await;
-    app
+    // Only a file can have a limit that is no `Int`.
+    let file = app.request(Method::GET, "/cli/pull").send().await.text;
+    let file = file.replace("1234567", "12345678901");
+    let published = app.request(Method::POST, "/cli/publish").body(file).send().await;
+    assert_eq!(published.status, 200, "{}", published.text);
 }
 
 #[test]
@@ -306,6 +323,28 @@ async fn a_counter_that_is_too_large_is_told_by_a_plan_and_counted_once() {
         r#"{ canUseFeature(userId: "124", featureId: "huge") { consumption { usedExact } } }"#;
     let answer = app.data(exact, json!({})).await;
     assert_eq!(answer["canUseFeature"]["consumption"]["usedExact"], "4294967297");
+}
+
+#[tokio::test]
+async fn a_check_whose_answer_does_not_fit_is_asked_once() {
+    let (app, store) = TestApp::failing_shop().await;
+    app.subscribe("pro").await;
+    fill_with_large_counters(&app).await;
+    let query = "query ($u: String!, $f: String!) {
+        canUseFeature(userId: $u, featureId: $f) { access consumption { used budget } } }";
+    for (user, feature, told) in [
+        ("124", "huge", "VALUE_TOO_LARGE"),
+        ("124", "vast", "VALUE_TOO_LARGE"),
+        ("nobody", "huge", "NOT_FOUND"),
+        ("124", "nothing", "NOT_FOUND"),
+    ] {
+        for _ in 0..3 {
+            let before = store.reads();
+            let answer = app.graphql(query, json!({ "u": user, "f": feature })).send().await.ok();
+            assert_eq!(answer["errors"][0]["extensions"]["code"], told, "{answer}");
+            assert_eq!(store.reads() - before, 1, "{answer}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 // Clippy allows these in tests; what a story is told with is test code too, outside of `#[test]`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../admin/after_commit.rs"]
+mod after_commit;
 #[path = "../admin/app.rs"]
 #[allow(dead_code, reason = "some of it is for stories that are told on one engine only")]
 mod app;
@@ -15,6 +17,10 @@ mod batch;
 mod changed_terms;
 #[path = "../admin/client_api.rs"]
 mod client_api;
+#[path = "../admin/clocks.rs"]
+mod clocks;
+#[path = "../admin/database_away.rs"]
+mod database_away;
 mod engine;
 #[path = "../admin/errors.rs"]
 mod errors;
@@ -24,6 +30,9 @@ mod events;
 mod events_streamed;
 #[path = "../admin/every_operation.rs"]
 mod every_operation;
+#[path = "../admin/failing_store.rs"]
+#[allow(dead_code, reason = "some of it is for stories that are told on one engine only")]
+mod failing_store;
 mod folding;
 #[path = "../admin/ids.rs"]
 mod ids;

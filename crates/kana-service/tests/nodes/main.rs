@@ -5,6 +5,7 @@
 
 mod catalogs;
 mod questions;
+mod tokens;
 mod usage;
 mod users;
 mod world;

@@ -15,6 +15,7 @@ mod keys;
 mod refusals;
 mod retention;
 mod shutdown;
+mod threads;
 mod tokens;
 mod users;
 mod world;

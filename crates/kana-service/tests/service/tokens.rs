@@ -78,6 +78,19 @@ async fn a_token_opens_its_user_until_it_expires() {
 }
 
 #[tokio::test]
+async fn the_first_tokens_of_an_environment_make_one_secret() {
+    let world = World::shop().await;
+    let test = world.test().await;
+    let user = user_id("124");
+    // All of them find that there is no secret before one can be stored.
+    let tokens = world.together((0..32).map(|_| test.issue_user_token(&user))).await;
+    for token in tokens {
+        assert_eq!(opens(&world, &token.unwrap()).await, Ok(user_id("124")));
+    }
+    assert_eq!(world.count("token_secrets"), 1);
+}
+
+#[tokio::test]
 async fn a_token_is_a_jwt_as_the_contract_describes_it() {
     let world = world().await;
     let ours = signed::<Hmac<Sha256>>(&secret(&world, EnvironmentKind::Test).await, HS256, CLAIMS);

@@ -104,15 +104,24 @@ pub(super) async fn client_access(
     Ok(Some(ClientAccess { environment, simple_mode, token_secrets }))
 }
 
-pub(super) async fn add_token_secret(
+/// Stores a secret unless there is one that signs, and returns the one that does.
+pub(super) async fn provide_token_secret(
     transaction: &mut PostgresTransaction,
     environment: EnvironmentId,
     secret: &[u8],
     created_at: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<TokenSecret, StoreError> {
+    let id: &[&(dyn ToSql + Sync)] = &[&environment.0];
     let row: &[&(dyn ToSql + Sync)] = &[&environment.0, &secret, &created_at.as_ms()];
-    changed(transaction, sql::ADD_TOKEN_SECRET, row).await?;
-    Ok(())
+    let statements = [
+        (sql::LOCK_TOKEN_SECRETS, id),
+        (sql::PROVIDE_TOKEN_SECRET, row),
+        (sql::SIGNING_TOKEN_SECRET, id),
+    ];
+    let answers = transaction.change(&statements).await?;
+    let signing = answers.last().and_then(|rows| rows.first());
+    let signing = signing.ok_or_else(|| StoreError::Engine("no secret signs".into()))?;
+    Ok(TokenSecret { secret: signing.try_get(0)?, valid_until: None })
 }
 
 /// Says whether there is such an environment.
@@ -124,6 +133,7 @@ pub(super) async fn rotate_token_secret(
     earlier_valid_until: Timestamp,
 ) -> Result<bool, StoreError> {
     let name = environment.to_name();
+    transaction.ask_one(sql::LOCK_TOKEN_SECRETS_BY_KIND, &[&name]).await?;
     let retired: &[&(dyn ToSql + Sync)] = &[&name, &earlier_valid_until.as_ms()];
     changed(transaction, sql::RETIRE_TOKEN_SECRETS, retired).await?;
     let forgotten: &[&(dyn ToSql + Sync)] = &[&name, &now.as_ms()];

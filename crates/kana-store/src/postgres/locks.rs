@@ -17,6 +17,8 @@
 //!    so who comes second waits for the first, and then fails with a conflict and decides anew on
 //!    what the first has stored. That is why a user who does not exist needs no lock.
 //!
+//! Whoever changes an environment's token secrets holds its row, and none of the above.
+//!
 //! A user's facts come with the lock, from the row that is locked, so that nothing changes between the
 //! two. A user who appears meanwhile was not there yet; a subscription's owner who has another id by
 //! then is noticed, and that is a conflict, too.

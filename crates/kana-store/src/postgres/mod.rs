@@ -31,7 +31,9 @@ use async_trait::async_trait;
 use kana_core::Timestamp;
 use kana_core::id::FeatureId;
 
-use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey};
+use crate::app::{
+    App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
+};
 use crate::error::StoreError;
 use crate::store::{Store, Transaction, WriteTransaction};
 use crate::transfer::{Export, Import, Scope};
@@ -202,15 +204,17 @@ impl Store for PostgresStore {
         keys::client_access(&mut self.begin_read(), environment).await
     }
 
-    async fn add_token_secret(
+    async fn provide_token_secret(
         &self,
         environment: EnvironmentId,
         secret: Vec<u8>,
         created_at: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<TokenSecret, StoreError> {
         let mut transaction = self.begin_write();
-        keys::add_token_secret(&mut transaction, environment, &secret, created_at).await?;
-        transaction.commit_changes().await
+        let signing =
+            keys::provide_token_secret(&mut transaction, environment, &secret, created_at).await?;
+        transaction.commit_changes().await?;
+        Ok(signing)
     }
 
     async fn rotate_token_secret(

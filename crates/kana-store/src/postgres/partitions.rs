@@ -55,7 +55,8 @@ impl Partitions {
 
     /// Sees to the partitions for an event of this instant. Nothing is lost when that fails.
     pub(super) async fn provide(&self, shared: &Shared, recorded_at: Timestamp) {
-        loop {
+        // That of its month, and that of the next.
+        for _ in 0..2 {
             let missing = {
                 let known = self.known();
                 known.missing_for(recorded_at.as_ms()).filter(|_| known.may_try())
@@ -92,7 +93,9 @@ async fn make(shared: &Shared, ms: i64) -> Result<(i64, i64), StoreError> {
     let transaction = connection.transaction().await?;
     // Everybody who logs waits for us, and we for them: not long.
     transaction.batch_execute("SET LOCAL lock_timeout = '2s'").await?;
-    let row = transaction.query_one(sql::MAKE_EVENTS_PARTITION, &[&ms]).await?;
+    // Whole seconds, since the server cuts the rest towards 1970: before that, into the next month.
+    let second = ms.div_euclid(1000) * 1000;
+    let row = transaction.query_one(sql::MAKE_EVENTS_PARTITION, &[&second]).await?;
     let month = (row.try_get(0)?, row.try_get(1)?);
     transaction.commit().await?;
     Ok(month)

@@ -47,9 +47,16 @@ statements! {
     SET_SIMPLE_MODE = "UPDATE environments SET simple_mode = $2 WHERE kind = $1 RETURNING id";
     TOKEN_SECRETS = "
         SELECT secret, valid_until FROM token_secrets WHERE environment_id = $1 ORDER BY id DESC";
-    // Two processes may both find none and add one; both are good then.
-    ADD_TOKEN_SECRET = "
-        INSERT INTO token_secrets (environment_id, secret, created_at) VALUES ($1, $2, $3)";
+    // Held by whoever changes what signs, until the end: each sees what those before it stored.
+    LOCK_TOKEN_SECRETS = "SELECT id FROM environments WHERE id = $1 FOR NO KEY UPDATE";
+    LOCK_TOKEN_SECRETS_BY_KIND = "SELECT id FROM environments WHERE kind = $1 FOR NO KEY UPDATE";
+    PROVIDE_TOKEN_SECRET = "
+        INSERT INTO token_secrets (environment_id, secret, created_at)
+        SELECT $1, $2, $3 WHERE NOT EXISTS (
+            SELECT 1 FROM token_secrets WHERE environment_id = $1 AND valid_until IS NULL)";
+    SIGNING_TOKEN_SECRET = "
+        SELECT secret FROM token_secrets WHERE environment_id = $1 AND valid_until IS NULL
+        ORDER BY id DESC LIMIT 1";
     ADD_TOKEN_SECRET_BY_KIND = "
         INSERT INTO token_secrets (environment_id, secret, created_at)
         SELECT id, $2, $3 FROM environments WHERE kind = $1

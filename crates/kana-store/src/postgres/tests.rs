@@ -177,6 +177,8 @@ async fn every_statement_finds_its_rows_by_an_index_also_when_it_was_planned_on_
         "KEYS",
         "ADD_KEYS",
         "FORGET_TOKEN_SECRETS",
+        "PROVIDE_TOKEN_SECRET",
+        "SIGNING_TOKEN_SECRET",
         "ADVANCE_CATALOG",
         "CLEAR_PACKAGE_FEATURES",
         "CLEAR_PACKAGE_FEATURE_TERMS",

@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use super::connection::Connection;
 use super::health::Health;
 use crate::error::StoreError;
+use crate::threads::NeededThreads;
 
 /// After how many changes of rows the log is copied.
 const CHANGES: usize = 16 * 1024;
@@ -35,6 +36,8 @@ const PRIORITY: i32 = 10;
 
 /// Copies as much of the log as nobody still reads past, and waits for nobody.
 const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+
+const NAME: &str = "kana-checkpoint";
 
 /// Decides when the log is copied, for the one connection that writes.
 pub(super) struct Checkpoints {
@@ -58,15 +61,18 @@ impl Checkpoints {
         file: &Path,
         statements: &Arc<AtomicU64>,
         health: &Arc<Health>,
+        threads: &NeededThreads,
     ) -> Result<Self, StoreError> {
         let connection = Connection::open_writer(file, statements)?;
         let copied = Arc::new(AtomicBool::new(false));
         let (wake, woken) = sync_channel(1);
+        let needed = threads.watch(NAME);
         let thread = std::thread::Builder::new()
-            .name("kana-checkpoint".into())
+            .name(NAME.into())
             .spawn({
                 let (copied, health) = (Arc::clone(&copied), Arc::clone(health));
                 move || {
+                    let _needed = needed;
                     yield_to_others();
                     run(&connection, &woken, &copied, &health);
                 }

@@ -112,18 +112,21 @@ pub(super) fn client_access(
     Ok(Some(ClientAccess { environment, simple_mode, token_secrets }))
 }
 
-pub(super) fn add_token_secret(
+/// Stores a secret unless there is one that signs, and returns the one that does.
+pub(super) fn provide_token_secret(
     connection: &Connection,
     environment: EnvironmentId,
     secret: &[u8],
     created_at: Timestamp,
-) -> Result<(), StoreError> {
-    connection.statement(sql::ADD_TOKEN_SECRET)?.execute(params![
+) -> Result<TokenSecret, StoreError> {
+    connection.statement(sql::PROVIDE_TOKEN_SECRET)?.execute(params![
         environment.0,
         secret,
         created_at.as_ms()
     ])?;
-    Ok(())
+    let mut statement = connection.statement(sql::SIGNING_TOKEN_SECRET)?;
+    let secret = statement.query_row([environment.0], |row| row.get(0))?;
+    Ok(TokenSecret { secret, valid_until: None })
 }
 
 /// Says whether there is such an environment.

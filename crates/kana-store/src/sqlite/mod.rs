@@ -34,9 +34,12 @@ use std::sync::atomic::AtomicU64;
 use async_trait::async_trait;
 use kana_core::Timestamp;
 
-use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey};
+use crate::app::{
+    App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
+};
 use crate::error::StoreError;
 use crate::store::{Store, Transaction, WriteTransaction};
+use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
 use checkpoints::Checkpoints;
 use connection::Connection;
@@ -56,6 +59,7 @@ pub struct SqliteStore {
     writer: Arc<tokio::sync::Mutex<Writer>>,
     /// Held by the check of readiness that runs.
     checking: Arc<tokio::sync::Mutex<()>>,
+    threads: NeededThreads,
     /// Keeps a second server off the data directory.
     _claim: Option<File>,
 }
@@ -151,11 +155,13 @@ impl SqliteStore {
         let health = Arc::new(Health::of_server(data_dir));
         let file = data_dir.join(DATABASE_FILE);
         let recent = Arc::new(RecentCounters::default());
-        let checkpoints = Checkpoints::start(&file, &statements, &health)?;
+        let threads = NeededThreads::default();
+        let checkpoints = Checkpoints::start(&file, &statements, &health, &threads)?;
         let behind = WriteBehind::new(Arc::clone(&recent));
         // Nobody else commits what readers of users and catalogs look at.
         let pool = ReaderPool::new(statements, health, Views::Kept(recent));
-        Ok(Self::new(pool, connection, Some(ServersWriter { checkpoints, behind }), Some(claim)))
+        let server = ServersWriter { checkpoints, behind };
+        Ok(Self { threads, ..Self::new(pool, connection, Some(server), Some(claim)) })
     }
 
     fn new(
@@ -169,6 +175,7 @@ impl SqliteStore {
             pool: Arc::new(pool),
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
             checking: Arc::default(),
+            threads: NeededThreads::default(),
             _claim: claim,
         }
     }
@@ -258,14 +265,14 @@ impl Store for SqliteStore {
         self.ask(|connection| keys::client_access(connection, environment))
     }
 
-    async fn add_token_secret(
+    async fn provide_token_secret(
         &self,
         environment: EnvironmentId,
         secret: Vec<u8>,
         created_at: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<TokenSecret, StoreError> {
         self.change(|connection| {
-            keys::add_token_secret(connection, environment, &secret, created_at)
+            keys::provide_token_secret(connection, environment, &secret, created_at)
         })
         .await
     }
@@ -293,6 +300,10 @@ impl Store for SqliteStore {
 
     async fn check_ready(&self) -> Result<(), StoreError> {
         readiness::check(&self.pool, &self.writer, &self.checking).await
+    }
+
+    fn needed_threads(&self) -> NeededThreads {
+        self.threads.clone()
     }
 
     async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError> {

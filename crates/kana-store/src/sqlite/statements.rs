@@ -33,9 +33,13 @@ statements! {
     SET_SIMPLE_MODE = "UPDATE environments SET simple_mode = ?2 WHERE kind = ?1";
     TOKEN_SECRETS = "
         SELECT secret, valid_until FROM token_secrets WHERE environment_id = ?1 ORDER BY id DESC";
-    // Two processes may both find none and add one; both are good then.
-    ADD_TOKEN_SECRET = "
-        INSERT INTO token_secrets (environment_id, secret, created_at) VALUES (?1, ?2, ?3)";
+    PROVIDE_TOKEN_SECRET = "
+        INSERT INTO token_secrets (environment_id, secret, created_at)
+        SELECT ?1, ?2, ?3 WHERE NOT EXISTS (
+            SELECT 1 FROM token_secrets WHERE environment_id = ?1 AND valid_until IS NULL)";
+    SIGNING_TOKEN_SECRET = "
+        SELECT secret FROM token_secrets WHERE environment_id = ?1 AND valid_until IS NULL
+        ORDER BY id DESC LIMIT 1";
     ADD_TOKEN_SECRET_BY_KIND = "
         INSERT INTO token_secrets (environment_id, secret, created_at)
         SELECT id, ?2, ?3 FROM environments WHERE kind = ?1";

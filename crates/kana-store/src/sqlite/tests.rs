@@ -154,6 +154,8 @@ mod plans {
             || (statement == "FORGET_EVENTS"
                 && (step == "SCAN events" || step == "LIST SUBQUERY 1"
                     || step == "SEARCH events USING INTEGER PRIMARY KEY (rowid=?)"))
+            // The row to be stored, which comes from no table.
+            || (statement == "PROVIDE_TOKEN_SECRET" && step == "SCAN CONSTANT ROW")
             // The heading of a subquery, whose own steps follow.
             || step == "SCALAR SUBQUERY 1"
     }

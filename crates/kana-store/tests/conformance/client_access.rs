@@ -1,5 +1,6 @@
 //! How an environment lets browsers in.
 
+use futures_util::future::join_all;
 use kana_core::Timestamp;
 use kana_store::EnvironmentKind::{Live, Test};
 
@@ -48,17 +49,35 @@ pub(crate) async fn simple_mode_is_set_for_one_environment<E: Engine>() {
     }
 }
 
-pub(crate) async fn secrets_are_kept_newest_first_and_for_one_environment<E: Engine>() {
+pub(crate) async fn a_secret_is_provided_where_none_signs_and_for_one_environment<E: Engine>() {
     let world = World::<E>::new().await;
-    for secret in [1_u8, 2] {
+    let provide = async |world: &World<E>, secret: u8| {
         let at = time("2024-01-01T00:00:00Z");
-        world.store.add_token_secret(world.test, vec![secret; 32], at).await.unwrap();
-    }
-    assert_eq!(secrets(&world).await, [(vec![2; 32], None), (vec![1; 32], None)]);
+        let provided = world.store.provide_token_secret(world.test, vec![secret; 32], at);
+        provided.await.unwrap().secret
+    };
+    assert_eq!(provide(&world, 1).await, [1; 32]);
+    assert_eq!(provide(&world, 2).await, [1; 32]);
+    assert_eq!(secrets(&world).await, [(vec![1; 32], None)]);
     let live = world.store.client_access(Live).await.unwrap().unwrap();
     assert_eq!(live.token_secrets, []);
     let world = world.opened_again().await;
+    assert!(rotate(&world, 3, "2024-01-01T00:00:00Z", "2024-01-31T00:00:00Z").await);
+    assert_eq!(provide(&world, 4).await, [3; 32]);
     assert_eq!(secrets(&world).await.len(), 2);
+}
+
+pub(crate) async fn of_many_who_provide_a_secret_at_once_one_does<E: Engine>() {
+    let world = World::<E>::new().await;
+    let at = time("2024-01-01T00:00:00Z");
+    let provided: Vec<Vec<u8>> = join_all((0..32_u8).map(async |number| {
+        let provided = world.store.provide_token_secret(world.test, vec![number; 32], at);
+        provided.await.unwrap().secret
+    }))
+    .await;
+    let stored = secrets(&world).await;
+    assert_eq!(stored.len(), 1);
+    assert!(provided.iter().all(|secret| *secret == stored[0].0), "{provided:?}");
 }
 
 pub(crate) async fn rotating_adds_a_secret_and_ends_the_earlier_ones_in_time<E: Engine>() {
@@ -82,7 +101,7 @@ pub(crate) async fn rotating_adds_a_secret_and_ends_the_earlier_ones_in_time<E: 
 pub(crate) async fn rotating_at_once_leaves_nothing_but_the_new_secret<E: Engine>() {
     let world = World::<E>::new().await;
     let at = time("2024-01-01T00:00:00Z");
-    world.store.add_token_secret(world.live, vec![9; 32], at).await.unwrap();
+    world.store.provide_token_secret(world.live, vec![9; 32], at).await.unwrap();
     assert!(rotate(&world, 1, "2024-01-01T00:00:00Z", "2024-01-31T00:00:00Z").await);
     assert!(rotate(&world, 2, "2024-01-02T00:00:00Z", "2024-01-02T00:00:00Z").await);
     assert_eq!(secrets(&world).await, [(vec![2; 32], None)]);

@@ -97,7 +97,8 @@ macro_rules! every_story_on {
                 without_an_app_there_is_no_environment_to_let_anyone_into,
                 an_environment_begins_with_simple_mode_and_without_a_secret,
                 simple_mode_is_set_for_one_environment,
-                secrets_are_kept_newest_first_and_for_one_environment,
+                a_secret_is_provided_where_none_signs_and_for_one_environment,
+                of_many_who_provide_a_secret_at_once_one_does,
                 rotating_adds_a_secret_and_ends_the_earlier_ones_in_time,
                 rotating_at_once_leaves_nothing_but_the_new_secret,
             }

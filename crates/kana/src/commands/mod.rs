@@ -11,6 +11,7 @@ pub(crate) mod serve;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use kana_service::{Error, InitialKeys, SystemClock, Uncommitted};
@@ -42,7 +43,24 @@ pub(crate) enum Failure {
         source: StoreError,
     },
     Output(std::io::Error),
+    /// The machine's clock is before 1970 or after 9999.
+    Clock,
+    /// A thread that the server needs has ended by a bug.
+    ThreadLost(String),
     Io(std::io::Error),
+}
+
+/// What a process ends with that a bug has ended.
+pub(crate) const BUG: u8 = 70;
+
+impl Failure {
+    /// What the process ends with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::ThreadLost(_) => ExitCode::from(BUG),
+            _ => ExitCode::FAILURE,
+        }
+    }
 }
 
 impl std::fmt::Display for Failure {
@@ -74,6 +92,12 @@ impl std::fmt::Display for Failure {
                 "what is printed above is not valid: {what} could not be stored: {source}"
             ),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            Self::Clock => {
+                f.write_str("the system's clock is before the year 1970 or after 9999: set it")
+            }
+            Self::ThreadLost(name) => {
+                write!(f, "the server cannot go on: its thread {name} has ended by a bug")
+            }
             Self::Io(error) => error.fmt(f),
         }
     }

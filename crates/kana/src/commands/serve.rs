@@ -39,6 +39,9 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
+    if !SystemClock.is_in_range() {
+        return Err(Failure::Clock);
+    }
     ignore_signals()?;
     // First of all, so that a port that is taken leaves nothing behind.
     let listener = listen(settings.listen)?;
@@ -54,7 +57,14 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     let kana = Kana::start_with(store, Arc::new(SystemClock), service)?;
     let address = listener.local_addr()?;
     let limits = limits(settings.connections);
-    let stop = stop_signal()?;
+    let (stop, lost) = (stop_signal()?, kana.thread_lost());
+    let mut lost_thread = None;
+    let stop = async {
+        tokio::select! {
+            () = stop => {}
+            name = lost => lost_thread = Some(name),
+        }
+    };
     let settings = kana_api::Settings {
         client_origins: settings.client_origins,
         ..kana_api::Settings::default()
@@ -66,6 +76,9 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     }
     if tokio::time::timeout(WRITER_TIME, kana.finish()).await.is_err() {
         tracing::warn!("stopped before everything was written");
+    }
+    if let Some(name) = lost_thread {
+        return Err(Failure::ThreadLost(name));
     }
     tracing::info!("stopped");
     Ok(())

@@ -12,6 +12,7 @@ mod audit;
 mod body_memory;
 mod browser;
 mod clients;
+mod clock;
 mod connections;
 mod crashes;
 mod data_dir;

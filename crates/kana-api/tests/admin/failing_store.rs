@@ -1,0 +1,195 @@
+//! A store that can be told to fail, in front of a real one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use kana_core::Timestamp;
+use kana_store::app::{
+    App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
+};
+use kana_store::store::{Store, Transaction, WriteTransaction};
+use kana_store::transfer::{Export, Import, Scope};
+use kana_store::{NeededThreads, StoreError};
+
+/// What fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Failing {
+    Nothing,
+    /// Reading, once something has begun to write.
+    ReadsAfterWrite,
+    Reads,
+    Everything,
+}
+
+/// Each call goes to the store behind it, or fails as one that cannot be reached.
+pub(crate) struct FailingStore {
+    store: Arc<dyn Store>,
+    failing: AtomicU8,
+    calls_to_fail: AtomicUsize,
+    reads: AtomicUsize,
+}
+
+impl FailingStore {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            failing: AtomicU8::new(Failing::Nothing as u8),
+            calls_to_fail: AtomicUsize::new(0),
+            reads: AtomicUsize::new(0),
+        }
+    }
+
+    /// From the next write on, nothing can be read: what is asked after its commit fails.
+    pub(crate) fn fail_reads_after_write(&self) {
+        self.set(Failing::ReadsAfterWrite);
+    }
+
+    pub(crate) fn fail_everything(&self) {
+        self.set(Failing::Everything);
+    }
+
+    /// So many calls fail.
+    pub(crate) fn fail_next(&self, calls: usize) {
+        self.calls_to_fail.store(calls, Ordering::SeqCst);
+    }
+
+    pub(crate) fn recover(&self) {
+        self.set(Failing::Nothing);
+    }
+
+    /// How many transactions that read were begun.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
+
+    fn set(&self, failing: Failing) {
+        self.failing.store(failing as u8, Ordering::SeqCst);
+    }
+
+    fn read_from(&self) -> Result<&Arc<dyn Store>, StoreError> {
+        self.unless(Failing::Reads)
+    }
+
+    fn write_to(&self) -> Result<&Arc<dyn Store>, StoreError> {
+        let from = Failing::ReadsAfterWrite as u8;
+        let to = Failing::Reads as u8;
+        let _ = self.failing.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst);
+        self.unless(Failing::Everything)
+    }
+
+    fn unless(&self, failing: Failing) -> Result<&Arc<dyn Store>, StoreError> {
+        let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
+        let one_less = |calls: usize| calls.checked_sub(1);
+        let is_next = self.calls_to_fail.fetch_update(set, fetch, one_less).is_ok();
+        if is_next || self.failing.load(Ordering::SeqCst) >= failing as u8 {
+            return Err(StoreError::Unavailable("told to fail".into()));
+        }
+        Ok(&self.store)
+    }
+}
+
+#[async_trait]
+impl Store for FailingStore {
+    async fn app(&self) -> Result<Option<App>, StoreError> {
+        self.read_from()?.app().await
+    }
+
+    async fn begin_app(
+        &self,
+        app: App,
+        keys: Vec<NewKey>,
+        created_at: Timestamp,
+    ) -> Result<Option<Box<dyn WriteTransaction>>, StoreError> {
+        self.write_to()?.begin_app(app, keys, created_at).await
+    }
+
+    async fn begin_key(&self, key: NewKey) -> Result<Box<dyn WriteTransaction>, StoreError> {
+        self.write_to()?.begin_key(key).await
+    }
+
+    async fn check_ready(&self) -> Result<(), StoreError> {
+        self.read_from()?.check_ready().await
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        self.read_from()?.keys().await
+    }
+
+    async fn find_key(&self, hash: KeyHash) -> Result<Option<Key>, StoreError> {
+        self.read_from()?.find_key(hash).await
+    }
+
+    async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError> {
+        self.write_to()?.revoke_key(id, at).await
+    }
+
+    async fn client_access(
+        &self,
+        environment: EnvironmentKind,
+    ) -> Result<Option<ClientAccess>, StoreError> {
+        self.read_from()?.client_access(environment).await
+    }
+
+    async fn provide_token_secret(
+        &self,
+        environment: EnvironmentId,
+        secret: Vec<u8>,
+        created_at: Timestamp,
+    ) -> Result<TokenSecret, StoreError> {
+        self.write_to()?.provide_token_secret(environment, secret, created_at).await
+    }
+
+    async fn rotate_token_secret(
+        &self,
+        environment: EnvironmentKind,
+        secret: Vec<u8>,
+        now: Timestamp,
+        earlier_valid_until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let store = self.write_to()?;
+        store.rotate_token_secret(environment, secret, now, earlier_valid_until).await
+    }
+
+    async fn set_simple_mode(
+        &self,
+        environment: EnvironmentKind,
+        on: bool,
+    ) -> Result<bool, StoreError> {
+        self.write_to()?.set_simple_mode(environment, on).await
+    }
+
+    fn needed_threads(&self) -> NeededThreads {
+        self.store.needed_threads()
+    }
+
+    fn lanes(&self) -> usize {
+        self.store.lanes()
+    }
+
+    fn readers(&self) -> Option<usize> {
+        self.store.readers()
+    }
+
+    async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError> {
+        self.write_to()?.forget_events(before, at_most).await
+    }
+
+    async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {
+        self.read_from()?.export(scope).await
+    }
+
+    async fn import(&self) -> Result<Box<dyn Import>, StoreError> {
+        self.write_to()?.import().await
+    }
+
+    async fn read(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.read_from()?.read().await
+    }
+
+    async fn write(&self) -> Result<Box<dyn WriteTransaction>, StoreError> {
+        self.write_to()?.write().await
+    }
+}
