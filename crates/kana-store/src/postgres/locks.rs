@@ -17,6 +17,9 @@
 //!    so who comes second waits for the first, and then fails with a conflict and decides anew on
 //!    what the first has stored. That is why a user who does not exist needs no lock.
 //!
+//! What is forgotten in the background has an advisory lock for each kind, which the functions of the
+//! schema take themselves: `(OTHERS, 1)` for events, `(OTHERS, 2)` for idempotency keys.
+//!
 //! A user's facts come with the lock, from the row that is locked, so that nothing changes between the
 //! two. A user who appears meanwhile was not there yet; a subscription's owner who has another id by
 //! then is noticed, and that is a conflict, too.

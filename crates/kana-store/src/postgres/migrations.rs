@@ -1,16 +1,43 @@
 //! Plain SQL files, numbered, applied in order by whoever starts first, each once.
 
-use deadpool_postgres::Object;
+use std::time::Duration;
+
+use deadpool_postgres::{GenericClient, Object};
 
 use super::locks;
+use super::patience::{Patience, within};
 use crate::error::StoreError;
 
 /// In order. The table `schema_version` says how many a database has.
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_foundation.sql")];
 
+/// How long a migration may take, the wait for another node that migrates included.
+const MIGRATION: Duration = Duration::from_secs(30 * 60);
+
 /// Brings the database to this release's schema. Nodes that start together take turns: the first
 /// migrates, the others wait and find nothing to do.
-pub(super) async fn run(connection: &mut Object) -> Result<(), StoreError> {
+pub(super) async fn run(connection: &mut Object, patience: Patience) -> Result<(), StoreError> {
+    // Most starts find nothing to do, and need not have the patience of a migration.
+    if within(patience.answer, found(connection)).await? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    within(MIGRATION, migrate(connection)).await
+}
+
+/// How many migrations the database has.
+async fn found(connection: &impl GenericClient) -> Result<usize, StoreError> {
+    // Read from the tables of the catalog: a session remembers of a name that it means nothing.
+    let exists = "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'kana' AND c.relname = 'schema_version'";
+    if connection.query(exists, &[]).await?.is_empty() {
+        return Ok(0);
+    }
+    let version = "SELECT version FROM kana.schema_version";
+    let found = connection.query_one(version, &[]).await?.try_get::<_, i64>(0)?;
+    Ok(usize::try_from(found).unwrap_or(usize::MAX))
+}
+
+async fn migrate(connection: &mut Object) -> Result<(), StoreError> {
     // What is read below must be what the one before us has left, so the lock comes first, in a
     // statement of its own. The rest is one transaction: a migration that fails leaves nothing.
     let transaction = connection.transaction().await?;
@@ -18,14 +45,7 @@ pub(super) async fn run(connection: &mut Object) -> Result<(), StoreError> {
         .batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
         .await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1, $2)", &locks::migrations()).await?;
-    let exists = "SELECT to_regclass('kana.schema_version') IS NOT NULL";
-    let found = if transaction.query_one(exists, &[]).await?.try_get(0)? {
-        let version = "SELECT version FROM schema_version";
-        transaction.query_one(version, &[]).await?.try_get::<_, i64>(0)?
-    } else {
-        0
-    };
-    let found = usize::try_from(found).unwrap_or(usize::MAX);
+    let found = found(&transaction).await?;
     let Some(missing) = MIGRATIONS.get(found..) else {
         return Err(StoreError::NewerSchema { found, known: MIGRATIONS.len() });
     };

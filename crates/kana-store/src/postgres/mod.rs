@@ -7,12 +7,16 @@
 mod catalog;
 mod changes;
 mod connections;
+mod connector;
+mod database_url;
 mod errors;
 mod fate;
 mod keys;
 mod locks;
 mod migrations;
 mod partitions;
+mod patience;
+mod readiness;
 mod reading;
 mod recent_counters;
 mod rows;
@@ -35,8 +39,11 @@ use crate::app::{App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash
 use crate::error::StoreError;
 use crate::store::{Store, Transaction, WriteTransaction};
 use crate::transfer::{Export, Import, Scope};
-use connections::{Connections, take};
+use connections::Connections;
 use partitions::Partitions;
+use patience::Leased;
+pub use patience::Patience;
+use readiness::LastChange;
 use transaction::{Kind, PostgresTransaction};
 
 /// What whoever runs Kana may choose about one node's connections.
@@ -46,11 +53,18 @@ pub struct Settings {
     pub connections_max: usize,
     /// How many of them write at the same time.
     pub lanes: usize,
+    /// How long to wait for the server.
+    pub patience: Patience,
+}
+
+impl Settings {
+    /// What a server wants.
+    pub const DEFAULT: Self = Self { connections_max: 20, lanes: 4, patience: Patience::DEFAULT };
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { connections_max: 20, lanes: 4 }
+        Self::DEFAULT
     }
 }
 
@@ -67,6 +81,7 @@ struct Shared {
     /// Features of which it is stored that they were used: as many as catalogs have at most.
     used_features: Mutex<HashSet<(EnvironmentId, FeatureId)>>,
     round_trips: AtomicU64,
+    last_change: LastChange,
 }
 
 impl Shared {
@@ -104,15 +119,18 @@ impl PostgresStore {
     /// [`Unavailable`](StoreError::Unavailable) where no server answers.
     pub async fn open(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let connections = Connections::new(url, settings)?;
-        migrations::run(&mut take(&connections.writers).await?).await?;
+        let mut connection = Leased::take(&connections.writers).await?;
+        migrations::run(connection.get()?, settings.patience).await?;
+        connection.give_back();
         let round_trips = AtomicU64::new(0);
         let shared = Shared {
             connections,
             partitions: Partitions::default(),
             used_features: Mutex::default(),
             round_trips,
+            last_change: LastChange::default(),
         };
-        shared.partitions.provide_now(&shared).await?;
+        partitions::provide_now(&shared).await?;
         Ok(Self { shared: Arc::new(shared), lanes: settings.lanes })
     }
 
@@ -231,12 +249,11 @@ impl Store for PostgresStore {
     }
 
     async fn check_ready(&self) -> Result<(), StoreError> {
-        self.app().await.map(|_| ())
+        readiness::check(&self.shared).await
     }
 
     async fn forget_events(&self, before: Timestamp, _at_most: usize) -> Result<bool, StoreError> {
-        partitions::forget(&self.shared, before).await?;
-        Ok(false)
+        partitions::forget(&self.shared, before).await
     }
 
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {

@@ -329,7 +329,7 @@ statements! {
         SELECT $1, n.*
         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
                     $8::uuid[], $9::text[], $10::text[]) n";
-    FORGET_EVENTS = "SELECT forget_events($1)";
+    FORGET_EVENTS = "SELECT forget_events($1, $2)";
     KEEP_REPLAYS = "
         INSERT INTO replays
             (environment_id, idempotency_key, user_key, feature_id, action, delta, occurred_at,
@@ -338,6 +338,28 @@ statements! {
         FROM unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
                     $8::text[], $9::bigint[]) n";
 
+    // What `/readyz` asks every second: whether the server takes no changes; the first table that is
+    // missing; and the first that we may not use as we have to.
+    READINESS = "
+        SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,
+            min(t.name) FILTER (WHERE t.id IS NULL),
+            min(t.name) FILTER (WHERE NOT CASE t.rights
+                WHEN 'insert' THEN has_table_privilege(t.id, 'INSERT')
+                    AND has_table_privilege(t.id, 'SELECT')
+                WHEN 'change' THEN has_table_privilege(t.id, 'INSERT')
+                    AND has_table_privilege(t.id, 'SELECT')
+                    AND has_table_privilege(t.id, 'UPDATE')
+                ELSE has_table_privilege(t.id, 'SELECT') END)
+        FROM (
+            SELECT name, rights, to_regclass('kana.' || name)::oid AS id
+            FROM (VALUES
+                ('app', 'read'), ('environments', 'change'), ('keys', 'read'),
+                ('token_secrets', 'insert'), ('features', 'read'), ('packages', 'read'),
+                ('package_features', 'read'), ('package_bases', 'read'), ('users', 'change'),
+                ('subscriptions', 'change'), ('counters', 'change'),
+                ('features_with_usage', 'insert'), ('events', 'insert'),
+                ('events_default', 'read'), ('replays', 'insert')
+            ) AS needed (name, rights)) t";
     MAKE_EVENTS_PARTITION = "SELECT from_ms, to_ms FROM make_events_partition($1)";
     NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 

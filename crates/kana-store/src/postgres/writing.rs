@@ -14,7 +14,7 @@ use super::reading::distinct;
 use super::recent_counters::RecentCounters;
 use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
-use super::{catalog, locks};
+use super::{catalog, locks, partitions};
 use crate::app::EnvironmentId;
 use crate::columns::Named;
 use crate::error::StoreError;
@@ -29,7 +29,7 @@ impl WriteTransaction for PostgresTransaction {
     ) -> Result<(), StoreError> {
         let gathered = Gathered::new(changes);
         for (_, event) in &gathered.events {
-            self.shared.partitions.provide(&self.shared, event.recorded_at).await;
+            partitions::provide(&self.shared, event.recorded_at).await;
         }
         let used = self.shared.not_noted(environment, gathered.used_features());
         self.used_features.extend(used.iter().map(|feature| (environment, feature.clone())));

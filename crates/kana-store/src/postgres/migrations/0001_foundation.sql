@@ -206,23 +206,32 @@ CREATE TABLE events_default PARTITION OF events DEFAULT;
 
 -- Makes the partition for the month of an instant, unless it exists, and moves what the default
 -- partition has of that month there. Answers the month's first instant and the next month's.
+--
+-- A month that came to the default partition in large numbers stays there: whoever records an event of
+-- that month would wait for the move.
 CREATE FUNCTION make_events_partition(at bigint, OUT from_ms bigint, OUT to_ms bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
     month     timestamp := date_trunc('month', to_timestamp(at / 1000) AT TIME ZONE 'UTC');
     partition text      := 'events_' || to_char(month, 'YYYY_MM');
+    moved_max CONSTANT bigint := 100000;
+    strays    bigint;
 BEGIN
     from_ms := extract(epoch FROM month)::bigint * 1000;
     to_ms := extract(epoch FROM month + interval '1 month')::bigint * 1000;
     IF to_regclass(partition) IS NOT NULL THEN
         RETURN;
     END IF;
-    -- One at a time, and nothing may come to the default partition meanwhile.
-    LOCK TABLE events IN SHARE UPDATE EXCLUSIVE MODE;
-    LOCK TABLE events_default IN ACCESS EXCLUSIVE MODE;
-    IF to_regclass(partition) IS NOT NULL THEN
+    -- One at a time. The other partitions are not locked, since vacuuming one takes long.
+    LOCK TABLE ONLY events IN SHARE UPDATE EXCLUSIVE MODE;
+    SELECT count(*) INTO strays FROM (
+        SELECT FROM events_default WHERE recorded_at >= from_ms AND recorded_at < to_ms
+        LIMIT moved_max + 1) s;
+    IF to_regclass(partition) IS NOT NULL OR strays > moved_max THEN
         RETURN;
     END IF;
+    -- Nothing may come to the default partition meanwhile.
+    LOCK TABLE events_default IN ACCESS EXCLUSIVE MODE;
     EXECUTE format('CREATE TABLE %I (LIKE events INCLUDING ALL)', partition);
     EXECUTE format(
         'WITH moved AS (DELETE FROM events_default WHERE recorded_at >= %s AND recorded_at < %s
@@ -235,23 +244,57 @@ BEGIN
 END
 $$;
 
--- Drops the partitions of the months before that of an instant, and deletes what the default partition
--- has of them.
-CREATE FUNCTION forget_events(before bigint) RETURNS void
+-- Forgets the events of the months before that of an instant. Answers whether there is more to forget
+-- at once: the default partition is cleared in pieces of at_most rows.
+--
+-- A partition is emptied, which locks nothing else: to drop it needs the lock of all events, behind
+-- which recording would wait. One that somebody reads is left for the next time. Empty partitions are
+-- dropped when nobody uses the events at all.
+CREATE FUNCTION forget_events(before bigint, at_most bigint) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
     month     timestamp := date_trunc('month', to_timestamp(before / 1000) AT TIME ZONE 'UTC');
+    month_ms  bigint    := extract(epoch FROM month)::bigint * 1000;
     partition text;
+    is_empty  boolean;
+    empty     text[]    := '{}';
+    deleted   bigint;
 BEGIN
+    -- One node at a time.
+    IF NOT pg_try_advisory_xact_lock(1801547362, 1) THEN
+        RETURN false;
+    END IF;
     FOR partition IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'events'::regclass AND c.relname ~ '^events_[0-9]{4}_[0-9]{2}$'
             AND c.relname < 'events_' || to_char(month, 'YYYY_MM')
         ORDER BY c.relname
     LOOP
-        EXECUTE format('DROP TABLE %I', partition);
+        BEGIN
+            EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I)', partition) INTO is_empty;
+            IF is_empty THEN
+                empty := empty || partition;
+            ELSE
+                EXECUTE format('TRUNCATE %I', partition);
+            END IF;
+        EXCEPTION WHEN lock_not_available THEN
+            RAISE LOG 'the events of % are being read, and are forgotten later', partition;
+        END;
     END LOOP;
-    DELETE FROM events_default WHERE recorded_at < extract(epoch FROM month)::bigint * 1000;
+    IF array_length(empty, 1) > 0 THEN
+        BEGIN
+            LOCK TABLE events IN ACCESS EXCLUSIVE MODE NOWAIT;
+            FOREACH partition IN ARRAY empty LOOP
+                EXECUTE format('DROP TABLE %I', partition);
+            END LOOP;
+        EXCEPTION WHEN lock_not_available THEN
+            NULL;
+        END;
+    END IF;
+    DELETE FROM events_default WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM events_default WHERE recorded_at < month_ms LIMIT at_most));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN deleted = at_most;
 END
 $$;
 
