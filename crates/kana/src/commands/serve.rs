@@ -5,6 +5,7 @@ mod pulse;
 mod rarely;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -31,7 +32,10 @@ const RATE_MIN: u32 = 500;
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
-    let store = open_for_server(&settings).await?;
+    let Some(store) = open_for_server(&settings).await? else {
+        tracing::info!("stopped before the database was there");
+        return Ok(());
+    };
     if let Some(keys) = kana_service::init(store.as_ref(), &SystemClock, "app").await? {
         print_keys(&keys)?;
         tracing::info!("a new app was made; its keys stand on standard output, and only there");
@@ -60,14 +64,17 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens the database: one that many servers share, or an embedded one for this server alone.
-async fn open_for_server(settings: &ServeSettings) -> Result<Arc<dyn Store>, Failure> {
+/// Opens the database: one that many servers share, or an embedded one for this server alone. Returns
+/// `None` if the process is told to stop while it waits for the database.
+async fn open_for_server(settings: &ServeSettings) -> Result<Option<Arc<dyn Store>>, Failure> {
     let Some(url) = &settings.database.database_url else {
-        return Ok(Arc::new(SqliteStore::open_for_server(&settings.database.data_dir)?));
+        return Ok(Some(Arc::new(SqliteStore::open_for_server(&settings.database.data_dir)?)));
     };
     let connections_max = usize::try_from(settings.database_connections).unwrap_or(usize::MAX);
     let settings = postgres::Settings { connections_max, ..postgres::Settings::default() };
-    Ok(Arc::new(PostgresStore::open(url, settings).await?))
+    let opened =
+        waiting::open_unless_stopped(async || PostgresStore::open(url, settings).await).await?;
+    Ok(opened.map(|store| Arc::new(store) as _))
 }
 
 fn limits(settings: ConnectionSettings) -> Limits {
