@@ -17,6 +17,8 @@
 //!    so who comes second waits for the first, and then fails with a conflict and decides anew on
 //!    what the first has stored. That is why a user who does not exist needs no lock.
 //!
+//! The table that takes new idempotency keys changes only while nobody shares any catalog.
+//!
 //! What is forgotten in the background has an advisory lock for each kind, which the functions of the
 //! schema take themselves: `(OTHERS, 1)` for events, `(OTHERS, 2)` for idempotency keys.
 //!

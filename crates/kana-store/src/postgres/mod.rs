@@ -14,6 +14,7 @@ mod fate;
 mod keys;
 mod locks;
 mod migrations;
+mod old_keys;
 mod partitions;
 mod patience;
 mod readiness;
@@ -254,6 +255,10 @@ impl Store for PostgresStore {
 
     async fn forget_events(&self, before: Timestamp, _at_most: usize) -> Result<bool, StoreError> {
         partitions::forget(&self.shared, before).await
+    }
+
+    async fn forget_old_keys(&self, before: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        old_keys::forget(&self.shared, before, now).await
     }
 
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {

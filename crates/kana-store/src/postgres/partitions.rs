@@ -181,7 +181,7 @@ pub(super) async fn forget(shared: &Shared, before: Timestamp) -> Result<bool, S
 
 /// Runs one statement that waits no longer than `lock_timeout` for each lock. It takes a reader's
 /// connection: whoever writes has one already and must not wait for a second one of its kind.
-async fn run(
+pub(super) async fn run(
     shared: &Shared,
     lock_timeout: &str,
     statement: &str,

@@ -19,6 +19,7 @@ use super::*;
 use crate::app::KeyKind;
 
 mod long_readers;
+mod old_keys;
 mod silent_link;
 
 const NOW: Timestamp = Timestamp::MIN;
@@ -474,30 +475,6 @@ async fn of_two_who_make_the_same_thing_new_the_second_has_a_conflict() {
     first.commit().await.unwrap();
     let error = timeout(SOON, writing).await.unwrap().unwrap_err();
     assert!(matches!(error, StoreError::Conflict(_)), "{error:?}");
-}
-
-#[tokio::test]
-async fn two_who_forget_old_keys_forget_different_ones() {
-    if !is_here() {
-        return;
-    }
-    let (store, environment, database) = store_with_app().await;
-    run(
-        database.url(),
-        "INSERT INTO kana.replays
-         SELECT e.id, k::text, gen_random_uuid(), 'f', 'ADD', 1, NULL, '{}', k
-         FROM kana.environments e, generate_series(1, 4) k WHERE e.kind = 'test'",
-    );
-    let before = Timestamp::from_ms(100);
-    let mut first = store.write().await.unwrap();
-    let mut second = store.write().await.unwrap();
-    let texts = |keys: Vec<IdempotencyKey>| -> Vec<String> {
-        keys.iter().map(|key| key.as_str().to_owned()).collect()
-    };
-    let found = first.keys_kept_before(environment, before, 2).await.unwrap();
-    assert_eq!(texts(found), ["1", "2"]);
-    let found = timeout(SOON, second.keys_kept_before(environment, before, 9)).await.unwrap();
-    assert_eq!(texts(found.unwrap()), ["3", "4"]);
 }
 
 #[tokio::test]

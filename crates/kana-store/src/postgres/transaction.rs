@@ -12,6 +12,7 @@ use tokio_postgres::types::ToSql;
 use super::connections::take;
 use super::errors::{cause, says_it_was_not_committed};
 use super::fate::{self, Mark};
+use super::old_keys::ReplaysTable;
 use super::patience::no_answer;
 use super::recent_counters::RecentCounters;
 use super::statements as sql;
@@ -62,6 +63,8 @@ pub(super) struct PostgresTransaction {
     pub(super) places: HashMap<(EnvironmentId, UserKey), String>,
     /// Features that were used for the first time, as far as this node knows.
     pub(super) used_features: Vec<(EnvironmentId, FeatureId)>,
+    /// The table that takes new idempotency keys, once it is known.
+    pub(super) replays_table: Option<ReplaysTable>,
     /// Whose subscriptions were looked up by their own ids, before the users were locked.
     pub(super) owners: HashMap<(EnvironmentId, UserId), UserKey>,
 }
@@ -80,6 +83,7 @@ impl PostgresTransaction {
             recent_counters: HashMap::new(),
             places: HashMap::new(),
             used_features: Vec::new(),
+            replays_table: None,
             owners: HashMap::new(),
         }
     }

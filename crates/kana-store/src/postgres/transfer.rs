@@ -25,7 +25,7 @@ use crate::error::StoreError;
 use crate::transfer::batch::{Gathering, Row, Sender};
 use crate::transfer::kinds::{Column, Kind};
 use crate::transfer::sql::{
-    Environments, count, in_scope, owner_id, select, target, update_environment,
+    Environments, count, in_scope, owner_id, select, target_in, update_environment,
 };
 use crate::transfer::value::{Stored as StoredAs, Value};
 use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
@@ -51,6 +51,15 @@ const MONTHS_MAX: usize = 600;
 fn source(kind: Kind) -> &'static str {
     match kind {
         Kind::Counter => "current_counters",
+        _ => kind.table(),
+    }
+}
+
+/// Where the rows of a kind are written: idempotency keys go to the table that takes new ones of an
+/// empty database.
+fn destination(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Replay => "replays_0",
         _ => kind.table(),
     }
 }
@@ -220,7 +229,8 @@ impl PostgresImport {
     }
 
     async fn copy(&self, batch: &Batch) -> Result<(), StoreError> {
-        let copy = format!("COPY {} FROM STDIN (FORMAT BINARY)", target(batch.kind));
+        let target = target_in(destination(batch.kind), batch.kind);
+        let copy = format!("COPY {target} FROM STDIN (FORMAT BINARY)");
         let sink = self.connection.copy_in::<_, Bytes>(&copy).await?;
         let own = batch.kind.columns().iter().map(|column| match column.form.stored() {
             StoredAs::Text | StoredAs::Json => Type::TEXT,

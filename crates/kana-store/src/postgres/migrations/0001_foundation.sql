@@ -17,7 +17,12 @@ CREATE TABLE environments (
     -- Grows by one with every change of the environment's features and packages.
     catalog_version bigint  NOT NULL,
     -- Whether a public key and a user's id in a header are enough for the Client API.
-    simple_mode     boolean NOT NULL DEFAULT true
+    simple_mode     boolean NOT NULL DEFAULT true,
+    -- Which table new idempotency keys go to, since when, and since when they went to the one before.
+    -- All environments change it together.
+    replays_table   smallint NOT NULL DEFAULT 0 CHECK (replays_table BETWEEN 0 AND 3),
+    replays_since   bigint   NOT NULL DEFAULT 0,
+    replays_earlier bigint   NOT NULL DEFAULT 0
 );
 
 CREATE TABLE keys (
@@ -298,8 +303,12 @@ BEGIN
 END
 $$;
 
--- What was asked under an idempotency key, and what was answered.
-CREATE TABLE replays (
+-- What was asked under an idempotency key, and what was answered. Keys are forgotten a table at a time,
+-- since a deleted row costs everybody who looks until the oldest snapshot of the server has ended.
+--
+-- Four tables take turns. One takes new keys; the two before it are only looked at; the fourth is
+-- retired, and is emptied before its turn comes. So a key is looked for in three tables.
+CREATE TABLE replays_0 (
     environment_id  bigint NOT NULL,
     idempotency_key text   COLLATE "C" NOT NULL,
     user_key        uuid   NOT NULL,
@@ -312,6 +321,60 @@ CREATE TABLE replays (
     PRIMARY KEY (environment_id, idempotency_key)
 );
 
--- In which order idempotency keys are forgotten. The sum keeps the planner from looking up a key by
--- this index, which costs the same only while the table is empty.
-CREATE INDEX replays_by_age ON replays ((environment_id + 0), kept_at);
+CREATE TABLE replays_1 (LIKE replays_0 INCLUDING ALL);
+CREATE TABLE replays_2 (LIKE replays_0 INCLUDING ALL);
+CREATE TABLE replays_3 (LIKE replays_0 INCLUDING ALL);
+
+-- All that are not retired.
+CREATE VIEW replays AS
+    SELECT * FROM replays_0
+    WHERE (SELECT replays_table FROM environments WHERE kind = 'live') <> 3
+    UNION ALL
+    SELECT * FROM replays_1
+    WHERE (SELECT replays_table FROM environments WHERE kind = 'live') <> 0
+    UNION ALL
+    SELECT * FROM replays_2
+    WHERE (SELECT replays_table FROM environments WHERE kind = 'live') <> 1
+    UNION ALL
+    SELECT * FROM replays_3
+    WHERE (SELECT replays_table FROM environments WHERE kind = 'live') <> 2;
+
+-- Empties the retired table, or lets the next one take new keys: when the present one has done so for
+-- half the time that keys are kept, and all keys of the table that retires are older than that time.
+-- So a key is kept for that time at least, and for one and a half times as long at most.
+--
+-- While the tables change, no writer is at work: each holds the catalog of an environment, and this
+-- takes them alone. So whoever keeps a key has looked for it in all that was kept before.
+CREATE FUNCTION forget_old_keys(before bigint, now bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    present  environments;
+    next     smallint;
+    is_empty boolean;
+    -- Clocks of nodes differ.
+    slack CONSTANT bigint := 3600000;
+BEGIN
+    -- One node at a time.
+    IF NOT pg_try_advisory_xact_lock(1801547362, 2) THEN
+        RETURN;
+    END IF;
+    SELECT * INTO present FROM environments WHERE kind = 'live';
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    next := (present.replays_table + 1) % 4;
+    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I)', 'replays_' || next) INTO is_empty;
+    IF NOT is_empty THEN
+        EXECUTE format('TRUNCATE %I', 'replays_' || next);
+        RETURN;
+    END IF;
+    IF now - present.replays_since < (now - before) / 2
+        OR present.replays_earlier > before - slack THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(1801547361, (e.id % 2147483647)::int)
+        FROM (SELECT id FROM environments ORDER BY id) e;
+    UPDATE environments SET
+        replays_table = next, replays_since = now, replays_earlier = present.replays_since;
+END
+$$;
