@@ -99,9 +99,7 @@ impl Kana {
             client_access: Recent::default(),
             writer_finished: Mutex::new(Some(finished)),
         });
-        if settings.events_days.is_some() {
-            retention::start(Arc::downgrade(&kana));
-        }
+        retention::start(Arc::downgrade(&kana));
         Ok(kana)
     }
 

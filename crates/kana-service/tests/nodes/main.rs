@@ -5,6 +5,7 @@
 
 mod catalogs;
 mod questions;
+mod retention;
 mod usage;
 mod users;
 mod world;

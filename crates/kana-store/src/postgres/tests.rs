@@ -20,6 +20,7 @@ use crate::app::KeyKind;
 
 mod long_readers;
 mod old_keys;
+mod readiness;
 mod silent_link;
 
 const NOW: Timestamp = Timestamp::MIN;
