@@ -5,6 +5,7 @@ use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::terms::TermsNumber;
 use kana_core::usage::{UsageAction, UsageEvent};
 use kana_core::user::User;
 use kana_service::{Clock, SystemClock};
@@ -147,6 +148,7 @@ impl<'a> Seeding<'a> {
         let counter = CounterKey {
             subscription: subscription.id,
             feature: self.feature.clone(),
+            terms: TermsNumber::default(),
             period_start: subscription.started_at,
         };
         let share = self.events / self.users + u32::from(user < self.events % self.users);

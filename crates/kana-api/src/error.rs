@@ -5,7 +5,11 @@ use async_graphql::{ErrorExtensionValues, Value};
 use kana_core::Refusal;
 use kana_core::refusal::InvalidValue;
 use kana_service::Error;
-use uuid::Uuid;
+
+use crate::failure_log::FailureLog;
+
+/// One for the process, as the log is.
+static FAILURES: FailureLog = FailureLog::new();
 
 /// Why a field could not be answered.
 ///
@@ -57,10 +61,9 @@ impl Told {
         Self { code: "BAD_USER_INPUT", name: "ValidationError", message: message.into() }
     }
 
-    /// A failure of ours. The caller gets an id, and the log what happened under it.
+    /// A failure of ours. The caller gets the id of the line in the log that says what happened.
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
-        let error_id = Uuid::now_v7();
-        tracing::error!(%error_id, %cause, "a request failed");
+        let error_id = FAILURES.add(cause);
         Self {
             code: "INTERNAL_SERVER_ERROR",
             name: "InternalError",

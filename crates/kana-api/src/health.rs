@@ -5,10 +5,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use kana_service::Kana;
+use kana_service::{Kana, LogThrottle};
 use serde_json::json;
 
 const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
+
+/// One for the process, as the log is.
+static NOT_READY: LogThrottle = LogThrottle::new();
 
 /// Answers `ok` while the process runs.
 pub(crate) async fn alive() -> impl IntoResponse {
@@ -21,7 +24,9 @@ pub(crate) async fn ready(State(kana): State<Arc<Kana>>) -> Response {
     let Err(reason) = kana.check_ready().await else {
         return ([NO_STORE], "ok\n").into_response();
     };
-    tracing::error!(%reason, "not ready");
+    if let Some(times) = NOT_READY.count(1) {
+        tracing::error!(%reason, times, "not ready");
+    }
     let body = json!({ "ready": false, "checks": { "database": reason.database() } });
     let headers = [NO_STORE, (header::CONTENT_TYPE, "application/json; charset=utf-8")];
     (StatusCode::SERVICE_UNAVAILABLE, headers, body.to_string()).into_response()

@@ -12,6 +12,7 @@ mod counter;
 mod error;
 mod events;
 mod exact;
+mod failure_log;
 mod graphql;
 mod health;
 

@@ -1,5 +1,6 @@
 //! An environment's features and packages: small, read always, changed rarely.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use indexmap::IndexMap;
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::{Label, Metadata};
 use crate::period::ResetPeriod;
+use crate::terms::TermsHistory;
 use crate::timestamp::Timestamp;
 
 /// Anything that could be billed.
@@ -74,6 +76,9 @@ pub struct Package {
     pub updated_at: Timestamp,
     /// Its features, in the order in which they were given.
     pub features: IndexMap<FeatureId, PackageFeature>,
+    /// How its features' terms have changed since it was published; those that never have are not in
+    /// it, those that are no longer in the package are.
+    pub terms: BTreeMap<FeatureId, TermsHistory>,
 }
 
 impl Package {

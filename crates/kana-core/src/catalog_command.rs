@@ -2,6 +2,7 @@
 //! a list of [`CatalogChange`]s (contract: `admin-api.md`, "Values"). The Admin API makes one; a
 //! configuration that is published is [planned](crate::configuration_plan) as many of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -14,6 +15,7 @@ use crate::edit::Edit;
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::{Label, Metadata};
 use crate::refusal::{InvalidValue, Refusal};
+use crate::terms::TermsHistory;
 use crate::timestamp::Timestamp;
 
 /// A change of the catalog that was asked for.
@@ -159,7 +161,7 @@ pub fn plan(
             Ok((changes, CatalogAnswer::Package(id)))
         }
         CatalogCommand::ChangePackage { id, edit } => {
-            let changes = change_package(catalog, &id, now, |package| edit.apply_to(package))?;
+            let changes = change_package(catalog, &id, now, |package| edit.apply_to(package, now))?;
             Ok((changes, CatalogAnswer::Package(id)))
         }
         CatalogCommand::DeletePackage(id) => {
@@ -167,8 +169,9 @@ pub fn plan(
             Ok((vec![CatalogChange::DeletePackage(id.clone())], CatalogAnswer::Package(id)))
         }
         CatalogCommand::DeleteFeature(id) => {
-            delete_feature(catalog, &id)?;
-            Ok((vec![CatalogChange::DeleteFeature(id.clone())], CatalogAnswer::Feature(id)))
+            let mut changes = delete_feature(catalog, &id)?;
+            changes.push(CatalogChange::DeleteFeature(id.clone()));
+            Ok((changes, CatalogAnswer::Feature(id)))
         }
     }
 }
@@ -224,6 +227,7 @@ fn create_package(catalog: &Catalog, new: NewPackage, now: Timestamp) -> Result<
         metadata: new.metadata,
         updated_at: now,
         features: features.into_iter().map(|(id, (feature, _))| (id, feature)).collect(),
+        terms: BTreeMap::new(),
     })
 }
 
@@ -299,7 +303,7 @@ fn archive(package: &mut Package) -> Result<(), Refusal> {
 }
 
 impl PackageEdit {
-    fn apply_to(self, package: &mut Package) -> Result<(), Refusal> {
+    fn apply_to(self, package: &mut Package, now: Timestamp) -> Result<(), Refusal> {
         let is_addon = self.kind.is_addon();
         if package.status == PackageStatus::Archived {
             let problem = format!("names {}, which is ARCHIVED and never changes", package.id);
@@ -313,6 +317,9 @@ impl PackageEdit {
             let problem = format!("of {} is empty: a published package needs one", package.id);
             return Err(InvalidValue::new("features", problem).into());
         }
+        if package.status == PackageStatus::Published {
+            note_terms(package, &self.features, now);
+        }
         let mut known = std::mem::take(&mut package.features);
         let features = self.features.into_iter().map(|(id, allowance)| {
             let name = known.get_mut(&id).and_then(|inside| inside.name.take());
@@ -325,6 +332,20 @@ impl PackageEdit {
     }
 }
 
+/// Notes from when on a published package gives something else. Nobody is subscribed to a draft.
+fn note_terms(package: &mut Package, after: &IndexMap<FeatureId, Allowance>, now: Timestamp) {
+    let Package { features: before, terms, .. } = package;
+    for feature in before.keys().chain(after.keys()) {
+        let given = before.get(feature).map(|inside| inside.allowance);
+        let gives = after.get(feature).copied();
+        if given != gives {
+            let history =
+                terms.entry(feature.clone()).or_insert_with(|| TermsHistory::beginning_with(given));
+            history.change(gives, now);
+        }
+    }
+}
+
 fn delete_package(catalog: &Catalog, id: &PackageId) -> Result<(), Refusal> {
     let package = catalog.package(id).ok_or_else(|| Refusal::PackageNotFound(id.clone()))?;
     if package.status != PackageStatus::Draft {
@@ -334,7 +355,8 @@ fn delete_package(catalog: &Catalog, id: &PackageId) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn delete_feature(catalog: &Catalog, id: &FeatureId) -> Result<(), Refusal> {
+/// The packages without what they remember of the feature, so that another one with its id begins anew.
+fn delete_feature(catalog: &Catalog, id: &FeatureId) -> Result<Vec<CatalogChange>, Refusal> {
     if catalog.feature(id).is_none() {
         return Err(Refusal::FeatureNotFound(id.clone()));
     }
@@ -342,5 +364,11 @@ fn delete_feature(catalog: &Catalog, id: &FeatureId) -> Result<(), Refusal> {
         let problem = format!("names {id}, which the package {} has", package.id);
         return Err(InvalidValue::new("id", problem).into());
     }
-    Ok(())
+    let remember = catalog.packages().filter(|package| package.terms.contains_key(id));
+    let forget = |package: &Arc<Package>| {
+        let mut package = Package::clone(package);
+        package.terms.remove(id);
+        CatalogChange::PutPackage(Arc::new(package))
+    };
+    Ok(remember.map(forget).collect())
 }

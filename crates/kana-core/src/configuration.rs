@@ -7,6 +7,7 @@
 
 mod place;
 mod reading;
+mod shown;
 mod writing;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 pub use self::place::{Place, Problem, Step};
+pub use self::shown::quoted;
+pub(crate) use self::shown::shown;
 use crate::catalog::{
     Allowance, Catalog, Feature, FeatureKind, Package, PackageKind, PackageStatus,
 };

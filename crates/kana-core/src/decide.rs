@@ -2,6 +2,7 @@
 
 use crate::catalog::Catalog;
 use crate::facts::{Change, Obstacle, UserFacts};
+use crate::folding::{self, FoldCounters};
 use crate::id::{IdempotencyKey, UserId};
 use crate::idempotency::Replays;
 use crate::refusal::Refusal;
@@ -31,6 +32,8 @@ pub enum Command {
     Subscribe(Subscribe),
     /// Cancels a subscription.
     CancelSubscription(CancelSubscription),
+    /// Folds old counters of a subscription into one sum.
+    FoldCounters(FoldCounters),
 }
 
 /// Whose facts a command is about.
@@ -60,6 +63,8 @@ pub enum Answer {
         /// The subscription as it is now.
         subscription: Subscription,
     },
+    /// To [`Command::FoldCounters`].
+    Folded,
 }
 
 /// An answer, and the changes that make it true. Without changes nothing needs to be stored.
@@ -82,6 +87,7 @@ impl Command {
             Self::UseFeature(command) => Subject::User(&command.user),
             Self::Subscribe(command) => Subject::User(&command.user),
             Self::CancelSubscription(command) => Subject::Subscriber(command.subscription),
+            Self::FoldCounters(command) => Subject::Subscriber(command.subscription),
         }
     }
 
@@ -94,7 +100,8 @@ impl Command {
             Self::CreateUser(_)
             | Self::UpdateUser { .. }
             | Self::Subscribe(_)
-            | Self::CancelSubscription(_) => None,
+            | Self::CancelSubscription(_)
+            | Self::FoldCounters(_) => None,
         }
     }
 
@@ -111,7 +118,10 @@ impl Command {
             Self::RecordUsage(command) => command.check(now)?,
             Self::UseFeature(command) => command.check()?,
             Self::Subscribe(command) => command.check(now)?,
-            Self::CreateUser(_) | Self::UpdateUser { .. } | Self::CancelSubscription(_) => {}
+            Self::CreateUser(_)
+            | Self::UpdateUser { .. }
+            | Self::CancelSubscription(_)
+            | Self::FoldCounters(_) => {}
         }
         Ok(())
     }
@@ -158,6 +168,9 @@ pub fn decide(
             let facts = known()?;
             let (subscription, changes) = subscribing::cancel(catalog, facts, command, now)?;
             (Answer::Cancelled { user: facts.id.clone(), subscription }, changes)
+        }
+        Command::FoldCounters(command) => {
+            (Answer::Folded, folding::fold(catalog, known()?, command, now)?)
         }
     };
     Ok(Decision { answer, changes })

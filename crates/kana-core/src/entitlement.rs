@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{Allowance, Catalog, Feature};
 use crate::facts::{CounterKey, Obstacle, UserFacts};
 use crate::id::FeatureId;
-use crate::period::Period;
+use crate::meter::{Meter, needs};
 use crate::refusal::{InvalidValue, Refusal};
 use crate::subscription::{AsOf, Counting, counting_subscription};
+use crate::timestamp::Timestamp;
 
 /// Whether a user may use a feature, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,16 +69,17 @@ impl Reason {
 pub(crate) enum Standing<'a> {
     NotGranted,
     Binary(Counting<'a>),
-    Consumable { counting: Counting<'a>, counter: CounterKey },
+    Consumable { counting: Counting<'a>, meter: Meter<'a> },
 }
 
-/// Finds the subscription that counts and, for a consumable feature, the counter that holds what
-/// was used in the period of the moment.
+/// Finds the subscription that counts and, for a consumable feature, the meter of the period of the
+/// moment. `now` is the time of the request, which `as_of` may precede.
 pub(crate) fn standing<'a>(
     catalog: &'a Catalog,
     facts: &'a UserFacts,
     feature: &Feature,
     as_of: AsOf,
+    now: Timestamp,
 ) -> Result<Standing<'a>, Obstacle> {
     let subscriptions = match as_of {
         AsOf::Now(_) => facts.subscriptions(),
@@ -89,16 +91,13 @@ pub(crate) fn standing<'a>(
     if feature.is_binary() {
         return Ok(Standing::Binary(counting));
     }
-    let anchor = counting.subscription.started_at;
-    // A clock that runs behind the one that set the start must not lead before the first period.
-    let at = as_of.at().max(anchor);
-    let reset_period = counting.package_feature.allowance.reset_period;
-    let counter = CounterKey {
-        subscription: counting.subscription.id,
-        feature: feature.id.clone(),
-        period_start: Period::containing(anchor, reset_period, at).start,
+    let (schedule, feature) = (counting.schedule, &feature.id);
+    // A subscription counts because it gives the feature, and so has a period.
+    let meter = match as_of {
+        AsOf::Now(now) => schedule.current(now).map(|place| Meter::new(schedule, feature, place)),
+        AsOf::Moment(at) => schedule.at(at).map(|place| Meter::late(schedule, feature, place, now)),
     };
-    Ok(Standing::Consumable { counting, counter })
+    Ok(meter.map_or(Standing::NotGranted, |meter| Standing::Consumable { counting, meter }))
 }
 
 /// The rows of the table for a consumable feature that is granted.
@@ -145,20 +144,26 @@ pub fn entitlement(
 ) -> Result<Entitlement, Obstacle> {
     check_delta(delta)?;
     let feature = find_feature(catalog, feature)?;
-    entitled(facts, &standing(catalog, facts, feature, as_of)?, delta)
+    let mut missing = Vec::new();
+    let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
+    let entitlement = entitled(facts, &standing, delta, &mut missing);
+    needs(missing)?;
+    Ok(entitlement)
 }
 
-/// The access table for a feature of which it is known what counts.
+/// The access table for a feature of which it is known what counts. Counters that are not loaded are
+/// added to `missing`.
 fn entitled(
     facts: &UserFacts,
     standing: &Standing<'_>,
     delta: i64,
-) -> Result<Entitlement, Obstacle> {
+    missing: &mut Vec<CounterKey>,
+) -> Entitlement {
     match standing {
-        Standing::NotGranted => Ok(NOT_GRANTED),
-        Standing::Binary(_) => Ok(BINARY_GRANTED),
-        Standing::Consumable { counting, counter } => {
-            Ok(within(counting.package_feature.allowance, facts.used(counter)?, delta))
+        Standing::NotGranted => NOT_GRANTED,
+        Standing::Binary(_) => BINARY_GRANTED,
+        Standing::Consumable { counting, meter } => {
+            within(counting.allowance, meter.read(facts, missing), delta)
         }
     }
 }
@@ -171,16 +176,13 @@ pub fn entitlements<'a>(
     features: impl IntoIterator<Item = &'a FeatureId>,
     as_of: AsOf,
 ) -> Result<Vec<Entitlement>, Obstacle> {
-    let mut standings = Vec::new();
-    let mut counters = Vec::new();
+    let (mut entitlements, mut missing) = (Vec::new(), Vec::new());
     for feature in features {
-        let standing = standing(catalog, facts, find_feature(catalog, feature)?, as_of)?;
-        if let Standing::Consumable { counter, .. } = &standing {
-            counters.push(counter.clone());
-        }
-        standings.push(standing);
+        let feature = find_feature(catalog, feature)?;
+        let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
+        entitlements.push(entitled(facts, &standing, 1, &mut missing));
     }
     // One by one they would be asked for one by one.
-    facts.used_of_all(&counters)?;
-    standings.iter().map(|standing| entitled(facts, standing, 1)).collect()
+    needs(missing)?;
+    Ok(entitlements)
 }

@@ -6,6 +6,7 @@ use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use crate::idempotency::Replay;
 use crate::refusal::Refusal;
 use crate::subscription::Subscription;
+use crate::terms::TermsNumber;
 use crate::timestamp::Timestamp;
 use crate::usage::UsageEvent;
 use crate::user::User;
@@ -21,7 +22,8 @@ pub struct UserFacts {
     has_ended_subscriptions: bool,
     profile: Option<User>,
     ids_taken: HashMap<UserId, bool>,
-    counters: HashMap<CounterKey, i64>,
+    /// `None` for one that was never written.
+    counters: HashMap<CounterKey, Option<i64>>,
 }
 
 /// What a counter counts: usage of one feature under one subscription in one period.
@@ -31,8 +33,21 @@ pub struct CounterKey {
     pub subscription: SubscriptionId,
     /// The feature that was used.
     pub feature: FeatureId,
-    /// When the period starts.
+    /// The terms under which it was counted.
+    pub terms: TermsNumber,
+    /// When the period starts, or [`FOLDED`](Self::FOLDED).
     pub period_start: Timestamp,
+}
+
+impl CounterKey {
+    /// In place of a period's start: the sum of the counters that are too old to be kept one by one.
+    pub const FOLDED: Timestamp = Timestamp::MIN;
+
+    /// Whether it is such a sum.
+    #[must_use]
+    pub fn is_folded(&self) -> bool {
+        self.period_start == Self::FOLDED
+    }
 }
 
 /// A fact that a rule asked for and that was not loaded.
@@ -91,6 +106,11 @@ pub enum Change {
         /// What it holds.
         used: i64,
     },
+    /// The counter is gone: what it held is part of another.
+    DeleteCounter {
+        /// Which one.
+        counter: CounterKey,
+    },
     /// The event goes to the log.
     LogEvent(UsageEvent),
     /// The answer is kept under its key.
@@ -144,23 +164,10 @@ impl UserFacts {
         taken.ok_or_else(|| Obstacle::Needs(Need::IdTaken(id.clone())))
     }
 
-    /// What the counter holds; 0 for one that was never written.
-    pub fn used(&self, counter: &CounterKey) -> Result<i64, Obstacle> {
-        self.used_of_all(std::slice::from_ref(counter)).map(|used| used.into_iter().sum())
-    }
-
-    /// What each of the counters holds, in their order. What is missing is asked for in one go.
-    pub fn used_of_all(&self, counters: &[CounterKey]) -> Result<Vec<i64>, Obstacle> {
-        let found: Option<Vec<i64>> =
-            counters.iter().map(|counter| self.counters.get(counter).copied()).collect();
-        found.ok_or_else(|| {
-            let missing = counters
-                .iter()
-                .filter(|counter| !self.counters.contains_key(counter))
-                .cloned()
-                .collect();
-            Obstacle::Needs(Need::Counters(missing))
-        })
+    /// What the counter holds: `None` if it was not loaded, `Some(None)` if it was never written.
+    #[must_use]
+    pub fn stored(&self, counter: &CounterKey) -> Option<Option<i64>> {
+        self.counters.get(counter).copied()
     }
 
     /// Adds the ended subscriptions, as they are stored. Those that this batch has ended already
@@ -184,8 +191,8 @@ impl UserFacts {
         self.ids_taken.insert(id, taken);
     }
 
-    /// Adds what a counter holds, as it is stored.
-    pub fn load_counter(&mut self, counter: CounterKey, used: i64) {
+    /// Adds what a counter holds, as it is stored; `None` for one that was never written.
+    pub fn load_counter(&mut self, counter: CounterKey, used: Option<i64>) {
         self.counters.entry(counter).or_insert(used);
     }
 
@@ -208,7 +215,10 @@ impl UserFacts {
                 }
             }
             Change::SetCounter { counter, used } => {
-                self.counters.insert(counter.clone(), *used);
+                self.counters.insert(counter.clone(), Some(*used));
+            }
+            Change::DeleteCounter { counter } => {
+                self.counters.insert(counter.clone(), None);
             }
             // A new user's facts are made from the change; the other two are no facts of a user.
             Change::CreateUser(_) | Change::LogEvent(_) | Change::KeepReplay { .. } => {}

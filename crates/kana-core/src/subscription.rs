@@ -2,8 +2,9 @@
 
 use std::cmp::Reverse;
 
-use crate::catalog::{Catalog, PackageFeature};
+use crate::catalog::{Allowance, Catalog};
 use crate::id::{FeatureId, PackageId, SubscriptionId};
+use crate::schedule::Schedule;
 use crate::timestamp::Timestamp;
 
 /// One user's subscription to one package.
@@ -83,13 +84,15 @@ impl Subscription {
     }
 }
 
-/// The subscription that counts for a feature, with the feature as its package gives it.
+/// The subscription that counts for a feature.
 #[derive(Debug, Clone, Copy)]
 pub struct Counting<'a> {
     /// The subscription.
     pub subscription: &'a Subscription,
-    /// The feature in its package.
-    pub package_feature: &'a PackageFeature,
+    /// What its package gives of the feature at the moment asked about.
+    pub allowance: Allowance,
+    /// The subscription's periods for the feature.
+    pub(crate) schedule: Schedule<'a>,
 }
 
 /// Rule 2: of the subscriptions that grant `feature`, the one with the highest limit, alone.
@@ -108,17 +111,25 @@ pub fn counting_subscription<'a>(
         .filter(|subscription| subscription.grants_as_of(as_of))
         .filter_map(|subscription| {
             let package = catalog.package(&subscription.package)?;
-            let package_feature = package.features.get(feature)?;
-            Some(Counting { subscription, package_feature })
+            let allowance = match as_of {
+                AsOf::Now(_) => package.features.get(feature)?.allowance,
+                AsOf::Moment(at) => {
+                    Schedule::new(subscription, package, feature)?.allowance_at(at)?
+                }
+            };
+            Some((subscription, package, allowance))
         })
-        .max_by_key(|counting| {
-            let allowance = counting.package_feature.allowance;
+        .max_by_key(|(subscription, _, allowance)| {
             (
                 allowance.limit.is_none(),
                 allowance.limit,
                 allowance.overage_enabled,
-                Reverse(counting.subscription.started_at),
-                Reverse(counting.subscription.id),
+                Reverse(subscription.started_at),
+                Reverse(subscription.id),
             )
+        })
+        .and_then(|(subscription, package, allowance)| {
+            let schedule = Schedule::new(subscription, package, feature)?;
+            Some(Counting { subscription, allowance, schedule })
         })
 }

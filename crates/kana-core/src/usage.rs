@@ -161,16 +161,17 @@ pub(crate) fn record_usage(
 
     let as_of = command.occurred_at.map_or(AsOf::Now(now), AsOf::Moment);
     let mut changes = Vec::with_capacity(3);
-    let (answer, subscription) = match standing(catalog, facts, feature, as_of)? {
+    let (answer, subscription) = match standing(catalog, facts, feature, as_of, now)? {
         Standing::NotGranted => (RecordedUsage::NotCounted, None),
         Standing::Binary(counting) => (RecordedUsage::Recorded, Some(counting.subscription.id)),
-        Standing::Consumable { counting, counter } => {
-            let used = facts.used(&counter)?;
-            let used = match command.action {
-                UsageAction::Add => used.saturating_add(command.delta).max(0),
-                UsageAction::Set => command.delta,
+        Standing::Consumable { counting, meter } => {
+            let before = meter.used(facts)?;
+            let after = match command.action {
+                // What a period held that is part of a sum cannot be replaced any more.
+                UsageAction::Set if !meter.is_folded() => command.delta,
+                UsageAction::Add | UsageAction::Set => before.saturating_add(command.delta).max(0),
             };
-            changes.push(Change::SetCounter { counter, used });
+            meter.set(facts, before, after, &mut changes)?;
             (RecordedUsage::Recorded, Some(counting.subscription.id))
         }
     };
@@ -219,17 +220,18 @@ pub(crate) fn use_feature(
     earlier.refuse_other()?;
 
     let mut changes = Vec::with_capacity(3);
-    let (entitlement, subscription) = match standing(catalog, facts, feature, AsOf::Now(now))? {
+    let (entitlement, subscription) = match standing(catalog, facts, feature, AsOf::Now(now), now)?
+    {
         Standing::NotGranted => (NOT_GRANTED, None),
         Standing::Binary(counting) => (BINARY_GRANTED, Some(counting.subscription.id)),
-        Standing::Consumable { counting, counter } => {
-            let allowance = counting.package_feature.allowance;
-            let used = facts.used(&counter)?;
+        Standing::Consumable { counting, meter } => {
+            let allowance = counting.allowance;
+            let used = meter.used(facts)?;
             let mut entitlement = within(allowance, used, command.delta);
             if entitlement.access {
-                let used = used.saturating_add(command.delta);
-                entitlement.consumption = Some(consumption(allowance, used));
-                changes.push(Change::SetCounter { counter, used });
+                let after = used.saturating_add(command.delta);
+                entitlement.consumption = Some(consumption(allowance, after));
+                meter.set(facts, used, after, &mut changes)?;
             }
             (entitlement, Some(counting.subscription.id))
         }

@@ -31,7 +31,8 @@ impl Lane {
         &self,
         commands: &[(EnvironmentId, Vec<Command>)],
     ) -> Result<Answers, Error> {
-        insist(async || self.try_to_commit(commands).await).await
+        let count = commands.iter().map(|(_, commands)| commands.len()).sum();
+        insist(count, async || self.try_to_commit(commands).await).await
     }
 
     async fn try_to_commit(
@@ -191,7 +192,7 @@ impl Changes {
             return;
         };
         about.apply(&change);
-        if let Change::SetCounter { counter, .. } = &change {
+        if let Change::SetCounter { counter, .. } | Change::DeleteCounter { counter } = &change {
             if let Some(index) = self.counters.get(counter) {
                 self.list[*index].1 = change;
                 return;

@@ -21,7 +21,7 @@ pub enum Error {
     #[error("the server is shutting down; try again")]
     ShuttingDown,
     /// The database is away, or others are always faster. The caller may try again.
-    #[error("the database cannot do this at the moment, and nothing was recorded; try again")]
+    #[error("{}, and nothing was recorded; try again", unavailable(.0))]
     Unavailable(#[source] Arc<StoreError>),
     /// The database went away while it committed, and has not come back to say whether it did.
     #[error(
@@ -35,6 +35,15 @@ pub enum Error {
     /// Kana itself is wrong.
     #[error("a bug: {0}")]
     Bug(&'static str),
+}
+
+/// What callers are told of a database that cannot do it now: nothing internal.
+fn unavailable(cause: &StoreError) -> &'static str {
+    match cause {
+        StoreError::Full { .. } => "the disk is full",
+        StoreError::Busy(_) => "another process holds the database",
+        _ => "the database cannot do this at the moment",
+    }
 }
 
 impl From<StoreError> for Error {

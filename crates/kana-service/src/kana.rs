@@ -5,7 +5,7 @@ use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
 use kana_core::id::UserId;
 use kana_store::app::{App, ClientAccess, Key, KeyHash, NewKey};
-use kana_store::{EnvironmentId, Store, StoreError, Transaction};
+use kana_store::{EnvironmentId, Store, StoreError, Transaction, WriteTransaction};
 use tokio::time::Instant;
 
 use crate::catalogs::Catalogs;
@@ -13,6 +13,7 @@ use crate::client::ClientUser;
 use crate::clock::Clock;
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::folding;
 use crate::keys::{self, NewSecret, Unauthenticated};
 use crate::questions::Questions;
 use crate::readiness::NotReady;
@@ -99,6 +100,7 @@ impl Kana {
             client_access: Recent::default(),
             writer_finished: Mutex::new(Some(finished)),
         });
+        folding::start(Arc::downgrade(&kana));
         retention::start(Arc::downgrade(&kana));
         Ok(kana)
     }
@@ -240,13 +242,32 @@ pub struct InitialKeys {
     pub live_public: NewSecret,
 }
 
-/// Makes the app with its two environments and their keys; `None` when there is one already, and
-/// then nothing changes.
-pub async fn init(
+/// A key, or keys, that are stored but not committed yet. Dropped, they are not stored at all.
+///
+/// A key is shown once, so it is shown before it is committed: one that could not be shown leaves
+/// nothing behind.
+#[must_use]
+pub struct Uncommitted<T> {
+    /// What to show.
+    pub secrets: T,
+    transaction: Box<dyn WriteTransaction>,
+}
+
+impl<T> Uncommitted<T> {
+    /// Makes the keys valid.
+    pub async fn commit(self) -> Result<T, StoreError> {
+        self.transaction.commit().await?;
+        Ok(self.secrets)
+    }
+}
+
+/// Stores an app with its two environments and their keys, to be committed by the caller. Returns
+/// `None` if there is an app already.
+pub async fn begin_init(
     store: &dyn Store,
     clock: &dyn Clock,
     app_name: &str,
-) -> Result<Option<InitialKeys>, Error> {
+) -> Result<Option<Uncommitted<InitialKeys>>, Error> {
     if store.app().await?.is_some() {
         return Ok(None);
     }
@@ -265,20 +286,44 @@ pub async fn init(
     ]
     .map(|(environment, kind, secret)| new_key(environment, kind, secret, now));
     let app = App { name: app_name.to_owned() };
-    // Somebody else may have been faster since we asked.
-    Ok(store.create_app(app, keys.into(), now).await?.then_some(secrets))
+    // Another process may have created the app since the question above.
+    let transaction = store.begin_app(app, keys.into(), now).await?;
+    Ok(transaction.map(|transaction| Uncommitted { secrets, transaction }))
 }
 
-/// Makes another key for an environment.
+/// Creates the app with its two environments and their keys. Returns `None`, and changes nothing,
+/// if there is an app already.
+pub async fn init(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    app_name: &str,
+) -> Result<Option<InitialKeys>, Error> {
+    match begin_init(store, clock, app_name).await? {
+        Some(uncommitted) => Ok(Some(uncommitted.commit().await?)),
+        None => Ok(None),
+    }
+}
+
+/// Stores another key for an environment, to be committed by the caller.
+pub async fn begin_key(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    environment: EnvironmentKind,
+    kind: KeyKind,
+) -> Result<Uncommitted<NewSecret>, Error> {
+    let secret = generate(environment, kind)?;
+    let transaction = store.begin_key(new_key(environment, kind, &secret, clock.now())).await?;
+    Ok(Uncommitted { secrets: secret, transaction })
+}
+
+/// Creates another key for an environment.
 pub async fn create_key(
     store: &dyn Store,
     clock: &dyn Clock,
     environment: EnvironmentKind,
     kind: KeyKind,
 ) -> Result<NewSecret, Error> {
-    let secret = generate(environment, kind)?;
-    store.add_key(new_key(environment, kind, &secret, clock.now())).await?;
-    Ok(secret)
+    Ok(begin_key(store, clock, environment, kind).await?.commit().await?)
 }
 
 /// Makes a new secret that signs an environment's user tokens from now on. Tokens that were signed

@@ -179,7 +179,7 @@ impl Lane {
         reply: Reply<CatalogDone>,
     ) {
         let change = async || self.change_catalog(environment, request).await;
-        let done = contain_panic(|| runtime.block_on(insist(change)));
+        let done = contain_panic(|| runtime.block_on(insist(1, change)));
         let _ = reply.send(done);
     }
 
@@ -230,7 +230,8 @@ fn choose_ids(command: &mut Command) {
         Command::UpdateUser { .. }
         | Command::RecordUsage(_)
         | Command::UseFeature(_)
-        | Command::CancelSubscription(_) => {}
+        | Command::CancelSubscription(_)
+        | Command::FoldCounters(_) => {}
     }
 }
 

@@ -13,6 +13,7 @@ mod configuration;
 mod environment;
 mod error;
 mod facts_in_use;
+mod folding;
 mod kana;
 mod keys;
 mod lane;
@@ -30,8 +31,10 @@ pub use configuration::{Configured, Validation};
 pub use environment::{Environment, NewUser, SubscriptionPage, UserPage};
 pub use error::Error;
 pub use kana::{
-    InitialKeys, Kana, Settings, create_key, init, rotate_token_secret, set_simple_mode,
+    InitialKeys, Kana, Settings, Uncommitted, begin_init, begin_key, create_key, init,
+    rotate_token_secret, set_simple_mode,
 };
+pub use kana_store::LogThrottle;
 pub use kana_store::app::{EnvironmentKind, Key, KeyKind};
 pub use keys::{NewSecret, Unauthenticated};
 pub use readiness::NotReady;

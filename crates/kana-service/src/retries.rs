@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use kana_store::{LogThrottle, StoreError};
 use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
@@ -12,27 +13,48 @@ const PAUSES_MS: [u64; 9] = [0, 5, 10, 20, 50, 100, 200, 400, 800];
 /// all behind.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Commands that were refused. One for the process, as the log is.
+static REFUSED: LogThrottle = LogThrottle::new();
+
 /// Does `work` until it is done, for as long as it fails without having stored anything because
-/// another writer was faster or the database is away; but not for ever.
-pub(crate) async fn insist<T>(work: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+/// another writer was faster or the database is away; but not for ever. `commands` are what the work
+/// consists of, for the log.
+pub(crate) async fn insist<T>(
+    commands: usize,
+    work: impl AsyncFn() -> Result<T, Error>,
+) -> Result<T, Error> {
     let since = Instant::now();
     let mut pauses = PAUSES_MS.into_iter();
     loop {
         let outcome = work().await;
         match &outcome {
             Err(Error::Unavailable(cause)) => {
-                if let Some(pause) = pauses.next().filter(|_| since.elapsed() < PATIENCE) {
+                let may_pass = may_pass(cause) && since.elapsed() < PATIENCE;
+                if let Some(pause) = pauses.next().filter(|_| may_pass) {
                     tracing::debug!(%cause, "trying again");
                     sleep(Duration::from_millis(pause)).await;
                     continue;
                 }
-                tracing::warn!(%cause, "given up for now");
+                if let Some(commands) = REFUSED.count(commands) {
+                    tracing::warn!(%cause, commands, "commands were refused: nothing was recorded");
+                }
             }
             Err(Error::OutcomeUnknown(cause)) => {
                 tracing::error!(%cause, "nobody knows whether a commit was made");
             }
-            Ok(_) | Err(_) => {}
+            Ok(_) => {
+                if let Some(unreported) = REFUSED.end() {
+                    tracing::info!(unreported, "commands are recorded again");
+                }
+            }
+            Err(_) => {}
         }
         return outcome;
     }
+}
+
+/// Returns true if the next try may succeed. Where another process holds the database, the engine
+/// has waited already, and a full disk does not end within seconds.
+fn may_pass(cause: &StoreError) -> bool {
+    !matches!(cause, StoreError::Busy(_) | StoreError::Full { .. })
 }

@@ -1,9 +1,13 @@
 //! How values stand in columns, the same in every engine: enums by the contract's names,
 //! instants as milliseconds, JSON as text.
 
+use std::collections::{BTreeMap, HashMap};
+
 use kana_core::catalog::PackageStatus;
+use kana_core::id::{FeatureId, PackageId};
 use kana_core::period::ResetPeriod;
 use kana_core::subscription::SubscriptionStatus;
+use kana_core::terms::{Terms, TermsHistory};
 use kana_core::usage::UsageAction;
 
 use crate::app::{EnvironmentKind, KeyKind};
@@ -69,6 +73,33 @@ impl Named for KeyKind {
     const COLUMN: &'static str = "key kind";
     const NAMES: &'static [(Self, &'static str)] =
         &[(Self::Private, "private"), (Self::Public, "public")];
+}
+
+/// The histories of each package, by feature.
+pub(crate) type HistoriesOfPackages = HashMap<PackageId, BTreeMap<FeatureId, TermsHistory>>;
+
+/// Gathers rows of terms, which come oldest first, by package and feature.
+#[derive(Default)]
+pub(crate) struct TermsOfPackages(HashMap<PackageId, HashMap<FeatureId, Vec<Terms>>>);
+
+impl TermsOfPackages {
+    pub(crate) fn add(&mut self, package: PackageId, feature: FeatureId, terms: Terms) {
+        self.0.entry(package).or_default().entry(feature).or_default().push(terms);
+    }
+
+    pub(crate) fn into_histories(self) -> Result<HistoriesOfPackages, StoreError> {
+        let mut histories = HistoriesOfPackages::new();
+        for (package, features) in self.0 {
+            let of_package = histories.entry(package).or_default();
+            for (feature, terms) in features {
+                let problem = || format!("the terms of {feature} are out of order");
+                let history = TermsHistory::from_stored(terms)
+                    .ok_or_else(|| StoreError::Unreadable(problem()))?;
+                of_package.insert(feature, history);
+            }
+        }
+        Ok(histories)
+    }
 }
 
 #[cfg(test)]

@@ -71,6 +71,38 @@ pub enum StoreError {
         /// The newest version that this release knows.
         known: usize,
     },
+    /// The database was migrated by an older release, and the caller does not migrate.
+    #[error(
+        "the database has schema version {found}, and this release needs version {needed}: run \
+         kana migrate, or use the kana of the release that runs on it"
+    )]
+    OlderSchema {
+        /// The version of the database.
+        found: usize,
+        /// The version that this release works with.
+        needed: usize,
+    },
+    /// There is no database, and the caller does not create one.
+    #[error("there is no database in {place}: kana init makes one")]
+    NoDatabaseIn {
+        /// The directory or the schema.
+        place: String,
+    },
+    /// There was a database, and its file is gone or empty.
+    #[error(
+        "{} {problem}, though {} shows that there was a database: restore it from a backup, or \
+         remove the whole directory to begin with a new app",
+        file.display(),
+        evidence.display()
+    )]
+    DatabaseLost {
+        /// The file of the database.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+        /// What shows that there was a database.
+        evidence: PathBuf,
+    },
     /// The database's URL cannot be read. The problem holds nothing of the URL, which may have a
     /// password in it.
     #[error(
@@ -126,11 +158,5 @@ impl StoreError {
             Self::Unavailable(_) | Self::NoDatabase(_) => "unavailable",
             _ => "failed",
         }
-    }
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Engine(Box::new(error))
     }
 }

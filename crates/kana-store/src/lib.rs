@@ -10,6 +10,7 @@
 pub mod app;
 mod columns;
 mod error;
+mod log_throttle;
 pub mod postgres;
 pub mod sqlite;
 pub mod store;
@@ -17,6 +18,7 @@ pub mod transfer;
 
 pub use app::{App, EnvironmentId, EnvironmentKind};
 pub use error::{Cause, StoreError};
+pub use log_throttle::LogThrottle;
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use store::{Facts, Store, Transaction, WriteTransaction};

@@ -32,17 +32,37 @@ pub trait Store: Send + Sync + 'static {
     /// The app; `None` on an empty database.
     async fn app(&self) -> Result<Option<App>, StoreError>;
 
-    /// Makes the app, its two environments and their first keys, unless there is an app already.
-    /// Says whether it did.
+    /// Stores the app, its two environments and their first keys, without committing them yet, so
+    /// that the caller can hand out the keys first. Returns `None` if there is an app already.
+    async fn begin_app(
+        &self,
+        app: App,
+        keys: Vec<NewKey>,
+        created_at: Timestamp,
+    ) -> Result<Option<Box<dyn WriteTransaction>>, StoreError>;
+
+    /// Creates the app, its two environments and their first keys. Returns false, and changes
+    /// nothing, if there is an app already.
     async fn create_app(
         &self,
         app: App,
         keys: Vec<NewKey>,
         created_at: Timestamp,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<bool, StoreError> {
+        let Some(transaction) = self.begin_app(app, keys, created_at).await? else {
+            return Ok(false);
+        };
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Stores a key without committing it yet. The app must exist.
+    async fn begin_key(&self, key: NewKey) -> Result<Box<dyn WriteTransaction>, StoreError>;
 
     /// Stores a key. The app must exist.
-    async fn add_key(&self, key: NewKey) -> Result<(), StoreError>;
+    async fn add_key(&self, key: NewKey) -> Result<(), StoreError> {
+        self.begin_key(key).await?.commit().await
+    }
 
     /// Every key, the revoked ones included, oldest first.
     async fn keys(&self) -> Result<Vec<Key>, StoreError>;
@@ -216,12 +236,22 @@ pub trait Transaction: Send {
         users: &[UserKey],
     ) -> Result<Vec<Vec<Subscription>>, StoreError>;
 
-    /// What counters hold, 0 for one that was never written.
+    /// What counters hold; `None` for one that was never written.
     async fn counters(
         &mut self,
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
-    ) -> Result<Vec<i64>, StoreError>;
+    ) -> Result<Vec<Option<i64>>, StoreError>;
+
+    /// The first `limit` counters of the environment after the one at `after`, those of one
+    /// subscription, feature and number of terms together, by the start of their periods. Counters
+    /// that were written lately may be missing.
+    async fn counters_after(
+        &mut self,
+        environment: EnvironmentId,
+        after: Option<&(UserKey, CounterKey)>,
+        limit: usize,
+    ) -> Result<Vec<(UserKey, CounterKey)>, StoreError>;
 
     /// What was answered under idempotency keys.
     async fn replays(

@@ -4,6 +4,7 @@ mod commands;
 mod logging;
 mod settings;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::commands::Failure;
@@ -13,20 +14,35 @@ use crate::settings::{Command, KeysCommand, Switch};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let command = settings::read();
-    let command = match command {
+    let command = match settings::reading::read() {
         // Without a log: what these say is for whoever typed them.
-        Command::Pricing(command) => return commands::pricing::run(&command),
-        command => command,
+        Ok(Command::Pricing(command)) => return commands::pricing::run(&command),
+        Ok(command) => command,
+        Err(exit_code) => return exit_code,
     };
-    logging::start();
-    match run(command) {
+    let filter = match logging::filter() {
+        Ok(filter) => filter,
+        Err(problem) => return settings::reading::report_wrong(&[problem]),
+    };
+    let log = match logging::start(filter) {
+        Ok(log) => log,
+        Err(error) => return cannot_log(&error),
+    };
+    let exit_code = match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::error!("{failure}");
             ExitCode::FAILURE
         }
-    }
+    };
+    drop(log);
+    exit_code
+}
+
+fn cannot_log(error: &std::io::Error) -> ExitCode {
+    let line = format!("error: cannot start the thread that writes the log: {error}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    ExitCode::FAILURE
 }
 
 #[tokio::main]
@@ -49,6 +65,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         },
         Command::Export(settings) => commands::export::run(settings).await,
         Command::Import(settings) => commands::import::run(settings).await,
+        Command::Migrate { database } => commands::migrate::run(&database).await,
         // They end before there is a log.
         Command::Pricing(_) => Ok(()),
     }

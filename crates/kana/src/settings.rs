@@ -1,16 +1,22 @@
 //! Settings: a flag, else an environment variable, else `kana.toml` in the working directory,
 //! else the default (contract: `server.md`).
+//!
+//! This module defines them, [`reading`] finds out what they are set to and reports what is wrong.
 
-use std::net::SocketAddr;
+mod listen;
+pub(crate) mod reading;
+mod secret;
+pub(crate) mod variable;
+
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use kana_api::client::AllowedOrigins;
+use kana_core::metadata::Label;
 use kana_service::{EnvironmentKind, KeyKind};
 
-/// The file in the working directory. Its keys are the flags' names with underscores.
-const FILE: &str = "kana.toml";
+pub(crate) use self::listen::ListenAddress;
+pub(crate) use self::secret::{DatabaseUrl, without_passwords};
 
 /// Pricing and packaging, self-hosted: which features a user's packages include, how much of
 /// each, and how much of that is used.
@@ -48,6 +54,14 @@ pub(crate) enum Command {
     ///
     /// Everything is read back and compared before it counts.
     Import(ImportSettings),
+    /// Bring the database to the schema of this release, as kana serve does when it starts
+    ///
+    /// kana keys and kana export never do it. A server of an older release must not run on an
+    /// embedded database meanwhile.
+    Migrate {
+        #[command(flatten)]
+        database: DatabaseSettings,
+    },
     #[command(flatten)]
     Pricing(PricingCommand),
 }
@@ -95,9 +109,10 @@ pub(crate) struct PricingSettings {
 pub(crate) struct ServeSettings {
     #[command(flatten)]
     pub(crate) database: DatabaseSettings,
-    /// The address to listen on. With port 0, a free port is picked
+    /// The address to listen on: an IP address and a port, localhost:4000, or :4000 for all
+    /// addresses of the machine. With port 0, a free port is picked
     #[arg(long, env = "KANA_LISTEN", default_value = "127.0.0.1:4000", value_name = "ADDRESS")]
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: ListenAddress,
     /// The origins of the web pages that may call the Client API, separated by commas, each like
     /// `https://app.example.com` or `http://localhost:3000`. With `*`, all may
     #[arg(long, env = "KANA_CLIENT_ORIGINS", default_value = "*", value_name = "ORIGINS")]
@@ -183,9 +198,21 @@ impl From<TokenSettings> for kana_service::Settings {
 pub(crate) struct InitSettings {
     #[command(flatten)]
     pub(crate) database: DatabaseSettings,
-    /// What the app is called
-    #[arg(long, default_value = "app", value_name = "NAME")]
+    /// What the app is called: 1 to 255 characters
+    #[arg(long, default_value = "app", value_name = "NAME", value_parser = app_name)]
     pub(crate) app: String,
+}
+
+/// Checks the name of an app, which has the bounds of other names and stands in one line.
+fn app_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("must not be empty".to_owned());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not contain control characters".to_owned());
+    }
+    Label::new("app", text).map_err(|invalid| invalid.problem)?;
+    Ok(text.to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -213,14 +240,19 @@ pub(crate) struct ImportSettings {
 
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseSettings {
-    /// Where the embedded database lies. It is made if it does not exist
-    #[arg(long, env = "KANA_DATA_DIR", default_value = "./kana-data", value_name = "DIRECTORY")]
+    /// Where the embedded database lies. Created by kana serve, init and import
+    #[arg(
+        long,
+        env = "KANA_DATA_DIR",
+        default_value = "./kana-data",
+        value_name = "DIRECTORY",
+        global = true
+    )]
     pub(crate) data_dir: PathBuf,
     /// A PostgreSQL database to use instead of the embedded one, which any number of servers can
     /// share: postgres://user:password@host:5432/database
-    // Its value can hold a password, and help would show what the environment holds.
-    #[arg(long, env = "KANA_DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub(crate) database_url: Option<String>,
+    #[arg(long, env = "KANA_DATABASE_URL", value_name = "URL", global = true)]
+    pub(crate) database_url: Option<DatabaseUrl>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -299,160 +331,6 @@ impl From<Kind> for KeyKind {
         match kind {
             Kind::Private => Self::Private,
             Kind::Public => Self::Public,
-        }
-    }
-}
-
-/// Reads the settings; on wrong ones, says which and ends the process with exit code 2.
-pub(crate) fn read() -> Command {
-    let file = match std::fs::read_to_string(FILE) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => wrong(&format!("{FILE} cannot be read: {error}")),
-    };
-    let parsed = with_file(Cli::command(), &file)
-        .unwrap_or_else(|problem| wrong(&problem))
-        .try_get_matches()
-        .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
-    match parsed {
-        Ok(cli) => cli.command,
-        Err(error) => error.exit(),
-    }
-}
-
-fn wrong(problem: &str) -> ! {
-    Cli::command().error(ErrorKind::InvalidValue, problem).exit()
-}
-
-/// Makes what stands in the file the default of the flag with its name.
-fn with_file(mut cli: clap::Command, text: &str) -> Result<clap::Command, String> {
-    let file: toml::Table =
-        text.parse().map_err(|error| format!("{FILE} is not valid TOML: {error}"))?;
-    let mut names: Vec<&String> = file.keys().collect();
-    names.sort_unstable();
-    for name in names {
-        let value = file.get(name).and_then(as_flag).ok_or_else(|| {
-            format!("{FILE}: {name} must be a string, a whole number or a list of strings")
-        })?;
-        if !is_setting(&cli, name) {
-            return Err(format!("{FILE}: there is no setting {name}; see kana serve --help"));
-        }
-        cli = with_default(cli, name, &value);
-    }
-    Ok(cli)
-}
-
-/// A value of the file as a flag would be given.
-fn as_flag(value: &toml::Value) -> Option<String> {
-    match value {
-        toml::Value::String(text) => Some(text.clone()),
-        toml::Value::Integer(number) => Some(number.to_string()),
-        toml::Value::Array(items) => {
-            let items: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
-            items.map(|items| items.join(","))
-        }
-        _ => None,
-    }
-}
-
-/// Whether the command or one below it has a setting with this name. What no variable can set is
-/// no setting, but an argument.
-fn is_setting(command: &clap::Command, name: &str) -> bool {
-    command.get_arguments().any(|arg| arg.get_id() == name && arg.get_env().is_some())
-        || command.get_subcommands().any(|subcommand| is_setting(subcommand, name))
-}
-
-/// The command with another default for a setting, in itself and below.
-fn with_default(mut command: clap::Command, name: &str, value: &str) -> clap::Command {
-    if command.get_arguments().any(|arg| arg.get_id() == name) {
-        command = command.mut_arg(name, |arg| arg.default_value(value.to_owned()));
-    }
-    command.mut_subcommands(|subcommand| with_default(subcommand, name, value))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(file: &str, arguments: &[&str]) -> Result<ServeSettings, String> {
-        let arguments = ["kana", "serve"].iter().chain(arguments);
-        let matches = with_file(Cli::command(), file)?.try_get_matches_from(arguments);
-        let cli = matches.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
-        match cli.map_err(|error| error.to_string())?.command {
-            Command::Serve(settings) => Ok(settings),
-            other => Err(format!("{other:?}")),
-        }
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_flag_comes_before_the_file_and_the_file_before_the_default() {
-        let file = "listen = \"127.0.0.1:1\"\ndata_dir = \"/from/file\"";
-        let settings = parse(file, &["--listen", "127.0.0.1:2"]).unwrap();
-        assert_eq!(settings.listen.port(), 2);
-        assert_eq!(settings.database.data_dir, PathBuf::from("/from/file"));
-        assert_eq!(parse("", &[]).unwrap().listen.to_string(), "127.0.0.1:4000");
-    }
-
-    #[test]
-    fn numbers_and_lists_stand_in_the_file_as_such() {
-        let file = "user_token_days = 7\nclient_origins = [\"https://a.co\", \"https://b.co\"]";
-        let settings = parse(file, &[]).unwrap();
-        assert_eq!(settings.tokens.user_token_days, 7);
-        assert_eq!(settings.client_origins, "https://a.co,https://b.co".parse().unwrap());
-    }
-
-    #[test]
-    fn a_page_of_any_origin_may_call_by_default_and_with_a_star() {
-        for (file, arguments) in [
-            ("", &[][..]),
-            ("", &["--client-origins", "*"]),
-            ("client_origins = \"*\"", &[]),
-            ("client_origins = [\"*\"]", &[]),
-        ] {
-            let settings = parse(file, arguments).unwrap();
-            assert_eq!(settings.client_origins, AllowedOrigins::Any);
-        }
-    }
-
-    #[test]
-    fn a_setting_in_the_file_reaches_the_commands_below_a_command() {
-        let arguments = ["kana", "keys", "rotate-token-secret", "--env", "test"];
-        let cli = with_file(Cli::command(), "user_token_days = 7").unwrap();
-        let matches = cli.try_get_matches_from(arguments).unwrap();
-        let (_, keys) = matches.subcommand().unwrap();
-        let (_, rotate) = keys.subcommand().unwrap();
-        assert_eq!(rotate.get_one::<u32>("user_token_days"), Some(&7));
-    }
-
-    #[test]
-    fn a_wrong_setting_is_named() {
-        for (file, arguments, named) in [
-            ("listne = \"x\"", &[][..], "listne"),
-            ("app = \"not a setting\"", &[], "app"),
-            ("listen = 4000", &[], "--listen"),
-            ("listen = true", &[], "listen"),
-            ("user_token_days = 0", &[], "--user-token-days"),
-            ("idempotency_days = 0", &[], "--idempotency-days"),
-            ("events_days = 0", &[], "--events-days"),
-            ("connections_max = 0", &[], "--connections-max"),
-            ("idle_timeout_seconds = 0", &[], "--idle-timeout-seconds"),
-            ("database_connections = 5", &[], "--database-connections"),
-            ("listen = \"4000\"", &[], "--listen"),
-            ("listen = ", &[], "kana.toml"),
-            ("", &["--listen", "nowhere"], "--listen"),
-            ("", &["--client-origins", "foo"], "--client-origins"),
-            ("", &["--client-origins", ""], "--client-origins"),
-            ("client_origins = \"https://a.co/\"", &[], "--client-origins"),
-            ("client_origins = [\"https://a.co\", \"null\"]", &[], "--client-origins"),
-            ("client_origins = []", &[], "--client-origins"),
-        ] {
-            let problem = parse(file, arguments).unwrap_err();
-            assert!(problem.contains(named), "{file} {arguments:?}: {problem}");
         }
     }
 }

@@ -105,6 +105,12 @@ impl TestApp {
         self.store.write().await.unwrap().commit().await.unwrap();
     }
 
+    /// Folds old counters, as a running server does once a day.
+    #[allow(dead_code, reason = "some stories are told on one engine only")]
+    pub(crate) async fn fold_old_counters(&self) {
+        self.kana.fold_old_counters().await.unwrap();
+    }
+
     /// Sets the clock.
     pub(crate) fn set_time(&self, text: &str) {
         self.clock.set(time(text));

@@ -7,6 +7,7 @@
 mod app;
 mod authorisation;
 mod batch;
+mod changed_terms;
 mod client_api;
 mod engine;
 mod errors;

@@ -11,6 +11,8 @@ mod app;
 mod authorisation;
 #[path = "../admin/batch.rs"]
 mod batch;
+#[path = "../admin/changed_terms.rs"]
+mod changed_terms;
 #[path = "../admin/client_api.rs"]
 mod client_api;
 mod engine;
@@ -22,6 +24,7 @@ mod events;
 mod events_streamed;
 #[path = "../admin/every_operation.rs"]
 mod every_operation;
+mod folding;
 #[path = "../admin/ids.rs"]
 mod ids;
 #[path = "../admin/links_and_tokens.rs"]

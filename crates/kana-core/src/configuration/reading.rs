@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Configuration, ConfiguredFeature, ConfiguredPackage, FORM_VERSION, Place, Problem,
-    RESET_PERIODS, name_of,
+    RESET_PERIODS, name_of, quoted, shown,
 };
 use crate::catalog::{Allowance, FeatureKind, PackageKind};
 use crate::id::{FeatureId, PackageId};
@@ -63,7 +63,10 @@ impl Reader {
         if let Some(version) = given(file, "version") {
             let is_known = version.as_str().is_some_and(|text| text.split('.').next() == Some("1"));
             if !is_known {
-                let message = format!("must be {FORM_VERSION}, the form that this release reads");
+                let message = format!(
+                    "must be {FORM_VERSION}, the form that this release reads; it is {}",
+                    shown(version)
+                );
                 self.refuse::<()>(&root.key("version"), message);
             }
         }
@@ -117,20 +120,30 @@ impl Reader {
         let kind = self.needed(object, &place, "type").and_then(|kind| match kind.as_str() {
             Some("BINARY") => Some(true),
             Some("CONSUMABLE") => Some(false),
-            _ => self.refuse(&place.key("type"), "must be BINARY or CONSUMABLE"),
+            _ => {
+                let message = format!("must be BINARY or CONSUMABLE; it is {}", shown(kind));
+                self.refuse(&place.key("type"), message)
+            }
         });
         let mut label = |field: &'static str| {
             let place = place.key(field);
             let label = self.label(given(object, field)?, &place, field)?;
             if kind == Some(true) {
-                return self.refuse(&place, "is only for a CONSUMABLE feature: leave it out");
+                let message = format!(
+                    "is {}, which only a CONSUMABLE feature can have: leave it out",
+                    quoted(label.as_str())
+                );
+                return self.refuse(&place, message);
             }
             Some(label)
         };
         let (unit_label, unit_label_plural) = (label("unit_label"), label("unit_label_plural"));
         let id = id?;
         if let Some((_, first)) = self.features.get(&id) {
-            let message = format!("is the id of a feature already, at {first}");
+            let message = format!(
+                "is {}, which is the id of a feature already, at {first}",
+                quoted(id.as_str())
+            );
             return self.refuse(&place.key("id"), message);
         }
         self.features.insert(id.clone(), (kind, place.clone()));
@@ -171,7 +184,10 @@ impl Reader {
         };
         let id = id?;
         if let Some(first) = self.packages.get(&id) {
-            let message = format!("is the id of a package already, at {first}");
+            let message = format!(
+                "is {}, which is the id of a package already, at {first}",
+                quoted(id.as_str())
+            );
             return self.refuse(&place.key("id"), message);
         }
         self.packages.insert(id.clone(), place.clone());
@@ -192,10 +208,11 @@ impl Reader {
             match self.package_feature(item, &place) {
                 None => are_right = false,
                 Some((id, _)) if features.contains_key(&id) => {
-                    self.refuse::<()>(
-                        &place.key("id"),
-                        "names a feature that the package has already",
+                    let message = format!(
+                        "names the feature {}, which the package has already",
+                        quoted(id.as_str())
                     );
+                    self.refuse::<()>(&place.key("id"), message);
                     are_right = false;
                 }
                 Some((id, allowance)) => {
@@ -211,30 +228,17 @@ impl Reader {
         let object = self.object(value, place, "a feature of a package", &known)?;
         let id = self.id(object, place, FeatureId::new)?;
         let Some((is_binary, _)) = self.features.get(&id) else {
-            let message = "names a feature that the list features does not define";
+            let message = format!(
+                "names the feature {}, which the list features does not define",
+                quoted(id.as_str())
+            );
             return self.refuse(&place.key("id"), message);
         };
         // Where its type could not be read, that has been told.
         if (*is_binary)? {
-            return self.without_amount(object, place).map(|()| (id, Allowance::UNLIMITED));
+            return self.without_amount(object, place, &id).map(|()| (id, Allowance::UNLIMITED));
         }
-        let limit = match object.get("limit") {
-            None => {
-                let message = "is missing: a CONSUMABLE feature needs one; null means unlimited";
-                self.refuse(&place.key("limit"), message)
-            }
-            Some(Value::Null) => Some(None),
-            Some(value) => match value.as_i64().filter(|limit| *limit >= 0) {
-                Some(limit) => Some(Some(limit)),
-                None => {
-                    let message = format!(
-                        "must be a whole number from 0 to {}, or null for unlimited",
-                        i64::MAX
-                    );
-                    self.refuse(&place.key("limit"), message)
-                }
-            },
-        };
+        let limit = self.limit(object, place, &id);
         let overage_enabled = self.switch(object, place, "overage_enabled");
         let reset_period = self.reset_period(object, place);
         let allowance = Allowance {
@@ -245,18 +249,49 @@ impl Reader {
         Some((id, allowance))
     }
 
+    fn limit(
+        &mut self,
+        object: &Map<String, Value>,
+        place: &Place,
+        feature: &FeatureId,
+    ) -> Option<Option<i64>> {
+        let message = match object.get("limit") {
+            None => format!(
+                "is missing: {} is a CONSUMABLE feature, which needs one; null means unlimited",
+                quoted(feature.as_str())
+            ),
+            Some(Value::Null) => return Some(None),
+            Some(value) => match value.as_i64().filter(|limit| *limit >= 0) {
+                Some(limit) => return Some(Some(limit)),
+                None => format!(
+                    "must be a whole number from 0 to {}, or null for unlimited; it is {}",
+                    i64::MAX,
+                    shown(value)
+                ),
+            },
+        };
+        self.refuse(&place.key("limit"), message)
+    }
+
     /// A switch has no amount; what says so is accepted.
-    fn without_amount(&mut self, object: &Map<String, Value>, place: &Place) -> Option<()> {
+    fn without_amount(
+        &mut self,
+        object: &Map<String, Value>,
+        place: &Place,
+        feature: &FeatureId,
+    ) -> Option<()> {
         let before = self.problems.len();
         for field in ["limit", "overage_enabled", "reset_period"] {
-            let is_nothing = match given(object, field) {
-                None => true,
-                Some(value) => field == "overage_enabled" && *value == Value::Bool(false),
-            };
-            if !is_nothing {
-                let message = "is not for a BINARY feature, which has no amount: leave it out";
-                self.refuse::<()>(&place.key(field), message);
+            let Some(value) = given(object, field) else { continue };
+            if field == "overage_enabled" && *value == Value::Bool(false) {
+                continue;
             }
+            let message = format!(
+                "is {}, but {} is a BINARY feature, which has no amount: leave it out",
+                shown(value),
+                quoted(feature.as_str())
+            );
+            self.refuse::<()>(&place.key(field), message);
         }
         (self.problems.len() == before).then_some(())
     }
@@ -265,7 +300,10 @@ impl Reader {
         match given(object, field) {
             None => Some(false),
             Some(Value::Bool(value)) => Some(*value),
-            Some(_) => self.refuse(&place.key(field), "must be true or false"),
+            Some(value) => {
+                let message = format!("must be true or false; it is {}", shown(value));
+                self.refuse(&place.key(field), message)
+            }
         }
     }
 
@@ -279,7 +317,11 @@ impl Reader {
         match RESET_PERIODS.into_iter().find(named) {
             Some(period) => Some(Some(period)),
             None => {
-                let message = "must be DAY, MONTH or YEAR; left out, usage never starts again";
+                let message = format!(
+                    "must be DAY, MONTH or YEAR, or left out for usage that never starts again; it \
+                     is {}",
+                    shown(value)
+                );
                 self.refuse(&place.key("reset_period"), message)
             }
         }
@@ -296,7 +338,8 @@ impl Reader {
             if seen.insert(id.clone()) {
                 bases.push(id);
             } else {
-                self.refuse::<()>(&place, "names a package for the second time");
+                let id = quoted(id.as_str());
+                self.refuse::<()>(&place, format!("names the package {id} for the second time"));
             }
         }
         bases
@@ -313,7 +356,7 @@ impl Reader {
             let message = format!(
                 "must be {what}, with the keys {}; it is {}",
                 known.join(", "),
-                kind_of(value)
+                shown(value)
             );
             return self.refuse(place, message);
         };
@@ -329,12 +372,14 @@ impl Reader {
         match value {
             None | Some(Value::Null) => &[],
             Some(Value::Array(items)) if items.len() > THINGS_MAX => {
-                self.refuse::<()>(place, format!("must have at most {THINGS_MAX} items"));
+                let message =
+                    format!("must have at most {THINGS_MAX} items; it has {}", items.len());
+                self.refuse::<()>(place, message);
                 &[]
             }
             Some(Value::Array(items)) => items,
             Some(other) => {
-                self.refuse::<()>(place, format!("must be a list; it is {}", kind_of(other)));
+                self.refuse::<()>(place, format!("must be a list; it is {}", shown(other)));
                 &[]
             }
         }
@@ -358,14 +403,19 @@ impl Reader {
             Value::Bool(_) | Value::Number(_) => ": put it into quotes",
             _ => "",
         };
-        self.refuse(place, format!("must be text; it is {}{quotes}", kind_of(value)))
+        self.refuse(place, format!("must be text; it is {}{quotes}", shown(value)))
+    }
+
+    /// Refuses a text that is out of its bounds.
+    fn refuse_text<T>(&mut self, place: &Place, problem: &str, text: &str) -> Option<T> {
+        self.refuse(place, format!("{problem}; it is {}", quoted(text)))
     }
 
     fn label(&mut self, value: &Value, place: &Place, field: &'static str) -> Option<Label> {
         let text = self.text(value, place)?;
         match Label::new(field, text) {
             Ok(label) => Some(label),
-            Err(invalid) => self.refuse(place, invalid.problem),
+            Err(invalid) => self.refuse_text(place, &invalid.problem, text),
         }
     }
 
@@ -378,7 +428,7 @@ impl Reader {
         let text = self.text(value, place)?;
         match new("id", text) {
             Ok(id) => Some(id),
-            Err(invalid) => self.refuse(place, invalid.problem),
+            Err(invalid) => self.refuse_text(place, &invalid.problem, text),
         }
     }
 }
@@ -388,15 +438,4 @@ type NewId<T> = fn(&'static str, &str) -> Result<T, crate::invalid::InvalidValue
 /// What stands under a key; null is nothing.
 fn given<'a>(object: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
     object.get(field).filter(|value| !value.is_null())
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "empty",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }

@@ -3,25 +3,12 @@
 use indexmap::IndexMap;
 
 use crate::catalog::{Allowance, Feature, FeatureKind, Package};
-use crate::configuration::name_of;
+use crate::configuration::{name_of, quoted};
 use crate::id::FeatureId;
 use crate::metadata::Label;
 
 /// The most differences of one thing that are told.
 const DIFFERENCES_MAX: usize = 10;
-/// The most characters of a name that are repeated.
-const NAME_CHARS_MAX: usize = 64;
-
-pub(super) fn quoted(name: &str) -> String {
-    let mut shown = String::from("\"");
-    for c in name.chars().take(NAME_CHARS_MAX) {
-        // A name may hold what would move a terminal's cursor.
-        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    let is_cut = name.chars().nth(NAME_CHARS_MAX).is_some();
-    shown.push_str(if is_cut { "…\"" } else { "\"" });
-    shown
-}
 
 fn joined(differences: &[String]) -> String {
     let mut text = differences[..differences.len().min(DIFFERENCES_MAX)].join(", ");

@@ -3,13 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::differences::{feature_differences, gives, gives_differences, quoted};
+use super::differences::{feature_differences, gives, gives_differences};
 use super::{Plan, Severity, Thing, Told, Weight, absent_features, packages_that_keep_features};
 use crate::catalog::{Catalog, FeatureKind, Package, PackageKind, PackageStatus};
 use crate::catalog_command::{
     self, CatalogCommand, FeatureEdit, NewPackage, NewPackageFeature, PackageEdit,
 };
-use crate::configuration::{Configuration, ConfiguredFeature, ConfiguredPackage, Place, Problem};
+use crate::configuration::{
+    Configuration, ConfiguredFeature, ConfiguredPackage, Place, Problem, quoted,
+};
 use crate::edit::Edit;
 use crate::id::{FeatureId, PackageId};
 use crate::timestamp::Timestamp;
@@ -69,8 +71,13 @@ impl Planner {
                 continue;
             };
             if before.is_binary() != is_binary(kind) {
-                let was = if before.is_binary() { "BINARY" } else { "CONSUMABLE" };
-                let message = format!("the feature {id} is {was}: its type never changes");
+                let (was, here) = if before.is_binary() {
+                    ("BINARY", "CONSUMABLE")
+                } else {
+                    ("CONSUMABLE", "BINARY")
+                };
+                let message =
+                    format!("is {here}, but the feature {id} is {was}: its type never changes");
                 self.refuse(place.key("type"), message);
                 continue;
             }
@@ -127,13 +134,23 @@ impl Planner {
             let is_addon = match (are_addons.get(id), before.package(id)) {
                 (Some(is_addon), _) => *is_addon,
                 (None, Some(known)) if known.status != PackageStatus::Draft => known.is_addon(),
-                (None, _) => {
-                    self.refuse(place(), format!("names {id}, which is no base package"));
+                (None, known) => {
+                    let id = quoted(id.as_str());
+                    let problem = if known.is_some() {
+                        "is a draft that the file does not have, and is deleted with it"
+                    } else {
+                        "is neither in the file nor in the environment"
+                    };
+                    let message = format!("names the base package {id}, which {problem}");
+                    self.refuse(place(), message);
                     continue;
                 }
             };
             if is_addon {
-                self.refuse(place(), format!("names {id}, which is an add-on itself"));
+                let id = quoted(id.as_str());
+                let message =
+                    format!("names the package {id}, which is an add-on and no base package");
+                self.refuse(place(), message);
             }
         }
     }

@@ -6,6 +6,7 @@ use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
 use kana_core::idempotency::Replays;
 use kana_core::subscribing::{CancelSubscription, Subscribe};
 use kana_core::subscription::Subscription;
+use kana_core::terms::TermsNumber;
 use proptest::prelude::*;
 
 use crate::world::{
@@ -131,11 +132,12 @@ fn what_is_loaded_does_not_undo_what_the_batch_has_made() {
     let counter = CounterKey {
         subscription: boost.id,
         feature: feature_id("api-calls"),
+        terms: TermsNumber::default(),
         period_start: boost.started_at,
     };
     facts.apply(&Change::SetCounter { counter: counter.clone(), used: 2 });
-    facts.load_counter(counter.clone(), 1);
-    assert_eq!(facts.used(&counter), Ok(2));
+    facts.load_counter(counter.clone(), Some(1));
+    assert_eq!(facts.stored(&counter), Some(Some(2)));
 }
 
 #[test]
@@ -178,10 +180,11 @@ fn a_fact_that_was_not_loaded_is_asked_for_and_never_taken_for_an_absent_one() {
     let counter = CounterKey {
         subscription: pro.id,
         feature: feature_id("api-calls"),
+        terms: TermsNumber::default(),
         period_start: time("2024-01-12T00:00:00Z"),
     };
     assert_eq!(next(&facts, &replays), needs(Need::Counters(vec![counter.clone()])));
-    facts.load_counter(counter.clone(), 4);
+    facts.load_counter(counter.clone(), Some(4));
     let decision = next(&facts, &replays).unwrap();
     assert!(decision.changes.contains(&Change::SetCounter { counter, used: 5 }));
 }

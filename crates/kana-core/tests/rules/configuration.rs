@@ -141,7 +141,7 @@ fn an_unknown_key_is_refused_wherever_it_stands() {
 
 #[test]
 fn a_number_where_a_name_belongs_is_refused() {
-    let number = "must be text; it is a number: put it into quotes";
+    let number = "must be text; it is 7: put it into quotes";
     is_refused(&with("/features/0/name", json!(7)), &format!("features[0].name: {number}"));
     let problems = read(&with("/features/1/id", json!(7))).unwrap_err();
     assert_eq!(problems[0], format!("features[1].id: {number}"));
@@ -157,39 +157,52 @@ fn values_out_of_their_bounds_are_refused() {
     let long = "x".repeat(256);
     is_refused(
         &with("/features/0/name", json!(long)),
-        "features[0].name: must have at most 255 characters",
+        &format!("features[0].name: must have at most 255 characters; it is \"{}…\"", &long[..64]),
     );
     is_refused(
         &with("/packages/draft/0/id", json!(" next")),
-        "packages.draft[0].id: must not start or end with a space",
+        "packages.draft[0].id: must not start or end with a space; it is \" next\"",
     );
     is_refused(
         &with("/features/0/type", json!("binary")),
-        "features[0].type: must be BINARY or CONSUMABLE",
+        "features[0].type: must be BINARY or CONSUMABLE; it is \"binary\"",
     );
-    for wrong in [json!("2.0.0"), json!(1), json!("")] {
-        let message = "version: must be 1.0.0, the form that this release reads";
-        is_refused(&with("/version", wrong), message);
+    for (wrong, shown) in [
+        (json!("2.0.0"), "\"2.0.0\""),
+        (json!(1), "1"),
+        (json!(""), "\"\""),
+        (json!({}), "an object"),
+    ] {
+        let message =
+            format!("version: must be 1.0.0, the form that this release reads; it is {shown}");
+        is_refused(&with("/version", wrong), &message);
     }
     let limit = "/packages/published/0/features/1/limit";
-    for wrong in [json!(-1), json!(1.5), json!("1000"), json!(u64::MAX), json!(true), json!([])] {
-        is_refused(
-            &with(limit, wrong),
+    for (wrong, shown) in [
+        (json!(-1), "-1"),
+        (json!(1.5), "1.5"),
+        (json!("1000"), "\"1000\""),
+        (json!(u64::MAX), "18446744073709551615"),
+        (json!(true), "true"),
+        (json!([]), "a list"),
+    ] {
+        let message = format!(
             "packages.published[0].features[1].limit: must be a whole number from 0 to \
-             9223372036854775807, or null for unlimited",
+             9223372036854775807, or null for unlimited; it is {shown}"
         );
+        is_refused(&with(limit, wrong), &message);
     }
     for right in [json!(0), json!(i64::MAX), json!(null)] {
         assert!(read(&with(limit, right)).is_ok());
     }
     is_refused(
         &with("/packages/published/0/features/1/reset_period", json!("WEEK")),
-        "packages.published[0].features[1].reset_period: must be DAY, MONTH or YEAR; left out, \
-         usage never starts again",
+        "packages.published[0].features[1].reset_period: must be DAY, MONTH or YEAR, or left \
+         out for usage that never starts again; it is \"WEEK\"",
     );
     is_refused(
         &with("/packages/published/0/features/1/overage_enabled", json!("yes")),
-        "packages.published[0].features[1].overage_enabled: must be true or false",
+        "packages.published[0].features[1].overage_enabled: must be true or false; it is \"yes\"",
     );
 }
 
@@ -207,8 +220,8 @@ fn what_is_needed_is_asked_for() {
     }
     is_refused(
         &without("/packages/published/0/features/1", "limit"),
-        "packages.published[0].features[1].limit: is missing: a CONSUMABLE feature needs one; null \
-         means unlimited",
+        "packages.published[0].features[1].limit: is missing: \"api-calls\" is a CONSUMABLE feature, \
+         which needs one; null means unlimited",
     );
 }
 
@@ -216,7 +229,10 @@ fn what_is_needed_is_asked_for() {
 fn each_id_stands_once() {
     let twice = with("/features/1/id", json!("api-calls"));
     let problems = read(&twice).unwrap_err();
-    assert_eq!(problems[0], "features[1].id: is the id of a feature already, at features[0]");
+    assert_eq!(
+        problems[0],
+        "features[1].id: is \"api-calls\", which is the id of a feature already, at features[0]"
+    );
     for (pointer, place) in [
         ("/packages/draft/0/id", "packages.published[0]"),
         ("/addons/published/0/id", "addons.published[0]"),
@@ -225,17 +241,20 @@ fn each_id_stands_once() {
         let problems = read(&with(pointer, json!(id))).unwrap_err();
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(
-            problems[0].starts_with(&format!("{place}.id: is the id of a package already")),
+            problems[0].starts_with(&format!(
+                "{place}.id: is \"{id}\", which is the id of a package already, at packages."
+            )),
             "{problems:?}"
         );
     }
     is_refused(
         &with("/packages/published/0/features/0", json!({ "id": "api-calls", "limit": 1 })),
-        "packages.published[0].features[1].id: names a feature that the package has already",
+        "packages.published[0].features[1].id: names the feature \"api-calls\", which the package has \
+         already",
     );
     is_refused(
         &with("/addons/published/0/base_packages", json!(["pro", "pro"])),
-        "addons.published[0].base_packages[1]: names a package for the second time",
+        "addons.published[0].base_packages[1]: names the package \"pro\" for the second time",
     );
 }
 
@@ -243,27 +262,29 @@ fn each_id_stands_once() {
 fn a_feature_that_no_list_defines_is_refused() {
     is_refused(
         &with("/packages/published/0/features/0/id", json!("sso")),
-        "packages.published[0].features[0].id: names a feature that the list features does not \
-         define",
+        "packages.published[0].features[0].id: names the feature \"sso\", which the list features \
+         does not define",
     );
 }
 
 #[test]
 fn a_switch_has_no_amount() {
-    for (key, value) in
-        [("limit", json!(0)), ("overage_enabled", json!(true)), ("reset_period", json!("DAY"))]
-    {
+    for (key, value, shown) in [
+        ("limit", json!(0), "0"),
+        ("overage_enabled", json!(true), "true"),
+        ("reset_period", json!("DAY"), "\"DAY\""),
+    ] {
         is_refused(
             &with_key("/packages/published/0/features/0", key, value),
             &format!(
-                "packages.published[0].features[0].{key}: is not for a BINARY feature, which has \
-                 no amount: leave it out"
+                "packages.published[0].features[0].{key}: is {shown}, but \"dashboard\" is a \
+                 BINARY feature, which has no amount: leave it out"
             ),
         );
     }
     is_refused(
         &with_key("/features/1", "unit_label", json!("x")),
-        "features[1].unit_label: is only for a CONSUMABLE feature: leave it out",
+        "features[1].unit_label: is \"x\", which only a CONSUMABLE feature can have: leave it out",
     );
 }
 
@@ -288,7 +309,7 @@ fn everything_that_is_wrong_is_told_at_once_within_bounds() {
     let too_many = json!(vec![Value::Null; 10_001]);
     assert_eq!(
         read(&with("/features", too_many)).unwrap_err()[0],
-        "features: must have at most 10000 items"
+        "features: must have at most 10000 items; it has 10001"
     );
 }
 
@@ -297,4 +318,13 @@ fn a_key_that_is_no_word_is_repeated_in_short() {
     let long = "\u{1b}[31m".repeat(1000);
     let problems = read(&with_key("", &long, json!(1))).unwrap_err();
     assert!(problems[0].len() < 600 && !problems[0].contains('\u{1b}'), "{problems:?}");
+}
+
+#[test]
+fn what_is_repeated_of_a_file_is_short_and_in_one_line() {
+    let long = "\u{1b}[31m\n".repeat(1000);
+    for pointer in ["/features/0/name", "/features/0/type", "/packages/draft/0/id", "/version"] {
+        let problems = read(&with(pointer, json!(long))).unwrap_err();
+        assert!(problems[0].len() < 800 && !problems[0].contains(char::is_control), "{problems:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! What publishing a configuration does, row by row of the contract's table, and for any two
 //! catalogs.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use kana_core::catalog::{
@@ -345,7 +345,8 @@ fn a_features_type_never_changes() {
     });
     assert_eq!(
         refused(&catalog, &value)[0],
-        "[ERROR] features[1].type: the feature dashboard is BINARY: its type never changes"
+        "[ERROR] features[1].type: is CONSUMABLE, but the feature dashboard is BINARY: its type never \
+         changes"
     );
 }
 
@@ -357,18 +358,22 @@ fn base_packages_are_base_packages_that_are_there_afterwards() {
     let place = "[ERROR] addons.published[0].base_packages[0]";
     assert_eq!(
         refused(&catalog, &bases(json!(["nope"]))),
-        [format!("{place}: names nope, which is no base package")]
+        [format!(
+            "{place}: names the base package \"nope\", which is neither in the file nor in the environment"
+        )]
     );
     assert_eq!(
         refused(&catalog, &bases(json!(["extra"]))),
-        [format!("{place}: names extra, which is an add-on itself")]
+        [format!("{place}: names the package \"extra\", which is an add-on and no base package")]
     );
     // A draft that this file deletes.
     let mut value = bases(json!(["next"]));
     remove(&mut value["packages"]["draft"], 0);
     assert_eq!(
         refused(&catalog, &value),
-        [format!("{place}: names next, which is no base package")]
+        [format!(
+            "{place}: names the base package \"next\", which is a draft that the file does not have, and is deleted with it"
+        )]
     );
     // A package that this file archives.
     let mut value = full();
@@ -502,6 +507,7 @@ fn random_package(
         metadata: None,
         updated_at: time(BEGINNING),
         features,
+        terms: BTreeMap::new(),
     }
 }
 

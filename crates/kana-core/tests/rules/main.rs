@@ -7,6 +7,7 @@
 mod access;
 mod batches;
 mod catalog_commands;
+mod changed_terms;
 mod configuration;
 mod configuration_plans;
 mod counting;

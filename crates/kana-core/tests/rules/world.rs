@@ -4,9 +4,9 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 
-use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, Package};
+use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, Package, PackageKind};
 use kana_core::catalog_command::{
-    CatalogAnswer, CatalogCommand, NewPackage, NewPackageFeature, plan,
+    CatalogAnswer, CatalogCommand, NewPackage, NewPackageFeature, PackageEdit, plan,
 };
 use kana_core::decide::{Answer, Command, Decision, Subject, decide};
 use kana_core::entitlement::{Entitlement, entitlement, entitlements};
@@ -222,7 +222,7 @@ impl Person {
             }
             Need::Counters(counters) => {
                 for counter in counters {
-                    let used = self.counters.get(&counter).copied().unwrap_or(0);
+                    let used = self.counters.get(&counter).copied();
                     facts.load_counter(counter, used);
                 }
             }
@@ -360,6 +360,16 @@ impl World {
             self.stored.catalog.apply(change);
         }
         Ok(answer)
+    }
+
+    /// Publishes a file in which the package gives this.
+    pub(crate) fn change_terms(&mut self, id: &str, features: &[(&str, Gives)]) {
+        let features = features
+            .iter()
+            .map(|(feature, gives)| (feature_id(feature), gives.0.unwrap_or(Allowance::UNLIMITED)));
+        let edit =
+            PackageEdit { name: label(id), kind: PackageKind::Base, features: features.collect() };
+        self.plan(CatalogCommand::ChangePackage { id: package_id(id), edit }).unwrap();
     }
 
     pub(crate) fn archive(&mut self, id: &str) {
@@ -564,6 +574,10 @@ impl World {
                 Change::SetCounter { counter, used } => {
                     assert!(used >= 0, "a counter holds 0 or more");
                     self.stored.people[mine()].counters.insert(counter, used);
+                }
+                Change::DeleteCounter { counter } => {
+                    let gone = self.stored.people[mine()].counters.remove(&counter);
+                    assert!(gone.is_some(), "only a stored counter is deleted");
                 }
                 Change::LogEvent(event) => self.stored.events.push(event),
                 Change::KeepReplay { key, replay } => {

@@ -7,6 +7,7 @@
 mod atomicity;
 mod constant_work;
 mod environments;
+mod folding;
 mod freshness;
 mod group_commit;
 mod idempotency;

@@ -9,14 +9,15 @@ use kana_core::catalog::{
 use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::period::ResetPeriod;
+use kana_core::terms::Terms;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::rows::{instant, label, metadata, optional, text};
+use super::rows::{instant, label, metadata, optional, terms_number, text};
 use super::statements as sql;
 use super::transaction::{PostgresTransaction, Question};
 use crate::app::EnvironmentId;
-use crate::columns::Named;
+use crate::columns::{HistoriesOfPackages, Named, TermsOfPackages};
 use crate::error::StoreError;
 
 const BINARY: &str = "BINARY";
@@ -30,21 +31,23 @@ pub(super) async fn load(
     let shared = transaction.shares_catalog(environment);
     let [class, object] = shared.unwrap_or_default();
     let lock: &[&(dyn ToSql + Sync)] = &[&class, &object];
-    let mut questions: Vec<Question<'_>> = Vec::with_capacity(5);
+    let mut questions: Vec<Question<'_>> = Vec::with_capacity(6);
     if shared.is_some() {
         questions.push((sql::SHARE_CATALOG, lock));
     }
     questions.extend([
         (sql::FEATURES, of),
         (sql::PACKAGE_FEATURES, of),
+        (sql::PACKAGE_FEATURE_TERMS, of),
         (sql::PACKAGE_BASES, of),
         (sql::PACKAGES, of),
     ]);
     let answers = transaction.ask(&questions).await?;
-    let [.., features, package_features, bases, packages] = answers.as_slice() else {
+    let [.., features, package_features, terms, bases, packages] = answers.as_slice() else {
         return Err(StoreError::Engine("a question was not answered".into()));
     };
     let mut features_of = features_of_packages(package_features)?;
+    let mut terms_of = terms_of_packages(terms)?;
     let mut bases_of = bases_of_packages(bases)?;
     let mut changes = Vec::with_capacity(features.len() + packages.len());
     for row in features {
@@ -64,6 +67,7 @@ pub(super) async fn load(
             metadata: optional(row, 4, metadata)?,
             updated_at: instant(row, 5)?,
             features: features_of.remove(&id).unwrap_or_default(),
+            terms: terms_of.remove(&id).unwrap_or_default(),
             id,
         })));
     }
@@ -105,6 +109,27 @@ fn features_of_packages(
         features.entry(package).or_default().insert(feature, inside);
     }
     Ok(features)
+}
+
+fn terms_of_packages(rows: &[Row]) -> Result<HistoriesOfPackages, StoreError> {
+    let mut terms = TermsOfPackages::default();
+    for row in rows {
+        let package = PackageId::new("stored package id", text(row, 0)?)?;
+        let feature = FeatureId::new("stored feature id", text(row, 1)?)?;
+        let allowance = Allowance {
+            limit: row.try_get(5)?,
+            reset_period: optional(row, 6, ResetPeriod::from_name)?,
+            overage_enabled: row.try_get(7)?,
+        };
+        let is_given: bool = row.try_get(4)?;
+        let (since, number) = (instant(row, 2)?, terms_number(row, 3)?);
+        terms.add(
+            package,
+            feature,
+            Terms { since, number, allowance: is_given.then_some(allowance) },
+        );
+    }
+    terms.into_histories()
 }
 
 fn bases_of_packages(rows: &[Row]) -> Result<HashMap<PackageId, Vec<PackageId>>, StoreError> {
@@ -180,6 +205,7 @@ async fn delete(
         .change(&[
             (sql::DELETE_FEATURES, features),
             (sql::CLEAR_PACKAGE_FEATURES, packages),
+            (sql::CLEAR_PACKAGE_FEATURE_TERMS, packages),
             (sql::CLEAR_PACKAGE_BASES, packages),
             (sql::DELETE_PACKAGES, packages),
         ])
@@ -234,6 +260,19 @@ async fn put_packages(
         &features.periods,
         &features.overage,
     ];
+    let terms = TermsColumns::of(packages);
+    let terms: &[&(dyn ToSql + Sync)] = &[
+        &environment.0,
+        &terms.packages,
+        &terms.features,
+        &terms.positions,
+        &terms.since,
+        &terms.numbers,
+        &terms.given,
+        &terms.limits,
+        &terms.periods,
+        &terms.overage,
+    ];
     let bases: Vec<(&str, i64, &str)> = packages
         .iter()
         .flat_map(|package| {
@@ -250,6 +289,8 @@ async fn put_packages(
             (sql::PUT_PACKAGES, rows),
             (sql::CLEAR_PACKAGE_FEATURES, cleared),
             (sql::ADD_PACKAGE_FEATURES, features),
+            (sql::CLEAR_PACKAGE_FEATURE_TERMS, cleared),
+            (sql::ADD_PACKAGE_FEATURE_TERMS, terms),
             (sql::CLEAR_PACKAGE_BASES, cleared),
             (sql::ADD_PACKAGE_BASES, bases),
         ])
@@ -281,6 +322,44 @@ impl<'a> Features<'a> {
                 columns.limits.push(inside.allowance.limit);
                 columns.periods.push(inside.allowance.reset_period.map(Named::to_name));
                 columns.overage.push(inside.allowance.overage_enabled);
+            }
+        }
+        columns
+    }
+}
+
+/// The terms that the packages' features have had, a column per array.
+#[derive(Default)]
+struct TermsColumns<'a> {
+    packages: Vec<&'a str>,
+    features: Vec<&'a str>,
+    positions: Vec<i64>,
+    since: Vec<i64>,
+    numbers: Vec<i64>,
+    given: Vec<bool>,
+    limits: Vec<Option<i64>>,
+    periods: Vec<Option<&'a str>>,
+    overage: Vec<bool>,
+}
+
+impl<'a> TermsColumns<'a> {
+    fn of(packages: &[&'a Package]) -> Self {
+        let mut columns = Self::default();
+        let histories = packages
+            .iter()
+            .flat_map(|package| package.terms.iter().map(|history| (&package.id, history)));
+        for (package, (feature, history)) in histories {
+            for (position, terms) in (0_i64..).zip(history.terms()) {
+                let given = terms.allowance.unwrap_or(Allowance::UNLIMITED);
+                columns.packages.push(package.as_str());
+                columns.features.push(feature.as_str());
+                columns.positions.push(position);
+                columns.since.push(terms.since.as_ms());
+                columns.numbers.push(terms.number.0.into());
+                columns.given.push(terms.allowance.is_some());
+                columns.limits.push(given.limit);
+                columns.periods.push(given.reset_period.map(Named::to_name));
+                columns.overage.push(given.overage_enabled);
             }
         }
         columns

@@ -19,7 +19,8 @@ pub(super) struct Gathered<'a> {
     pub(super) created_users: Vec<(UserKey, &'a User)>,
     pub(super) added: Vec<(UserKey, Subscription)>,
     pub(super) cancelled: IndexMap<(UserKey, SubscriptionId), Timestamp>,
-    pub(super) counters: IndexMap<(UserKey, &'a CounterKey), i64>,
+    /// `None` for those that are deleted.
+    pub(super) counters: IndexMap<(UserKey, &'a CounterKey), Option<i64>>,
     pub(super) events: Vec<(UserKey, &'a UsageEvent)>,
     pub(super) replays: Vec<(&'a IdempotencyKey, &'a Replay)>,
 }
@@ -65,7 +66,10 @@ impl<'a> Gathered<'a> {
                     }
                 }
                 Change::SetCounter { counter, used } => {
-                    gathered.counters.insert((*user, counter), *used);
+                    gathered.counters.insert((*user, counter), Some(*used));
+                }
+                Change::DeleteCounter { counter } => {
+                    gathered.counters.insert((*user, counter), None);
                 }
                 Change::LogEvent(event) => gathered.events.push((*user, event)),
                 Change::KeepReplay { key, replay } => gathered.replays.push((key, replay)),

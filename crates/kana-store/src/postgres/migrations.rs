@@ -1,5 +1,6 @@
 //! Plain SQL files, numbered, applied in order by whoever starts first, each once.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use deadpool_postgres::{GenericClient, Object};
@@ -13,28 +14,40 @@ pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_foundatio
 
 /// How long a migration may take, the wait for another node that migrates included.
 const MIGRATION: Duration = Duration::from_secs(30 * 60);
-
-/// Brings the database to this release's schema. Nodes that start together take turns: the first
-/// migrates, the others wait and find nothing to do.
-pub(super) async fn run(connection: &mut Object, patience: Patience) -> Result<(), StoreError> {
-    // Most starts find nothing to do, and need not have the patience of a migration.
-    if within(patience.answer, found(connection)).await? == MIGRATIONS.len() {
-        return Ok(());
-    }
-    within(MIGRATION, migrate(connection)).await
-}
-
-/// How many migrations the database has.
-async fn found(connection: &impl GenericClient) -> Result<usize, StoreError> {
+/// The database's version: how many migrations it has. 0 for one without our tables.
+async fn version(connection: &impl GenericClient) -> Result<usize, StoreError> {
     // Read from the tables of the catalog: a session remembers of a name that it means nothing.
     let exists = "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = 'kana' AND c.relname = 'schema_version'";
     if connection.query(exists, &[]).await?.is_empty() {
         return Ok(0);
     }
-    let version = "SELECT version FROM kana.schema_version";
-    let found = connection.query_one(version, &[]).await?.try_get::<_, i64>(0)?;
-    Ok(usize::try_from(found).unwrap_or(usize::MAX))
+    let version = "SELECT version FROM schema_version";
+    let version: i64 = connection.query_one(version, &[]).await?.try_get(0)?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
+/// Checks that the database has this release's schema.
+pub(super) async fn check(connection: &Object) -> Result<(), StoreError> {
+    let (found, known) = (version(connection).await?, MIGRATIONS.len());
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less if found == 0 => {
+            Err(StoreError::NoDatabaseIn { place: "the schema kana of the database URL".into() })
+        }
+        Ordering::Less => Err(StoreError::OlderSchema { found, needed: known }),
+        Ordering::Greater => Err(StoreError::NewerSchema { found, known }),
+    }
+}
+
+/// Brings the database to this release's schema. Nodes that start together take turns: the first
+/// migrates, the others wait and find nothing to do.
+pub(super) async fn run(connection: &mut Object, patience: Patience) -> Result<(), StoreError> {
+    // Most starts find nothing to do, and need not have the patience of a migration.
+    if within(patience.answer, version(connection)).await? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    within(MIGRATION, migrate(connection)).await
 }
 
 async fn migrate(connection: &mut Object) -> Result<(), StoreError> {
@@ -45,7 +58,7 @@ async fn migrate(connection: &mut Object) -> Result<(), StoreError> {
         .batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
         .await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1, $2)", &locks::migrations()).await?;
-    let found = found(&transaction).await?;
+    let found = version(&transaction).await?;
     let Some(missing) = MIGRATIONS.get(found..) else {
         return Err(StoreError::NewerSchema { found, known: MIGRATIONS.len() });
     };

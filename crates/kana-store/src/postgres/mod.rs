@@ -42,8 +42,8 @@ use crate::store::{Store, Transaction, WriteTransaction};
 use crate::transfer::{Export, Import, Scope};
 use connections::Connections;
 use partitions::Partitions;
-use patience::Leased;
 pub use patience::Patience;
+use patience::{Leased, within};
 use readiness::LastChange;
 use transaction::{Kind, PostgresTransaction};
 
@@ -110,6 +110,11 @@ impl Shared {
     }
 }
 
+/// Checks a database's URL without connecting; fails with [`StoreError::DatabaseUrl`].
+pub fn check_url(url: &str) -> Result<(), StoreError> {
+    database_url::read(url).map(drop)
+}
+
 impl PostgresStore {
     /// Connects to the database of `url` and migrates it. Any number of processes may use it at the
     /// same time; those that start together take turns to migrate.
@@ -123,16 +128,31 @@ impl PostgresStore {
         let mut connection = Leased::take(&connections.writers).await?;
         migrations::run(connection.get()?, settings.patience).await?;
         connection.give_back();
-        let round_trips = AtomicU64::new(0);
+        let store = Self::new(connections, settings);
+        partitions::provide_now(&store.shared).await?;
+        Ok(store)
+    }
+
+    /// Connects to a database that exists and has this release's schema. Creates and migrates
+    /// nothing: a database without our tables is [`NoDatabaseIn`](StoreError::NoDatabaseIn), one of
+    /// an older release [`OlderSchema`](StoreError::OlderSchema).
+    pub async fn open_existing(url: &str, settings: Settings) -> Result<Self, StoreError> {
+        let connections = Connections::new(url, settings)?;
+        let mut connection = Leased::take(&connections.readers).await?;
+        within(settings.patience.answer, migrations::check(connection.get()?)).await?;
+        connection.give_back();
+        Ok(Self::new(connections, settings))
+    }
+
+    fn new(connections: Connections, settings: Settings) -> Self {
         let shared = Shared {
             connections,
             partitions: Partitions::default(),
             used_features: Mutex::default(),
-            round_trips,
+            round_trips: AtomicU64::new(0),
             last_change: LastChange::default(),
         };
-        partitions::provide_now(&shared).await?;
-        Ok(Self { shared: Arc::new(shared), lanes: settings.lanes })
+        Self { shared: Arc::new(shared), lanes: settings.lanes }
     }
 
     /// How often this store has waited for the server's answer, but for preparing statements, once
@@ -164,22 +184,21 @@ impl Store for PostgresStore {
         keys::app(&mut self.begin_read()).await
     }
 
-    async fn create_app(
+    async fn begin_app(
         &self,
         app: App,
         keys: Vec<NewKey>,
         created_at: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Box<dyn WriteTransaction>>, StoreError> {
         let mut transaction = self.begin_write();
-        let created = keys::create_app(&mut transaction, &app, &keys, created_at).await?;
-        transaction.commit_changes().await?;
-        Ok(created)
+        let is_new = keys::create_app(&mut transaction, &app, &keys, created_at).await?;
+        Ok(is_new.then(|| Box::new(transaction) as Box<dyn WriteTransaction>))
     }
 
-    async fn add_key(&self, key: NewKey) -> Result<(), StoreError> {
+    async fn begin_key(&self, key: NewKey) -> Result<Box<dyn WriteTransaction>, StoreError> {
         let mut transaction = self.begin_write();
         keys::add_keys(&mut transaction, &[key]).await?;
-        transaction.commit_changes().await
+        Ok(Box::new(transaction))
     }
 
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {

@@ -27,9 +27,10 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// How many events of the default partition are deleted in one statement.
 const STRAY_EVENTS_AT_ONCE: i64 = 20_000;
 
-/// How long recording waits for the partition of its own month, once in [`AGAIN`]. The partition of
-/// the next month is made without anyone's waiting, so this is for a clock that has jumped.
-const RECORDING_WAITS: Duration = Duration::from_millis(150);
+/// How long recording waits at most for the partition of its own month, once in [`AGAIN`]. The
+/// partition of the next month is made without anyone's waiting, so this is for a clock that has
+/// jumped. Behind a long reader it takes what [`make`] waits for locks.
+const RECORDING_WAITS: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Partitions {
@@ -148,7 +149,7 @@ fn begin(shared: &Arc<Shared>, recorded_at: Timestamp) -> bool {
 }
 
 /// Makes what an event of this instant needs.
-async fn provide_all(shared: &Shared, recorded_at: Timestamp) {
+pub(super) async fn provide_all(shared: &Shared, recorded_at: Timestamp) {
     while let (Some(missing), _) = shared.partitions.claim(recorded_at) {
         shared.partitions.made(make(shared, missing).await);
     }

@@ -209,17 +209,55 @@ impl Transaction for PostgresTransaction {
         &mut self,
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
-    ) -> Result<Vec<i64>, StoreError> {
+    ) -> Result<Vec<Option<i64>>, StoreError> {
         let users = counters.iter().map(|(user, _)| *user);
         self.load_recent_counters(environment, users).await?;
-        let recent: Vec<Option<i64>> = counters
+        let recent: Vec<Option<Option<i64>>> = counters
             .iter()
             .map(|(user, counter)| self.recent_counters.get(&(environment, *user))?.used(counter))
             .collect();
         let older = counters.iter().zip(&recent).filter(|(_, used)| used.is_none());
         let older: Vec<&(UserKey, CounterKey)> = older.map(|(counter, _)| counter).collect();
         let mut older = self.older_counters(environment, &older).await?.into_iter();
-        Ok(recent.into_iter().map(|used| used.or_else(|| older.next()).unwrap_or(0)).collect())
+        Ok(recent.into_iter().map(|used| used.or_else(|| older.next()).flatten()).collect())
+    }
+
+    async fn counters_after(
+        &mut self,
+        environment: EnvironmentId,
+        after: Option<&(UserKey, CounterKey)>,
+        limit: usize,
+    ) -> Result<Vec<(UserKey, CounterKey)>, StoreError> {
+        let limit = length(limit);
+        let rows = match after {
+            // Keys of users are never nil.
+            None => {
+                let nobody = Uuid::nil();
+                self.ask_one(
+                    sql::COUNTERS_AFTER,
+                    &[&environment.0, &nobody, &nobody, &"", &0_i64, &0_i64, &limit],
+                )
+                .await?
+            }
+            Some((user, counter)) => {
+                let (terms, start) = (i64::from(counter.terms.0), counter.period_start.as_ms());
+                let feature = counter.feature.as_str();
+                self.ask_one(
+                    sql::COUNTERS_AFTER,
+                    &[
+                        &environment.0,
+                        &user.0,
+                        &counter.subscription.0,
+                        &feature,
+                        &terms,
+                        &start,
+                        &limit,
+                    ],
+                )
+                .await?
+            }
+        };
+        rows.iter().map(rows::counter_key).collect()
     }
 
     async fn replays(
@@ -291,7 +329,7 @@ impl PostgresTransaction {
         &mut self,
         environment: EnvironmentId,
         counters: &[&(UserKey, CounterKey)],
-    ) -> Result<Vec<i64>, StoreError> {
+    ) -> Result<Vec<Option<i64>>, StoreError> {
         if counters.is_empty() {
             return Ok(Vec::new());
         }
@@ -300,17 +338,21 @@ impl PostgresTransaction {
             counters.iter().map(|(_, counter)| counter.subscription.0).collect();
         let features: Vec<&str> =
             counters.iter().map(|(_, counter)| counter.feature.as_str()).collect();
+        let terms: Vec<i64> = counters.iter().map(|(_, counter)| counter.terms.0.into()).collect();
         let periods: Vec<i64> =
             counters.iter().map(|(_, counter)| counter.period_start.as_ms()).collect();
         let rows = self
-            .ask_one(sql::COUNTERS, &[&environment.0, &users, &subscriptions, &features, &periods])
+            .ask_one(
+                sql::COUNTERS,
+                &[&environment.0, &users, &subscriptions, &features, &terms, &periods],
+            )
             .await?;
-        let mut used = vec![0; counters.len()];
+        let mut used = vec![None; counters.len()];
         for row in &rows {
             // Positions count from 1.
             let place = usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or(usize::MAX);
             if let Some(used) = used.get_mut(place) {
-                *used = row.try_get(1)?;
+                *used = Some(row.try_get(1)?);
             }
         }
         Ok(used)

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use kana_core::Timestamp;
 use kana_core::facts::CounterKey;
 use kana_core::id::{FeatureId, SubscriptionId};
+use kana_core::terms::TermsNumber;
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -18,12 +19,12 @@ use crate::error::StoreError;
 /// How many counters stand beside a user. The row is to stay small, since every change writes it anew.
 pub(super) const RECENT_MAX: usize = 16;
 
-/// A counter as it is written: its subscription, feature and period, and what it holds.
-type Written<'a> = (Uuid, Cow<'a, str>, i64, i64);
+/// A counter as it is written: its subscription, feature, terms and period, and what it holds.
+type Written<'a> = (Uuid, Cow<'a, str>, u32, i64, i64);
 
 fn written((counter, used): &(CounterKey, i64)) -> Written<'_> {
-    let CounterKey { subscription, feature, period_start } = counter;
-    (subscription.0, Cow::Borrowed(feature.as_str()), period_start.as_ms(), *used)
+    let CounterKey { subscription, feature, terms, period_start } = counter;
+    (subscription.0, Cow::Borrowed(feature.as_str()), terms.0, period_start.as_ms(), *used)
 }
 
 /// Counters of one user.
@@ -40,10 +41,11 @@ impl RecentCounters {
     pub(super) fn read(text: Option<&str>, has_older: bool) -> Result<Self, StoreError> {
         let written: Vec<Written<'_>> =
             text.map(serde_json::from_str).transpose()?.unwrap_or_default();
-        let counter = |(subscription, feature, period_start, used): Written<'_>| {
+        let counter = |(subscription, feature, terms, period_start, used): Written<'_>| {
             let counter = CounterKey {
                 subscription: SubscriptionId(subscription),
                 feature: FeatureId::new("stored feature id", &feature)?,
+                terms: TermsNumber(terms),
                 period_start: Timestamp::from_ms(period_start),
             };
             Ok((counter, used))
@@ -58,10 +60,16 @@ impl RecentCounters {
         Ok(serde_json::to_string(&written)?)
     }
 
-    /// What the counter holds; `None` when only the table can say.
-    pub(super) fn used(&self, counter: &CounterKey) -> Option<i64> {
+    /// What the counter holds: `Some(None)` when it was never written, `None` when only the table can
+    /// say.
+    pub(super) fn used(&self, counter: &CounterKey) -> Option<Option<i64>> {
         let recent = self.counters.iter().rev().find(|(recent, _)| recent == counter);
-        recent.map(|(_, used)| *used).or((!self.has_older).then_some(0))
+        recent.map(|(_, used)| Some(*used)).or((!self.has_older).then_some(None))
+    }
+
+    /// Takes a counter away. What the table says of it has to be deleted, too.
+    pub(super) fn remove(&mut self, counter: &CounterKey) {
+        self.counters.retain(|(recent, _)| recent != counter);
     }
 
     /// Sets a counter. Answers the one that gives way to it, and has to be written to the table.
@@ -86,6 +94,7 @@ mod tests {
         CounterKey {
             subscription: SubscriptionId(Uuid::from_u128(u128::from(number % 3))),
             feature: FeatureId::new("feature", &format!("feature-\"{}\"", number % 5)).unwrap(),
+            terms: TermsNumber(u32::from(number % 2)),
             period_start: Timestamp::from_ms(i64::from(number)),
         }
     }
@@ -107,10 +116,8 @@ mod tests {
             prop_assert_eq!(&read, &recent);
             for number in 0..40 {
                 let counter = counter(number);
-                let used = read.used(&counter).unwrap_or_else(|| {
-                    table.get(&counter).copied().unwrap_or(0)
-                });
-                prop_assert_eq!(used, model.get(&counter).copied().unwrap_or(0));
+                let used = read.used(&counter).unwrap_or_else(|| table.get(&counter).copied());
+                prop_assert_eq!(used, model.get(&counter).copied());
             }
         }
     }

@@ -4,10 +4,12 @@
 use std::borrow::Cow;
 
 use kana_core::Timestamp;
+use kana_core::facts::CounterKey;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Content, Replay};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::terms::TermsNumber;
 use kana_core::usage::UsageAction;
 use kana_core::user::User;
 use tokio_postgres::Row;
@@ -103,6 +105,23 @@ pub(super) fn running_subscriptions(
 /// `recent_counters, has_older_counters`, from column `first` on.
 pub(super) fn recent_counters(row: &Row, first: usize) -> Result<RecentCounters, StoreError> {
     RecentCounters::read(row.try_get(first)?, row.try_get(first + 1)?)
+}
+
+/// `user_key, subscription_id, feature_id, terms, period_start`.
+pub(super) fn counter_key(row: &Row) -> Result<(UserKey, CounterKey), StoreError> {
+    let counter = CounterKey {
+        subscription: SubscriptionId(row.try_get(1)?),
+        feature: FeatureId::new("stored feature id", text(row, 2)?)?,
+        terms: terms_number(row, 3)?,
+        period_start: instant(row, 4)?,
+    };
+    Ok((UserKey(row.try_get(0)?), counter))
+}
+
+pub(super) fn terms_number(row: &Row, column: usize) -> Result<TermsNumber, StoreError> {
+    let number: i64 = row.try_get(column)?;
+    let out_of_range = |_| StoreError::Unreadable(format!("terms {number}"));
+    u32::try_from(number).map(TermsNumber).map_err(out_of_range)
 }
 
 /// The columns of [`subscription`], then the id and the key of its user.

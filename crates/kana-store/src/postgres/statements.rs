@@ -164,6 +164,21 @@ statements! {
         SELECT $1, f.*
         FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[],
                     $8::boolean[]) f";
+    PACKAGE_FEATURE_TERMS = "
+        SELECT package_id, feature_id, since, terms, is_given, usage_limit, reset_period,
+            overage_enabled
+        FROM package_feature_terms WHERE environment_id = $1
+        ORDER BY package_id, feature_id, position";
+    CLEAR_PACKAGE_FEATURE_TERMS = "
+        DELETE FROM package_feature_terms
+        WHERE environment_id = $1 AND package_id = ANY ($2::text[])";
+    ADD_PACKAGE_FEATURE_TERMS = "
+        INSERT INTO package_feature_terms
+            (environment_id, package_id, feature_id, position, since, terms, is_given, usage_limit,
+             reset_period, overage_enabled)
+        SELECT $1, t.*
+        FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
+                    $7::boolean[], $8::bigint[], $9::text[], $10::boolean[]) t";
     CLEAR_PACKAGE_BASES = "
         DELETE FROM package_bases WHERE environment_id = $1 AND package_id = ANY ($2::text[])";
     ADD_PACKAGE_BASES = "
@@ -281,14 +296,21 @@ statements! {
     // Those that are not beside their users.
     COUNTERS = "
         SELECT k.position, c.used
-        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[]) WITH ORDINALITY
-            AS k (user_key, subscription_id, feature_id, period_start, position)
+        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[]) WITH ORDINALITY
+            AS k (user_key, subscription_id, feature_id, terms, period_start, position)
         CROSS JOIN LATERAL (
             SELECT used FROM counters
             WHERE environment_id = $1 AND user_key = k.user_key
                 AND subscription_id = k.subscription_id AND feature_id = k.feature_id
-                AND period_start = k.period_start
+                AND terms = k.terms AND period_start = k.period_start
             OFFSET 0) c";
+    COUNTERS_AFTER = "
+        SELECT user_key, subscription_id, feature_id, terms, period_start
+        FROM counters
+        WHERE environment_id = $1
+            AND (user_key, subscription_id, feature_id, terms, period_start) > ($2, $3, $4, $5, $6)
+        ORDER BY user_key, subscription_id, feature_id, terms, period_start
+        LIMIT $7";
     // Whoever only reads looks at all tables that are not retired.
     REPLAYS = "
         SELECT r.idempotency_key, r.user_key, r.feature_id, r.action, r.delta, r.occurred_at,
@@ -365,11 +387,23 @@ statements! {
         SELECT count(*) FROM written";
     SET_COUNTERS = "
         INSERT INTO counters
-            (environment_id, user_key, subscription_id, feature_id, period_start, used)
+            (environment_id, user_key, subscription_id, feature_id, terms, period_start, used)
         SELECT $1, n.*
-        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[]) n
-        ON CONFLICT (environment_id, user_key, subscription_id, feature_id, period_start)
+        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[]) n
+        ON CONFLICT (environment_id, user_key, subscription_id, feature_id, terms, period_start)
         DO UPDATE SET used = excluded.used";
+    // Their users are locked, so that they stay where they are found.
+    DELETE_COUNTERS = "
+        DELETE FROM counters WHERE ctid = ANY (ARRAY(
+            SELECT c.ctid
+            FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[])
+                AS k (user_key, subscription_id, feature_id, terms, period_start)
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM counters
+                WHERE environment_id = $1 AND user_key = k.user_key
+                    AND subscription_id = k.subscription_id AND feature_id = k.feature_id
+                    AND terms = k.terms AND period_start = k.period_start
+                OFFSET 0) c))";
     LOG_EVENTS = "
         INSERT INTO events
             (environment_id, user_key, feature_id, action, delta, occurred_at, recorded_at,

@@ -49,6 +49,7 @@ impl WriteTransaction for PostgresTransaction {
             cancelled_subscriptions(&gathered),
             running_subscriptions(&gathered),
             older_counters(&older),
+            deleted_counters(&gathered),
             events(&gathered),
             replays,
         ];
@@ -120,12 +121,17 @@ impl PostgresTransaction {
         self.load_recent_counters(environment, users).await?;
         let (mut changed, mut older) = (IndexSet::new(), OlderCounters::new());
         for ((user, counter), used) in &gathered.counters {
-            let gives_way = match self.recent_counters.get_mut(&(environment, *user)) {
-                Some(recent) => {
+            let gives_way = match (self.recent_counters.get_mut(&(environment, *user)), used) {
+                (Some(recent), Some(used)) => {
                     changed.insert(*user);
                     recent.set(counter, *used)
                 }
-                None => Some(((*counter).clone(), *used)),
+                (Some(recent), None) => {
+                    changed.insert(*user);
+                    recent.remove(counter);
+                    None
+                }
+                (None, used) => used.map(|used| ((*counter).clone(), used)),
             };
             older.extend(gives_way.map(|(counter, used)| ((*user, counter), used)));
         }
@@ -255,6 +261,21 @@ fn running_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
         .then(|| Table { statement: sql::NOTE_RUNNING, columns: vec![Box::new(users)] })
 }
 
+fn deleted_counters(gathered: &Gathered<'_>) -> Option<Table> {
+    let deleted = gathered.counters.iter().filter(|(_, used)| used.is_none());
+    let rows: Vec<&(UserKey, &CounterKey)> = deleted.map(|(counter, _)| counter).collect();
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::DELETE_COUNTERS,
+        columns: vec![
+            column(&rows, |(user, _)| user.0),
+            column(&rows, |(_, counter)| counter.subscription.0),
+            column(&rows, |(_, counter)| counter.feature.as_str().to_owned()),
+            column(&rows, |(_, counter)| i64::from(counter.terms.0)),
+            column(&rows, |(_, counter)| counter.period_start.as_ms()),
+        ],
+    })
+}
+
 fn older_counters(rows: &OlderCounters) -> Option<Table> {
     (!rows.is_empty()).then(|| Table {
         statement: sql::SET_COUNTERS,
@@ -262,6 +283,7 @@ fn older_counters(rows: &OlderCounters) -> Option<Table> {
             column(rows, |((user, _), _)| user.0),
             column(rows, |((_, counter), _)| counter.subscription.0),
             column(rows, |((_, counter), _)| counter.feature.as_str().to_owned()),
+            column(rows, |((_, counter), _)| i64::from(counter.terms.0)),
             column(rows, |((_, counter), _)| counter.period_start.as_ms()),
             column(rows, |(_, used)| *used),
         ],

@@ -10,13 +10,14 @@ use kana_core::catalog::{
 use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::period::ResetPeriod;
+use kana_core::terms::{Terms, TermsNumber};
 use rusqlite::{OptionalExtension, params};
 
 use super::connection::Connection;
 use super::facts::{label, metadata, optional, text};
 use super::statements as sql;
 use crate::app::EnvironmentId;
-use crate::columns::Named;
+use crate::columns::{HistoriesOfPackages, Named, TermsOfPackages};
 use crate::error::StoreError;
 
 const BINARY: &str = "BINARY";
@@ -72,6 +73,7 @@ pub(super) fn load(
         })));
     }
     let mut features = package_features(connection, environment)?;
+    let mut terms = package_feature_terms(connection, environment)?;
     let mut bases = package_bases(connection, environment)?;
     let mut statement = connection.statement(sql::PACKAGES)?;
     let mut rows = statement.query([environment.0])?;
@@ -89,6 +91,7 @@ pub(super) fn load(
             metadata: optional(row, 4, metadata)?,
             updated_at: Timestamp::from_ms(row.get(5)?),
             features: features.remove(&id).unwrap_or_default(),
+            terms: terms.remove(&id).unwrap_or_default(),
             id,
         })));
     }
@@ -116,6 +119,33 @@ fn package_features(
         features.entry(package).or_default().insert(feature, inside);
     }
     Ok(features)
+}
+
+fn package_feature_terms(
+    connection: &Connection,
+    environment: EnvironmentId,
+) -> Result<HistoriesOfPackages, StoreError> {
+    let mut terms = TermsOfPackages::default();
+    let mut statement = connection.statement(sql::PACKAGE_FEATURE_TERMS)?;
+    let mut rows = statement.query([environment.0])?;
+    while let Some(row) = rows.next()? {
+        let package = PackageId::new("stored package id", text(row, 0)?)?;
+        let feature = FeatureId::new("stored feature id", text(row, 1)?)?;
+        let allowance = Allowance {
+            limit: row.get(5)?,
+            reset_period: optional(row, 6, ResetPeriod::from_name)?,
+            overage_enabled: row.get(7)?,
+        };
+        let is_given: bool = row.get(4)?;
+        let since = Timestamp::from_ms(row.get(2)?);
+        let number = TermsNumber(row.get(3)?);
+        terms.add(
+            package,
+            feature,
+            Terms { since, number, allowance: is_given.then_some(allowance) },
+        );
+    }
+    terms.into_histories()
 }
 
 fn package_bases(
@@ -202,6 +232,7 @@ fn put_package(
             inside.allowance.overage_enabled,
         ])?;
     }
+    put_terms(connection, environment, package)?;
     connection.statement(sql::CLEAR_PACKAGE_BASES)?.execute(params![environment.0, id])?;
     for (position, base) in (0_i64..).zip(package.base_packages()) {
         connection.statement(sql::ADD_PACKAGE_BASE)?.execute(params![
@@ -214,12 +245,44 @@ fn put_package(
     Ok(())
 }
 
+fn put_terms(
+    connection: &Connection,
+    environment: EnvironmentId,
+    package: &Package,
+) -> Result<(), StoreError> {
+    let id = package.id.as_str();
+    connection.statement(sql::CLEAR_PACKAGE_FEATURE_TERMS)?.execute(params![environment.0, id])?;
+    for (feature, history) in &package.terms {
+        for (position, terms) in (0_i64..).zip(history.terms()) {
+            let given = terms.allowance.unwrap_or(Allowance::UNLIMITED);
+            connection.statement(sql::ADD_PACKAGE_FEATURE_TERMS)?.execute(params![
+                environment.0,
+                id,
+                feature.as_str(),
+                position,
+                terms.since.as_ms(),
+                terms.number.0,
+                terms.allowance.is_some(),
+                given.limit,
+                given.reset_period.map(Named::to_name),
+                given.overage_enabled,
+            ])?;
+        }
+    }
+    Ok(())
+}
+
 fn delete_package(
     connection: &Connection,
     environment: EnvironmentId,
     id: &PackageId,
 ) -> Result<(), StoreError> {
-    for sql in [sql::CLEAR_PACKAGE_FEATURES, sql::CLEAR_PACKAGE_BASES, sql::DELETE_PACKAGE] {
+    for sql in [
+        sql::CLEAR_PACKAGE_FEATURES,
+        sql::CLEAR_PACKAGE_FEATURE_TERMS,
+        sql::CLEAR_PACKAGE_BASES,
+        sql::DELETE_PACKAGE,
+    ] {
         connection.statement(sql)?.execute(params![environment.0, id.as_str()])?;
     }
     Ok(())

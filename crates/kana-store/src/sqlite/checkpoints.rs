@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::connection::Connection;
+use super::health::Health;
 use crate::error::StoreError;
 
 /// After how many changes of rows the log is copied.
@@ -39,6 +40,7 @@ const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 pub(super) struct Checkpoints {
     /// Changes since the copier was last asked.
     changes: usize,
+    health: Arc<Health>,
     /// Whether the copier has copied what there was when it was asked.
     copied: Arc<AtomicBool>,
     /// `None` once it is to end.
@@ -52,27 +54,32 @@ struct Copier {
 
 impl Checkpoints {
     /// Starts the copier, for a writer that does not copy by itself.
-    pub(super) fn start(file: &Path, statements: &Arc<AtomicU64>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        file: &Path,
+        statements: &Arc<AtomicU64>,
+        health: &Arc<Health>,
+    ) -> Result<Self, StoreError> {
         let connection = Connection::open_writer(file, statements)?;
         let copied = Arc::new(AtomicBool::new(false));
         let (wake, woken) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("kana-checkpoint".into())
             .spawn({
-                let copied = Arc::clone(&copied);
+                let (copied, health) = (Arc::clone(&copied), Arc::clone(health));
                 move || {
                     yield_to_others();
-                    run(&connection, &woken, &copied);
+                    run(&connection, &woken, &copied, &health);
                 }
             })
             .map_err(|error| StoreError::Engine(Box::new(error)))?;
-        Ok(Self { changes: 0, copied, copier: Some(Copier { wake, thread }) })
+        let (health, copier) = (Arc::clone(health), Some(Copier { wake, thread }));
+        Ok(Self { changes: 0, health, copied, copier })
     }
 
     /// Called by the writer between two commits, with how many rows the last one changed.
     pub(super) fn after_commit(&mut self, writer: &Connection, changes: usize) {
         if self.copied.swap(false, Ordering::Acquire) {
-            copy(writer);
+            copy(writer, &self.health);
         }
         self.changes += changes + COMMIT;
         if self.changes >= CHANGES {
@@ -103,13 +110,13 @@ fn yield_to_others() {
     let _ = rustix::process::setpriority_process(None, PRIORITY);
 }
 
-fn run(connection: &Connection, woken: &Receiver<()>, copied: &AtomicBool) {
+fn run(connection: &Connection, woken: &Receiver<()>, copied: &AtomicBool, health: &Health) {
     while woken.recv().is_ok() {
         // Each pass copies what was written during the one before, and so takes less time.
-        let mut log = copy(connection);
+        let mut log = copy(connection, health);
         for _ in 1..PASSES_MAX {
             let before = log;
-            log = copy(connection);
+            log = copy(connection, health);
             if log.copied < before.copied + LEFT_TO_THE_WRITER {
                 break;
             }
@@ -128,11 +135,12 @@ struct Log {
 }
 
 /// Copies the log. A failure harms nothing: what is in the log counts, and is copied another time.
-fn copy(connection: &Connection) -> Log {
+fn copy(connection: &Connection, health: &Health) -> Log {
     let log = |row: &rusqlite::Row<'_>| Ok(Log { pages: row.get(1)?, copied: row.get(2)? });
     let copied = connection.statement(COPY).and_then(|mut copy| copy.query_row([], log));
     copied.unwrap_or_else(|error| {
-        tracing::error!(%error, "the log of the database could not be copied into its file");
+        let what = "the log of the database could not be copied into its file";
+        health.note_in_background(error, what);
         Log::default()
     })
 }

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +12,8 @@ use crate::error::StoreError;
 /// Prepared statements kept per connection: more than there are, so that each is prepared once.
 const PREPARED_STATEMENTS_MAX: usize = 128;
 
-/// How long a statement waits for another process (`kana keys`) to release the database.
+/// How long a statement waits for another process (`kana keys`) to release the database while that
+/// is opened.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much of the file is mapped into memory: all of it, however large it grows. A page is then
@@ -26,6 +28,8 @@ const WRITER_CACHE_KIB: i64 = 64 * 1024;
 pub(super) struct Connection {
     sqlite: rusqlite::Connection,
     statements: Arc<AtomicU64>,
+    /// How long a statement waits for another process to release the database.
+    patience: Cell<Duration>,
 }
 
 impl Connection {
@@ -35,13 +39,29 @@ impl Connection {
     ) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let connection = Self::open(file, flags, statements)?;
-        connection.sqlite.execute_batch(
+        connection.sqlite.pragma_update(None, "journal_mode", "WAL")?;
+        connection.prepare_to_write()?;
+        Ok(connection)
+    }
+
+    /// Opens a connection that writes to a database as it is, which its first server has put into
+    /// WAL mode.
+    pub(super) fn open_existing(
+        file: &Path,
+        statements: &Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
+        let connection = Self::open(file, OpenFlags::SQLITE_OPEN_READ_WRITE, statements)?;
+        connection.prepare_to_write()?;
+        Ok(connection)
+    }
+
+    fn prepare_to_write(&self) -> rusqlite::Result<()> {
+        self.sqlite.execute_batch(
             // FULL makes the log durable at every commit; the log is cut back when it has grown.
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
              PRAGMA journal_size_limit = 67108864;",
         )?;
-        connection.sqlite.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-        Ok(connection)
+        self.sqlite.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)
     }
 
     pub(super) fn open_reader(
@@ -69,7 +89,17 @@ impl Connection {
         sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         sqlite.pragma_update(None, "mmap_size", MAPPED_BYTES_MAX)?;
         sqlite.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS_MAX);
-        Ok(Self { sqlite, statements: Arc::clone(statements) })
+        let patience = Cell::new(BUSY_TIMEOUT);
+        Ok(Self { sqlite, statements: Arc::clone(statements), patience })
+    }
+
+    /// Sets how long a statement waits for another process to release the database.
+    pub(super) fn set_patience(&self, patience: Duration) -> rusqlite::Result<()> {
+        if self.patience.get() != patience {
+            self.sqlite.busy_timeout(patience)?;
+            self.patience.set(patience);
+        }
+        Ok(())
     }
 
     /// Leaves it to others to copy the log into the file, however long it gets.
@@ -92,6 +122,13 @@ impl Connection {
     /// Runs a statement that takes nothing and answers nothing.
     pub(super) fn run(&self, sql: &'static str) -> rusqlite::Result<()> {
         self.statement(sql)?.execute([]).map(|_| ())
+    }
+
+    /// Writes the first page of the database as it is, within the transaction that is open.
+    pub(super) fn write_one_page(&self) -> Result<(), StoreError> {
+        let version =
+            self.sqlite.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?;
+        Ok(self.sqlite.pragma_update(None, "user_version", version)?)
     }
 
     /// Whether a transaction is open.

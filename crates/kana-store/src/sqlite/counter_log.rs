@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, SubscriptionId, UserKey};
+use kana_core::terms::TermsNumber;
 use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
@@ -21,11 +22,23 @@ use crate::error::StoreError;
 pub(super) struct CounterSet {
     pub(super) environment: EnvironmentId,
     pub(super) counter: (UserKey, CounterKey),
-    pub(super) used: i64,
+    /// `None`: it is deleted.
+    pub(super) used: Option<i64>,
 }
 
-/// User key, subscription, feature, start of the period, used.
-type Logged<Feature> = (Uuid, Uuid, Feature, i64, i64);
+impl CounterSet {
+    /// The change of the counters' table.
+    pub(super) fn into_change(self) -> Change {
+        let (_, counter) = self.counter;
+        match self.used {
+            Some(used) => Change::SetCounter { counter, used },
+            None => Change::DeleteCounter { counter },
+        }
+    }
+}
+
+/// User key, subscription, feature, terms, start of the period, used.
+type Logged<Feature> = (Uuid, Uuid, Feature, u32, i64, Option<i64>);
 
 /// Logs what a commit makes of counters, a row for each environment. Answers the last row's id.
 pub(super) fn append(
@@ -38,8 +51,9 @@ pub(super) fn append(
         let logged: Vec<Logged<&str>> = of_environment
             .iter()
             .map(|CounterSet { counter: (user, counter), used, .. }| {
-                let CounterKey { subscription, feature, period_start } = counter;
-                (user.0, subscription.0, feature.as_str(), period_start.as_ms(), *used)
+                let CounterKey { subscription, feature, terms, period_start } = counter;
+                let start = period_start.as_ms();
+                (user.0, subscription.0, feature.as_str(), terms.0, start, *used)
             })
             .collect();
         let environment = of_environment.first().map(|set| set.environment.0);
@@ -62,8 +76,9 @@ pub(super) fn last_number(connection: &Connection) -> Result<u64, StoreError> {
     Ok(number.map_or(0, i64::unsigned_abs))
 }
 
-/// What each counter in the log holds.
-pub(super) type LoggedCounters = HashMap<EnvironmentId, HashMap<(UserKey, CounterKey), i64>>;
+/// What each counter in the log holds; `None` for one that was deleted.
+pub(super) type LoggedCounters =
+    HashMap<EnvironmentId, HashMap<(UserKey, CounterKey), Option<i64>>>;
 
 /// Reads the whole log.
 pub(super) fn read(connection: &Connection) -> Result<LoggedCounters, StoreError> {
@@ -74,10 +89,11 @@ pub(super) fn read(connection: &Connection) -> Result<LoggedCounters, StoreError
         let environment = EnvironmentId(row.get(0)?);
         let of_environment = counters.entry(environment).or_default();
         let logged: Vec<Logged<String>> = serde_json::from_str(facts::text(row, 1)?)?;
-        for (user, subscription, feature, period_start, used) in logged {
+        for (user, subscription, feature, terms, period_start, used) in logged {
             let counter = CounterKey {
                 subscription: SubscriptionId(subscription),
                 feature: FeatureId::new("logged feature id", &feature)?,
+                terms: TermsNumber(terms),
                 period_start: Timestamp::from_ms(period_start),
             };
             of_environment.insert((UserKey(user), counter), used);
@@ -97,8 +113,10 @@ pub(super) fn write_through(connection: &Connection) -> Result<(), StoreError> {
         let mut counters: Vec<_> = counters.into_iter().collect();
         // In the order of the table, so that each of its pages is changed once.
         counters.sort_unstable();
-        for ((user, counter), used) in counters {
-            facts::write(connection, environment, user, &Change::SetCounter { counter, used })?;
+        for (counter, used) in counters {
+            let user = counter.0;
+            let set = CounterSet { environment, counter, used };
+            facts::write(connection, environment, user, &set.into_change())?;
         }
     }
     forget(connection, i64::MAX)

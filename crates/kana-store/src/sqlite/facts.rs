@@ -5,10 +5,12 @@ use kana_core::idempotency::{Content, Replay};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::refusal::InvalidValue;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::terms::TermsNumber;
 use kana_core::usage::UsageAction;
 use kana_core::user::User;
 use rusqlite::types::{FromSqlError, ValueRef};
 use rusqlite::{OptionalExtension, Row, params};
+use uuid::Uuid;
 
 use super::connection::Connection;
 use super::statements as sql;
@@ -163,7 +165,7 @@ pub(super) fn counter(
     connection: &Connection,
     environment: EnvironmentId,
     (user, counter): &(UserKey, CounterKey),
-) -> Result<i64, StoreError> {
+) -> Result<Option<i64>, StoreError> {
     let used = connection
         .statement(sql::COUNTER)?
         .query_row(
@@ -172,12 +174,50 @@ pub(super) fn counter(
                 user.0,
                 counter.subscription.0,
                 counter.feature.as_str(),
+                counter.terms.0,
                 counter.period_start.as_ms(),
             ],
             |row| row.get(0),
         )
         .optional()?;
-    Ok(used.unwrap_or(0))
+    Ok(used)
+}
+
+/// The first `at_most` counters in their table after the one at `after`, in the table's order.
+pub(super) fn counters_after(
+    connection: &Connection,
+    environment: EnvironmentId,
+    after: Option<&(UserKey, CounterKey)>,
+    at_most: usize,
+) -> Result<Vec<(UserKey, CounterKey)>, StoreError> {
+    let mut statement = connection.statement(sql::COUNTERS_AFTER)?;
+    let limit = super::lists::limit(at_most);
+    let mut rows = match after {
+        // Keys of users are never nil.
+        None => {
+            statement.query(params![environment.0, Uuid::nil(), Uuid::nil(), "", 0, 0, limit])?
+        }
+        Some((user, counter)) => statement.query(params![
+            environment.0,
+            user.0,
+            counter.subscription.0,
+            counter.feature.as_str(),
+            counter.terms.0,
+            counter.period_start.as_ms(),
+            limit,
+        ])?,
+    };
+    let mut counters = Vec::new();
+    while let Some(row) = rows.next()? {
+        let counter = CounterKey {
+            subscription: SubscriptionId(row.get(1)?),
+            feature: FeatureId::new("stored feature id", text(row, 2)?)?,
+            terms: TermsNumber(row.get(3)?),
+            period_start: instant(row, 4)?,
+        };
+        counters.push((UserKey(row.get(0)?), counter));
+    }
+    Ok(counters)
 }
 
 pub(super) fn replay(
@@ -277,8 +317,19 @@ pub(super) fn write(
                 user_key.0,
                 counter.subscription.0,
                 counter.feature.as_str(),
+                counter.terms.0,
                 counter.period_start.as_ms(),
                 used,
+            ])
+        }
+        Change::DeleteCounter { counter } => {
+            connection.statement(sql::DELETE_COUNTER)?.execute(params![
+                environment.0,
+                user_key.0,
+                counter.subscription.0,
+                counter.feature.as_str(),
+                counter.terms.0,
+                counter.period_start.as_ms(),
             ])
         }
         Change::LogEvent(event) => connection.statement(sql::LOG_EVENT)?.execute(params![

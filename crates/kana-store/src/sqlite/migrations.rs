@@ -1,8 +1,12 @@
 //! Plain SQL files, numbered, applied in order at start, each once.
 
+use std::cmp::Ordering;
+use std::path::Path;
+
 use rusqlite::TransactionBehavior;
 
 use super::connection::Connection;
+use super::data_dir;
 use crate::error::StoreError;
 
 /// In order; the database's `user_version` says how many it has.
@@ -12,14 +16,40 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_hot_paths.sql"),
     include_str!("migrations/0004_recent_counters.sql"),
     include_str!("migrations/0005_pricing_as_code.sql"),
+    include_str!("migrations/0006_changed_terms.sql"),
 ];
+
+/// The database's version: how many migrations it has. 0 for one without tables.
+pub(super) fn version(connection: &mut Connection) -> Result<usize, StoreError> {
+    Ok(version_in(connection.sqlite())?)
+}
+
+fn version_in(connection: &rusqlite::Connection) -> rusqlite::Result<usize> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok(usize::try_from(found).unwrap_or(usize::MAX))
+}
+
+/// Returns true if this release has migrations that a database of the version has not.
+pub(super) fn are_missing(version: usize) -> bool {
+    version < MIGRATIONS.len()
+}
+
+/// Checks that the database has this release's schema.
+pub(super) fn check(connection: &mut Connection, data_dir: &Path) -> Result<(), StoreError> {
+    let (found, known) = (version(connection)?, MIGRATIONS.len());
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less if found == 0 => Err(data_dir::no_database(data_dir)),
+        Ordering::Less => Err(StoreError::OlderSchema { found, needed: known }),
+        Ordering::Greater => Err(StoreError::NewerSchema { found, known }),
+    }
+}
 
 /// Brings the database to this release's schema. Two processes that start together take turns.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
     let transaction =
         connection.sqlite().transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let found = usize::try_from(found).unwrap_or(usize::MAX);
+    let found = version_in(&transaction)?;
     let Some(missing) = MIGRATIONS.get(found..) else {
         return Err(StoreError::NewerSchema { found, known: MIGRATIONS.len() });
     };

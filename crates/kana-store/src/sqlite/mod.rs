@@ -8,11 +8,15 @@ mod catalog;
 mod checkpoints;
 mod connection;
 mod counter_log;
+mod data_dir;
+mod errors;
 mod facts;
+mod health;
 mod keys;
 mod lists;
 mod migrations;
 mod readers;
+mod readiness;
 mod recent_counters;
 mod statements;
 #[cfg(test)]
@@ -22,7 +26,7 @@ mod transfer;
 mod write_behind;
 
 use std::collections::HashSet;
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -36,64 +40,137 @@ use crate::store::{Store, Transaction, WriteTransaction};
 use crate::transfer::{Export, Import, Scope};
 use checkpoints::Checkpoints;
 use connection::Connection;
+use data_dir::Found;
+use health::Health;
 use readers::{ReaderPool, Views};
 use recent_counters::RecentCounters;
 use transaction::{ServersWriter, SqliteTransaction, WriteLease, Writer};
 use write_behind::WriteBehind;
 
+/// The database's name in the data directory.
+const DATABASE_FILE: &str = "kana.db";
+
 /// The embedded engine on one data directory.
 pub struct SqliteStore {
     pool: Arc<ReaderPool>,
     writer: Arc<tokio::sync::Mutex<Writer>>,
+    /// Held by the check of readiness that runs.
+    checking: Arc<tokio::sync::Mutex<()>>,
     /// Keeps a second server off the data directory.
     _claim: Option<File>,
 }
 
 impl SqliteStore {
-    /// Opens the database in `data_dir`, which is made if it does not exist, and migrates it.
-    /// Other processes may use it at the same time.
+    /// Opens the database in `data_dir`, creates both if they do not exist, and migrates it. Other
+    /// processes may use it at the same time, but no server of an older release.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        make_data_dir(data_dir)?;
-        Self::open_with(data_dir, None)
+        let open = || {
+            data_dir::create(data_dir)?;
+            Self::open_and_migrate(data_dir, None)
+        };
+        open().map_err(|error| errors::located(error, data_dir))
     }
 
     /// Opens the database for a server, which alone changes users and the catalog: a second one is
     /// refused with [`DataDirInUse`](StoreError::DataDirInUse) for as long as this store lives.
     /// The operating system gives the claim back when the process ends, however it ends.
     pub fn open_for_server(data_dir: &Path) -> Result<Self, StoreError> {
-        make_data_dir(data_dir)?;
-        Self::open_with(data_dir, Some(claim(data_dir)?))
+        let open = || {
+            data_dir::create(data_dir)?;
+            Self::open_and_migrate(data_dir, Some(data_dir::claim(data_dir)?))
+        };
+        open().map_err(|error| errors::located(error, data_dir))
     }
 
-    fn open_with(data_dir: &Path, claim: Option<File>) -> Result<Self, StoreError> {
-        let file = data_dir.join("kana.db");
-        let statements = Arc::new(AtomicU64::new(0));
-        let _turn = wait_for_turn(data_dir)?;
-        let mut connection = Connection::open_writer(&file, &statements)?;
-        migrations::run(&mut connection)?;
-        let (server, views) = if claim.is_some() {
-            // SQLite otherwise copies its log by itself, while whoever commits waits.
-            connection.never_checkpoint_by_itself()?;
-            connection.run("BEGIN IMMEDIATE")?;
-            counter_log::write_through(&connection)?;
-            connection.run("COMMIT")?;
-            let recent = Arc::new(RecentCounters::default());
-            let checkpoints = Checkpoints::start(&file, &statements)?;
-            let behind = WriteBehind::new(Arc::clone(&recent));
-            // Nobody else commits what readers of users and catalogs look at.
-            (Some(ServersWriter { checkpoints, behind }), Views::Kept(recent))
-        } else {
-            (None, Views::Fresh)
+    /// Opens a database that exists and has this release's schema. Creates and migrates nothing:
+    /// a database that is missing is [`NoDatabaseIn`](StoreError::NoDatabaseIn), one of an older
+    /// release [`OlderSchema`](StoreError::OlderSchema).
+    pub fn open_existing(data_dir: &Path) -> Result<Self, StoreError> {
+        let open = || {
+            let _turn = find(data_dir)?;
+            let statements = Arc::new(AtomicU64::new(0));
+            let file = data_dir.join(DATABASE_FILE);
+            let mut connection = Connection::open_existing(&file, &statements)?;
+            migrations::check(&mut connection, data_dir)?;
+            Ok(Self::of_tool(connection, statements, data_dir))
         };
-        Ok(Self {
-            pool: Arc::new(ReaderPool::new(file, statements, views)),
-            writer: Arc::new(tokio::sync::Mutex::new(Writer {
-                connection,
-                server,
-                used_features: HashSet::new(),
-            })),
+        open().map_err(|error| errors::located(error, data_dir))
+    }
+
+    /// Opens a database that exists, and migrates it.
+    pub fn migrate(data_dir: &Path) -> Result<Self, StoreError> {
+        find(data_dir)?;
+        Self::open(data_dir)
+    }
+
+    fn open_and_migrate(data_dir: &Path, claim: Option<File>) -> Result<Self, StoreError> {
+        let turn = data_dir::wait_for_turn(data_dir)?;
+        data_dir::close_to_others(data_dir);
+        let found = data_dir::find_database(data_dir, Some(&turn))?;
+        if found == Found::Nothing {
+            data_dir::create_database_file(data_dir)?;
+        }
+        let statements = Arc::new(AtomicU64::new(0));
+        let mut connection = Connection::open_writer(&data_dir.join(DATABASE_FILE), &statements)?;
+        let version = migrations::version(&mut connection)?;
+        let made = found == Found::Database { made: true };
+        if made && version == 0 {
+            return Err(data_dir::without_tables(data_dir));
+        }
+        // A server of an older release that runs here expects its own schema.
+        let migrates = version > 0 && migrations::are_missing(version);
+        let alone =
+            if claim.is_none() && migrates { Some(data_dir::claim(data_dir)?) } else { None };
+        migrations::run(&mut connection)?;
+        drop(alone);
+        if !made {
+            data_dir::note_made(&turn);
+        }
+        match claim {
+            Some(claim) => Self::of_server(connection, statements, data_dir, claim),
+            None => Ok(Self::of_tool(connection, statements, data_dir)),
+        }
+    }
+
+    fn of_tool(connection: Connection, statements: Arc<AtomicU64>, data_dir: &Path) -> Self {
+        let health = Arc::new(Health::of_tool(data_dir));
+        Self::new(ReaderPool::new(statements, health, Views::Fresh), connection, None, None)
+    }
+
+    fn of_server(
+        connection: Connection,
+        statements: Arc<AtomicU64>,
+        data_dir: &Path,
+        claim: File,
+    ) -> Result<Self, StoreError> {
+        // SQLite otherwise copies its log by itself, while whoever commits waits.
+        connection.never_checkpoint_by_itself()?;
+        connection.run("BEGIN IMMEDIATE")?;
+        counter_log::write_through(&connection)?;
+        connection.run("COMMIT")?;
+        let health = Arc::new(Health::of_server(data_dir));
+        let file = data_dir.join(DATABASE_FILE);
+        let recent = Arc::new(RecentCounters::default());
+        let checkpoints = Checkpoints::start(&file, &statements, &health)?;
+        let behind = WriteBehind::new(Arc::clone(&recent));
+        // Nobody else commits what readers of users and catalogs look at.
+        let pool = ReaderPool::new(statements, health, Views::Kept(recent));
+        Ok(Self::new(pool, connection, Some(ServersWriter { checkpoints, behind }), Some(claim)))
+    }
+
+    fn new(
+        pool: ReaderPool,
+        connection: Connection,
+        server: Option<ServersWriter>,
+        claim: Option<File>,
+    ) -> Self {
+        let writer = Writer { connection, server, used_features: HashSet::new() };
+        Self {
+            pool: Arc::new(pool),
+            writer: Arc::new(tokio::sync::Mutex::new(writer)),
+            checking: Arc::default(),
             _claim: claim,
-        })
+        }
     }
 
     /// How many SQL statements this store has run, those that begin and end transactions
@@ -103,99 +180,82 @@ impl SqliteStore {
         self.pool.statements_run()
     }
 
+    /// Reads without a view: what is stored now, also by other processes.
+    fn ask<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let connection = self.pool.take()?;
+        self.pool.health().noted_read(read(&connection))
+    }
+
+    /// Makes one change and commits it.
+    async fn change<T>(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction = self.begin_write().await?;
+        let changed = transaction.step(change)?;
+        transaction.commit_changes()?;
+        Ok(changed)
+    }
+
     async fn begin_write(&self) -> Result<SqliteTransaction<WriteLease>, StoreError> {
         let writer = Arc::clone(&self.writer).lock_owned().await;
         SqliteTransaction::begin_write(WriteLease::new(writer, &self.pool))
     }
 }
 
-/// Claims `data_dir` for one server.
-fn claim(data_dir: &Path) -> Result<File, StoreError> {
-    let path = data_dir.join("kana.lock");
-    let failed = |source| StoreError::DataDir { path: path.clone(), source };
-    let file =
-        File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(StoreError::DataDirInUse { path: data_dir.to_path_buf() })
-        }
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+/// Waits for the turn to open a database that exists.
+fn find(data_dir: &Path) -> Result<Option<File>, StoreError> {
+    let turn = data_dir::wait_for_turn_if_any(data_dir)?;
+    match data_dir::find_database(data_dir, turn.as_ref())? {
+        Found::Database { .. } => Ok(turn),
+        Found::Nothing => Err(data_dir::no_database(data_dir)),
     }
-}
-
-/// Lets one process at a time open the database. A new file is put into WAL mode, for which
-/// SQLite needs it alone and does not wait.
-fn wait_for_turn(data_dir: &Path) -> Result<File, StoreError> {
-    let path = data_dir.join("kana.open");
-    let locked = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .and_then(|file| file.lock().map(|()| file));
-    locked.map_err(|source| StoreError::DataDir { path, source })
-}
-
-fn make_data_dir(data_dir: &Path) -> Result<(), StoreError> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    // What is in there is the users' and nobody else's on the machine.
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(data_dir)
-        .map_err(|source| StoreError::DataDir { path: data_dir.to_path_buf(), source })
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn app(&self) -> Result<Option<App>, StoreError> {
-        let connection = self.pool.take()?;
-        keys::app(&connection)
+        self.ask(keys::app)
     }
 
-    async fn create_app(
+    async fn begin_app(
         &self,
         app: App,
         keys: Vec<NewKey>,
         created_at: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Box<dyn WriteTransaction>>, StoreError> {
         let transaction = self.begin_write().await?;
-        let created = keys::create_app(transaction.connection(), &app, &keys, created_at)?;
-        transaction.commit_changes()?;
-        Ok(created)
+        let is_new =
+            transaction.step(|connection| keys::create_app(connection, &app, &keys, created_at))?;
+        Ok(is_new.then(|| Box::new(transaction) as Box<dyn WriteTransaction>))
     }
 
-    async fn add_key(&self, key: NewKey) -> Result<(), StoreError> {
+    async fn begin_key(&self, key: NewKey) -> Result<Box<dyn WriteTransaction>, StoreError> {
         let transaction = self.begin_write().await?;
-        keys::add_key(transaction.connection(), &key)?;
-        transaction.commit_changes()
+        transaction.step(|connection| keys::add_key(connection, &key))?;
+        Ok(Box::new(transaction))
     }
 
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {
-        let connection = self.pool.take()?;
-        keys::keys(&connection)
+        self.ask(keys::keys)
     }
 
     async fn find_key(&self, hash: KeyHash) -> Result<Option<Key>, StoreError> {
-        let connection = self.pool.take()?;
-        keys::find_key(&connection, hash)
+        self.ask(|connection| keys::find_key(connection, hash))
     }
 
     async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError> {
-        let transaction = self.begin_write().await?;
-        let key = keys::revoke_key(transaction.connection(), id, at)?;
-        transaction.commit_changes()?;
-        Ok(key)
+        self.change(|connection| keys::revoke_key(connection, id, at)).await
     }
 
     async fn client_access(
         &self,
         environment: EnvironmentKind,
     ) -> Result<Option<ClientAccess>, StoreError> {
-        let connection = self.pool.take()?;
-        keys::client_access(&connection, environment)
+        self.ask(|connection| keys::client_access(connection, environment))
     }
 
     async fn add_token_secret(
@@ -204,9 +264,10 @@ impl Store for SqliteStore {
         secret: Vec<u8>,
         created_at: Timestamp,
     ) -> Result<(), StoreError> {
-        let transaction = self.begin_write().await?;
-        keys::add_token_secret(transaction.connection(), environment, &secret, created_at)?;
-        transaction.commit_changes()
+        self.change(|connection| {
+            keys::add_token_secret(connection, environment, &secret, created_at)
+        })
+        .await
     }
 
     async fn rotate_token_secret(
@@ -216,12 +277,10 @@ impl Store for SqliteStore {
         now: Timestamp,
         earlier_valid_until: Timestamp,
     ) -> Result<bool, StoreError> {
-        let transaction = self.begin_write().await?;
-        let connection = transaction.connection();
-        let found =
-            keys::rotate_token_secret(connection, environment, &secret, now, earlier_valid_until)?;
-        transaction.commit_changes()?;
-        Ok(found)
+        self.change(|connection| {
+            keys::rotate_token_secret(connection, environment, &secret, now, earlier_valid_until)
+        })
+        .await
     }
 
     async fn set_simple_mode(
@@ -229,14 +288,11 @@ impl Store for SqliteStore {
         environment: EnvironmentKind,
         on: bool,
     ) -> Result<bool, StoreError> {
-        let transaction = self.begin_write().await?;
-        let found = keys::set_simple_mode(transaction.connection(), environment, on)?;
-        transaction.commit_changes()?;
-        Ok(found)
+        self.change(|connection| keys::set_simple_mode(connection, environment, on)).await
     }
 
     async fn check_ready(&self) -> Result<(), StoreError> {
-        self.app().await.map(|_| ())
+        readiness::check(&self.pool, &self.writer, &self.checking).await
     }
 
     async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError> {

@@ -10,9 +10,10 @@ use kana_core::id::UserKey;
 
 use super::connection::Connection;
 use super::counter_log::{self, LoggedCounters};
+use super::health::Health;
 use super::recent_counters::RecentCounters;
 use super::transaction::Lease;
-use super::{catalog, facts};
+use super::{DATABASE_FILE, catalog, facts};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 
@@ -33,6 +34,7 @@ pub(super) enum Views {
 pub(super) struct ReaderPool {
     file: PathBuf,
     statements: Arc<AtomicU64>,
+    health: Arc<Health>,
     views: Views,
     readers: Mutex<Readers>,
     /// How often this process has committed. It grows before anybody is told of the commit.
@@ -63,8 +65,14 @@ struct View {
 }
 
 impl ReaderPool {
-    pub(super) fn new(file: PathBuf, statements: Arc<AtomicU64>, views: Views) -> Self {
-        Self { file, statements, views, readers: Mutex::default(), commits: AtomicU64::new(0) }
+    pub(super) fn new(statements: Arc<AtomicU64>, health: Arc<Health>, views: Views) -> Self {
+        let file = health.directory().join(DATABASE_FILE);
+        let (readers, commits) = (Mutex::default(), AtomicU64::new(0));
+        Self { file, statements, health, views, readers, commits }
+    }
+
+    pub(super) fn health(&self) -> &Health {
+        &self.health
     }
 
     /// The database's file.
@@ -83,19 +91,23 @@ impl ReaderPool {
 
     /// A connection without a view: each statement shows what is stored then, also by others.
     pub(super) fn take(self: &Arc<Self>) -> Result<ReadLease, StoreError> {
-        let mut lease = self.lease()?;
-        lease.reader_mut().end_view()?;
-        Ok(lease)
+        let taken = self.lease().and_then(|mut lease| {
+            lease.reader_mut().end_view()?;
+            Ok(lease)
+        });
+        self.health.noted_read(taken)
     }
 
     /// A connection with a view that shows everything that this process has committed.
     pub(super) fn take_view(self: &Arc<Self>) -> Result<ReadLease, StoreError> {
-        let mut lease = self.lease()?;
-        let commits = self.commits();
-        if lease.reader().view.is_none_or(|view| view.after != commits) {
-            lease.begin_view(commits)?;
-        }
-        Ok(lease)
+        let taken = self.lease().and_then(|mut lease| {
+            let commits = self.commits();
+            if lease.reader().view.is_none_or(|view| view.after != commits) {
+                lease.begin_view(commits)?;
+            }
+            Ok(lease)
+        });
+        self.health.noted_read(taken)
     }
 
     /// How often this process has committed.
@@ -108,7 +120,7 @@ impl ReaderPool {
     pub(super) fn note_commit(&self) {
         self.commits.fetch_add(1, Ordering::Release);
         for reader in &mut self.readers().idle {
-            reader.end_view_or_log();
+            reader.end_view_or_log(&self.health);
         }
     }
 
@@ -135,6 +147,7 @@ impl ReaderPool {
             lease.reader =
                 Some(Reader { connection, view: None, catalog_versions: RefCell::default() });
         }
+        lease.reader().connection.set_patience(self.health.patience_to_read())?;
         Ok(lease)
     }
 
@@ -150,7 +163,7 @@ impl ReaderPool {
         // or has let it know.
         let current = reader.view.is_some_and(|view| view.after == self.commits());
         if matches!(self.views, Views::Fresh) || !current {
-            reader.end_view_or_log();
+            reader.end_view_or_log(&self.health);
         }
         if readers.idle.len() < IDLE_READERS_MAX {
             readers.idle.push(reader);
@@ -181,9 +194,9 @@ impl Reader {
 
     /// Ends the view where nobody can be told that it could not be. Whoever takes the connection
     /// next tries again, and is told.
-    fn end_view_or_log(&mut self) {
+    fn end_view_or_log(&mut self, health: &Health) {
         if let Err(error) = self.end_view() {
-            tracing::error!(%error, "a view of the database could not be ended");
+            health.note_in_background(error, "a view of the database could not be ended");
         }
     }
 }
@@ -243,6 +256,10 @@ impl Deref for ReadLease {
 }
 
 impl Lease for ReadLease {
+    fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.pool.health.noted_read(result)
+    }
+
     fn catalog_version(&self, environment: EnvironmentId) -> Result<CatalogVersion, StoreError> {
         let mut versions = self.reader().catalog_versions.borrow_mut();
         if let Some((_, version)) = versions.iter().find(|(of, _)| *of == environment) {
@@ -257,7 +274,7 @@ impl Lease for ReadLease {
         &self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
-    ) -> Result<i64, StoreError> {
+    ) -> Result<Option<i64>, StoreError> {
         let recent = match &self.pool.views {
             Views::Kept(recent) => {
                 let as_of = self.reader().view.map_or(0, |view| view.as_of);

@@ -35,7 +35,8 @@ type Recent = Vec<Version>;
 #[derive(Debug, Clone, Copy)]
 struct Version {
     commit: u64,
-    used: i64,
+    /// `None`: the counter is deleted.
+    used: Option<i64>,
 }
 
 impl RecentCounters {
@@ -43,14 +44,14 @@ impl RecentCounters {
         self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the counter held right after the commit with the number `as_of`; `None` when it had not
-    /// changed then since it was last written to its table.
+    /// What the counter held right after the commit with the number `as_of`: `Some(None)` when it was
+    /// deleted then, `None` when it had not changed since it was last written to its table.
     pub(super) fn used(
         &self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
         as_of: u64,
-    ) -> Option<i64> {
+    ) -> Option<Option<i64>> {
         let generations = self.generations();
         [&generations.newer, &generations.older].into_iter().find_map(|counters| {
             let recent = counters.get(&environment)?.get(counter)?;

@@ -80,6 +80,18 @@ statements! {
         ON CONFLICT (environment_id, id) DO UPDATE SET
             name = excluded.name, is_addon = excluded.is_addon, status = excluded.status,
             metadata = excluded.metadata, updated_at = excluded.updated_at";
+    PACKAGE_FEATURE_TERMS = "
+        SELECT package_id, feature_id, since, terms, is_given, usage_limit, reset_period,
+            overage_enabled
+        FROM package_feature_terms WHERE environment_id = ?1
+        ORDER BY package_id, feature_id, position";
+    CLEAR_PACKAGE_FEATURE_TERMS =
+        "DELETE FROM package_feature_terms WHERE environment_id = ?1 AND package_id = ?2";
+    ADD_PACKAGE_FEATURE_TERMS = "
+        INSERT INTO package_feature_terms
+            (environment_id, package_id, feature_id, position, since, terms, is_given, usage_limit,
+             reset_period, overage_enabled)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     CLEAR_PACKAGE_FEATURES =
         "DELETE FROM package_features WHERE environment_id = ?1 AND package_id = ?2";
     ADD_PACKAGE_FEATURE = "
@@ -147,7 +159,14 @@ statements! {
     COUNTER = "
         SELECT used FROM counters
         WHERE environment_id = ?1 AND user_key = ?2 AND subscription_id = ?3
-            AND feature_id = ?4 AND period_start = ?5";
+            AND feature_id = ?4 AND terms = ?5 AND period_start = ?6";
+    COUNTERS_AFTER = "
+        SELECT user_key, subscription_id, feature_id, terms, period_start
+        FROM counters
+        WHERE environment_id = ?1
+            AND (user_key, subscription_id, feature_id, terms, period_start) > (?2, ?3, ?4, ?5, ?6)
+        ORDER BY user_key, subscription_id, feature_id, terms, period_start
+        LIMIT ?7";
     // The log of counters is as short as one batch of writing them allows.
     COUNTERS_LOGGED = "SELECT environment_id, counters FROM counter_log ORDER BY id";
     LAST_NUMBER_LOGGED = "
@@ -179,9 +198,13 @@ statements! {
         WHERE environment_id = ?1 AND user_key = ?2 AND id = ?3";
     SET_COUNTER = "
         INSERT INTO counters
-            (environment_id, user_key, subscription_id, feature_id, period_start, used)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            (environment_id, user_key, subscription_id, feature_id, terms, period_start, used)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
         ON CONFLICT DO UPDATE SET used = excluded.used";
+    DELETE_COUNTER = "
+        DELETE FROM counters
+        WHERE environment_id = ?1 AND user_key = ?2 AND subscription_id = ?3
+            AND feature_id = ?4 AND terms = ?5 AND period_start = ?6";
     LOG_EVENT = "
         INSERT INTO events
             (environment_id, user_key, feature_id, action, delta, occurred_at, recorded_at,

@@ -9,6 +9,7 @@ use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::metadata::Metadata;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::terms::TermsNumber;
 use kana_core::usage::{UsageAction, UsageEvent};
 use kana_core::user::User;
 use rusqlite::StatementStatus;
@@ -19,6 +20,8 @@ use super::*;
 use crate::app::{EnvironmentId, EnvironmentKind, KeyKind};
 
 mod behind;
+mod directory;
+mod trouble;
 
 const NOW: Timestamp = Timestamp::MIN;
 
@@ -80,6 +83,7 @@ fn counter(n: u128, period_start: i64) -> CounterKey {
     CounterKey {
         subscription: SubscriptionId(Uuid::from_u128(n)),
         feature: FeatureId::new("featureId", "api-calls").unwrap(),
+        terms: TermsNumber::default(),
         period_start: Timestamp::from_ms(period_start),
     }
 }
@@ -218,7 +222,7 @@ mod plans {
         ];
         insta::assert_snapshot!(written_out(&hot), @r"
         COUNTER
-            SEARCH counters USING PRIMARY KEY (environment_id=? AND user_key=? AND subscription_id=? AND feature_id=? AND period_start=?)
+            SEARCH counters USING PRIMARY KEY (environment_id=? AND user_key=? AND subscription_id=? AND feature_id=? AND terms=? AND period_start=?)
         REPLAY
             SEARCH replays USING PRIMARY KEY (environment_id=? AND idempotency_key=?)
         SUBSCRIPTION
@@ -281,7 +285,7 @@ mod plans {
         }
         let work = || {
             let second = Uuid::from_u128(2);
-            let counter = (environment.0, second, second, "api-calls", 0);
+            let counter = (environment.0, second, second, "api-calls", 0, 0);
             [
                 work(directory.path(), statements::FACTS, (environment.0, "2")),
                 work(directory.path(), statements::COUNTER, counter),
@@ -592,6 +596,41 @@ mod migrations_and_files {
         assert_eq!(known, [(1, "counted".to_owned()), (2, "uncounted".to_owned())]);
     }
 
+    #[tokio::test]
+    async fn counters_of_before_other_terms_are_of_the_first_terms_also_those_in_the_log() {
+        let (store, environment, directory) = store_with_app().await;
+        change(&store, environment, user_key(1), [create_user(1), subscribe(1, None)]).await;
+        drop(store);
+        let old = raw(directory.path());
+        old.execute_batch(
+            "DROP VIEW current_counters; DROP TABLE counters; DROP TABLE counter_log;
+             DROP TABLE package_feature_terms; PRAGMA user_version = 5;",
+        )
+        .unwrap();
+        let foundation = include_str!("migrations/0001_foundation.sql");
+        let table = foundation.split("CREATE TABLE ").find(|sql| sql.starts_with("counters "));
+        old.execute_batch(&format!("CREATE TABLE {}", table.unwrap())).unwrap();
+        old.execute_batch(include_str!("migrations/0004_recent_counters.sql")).unwrap();
+        let [user, one, two] = [1, 1, 2].map(Uuid::from_u128);
+        for (subscription, period, used) in [(one, 0, 3), (one, 5, 4), (two, 0, 5)] {
+            let row = (environment.0, user, subscription, "api-calls", period, used);
+            old.execute("INSERT INTO counters VALUES (?1, ?2, ?3, ?4, ?5, ?6)", row).unwrap();
+        }
+        // What the log says hides what the table says.
+        let logged = serde_json::to_string(&[(user, one, "api-calls", 5, 40)]).unwrap();
+        let row = (environment.0, logged);
+        let log = "INSERT INTO counter_log (number, environment_id, counters) VALUES (1, ?1, ?2)";
+        old.execute(log, row).unwrap();
+        drop(old);
+
+        let store = SqliteStore::open_for_server(directory.path()).unwrap();
+        let asked = [counter(1, 0), counter(1, 5), counter(2, 0), counter(2, 5)];
+        let asked = asked.map(|counter| (user_key(1), counter));
+        let mut reader = store.read().await.unwrap();
+        let held = [Some(3), Some(40), Some(5), None];
+        assert_eq!(reader.counters(environment, &asked).await.unwrap(), held);
+    }
+
     #[test]
     fn many_can_open_a_new_directory_at_once() {
         // Several times, since who meets whom where is left to chance.
@@ -721,8 +760,10 @@ mod migrations_and_files {
 
         let refused = SqliteStore::open(directory.path()).err().unwrap();
 
-        assert!(matches!(refused, StoreError::Engine(_)), "{refused:?}");
-        assert!(refused.to_string().contains("not a database"), "{refused}");
+        assert!(matches!(refused, StoreError::Damaged { .. }), "{refused:?}");
+        let message = refused.to_string();
+        assert!(message.contains("not a database"), "{message}");
+        assert!(message.contains(file.to_str().unwrap()), "{message}");
         assert_eq!(fs::read_to_string(&file).unwrap(), garbage);
     }
 
@@ -950,7 +991,7 @@ mod columns {
         assert_eq!(left(), [4, 5]);
         let mut reader = store.read().await.unwrap();
         let asked = [(user_key(1), counter(1, 0))];
-        assert_eq!(reader.counters(environment, &asked).await.unwrap(), [7]);
+        assert_eq!(reader.counters(environment, &asked).await.unwrap(), [Some(7)]);
     }
 
     #[tokio::test]

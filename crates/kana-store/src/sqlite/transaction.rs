@@ -43,12 +43,15 @@ pub(super) trait Lease: Deref<Target = Connection> {
     /// The environment's catalog version.
     fn catalog_version(&self, environment: EnvironmentId) -> Result<CatalogVersion, StoreError>;
 
-    /// What the counter holds; 0 for one that was never written.
+    /// What the counter holds; `None` for one that was never written.
     fn used(
         &self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
-    ) -> Result<i64, StoreError>;
+    ) -> Result<Option<i64>, StoreError>;
+
+    /// Notes what a step came to. Returns the result; an error then names its file or directory.
+    fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError>;
 }
 
 /// The connection that writes, which nobody else has meanwhile.
@@ -107,6 +110,29 @@ impl WriteLease {
         Ok(())
     }
 
+    fn change_facts(
+        &mut self,
+        environment: EnvironmentId,
+        user: UserKey,
+        change: &Change,
+    ) -> Result<(), StoreError> {
+        if let Change::SetCounter { counter: CounterKey { feature, .. }, .. }
+        | Change::LogEvent(UsageEvent { feature, .. }) = change
+        {
+            self.note_usage(environment, feature)?;
+        }
+        let (counter, used) = match change {
+            Change::SetCounter { counter, used } => (counter, Some(*used)),
+            Change::DeleteCounter { counter } => (counter, None),
+            change => {
+                facts::write(self, environment, user, change)?;
+                self.changes += 1;
+                return Ok(());
+            }
+        };
+        self.set_counter(CounterSet { environment, counter: (user, counter.clone()), used })
+    }
+
     fn set_counter(&mut self, set: CounterSet) -> Result<(), StoreError> {
         if let Some(server) = &self.writer.server {
             server.behind.recent.set(&set, self.number, self.shown_by_all);
@@ -114,9 +140,9 @@ impl WriteLease {
             return Ok(());
         }
         self.write_through()?;
-        let CounterSet { environment, counter: (user, counter), used } = set;
         self.changes += 1;
-        facts::write(self, environment, user, &Change::SetCounter { counter, used })
+        let (environment, user) = (set.environment, set.counter.0);
+        facts::write(self, environment, user, &set.into_change())
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
@@ -163,7 +189,7 @@ impl Lease for WriteLease {
         &self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
-    ) -> Result<i64, StoreError> {
+    ) -> Result<Option<i64>, StoreError> {
         let recent = match &self.writer.server {
             Some(server) => server.behind.recent.used(environment, counter, u64::MAX),
             None => {
@@ -172,6 +198,10 @@ impl Lease for WriteLease {
             }
         };
         recent.map_or_else(|| facts::counter(self, environment, counter), Ok)
+    }
+
+    fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.pool.health().noted_write(result)
     }
 }
 
@@ -185,7 +215,8 @@ impl Drop for WriteLease {
         if self.writer.connection.in_transaction()
             && let Err(error) = self.writer.connection.run("ROLLBACK")
         {
-            tracing::error!(%error, "a transaction could not be rolled back");
+            let what = "a transaction could not be rolled back";
+            self.pool.health().note_in_background(error, what);
         }
     }
 }
@@ -205,12 +236,20 @@ impl SqliteTransaction<ReadLease> {
 
 impl SqliteTransaction<WriteLease> {
     pub(super) fn begin_write(lease: WriteLease) -> Result<Self, StoreError> {
-        lease.run("BEGIN IMMEDIATE")?;
+        let health = lease.pool.health();
+        let begun = lease
+            .set_patience(health.patience_to_write())
+            .and_then(|()| lease.run("BEGIN IMMEDIATE"));
+        health.noted_begin(begun.map_err(StoreError::from))?;
         Ok(Self { lease })
     }
 
-    pub(super) fn connection(&self) -> &Connection {
-        &self.lease
+    /// Does a step of the transaction.
+    pub(super) fn step<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.lease.noted(work(&self.lease))
     }
 
     /// Forgets the first events, at most `at_most`, that were recorded before `before`.
@@ -219,14 +258,18 @@ impl SqliteTransaction<WriteLease> {
         before: Timestamp,
         at_most: usize,
     ) -> Result<usize, StoreError> {
-        let forgotten = facts::forget_events(&self.lease, before, at_most)?;
+        let forgotten =
+            self.step(|connection| facts::forget_events(connection, before, at_most))?;
         self.lease.changes += forgotten;
         Ok(forgotten)
     }
 
     /// Makes everything durable.
     pub(super) fn commit_changes(mut self) -> Result<(), StoreError> {
-        self.lease.commit()
+        let committed = self.lease.commit();
+        self.lease.noted(committed)?;
+        self.lease.pool.health().note_commit();
+        Ok(())
     }
 }
 
@@ -236,11 +279,11 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         &mut self,
         environment: EnvironmentId,
     ) -> Result<CatalogVersion, StoreError> {
-        self.lease.catalog_version(environment)
+        self.lease.noted(self.lease.catalog_version(environment))
     }
 
     async fn catalog(&mut self, environment: EnvironmentId) -> Result<Catalog, StoreError> {
-        catalog::load(&self.lease, environment)
+        self.lease.noted(catalog::load(&self.lease, environment))
     }
 
     async fn have_usage(
@@ -248,7 +291,8 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         features: &[FeatureId],
     ) -> Result<Vec<bool>, StoreError> {
-        features.iter().map(|id| catalog::has_usage(&self.lease, environment, id)).collect()
+        let used = |id| catalog::has_usage(&self.lease, environment, id);
+        self.lease.noted(features.iter().map(used).collect())
     }
 
     async fn active_subscribers(
@@ -256,10 +300,8 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         packages: &[PackageId],
     ) -> Result<Vec<u64>, StoreError> {
-        packages
-            .iter()
-            .map(|id| catalog::active_subscribers(&self.lease, environment, id))
-            .collect()
+        let count = |id| catalog::active_subscribers(&self.lease, environment, id);
+        self.lease.noted(packages.iter().map(count).collect())
     }
 
     async fn users(
@@ -267,7 +309,8 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         ids: &[UserId],
     ) -> Result<Vec<Option<User>>, StoreError> {
-        ids.iter().map(|id| facts::user(&self.lease, environment, id)).collect()
+        let user = |id| facts::user(&self.lease, environment, id);
+        self.lease.noted(ids.iter().map(user).collect())
     }
 
     async fn ids_taken(
@@ -275,7 +318,8 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         ids: &[UserId],
     ) -> Result<Vec<bool>, StoreError> {
-        ids.iter().map(|id| facts::id_taken(&self.lease, environment, id)).collect()
+        let taken = |id| facts::id_taken(&self.lease, environment, id);
+        self.lease.noted(ids.iter().map(taken).collect())
     }
 
     async fn users_after(
@@ -284,7 +328,7 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         after: Option<UserKey>,
         limit: usize,
     ) -> Result<Vec<User>, StoreError> {
-        lists::users_after(&self.lease, environment, after, limit)
+        self.lease.noted(lists::users_after(&self.lease, environment, after, limit))
     }
 
     async fn facts(
@@ -292,9 +336,9 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         ids: &[UserId],
     ) -> Result<Facts, StoreError> {
-        let catalog_version = self.lease.catalog_version(environment)?;
+        let catalog_version = self.lease.noted(self.lease.catalog_version(environment))?;
         let facts = |id| facts::facts(&self.lease, environment, id);
-        let users = ids.iter().map(facts).collect::<Result<_, _>>()?;
+        let users = self.lease.noted(ids.iter().map(facts).collect())?;
         Ok(Facts { catalog_version, users })
     }
 
@@ -303,7 +347,8 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         ids: &[SubscriptionId],
     ) -> Result<Vec<Option<(UserId, Subscription)>>, StoreError> {
-        ids.iter().map(|id| facts::subscription(&self.lease, environment, *id)).collect()
+        let subscription = |id: &SubscriptionId| facts::subscription(&self.lease, environment, *id);
+        self.lease.noted(ids.iter().map(subscription).collect())
     }
 
     async fn subscriptions_after(
@@ -312,7 +357,7 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         after: Option<(Timestamp, SubscriptionId)>,
         limit: usize,
     ) -> Result<Vec<(UserId, Subscription)>, StoreError> {
-        lists::subscriptions_after(&self.lease, environment, after, limit)
+        self.lease.noted(lists::subscriptions_after(&self.lease, environment, after, limit))
     }
 
     async fn subscriptions_of(
@@ -320,7 +365,7 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         users: &[UserKey],
     ) -> Result<Vec<Vec<Subscription>>, StoreError> {
-        lists::subscriptions_of(&self.lease, environment, users)
+        self.lease.noted(lists::subscriptions_of(&self.lease, environment, users))
     }
 
     async fn ended_subscriptions(
@@ -328,15 +373,26 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         users: &[UserKey],
     ) -> Result<Vec<Vec<Subscription>>, StoreError> {
-        users.iter().map(|user| facts::ended(&self.lease, environment, *user)).collect()
+        let ended = |user: &UserKey| facts::ended(&self.lease, environment, *user);
+        self.lease.noted(users.iter().map(ended).collect())
     }
 
     async fn counters(
         &mut self,
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
-    ) -> Result<Vec<i64>, StoreError> {
-        counters.iter().map(|counter| self.lease.used(environment, counter)).collect()
+    ) -> Result<Vec<Option<i64>>, StoreError> {
+        let used = |counter| self.lease.used(environment, counter);
+        self.lease.noted(counters.iter().map(used).collect())
+    }
+
+    async fn counters_after(
+        &mut self,
+        environment: EnvironmentId,
+        after: Option<&(UserKey, CounterKey)>,
+        limit: usize,
+    ) -> Result<Vec<(UserKey, CounterKey)>, StoreError> {
+        self.lease.noted(facts::counters_after(&self.lease, environment, after, limit))
     }
 
     async fn replays(
@@ -344,7 +400,8 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         keys: &[IdempotencyKey],
     ) -> Result<Vec<Option<Replay>>, StoreError> {
-        keys.iter().map(|key| facts::replay(&self.lease, environment, key)).collect()
+        let replay = |key| facts::replay(&self.lease, environment, key);
+        self.lease.noted(keys.iter().map(replay).collect())
     }
 
     async fn keys_kept_before(
@@ -353,7 +410,7 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         before: Timestamp,
         limit: usize,
     ) -> Result<Vec<IdempotencyKey>, StoreError> {
-        facts::keys_kept_before(&self.lease, environment, before, limit)
+        self.lease.noted(facts::keys_kept_before(&self.lease, environment, before, limit))
     }
 }
 
@@ -364,22 +421,10 @@ impl WriteTransaction for SqliteTransaction<WriteLease> {
         environment: EnvironmentId,
         changes: &[(UserKey, Change)],
     ) -> Result<(), StoreError> {
-        for (user, change) in changes {
-            if let Change::SetCounter { counter: CounterKey { feature, .. }, .. }
-            | Change::LogEvent(UsageEvent { feature, .. }) = change
-            {
-                self.lease.note_usage(environment, feature)?;
-            }
-            if let Change::SetCounter { counter, used } = change {
-                let counter = (*user, counter.clone());
-                let set = CounterSet { environment, counter, used: *used };
-                self.lease.set_counter(set)?;
-            } else {
-                facts::write(&self.lease, environment, *user, change)?;
-                self.lease.changes += 1;
-            }
-        }
-        Ok(())
+        let changed = changes
+            .iter()
+            .try_for_each(|(user, change)| self.lease.change_facts(environment, *user, change));
+        self.lease.noted(changed)
     }
 
     async fn forget_keys(
@@ -387,9 +432,8 @@ impl WriteTransaction for SqliteTransaction<WriteLease> {
         environment: EnvironmentId,
         keys: &[IdempotencyKey],
     ) -> Result<(), StoreError> {
-        for key in keys {
-            facts::forget_key(&self.lease, environment, key)?;
-        }
+        let forget = |key| facts::forget_key(&self.lease, environment, key);
+        self.lease.noted(keys.iter().try_for_each(forget))?;
         self.lease.changes += keys.len();
         Ok(())
     }
@@ -400,11 +444,13 @@ impl WriteTransaction for SqliteTransaction<WriteLease> {
         planned_on: CatalogVersion,
         changes: &[CatalogChange],
     ) -> Result<CatalogVersion, StoreError> {
-        let version = catalog::advance(&self.lease, environment, planned_on)?;
-        for change in changes {
-            catalog::write(&self.lease, environment, change)?;
-        }
-        Ok(version)
+        let changed = catalog::advance(&self.lease, environment, planned_on).and_then(|version| {
+            for change in changes {
+                catalog::write(&self.lease, environment, change)?;
+            }
+            Ok(version)
+        });
+        self.lease.noted(changed)
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

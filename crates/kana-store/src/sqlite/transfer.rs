@@ -27,7 +27,11 @@ use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
 const ARRIVAL: &str = "ORDER BY id";
 
 /// Begins an export on a connection of its own, whose view lasts until everything is read.
-pub(super) fn export(pool: &ReaderPool, scope: &Scope) -> Result<Export, StoreError> {
+pub(super) fn export(pool: &Arc<ReaderPool>, scope: &Scope) -> Result<Export, StoreError> {
+    pool.health().noted_read(begin_export(pool, scope))
+}
+
+fn begin_export(pool: &Arc<ReaderPool>, scope: &Scope) -> Result<Export, StoreError> {
     let mut connection = Connection::open_reader(pool.file(), pool.statements())?;
     connection.read_without_map()?;
     connection.run("BEGIN DEFERRED")?;
@@ -42,7 +46,8 @@ pub(super) fn export(pool: &ReaderPool, scope: &Scope) -> Result<Export, StoreEr
         expected.add(kind, rows.unsigned_abs());
     }
     let connection = Arc::new(Mutex::new(connection));
-    Ok(Export { expected, batches: read_beside(connection, environments, scope.clone())? })
+    let batches = read_beside(connection, environments, scope.clone(), pool)?;
+    Ok(Export { expected, batches })
 }
 
 fn environments(connection: &Connection) -> Result<Environments, StoreError> {
@@ -64,12 +69,14 @@ fn read_beside(
     connection: Arc<Mutex<Connection>>,
     environments: Environments,
     scope: Scope,
+    pool: &Arc<ReaderPool>,
 ) -> Result<Batches, StoreError> {
+    let pool = Arc::clone(pool);
     let (sender, batches) = Batches::channel();
     let read = move || {
         let read = read_all(&mut lock(&connection), &environments, &scope, &sender);
         drop(connection);
-        sender.end_blocking(read);
+        sender.end_blocking(pool.health().noted_read(read));
     };
     let thread = std::thread::Builder::new().name("kana-export".into()).spawn(read);
     thread.map_err(|error| StoreError::Engine(Box::new(error)))?;
@@ -132,7 +139,7 @@ fn value(row: &Stored<'_>, place: usize, column: &Column) -> Result<Value, Store
 type Logged = (i64, Row);
 
 /// How many of a counter's columns say which one it is.
-const COUNTER_KEY: usize = 4;
+const COUNTER_KEY: usize = 5;
 
 fn counter_key(row: &Row) -> Option<&[Value]> {
     row.values.get(..COUNTER_KEY)
@@ -153,8 +160,10 @@ fn logged_counters(
                 Value::Uuid(user.0),
                 Value::Uuid(counter.subscription.0),
                 Value::Text(counter.feature.as_str().to_owned()),
+                Value::Integer(counter.terms.0.into()),
                 Value::Integer(counter.period_start.as_ms()),
-                Value::Integer(used),
+                // One that was deleted hides its row, and is no record itself.
+                used.map_or(Value::Null, Value::Integer),
             ];
             logged.push((*id, Row { environment: Some(*kind), values }));
         }
@@ -194,7 +203,9 @@ impl Sending<'_> {
         let mut hides = false;
         while let Some(logged) = logged.next_if(|logged| order(logged).is_le()) {
             hides = order(logged).is_eq();
-            self.send(logged.1.clone())?;
+            if logged.1.values.last() != Some(&Value::Null) {
+                self.send(logged.1.clone())?;
+            }
         }
         Ok(hides)
     }
@@ -209,19 +220,23 @@ pub(super) struct SqliteImport {
 }
 
 pub(super) fn import(pool: &Arc<ReaderPool>) -> Result<SqliteImport, StoreError> {
+    let connection = pool.health().noted_write(begin_import(pool))?;
+    let connection = Arc::new(Mutex::new(connection));
+    Ok(SqliteImport { connection, environments: Vec::new(), pool: Arc::clone(pool) })
+}
+
+fn begin_import(pool: &ReaderPool) -> Result<Connection, StoreError> {
     let connection = Connection::open_writer(pool.file(), pool.statements())?;
     connection.read_without_map()?;
     connection.run("BEGIN IMMEDIATE")?;
     if keys::app(&connection)?.is_some() {
         return Err(StoreError::NotEmpty);
     }
-    let connection = Arc::new(Mutex::new(connection));
-    Ok(SqliteImport { connection, environments: Vec::new(), pool: Arc::clone(pool) })
+    Ok(connection)
 }
 
-#[async_trait]
-impl Import for SqliteImport {
-    async fn insert(&mut self, batch: &Batch) -> Result<(), StoreError> {
+impl SqliteImport {
+    fn insert_rows(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mut connection = lock(&self.connection);
         let statement = if batch.kind == Kind::Environment {
             update_environment('?')
@@ -244,14 +259,23 @@ impl Import for SqliteImport {
         }
         Ok(())
     }
+}
+
+#[async_trait]
+impl Import for SqliteImport {
+    async fn insert(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let inserted = self.insert_rows(batch);
+        self.pool.health().noted_write(inserted)
+    }
 
     async fn read_back(&mut self, scope: &Scope) -> Result<Batches, StoreError> {
         let environments = in_scope(&self.environments, scope);
-        read_beside(Arc::clone(&self.connection), environments, scope.clone())
+        read_beside(Arc::clone(&self.connection), environments, scope.clone(), &self.pool)
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        lock(&self.connection).run("COMMIT")?;
+        let committed = lock(&self.connection).run("COMMIT");
+        self.pool.health().noted_write(committed.map_err(StoreError::from))?;
         self.pool.note_commit();
         Ok(())
     }

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use kana_core::facts::{Change, CounterKey};
+use kana_core::facts::CounterKey;
 use kana_core::id::UserKey;
 
 use super::connection::Connection;
+use super::counter_log::CounterSet;
 use super::recent_counters::RecentCounters;
 use super::{counter_log, facts};
 use crate::app::EnvironmentId;
@@ -87,9 +88,8 @@ impl WriteBehind {
         let now = left.get(..step).unwrap_or(left);
         for (environment, counter) in now {
             if let Some(used) = self.recent.used(*environment, counter, u64::MAX) {
-                let (user, counter) = counter.clone();
-                let set = Change::SetCounter { counter, used };
-                facts::write(connection, *environment, user, &set)?;
+                let set = CounterSet { environment: *environment, counter: counter.clone(), used };
+                facts::write(connection, *environment, counter.0, &set.into_change())?;
             }
         }
         progress.writes = now.len();

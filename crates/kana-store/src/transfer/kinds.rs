@@ -29,6 +29,8 @@ pub enum Kind {
     Package,
     /// A feature in a package.
     PackageFeature,
+    /// What a package gave of a feature from an instant on.
+    PackageFeatureTerms,
     /// A base package that an add-on may be added to.
     PackageBase,
     /// A feature that was ever used.
@@ -46,7 +48,7 @@ pub enum Kind {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 14;
+pub(crate) const KINDS: usize = 15;
 
 /// Whose rows a table holds, and in which column its id stands. Ids of environments are each
 /// database's own, and so do not travel.
@@ -71,6 +73,8 @@ pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) form: Form,
     pub(crate) nullable: bool,
+    /// The value for which a line leaves the field out.
+    pub(crate) left_out: Option<i64>,
 }
 
 /// Where rows of a kind stand, and what they hold.
@@ -95,6 +99,7 @@ impl Kind {
         Self::Feature,
         Self::Package,
         Self::PackageFeature,
+        Self::PackageFeatureTerms,
         Self::PackageBase,
         Self::UsedFeature,
         Self::User,
@@ -124,6 +129,7 @@ impl Kind {
             Self::Feature => &FEATURE,
             Self::Package => &PACKAGE,
             Self::PackageFeature => &PACKAGE_FEATURE,
+            Self::PackageFeatureTerms => &PACKAGE_FEATURE_TERMS,
             Self::PackageBase => &PACKAGE_BASE,
             Self::UsedFeature => &USED_FEATURE,
             Self::User => &USER,
@@ -150,17 +156,18 @@ impl Kind {
 }
 
 const fn column(name: &'static str, form: Form) -> Column {
-    Column { name, form, nullable: false }
+    Column { name, form, nullable: false, left_out: None }
 }
 
 const fn optional(name: &'static str, form: Form) -> Column {
-    Column { name, form, nullable: true }
+    Column { name, form, nullable: true, left_out: None }
 }
 
 const OWNER: Owner = Owner::Environment("environment_id");
 
-const ANY: Form = Integer { min: i64::MIN };
-const NOT_NEGATIVE: Form = Integer { min: 0 };
+const ANY: Form = Integer { min: i64::MIN, max: i64::MAX };
+const NOT_NEGATIVE: Form = Integer { min: 0, max: i64::MAX };
+const TERMS: Form = Integer { min: 0, max: 4_294_967_295 };
 
 fn is_name<T: Named>(name: &str) -> bool {
     T::from_name(name).is_ok()
@@ -262,6 +269,24 @@ static PACKAGE_FEATURE: Description = Description {
     ],
 };
 
+static PACKAGE_FEATURE_TERMS: Description = Description {
+    name: "package_feature_terms",
+    table: "package_feature_terms",
+    owner: OWNER,
+    order: Order::By("environment_id, package_id, feature_id, position"),
+    columns: &[
+        column("package_id", Id),
+        column("feature_id", Id),
+        column("position", NOT_NEGATIVE),
+        column("since", Instant),
+        column("terms", TERMS),
+        column("is_given", Flag),
+        optional("usage_limit", NOT_NEGATIVE),
+        optional("reset_period", Name(is_name::<ResetPeriod>)),
+        column("overage_enabled", Flag),
+    ],
+};
+
 static PACKAGE_BASE: Description = Description {
     name: "package_base",
     table: "package_bases",
@@ -312,11 +337,13 @@ static COUNTER: Description = Description {
     name: "counter",
     table: "counters",
     owner: OWNER,
-    order: Order::By("environment_id, user_key, subscription_id, feature_id, period_start"),
+    order: Order::By("environment_id, user_key, subscription_id, feature_id, terms, period_start"),
     columns: &[
         column("user_key", Uuid),
         column("subscription_id", Uuid),
         column("feature_id", Id),
+        // Left out where it is 0, so that files of before there were other terms say the same.
+        Column { left_out: Some(0), ..column("terms", TERMS) },
         column("period_start", Instant),
         column("used", NOT_NEGATIVE),
     ],

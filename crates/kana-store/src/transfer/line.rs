@@ -37,7 +37,7 @@ pub(crate) fn write(kind: Kind, row: &Row, line: &mut Vec<u8>) {
         line.push(b'"');
     }
     for (column, value) in kind.columns().iter().zip(&row.values) {
-        if *value == Value::Null {
+        if *value == Value::Null || column.left_out.map(Value::Integer).as_ref() == Some(value) {
             continue;
         }
         line.extend_from_slice(b",\"");
@@ -166,6 +166,11 @@ fn record<'de, A: MapAccess<'de>>(kind: Kind, mut map: A) -> Result<Line, A::Err
         };
         if repeated {
             return Err(A::Error::custom(format_args!("{}: {name} stands twice", kind.name())));
+        }
+    }
+    for (column, value) in kind.columns().iter().zip(&mut values) {
+        if let (Value::Null, Some(left_out)) = (&value, column.left_out) {
+            *value = Value::Integer(left_out);
         }
     }
     if kind.is_of_environment() && environment.is_none() {

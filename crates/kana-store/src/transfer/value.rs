@@ -56,6 +56,7 @@ pub(crate) enum Form {
     Instant,
     Integer {
         min: i64,
+        max: i64,
     },
     Flag,
     Uuid,
@@ -112,8 +113,9 @@ impl Form {
                 Timestamp::from_ms(*ms).as_ms() == *ms,
                 "must be milliseconds since 1970 within the years 0000 to 9999",
             ),
-            (Self::Integer { min }, Value::Integer(number)) => {
-                must(*number >= min, &format!("must be {min} or more"))
+            (Self::Integer { min, max }, Value::Integer(number)) => {
+                must(*number >= min, &format!("must be {min} or more"))?;
+                must(*number <= max, &format!("must be {max} or less"))
             }
             (Self::Flag, Value::Boolean(_)) | (Self::Uuid, Value::Uuid(_)) => Ok(()),
             (Self::Hash, Value::Bytes(bytes)) => must(bytes.len() == 32, "must have 32 bytes"),

@@ -14,6 +14,12 @@ fn shown(key: &Key) -> (EnvironmentKind, KeyKind, &str, Timestamp, Option<Timest
     (key.environment_kind, key.kind, &key.last_four, key.created_at, key.revoked_at)
 }
 
+pub(crate) async fn a_database_is_ready_with_and_without_an_app<E: Engine>() {
+    let database = E::empty().await;
+    E::open(&database).await.check_ready().await.unwrap();
+    World::<E>::new().await.store.check_ready().await.unwrap();
+}
+
 pub(crate) async fn an_empty_database_has_no_app<E: Engine>() {
     let database = E::empty().await;
     let store = E::open(&database).await;
@@ -113,6 +119,37 @@ pub(crate) async fn an_app_whose_keys_cannot_all_be_stored_is_not_made_at_all<E:
     // The failure has left nothing behind that would be in the way.
     assert!(store.create_app(app("Kana"), vec![twice], time(BEGINNING)).await.unwrap());
     assert_eq!(store.keys().await.unwrap().len(), 1);
+}
+
+pub(crate) async fn an_app_that_is_not_committed_leaves_nothing_and_makes_others_wait<E: Engine>() {
+    let database = E::empty().await;
+    let store = E::open(&database).await;
+    let keys = |name| vec![private_key(EnvironmentKind::Test, name)];
+
+    let begun = store.begin_app(app("First"), keys("first"), time(BEGINNING)).await.unwrap();
+    assert_eq!(store.app().await.unwrap(), None, "nothing of it is seen before the commit");
+    let second = tokio::spawn({
+        let store = store.clone();
+        let keys = keys("second");
+        async move { store.create_app(app("Second"), keys, time(BEGINNING)).await.unwrap() }
+    });
+    drop(begun.unwrap());
+    assert!(second.await.unwrap(), "it waited for the first, which created nothing");
+    assert_eq!(store.app().await.unwrap(), Some(app("Second")));
+    assert_eq!(store.find_key(hash("first")).await.unwrap(), None);
+
+    let third = store.begin_app(app("Third"), keys("third"), time(BEGINNING)).await.unwrap();
+    assert!(third.is_none(), "there is an app already");
+}
+
+pub(crate) async fn a_key_that_is_not_committed_opens_nothing<E: Engine>() {
+    let world = World::<E>::new().await;
+    let begin = |name| world.store.begin_key(private_key(EnvironmentKind::Test, name));
+
+    drop(begin("lost").await.unwrap());
+    assert_eq!(world.store.find_key(hash("lost")).await.unwrap(), None);
+    begin("kept").await.unwrap().commit().await.unwrap();
+    assert!(world.store.find_key(hash("kept")).await.unwrap().is_some());
 }
 
 pub(crate) async fn a_key_needs_an_app<E: Engine>() {

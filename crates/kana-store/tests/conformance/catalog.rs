@@ -1,8 +1,9 @@
 use kana_core::catalog::{
-    Allowance, Catalog, CatalogVersion, Feature, FeatureKind, Package, PackageFeature, PackageKind,
-    PackageStatus,
+    Allowance, Catalog, CatalogChange, CatalogVersion, Feature, FeatureKind, Package,
+    PackageFeature, PackageKind, PackageStatus,
 };
 use kana_core::period::ResetPeriod;
+use kana_core::terms::TermsHistory;
 use kana_store::StoreError;
 use serde_json::json;
 
@@ -365,4 +366,36 @@ pub(crate) async fn a_large_catalog_is_kept_in_order<E: Engine>() {
     let put: Catalog = changes.iter().collect();
     let read = world.catalog(world.test).await;
     assert!(written_out(&read) == written_out(&put), "something is not in its place");
+}
+
+pub(crate) async fn the_terms_that_a_package_feature_has_had_are_kept<E: Engine>() {
+    let world = World::<E>::new().await;
+    let monthly =
+        Allowance { limit: Some(5), reset_period: Some(ResetPeriod::Month), overage_enabled: true };
+    let mut changed = TermsHistory::beginning_with(Some(Allowance::UNLIMITED));
+    changed.change(Some(monthly), time("2024-02-01T00:00:00Z"));
+    changed.change(None, time("2024-03-01T00:00:00Z"));
+    changed.change(Some(monthly), time("2024-04-01T00:00:00Z"));
+    let mut gone = TermsHistory::beginning_with(Some(monthly));
+    gone.change(None, time("2024-02-01T00:00:00Z"));
+    let terms = [(feature_id("api-calls"), changed.clone()), (feature_id("seats"), gone)];
+    let pro = Package { terms: terms.into(), ..package("pro", ["api-calls"]) };
+    let changes = [put_package(&pro), put_package(&package("free", ["api-calls"]))];
+    world.change_catalog(world.test, &changes).await;
+    let stored =
+        |catalog: &Catalog, id: &str| Package::clone(catalog.package(&package_id(id)).unwrap());
+    let catalog = world.catalog(world.test).await;
+    assert_eq!(stored(&catalog, "pro"), pro);
+    assert!(stored(&catalog, "free").terms.is_empty());
+
+    // What is put again replaces it.
+    let terms = [(feature_id("api-calls"), changed)];
+    let pro = Package { terms: terms.into(), ..pro };
+    world.change_catalog(world.test, &[put_package(&pro)]).await;
+    assert_eq!(stored(&world.catalog(world.test).await, "pro"), pro);
+
+    let delete = CatalogChange::DeletePackage(package_id("pro"));
+    let again = put_package(&package("pro", ["api-calls"]));
+    world.change_catalog(world.test, &[delete, again]).await;
+    assert!(stored(&world.catalog(world.test).await, "pro").terms.is_empty());
 }

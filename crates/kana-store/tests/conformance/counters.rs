@@ -1,13 +1,22 @@
 use kana_core::facts::CounterKey;
+use kana_core::terms::TermsNumber;
 
 use crate::Engine;
-use crate::world::{World, count, counter, create_user, subscription_id, time, user_key};
+use crate::world::{
+    World, count, counter, create_user, delete_counter, subscription_id, time, user_key,
+};
 
 pub(crate) async fn a_counter_that_was_never_written_holds_nothing<E: Engine>() {
     let world = World::<E>::new().await;
     let api_calls = counter(subscription_id(1), "api-calls");
 
-    assert_eq!(world.counter(world.test, user_key(1), api_calls).await, 0);
+    let asked = [(user_key(1), api_calls.clone())];
+    assert_eq!(world.stored_counters(world.test, &asked).await, [None]);
+    world.change(world.test, user_key(1), [create_user(user_key(1), "124")]).await;
+    assert_eq!(world.stored_counters(world.test, &asked).await, [None]);
+    // That it holds nothing is something else.
+    world.change(world.test, user_key(1), [count(api_calls, 0)]).await;
+    assert_eq!(world.stored_counters(world.test, &asked).await, [Some(0)]);
     assert!(world.counters(world.test, &[]).await.is_empty());
 }
 
@@ -47,25 +56,26 @@ pub(crate) async fn a_counter_holds_the_largest_amount_there_is<E: Engine>() {
     assert_eq!(world.counter(world.test, user_key(1), api_calls).await, i64::MAX);
 }
 
-pub(crate) async fn counters_differ_by_user_subscription_feature_and_period<E: Engine>() {
+pub(crate) async fn counters_differ_by_user_subscription_feature_terms_and_period<E: Engine>() {
     let world = World::<E>::new().await;
     let one = counter(subscription_id(1), "api-calls");
     let others = [
         (user_key(1), counter(subscription_id(2), "api-calls")),
         (user_key(1), counter(subscription_id(1), "Api-Calls")),
         (user_key(1), CounterKey { period_start: time("2024-01-01T00:00:00.001Z"), ..one.clone() }),
+        (user_key(1), CounterKey { terms: TermsNumber(1), ..one.clone() }),
         (user_key(2), one.clone()),
     ];
     for (n, id) in [(1, "ada"), (2, "bob")] {
         world.change(world.test, user_key(n), [create_user(user_key(n), id)]).await;
     }
     world.change(world.test, user_key(1), [count(one.clone(), 1)]).await;
-    assert_eq!(world.counters(world.test, &others).await, [0, 0, 0, 0]);
+    assert_eq!(world.counters(world.test, &others).await, [0, 0, 0, 0, 0]);
 
     for (used, (user, other)) in (2..).zip(others.clone()) {
         world.change(world.test, user, [count(other, used)]).await;
     }
-    assert_eq!(world.counters(world.test, &others).await, [2, 3, 4, 5]);
+    assert_eq!(world.counters(world.test, &others).await, [2, 3, 4, 5, 6]);
     assert_eq!(world.counter(world.test, user_key(1), one).await, 1);
 }
 
@@ -92,4 +102,67 @@ pub(crate) async fn counters_stand_in_the_order_in_which_they_were_asked_for<E: 
         of(1, "seats"),
     ];
     assert_eq!(world.counters(world.test, &asked).await, [200, 0, 10, 0, 20, 200, 100]);
+}
+
+pub(crate) async fn a_deleted_counter_was_never_written_and_can_be_written_again<E: Engine>() {
+    let world = World::<E>::new().await;
+    let of_month = |month: u32| CounterKey {
+        period_start: time(&format!("2024-{month:02}-01T00:00:00Z")),
+        ..counter(subscription_id(1), "api-calls")
+    };
+    world.change(world.test, user_key(1), [create_user(user_key(1), "124")]).await;
+    // More of them than an engine keeps anywhere else than in their table.
+    for year in 0..3 {
+        let sets = (1..=12).map(|month| {
+            let terms = TermsNumber(year);
+            count(CounterKey { terms, ..of_month(month) }, i64::from(month))
+        });
+        world.change(world.test, user_key(1), sets).await;
+    }
+    let asked: Vec<_> = (0..3)
+        .flat_map(|year| [1, 12].map(|month| (TermsNumber(year), month)))
+        .map(|(terms, month)| (user_key(1), CounterKey { terms, ..of_month(month) }))
+        .collect();
+    let deleted = asked.iter().map(|(_, counter)| delete_counter(counter.clone()));
+    world.change(world.test, user_key(1), deleted).await;
+    assert_eq!(world.stored_counters(world.test, &asked).await, [None; 6]);
+    let (_, others) = (user_key(1), of_month(2));
+    assert_eq!(world.counter(world.test, user_key(1), others).await, 2);
+
+    let again = asked.iter().map(|(_, counter)| count(counter.clone(), 7));
+    world.change(world.test, user_key(1), again).await;
+    assert_eq!(world.stored_counters(world.test, &asked).await, [Some(7); 6]);
+}
+
+pub(crate) async fn counters_are_walked_through_in_their_order_without_gap_or_overlap<E: Engine>() {
+    let world = World::<E>::new().await;
+    // So many that those of the first users are in their table whatever else an engine does.
+    for n in 1..=3 {
+        let changes = (0..40).map(|period| {
+            let start = kana_core::Timestamp::from_ms(i64::from(period));
+            let counter = counter(subscription_id(n), "api-calls");
+            count(CounterKey { period_start: start, ..counter }, 1)
+        });
+        let created = [create_user(user_key(n), &n.to_string())];
+        world.change(world.test, user_key(n), created.into_iter().chain(changes)).await;
+    }
+    let pages = |limit: usize| {
+        let store = &world.store;
+        async move {
+            let (mut all, mut after): (Vec<_>, _) = (Vec::new(), None);
+            loop {
+                let mut reader = store.read().await.unwrap();
+                let page = reader.counters_after(world.test, after.as_ref(), limit).await.unwrap();
+                assert!(page.len() <= limit);
+                let Some(last) = page.last().cloned() else {
+                    return all;
+                };
+                all.extend(page);
+                after = Some(last);
+            }
+        }
+    };
+    let all = pages(1000).await;
+    assert!(all.is_sorted_by(|one, next| one < next), "{all:?}");
+    assert_eq!(pages(7).await, all);
 }

@@ -151,7 +151,7 @@ pub(crate) async fn what_is_in_one_environment_is_nowhere_in_the_other<E: Engine
     assert_eq!(reader.facts(live, &user_ids(["124"])).await.unwrap().users, [None]);
     assert_eq!(reader.subscriptions(live, &[running, ended]).await.unwrap(), [None, None]);
     assert_eq!(reader.ended_subscriptions(live, &[user_key(1)]).await.unwrap(), [vec![]]);
-    assert_eq!(reader.counters(live, &[(user_key(1), api_calls)]).await.unwrap(), [0]);
+    assert_eq!(reader.counters(live, &[(user_key(1), api_calls)]).await.unwrap(), [None]);
     assert_eq!(reader.replays(live, &[idempotency_key("key")]).await.unwrap(), [None]);
     let catalog = reader.catalog(live).await.unwrap();
     assert_eq!(catalog.feature(&feature_id("api-calls")), None);

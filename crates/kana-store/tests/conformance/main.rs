@@ -51,12 +51,15 @@ macro_rules! every_story_on {
         tests! {
             $engine;
             app_and_keys {
+                a_database_is_ready_with_and_without_an_app,
                 an_empty_database_has_no_app,
                 the_app_is_made_with_its_two_environments_and_its_keys,
                 an_app_can_be_made_without_a_key,
                 a_second_app_is_not_made_and_its_keys_are_not_stored,
                 of_many_who_make_the_app_at_once_one_does,
                 an_app_whose_keys_cannot_all_be_stored_is_not_made_at_all,
+                an_app_that_is_not_committed_leaves_nothing_and_makes_others_wait,
+                a_key_that_is_not_committed_opens_nothing,
                 a_key_needs_an_app,
                 keys_are_listed_oldest_first,
                 the_same_key_is_not_stored_twice,
@@ -119,8 +122,10 @@ macro_rules! every_story_on {
                 a_counter_holds_what_was_written_last,
                 changes_are_written_in_their_order,
                 a_counter_holds_the_largest_amount_there_is,
-                counters_differ_by_user_subscription_feature_and_period,
+                counters_differ_by_user_subscription_feature_terms_and_period,
                 counters_stand_in_the_order_in_which_they_were_asked_for,
+                a_deleted_counter_was_never_written_and_can_be_written_again,
+                counters_are_walked_through_in_their_order_without_gap_or_overlap,
             }
             events {
                 events_of_every_shape_are_kept,
@@ -141,6 +146,7 @@ macro_rules! every_story_on {
                 features_are_kept_as_they_were_put,
                 packages_are_kept_as_they_were_put,
                 every_allowance_is_kept,
+                the_terms_that_a_package_feature_has_had_are_kept,
                 every_package_status_is_kept,
                 things_stand_in_order_of_creation_however_often_they_change,
                 an_update_replaces_a_feature,

@@ -5,7 +5,9 @@ use std::io::Cursor;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kana_core::catalog::{Allowance, FeatureKind, PackageKind};
+use kana_core::facts::CounterKey;
 use kana_core::period::ResetPeriod;
+use kana_core::terms::{TermsHistory, TermsNumber};
 use kana_store::app::{KeyKind, NewKey};
 use kana_store::transfer::{Kind, Scope, Tally, TransferError, export, import};
 use kana_store::{EnvironmentKind, Store, StoreError};
@@ -13,9 +15,9 @@ use serde_json::{Value, json};
 
 use crate::Engine;
 use crate::world::{
-    BEGINNING, World, app, cancel, count, counter, create_user, event, feature, features, gives,
-    hash, keep, label, metadata, package, package_id, put_feature, put_package, replay, subscribe,
-    subscription_id, time, user, user_id, user_key,
+    BEGINNING, World, app, cancel, count, counter, create_user, delete_counter, event, feature,
+    feature_id, features, gives, hash, keep, label, metadata, package, package_id, put_feature,
+    put_package, replay, subscribe, subscription_id, time, user, user_id, user_key,
 };
 
 const BOTH: [EnvironmentKind; 2] = [EnvironmentKind::Test, EnvironmentKind::Live];
@@ -84,6 +86,10 @@ pub(crate) async fn fill<E: Engine>(world: &World<E>) {
     pro.features = features([gives("calls", allowance), gives("a/sso ☃", Allowance::UNLIMITED)]);
     pro.features[0].name = Some(label("API calls"));
     pro.metadata = Some(metadata(json!({})));
+    let mut terms = TermsHistory::beginning_with(None);
+    terms.change(Some(Allowance::UNLIMITED), time(BEGINNING));
+    terms.change(Some(allowance), time("2024-01-02T00:00:00.000Z"));
+    pro.terms = [(feature_id("calls"), terms)].into();
     let mut addon = package("addon", ["calls"]);
     addon.kind = PackageKind::Addon { base_packages: vec![package_id("pro")] };
     for environment in [world.test, world.live] {
@@ -118,6 +124,9 @@ pub(crate) async fn fill<E: Engine>(world: &World<E>) {
                 subscribe(two, "addon"),
                 cancel(two, "2024-01-03T00:00:00.000Z"),
                 count(counter(one, "calls"), i64::from(n)),
+                count(CounterKey { terms: TermsNumber(n.into()), ..counter(one, "calls") }, 5),
+                count(counter(two, "calls"), 6),
+                delete_counter(counter(two, "calls")),
                 kana_core::facts::Change::LogEvent(told),
                 kana_core::facts::Change::LogEvent(not_counted),
                 keep(&format!("key {n}"), kept),

@@ -1,5 +1,6 @@
 //! What the stories are about, and a database to tell them to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -13,6 +14,7 @@ use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId
 use kana_core::idempotency::{Content, KeptAnswer, Replay};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::terms::TermsNumber;
 use kana_core::usage::{RecordedUsage, UsageAction, UsageEvent};
 use kana_core::user::User;
 use kana_store::app::{KeyHash, KeyKind, NewKey};
@@ -136,6 +138,15 @@ impl<E: Engine> World<E> {
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
     ) -> Vec<i64> {
+        let stored = self.stored_counters(environment, counters).await;
+        stored.into_iter().map(Option::unwrap_or_default).collect()
+    }
+
+    pub(crate) async fn stored_counters(
+        &self,
+        environment: EnvironmentId,
+        counters: &[(UserKey, CounterKey)],
+    ) -> Vec<Option<i64>> {
         self.store.read().await.unwrap().counters(environment, counters).await.unwrap()
     }
 
@@ -282,7 +293,16 @@ pub(crate) fn cancel(subscription: SubscriptionId, ended_at: &str) -> Change {
 
 /// The counter of a feature under a subscription in the period that starts at the beginning.
 pub(crate) fn counter(subscription: SubscriptionId, feature: &str) -> CounterKey {
-    CounterKey { subscription, feature: feature_id(feature), period_start: time(BEGINNING) }
+    CounterKey {
+        subscription,
+        feature: feature_id(feature),
+        terms: TermsNumber::default(),
+        period_start: time(BEGINNING),
+    }
+}
+
+pub(crate) fn delete_counter(counter: CounterKey) -> Change {
+    Change::DeleteCounter { counter }
 }
 
 pub(crate) fn count(counter: CounterKey, used: i64) -> Change {
@@ -342,6 +362,7 @@ pub(crate) fn package<const N: usize>(id: &str, features: [&str; N]) -> Package 
         metadata: None,
         updated_at: time(BEGINNING),
         features: features.into_iter().map(|id| gives(id, Allowance::UNLIMITED)).collect(),
+        terms: BTreeMap::new(),
     }
 }
 

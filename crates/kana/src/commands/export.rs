@@ -1,4 +1,6 @@
+use std::fs::Permissions;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use kana_service::{Clock, EnvironmentKind, SystemClock};
@@ -7,7 +9,7 @@ use kana_store::transfer::{self, Scope, Tally, TransferError};
 use tempfile::NamedTempFile;
 
 use super::progress::Bar;
-use super::{Failure, describe, open};
+use super::{Failure, describe, open_existing};
 use crate::settings::ExportSettings;
 
 /// How much is written at once.
@@ -24,7 +26,7 @@ pub(crate) async fn run(settings: ExportSettings) -> Result<(), Failure> {
     if let Some(path) = &file {
         refuse_existing(path)?;
     }
-    let store = open(&settings.database).await?;
+    let store = open_existing(&settings.database).await?;
     let tally = match &file {
         Some(path) => to_file(store.as_ref(), &scope, path).await?,
         None => to(store.as_ref(), &scope, std::io::stdout().lock()).await?,
@@ -53,6 +55,8 @@ async fn to_file(store: &dyn Store, scope: &Scope, path: &Path) -> Result<Tally,
     };
     // Dropped, it is removed.
     let mut file = NamedTempFile::with_prefix_in(".kana-export-", &directory).map_err(failed)?;
+    // The umask may have taken something from the owner, too.
+    file.as_file().set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
     let tally = tokio::select! {
         tally = to(store, scope, file.as_file_mut()) => tally?,
         interrupted = tokio::signal::ctrl_c() => {

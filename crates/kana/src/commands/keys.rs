@@ -1,47 +1,41 @@
-use std::io::Write;
 use std::sync::Arc;
 
 use kana_service::{Clock, EnvironmentKind, KeyKind, SystemClock};
 use kana_store::Store;
 
-use super::{Failure, open};
+use super::{Failure, open_existing, print, print_then_commit};
 use crate::settings::{DatabaseSettings, TokenSettings};
 
 /// Shows every key, a line each.
 pub(crate) async fn list(settings: &DatabaseSettings) -> Result<(), Failure> {
     let keys = open_with_app(settings).await?.keys().await?;
-    let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "{:<4} {:<11} {:<7} {:<9} {:<24} REVOKED",
+    let mut text = format!(
+        "{:<4} {:<11} {:<7} {:<9} {:<24} REVOKED\n",
         "ID", "ENVIRONMENT", "KIND", "LAST FOUR", "CREATED"
-    )?;
+    );
     for key in keys {
-        writeln!(
-            out,
-            "{:<4} {:<11} {:<7} {:<9} {:<24} {}",
+        text.push_str(&format!(
+            "{:<4} {:<11} {:<7} {:<9} {:<24} {}\n",
             key.id,
             key.environment_kind.name(),
             key.kind.name(),
             key.last_four,
             key.created_at.to_string(),
             key.revoked_at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
-        )?;
+        ));
     }
-    Ok(out.flush()?)
+    print(&text).map_err(Failure::Output)
 }
 
-/// Makes a key and prints it and nothing else.
+/// Creates a key and prints it and nothing else.
 pub(crate) async fn create(
     settings: &DatabaseSettings,
     environment: EnvironmentKind,
     kind: KeyKind,
 ) -> Result<(), Failure> {
     let store = open_with_app(settings).await?;
-    let key = kana_service::create_key(store.as_ref(), &SystemClock, environment, kind).await?;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", key.reveal())?;
-    Ok(out.flush()?)
+    let key = kana_service::begin_key(store.as_ref(), &SystemClock, environment, kind).await?;
+    print_then_commit(key, "the key", |key| format!("{}\n", key.reveal())).await
 }
 
 /// Revokes a key; one that is revoked already stays so.
@@ -100,7 +94,7 @@ pub(crate) async fn set_simple_mode(
 }
 
 async fn open_with_app(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {
-    let store = open(settings).await?;
+    let store = open_existing(settings).await?;
     match store.app().await? {
         Some(_) => Ok(store),
         None => Err(Failure::NoApp),

@@ -4,20 +4,20 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod keys;
+pub(crate) mod migrate;
 pub(crate) mod pricing;
 mod progress;
 pub(crate) mod serve;
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kana_service::{Error, InitialKeys};
+use kana_service::{Error, InitialKeys, SystemClock, Uncommitted};
 use kana_store::transfer::{Tally, TransferError};
 use kana_store::{PostgresStore, SqliteStore, Store, StoreError, postgres};
 
-use crate::settings::DatabaseSettings;
+use crate::settings::{DatabaseSettings, ListenAddress};
 
 /// Why a command could not be carried out.
 #[derive(Debug)]
@@ -26,11 +26,22 @@ pub(crate) enum Failure {
     Service(Error),
     NoApp,
     NoKey(i64),
-    Listen(SocketAddr, std::io::Error),
+    Listen(ListenAddress, std::io::Error),
     Export(TransferError),
     Import(TransferError),
     File(PathBuf, std::io::Error),
     Interrupted,
+    /// Keys could not be shown, so what they belong to is not stored.
+    NotPrinted {
+        what: &'static str,
+        source: std::io::Error,
+    },
+    /// Keys were shown, but what they belong to could not be stored.
+    NotCommitted {
+        what: &'static str,
+        source: StoreError,
+    },
+    Output(std::io::Error),
     Io(std::io::Error),
 }
 
@@ -48,6 +59,21 @@ impl std::fmt::Display for Failure {
             Self::Import(error) => write!(f, "{error}; nothing was imported"),
             Self::File(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Interrupted => f.write_str("interrupted; no file was made"),
+            Self::NotPrinted { what, source } => write!(
+                f,
+                "cannot write to standard output: {source}; {what} was not created, so that no \
+                 key is lost"
+            ),
+            Self::NotCommitted { what, source: StoreError::OutcomeUnknown(source) } => write!(
+                f,
+                "the database went away, and whether {what} was stored is not known ({source}): \
+                 look with kana keys list whether it knows what is printed above"
+            ),
+            Self::NotCommitted { what, source } => write!(
+                f,
+                "what is printed above is not valid: {what} could not be stored: {source}"
+            ),
+            Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Self::Io(error) => error.fmt(f),
         }
     }
@@ -75,11 +101,19 @@ impl From<std::io::Error> for Failure {
 const FOR_A_TOOL: postgres::Settings =
     postgres::Settings { connections_max: 3, lanes: 1, ..postgres::Settings::DEFAULT };
 
-/// Opens the database that the settings name.
+/// Opens the database that the settings name. Creates it if there is none, and migrates it.
 async fn open(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {
     Ok(match &settings.database_url {
-        Some(url) => Arc::new(PostgresStore::open(url, FOR_A_TOOL).await?),
+        Some(url) => Arc::new(PostgresStore::open(url.reveal(), FOR_A_TOOL).await?),
         None => Arc::new(SqliteStore::open(&settings.data_dir)?),
+    })
+}
+
+/// Opens a database that exists and has this release's schema. Creates and migrates nothing.
+async fn open_existing(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {
+    Ok(match &settings.database_url {
+        Some(url) => Arc::new(PostgresStore::open_existing(url.reveal(), FOR_A_TOOL).await?),
+        None => Arc::new(SqliteStore::open_existing(&settings.data_dir)?),
     })
 }
 
@@ -92,12 +126,44 @@ fn describe(tally: &Tally) -> String {
     format!("{total} records ({}), checksum {}", counts.join(", "), tally.checksum)
 }
 
-/// Prints the first keys, as `NAME=value` lines that a shell or a `.env` file can take.
-fn print_keys(keys: &InitialKeys) -> std::io::Result<()> {
+/// Creates the app and prints its keys. Returns false if there is an app already.
+async fn create_app(store: &dyn Store, name: &str) -> Result<bool, Failure> {
+    let Some(app) = kana_service::begin_init(store, &SystemClock, name).await? else {
+        return Ok(false);
+    };
+    print_then_commit(app, "the app", as_variables).await?;
+    Ok(true)
+}
+
+/// Prints a new key, or several, and commits only once they are written, so that none is ever
+/// stored that nobody has seen. `what` names what they belong to in an error.
+async fn print_then_commit<T>(
+    uncommitted: Uncommitted<T>,
+    what: &'static str,
+    text: impl FnOnce(&T) -> String,
+) -> Result<(), Failure> {
+    let text = text(&uncommitted.secrets);
+    print(&text).map_err(|source| Failure::NotPrinted { what, source })?;
+    match uncommitted.commit().await {
+        Ok(_) => Ok(()),
+        Err(source) => Err(Failure::NotCommitted { what, source }),
+    }
+}
+
+/// The first keys as `NAME=value` lines, which a shell or a `.env` file can take.
+fn as_variables(keys: &InitialKeys) -> String {
+    format!(
+        "KANA_DEV_KEY={}\nKANA_DEV_PUBLIC_KEY={}\nKANA_LIVE_KEY={}\nKANA_LIVE_PUBLIC_KEY={}\n",
+        keys.test_private.reveal(),
+        keys.test_public.reveal(),
+        keys.live_private.reveal(),
+        keys.live_public.reveal(),
+    )
+}
+
+/// Writes a text to standard output, whole.
+fn print(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "KANA_DEV_KEY={}", keys.test_private.reveal())?;
-    writeln!(out, "KANA_DEV_PUBLIC_KEY={}", keys.test_public.reveal())?;
-    writeln!(out, "KANA_LIVE_KEY={}", keys.live_private.reveal())?;
-    writeln!(out, "KANA_LIVE_PUBLIC_KEY={}", keys.live_public.reveal())?;
+    out.write_all(text.as_bytes())?;
     out.flush()
 }

@@ -8,16 +8,18 @@ mod tests;
 mod waiting;
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use connections::Limits;
 use kana_service::{Kana, SystemClock};
 use kana_store::{PostgresStore, SqliteStore, Store, postgres};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, print_keys};
-use crate::settings::{ConnectionSettings, ServeSettings};
+use super::{Failure, create_app};
+use crate::settings::{ConnectionSettings, ListenAddress, ServeSettings};
 
 /// How long requests in flight may take once the server is told to stop. With what the writer
 /// needs, the process ends within ten seconds.
@@ -32,12 +34,13 @@ const RATE_MIN: u32 = 500;
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
+    // First of all, so that a port that is taken leaves nothing behind.
+    let listener = listen(settings.listen)?;
     let Some(store) = open_for_server(&settings).await? else {
         tracing::info!("stopped before the database was there");
         return Ok(());
     };
-    if let Some(keys) = kana_service::init(store.as_ref(), &SystemClock, "app").await? {
-        print_keys(&keys)?;
+    if create_app(store.as_ref(), "app").await? {
         tracing::info!("a new app was made; its keys stand on standard output, and only there");
     }
     let service = kana_service::Settings {
@@ -46,9 +49,7 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
         events_days: settings.events_days,
     };
     let kana = Kana::start_with(store, Arc::new(SystemClock), service)?;
-    let listen_failed = |error| Failure::Listen(settings.listen, error);
-    let listener = accept::listen(settings.listen).map_err(listen_failed)?;
-    let address = listener.local_addr().map_err(listen_failed)?;
+    let address = listener.local_addr()?;
     let limits = limits(settings.connections);
     let stop = stop_signal()?;
     let settings = kana_api::Settings { client_origins: settings.client_origins };
@@ -64,6 +65,29 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Listens on the first of the addresses that the machine has.
+fn listen(address: ListenAddress) -> Result<TcpListener, Failure> {
+    let mut failed = std::io::Error::from(ErrorKind::AddrNotAvailable);
+    for candidate in address.candidates() {
+        match accept::listen(candidate) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => {
+                failed = error;
+                if !is_missing(&failed) {
+                    break;
+                }
+            }
+        }
+    }
+    Err(Failure::Listen(address, failed))
+}
+
+/// Returns true if the machine has no such address, of which IPv6 may not be there at all.
+fn is_missing(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
 /// Opens the database: one that many servers share, or an embedded one for this server alone. Returns
 /// `None` if the process is told to stop while it waits for the database.
 async fn open_for_server(settings: &ServeSettings) -> Result<Option<Arc<dyn Store>>, Failure> {
@@ -73,7 +97,8 @@ async fn open_for_server(settings: &ServeSettings) -> Result<Option<Arc<dyn Stor
     let connections_max = usize::try_from(settings.database_connections).unwrap_or(usize::MAX);
     let settings = postgres::Settings { connections_max, ..postgres::Settings::default() };
     let opened =
-        waiting::open_unless_stopped(async || PostgresStore::open(url, settings).await).await?;
+        waiting::open_unless_stopped(async || PostgresStore::open(url.reveal(), settings).await)
+            .await?;
     Ok(opened.map(|store| Arc::new(store) as _))
 }
 

@@ -1,9 +1,11 @@
 //! The engines that a server can keep its data on: what clients do has to work on each.
 
+use std::process::Command;
+
 use kana_test_postgres::{Database, is_here};
 use tempfile::TempDir;
 
-use crate::process::{Server, note, run, text};
+use crate::process::{Server, kana, note, run, text};
 
 /// A place for a server's data, gone without a trace when it is dropped.
 pub(crate) struct Engine {
@@ -41,6 +43,28 @@ impl Engine {
             None => Server::start(self.dir.path()),
         };
         (server, keys)
+    }
+
+    /// The program with `arguments`, on this engine.
+    pub(crate) fn kana(&self, arguments: &[&str]) -> Command {
+        let mut command = kana(self.dir.path(), arguments);
+        if let Some(database) = &self.database {
+            command.env("KANA_DATABASE_URL", database.url());
+        }
+        command
+    }
+
+    /// Runs SQL that both engines understand.
+    pub(crate) fn execute(&self, sql: &str) {
+        match &self.database {
+            Some(database) => {
+                kana_test_postgres::run(database.url(), &format!("SET search_path TO kana; {sql}"));
+            }
+            None => {
+                let path = self.dir.path().join("kana-data/kana.db");
+                rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+            }
+        }
     }
 
     /// The same, and answers the test key alone.

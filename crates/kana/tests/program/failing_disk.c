@@ -3,8 +3,9 @@
  *
  * FAILING_DISK_DIRECTORY: the directory, absolute, with a slash at its end.
  * FAILING_DISK_SWITCH: a file that, while it exists, says what fails: the first letter `s` for
- * what makes writes durable (EIO) or `w` for the writes themselves (ENOSPC, after half of the bytes
- * were written), and the rest the end that the names of the files have which it is about.
+ * what makes writes durable (EIO), `w` for the writes themselves (ENOSPC, after half of the bytes
+ * were written), `q` for the same as a quota does it (EDQUOT) or `r` as a disk does that became
+ * read-only (EROFS), and the rest the end that the names of the files have which it is about.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,7 +17,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int fails(char what, int file) {
+/* The letter of what fails for the file; 0 for nothing. */
+static char failure(int file) {
     const char *directory = getenv("FAILING_DISK_DIRECTORY");
     const char *name = getenv("FAILING_DISK_SWITCH");
     char rule[256], link[64], path[4096];
@@ -25,7 +27,7 @@ static int fails(char what, int file) {
     if (opened < 0) return 0;
     ssize_t length = read(opened, rule, sizeof rule - 1);
     close(opened);
-    if (length < 1 || rule[0] != what) return 0;
+    if (length < 1) return 0;
     rule[length] = 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     ssize_t bytes = readlink(link, path, sizeof path - 1);
@@ -33,14 +35,25 @@ static int fails(char what, int file) {
     path[bytes] = 0;
     if (strncmp(path, directory, strlen(directory))) return 0;
     size_t end = strlen(rule + 1);
-    return strlen(path) >= end && !strcmp(path + strlen(path) - end, rule + 1);
+    if (strlen(path) < end || strcmp(path + strlen(path) - end, rule + 1)) return 0;
+    return rule[0];
+}
+
+/* What a write to the file fails with; 0 if it does not. */
+static int write_error(int file) {
+    switch (failure(file)) {
+    case 'w': return ENOSPC;
+    case 'q': return EDQUOT;
+    case 'r': return EROFS;
+    default: return 0;
+    }
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 #define SYNC(name)                            \
     int name(int file) {                      \
-        if (fails('s', file)) {               \
+        if (failure(file) == 's') {           \
             errno = EIO;                      \
             return -1;                        \
         }                                     \
@@ -52,9 +65,10 @@ SYNC(fdatasync)
 
 #define WRITE_AT(name, offset_type)                                               \
     ssize_t name(int file, const void *bytes, size_t count, offset_type offset) { \
-        if (fails('w', file)) {                                                   \
-            REAL(name)(file, bytes, count / 2, offset);                           \
-            errno = ENOSPC;                                                       \
+        int error = write_error(file);                                            \
+        if (error == ENOSPC) REAL(name)(file, bytes, count / 2, offset);          \
+        if (error) {                                                              \
+            errno = error;                                                        \
             return -1;                                                            \
         }                                                                         \
         return REAL(name)(file, bytes, count, offset);                            \
@@ -64,8 +78,9 @@ WRITE_AT(pwrite, off_t)
 WRITE_AT(pwrite64, off64_t)
 
 ssize_t write(int file, const void *bytes, size_t count) {
-    if (fails('w', file)) {
-        errno = ENOSPC;
+    int error = write_error(file);
+    if (error) {
+        errno = error;
         return -1;
     }
     return REAL(write)(file, bytes, count);
@@ -73,8 +88,9 @@ ssize_t write(int file, const void *bytes, size_t count) {
 
 #define TRUNCATE(name, length_type)                 \
     int name(int file, length_type length) {        \
-        if (fails('w', file)) {                     \
-            errno = ENOSPC;                         \
+        int error = write_error(file);              \
+        if (error) {                                \
+            errno = error;                          \
             return -1;                              \
         }                                           \
         return REAL(name)(file, length);            \

@@ -12,12 +12,16 @@ use crate::process::{Server, after, init, note, pass_on, text};
 
 /// What fails, as the library reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Failure(&'static str);
+pub(crate) struct Failure(&'static str);
 
 /// Nothing can be made durable.
 const SYNC: Failure = Failure("s");
 /// The disk is full, in the middle of each write.
-const FULL: Failure = Failure("w");
+pub(crate) const FULL: Failure = Failure("w");
+/// The user's share of the disk is full.
+pub(crate) const QUOTA: Failure = Failure("q");
+/// The disk has become read-only, as it does after errors.
+pub(crate) const READ_ONLY: Failure = Failure("r");
 /// The log can be written, and what is in it cannot be moved to where it belongs.
 const SYNC_OF_DATABASE: Failure = Failure("skana.db");
 const FULL_DATABASE: Failure = Failure("wkana.db");
@@ -31,14 +35,14 @@ const USAGES_IN_BATCH: usize = 5_000;
 const SOON: Duration = Duration::from_secs(30);
 
 /// A directory for a server, on a disk that can be told to fail.
-struct Disk {
+pub(crate) struct Disk {
     dir: TempDir,
     library: PathBuf,
     switch: PathBuf,
 }
 
 impl Disk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let library = dir.path().join("failing_disk.so");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/program/failing_disk.c");
@@ -52,12 +56,12 @@ impl Disk {
         Self { dir, library, switch }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// Starts a server with what is to be told to it.
-    fn start_new(&self) -> (Server, String) {
+    pub(crate) fn start_new(&self) -> (Server, String) {
         let key = init(self.path());
         let server = self.start();
         prepare(&server, &key);
@@ -75,7 +79,7 @@ impl Disk {
         )
     }
 
-    fn fail(&self, failure: Failure) {
+    pub(crate) fn fail(&self, failure: Failure) {
         // Never seen half written.
         let ready = self.path().join("switch-to-be");
         std::fs::write(&ready, failure.0).unwrap();
@@ -91,18 +95,23 @@ impl Disk {
         self.path().join("kana-data/kana.db-wal").metadata().unwrap().len()
     }
 
-    fn recover(&self) {
+    pub(crate) fn recover(&self) {
         std::fs::remove_file(&self.switch).unwrap();
     }
 }
 
 /// The request is refused as a failure of the server's, and in no part answered.
-fn assert_fails(server: &Server, client: &Client, request: &Request) {
-    assert_eq!(client.send(&server.url, request), failure(), "{request:?}");
+fn assert_fails(server: &Server, client: &Client, request: &Request, failure: Failure) {
+    assert_eq!(client.send(&server.url, request), refusal(failure), "{request:?}");
 }
 
-fn failure() -> Sent {
-    Sent::Refused(["INTERNAL_SERVER_ERROR".to_owned()].into())
+/// A disk that has no room will have some, and the caller can try again.
+fn code(failure: Failure) -> &'static str {
+    if failure == SYNC { "INTERNAL_SERVER_ERROR" } else { "OVERLOADED" }
+}
+
+fn refusal(failure: Failure) -> Sent {
+    Sent::Refused([code(failure).to_owned()].into())
 }
 
 const NEW_USER: &str = r#"mutation { createUser(input: { id: "new" }) { id } }"#;
@@ -112,7 +121,7 @@ const NEW: &str = r#"{ users { id } features { id } }"#;
 
 #[test]
 fn while_the_disk_fails_everything_is_refused_and_nothing_of_it_is_kept() {
-    for failure in [SYNC, FULL] {
+    for failure in [SYNC, FULL, QUOTA] {
         let disk = Disk::new();
         let (mut server, key) = disk.start_new();
         let client = Client::new(&key);
@@ -125,12 +134,13 @@ fn while_the_disk_fails_everything_is_refused_and_nothing_of_it_is_kept() {
         disk.fail(failure);
         let refused = [Request::of_each_kind("refused"), Request::of_each_kind("again")];
         for request in refused.iter().flatten() {
-            assert_fails(&server, &client, request);
+            assert_fails(&server, &client, request, failure);
         }
         for change in [NEW_USER, NEW_FEATURE] {
-            let answer = server.ask(&key, change, &serde_json::json!({}));
-            let code = &answer["errors"][0]["extensions"]["code"];
-            assert_eq!(code, "INTERNAL_SERVER_ERROR", "{failure:?}: {answer}");
+            let (status, answer) = server.try_ask(&key, change);
+            let told = &answer["errors"][0]["extensions"]["code"];
+            assert_eq!(told, code(failure), "{failure:?}: {answer}");
+            assert_eq!(status, if failure == SYNC { 200 } else { 503 });
         }
         // What can be read is read, and is what was acknowledged.
         assert_eq!(used(&server, &key, "ada", "calls"), 3, "{failure:?}");
@@ -161,7 +171,7 @@ fn what_was_refused_does_not_come_back_once_something_else_is_kept() {
         let client = Client::new(&key);
         let mut told = Told::default();
         disk.fail(failure);
-        assert_fails(&server, &client, &Request::calls("call", 500));
+        assert_fails(&server, &client, &Request::calls("call", 500), failure);
         disk.recover();
         told.tell(&server, &client, Request::call("small"));
         server.signal("KILL");
@@ -182,7 +192,7 @@ fn what_was_refused_last_is_whole_or_absent_after_a_crash_and_counts_once() {
         disk.fail(failure);
         let refused = Request::of_each_kind("refused");
         for request in &refused {
-            assert_fails(&server, &client, request);
+            assert_fails(&server, &client, request, failure);
         }
         server.signal("KILL");
         server.wait();
@@ -342,7 +352,7 @@ fn a_disk_that_is_really_full_refuses_until_there_is_room_again() {
         match client.send(&server.url, &request) {
             Sent::Answered(answer) => told.add(request, answer),
             other => {
-                assert_eq!(other, failure());
+                assert_eq!(other, refusal(FULL));
                 break request;
             }
         }
@@ -351,7 +361,7 @@ fn a_disk_that_is_really_full_refuses_until_there_is_room_again() {
         match client.send(&server.url, &request) {
             // What is small may still fit into the log.
             Sent::Answered(answer) => told.add(request, answer),
-            other => assert_eq!(other, failure(), "{request:?}"),
+            other => assert_eq!(other, refusal(FULL), "{request:?}"),
         }
     }
     told.assert_repeats(server, &client);

@@ -33,23 +33,27 @@ fn a_file_that_is_wrong_is_told_with_its_line_and_column() {
         (line, column)
     };
     for (from, to, said) in [
-        ("name: Free", "name: 7", "must be text; it is a number: put it into quotes"),
+        ("name: Free", "name: 7", "must be text; it is 7: put it into quotes"),
         ("name: Free", "naem: Free", "is no key of a package: it has id, name, features"),
         (
             "id: seats\n    name",
             "id: dashboard\n    name",
-            "is the id of a feature already, at features[0]",
+            "is \"dashboard\", which is the id of a feature already, at features[0]",
         ),
-        ("id: free", "id: pro", "is the id of a package already"),
+        ("id: free", "id: pro", "is \"pro\", which is the id of a package already"),
         (
             "id: seats\n          limit: 1\n",
             "id: sso\n          limit: 1\n",
-            "names a feature that the list features does not define",
+            "names the feature \"sso\", which the list features does not define",
         ),
-        ("limit: 100\n", "limit: lots\n", "must be a whole number"),
-        ("reset_period: MONTH # or", "reset_period: WEEK # or", "must be DAY, MONTH or YEAR"),
-        ("base_packages: [pro]", "base_packages: pro", "must be a list; it is text"),
-        ("version: 1.0.0", "version: 2.0.0", "must be 1.0.0"),
+        ("limit: 100\n", "limit: lots\n", "or null for unlimited; it is \"lots\""),
+        ("reset_period: MONTH # or", "reset_period: WEEK # or", "it is \"WEEK\""),
+        ("base_packages: [pro]", "base_packages: pro", "must be a list; it is \"pro\""),
+        (
+            "version: 1.0.0",
+            "version: 2.0.0",
+            "must be 1.0.0, the form that this release reads; it is \"2.0.0\"",
+        ),
     ] {
         let (line, column) = place_of(from);
         let output = refused(&shop, good.replacen(from, to, 1));
@@ -87,7 +91,7 @@ fn what_is_no_yaml_is_told_with_its_place() {
         ("features: [\n", "kana/kana.dev.yaml:2:1: [ERROR] "),
         (
             "features: []\npackages: {}\nfeatures: []\n",
-            "kana.dev.yaml:3:1: [ERROR] the key features stands",
+            "kana.dev.yaml:3:1: [ERROR] the key \"features\" stands",
         ),
         ("", "kana.dev.yaml:1:1: [ERROR] the file is empty"),
         ("# nothing\n", "[ERROR] the file is empty"),
@@ -102,7 +106,8 @@ fn what_is_no_yaml_is_told_with_its_place() {
         assert!(output.contains(said), "{file}: {output}");
         assert!(!output.contains("panicked"), "{output}");
     }
-    assert!(refused(&shop, b"name: \xff\xfe").contains("kana/kana.dev.yaml is no UTF-8 text"));
+    let not_text = refused(&shop, b"a: 1\nname: \xff\xfe");
+    assert!(not_text.contains("kana/kana.dev.yaml is no UTF-8 text: line 2"), "{not_text}");
 }
 
 #[test]

@@ -147,6 +147,17 @@ impl Server {
             .unwrap()
     }
 
+    /// Sends a GraphQL request that may fail and answers the status and the response body.
+    pub(crate) fn try_ask(&self, key: &str, query: &str) -> (u16, Value) {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let mut response = agent
+            .post(format!("{}/graphql", self.url))
+            .header("Authorization", key)
+            .send_json(json!({ "query": query }))
+            .unwrap();
+        (response.status().as_u16(), response.body_mut().read_json().unwrap())
+    }
+
     /// Sends a GraphQL request that must succeed and answers its data.
     pub(crate) fn data(&self, key: &str, query: &str) -> Value {
         let mut answer = self.ask(key, query, &json!({}));

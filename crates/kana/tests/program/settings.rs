@@ -1,8 +1,10 @@
 //! A flag, else a variable, else `kana.toml`, else the default.
 
+use std::net::SocketAddr;
+
 use tempfile::TempDir;
 
-use crate::process::{kana, run, text};
+use crate::process::{Server, kana, run, text};
 
 #[test]
 fn a_wrong_setting_is_an_error_that_names_it() {
@@ -98,12 +100,207 @@ fn a_wrong_database_url_is_told_without_showing_it() {
         ("postgres://kana:hunter2@db", "no database"),
         ("postgres://kana:hunter2@127.0.0.1:1/kana", "cannot be reached"),
     ] {
+        // What is wrong with the URL itself is wrong use; a database that is away is not.
+        let exit_code = if problem == "cannot be reached" { 1 } else { 2 };
         for command in ["init", "serve"] {
             let output = run(dir.path(), &[command, "--database-url", url]);
-            assert_eq!(output.status.code(), Some(1));
+            assert_eq!(output.status.code(), Some(exit_code), "{}", text(&output.stderr));
             let error = text(&output.stderr);
             assert!(error.contains(problem) && !error.contains("hunter2"), "{error}");
         }
     }
     assert!(!dir.path().join("kana-data").exists(), "nothing was made");
+}
+
+#[test]
+fn a_password_is_shown_nowhere() {
+    const URL: &str = "postgres://kana:hunter2@db/kana";
+    const WRONG_URL: &str = "postgres://kana:hunter2@db:port/kana";
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("kana.toml");
+    let with_file = |text: &str, arguments: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        run(dir.path(), arguments)
+    };
+    let by_variable = |arguments: &[&str]| {
+        std::fs::write(&file, "").unwrap();
+        kana(dir.path(), arguments).env("KANA_DATABASE_URL", WRONG_URL).output().unwrap()
+    };
+    let in_file = format!("database_url = \"{URL}\"");
+    for output in [
+        with_file(&in_file, &["serve", "--help"]),
+        with_file(&in_file, &["keys", "list", "--help"]),
+        with_file(&format!("database_url = \"{WRONG_URL}\""), &["serve"]),
+        with_file(&format!("database_url = \"{URL}"), &["serve"]),
+        with_file(&format!("database_url = {URL}"), &["serve"]),
+        with_file(&format!("database_url = [\"{URL}\", 1]"), &["serve"]),
+        by_variable(&["serve", "--help"]),
+        by_variable(&["serve"]),
+        by_variable(&["keys", "list"]),
+        run(dir.path(), &["serve", "--database-url", WRONG_URL]),
+        run(dir.path(), &["serve", &format!("--database-url={WRONG_URL}")]),
+        run(dir.path(), &["serve", WRONG_URL]),
+        run(dir.path(), &["serve", "--listen", URL]),
+        run(dir.path(), &["keys", "list", "postgres://kana:hunter2"]),
+        kana(dir.path(), &["pull"])
+            .env("KANA_DEV_KEY", "prv_test_1")
+            .env("KANA_URL", "http://kana:hunter2@127.0.0.1:1")
+            .output()
+            .unwrap(),
+    ] {
+        let said = [text(&output.stdout), text(&output.stderr)].concat();
+        assert!(!said.is_empty() && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn help_has_the_default_and_not_what_is_set() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("kana.toml"), "data_dir = \"/from/file\"").unwrap();
+    let help =
+        kana(dir.path(), &["serve", "--help"]).env("KANA_LISTEN", "nowhere").output().unwrap();
+    assert!(help.status.success());
+    let help = text(&help.stdout);
+    assert!(
+        help.contains("[default: ./kana-data]") && help.contains("[env: KANA_LISTEN]"),
+        "{help}"
+    );
+    assert!(!help.contains("/from/file") && !help.contains("nowhere"), "{help}");
+}
+
+#[test]
+fn a_variable_that_is_set_and_empty_counts_as_not_set() {
+    let dir = TempDir::new().unwrap();
+    let names = [
+        "KANA_DATA_DIR",
+        "KANA_DATABASE_URL",
+        "KANA_LISTEN",
+        "KANA_CLIENT_ORIGINS",
+        "KANA_DATABASE_CONNECTIONS",
+        "KANA_CONNECTIONS_MAX",
+        "KANA_IDLE_TIMEOUT_SECONDS",
+        "KANA_USER_TOKEN_DAYS",
+        "KANA_IDEMPOTENCY_DAYS",
+        "KANA_EVENTS_DAYS",
+        "KANA_LOG",
+        "KANA_URL",
+        "KANA_DEV_URL",
+        "KANA_DEV_KEY",
+        "KANA_LIVE_KEY",
+    ];
+    let with_empty = |arguments: &[&str]| {
+        let mut command = kana(dir.path(), arguments);
+        command.envs(names.map(|name| (name, "")));
+        command
+    };
+    let file = "database_connections = 6\ndata_dir = \"from-file\"";
+    std::fs::write(dir.path().join("kana.toml"), file).unwrap();
+    drop(Server::start_with(&mut with_empty(&["serve", "--listen", "127.0.0.1:0"])));
+    assert!(dir.path().join("from-file/kana.db").exists(), "the file counts");
+    let created = with_empty(&["keys", "create", "--env", "test", "--kind", "private"]).output();
+    let key = text(&created.unwrap().stdout).to_owned();
+    assert!(key.starts_with("prv_test_"), "{key}");
+
+    // A line end at the end of a value is cut, here that of the key and of the address.
+    let server = Server::start(dir.path());
+    std::fs::write(dir.path().join(".env"), format!("KANA_DEV_KEY={key}")).unwrap();
+    let url = format!("{}\n", server.url);
+    let pulled = with_empty(&["pull"]).env("KANA_URL", &url).output().unwrap();
+    assert!(pulled.status.success(), "{}", text(&pulled.stderr));
+    let pulled = kana(dir.path(), &["pull"]).env("KANA_URL", url).env("KANA_DEV_KEY", key).output();
+    assert!(pulled.unwrap().status.success());
+}
+
+#[test]
+fn a_line_end_at_the_end_of_a_variable_is_cut() {
+    let dir = TempDir::new().unwrap();
+    let mut command = kana(dir.path(), &["serve"]);
+    command.env("KANA_LISTEN", "127.0.0.1:0\n").env("KANA_DATA_DIR", "from-variable\r\n");
+    drop(Server::start_with(command.env("KANA_LOG", "info\n")));
+    assert!(dir.path().join("from-variable/kana.db").exists());
+}
+
+#[test]
+fn a_wrong_value_is_named_with_the_variable_or_the_key_of_the_file() {
+    let dir = TempDir::new().unwrap();
+    let file = "idempotency_days = 0\nlisten = \"127.0.0.1:0\"";
+    std::fs::write(dir.path().join("kana.toml"), file).unwrap();
+    let output = kana(dir.path(), &["serve"])
+        .env("KANA_LISTEN", "nowhere")
+        .env("KANA_DATABASE_URL", "postgres://db")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert_eq!(said.lines().count(), 3, "all that is wrong: {said}");
+    for named in [
+        "'nowhere' for --listen, from KANA_LISTEN: ",
+        "'0' for --idempotency-days, from idempotency_days in kana.toml: ",
+        "'postgres://db' for --database-url, from KANA_DATABASE_URL: ",
+    ] {
+        assert!(said.contains(named), "{said}");
+    }
+    assert!(!dir.path().join("kana-data").exists(), "nothing was made");
+}
+
+#[test]
+fn a_filter_of_the_log_that_cannot_be_read_is_a_wrong_setting() {
+    let dir = TempDir::new().unwrap();
+    for filter in ["inof", "kana=loud", "info,[x"] {
+        for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["init"], &["keys", "list"]] {
+            let output = kana(dir.path(), command).env("KANA_LOG", filter).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{filter}: {}", text(&output.stderr));
+            let said = text(&output.stderr);
+            assert!(said.contains("KANA_LOG") && said.contains(filter), "{said}");
+        }
+    }
+    assert!(!dir.path().join("kana-data").exists(), "nothing was made");
+}
+
+#[test]
+fn the_database_is_named_before_or_after_a_subcommand_and_help_shows_it_there() {
+    let dir = TempDir::new().unwrap();
+    assert!(run(dir.path(), &["init", "--data-dir", "data"]).status.success());
+    let create = ["create", "--env", "live", "--kind", "public"];
+    for arguments in [
+        [&["keys"][..], &create, &["--data-dir", "data"]].concat(),
+        [&["keys", "--data-dir", "data"][..], &create].concat(),
+    ] {
+        let output = run(dir.path(), &arguments);
+        assert!(text(&output.stdout).starts_with("pub_live_"), "{}", text(&output.stderr));
+    }
+    for command in ["list", "create", "revoke", "rotate-token-secret", "simple-mode"] {
+        let help = run(dir.path(), &["keys", command, "--help"]);
+        for flag in ["--data-dir", "--database-url", "KANA_DATABASE_URL"] {
+            assert!(text(&help.stdout).contains(flag), "{command}: {}", text(&help.stdout));
+        }
+    }
+}
+
+#[test]
+fn localhost_and_a_port_alone_are_addresses_to_listen_on() {
+    for (address, host, is_for_all) in
+        [("localhost:0", "localhost", false), (":0", "127.0.0.1", true)]
+    {
+        let dir = TempDir::new().unwrap();
+        let server = Server::start_with(&mut kana(dir.path(), &["serve", "--listen", address]));
+        let listening: SocketAddr = server.url.strip_prefix("http://").unwrap().parse().unwrap();
+        assert_eq!(listening.ip().is_unspecified(), is_for_all, "{listening}");
+        assert_eq!(listening.ip().is_loopback(), !is_for_all, "{listening}");
+        let health = format!("http://{host}:{}/healthz", listening.port());
+        assert_eq!(ureq::get(health).call().unwrap().status(), 200);
+    }
+}
+
+#[test]
+fn the_name_of_an_app_keeps_the_rules_of_names() {
+    let dir = TempDir::new().unwrap();
+    let long = "x".repeat(5000);
+    for name in ["", " ", "two\nlines", "a\tb", long.as_str()] {
+        let output = run(dir.path(), &["init", "--app", name]);
+        assert_eq!(output.status.code(), Some(2), "{name:?}");
+        assert!(text(&output.stderr).contains("--app"), "{}", text(&output.stderr));
+    }
+    assert!(!dir.path().join("kana-data").exists(), "nothing was made");
+    assert!(run(dir.path(), &["init", "--app", &long[..255]]).status.success());
 }

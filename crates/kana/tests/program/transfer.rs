@@ -146,7 +146,8 @@ fn what_cannot_be_exported_or_imported_is_told_and_leaves_nothing() {
     let dir = TempDir::new().unwrap();
     let path = |name: &str| dir.path().join(name);
     let said = refused(dir.path(), &["export", "--data-dir", "none", "--out", FILE]);
-    assert!(said.contains("no app yet"), "{said}");
+    assert!(said.contains("there is no database in none"), "{said}");
+    assert!(!path("none").exists());
     done(dir.path(), &["init"]);
     assert!(!path(FILE).exists());
     done(dir.path(), &["export", "--out", FILE]);

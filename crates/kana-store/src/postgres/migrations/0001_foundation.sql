@@ -91,6 +91,24 @@ CREATE TABLE package_features (
     PRIMARY KEY (environment_id, package_id, position)
 );
 
+-- The terms of a package's features since it was published, oldest first, of those that have changed.
+-- The last ones are current.
+CREATE TABLE package_feature_terms (
+    environment_id  bigint  NOT NULL,
+    package_id      text    COLLATE "C" NOT NULL,
+    feature_id      text    COLLATE "C" NOT NULL,
+    position        bigint  NOT NULL,
+    since           bigint  NOT NULL,
+    -- What counters are numbered by.
+    terms           bigint  NOT NULL CHECK (terms >= 0),
+    -- False while the package did not have the feature.
+    is_given        boolean NOT NULL,
+    usage_limit     bigint  CHECK (usage_limit >= 0),
+    reset_period    text    CHECK (reset_period IN ('DAY', 'MONTH', 'YEAR')),
+    overage_enabled boolean NOT NULL,
+    PRIMARY KEY (environment_id, package_id, feature_id, position)
+);
+
 -- The base packages that an add-on may be added to; none means any.
 CREATE TABLE package_bases (
     environment_id  bigint NOT NULL,
@@ -116,7 +134,7 @@ CREATE TABLE users (
     -- The subscriptions that run, once more: [[id, package_id, status, started_at], ...].
     running_subscriptions text,
     -- The counters that were written last, which hide what the table of counters says of them:
-    -- [[subscription_id, feature_id, period_start, used], ...].
+    -- [[subscription_id, feature_id, terms, period_start, used], ...].
     recent_counters       text,
     -- Whether the table of counters may have any of the user.
     has_older_counters    boolean NOT NULL DEFAULT true,
@@ -160,19 +178,23 @@ CREATE TABLE counters (
     user_key        uuid   NOT NULL,
     subscription_id uuid   NOT NULL,
     feature_id      text   COLLATE "C" NOT NULL,
+    -- The number of the terms that it was counted under: it grows with each change of the reset period.
+    terms           bigint NOT NULL CHECK (terms >= 0),
+    -- The earliest instant there is (-62167219200000): the sum of all counters of these terms that are
+    -- too old to be kept one by one.
     period_start    bigint NOT NULL,
     used            bigint NOT NULL CHECK (used >= 0),
-    PRIMARY KEY (environment_id, user_key, subscription_id, feature_id, period_start)
+    PRIMARY KEY (environment_id, user_key, subscription_id, feature_id, terms, period_start)
 );
 
 -- What every counter holds, for whoever looks with SQL.
 CREATE VIEW current_counters AS
     SELECT u.environment_id, u.key AS user_key, (one ->> 0)::uuid AS subscription_id,
-        (one ->> 1) COLLATE "C" AS feature_id, (one ->> 2)::bigint AS period_start,
-        (one ->> 3)::bigint AS used
+        (one ->> 1) COLLATE "C" AS feature_id, (one ->> 2)::bigint AS terms,
+        (one ->> 3)::bigint AS period_start, (one ->> 4)::bigint AS used
     FROM users u CROSS JOIN LATERAL json_array_elements(u.recent_counters::json) one
     UNION ALL
-    SELECT environment_id, user_key, subscription_id, feature_id, period_start, used
+    SELECT environment_id, user_key, subscription_id, feature_id, terms, period_start, used
     FROM counters older
     WHERE NOT EXISTS (
         SELECT FROM (
@@ -180,7 +202,8 @@ CREATE VIEW current_counters AS
             WHERE environment_id = older.environment_id AND key = older.user_key OFFSET 0) u
         CROSS JOIN LATERAL json_array_elements(u.recent_counters::json) one
         WHERE (one ->> 0)::uuid = older.subscription_id AND one ->> 1 = older.feature_id
-            AND (one ->> 2)::bigint = older.period_start);
+            AND (one ->> 2)::bigint = older.terms
+            AND (one ->> 3)::bigint = older.period_start);
 
 -- Features that were ever used, counted or not. An index of counters or events by feature would be
 -- written with every one of them; this grows with the catalog only.

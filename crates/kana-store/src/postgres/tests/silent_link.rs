@@ -39,7 +39,7 @@ async fn ends<T>(limit: Duration, work: impl Future<Output = T>) -> T {
 
 async fn used(store: &PostgresStore, environment: EnvironmentId) -> i64 {
     let mut reader = store.read().await.unwrap();
-    reader.counters(environment, &[(user_key(1), counter(1))]).await.unwrap()[0]
+    reader.counters(environment, &[(user_key(1), counter(1))]).await.unwrap()[0].unwrap_or(0)
 }
 
 #[tokio::test]

@@ -14,9 +14,9 @@ type Model = HashMap<u128, i64>;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Counters are set in one transaction, which is committed or not.
+    /// Counters are set, or deleted, in one transaction, which is committed or not.
     Set {
-        counters: Vec<(u128, i64)>,
+        counters: Vec<(u128, Option<i64>)>,
         commit: bool,
     },
     /// Another commit, which changes no counter.
@@ -28,9 +28,13 @@ enum Step {
     Restart,
 }
 
+fn used() -> impl Strategy<Value = Option<i64>> {
+    prop_oneof![1 => Just(None), 4 => (0..100_i64).prop_map(Some)]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (prop::collection::vec((0..COUNTERS, 0..100_i64), 1..4), prop::bool::weighted(0.8))
+        8 => (prop::collection::vec((0..COUNTERS, used()), 1..4), prop::bool::weighted(0.8))
             .prop_map(|(counters, commit)| Step::Set { counters, commit }),
         2 => Just(Step::Other),
         3 => Just(Step::BeginToRead),
@@ -54,12 +58,19 @@ fn set_counter((n, used): (u128, i64)) -> Change {
     Change::SetCounter { counter: counter(n, 0), used }
 }
 
+fn set_or_delete(n: u128, used: Option<i64>) -> Change {
+    match used {
+        Some(used) => set_counter((n, used)),
+        None => Change::DeleteCounter { counter: counter(n, 0) },
+    }
+}
+
 fn asked() -> Vec<(UserKey, CounterKey)> {
     (0..COUNTERS).map(|n| (user_key(1), counter(n, 0))).collect()
 }
 
-fn expected(model: &Model) -> Vec<i64> {
-    (0..COUNTERS).map(|n| model.get(&n).copied().unwrap_or(0)).collect()
+fn expected(model: &Model) -> Vec<Option<i64>> {
+    (0..COUNTERS).map(|n| model.get(&n).copied()).collect()
 }
 
 /// What the counters' table and their log hold.
@@ -87,11 +98,18 @@ async fn every_view_shows_one_instant(pace: Pace, steps: Vec<Step>) {
         match step {
             Step::Set { counters, commit } => {
                 let mut writer = store.write().await.unwrap();
-                let changes: Vec<_> =
-                    counters.iter().map(|set| (user_key(1), set_counter(*set))).collect();
+                let changes: Vec<_> = counters
+                    .iter()
+                    .map(|(n, used)| (user_key(1), set_or_delete(*n, *used)))
+                    .collect();
                 writer.change_facts(environment, &changes).await.unwrap();
                 let mut changed = model.clone();
-                changed.extend(counters);
+                for (n, used) in counters {
+                    match used {
+                        Some(used) => changed.insert(n, used),
+                        None => changed.remove(&n),
+                    };
+                }
                 let own = writer.counters(environment, &asked()).await.unwrap();
                 assert_eq!(own, expected(&changed));
                 if commit {
@@ -203,7 +221,7 @@ async fn a_view_that_stays_open_keeps_what_it_shows_and_then_lets_go() {
     for used in 11..40 {
         set(&store, environment, &[(1, used)]).await;
     }
-    assert_eq!(old.counters(environment, &asked()).await.unwrap()[1], 10);
+    assert_eq!(old.counters(environment, &asked()).await.unwrap()[1], Some(10));
     drop(old);
     for used in 40..50 {
         set(&store, environment, &[(1, used)]).await;
@@ -220,7 +238,10 @@ async fn a_tool_beside_a_server_sees_what_is_only_in_the_log() {
     set(&store, environment, &[(1, 10), (2, 20)]).await;
     set(&store, environment, &[(1, 11)]).await;
     let mut reader = tool.read().await.unwrap();
-    assert_eq!(reader.counters(environment, &asked()).await.unwrap(), [0, 11, 20, 0, 0, 0]);
+    assert_eq!(
+        reader.counters(environment, &asked()).await.unwrap(),
+        [None, Some(11), Some(20), None, None, None]
+    );
     // It makes keys beside the server, which leaves the log to the server.
     tool.revoke_key(1, NOW).await.unwrap();
     assert_eq!(stored(directory.path()), (0, 2));

@@ -34,7 +34,7 @@ fn value(form: Form) -> BoxedStrategy<Value> {
             .boxed(),
         Form::Answer => Just(Value::Text(r#"{"Recorded":"NotCounted"}"#.to_owned())).boxed(),
         Form::Instant => instants.prop_map(Value::Integer).boxed(),
-        Form::Integer { min } => (min..).prop_map(Value::Integer).boxed(),
+        Form::Integer { min, max } => (min..=max).prop_map(Value::Integer).boxed(),
         Form::Flag => any::<bool>().prop_map(Value::Boolean).boxed(),
         Form::Uuid => any::<u128>().prop_map(|bits| Value::Uuid(Uuid::from_u128(bits))).boxed(),
         Form::Hash => any::<[u8; 32]>().prop_map(|hash| Value::Bytes(hash.to_vec())).boxed(),

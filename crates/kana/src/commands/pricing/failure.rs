@@ -1,6 +1,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use kana_core::configuration::quoted;
 use kana_service::EnvironmentKind;
 
 /// Why a command of pricing as code could not be carried out.
@@ -11,11 +12,18 @@ pub(super) enum Failure {
         name: &'static str,
         other: EnvironmentKind,
     },
-    Address(&'static str),
+    /// `value` has no password.
+    Address {
+        name: &'static str,
+        value: String,
+    },
     NoFile(PathBuf),
     FileExists(PathBuf),
     TooLarge(PathBuf),
-    NotText(PathBuf),
+    NotText {
+        path: PathBuf,
+        line: usize,
+    },
     Read(PathBuf, std::io::Error),
     /// `is_published` is what has become of the environment by then.
     Write {
@@ -48,7 +56,7 @@ impl Failure {
     /// 2 for a command that was called wrongly, 1 for one that failed.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::NoKey(_) | Self::KeyOf { .. } | Self::Address(_) => 2,
+            Self::NoKey(_) | Self::KeyOf { .. } | Self::Address { .. } => 2,
             _ => 1,
         }
     }
@@ -71,9 +79,11 @@ impl fmt::Display for Failure {
             Self::KeyOf { name, other } => {
                 write!(f, "{name} holds a key of the other environment, {other}: nothing was done")
             }
-            Self::Address(name) => {
-                write!(f, "{name} must be an address like https://kana.example.com")
-            }
+            Self::Address { name, value } => write!(
+                f,
+                "{name} must be an address like https://kana.example.com; it is {}",
+                quoted(value)
+            ),
             Self::NoFile(path) => write!(
                 f,
                 "there is no file {}: kana pull writes it from the environment, kana bootstrap an \
@@ -86,7 +96,9 @@ impl fmt::Display for Failure {
             Self::TooLarge(path) => {
                 write!(f, "{} is larger than 8 MiB: nothing was done", path.display())
             }
-            Self::NotText(path) => write!(f, "{} is no UTF-8 text", path.display()),
+            Self::NotText { path, line } => {
+                write!(f, "{} is no UTF-8 text: line {line} has other bytes", path.display())
+            }
             Self::Read(path, error) => write!(f, "{} cannot be read: {error}", path.display()),
             Self::Write { path, error, is_published } => {
                 let done = if *is_published { "it is published, but " } else { "" };

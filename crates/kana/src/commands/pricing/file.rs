@@ -49,7 +49,12 @@ impl File {
         if bytes.len() as u64 > BYTES_MAX {
             return Err(Failure::TooLarge(path.to_path_buf()));
         }
-        let text = String::from_utf8(bytes).map_err(|_| Failure::NotText(path.to_path_buf()))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.as_bytes().get(..error.utf8_error().valid_up_to());
+            let before = valid.unwrap_or_default();
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            Failure::NotText { path: path.to_path_buf(), line }
+        })?;
         let read = said(&text);
         Ok(Some(Self { text, read }))
     }

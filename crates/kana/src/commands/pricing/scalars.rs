@@ -1,5 +1,6 @@
 //! What a scalar means, by the core schema of YAML 1.2.
 
+use kana_core::configuration::quoted;
 use saphyr_parser::{ScalarStyle, Tag};
 use serde_json::{Number, Value};
 
@@ -15,13 +16,19 @@ pub(super) fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Resul
         return match tag {
             None => Ok(Value::String(text.to_owned())),
             Some(_) if is_string => Ok(Value::String(text.to_owned())),
-            Some(_) => Err("has a tag that means nothing here".to_owned()),
+            Some(tag) => Err(unknown_tag(tag)),
         };
     }
-    if tag.is_some() {
-        return Err("has a tag that means nothing here".to_owned());
+    if let Some(tag) = tag {
+        return Err(unknown_tag(tag));
     }
     Ok(plain(text))
+}
+
+/// The message about a tag that has no meaning where it stands.
+pub(super) fn unknown_tag(tag: &Tag) -> String {
+    let handle = if tag.is_yaml_core_schema() { "!!" } else { &tag.handle };
+    format!("has the tag {}, which means nothing here", quoted(&format!("{handle}{}", tag.suffix)))
 }
 
 /// What a plain scalar means.

@@ -13,6 +13,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 
 use super::failure::Failure;
 use super::surroundings::{Surroundings, key_name};
+use crate::settings::without_passwords;
 
 /// For how long a call may take as a whole.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -122,8 +123,13 @@ impl Server {
         format!("{}/{call}", self.address)
     }
 
+    /// A text that may repeat the address, which may hold a password.
+    fn without_password(&self, text: &str) -> String {
+        without_passwords(text, [self.address.as_str()])
+    }
+
     fn is_not_kana(&self, status: u16) -> Failure {
-        Failure::NotKana { address: self.address.clone(), status }
+        Failure::NotKana { address: self.without_password(&self.address), status }
     }
 
     fn configuration(&self, value: Value) -> Result<(Value, Configuration), Failure> {
@@ -137,8 +143,8 @@ impl Server {
         response: Result<Response<ureq::Body>, ureq::Error>,
     ) -> Result<(Value, Option<String>), Failure> {
         let unreachable = |error: &dyn std::fmt::Display| Failure::Unreachable {
-            address: self.address.clone(),
-            problem: error.to_string(),
+            address: self.without_password(&self.address),
+            problem: self.without_password(&error.to_string()),
         };
         let mut response = response.map_err(|error| unreachable(&error))?;
         let status = response.status().as_u16();

@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use kana_service::EnvironmentKind;
 
 use super::failure::Failure;
+use crate::settings::{variable, without_passwords};
 
 /// The file in the working directory.
 const FILE: &str = ".env";
@@ -33,7 +34,7 @@ impl Surroundings {
             }
             Ok(_) => String::from_utf8_lossy(&std::fs::read(FILE).map_err(failed)?).into_owned(),
         };
-        Ok(Self { file: variables(&text), of_process: |name| std::env::var(name).ok() })
+        Ok(Self { file: variables(&text), of_process: variable::read_text })
     }
 
     /// A variable that is set to something.
@@ -71,7 +72,10 @@ impl Surroundings {
         let host = ["http://", "https://"].iter().find_map(|scheme| address.strip_prefix(scheme));
         match host {
             Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(address),
-            _ => Err(Failure::Address(name)),
+            _ => {
+                let value = without_passwords(&address, [address.as_str()]);
+                Err(Failure::Address { name, value })
+            }
         }
     }
 }
@@ -143,10 +147,16 @@ mod tests {
         ] {
             assert_eq!(around(file).address().unwrap(), address);
         }
-        for wrong in ["KANA_URL=localhost:4000", "KANA_DEV_URL=ftp://x", "KANA_URL=http://"] {
+        for wrong in [
+            "KANA_URL=localhost:4000",
+            "KANA_DEV_URL=ftp://x",
+            "KANA_URL=http://",
+            "KANA_URL=ftp://kana:hunter2@x",
+        ] {
             let name = wrong.split('=').next().unwrap();
             let failure = around(wrong).address().unwrap_err();
             assert!(failure.to_string().starts_with(name), "{failure}");
+            assert!(!failure.to_string().contains("hunter2"), "{failure}");
             assert_eq!(failure.exit_code(), 2);
         }
     }

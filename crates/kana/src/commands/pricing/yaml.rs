@@ -5,11 +5,11 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use kana_core::configuration::{Place, Step};
+use kana_core::configuration::{Place, Step, quoted};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Value};
 
-use super::scalars::{is_tag_of, scalar};
+use super::scalars::{is_tag_of, scalar, unknown_tag};
 
 /// The most values of a document, those that aliases repeat included.
 const VALUES_MAX: usize = 1_000_000;
@@ -82,13 +82,26 @@ pub(super) fn read(text: &str) -> Result<Option<Node>, Unreadable> {
         let (event, span) = event.map_err(|error| {
             let marker = error.marker();
             let position = Position { line: marker.line(), column: marker.col() + 1 };
-            Unreadable { position, problem: error.info().to_owned() }
+            let problem = format!("{}; {}", error.info(), what_stands_at(text, position));
+            Unreadable { position, problem }
         })?;
         builder.take(event, span)?;
     }
     let Builder { root, anchors, .. } = builder;
     drop(anchors);
     Ok(root.and_then(Rc::into_inner))
+}
+
+/// What is left of the line from `position` on.
+fn what_stands_at(text: &str, position: Position) -> String {
+    let line = text.lines().nth(position.line - 1).unwrap_or_default();
+    let rest: String = line.chars().skip(position.column - 1).collect();
+    if !rest.trim().is_empty() {
+        return format!("here stands {}", quoted(rest.trim()));
+    }
+    let is_last = text.lines().skip(position.line).all(|line| line.trim().is_empty());
+    let what = if is_last { "the file" } else { "the line" };
+    format!("{what} ends here")
 }
 
 #[derive(Default)]
@@ -127,14 +140,14 @@ impl Builder {
                 self.put(position, span.start.index()..span.end.index(), anchor, kind)
             }
             Event::SequenceStart(anchor, tag) => {
-                if !is_tag_of(tag.as_deref(), "seq") {
-                    return wrong("has a tag that means nothing here");
+                if let Some(tag) = tag.filter(|tag| !is_tag_of(Some(tag), "seq")) {
+                    return wrong(&unknown_tag(&tag));
                 }
                 self.enter(position, span, anchor, Content::List(Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
-                if !is_tag_of(tag.as_deref(), "map") {
-                    return wrong("has a tag that means nothing here");
+                if let Some(tag) = tag.filter(|tag| !is_tag_of(Some(tag), "map")) {
+                    return wrong(&unknown_tag(&tag));
                 }
                 let content =
                     Content::Object { entries: Vec::new(), keys: HashSet::new(), key: None };
@@ -191,13 +204,18 @@ impl Builder {
                     let text = match &node.kind {
                         Kind::Scalar(Value::String(text), _) => text.clone(),
                         Kind::Scalar(other, _) => other.to_string(),
-                        Kind::List(_) | Kind::Object(_) | Kind::Alias(_) => {
-                            return wrong("is a key that is no text".to_owned());
+                        Kind::List(_) => return wrong("is a list where a key belongs".to_owned()),
+                        Kind::Object(_) => {
+                            return wrong("is an object where a key belongs".to_owned());
+                        }
+                        Kind::Alias(_) => {
+                            return wrong("is an alias where a key belongs".to_owned());
                         }
                     };
                     if !keys.insert(text.clone()) {
                         return wrong(format!(
-                            "the key {text:.64} stands here for the second time"
+                            "the key {} stands here for the second time",
+                            quoted(&text)
                         ));
                     }
                     *key = Some((text, position));
@@ -360,16 +378,28 @@ mod tests {
         let (line, _, _) = unreadable("a: 1\nb: [1, 2\nc: 3\n");
         assert!(line >= 2);
         for (text, line, column, problem) in [
-            ("a: 1\nb: 2\na: 3\n", 3, 1, "the key a stands here for the second time"),
+            ("a: 1\nb: 2\na: 3\n", 3, 1, "the key \"a\" stands here for the second time"),
             ("a: 1\n---\nb: 2\n", 2, 1, "a second document begins here: a file has one"),
-            ("a: !mine 1\n", 1, 4, "has a tag that means nothing here"),
-            ("[1]: 2\n", 1, 1, "is a key that is no text"),
+            ("a: !mine 1\n", 1, 4, "has the tag \"!mine\", which means nothing here"),
+            ("a: !!set {b}\n", 1, 4, "has the tag \"!!set\", which means nothing here"),
+            ("a: !!map [1]\n", 1, 4, "has the tag \"!!map\", which means nothing here"),
+            ("a: !!int '1'\n", 1, 4, "has the tag \"!!int\", which means nothing here"),
+            ("[1]: 2\n", 1, 1, "is a list where a key belongs"),
+            ("{a: 1}: 2\n", 1, 1, "is an object where a key belongs"),
             ("a: &x [*x]\n", 1, 8, "an alias cannot stand within what it repeats"),
         ] {
             assert_eq!(unreadable(text), (line, column, problem.to_owned()), "{text}");
         }
-        for text in ["a: *nope\n", "a: 'x\n", "a: b: c\n", "{", "%YAML 9\n---\n"] {
-            assert!(read(text).is_err(), "{text}");
+        for (text, stands) in [
+            ("a: *nope\n", "here stands \"*nope\""),
+            ("a: 'x\n", " here"),
+            ("a: b: c\n", "here stands \": c\""),
+            ("a: [1\n", "the file ends here"),
+            ("{", "the file ends here"),
+            ("%YAML 9\n---\n", " here"),
+        ] {
+            let (_, _, problem) = unreadable(text);
+            assert!(problem.contains(stands), "{text}: {problem}");
         }
     }
 

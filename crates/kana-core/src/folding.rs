@@ -1,0 +1,99 @@
+//! Folding old counters into one sum (contract: `entitlements.md`, "When a published file changes
+//! terms").
+//!
+//! Of each subscription, feature and number of terms, the counters of the newest 1,500 periods are
+//! kept one by one. Older ones are listed by no answer; only a period that never ends still needs
+//! their sum. So they are added up, in the background, and go.
+
+use std::collections::BTreeSet;
+
+use crate::catalog::Catalog;
+use crate::facts::{Change, CounterKey, Obstacle, UserFacts};
+use crate::id::{FeatureId, SubscriptionId};
+use crate::meter::needs;
+use crate::schedule::Schedule;
+use crate::terms::TermsNumber;
+use crate::timestamp::Timestamp;
+
+pub use crate::schedule::{COUNTED_ONE_BY_ONE, FOLDED_LATE_MAX};
+
+/// The shortest reset period.
+const SHORTEST_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Counters of periods that began at this instant or later are not folded yet.
+#[must_use]
+pub fn oldest_kept(now: Timestamp) -> Timestamp {
+    now.saturating_add_ms(-(COUNTED_ONE_BY_ONE - 1) * SHORTEST_MS)
+}
+
+/// Folds counters of one subscription, feature and number of terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoldCounters {
+    /// The subscription that counted.
+    pub subscription: SubscriptionId,
+    /// The feature that was used.
+    pub feature: FeatureId,
+    /// The terms under which it was counted.
+    pub terms: TermsNumber,
+    /// The starts of periods that have counters. Those that are not old enough stay.
+    pub period_starts: Vec<Timestamp>,
+}
+
+/// The changes that fold the counters: they are deleted, and what they held is added to their sum,
+/// and to the period that has taken it over if that is counted already.
+pub(crate) fn fold(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    command: &FoldCounters,
+    now: Timestamp,
+) -> Result<Vec<Change>, Obstacle> {
+    let FoldCounters { subscription, feature, terms, period_starts } = command;
+    let subscriptions = facts.all_subscriptions()?;
+    let found = subscriptions.iter().find(|known| known.id == *subscription);
+    let schedule = found.and_then(|subscription| {
+        let package = catalog.package(&subscription.package)?;
+        Schedule::new(subscription, package, feature)
+    });
+    let Some(schedule) = schedule else {
+        return Ok(Vec::new());
+    };
+    let Some(since) = schedule.counted_one_by_one_since(*terms, now) else {
+        return Ok(Vec::new());
+    };
+    let counter = |terms, period_start| CounterKey {
+        subscription: *subscription,
+        feature: feature.clone(),
+        terms,
+        period_start,
+    };
+    let is_old = |start: &&Timestamp| **start < since && **start != CounterKey::FOLDED;
+    let starts: BTreeSet<&Timestamp> = period_starts.iter().filter(is_old).collect();
+    let old: Vec<CounterKey> = starts.into_iter().map(|start| counter(*terms, *start)).collect();
+    let sum = counter(*terms, CounterKey::FOLDED);
+    let takers = schedule.takers_of(*terms, schedule.subscription.started_at);
+    let takers: Vec<CounterKey> =
+        takers.into_iter().map(|(number, start)| counter(number, start)).collect();
+
+    let is_unknown = |counter: &&CounterKey| facts.stored(counter).is_none();
+    let asked = old.iter().chain([&sum]).chain(&takers);
+    needs(asked.filter(is_unknown).cloned().collect())?;
+    let stored = |counter: &CounterKey| facts.stored(counter).flatten();
+    let folded: i64 = old.iter().filter_map(stored).fold(0, i64::saturating_add);
+    let mut changes: Vec<Change> = old
+        .into_iter()
+        .filter(|counter| stored(counter).is_some())
+        .map(|counter| Change::DeleteCounter { counter })
+        .collect();
+    if changes.is_empty() {
+        return Ok(changes);
+    }
+    let before = stored(&sum).unwrap_or(0);
+    changes.push(Change::SetCounter { counter: sum, used: before.saturating_add(folded) });
+    for counter in takers {
+        // One that is not counted yet adds the sum up when it is read first.
+        if let Some(used) = stored(&counter) {
+            changes.push(Change::SetCounter { counter, used: used.saturating_add(folded) });
+        }
+    }
+    Ok(changes)
+}

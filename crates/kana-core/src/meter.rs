@@ -1,0 +1,148 @@
+//! What was used in one period: where its counter stands, and what it has taken over.
+
+use crate::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
+use crate::id::FeatureId;
+use crate::schedule::{Place, Schedule};
+use crate::terms::TermsNumber;
+use crate::timestamp::Timestamp;
+
+/// A counter of one subscription and feature, in a period.
+#[derive(Debug, Clone)]
+pub(crate) struct Meter<'a> {
+    schedule: Schedule<'a>,
+    place: Place,
+    counter: CounterKey,
+}
+
+impl<'a> Meter<'a> {
+    /// The meter of a period.
+    pub(crate) fn new(schedule: Schedule<'a>, feature: &FeatureId, place: Place) -> Self {
+        let counter = CounterKey {
+            subscription: schedule.subscription.id,
+            feature: feature.clone(),
+            terms: place.number,
+            period_start: place.period.start,
+        };
+        Self { schedule, place, counter }
+    }
+
+    /// The meter of a period whose usage is told late. A period whose counter is folded by `now`
+    /// counts in the sum of all such periods.
+    pub(crate) fn late(
+        schedule: Schedule<'a>,
+        feature: &FeatureId,
+        place: Place,
+        now: Timestamp,
+    ) -> Self {
+        let mut meter = Self::new(schedule, feature, place);
+        let since = schedule.counted_one_by_one_since(place.number, now);
+        if since.is_some_and(|since| place.period.start < since) {
+            meter.counter.period_start = CounterKey::FOLDED;
+        }
+        meter
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Whether what its own period held is part of a sum, and no longer known.
+    pub(crate) fn is_folded(&self) -> bool {
+        self.counter.is_folded()
+    }
+
+    /// What was used in the period.
+    pub(crate) fn used(&self, facts: &UserFacts) -> Result<i64, Obstacle> {
+        let mut missing = Vec::new();
+        let used = self.read(facts, &mut missing);
+        needs(missing)?;
+        Ok(used)
+    }
+
+    /// What was used in the period, as far as it is loaded; the counters that are not are added to
+    /// `missing`.
+    pub(crate) fn read(&self, facts: &UserFacts, missing: &mut Vec<CounterKey>) -> i64 {
+        match facts.stored(&self.counter) {
+            Some(Some(used)) => used,
+            Some(None) if self.place.takes_over => {
+                self.taken_over(facts, self.place.number, missing)
+            }
+            Some(None) => 0,
+            None => {
+                missing.push(self.counter.clone());
+                0
+            }
+        }
+    }
+
+    /// The sum of what the first period of a number has taken over, which its counter holds once it
+    /// is written. Everything that this may need is asked for in one go.
+    fn taken_over(
+        &self,
+        facts: &UserFacts,
+        number: TermsNumber,
+        missing: &mut Vec<CounterKey>,
+    ) -> i64 {
+        let folds = self.schedule.folds_taken_over(number).into_iter();
+        let folds = folds.map(|number| (self.counter_at(number, CounterKey::FOLDED), false));
+        let places = self.schedule.taken_over(number).into_iter();
+        let places = places
+            .map(|place| (self.counter_at(place.number, place.period.start), place.takes_over));
+        let mut sum: i64 = 0;
+        for (counter, takes_over) in folds.chain(places) {
+            let stored = facts.stored(&counter);
+            let used = match stored {
+                Some(Some(used)) => used,
+                Some(None) | None if takes_over => self.taken_over(facts, counter.terms, missing),
+                Some(None) | None => 0,
+            };
+            if stored.is_none() {
+                missing.push(counter);
+            }
+            sum = sum.saturating_add(used);
+        }
+        sum
+    }
+
+    fn counter_at(&self, terms: TermsNumber, period_start: Timestamp) -> CounterKey {
+        CounterKey { terms, period_start, ..self.counter.clone() }
+    }
+
+    /// The changes by which the period holds `after` instead of `before`: also of the periods that
+    /// have taken it over, where these are counted already.
+    pub(crate) fn set(
+        &self,
+        facts: &UserFacts,
+        before: i64,
+        after: i64,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Obstacle> {
+        changes.push(Change::SetCounter { counter: self.counter.clone(), used: after });
+        let start = if self.is_folded() {
+            self.schedule.subscription.started_at
+        } else {
+            self.counter.period_start
+        };
+        let takers = self.schedule.takers_of(self.place.number, start);
+        let takers: Vec<CounterKey> =
+            takers.into_iter().map(|(number, start)| self.counter_at(number, start)).collect();
+        needs(takers.iter().filter(|taker| facts.stored(taker).is_none()).cloned().collect())?;
+        for counter in takers {
+            if let Some(Some(used)) = facts.stored(&counter) {
+                let used = used.saturating_add(after.saturating_sub(before)).max(0);
+                changes.push(Change::SetCounter { counter, used });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The obstacle that counters are, unless there are none.
+pub(crate) fn needs(mut missing: Vec<CounterKey>) -> Result<(), Obstacle> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    missing.sort_unstable();
+    missing.dedup();
+    Err(Obstacle::Needs(Need::Counters(missing)))
+}

@@ -1,0 +1,260 @@
+//! The data directory: which files are ours, who may read them, and what it means that the database
+//! is not among them.
+
+use std::ffi::OsStr;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::DATABASE_FILE;
+use super::errors::is_full;
+use crate::error::StoreError;
+
+/// Held by the server that runs on the directory.
+const CLAIM_FILE: &str = "kana.lock";
+/// Held by the process that opens the database. It has content once there is a database.
+const TURN_FILE: &str = "kana.open";
+/// SQLite's log of what is not yet in the database file.
+const LOG_FILE: &str = "kana.db-wal";
+
+/// What stands in the turn file once there is a database.
+const MADE: &[u8] = b"kana.db was made here\n";
+
+/// All files that a directory has of us at most.
+const OUR_FILES: [&str; 6] =
+    [DATABASE_FILE, LOG_FILE, "kana.db-shm", "kana.db-journal", CLAIM_FILE, TURN_FILE];
+
+/// Creates the directory for its owner alone, unless it exists.
+pub(super) fn create(directory: &Path) -> Result<(), StoreError> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).map_err(|source| failed(directory, source))?;
+    // The umask may have taken something from the owner, too.
+    set_mode(directory, 0o700).map_err(|source| failed(directory, source))
+}
+
+/// Claims the directory for one server. The operating system gives the claim back when the process
+/// ends, however it ends.
+pub(super) fn claim(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join(CLAIM_FILE);
+    let file = private_file(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(StoreError::DataDirInUse { path: directory.to_path_buf() })
+        }
+        Err(TryLockError::Error(source)) => Err(failed(&path, source)),
+    }
+}
+
+/// Lets one process at a time open the database. A new file is put into WAL mode, for which SQLite
+/// needs it alone and does not wait.
+pub(super) fn wait_for_turn(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join(TURN_FILE);
+    let file = private_file(&path)?;
+    file.lock().map_err(|source| failed(&path, source))?;
+    Ok(file)
+}
+
+/// The same without creating anything: `None` if nobody has opened a database here.
+pub(super) fn wait_for_turn_if_any(directory: &Path) -> Result<Option<File>, StoreError> {
+    let path = directory.join(TURN_FILE);
+    match File::open(&path) {
+        Ok(file) => {
+            file.lock().map_err(|source| failed(&path, source))?;
+            Ok(Some(file))
+        }
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(source) => Err(failed(&path, source)),
+    }
+}
+
+/// What a directory has of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing that counts: nobody has started here, or a first start was killed early.
+    Nothing,
+    /// A file that is not empty. It may still be without tables.
+    Database {
+        /// Whether it had tables before.
+        made: bool,
+    },
+}
+
+/// Looks for the database, and fails with [`DatabaseLost`](StoreError::DatabaseLost) if there was
+/// one that is now gone or empty.
+///
+/// Once the first migration is committed, the turn file has content. Without the database file it
+/// shows that there was a database; an empty one or none shows that the first start did not get so
+/// far. Databases of earlier releases get the content when they are opened next. For those, the log
+/// shows the same: SQLite writes the first page of the database file before it begins a log. It would
+/// delete the log, and all that was committed to it, if it found it beside an empty file.
+pub(super) fn find_database(directory: &Path, turn: Option<&File>) -> Result<Found, StoreError> {
+    let file = directory.join(DATABASE_FILE);
+    let bytes = length(&file)?;
+    let made = match turn {
+        Some(turn) => turn.metadata().map_err(|source| failed(directory, source))?.len() > 0,
+        None => false,
+    };
+    if bytes.is_some_and(|bytes| bytes > 0) {
+        return Ok(Found::Database { made });
+    }
+    let log = directory.join(LOG_FILE);
+    let evidence = if made {
+        directory.join(TURN_FILE)
+    } else if length(&log)?.is_some_and(|bytes| bytes > 0) {
+        log
+    } else {
+        return Ok(Found::Nothing);
+    };
+    let problem = if bytes.is_some() { "is empty" } else { "is gone" };
+    Err(StoreError::DatabaseLost { file, problem, evidence })
+}
+
+/// There is no database, nor was there one.
+pub(super) fn no_database(directory: &Path) -> StoreError {
+    StoreError::NoDatabaseIn { place: directory.display().to_string() }
+}
+
+/// A database file without tables, though it had some.
+pub(super) fn without_tables(directory: &Path) -> StoreError {
+    let (file, evidence) = (directory.join(DATABASE_FILE), directory.join(TURN_FILE));
+    StoreError::DatabaseLost { file, problem: "holds nothing", evidence }
+}
+
+/// Creates an empty database file for its owner alone, which SQLite would not.
+pub(super) fn create_database_file(directory: &Path) -> Result<(), StoreError> {
+    private_file(&directory.join(DATABASE_FILE)).map(drop)
+}
+
+/// Notes that there is a database. Without the note everything works but for
+/// [`find_database`], so a disk that is full is no reason not to start.
+pub(super) fn note_made(mut turn: &File) {
+    let noted = turn.write_all(MADE).and_then(|()| turn.sync_all());
+    if let Err(error) = noted {
+        // Half a note would do as well, but nobody knows how much there is.
+        let _ = turn.set_len(0);
+        tracing::warn!(%error, "{TURN_FILE} cannot be written");
+    }
+}
+
+/// Takes the rights of group and others from what exists, and says so in one line.
+///
+/// A directory that also holds something else is left as it is, as is one that many share, like
+/// `/tmp`: more than Kana may depend on it, and the files in it are closed anyway.
+pub(super) fn close_to_others(directory: &Path) {
+    let files = OUR_FILES.iter().map(|name| directory.join(name));
+    let mut closed = Vec::new();
+    let mut problem = None;
+    for path in files.chain(is_ours_alone(directory).then(|| directory.to_owned())) {
+        match close(&path) {
+            Ok(true) => closed.push(path.display().to_string()),
+            Ok(false) => {}
+            Err(error) => problem = Some(failed(&path, error)),
+        }
+    }
+    if !closed.is_empty() {
+        tracing::info!(
+            "could be used by others, and now by the owner alone: {}",
+            closed.join(", ")
+        );
+    }
+    if let Some(error) = problem {
+        tracing::warn!(%error, "others may use files of the database");
+    }
+}
+
+fn is_ours_alone(directory: &Path) -> bool {
+    let is_ours = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        name.starts_with("kana.") || name == "lost+found"
+    };
+    directory.read_dir().is_ok_and(|mut entries| {
+        entries.all(|entry| entry.is_ok_and(|entry| is_ours(&entry.file_name())))
+    })
+}
+
+#[cfg(unix)]
+fn close(path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    const OF_OTHERS: u32 = 0o077;
+    const STICKY: u32 = 0o1000;
+
+    let mode = match path.metadata() {
+        Ok(metadata) => metadata.permissions().mode(),
+        Err(error) if is_absent(&error) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if mode & OF_OTHERS == 0 || mode & STICKY != 0 {
+        return Ok(false);
+    }
+    set_mode(path, mode & 0o7777 & !OF_OTHERS)?;
+    Ok(true)
+}
+
+#[cfg(not(unix))]
+fn close(_path: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Opens a file to write, and creates it for its owner alone if there is none.
+fn private_file(path: &Path) -> Result<File, StoreError> {
+    let opened = OpenOptions::new().read(true).write(true).open(path);
+    let opened = match opened {
+        Err(error) if is_absent(&error) => create_private_file(path),
+        opened => opened,
+    };
+    opened.map_err(|source| failed(path, source))
+}
+
+fn create_private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    // Another process may have created it meanwhile.
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    // The umask may have taken something from the owner, too.
+    set_mode(path, 0o600)?;
+    Ok(file)
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn set_mode(_path: &Path, _mode: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// The length of a file; `None` if there is none.
+fn length(path: &Path) -> Result<Option<u64>, StoreError> {
+    match path.metadata() {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(source) => Err(failed(path, source)),
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
+fn failed(path: &Path, source: io::Error) -> StoreError {
+    let path = PathBuf::from(path);
+    if is_full(&source) {
+        StoreError::Full { place: path.display().to_string(), source: Box::new(source) }
+    } else {
+        StoreError::DataDir { path, source }
+    }
+}

@@ -1,0 +1,102 @@
+//! SQLite's errors, sorted by what the caller can do about them.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use rusqlite::{Error as SqliteError, ErrorCode};
+
+use super::DATABASE_FILE;
+use crate::error::{Cause, StoreError};
+
+/// More than SQLite needs at once to open a database: its shared memory grows by 32 KiB.
+const WRITTEN_TO_ASK: usize = 64 * 1024;
+
+/// `ENFILE` and `EMFILE`, on every Unix that Kana runs on.
+const TOO_MANY_OPEN_FILES: [i32; 2] = [23, 24];
+
+// The place is not known here; `located` adds it.
+impl From<SqliteError> for StoreError {
+    fn from(error: SqliteError) -> Self {
+        let place = DATABASE_FILE.to_owned();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Self::Busy(Box::new(error))
+            }
+            Some(ErrorCode::DiskFull) => Self::Full { place, source: Box::new(error) },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Damaged { place, source: Box::new(error) }
+            }
+            Some(
+                ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied
+                | ErrorCode::CannotOpen
+                | ErrorCode::AuthorizationForStatementDenied,
+            ) => Self::NotPermitted { place, source: Box::new(error) },
+            _ => Self::Engine(Box::new(error)),
+        }
+    }
+}
+
+/// Returns true if SQLite could not read or write a file, and does not say why.
+pub(super) fn is_io(cause: &Cause) -> bool {
+    code(cause) == Some(ErrorCode::SystemIoFailure)
+}
+
+fn code(cause: &Cause) -> Option<ErrorCode> {
+    cause.downcast_ref::<SqliteError>().and_then(SqliteError::sqlite_error_code)
+}
+
+/// Adds to an error which directory or file it is about. What SQLite does not tell apart (a quota, a
+/// disk mounted read-only, too many open files), the operating system is asked for.
+pub(super) fn located(error: StoreError, directory: &Path) -> StoreError {
+    let here = || directory.display().to_string();
+    let file = || directory.join(DATABASE_FILE).display().to_string();
+    match error {
+        StoreError::Full { source, .. } => StoreError::Full { place: here(), source },
+        StoreError::Damaged { source, .. } => StoreError::Damaged { place: file(), source },
+        StoreError::NotPermitted { source, .. } if code(&source) == Some(ErrorCode::CannotOpen) => {
+            asked(directory, source)
+                .unwrap_or_else(|source| StoreError::NotPermitted { place: file(), source })
+        }
+        StoreError::NotPermitted { source, .. } => {
+            StoreError::NotPermitted { place: file(), source }
+        }
+        StoreError::Engine(source) if is_io(&source) => {
+            asked(directory, source).unwrap_or_else(StoreError::Engine)
+        }
+        other => other,
+    }
+}
+
+/// The error that the operating system gives for a small write to the directory, if it gives one;
+/// the cause unchanged otherwise.
+fn asked(directory: &Path, source: Cause) -> Result<StoreError, Cause> {
+    let Err(error) = write_some(directory) else {
+        return Err(source);
+    };
+    let place = directory.display().to_string();
+    if is_full(&error) {
+        Ok(StoreError::Full { place, source })
+    } else if is_forbidden(&error) {
+        Ok(StoreError::NotPermitted { place, source: Box::new(error) })
+    } else if error.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code)) {
+        Ok(StoreError::Unavailable(Box::new(error)))
+    } else {
+        Err(source)
+    }
+}
+
+/// Returns true if the disk or the user's share of it is full.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Writes to a file that has no name in the directory, and is gone once it is closed.
+pub(super) fn write_some(directory: &Path) -> io::Result<()> {
+    let mut file = tempfile::tempfile_in(directory)?;
+    file.write_all(&[0; WRITTEN_TO_ASK])
+}

@@ -1,0 +1,211 @@
+//! What the last calls have shown of the database: whether others hold it, whether commits fail,
+//! and whether a damaged page was met.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::errors::{is_io, located};
+use crate::error::StoreError;
+use crate::log_throttle::LogThrottle;
+
+/// How long a tool waits for another process to release the database.
+const PATIENCE_OF_A_TOOL: Duration = Duration::from_secs(5);
+
+/// How long a server waits for another process to release the database. Once a call has waited in
+/// vain, the next ones fail at once until one succeeds. So a caller waits at most twice as long:
+/// for the call before it and for its own. Reads wait on threads that answer requests, `/healthz`
+/// among them, which has two seconds.
+const PATIENCE_OF_A_SERVER: Duration = Duration::from_millis(1500);
+
+/// How often a commit is tried to find out whether commits work again.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
+/// The health of one store's database.
+pub(super) struct Health {
+    directory: PathBuf,
+    patience: Duration,
+    /// Another process keeps this one from reading.
+    reads_held: AtomicBool,
+    /// Another process keeps this one from writing.
+    writes_held: AtomicBool,
+    /// The last commit failed.
+    commits_fail: AtomicBool,
+    known: Mutex<Known>,
+    refused_reads: LogThrottle,
+    background: LogThrottle,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Why the last commit failed.
+    commit: Option<StoreError>,
+    /// The first damaged page that was met. A restart forgets it: a page does not heal, but the file
+    /// can be replaced.
+    damage: Option<StoreError>,
+    /// When a commit was last tried to find out whether commits work again.
+    tried_at: Option<Instant>,
+}
+
+impl Health {
+    pub(super) fn of_server(directory: &Path) -> Self {
+        Self::new(directory, PATIENCE_OF_A_SERVER)
+    }
+
+    pub(super) fn of_tool(directory: &Path) -> Self {
+        Self::new(directory, PATIENCE_OF_A_TOOL)
+    }
+
+    fn new(directory: &Path, patience: Duration) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            patience,
+            reads_held: AtomicBool::new(false),
+            writes_held: AtomicBool::new(false),
+            commits_fail: AtomicBool::new(false),
+            known: Mutex::default(),
+            refused_reads: LogThrottle::new(),
+            background: LogThrottle::new(),
+        }
+    }
+
+    /// How long a read waits for another process.
+    pub(super) fn patience_to_read(&self) -> Duration {
+        self.patience_unless(&self.reads_held)
+    }
+
+    /// How long the begin of a write waits for another process.
+    pub(super) fn patience_to_write(&self) -> Duration {
+        self.patience_unless(&self.writes_held)
+    }
+
+    fn patience_unless(&self, held: &AtomicBool) -> Duration {
+        if held.load(Ordering::Relaxed) { Duration::ZERO } else { self.patience }
+    }
+
+    /// Notes what a read came to. Returns the result; an error then names its file or directory.
+    pub(super) fn noted_read<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if result.is_ok() {
+            if self.reads_held.load(Ordering::Relaxed) {
+                self.reads_held.store(false, Ordering::Relaxed);
+            }
+            return result;
+        }
+        result.map_err(|error| {
+            let error = located(error, &self.directory);
+            self.note_damage(&error);
+            if let StoreError::Busy(_) = error {
+                self.reads_held.store(true, Ordering::Relaxed);
+                if let Some(reads) = self.refused_reads.count(1) {
+                    tracing::warn!(%error, reads, "the database cannot be read");
+                }
+            }
+            error
+        })
+    }
+
+    /// Notes what a step of a write came to. Returns the result, with the place in an error.
+    pub(super) fn noted_write<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        result.map_err(|error| {
+            let error = located(error, &self.directory);
+            self.note_damage(&error);
+            if keeps_from_committing(&error) {
+                self.known().commit = Some(repeated(&error));
+                self.commits_fail.store(true, Ordering::Release);
+            }
+            error
+        })
+    }
+
+    /// Notes whether a write could begin. Returns the result, with the place in an error.
+    pub(super) fn noted_begin<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        let held = matches!(result, Err(StoreError::Busy(_)));
+        if held != self.writes_held.load(Ordering::Relaxed) {
+            self.writes_held.store(held, Ordering::Relaxed);
+        }
+        self.noted_write(result)
+    }
+
+    /// Notes that a commit succeeded.
+    pub(super) fn note_commit(&self) {
+        if self.commits_fail.load(Ordering::Acquire) {
+            self.known().commit = None;
+            self.commits_fail.store(false, Ordering::Release);
+        }
+    }
+
+    /// Logs an error of work that nobody waits for, at most once a second.
+    pub(super) fn note_in_background(&self, error: impl Into<StoreError>, what: &str) {
+        let error = located(error.into(), &self.directory);
+        self.note_damage(&error);
+        if let Some(times) = self.background.count(1) {
+            tracing::error!(%error, times, "{what}");
+        }
+    }
+
+    /// Returns the damage that was met, if any.
+    pub(super) fn damage(&self) -> Option<StoreError> {
+        self.known().damage.as_ref().map(repeated)
+    }
+
+    /// Returns why commits fail, if the last one did.
+    pub(super) fn failure(&self) -> Option<StoreError> {
+        self.known().commit.as_ref().map(repeated)
+    }
+
+    /// Returns true at most once a second; the caller then tries a commit.
+    pub(super) fn may_try(&self) -> bool {
+        let mut known = self.known();
+        let due = known.tried_at.is_none_or(|at| at.elapsed() >= TRY_EVERY);
+        if due {
+            known.tried_at = Some(Instant::now());
+        }
+        due
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn note_damage(&self, error: &StoreError) {
+        if let StoreError::Damaged { .. } = error {
+            self.known().damage.get_or_insert_with(|| repeated(error));
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns true if the next commit is likely to fail for the same reason.
+fn keeps_from_committing(error: &StoreError) -> bool {
+    match error {
+        StoreError::Busy(_)
+        | StoreError::Full { .. }
+        | StoreError::Damaged { .. }
+        | StoreError::NotPermitted { .. } => true,
+        StoreError::Engine(cause) => is_io(cause),
+        _ => false,
+    }
+}
+
+/// The same error once more.
+fn repeated(error: &StoreError) -> StoreError {
+    let again = |source: &crate::error::Cause| source.to_string().into();
+    match error {
+        StoreError::Busy(source) => StoreError::Busy(again(source)),
+        StoreError::Full { place, source } => {
+            StoreError::Full { place: place.clone(), source: again(source) }
+        }
+        StoreError::Damaged { place, source } => {
+            StoreError::Damaged { place: place.clone(), source: again(source) }
+        }
+        StoreError::NotPermitted { place, source } => {
+            StoreError::NotPermitted { place: place.clone(), source: again(source) }
+        }
+        StoreError::Engine(source) => StoreError::Engine(again(source)),
+        other => StoreError::Engine(other.to_string().into()),
+    }
+}

@@ -1,0 +1,66 @@
+//! Whether the database answers questions and takes changes.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::connection::Connection;
+use super::errors::{is_full, write_some};
+use super::keys;
+use super::readers::ReaderPool;
+use super::transaction::{SqliteTransaction, WriteLease, Writer};
+use crate::error::StoreError;
+
+/// Asks a question and, if the last commit failed, tries one. A damaged page stays a reason until
+/// the store is opened again.
+///
+/// It runs on a thread of its own, since a disk may not answer, and not twice at the same time: the
+/// next call waits for `checking`, so that a disk that hangs holds one thread.
+pub(super) async fn check(
+    pool: &Arc<ReaderPool>,
+    writer: &Arc<Mutex<Writer>>,
+    checking: &Arc<Mutex<()>>,
+) -> Result<(), StoreError> {
+    if let Some(damage) = pool.health().damage() {
+        return Err(damage);
+    }
+    let checking = Arc::clone(checking).lock_owned().await;
+    let (pool, writer) = (Arc::clone(pool), Arc::clone(writer));
+    let checked = tokio::task::spawn_blocking(move || {
+        let checked = check_now(&pool, &writer);
+        drop(checking);
+        checked
+    });
+    checked.await.map_err(|error| StoreError::Engine(Box::new(error)))?
+}
+
+fn check_now(pool: &Arc<ReaderPool>, writer: &Arc<Mutex<Writer>>) -> Result<(), StoreError> {
+    let connection = pool.take()?;
+    pool.health().noted_read(keys::app(&connection))?;
+    drop(connection);
+    let Some(failure) = pool.health().failure() else {
+        return Ok(());
+    };
+    // A writer that is at work shows by itself whether commits work again.
+    match Arc::clone(writer).try_lock_owned() {
+        Ok(writer) if pool.health().may_try() => try_commit(writer, pool, failure),
+        _ => Err(failure),
+    }
+}
+
+/// Commits one page as it is, and so clears the failure if that works.
+fn try_commit(
+    writer: OwnedMutexGuard<Writer>,
+    pool: &Arc<ReaderPool>,
+    failure: StoreError,
+) -> Result<(), StoreError> {
+    // One page may still fit into what the log has on the disk already, when nothing else does.
+    if matches!(failure, StoreError::Full { .. })
+        && write_some(pool.health().directory()).is_err_and(|error| is_full(&error))
+    {
+        return Err(failure);
+    }
+    let transaction = SqliteTransaction::begin_write(WriteLease::new(writer, pool))?;
+    transaction.step(Connection::write_one_page)?;
+    transaction.commit_changes()
+}

@@ -1,0 +1,135 @@
+//! Errors have kinds that say what the caller can do, and readiness follows them.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::ffi;
+
+use super::*;
+
+/// How long anything may take, on a busy machine too.
+const SOON: Duration = Duration::from_secs(30);
+
+fn kind(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Busy(_) => "busy",
+        StoreError::Full { .. } => "full",
+        StoreError::Damaged { .. } => "damaged",
+        StoreError::NotPermitted { .. } => "not permitted",
+        StoreError::Engine(_) => "engine",
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_code_of_sqlite_has_a_kind() {
+    for (code, expected) in [
+        (ffi::SQLITE_BUSY, "busy"),
+        (ffi::SQLITE_BUSY_RECOVERY, "busy"),
+        (ffi::SQLITE_BUSY_SNAPSHOT, "busy"),
+        (ffi::SQLITE_LOCKED, "busy"),
+        (ffi::SQLITE_FULL, "full"),
+        (ffi::SQLITE_CORRUPT, "damaged"),
+        (ffi::SQLITE_CORRUPT_INDEX, "damaged"),
+        (ffi::SQLITE_NOTADB, "damaged"),
+        (ffi::SQLITE_READONLY, "not permitted"),
+        (ffi::SQLITE_READONLY_DIRECTORY, "not permitted"),
+        (ffi::SQLITE_PERM, "not permitted"),
+        (ffi::SQLITE_AUTH, "not permitted"),
+        (ffi::SQLITE_CANTOPEN, "not permitted"),
+        (ffi::SQLITE_CANTOPEN_ISDIR, "not permitted"),
+        (ffi::SQLITE_IOERR_WRITE, "engine"),
+        (ffi::SQLITE_CONSTRAINT_UNIQUE, "engine"),
+        (ffi::SQLITE_MISUSE, "engine"),
+    ] {
+        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        let directory = tempfile::tempdir().unwrap();
+        let error = errors::located(error.into(), directory.path());
+        assert_eq!(kind(&error), expected, "{code}: {error}");
+        let place = directory.path().to_str().unwrap();
+        let is_somewhere = ["full", "damaged", "not permitted"].contains(&expected);
+        assert_eq!(error.to_string().contains(place), is_somewhere, "{error}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_gone_is_no_full_disk() {
+    let error = ffi::Error::new(ffi::SQLITE_IOERR_WRITE);
+    let error = rusqlite::Error::SqliteFailure(error, None);
+    let error = errors::located(error.into(), Path::new("/nowhere/at/all"));
+    assert_eq!(kind(&error), "engine", "{error}");
+}
+
+#[tokio::test]
+async fn a_database_that_others_hold_is_busy_and_only_the_first_call_waits() {
+    let (tool, _, directory) = store_with_app().await;
+    drop(tool);
+    let store = SqliteStore::open_for_server(directory.path()).unwrap();
+    let other = raw(directory.path());
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    let since = Instant::now();
+    assert_eq!(kind(&store.write().await.err().unwrap()), "busy");
+    assert!(since.elapsed() >= Duration::from_secs(1), "it waits: others are soon done");
+    let waited = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(kind(&store.write().await.err().unwrap()), "busy");
+    }
+    assert!(waited.elapsed() < Duration::from_secs(1), "{:?}", waited.elapsed());
+    assert_eq!(kind(&store.check_ready().await.unwrap_err()), "busy");
+
+    other.execute_batch("ROLLBACK").unwrap();
+    assert!(store.set_simple_mode(EnvironmentKind::Test, false).await.unwrap());
+    store.check_ready().await.unwrap();
+    // Then there is patience again.
+    let writer = store.writer.lock().await;
+    assert!(store.pool.health().patience_to_write() >= Duration::from_secs(1));
+    drop(writer);
+}
+
+#[tokio::test]
+async fn a_node_that_gets_no_writes_finds_out_that_commits_work_again() {
+    let (tool, _, directory) = store_with_app().await;
+    drop(tool);
+    let store = SqliteStore::open_for_server(directory.path()).unwrap();
+    let full = StoreError::Full { place: String::new(), source: "no room".into() };
+    store.pool.health().noted_write::<()>(Err(full)).unwrap_err();
+    let since = Instant::now();
+    while store.check_ready().await.is_err() {
+        assert!(since.elapsed() < SOON);
+    }
+
+    // It tries at most once a second, and holds the writer for none of the other calls.
+    store.pool.health().noted_write::<()>(Err(StoreError::Busy("busy".into()))).unwrap_err();
+    let before = store.pool.commits();
+    for _ in 0..50 {
+        let _ = store.check_ready().await;
+    }
+    assert!(store.pool.commits() - before <= 2 + since.elapsed().as_secs(), "it tries too often");
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_named_and_remembered() {
+    let (store, environment, directory) = store_with_app().await;
+    for n in 1..=300 {
+        change(&store, environment, user_key(n), [create_user(n), subscribe(n, None)]).await;
+    }
+    drop(store);
+    let file = directory.path().join(DATABASE_FILE);
+    let page: i64 = raw(directory.path())
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'users'", [], |row| row.get(0))
+        .unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[(usize::try_from(page).unwrap() - 1) * 4_096..][..4_096].fill(0x5A);
+    fs::write(&file, bytes).unwrap();
+
+    let store = SqliteStore::open_for_server(directory.path()).unwrap();
+    store.check_ready().await.unwrap();
+    let mut reader = store.read().await.unwrap();
+    let error = reader.users_after(environment, None, 10).await.unwrap_err();
+    assert_eq!(kind(&error), "damaged");
+    assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+    drop(reader);
+    // A commit beside it may work, and mends nothing.
+    store.set_simple_mode(EnvironmentKind::Test, false).await.unwrap();
+    assert_eq!(kind(&store.check_ready().await.unwrap_err()), "damaged");
+}

@@ -1,0 +1,14 @@
+use kana_store::{PostgresStore, SqliteStore};
+
+use super::{FOR_A_TOOL, Failure};
+use crate::settings::DatabaseSettings;
+
+/// Brings a database to the schema of this release.
+pub(crate) async fn run(settings: &DatabaseSettings) -> Result<(), Failure> {
+    match &settings.database_url {
+        Some(url) => drop(PostgresStore::open(url.reveal(), FOR_A_TOOL).await?),
+        None => drop(SqliteStore::migrate(&settings.data_dir)?),
+    }
+    tracing::info!("the database has the schema of this release");
+    Ok(())
+}

@@ -1,0 +1,227 @@
+use std::path::PathBuf;
+
+use kana_api::client::AllowedOrigins;
+
+use super::*;
+use crate::settings::{KeysCommand, ServeSettings};
+
+/// What the settings come to, or everything that is said about them.
+fn parse(file: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<Command, String> {
+    let arguments: Vec<OsString> =
+        ["kana"].iter().chain(arguments).map(|argument| OsString::from(*argument)).collect();
+    let variable = |name: &str| {
+        let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
+        Some(OsString::from(*value))
+    };
+    command(&arguments, &variable, || Ok(file.to_owned())).map_err(|unusable| match unusable {
+        Unusable::CommandLine(error) => error.to_string(),
+        Unusable::Settings(wrong) => wrong.join("\n"),
+    })
+}
+
+fn serve(
+    file: &str,
+    variables: &[(&str, &str)],
+    arguments: &[&str],
+) -> Result<ServeSettings, String> {
+    match parse(file, variables, &[&["serve"], arguments].concat())? {
+        Command::Serve(settings) => Ok(settings),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+    definition(Cli::command(), &mut HashMap::new()).debug_assert();
+}
+
+#[test]
+fn every_setting_has_one_variable_named_like_its_flag() {
+    let mut names = HashMap::new();
+    definition(Cli::command(), &mut names);
+    assert!(names.len() >= 10, "{names:?}");
+    for (id, name) in names {
+        assert_eq!(name, format!("KANA_{}", id.to_uppercase()));
+    }
+}
+
+#[test]
+fn a_flag_comes_before_a_variable_a_variable_before_the_file_and_the_file_before_the_default() {
+    let file = "listen = \"127.0.0.1:1\"\ndata_dir = \"/from/file\"";
+    let variables = [("KANA_LISTEN", "127.0.0.1:2")];
+    let listen = |variables, arguments: &[&str]| {
+        serve(file, variables, arguments).unwrap().listen.to_string()
+    };
+    assert_eq!(listen(&variables, &["--listen", "127.0.0.1:3"]), "127.0.0.1:3");
+    assert_eq!(listen(&variables, &[]), "127.0.0.1:2");
+    assert_eq!(listen(&[], &[]), "127.0.0.1:1");
+    let settings = serve(file, &variables, &["--listen", "127.0.0.1:3"]).unwrap();
+    assert_eq!(settings.database.data_dir, PathBuf::from("/from/file"));
+    assert_eq!(serve("", &[], &[]).unwrap().listen.to_string(), "127.0.0.1:4000");
+}
+
+#[test]
+fn numbers_and_lists_stand_in_the_file_as_such() {
+    let file = "user_token_days = 7\nclient_origins = [\"https://a.co\", \"https://b.co\"]";
+    let settings = serve(file, &[], &[]).unwrap();
+    assert_eq!(settings.tokens.user_token_days, 7);
+    assert_eq!(settings.client_origins, "https://a.co,https://b.co".parse().unwrap());
+}
+
+#[test]
+fn a_page_of_any_origin_may_call_by_default_and_with_a_star() {
+    for (file, arguments) in [
+        ("", &[][..]),
+        ("", &["--client-origins", "*"]),
+        ("client_origins = \"*\"", &[]),
+        ("client_origins = [\"*\"]", &[]),
+    ] {
+        let settings = serve(file, &[], arguments).unwrap();
+        assert_eq!(settings.client_origins, AllowedOrigins::Any);
+    }
+}
+
+#[test]
+fn a_setting_in_the_file_reaches_the_commands_below_a_command() {
+    let file = "user_token_days = 7\ndata_dir = \"/from/file\"";
+    let arguments = ["keys", "rotate-token-secret", "--env", "test"];
+    let Command::Keys { database, command } = parse(file, &[], &arguments).unwrap() else {
+        panic!("another command");
+    };
+    assert_eq!(database.data_dir, PathBuf::from("/from/file"));
+    let KeysCommand::RotateTokenSecret { tokens, .. } = command else {
+        panic!("another command");
+    };
+    assert_eq!(tokens.user_token_days, 7);
+}
+
+#[test]
+fn the_database_may_be_named_before_and_after_a_subcommand() {
+    let data_dir = |arguments: &[&str]| match parse(
+        "data_dir = \"/file\"",
+        &[("KANA_DATA_DIR", "/variable")],
+        arguments,
+    ) {
+        Ok(Command::Keys { database, .. }) => database.data_dir,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(data_dir(&["keys", "list"]), PathBuf::from("/variable"));
+    for arguments in [
+        &["keys", "list", "--data-dir", "/flag"][..],
+        &["keys", "--data-dir", "/flag", "list"],
+        &["keys", "create", "--env", "test", "--data-dir", "/flag", "--kind", "public"],
+    ] {
+        assert_eq!(data_dir(arguments), PathBuf::from("/flag"), "{arguments:?}");
+    }
+    let url = "postgres://kana:hunter2@db/kana";
+    for arguments in
+        [["keys", "list", "--database-url", url], ["keys", "--database-url", url, "list"]]
+    {
+        let Ok(Command::Keys { database, .. }) = parse("", &[], &arguments) else {
+            panic!("{arguments:?}");
+        };
+        assert_eq!(database.database_url.unwrap().reveal(), url);
+    }
+}
+
+#[test]
+fn a_wrong_setting_is_named_with_where_it_comes_from() {
+    for (file, variables, arguments, named) in [
+        ("listne = \"x\"", &[][..], &[][..], &["kana.toml", "listne"][..]),
+        ("app = \"not a setting\"", &[], &[], &["kana.toml", "app"]),
+        ("listen = true", &[], &[], &["kana.toml", "listen"]),
+        ("listen = ", &[], &[], &["kana.toml, line 1"]),
+        ("listen = \"4000\"", &[], &[], &["--listen", "listen in kana.toml", "'4000'", ":4000"]),
+        ("idempotency_days = 0", &[], &[], &["--idempotency-days", "in kana.toml", "1..=3650"]),
+        ("client_origins = []", &[], &[], &["--client-origins", "in kana.toml"]),
+        ("", &[("KANA_LISTEN", "nowhere")], &[], &["--listen", "from KANA_LISTEN", "'nowhere'"]),
+        ("", &[("KANA_EVENTS_DAYS", "x")], &[], &["--events-days", "from KANA_EVENTS_DAYS"]),
+        ("", &[], &["--listen", "nowhere"], &["--listen", "'nowhere'"]),
+        ("", &[], &["--client-origins", ""], &["--client-origins"]),
+    ] {
+        let problem = serve(file, variables, arguments).unwrap_err();
+        for named in named {
+            assert!(problem.contains(named), "{file} {variables:?} {arguments:?}: {problem}");
+        }
+    }
+    // The flag is right, so that the variable does not matter, and neither does the file.
+    let arguments = ["--listen", ":1"];
+    assert!(serve("listen = \"x\"", &[("KANA_LISTEN", "x")], &arguments).is_ok());
+    assert!(serve("listen = \"x\"", &[("KANA_LISTEN", ":1")], &[]).is_ok());
+}
+
+#[test]
+fn every_number_has_bounds_that_the_file_keeps_too() {
+    for (file, flag) in [
+        ("listen = 4000", "--listen"),
+        ("user_token_days = 0", "--user-token-days"),
+        ("idempotency_days = 0", "--idempotency-days"),
+        ("events_days = 0", "--events-days"),
+        ("connections_max = 0", "--connections-max"),
+        ("idle_timeout_seconds = 0", "--idle-timeout-seconds"),
+        ("database_connections = 5", "--database-connections"),
+        ("client_origins = \"https://a.co/\"", "--client-origins"),
+        ("client_origins = [\"https://a.co\", \"null\"]", "--client-origins"),
+        ("data_dir = \"\"", "--data-dir"),
+    ] {
+        let problem = serve(file, &[], &[]).unwrap_err();
+        assert!(problem.contains(flag) && problem.contains("kana.toml"), "{file}: {problem}");
+    }
+}
+
+#[test]
+fn all_wrong_settings_are_reported_at_once() {
+    let variables = [("KANA_LISTEN", "nowhere"), ("KANA_EVENTS_DAYS", "x")];
+    let problems = serve("connections_max = 0", &variables, &[]).unwrap_err();
+    assert_eq!(problems.lines().count(), 3, "{problems}");
+    let problems = serve("a = 1\nb = 2", &[], &[]).unwrap_err();
+    assert_eq!(problems.lines().count(), 2, "{problems}");
+}
+
+#[test]
+fn what_another_command_reads_is_not_looked_at() {
+    let variables = [("KANA_LISTEN", "nowhere"), ("KANA_EVENTS_DAYS", "x")];
+    assert!(parse("connections_max = 0", &variables, &["init"]).is_ok());
+}
+
+#[test]
+fn no_message_shows_a_password() {
+    let url = "postgres://kana:hunter2@db";
+    for (file, variables) in [
+        (format!("database_url = \"{url}\""), &[][..]),
+        (format!("database_url = \"{url}"), &[]),
+        (format!("database_url = {url}"), &[]),
+        (format!("database_url = [\"{url}\", 1]"), &[]),
+        (String::new(), &[("KANA_DATABASE_URL", url)]),
+        (String::new(), &[("KANA_LISTEN", url)]),
+    ] {
+        let problem = serve(&file, variables, &[]).unwrap_err();
+        assert!(!problem.contains("hunter2"), "{problem}");
+    }
+}
+
+#[test]
+fn the_name_of_an_app_has_the_bounds_of_names() {
+    let long = "é".repeat(255);
+    for name in ["Acme", "Käse & Söhne 🧀", long.as_str()] {
+        let Ok(Command::Init(settings)) = parse("", &[], &["init", "--app", name]) else {
+            panic!("{name} is refused");
+        };
+        assert_eq!(settings.app, name);
+    }
+    let longer = "é".repeat(256);
+    for name in ["", "  ", "a\nb", "a\tb", "\u{7f}", longer.as_str()] {
+        let problem = parse("", &[], &["init", "--app", name]).unwrap_err();
+        assert!(problem.contains("--app"), "{problem}");
+    }
+}
+
+#[test]
+fn a_long_value_or_one_of_many_lines_is_reported_in_a_short_line() {
+    let long = "x".repeat(5000);
+    for value in ["two\nlines", "\u{1b}[2J", &long] {
+        let problem = serve("", &[("KANA_LISTEN", value)], &[]).unwrap_err();
+        assert!(problem.len() < 500 && !problem.contains(char::is_control), "{problem}");
+    }
+}
