@@ -18,12 +18,15 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// What holds for every session of ours.
 ///
 /// All tables lie in a schema of their own, beside whatever else the database has. A commit waits
-/// until it is durable, whatever the server's default is. Nothing waits for ever: not for a lock,
-/// not in a statement, and a node that was stopped in the middle of a transaction loses it, since
-/// others wait for its locks. So they get them before their own time is up, and every limit of the
-/// server is shorter than the [`Patience`] of whoever waits for it. Every statement of ours finds its rows by an index, so the planner
-/// need not look at the values (`force_generic_plan`), nor choose what only pays while a table is
-/// small: what it costs stays the same as tables grow.
+/// until it is durable, whatever the server's default is.
+///
+/// Nothing waits for ever: not for a lock, not in a statement, and a node that was stopped in the
+/// middle of a transaction loses it, since others wait for its locks. So they get them before their own
+/// time is up, and every limit of the server is shorter than the [`Patience`] of whoever waits for it.
+///
+/// Every statement of ours finds its rows by an index, so the planner need not look at the values
+/// (`force_generic_plan`), nor choose what only pays while a table is small: what it costs stays the
+/// same as tables grow.
 const SESSION: &str = "-c search_path=kana -c synchronous_commit=on \
     -c default_transaction_isolation=read\\ committed \
     -c lock_timeout=6s -c statement_timeout=8s -c idle_in_transaction_session_timeout=5s \

@@ -2,8 +2,8 @@
 //! month made, and that of the month after it, too: so they are there a month before anybody needs
 //! them.
 //!
-//! Recording never waits for any of this, however long somebody reads: making a partition locks the
-//! default partition, and forgetting one that partition alone. Both give up soon, and try again later.
+//! Recording does not wait behind whoever reads events for long: making a partition locks the default
+//! partition, and forgetting a month the partition of that month. Both give up soon, and try again later.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
