@@ -61,6 +61,11 @@ impl Told {
         Self { code: "BAD_USER_INPUT", name: "ValidationError", message: message.into() }
     }
 
+    /// An answer that is not given since it would be too large.
+    pub(crate) fn answer_too_large(message: String) -> Self {
+        Self { code: "ANSWER_TOO_LARGE", name: "AnswerTooLargeError", message }
+    }
+
     /// A failure of ours. The caller gets the id of the line in the log that says what happened.
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
         let error_id = FAILURES.add(cause);

@@ -183,6 +183,73 @@ pub(crate) fn problem_with_number(text: &str) -> Option<Unkept> {
     (!is_exact).then(|| Unkept::Inexact { sent: sent(), kept })
 }
 
+/// The whole number that the text of a number says, exactly; `None` for any other.
+pub(crate) fn whole(text: &str) -> Option<i64> {
+    if let Ok(whole) = text.parse() {
+        return Some(whole);
+    }
+    let Decimal { is_negative, digits, exponent } = Decimal::read(text)?;
+    // No 64-bit number has more than 19 digits.
+    if exponent < 0 || digits.len() > 19 || exponent > 19 {
+        return None;
+    }
+    let mut whole = if is_negative { "-".to_owned() } else { String::new() };
+    whole.extend(digits.iter().copied().map(char::from));
+    whole.extend((0..exponent).map(|_| '0'));
+    if digits.is_empty() { Some(0) } else { whole.parse().ok() }
+}
+
+/// The whole number that a number of JSON was read as; `None` for any other. Whether it had to be
+/// rounded for that, only its text can tell.
+pub(crate) fn whole_as_read(number: &Number) -> Option<i64> {
+    if number.is_f64() { whole(&number.to_string()) } else { number.as_i64() }
+}
+
+/// Makes whole numbers of those that are written with a point or an exponent and are whole. `text`
+/// is what the value was read from; no object in it has a key twice.
+pub(crate) fn make_whole(value: &mut Value, text: &[u8]) {
+    if has_double(value) {
+        make_whole_in_order(value, &mut numbers(text));
+    }
+}
+
+/// Numbers stand in the value in the order in which they are written.
+fn make_whole_in_order<'t>(value: &mut Value, written: &mut impl Iterator<Item = &'t str>) {
+    match value {
+        Value::Number(number) => {
+            let whole = written.next().filter(|_| number.is_f64()).and_then(whole);
+            if let Some(whole) = whole {
+                *number = whole.into();
+            }
+        }
+        Value::Array(items) => {
+            items.iter_mut().for_each(|item| make_whole_in_order(item, written));
+        }
+        Value::Object(fields) => {
+            fields.values_mut().for_each(|field| make_whole_in_order(field, written));
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+/// The numbers in a JSON text, as they are written.
+fn numbers(mut text: &[u8]) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        while let [first, after @ ..] = text {
+            match first {
+                b'"' => text = after_string(after),
+                b'-' | b'0'..=b'9' => {
+                    let (number, after) = split_number(text);
+                    text = after;
+                    return Some(number);
+                }
+                _ => text = after,
+            }
+        }
+        None
+    })
+}
+
 /// A decimal number in the one writing that all of its writings share.
 #[derive(Debug, PartialEq, Eq)]
 struct Decimal {
@@ -321,6 +388,41 @@ mod tests {
         assert_eq!(what, "is nested too deep: a request may nest 127 levels");
         assert!(serde_json::from_str::<Value>(&nested(JSON_DEPTH_MAX)).is_ok());
         assert!(serde_json::from_str::<Value>(&nested(JSON_DEPTH_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn a_whole_number_is_whole_in_each_of_its_writings() {
+        for (text, number) in [
+            ("7", Some(7)),
+            ("-7.0", Some(-7)),
+            ("70e-1", Some(7)),
+            ("0.0007E+4", Some(7)),
+            ("-0.000e-99", Some(0)),
+            ("0e99999999999999999999999", Some(0)),
+            ("9223372036854775807.0", Some(i64::MAX)),
+            ("-9223372036854775808e0", Some(i64::MIN)),
+            ("9223372036854775808.0", None),
+            ("1e19", None),
+            ("1e99999999999999999999999", None),
+            ("1e-99999999999999999999999", None),
+            ("7.00000000000000000001", None),
+            ("6.99999999999999999999", None),
+            ("0.5", None),
+        ] {
+            assert_eq!(whole(text), number, "{text}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_found_where_they_are_written() {
+        let text =
+            r#"{"1.0": "2.0", "\"3.0": [4.0, 5, 6.5, {"a": 7e1}, 9007199254740993.0], "b": 8.0}"#;
+        let mut value = serde_json::from_str(text).unwrap();
+        make_whole(&mut value, text.as_bytes());
+        assert_eq!(
+            value.to_string(),
+            r#"{"1.0":"2.0","\"3.0":[4,5,6.5,{"a":70},9007199254740993],"b":8}"#
+        );
     }
 
     proptest! {

@@ -6,27 +6,43 @@
 //! [`Environment`]: kana_service::Environment
 
 pub mod admin;
+mod body_memory;
+mod byte_order_mark;
 mod cli;
 pub mod client;
+mod content_encoding;
 mod counter;
 mod error;
 mod events;
 mod exact;
 mod failure_log;
 mod graphql;
+mod header_text;
 mod health;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use body_memory::BodyMemory;
 use kana_service::Kana;
 
-/// What whoever runs the server may choose.
-#[derive(Debug, Clone, Default)]
+/// Operator settings.
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// The web pages that may call the Client API.
     pub client_origins: client::AllowedOrigins,
+    /// The most bytes of memory that request bodies take, all of them together.
+    pub body_memory_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            client_origins: client::AllowedOrigins::default(),
+            body_memory_bytes: 256 * 1024 * 1024,
+        }
+    }
 }
 
 /// Every route of the server, with the settings that most need.
@@ -36,12 +52,14 @@ pub fn router(kana: &Arc<Kana>) -> Router {
 
 /// Every route of the server (contract: `server.md`).
 pub fn router_with(kana: &Arc<Kana>, settings: Settings) -> Router {
+    let body_memory = BodyMemory::new(settings.body_memory_bytes);
+    let answers = graphql::AnswerBudget::new();
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .with_state(Arc::clone(kana))
-        .merge(admin::router(kana))
-        .merge(client::router(kana, settings.client_origins))
-        .merge(events::router(kana))
-        .merge(cli::router(kana))
+        .merge(admin::router(kana, &body_memory, &answers))
+        .merge(client::router(kana, &body_memory, &answers, settings.client_origins))
+        .merge(events::router(kana, &body_memory))
+        .merge(cli::router(kana, &body_memory))
 }

@@ -8,6 +8,7 @@ use kana_core::refusal::InvalidValue;
 
 use super::subscription::PackageSubscription;
 use super::user::User;
+use crate::graphql::{List, Turn};
 
 /// The most items of a page.
 const PAGE_MAX: i32 = 1000;
@@ -18,7 +19,7 @@ pub(super) const LIST_MAX: usize = 10_000;
 #[derive(SimpleObject)]
 pub(super) struct UserConnection {
     /// The users of this page
-    edges: Vec<UserEdge>,
+    edges: List<UserEdge>,
     /// Where the page lies
     page_info: PageInfo,
 }
@@ -36,7 +37,7 @@ pub(super) struct UserEdge {
 #[derive(SimpleObject)]
 pub(super) struct PackageSubscriptionConnection {
     /// The subscriptions of this page
-    edges: Vec<PackageSubscriptionEdge>,
+    edges: List<PackageSubscriptionEdge>,
     /// Where the page lies
     page_info: PageInfo,
 }
@@ -76,17 +77,24 @@ impl PageInfo {
 }
 
 impl UserConnection {
-    pub(super) fn new(users: Vec<User>, has_more: bool, after_something: bool) -> Self {
+    pub(super) fn new(
+        users: Vec<User>,
+        turn: Option<Turn>,
+        has_more: bool,
+        after_something: bool,
+    ) -> Self {
         let edge = |node: User| UserEdge { cursor: user_cursor(node.key()), node };
         let edges: Vec<_> = users.into_iter().map(edge).collect();
         let cursors = edges.iter().map(|edge| &edge.cursor);
-        Self { page_info: PageInfo::new(cursors, has_more, after_something), edges }
+        let page_info = PageInfo::new(cursors, has_more, after_something);
+        Self { page_info, edges: List::loaded(edges, turn) }
     }
 }
 
 impl PackageSubscriptionConnection {
     pub(super) fn new(
         subscriptions: Vec<PackageSubscription>,
+        turn: Option<Turn>,
         has_more: bool,
         after_something: bool,
     ) -> Self {
@@ -96,7 +104,8 @@ impl PackageSubscriptionConnection {
         };
         let edges: Vec<_> = subscriptions.into_iter().map(edge).collect();
         let cursors = edges.iter().map(|edge| &edge.cursor);
-        Self { page_info: PageInfo::new(cursors, has_more, after_something), edges }
+        let page_info = PageInfo::new(cursors, has_more, after_something);
+        Self { page_info, edges: List::loaded(edges, turn) }
     }
 }
 

@@ -11,6 +11,7 @@ use super::package::Package;
 use super::usage::Entitlement;
 use super::{environment, label, metadata, read, read_change, read_edit};
 use crate::error::ApiError;
+use crate::graphql::List;
 use crate::graphql::scalars::Json;
 
 /// Whether a feature is a switch or an amount. It never changes.
@@ -100,7 +101,7 @@ impl Feature {
     }
 
     /// Every package that contains this feature, whatever its status, in order of creation
-    async fn packages(&self) -> Vec<Package> {
+    async fn packages(&self) -> List<Package> {
         self.catalog
             .packages()
             .filter(|package| package.features.contains_key(&self.feature.id))

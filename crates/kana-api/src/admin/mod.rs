@@ -29,9 +29,10 @@ use kana_core::metadata::{Label, Metadata};
 use kana_core::refusal::InvalidValue;
 use kana_service::{Environment, Error, Kana, Unauthenticated};
 
+use crate::body_memory::BodyMemory;
 use crate::error::ApiError;
 use crate::graphql::scalars::Json;
-use crate::graphql::{Endpoint, presented};
+use crate::graphql::{AnswerBudget, Endpoint, presented};
 use mutation::Mutation;
 use plan::UsagePlan;
 use query::Query;
@@ -43,8 +44,13 @@ struct AdminApi {
 }
 
 /// `/graphql`.
-pub(crate) fn router(kana: &Arc<Kana>) -> Router {
-    let api = AdminApi { kana: Arc::clone(kana), endpoint: Endpoint::new(builder) };
+pub(crate) fn router(
+    kana: &Arc<Kana>,
+    body_memory: &Arc<BodyMemory>,
+    answers: &Arc<AnswerBudget>,
+) -> Router {
+    let endpoint = Endpoint::new(builder, body_memory, answers);
+    let api = AdminApi { kana: Arc::clone(kana), endpoint };
     let methods: MethodRouter<Arc<AdminApi>> = get(answer).post(answer);
     Router::new()
         .route("/graphql", methods)

@@ -14,6 +14,7 @@ use super::usage::{
 };
 use super::user::{CreateUserInput, UpdateUserInput, User};
 use crate::error::ApiError;
+use crate::graphql::List;
 use crate::graphql::scalars::DateTime;
 
 /// The most inputs of a batch.
@@ -67,7 +68,7 @@ impl Mutation {
             desc = "Backdate, for importing subscriptions that already run; never in the future"
         )]
         started_at: Option<DateTime>,
-    ) -> Result<Vec<PackageSubscription>, ApiError> {
+    ) -> Result<List<PackageSubscription>, ApiError> {
         let user = UserId::new("userId", &user_id)?;
         let packages = package_ids
             .iter()
@@ -76,7 +77,7 @@ impl Mutation {
         let started_at = started_at.map(|at| at.0);
         let (catalog, subscriptions) =
             environment(context)?.subscribe(user.clone(), packages, started_at).await?;
-        Ok(PackageSubscription::all(&catalog, &user, subscriptions))
+        Ok(PackageSubscription::all(&catalog, &user, subscriptions).into())
     }
 
     /// Records usage, also when it goes over a limit. Errors: ValidationError, UserNotFoundError,
@@ -216,7 +217,7 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "At most 10,000")] inputs: Vec<CreateUsageEventInput>,
-    ) -> Result<Vec<RecordedUsageResult>, ApiError> {
+    ) -> Result<List<RecordedUsageResult>, ApiError> {
         if inputs.len() > BATCH_INPUTS_MAX {
             let problem = format!("must have at most {BATCH_INPUTS_MAX} items");
             return Err(InvalidValue::new("inputs", problem).into());

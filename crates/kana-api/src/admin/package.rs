@@ -15,6 +15,7 @@ use super::feature::FeatureType;
 use super::{metadata, read, read_edit};
 use crate::counter::int;
 use crate::error::ApiError;
+use crate::graphql::List;
 use crate::graphql::scalars::{DateTime, Json};
 
 /// Where a package stands in its life: DRAFT, then PUBLISHED, then ARCHIVED, never back.
@@ -132,7 +133,7 @@ impl Package {
     }
 
     /// What the package contains, in the order in which it was given
-    async fn features(&self) -> Vec<PackageFeature> {
+    async fn features(&self) -> List<PackageFeature> {
         let inside = |(id, inside): (&FeatureId, &catalog::PackageFeature)| {
             let feature = Arc::clone(self.catalog.feature(id)?);
             Some(PackageFeature { feature, inside: inside.clone() })
@@ -146,7 +147,7 @@ impl Package {
     }
 
     /// For an add-on, the base packages it may be added to; empty means any
-    async fn base_packages(&self) -> Vec<Package> {
+    async fn base_packages(&self) -> List<Package> {
         let known = |id| Self::find(Arc::clone(&self.catalog), id).ok();
         self.package.base_packages().iter().filter_map(known).collect()
     }

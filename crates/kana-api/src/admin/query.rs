@@ -13,6 +13,7 @@ use super::subscription::PackageSubscription;
 use super::usage::{CanUseFeatureData, ShowUsageData};
 use super::user::User;
 use crate::error::ApiError;
+use crate::graphql::{List, loading};
 
 /// What can be asked.
 pub(super) struct Query;
@@ -31,8 +32,8 @@ impl Query {
     }
 
     /// Every feature, in order of creation
-    async fn features(&self, context: &Context<'_>) -> Result<Vec<Feature>, ApiError> {
-        Ok(Feature::all(&environment(context)?.catalog().await?))
+    async fn features(&self, context: &Context<'_>) -> Result<List<Feature>, ApiError> {
+        Ok(Feature::all(&environment(context)?.catalog().await?).into())
     }
 
     /// Whether the user may use so much of the feature now. Errors: ValidationError for a negative
@@ -92,10 +93,10 @@ impl Query {
         status: Option<String>,
         #[graphql(desc = "Accepted and changes nothing: the selection set decides")]
         include_features: Option<bool>,
-    ) -> Result<Vec<Package>, ApiError> {
+    ) -> Result<List<Package>, ApiError> {
         let _ = include_features;
         let status = PackageStatus::filter(status.as_deref().unwrap_or("PUBLISHED"))?;
-        Ok(Package::all(&environment(context)?.catalog().await?, status))
+        Ok(Package::all(&environment(context)?.catalog().await?, status).into())
     }
 
     /// The user with this id. Errors: UserNotFoundError.
@@ -120,7 +121,8 @@ impl Query {
 
     /// Every user, in order of creation. Errors: ValidationError for more than 10,000, which
     /// usersConnection answers in pages.
-    async fn users(&self, context: &Context<'_>) -> Result<Vec<User>, ApiError> {
+    async fn users(&self, context: &Context<'_>) -> Result<List<User>, ApiError> {
+        let turn = loading(context, LIST_MAX).await?;
         let page = environment(context)?
             .users(None, LIST_MAX, selects_subscriptions(&context.look_ahead()))
             .await?;
@@ -128,7 +130,7 @@ impl Query {
             let instead = "usersConnection";
             return Err(Refusal::TooMany { what: "users", max: LIST_MAX, instead }.into());
         }
-        Ok(User::page(page))
+        Ok(List::loaded(User::page(page), turn))
     }
 
     /// The subscriptions of one user or of all, newest first by their start. Errors:
@@ -139,7 +141,7 @@ impl Query {
         context: &Context<'_>,
         #[graphql(desc = "The product's own id of the user; all users when absent")]
         user_id: Option<String>,
-    ) -> Option<Result<Vec<PackageSubscription>, ApiError>> {
+    ) -> Option<Result<List<PackageSubscription>, ApiError>> {
         Some(list_subscriptions(context, user_id).await)
     }
 
@@ -152,10 +154,11 @@ impl Query {
     ) -> Result<UserConnection, ApiError> {
         let limit = page_length(first)?;
         let after = after_user(after.as_deref())?;
+        let turn = loading(context, limit).await?;
         let nodes = context.look_ahead().field("edges").field("node");
         let page = environment(context)?.users(after, limit, selects_subscriptions(&nodes)).await?;
         let has_more = page.has_more;
-        Ok(UserConnection::new(User::page(page), has_more, after.is_some()))
+        Ok(UserConnection::new(User::page(page), turn, has_more, after.is_some()))
     }
 
     /// Subscriptions in pages, newest first by their start, then by creation. Errors:
@@ -171,6 +174,7 @@ impl Query {
         let limit = page_length(first)?;
         let after = after_subscription(after.as_deref())?;
         let environment = environment(context)?;
+        let turn = loading(context, limit).await?;
         let (subscriptions, has_more) = match user_id {
             Some(user_id) => {
                 let user = UserId::new("userId", &user_id)?;
@@ -188,7 +192,7 @@ impl Query {
                 (PackageSubscription::page(page), has_more)
             }
         };
-        Ok(PackageSubscriptionConnection::new(subscriptions, has_more, after.is_some()))
+        Ok(PackageSubscriptionConnection::new(subscriptions, turn, has_more, after.is_some()))
     }
 }
 
@@ -201,8 +205,9 @@ fn selects_subscriptions(users: &Lookahead<'_>) -> bool {
 async fn list_subscriptions(
     context: &Context<'_>,
     user_id: Option<String>,
-) -> Result<Vec<PackageSubscription>, ApiError> {
+) -> Result<List<PackageSubscription>, ApiError> {
     let environment = environment(context)?;
+    let turn = loading(context, LIST_MAX).await?;
     let (subscriptions, has_more) = match user_id {
         Some(user_id) => {
             let user = UserId::new("userId", &user_id)?;
@@ -220,5 +225,5 @@ async fn list_subscriptions(
         let instead = "subscriptionsConnection";
         return Err(Refusal::TooMany { what: "subscriptions", max: LIST_MAX, instead }.into());
     }
-    Ok(subscriptions)
+    Ok(List::loaded(subscriptions, turn))
 }

@@ -9,6 +9,7 @@ use kana_core::{usage, usage_history};
 use super::read;
 use crate::counter::int;
 use crate::error::{ApiError, Told};
+use crate::graphql::List;
 use crate::graphql::scalars::{BigInt, DateTime, Json};
 
 macro_rules! entitlement_object {
@@ -116,7 +117,7 @@ impl ShowUsageData {
     }
 
     /// Earlier periods, newest first, at most 100; those without usage included
-    async fn past(&self) -> Option<Vec<ConsumptionInPeriod>> {
+    async fn past(&self) -> Option<List<ConsumptionInPeriod>> {
         Some(self.0.past.iter().copied().map(ConsumptionInPeriod).collect())
     }
 }

@@ -13,6 +13,10 @@ use super::subscription::PackageSubscription;
 use super::{environment, label, metadata, read, read_change, read_edit};
 use crate::error::ApiError;
 use crate::graphql::scalars::Json;
+use crate::graphql::{List, loading};
+
+/// As how many rows the subscriptions of one user count before they are loaded.
+const SUBSCRIPTIONS_EXPECTED: usize = 100;
 
 /// A user, and the subscriptions where they were loaded with many users at once.
 pub(super) struct User {
@@ -77,13 +81,14 @@ impl User {
     async fn subscriptions(
         &self,
         context: &Context<'_>,
-    ) -> Result<Vec<PackageSubscription>, ApiError> {
+    ) -> Result<List<PackageSubscription>, ApiError> {
         let id = &self.user.id;
+        let turn = loading(context, SUBSCRIPTIONS_EXPECTED).await?;
         let (catalog, subscriptions) = match &self.subscriptions {
             Some((catalog, subscriptions)) => (Arc::clone(catalog), subscriptions.clone()),
             None => environment(context)?.subscriptions(id).await?,
         };
-        Ok(PackageSubscription::all(&catalog, id, subscriptions))
+        Ok(List::loaded(PackageSubscription::all(&catalog, id, subscriptions), turn))
     }
 }
 

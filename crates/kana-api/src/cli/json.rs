@@ -6,15 +6,19 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::exact;
+
 /// The most values of a configuration, each of which takes many times its text in memory.
 const VALUES_MAX: usize = 1_000_000;
 
-/// Reads a JSON value in which no object has a key twice.
+/// Reads a JSON value in which no object has a key twice. Numbers like `2.0` and `2e0` become whole
+/// numbers.
 pub(super) fn read(text: &[u8]) -> serde_json::Result<Value> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let values = Cell::new(0);
-    let value = Bounded { values: &values }.deserialize(&mut deserializer)?;
+    let mut value = Bounded { values: &values }.deserialize(&mut deserializer)?;
     deserializer.end()?;
+    exact::make_whole(&mut value, text);
     Ok(value)
 }
 

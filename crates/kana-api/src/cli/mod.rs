@@ -23,6 +23,8 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::admin::authorise;
+use crate::body_memory::BodyMemory;
+use crate::content_encoding::ContentEncoding;
 use crate::events::{RequestBody, Stop};
 use answer::{Configured, Failed, Validated};
 
@@ -34,13 +36,18 @@ const READING_MAX: usize = 2;
 /// What the routes hold.
 struct CliApi {
     kana: Arc<Kana>,
+    body_memory: Arc<BodyMemory>,
     /// Who has one may read a configuration.
     turns: Semaphore,
 }
 
 /// `/cli/pull`, `/cli/validate` and `/cli/publish`.
-pub(crate) fn router(kana: &Arc<Kana>) -> Router {
-    let api = CliApi { kana: Arc::clone(kana), turns: Semaphore::new(READING_MAX) };
+pub(crate) fn router(kana: &Arc<Kana>, body_memory: &Arc<BodyMemory>) -> Router {
+    let api = CliApi {
+        kana: Arc::clone(kana),
+        body_memory: Arc::clone(body_memory),
+        turns: Semaphore::new(READING_MAX),
+    };
     Router::new()
         .route("/cli/pull", get(pull))
         .route("/cli/validate", post(validate))
@@ -50,6 +57,7 @@ pub(crate) fn router(kana: &Arc<Kana>) -> Router {
 
 async fn pull(State(api): State<Arc<CliApi>>, headers: HeaderMap) -> Result<Response, Failed> {
     let environment = authorise(&api.kana, &headers).await?;
+    ContentEncoding::identity(&headers).map_err(Stop::from)?;
     Ok(Configured(environment.configuration().await?).into_response())
 }
 
@@ -57,7 +65,8 @@ async fn pull(State(api): State<Arc<CliApi>>, headers: HeaderMap) -> Result<Resp
 async fn validate(State(api): State<Arc<CliApi>>, http: Request) -> Result<Response, Failed> {
     let (parts, body) = http.into_parts();
     let environment = authorise(&api.kana, &parts.headers).await?;
-    let text = whole(body, &parts.headers).await?;
+    let mut body = RequestBody::new(body, &api.body_memory);
+    let text = whole(&mut body, &parts.headers).await?;
     let _turn = api.turns.acquire().await;
     let validated = match read(&text) {
         Ok(configuration) => environment.validate(&configuration).await?.into(),
@@ -69,20 +78,17 @@ async fn validate(State(api): State<Arc<CliApi>>, http: Request) -> Result<Respo
 async fn publish(State(api): State<Arc<CliApi>>, http: Request) -> Result<Response, Failed> {
     let (parts, body) = http.into_parts();
     let environment = authorise(&api.kana, &parts.headers).await?;
-    let text = whole(body, &parts.headers).await?;
+    let mut body = RequestBody::new(body, &api.body_memory);
+    let text = whole(&mut body, &parts.headers).await?;
     let _turn = api.turns.acquire().await;
     let configuration = read(&text)?;
     let expected = version::expected(&parts.headers);
     Ok(Configured(environment.publish(configuration, expected).await?).into_response())
 }
 
-async fn whole(body: axum::body::Body, headers: &HeaderMap) -> Result<bytes::Bytes, Stop> {
-    let mut body = RequestBody::new(body, headers);
-    let text = body.whole(BODY_BYTES_MAX, "The configuration is larger than 8 MiB").await;
-    if text.is_err() {
-        body.drain().await;
-    }
-    text
+async fn whole(body: &mut RequestBody, headers: &HeaderMap) -> Result<bytes::Bytes, Stop> {
+    ContentEncoding::identity(headers)?;
+    body.whole(BODY_BYTES_MAX, "The configuration is larger than 8 MiB").await
 }
 
 fn read(text: &[u8]) -> Result<Configuration, Vec<Problem>> {

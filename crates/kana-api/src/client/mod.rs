@@ -3,7 +3,6 @@
 mod origins;
 mod schema;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_graphql::{EmptyMutation, EmptySubscription, Schema, SchemaBuilder};
@@ -15,7 +14,9 @@ use axum::routing::{MethodRouter, get};
 use kana_service::{ClientUser, Error, Kana, Unauthenticated};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use crate::graphql::{Endpoint, NoPlan, presented};
+use crate::body_memory::BodyMemory;
+use crate::graphql::{AnswerBudget, Endpoint, NoPlan, presented};
+use crate::header_text::decoded;
 pub use origins::{AllowedOrigins, InvalidOrigin, Origin};
 use schema::Query;
 
@@ -33,8 +34,14 @@ struct ClientApi {
 }
 
 /// `/client/graphql`.
-pub(crate) fn router(kana: &Arc<Kana>, origins: AllowedOrigins) -> Router {
-    let api = ClientApi { kana: Arc::clone(kana), endpoint: Endpoint::new(builder) };
+pub(crate) fn router(
+    kana: &Arc<Kana>,
+    body_memory: &Arc<BodyMemory>,
+    answers: &Arc<AnswerBudget>,
+    origins: AllowedOrigins,
+) -> Router {
+    let endpoint = Endpoint::new(builder, body_memory, answers);
+    let api = ClientApi { kana: Arc::clone(kana), endpoint };
     let methods: MethodRouter<Arc<ClientApi>> = get(answer).post(answer);
     Router::new().route("/client/graphql", methods).layer(cors(origins)).with_state(Arc::new(api))
 }
@@ -78,13 +85,4 @@ async fn authorise(kana: &Arc<Kana>, headers: &HeaderMap) -> Result<ClientUser, 
     }
     let user = headers.get(USER_ID).map(|id| decoded(id.as_bytes()));
     kana.authorise_public(presented, user.as_deref()).await
-}
-
-/// The text of a header. Browsers send Latin-1 where they can, everyone else sends UTF-8; a text in
-/// Latin-1 that has any letter beyond ASCII is hardly ever valid UTF-8.
-fn decoded(header: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(header) {
-        Ok(text) => text.into(),
-        Err(_) => header.iter().copied().map(char::from).collect::<String>().into(),
-    }
 }

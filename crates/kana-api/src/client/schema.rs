@@ -10,6 +10,7 @@ use kana_service::{ClientUser, ClientView, Error};
 
 use crate::counter::int;
 use crate::error::ApiError;
+use crate::graphql::List;
 use crate::graphql::scalars::Json;
 
 /// What can be asked about the user whom the token or the header names.
@@ -60,7 +61,7 @@ impl User {
     }
 
     /// Packages of subscriptions that grant access now, each once
-    async fn subscribed_packages(&self) -> Vec<Package> {
+    async fn subscribed_packages(&self) -> List<Package> {
         let known = |id: &PackageId| {
             let package = Arc::clone(self.0.catalog.package(id)?);
             Some(Package { view: Arc::clone(&self.0), package })
@@ -98,7 +99,7 @@ impl Package {
     }
 
     /// What the package contains, in the order in which it was given
-    async fn features(&self) -> Vec<Feature> {
+    async fn features(&self) -> List<Feature> {
         let inside = |(id, inside): (&FeatureId, &catalog::PackageFeature)| {
             Some(Feature {
                 feature: Arc::clone(self.view.catalog.feature(id)?),

@@ -4,6 +4,8 @@ use kana_core::Refusal;
 use kana_service::Error;
 use serde::Serialize;
 
+use crate::body_memory::NoMemory;
+use crate::content_encoding::UnsupportedEncoding;
 use crate::error::Told;
 
 /// The most characters of an event's id that are repeated.
@@ -39,6 +41,18 @@ impl Stop {
     /// Nothing arrives any more.
     pub(super) fn too_slow(message: &str) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, message)
+    }
+}
+
+impl From<NoMemory> for Stop {
+    fn from(no_memory: NoMemory) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, told: no_memory.into() }
+    }
+}
+
+impl From<UnsupportedEncoding> for Stop {
+    fn from(unsupported: UnsupportedEncoding) -> Self {
+        Self::unsupported(&unsupported.to_string())
     }
 }
 
@@ -125,11 +139,6 @@ impl Answer {
     pub(super) fn new(mut tally: Tally, stop: Option<Stop>) -> Self {
         tally.refused.sort_by_key(|refused| refused.index);
         Self { stop, tally: Some(tally) }
-    }
-
-    /// Whether the request was not taken to its end.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stop.is_some()
     }
 }
 

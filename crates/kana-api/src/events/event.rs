@@ -7,9 +7,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use kana_core::Refusal;
 use kana_core::Timestamp;
-use kana_core::id::{FeatureId, UserId};
+use kana_core::id::{FeatureId, IdempotencyKey, UserId};
 use kana_core::metadata::Metadata;
 use kana_core::refusal::InvalidValue;
 use kana_core::usage::{RecordUsage, UsageAction};
@@ -17,8 +19,9 @@ use kana_service::Error;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
+use super::form::is_json;
 use super::key::idempotency_key;
 use crate::error::Told;
 use crate::exact::{self, Problem, Unkept};
@@ -93,6 +96,8 @@ enum Given<'a, Object = IgnoredAny> {
     Absent,
     Text(Cow<'a, str>),
     Whole(i64),
+    /// A number with a point or an exponent, as it was read.
+    Double(f64),
     Object(Object),
     Other,
 }
@@ -112,7 +117,7 @@ pub(super) fn read(text: &[u8]) -> Result<Event<'_>, Unfit<'_>> {
         return Err(unfit(None, message));
     }
     let mut attributes: Attributes<'_> = serde_json::from_str(text)
-        .map_err(|error| unfit(identify(text), why_unreadable(text, &error)))?;
+        .map_err(|error| unfit(identify(text), why_unreadable("The event", text, &error)))?;
     match usage(&mut attributes, text) {
         Ok(usage) => Ok(Event { id: attributes.id.into_text().unwrap_or_default(), usage }),
         Err(told) => Err(Unfit { id: attributes.id.into_text(), told }),
@@ -133,47 +138,105 @@ fn usage(attributes: &mut Attributes<'_>, text: &str) -> Result<RecordUsage, Tol
     if content_type.is_some_and(|content_type| !is_json(content_type)) {
         return Err(InvalidValue::new("datacontenttype", "must be JSON").into());
     }
-    if !matches!(attributes.data_base64, Given::Absent) {
-        let problem = "is not taken: send data as a JSON object";
-        return Err(InvalidValue::new("data_base64", problem).into());
-    }
+    let decoded = decode(&attributes.data_base64, &attributes.data)?;
     let user = UserId::new("subject", attributes.subject.required("subject")?)?;
     let time = attributes.time.optional("time")?;
     let occurred_at = time.map(|time| Timestamp::parse("time", time)).transpose()?;
-    let data = match &mut attributes.data {
-        Given::Object(data) => data,
-        Given::Absent => return Err(InvalidValue::new("data", "is missing").into()),
-        _ => return Err(InvalidValue::new("data", "must be a JSON object").into()),
-    };
-    Ok(RecordUsage {
-        user,
-        feature: FeatureId::new("data.featureId", data.feature_id.required("data.featureId")?)?,
-        action: match data.action.optional("data.action")? {
+    let attributes_of_usage = UsageAttributes { user, occurred_at, key };
+    match decoded {
+        Some(text) => {
+            attributes_of_usage.usage(&mut read_data(&text)?, &DataText { text: &text, path: &[] })
+        }
+        None => {
+            attributes_of_usage.usage(&mut attributes.data, &DataText { text, path: &["data"] })
+        }
+    }
+}
+
+/// What the attributes of an event say about the usage.
+struct UsageAttributes {
+    user: UserId,
+    occurred_at: Option<Timestamp>,
+    key: IdempotencyKey,
+}
+
+impl UsageAttributes {
+    /// The usage that the data asks for.
+    fn usage(
+        self,
+        data: &mut Given<'_, Data<'_>>,
+        text: &DataText<'_>,
+    ) -> Result<RecordUsage, Told> {
+        let data = match data {
+            Given::Object(data) => data,
+            Given::Absent => return Err(InvalidValue::new("data", "is missing").into()),
+            _ => return Err(InvalidValue::new("data", "must be a JSON object").into()),
+        };
+        let feature = data.feature_id.required("data.featureId")?;
+        let action = match data.action.optional("data.action")? {
             None | Some("ADD") => UsageAction::Add,
             Some("SET") => UsageAction::Set,
             Some(_) => return Err(InvalidValue::new("data.action", "must be ADD or SET").into()),
-        },
-        delta: delta(&data.delta)?,
-        occurred_at,
-        idempotency_key: Some(key),
-        metadata: data.metadata.take().map(|value| metadata(value, text)).transpose()?,
-    })
+        };
+        Ok(RecordUsage {
+            user: self.user,
+            feature: FeatureId::new("data.featureId", feature)?,
+            action,
+            delta: delta(&data.delta, text)?,
+            occurred_at: self.occurred_at,
+            idempotency_key: Some(self.key),
+            metadata: data.metadata.take().map(|value| metadata(value, text)).transpose()?,
+        })
+    }
 }
 
-/// Whether it names JSON, as the specification tells it from other media types.
-fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.split_once('/').is_some_and(|(_, subtype)| {
-        let subtype = subtype.to_ascii_lowercase();
-        subtype == "json" || subtype.ends_with("+json")
-    })
+/// The text of the data that is encoded as Base64; `None` if none is.
+fn decode(encoded: &Given<'_>, data: &Given<'_, Data<'_>>) -> Result<Option<String>, InvalidValue> {
+    let Some(encoded) = encoded.optional("data_base64")? else {
+        return Ok(None);
+    };
+    if !matches!(data, Given::Absent) {
+        return Err(InvalidValue::new("data_base64", "must not stand beside data"));
+    }
+    let problem = |problem: &str| InvalidValue::new("data_base64", problem.to_owned());
+    let decoded = BASE64_STANDARD.decode(encoded).map_err(|_| problem("is not valid Base64"))?;
+    let text = String::from_utf8(decoded).map_err(|_| problem("does not hold JSON in UTF-8"))?;
+    Ok(Some(text))
+}
+
+fn read_data(text: &str) -> Result<Given<'_, Data<'_>>, Told> {
+    serde_json::from_str(text)
+        .map_err(|error| Told::bad_request(why_unreadable("data_base64", text, &error)))
+}
+
+/// The text that the data of an event stands in.
+struct DataText<'a> {
+    text: &'a str,
+    /// Where the data stands in it.
+    path: &'static [&'static str],
+}
+
+impl DataText<'_> {
+    /// The first number in this field of the data that would not come back as it was sent.
+    fn problem_in(&self, field: &str) -> Option<Problem> {
+        exact::problem_in_json(self.text.as_bytes(), |problem| {
+            let mut steps = problem.path.iter();
+            self.path.iter().chain([&field]).all(|step| steps.next().is_some_and(|at| at == step))
+        })
+    }
 }
 
 /// As large as GraphQL's `Int`.
-fn delta(given: &Given<'_>) -> Result<i64, InvalidValue> {
+fn delta(given: &Given<'_>, text: &DataText<'_>) -> Result<i64, InvalidValue> {
     let whole = match given {
         Given::Absent => Some(1),
         Given::Whole(whole) => i32::try_from(*whole).ok(),
+        Given::Double(double) => {
+            let whole = Number::from_f64(*double).as_ref().and_then(exact::whole_as_read);
+            whole
+                .and_then(|whole| i32::try_from(whole).ok())
+                .filter(|_| text.problem_in("delta").is_none())
+        }
         _ => None,
     };
     whole.map(i64::from).ok_or_else(|| {
@@ -182,14 +245,12 @@ fn delta(given: &Given<'_>) -> Result<i64, InvalidValue> {
     })
 }
 
-/// Numbers that would not come back as they were sent are refused. `text` is the whole event's.
-fn metadata(value: Value, text: &str) -> Result<Metadata, Told> {
-    if exact::has_double(&value) {
-        let within =
-            |problem: &Problem| problem.path.starts_with(&["data".into(), "metadata".into()]);
-        if let Some(problem) = exact::problem_in_json(text.as_bytes(), within) {
-            return Err(Told::bad_request(problem.to_string()));
-        }
+/// Numbers that would not come back as they were sent are refused.
+fn metadata(value: Value, text: &DataText<'_>) -> Result<Metadata, Told> {
+    if exact::has_double(&value)
+        && let Some(problem) = text.problem_in("metadata")
+    {
+        return Err(Told::bad_request(problem.to_string()));
     }
     Ok(Metadata::new("data.metadata", value)?)
 }
@@ -199,11 +260,11 @@ fn identify(text: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Identified<'_>>(text).ok()?.id.into_text()
 }
 
-/// Says why a text could not be read: valid JSON can have numbers that are too large for the
+/// Says why the text of `what` could not be read: valid JSON can have numbers that are too large for the
 /// reader, or nest too deep for it.
-fn why_unreadable(text: &str, error: &serde_json::Error) -> String {
+fn why_unreadable(what: &str, text: &str, error: &serde_json::Error) -> String {
     let mut message = if error.is_data() {
-        format!("The event cannot be read: {error}")
+        format!("{what} cannot be read: {error}")
     } else if serde_json::from_str::<IgnoredAny>(text).is_ok()
         && let Some(problem) = exact::problem_in_json(text.as_bytes(), |problem| {
             !matches!(problem.what, Unkept::Inexact { .. })
@@ -211,7 +272,7 @@ fn why_unreadable(text: &str, error: &serde_json::Error) -> String {
     {
         problem.to_string()
     } else {
-        format!("The event is not valid JSON: {error}")
+        format!("{what} is not valid JSON: {error}")
     };
     if let Some((end, _)) = message.char_indices().nth(MESSAGE_CHARS_MAX) {
         message.truncate(end);
@@ -309,8 +370,8 @@ impl<'de, Object: Deserialize<'de>> Visitor<'de> for GivenVisitor<Object> {
         Ok(i64::try_from(number).map_or(Given::Other, Given::Whole))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Given::Other)
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Given::Double(number))
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {

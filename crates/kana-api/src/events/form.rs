@@ -11,31 +11,36 @@ pub(super) enum Form {
     Batch,
     /// `application/x-ndjson`: an event a line.
     Lines,
+    /// Any other JSON: the data of one event, whose attributes stand in `ce-` headers.
+    Data,
 }
 
 impl Form {
     /// By the headers that describe the body.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Stop> {
-        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-        if text(header::CONTENT_ENCODING).is_some_and(|how| !how.eq_ignore_ascii_case("identity")) {
-            return Err(Stop::unsupported("The request body must not be compressed"));
-        }
-        let content_type = text(header::CONTENT_TYPE).unwrap_or_default();
+        let content_type = headers
+            .get(header::CONTENT_TYPE)
+            .map_or("", |value| value.to_str().unwrap_or_default());
         let mut parts = content_type.split(';').map(str::trim);
         let form = match &*parts.next().unwrap_or_default().to_ascii_lowercase() {
             "application/cloudevents+json" => Self::Event,
             "application/cloudevents-batch+json" => Self::Batch,
             "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Self::Lines,
-            _ if headers.contains_key("ce-specversion") => {
-                return Err(Stop::unsupported(
-                    "An event in ce- headers is not taken: send all of it as JSON, with the \
-                     Content-Type application/cloudevents+json",
-                ));
+            // A media type of CloudEvents is that of a whole event, whatever headers stand beside it.
+            other if !other.starts_with("application/cloudevents") && has_attributes(headers) => {
+                if !other.is_empty() && !is_json(other) {
+                    return Err(Stop::unsupported(
+                        "The data of an event in ce- headers must be JSON: send the Content-Type \
+                         application/json",
+                    ));
+                }
+                Self::Data
             }
             _ => {
                 return Err(Stop::unsupported(
                     "The Content-Type header must be application/cloudevents+json, \
-                     application/cloudevents-batch+json or application/x-ndjson",
+                     application/cloudevents-batch+json or application/x-ndjson, or the event's \
+                     attributes must be in ce- headers",
                 ));
             }
         };
@@ -48,4 +53,18 @@ impl Form {
         }
         Ok(form)
     }
+}
+
+/// Whether there are attributes of an event in the headers.
+fn has_attributes(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with("ce-"))
+}
+
+/// Whether a media type is JSON, as the CloudEvents specification tells it from others.
+pub(super) fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.split_once('/').is_some_and(|(_, subtype)| {
+        let subtype = subtype.to_ascii_lowercase();
+        subtype == "json" || subtype.ends_with("+json")
+    })
 }

@@ -8,12 +8,18 @@ use kana_service::Error;
 use super::Sender;
 use super::answer::{Answer, Stop, Tally};
 use super::event;
+use crate::body_memory::BodyShare;
 use crate::error::Told;
 
 /// The most events that are recorded together.
 const BATCH_EVENTS_MAX: usize = 1024;
 /// So many bytes of text make a batch full, too, so that little is held in memory.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// How many bytes a batch may have without a share of the memory for bodies. A stream goes on with
+/// small batches when that is used up.
+const UNCOUNTED_BYTES_MAX: usize = 16 * 1024;
+/// How much a batch takes of it at once.
+const COUNTED_BYTES: usize = 64 * 1024;
 
 /// Records the events of a request in their order: while a batch of them is made durable, the next
 /// one gathers. At most those two are held.
@@ -26,11 +32,11 @@ pub(super) struct Intake {
 }
 
 /// Events to be recorded together.
-#[derive(Default)]
 struct Batch {
     usages: Vec<RecordUsage>,
     names: Names,
     bytes: usize,
+    share: BodyShare,
 }
 
 /// What the events of a batch are called by who sent them.
@@ -50,8 +56,8 @@ type Recorded = Result<Vec<Result<RecordedUsage, Error>>, Error>;
 impl Intake {
     pub(super) fn new(sender: Sender) -> Self {
         Self {
+            gathered: Batch::new(&sender),
             sender: Arc::new(sender),
-            gathered: Batch::default(),
             recording: None,
             failure: None,
             tally: Tally::default(),
@@ -89,8 +95,7 @@ impl Intake {
 
     /// Once a full batch has gathered, waits for the one before it and starts to record this one.
     pub(super) async fn make_room(&mut self) {
-        let Batch { usages, bytes, .. } = &self.gathered;
-        if usages.len() >= BATCH_EVENTS_MAX || *bytes >= BATCH_BYTES_MAX {
+        if self.gathered.is_full() {
             self.finish_recording().await;
             self.start_recording().await;
         }
@@ -132,7 +137,7 @@ impl Intake {
         if self.has_failed() || self.gathered.usages.is_empty() {
             return;
         }
-        let batch = std::mem::take(&mut self.gathered);
+        let batch = std::mem::replace(&mut self.gathered, Batch::new(&self.sender));
         let mut recording: Recording = Box::pin(batch.record(Arc::clone(&self.sender)));
         // On its way before the next one gathers.
         match poll_immediate(&mut recording).await {
@@ -171,8 +176,21 @@ impl Intake {
 }
 
 impl Batch {
+    fn new(sender: &Sender) -> Self {
+        let share = sender.api.body_memory.share();
+        Self { usages: Vec::new(), names: Names::default(), bytes: 0, share }
+    }
+
+    /// Returns true if the batch is as large as it may get. Takes memory for one that may get larger.
+    fn is_full(&mut self) -> bool {
+        self.usages.len() >= BATCH_EVENTS_MAX
+            || self.bytes >= BATCH_BYTES_MAX
+            || (self.bytes > UNCOUNTED_BYTES_MAX + self.share.bytes()
+                && self.share.grow(COUNTED_BYTES).is_err())
+    }
+
     async fn record(self, sender: Arc<Sender>) -> (Names, Recorded) {
-        let Self { usages, names, .. } = self;
+        let Self { usages, names, share: _share, .. } = self;
         let record = async {
             let turn = sender.api.turns.acquire().await;
             // Nobody closes it.

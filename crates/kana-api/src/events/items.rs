@@ -35,7 +35,7 @@ pub(super) fn array(text: &[u8], items_max: usize) -> Result<Vec<&[u8]>, Stop> {
 }
 
 /// Says what is wrong with a text that is not JSON, and where.
-fn check_json(text: &[u8]) -> Result<(), Stop> {
+pub(super) fn check_json(text: &[u8]) -> Result<(), Stop> {
     if text.is_empty() {
         return Err(Stop::bad_request("The request body is empty"));
     }

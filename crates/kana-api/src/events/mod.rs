@@ -1,14 +1,17 @@
 //! Usage in bulk, beside GraphQL: `POST /events` takes CloudEvents 1.0 (`docs/events.md`).
 //!
-//! The [`body`] has one of three [forms](form): one event, a JSON array of them ([`items`]), or one
-//! event a [line](lines). Each event is read on its own ([`event`], [`key`]) and recorded in a batch
+//! The [`body`] has one of four [forms](form): one event, a JSON array of them ([`items`]), one event
+//! a [line](lines), or the data of an event whose attributes are in the headers ([`binary`]). It may
+//! be compressed ([`gunzip`]). Each event is read on its own ([`event`], [`key`]) and recorded in a batch
 //! with those around it ([`intake`]): while one batch is made durable, the next is read. What has
 //! become of them all is counted, and what was refused is listed ([`answer`]).
 
 mod answer;
+mod binary;
 mod body;
 mod event;
 mod form;
+mod gunzip;
 mod intake;
 mod items;
 mod key;
@@ -24,6 +27,8 @@ use axum::routing::post;
 use kana_service::{Environment, Error, Kana, Unauthenticated};
 use tokio::sync::Semaphore;
 
+use crate::body_memory::BodyMemory;
+use crate::content_encoding::ContentEncoding;
 use crate::graphql::presented;
 use answer::Answer;
 pub(crate) use answer::{Stop, add_headers};
@@ -34,12 +39,16 @@ use lines::{Line, Lines};
 
 /// The most bytes of a body that is one event.
 const EVENT_BYTES_MAX: usize = 1024 * 1024;
+const EVENT_TOO_LARGE: &str = "The request body is larger than 1 MiB";
 /// The most bytes of a batch, which is held in memory.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The most events of a batch.
 const BATCH_EVENTS_MAX: usize = 10_000;
 /// The most bytes of an event that is a line. The CloudEvents specification asks for no less.
 const LINE_BYTES_MAX: usize = 64 * 1024;
+/// How many bytes of compressed lines may be in no event, beside as many as are in one. They cost
+/// their sender next to nothing.
+const EMPTY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How many refused events of a stream are listed before it is stopped.
 const REFUSED_MAX: usize = 1_000;
 /// How many batches of all requests are handed to the writer at the same time. One can wait while
@@ -49,13 +58,18 @@ const RECORDING_MAX: usize = 2;
 /// What the route holds.
 struct EventsApi {
     kana: Arc<Kana>,
+    body_memory: Arc<BodyMemory>,
     /// Who has one may hand a batch to the writer. They are given in the order of asking.
     turns: Semaphore,
 }
 
 /// `/events`.
-pub(crate) fn router(kana: &Arc<Kana>) -> Router {
-    let api = EventsApi { kana: Arc::clone(kana), turns: Semaphore::new(RECORDING_MAX) };
+pub(crate) fn router(kana: &Arc<Kana>, body_memory: &Arc<BodyMemory>) -> Router {
+    let api = EventsApi {
+        kana: Arc::clone(kana),
+        body_memory: Arc::clone(body_memory),
+        turns: Semaphore::new(RECORDING_MAX),
+    };
     Router::new().route("/events", post(respond)).with_state(Arc::new(api))
 }
 
@@ -66,18 +80,9 @@ async fn respond(State(api): State<Arc<EventsApi>>, http: Request) -> Response {
         // Nothing is read from whoever may not send.
         Err(error) => return Answer::from(Stop::from(&error)).into_response(),
     };
-    let mut body = RequestBody::new(body, &parts.headers);
-    let answer = match Form::of(&parts.headers) {
-        Ok(Form::Event) => take_event(sender, &mut body).await,
-        Ok(Form::Batch) => take_batch(sender, &mut body).await,
-        Ok(Form::Lines) => Ok(take_lines(sender, &mut body).await),
-        Err(stop) => Err(stop),
-    };
-    let answer = answer.unwrap_or_else(Answer::from);
-    if answer.is_stopped() {
-        body.drain().await;
-    }
-    answer.into_response()
+    let mut body = RequestBody::new(body, &sender.api.body_memory);
+    let answer = take(sender, &parts.headers, &mut body).await;
+    answer.unwrap_or_else(Answer::from).into_response()
 }
 
 /// Whoever sends the events, by a private key.
@@ -101,10 +106,34 @@ impl Sender {
     }
 }
 
+async fn take(sender: Sender, headers: &HeaderMap, body: &mut RequestBody) -> Result<Answer, Stop> {
+    let form = Form::of(headers)?;
+    body.unpack(ContentEncoding::identity_or_gzip(headers)?);
+    match form {
+        Form::Event => take_event(sender, body).await,
+        Form::Batch => take_batch(sender, body).await,
+        Form::Lines => Ok(take_lines(sender, body).await),
+        Form::Data => take_data(sender, headers, body).await,
+    }
+}
+
 /// A body that is malformed records nothing: it is read to its end first.
 async fn take_event(sender: Sender, body: &mut RequestBody) -> Result<Answer, Stop> {
-    let text = body.whole(EVENT_BYTES_MAX, "The request body is larger than 1 MiB").await?;
+    let text = body.whole(EVENT_BYTES_MAX, EVENT_TOO_LARGE).await?;
     Ok(take_all(sender, &[items::object(&text)?]).await)
+}
+
+/// The same of one whose attributes are in the headers.
+async fn take_data(
+    sender: Sender,
+    headers: &HeaderMap,
+    body: &mut RequestBody,
+) -> Result<Answer, Stop> {
+    let data = body.whole(EVENT_BYTES_MAX, EVENT_TOO_LARGE).await?;
+    if !data.is_empty() {
+        items::check_json(&data)?;
+    }
+    Ok(take_all(sender, &[&binary::in_json_format(headers, &data)?]).await)
 }
 
 /// The same of many.
@@ -136,21 +165,32 @@ async fn take_lines(sender: Sender, body: &mut RequestBody) -> Answer {
 
 async fn read_lines(intake: &mut Intake, body: &mut RequestBody) -> Result<(), Stop> {
     let mut lines = Lines::new(LINE_BYTES_MAX);
+    let (mut bytes, mut bytes_in_events) = (0_usize, 0_usize);
     loop {
         while let Some(line) = lines.next() {
-            take_line(intake, line).await?;
+            bytes_in_events = bytes_in_events.saturating_add(take_line(intake, line).await?);
             if intake.has_failed() {
                 return Ok(());
             }
         }
         match intake.while_recording(body.next()).await {
             None => return Ok(()),
-            Some(Ok(Some(frame))) => lines.feed(frame),
+            Some(Ok(Some(frame))) => {
+                bytes = bytes.saturating_add(frame.len());
+                let empty = bytes.saturating_sub(bytes_in_events).saturating_sub(bytes_in_events);
+                if body.is_compressed() && empty > EMPTY_BYTES_MAX {
+                    return Err(Stop::too_large(
+                        "The request body has more than 4 MiB of blank or too long lines, once \
+                         it is decompressed",
+                    ));
+                }
+                lines.feed(frame);
+            }
             Some(Ok(None)) => {
-                return match lines.last() {
-                    Some(line) => take_line(intake, line).await,
-                    None => Ok(()),
-                };
+                if let Some(line) = lines.last() {
+                    take_line(intake, line).await?;
+                }
+                return Ok(());
             }
             Some(Err(stop)) => {
                 // Even if it reads well: more of it may have been on its way.
@@ -163,9 +203,10 @@ async fn read_lines(intake: &mut Intake, body: &mut RequestBody) -> Result<(), S
     }
 }
 
-async fn take_line(intake: &mut Intake, line: Line<'_>) -> Result<(), Stop> {
+/// Takes the event that the line is, if it is one, and answers how many bytes it has.
+async fn take_line(intake: &mut Intake, line: Line<'_>) -> Result<usize, Stop> {
     if matches!(line, Line::Whole(text) if text.trim_ascii().is_empty()) {
-        return Ok(());
+        return Ok(0);
     }
     if intake.refused() >= REFUSED_MAX {
         return Err(Stop::bad_request(format!(
@@ -173,12 +214,16 @@ async fn take_line(intake: &mut Intake, line: Line<'_>) -> Result<(), Stop> {
              not looked at"
         )));
     }
-    match line {
-        Line::Whole(text) => intake.take(text),
+    let bytes = match line {
+        Line::Whole(text) => {
+            intake.take(text);
+            text.len()
+        }
         Line::TooLong => {
             intake.refuse(&format!("An event must have at most {LINE_BYTES_MAX} bytes"));
+            0
         }
-    }
+    };
     intake.make_room().await;
-    Ok(())
+    Ok(bytes)
 }

@@ -2,10 +2,12 @@
 //! shares. A request is read ([`request`]), its document is parsed ([`document`]) and held against
 //! the limits ([`limits`]), its arguments are held against the schema ([`arguments`]), all that once
 //! for a text that comes again ([`prepared`]), its variables are coerced ([`variables`]), numbers
-//! that would be rounded are refused ([`exact`]), and only then is anything executed. A hot operation
-//! whose text was seen before is answered by its [`plan`] instead.
+//! that would be rounded are refused ([`exact`]), and only then is anything executed, within a bound
+//! for its answer ([`answer`]). A hot operation whose text was seen before is answered by its [`plan`]
+//! instead.
 
 mod absent;
+mod answer;
 mod arguments;
 mod document;
 mod limits;
@@ -24,6 +26,7 @@ mod variables;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{
@@ -37,7 +40,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use serde::Serialize;
 
+use crate::body_memory::{BodyBuffer, BodyMemory};
 use crate::error::Told;
+pub(crate) use answer::{AnswerBudget, List, Turn, loading};
+use answer::{AnswerSize, Held, to_json};
 use kana_service::{Error, Unauthenticated};
 use media_type::MediaType;
 pub(crate) use media_type::prefers_html;
@@ -52,6 +58,10 @@ use validate_only::ValidateOnly;
 const ERRORS_MAX: usize = 20;
 /// The most characters of a message. Two ids and a sentence fit.
 const MESSAGE_CHARS_MAX: usize = 1000;
+/// The data of an answer that is not given.
+const NULL: async_graphql::Value = async_graphql::Value::Null;
+/// When a client may repeat what was refused with 503, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// A schema, ready to answer requests.
 pub(crate) struct Endpoint<Query, Mutation, P> {
@@ -62,6 +72,8 @@ pub(crate) struct Endpoint<Query, Mutation, P> {
     types: SchemaTypes,
     documents: PreparedDocuments<P>,
     plans: Plans<P>,
+    body_memory: Arc<BodyMemory>,
+    answers: Arc<AnswerBudget>,
 }
 
 /// A response body. Errors without data are those of a request that was never executed.
@@ -100,13 +112,16 @@ where
 {
     pub(crate) fn new(
         builder: impl Fn() -> SchemaBuilder<Query, Mutation, EmptySubscription>,
+        body_memory: &Arc<BodyMemory>,
+        answers: &Arc<AnswerBudget>,
     ) -> Self {
         // The library's own limits stay off: ours are held before it validates anything.
         let validating = builder().extension(ValidateOnly).finish();
         let trusting = builder().validation_mode(ValidationMode::Fast).finish();
         let types = SchemaTypes::of_schema(&validating.sdl());
         let documents = PreparedDocuments::new();
-        Self { validating, trusting, types, documents, plans: Plans::new() }
+        let (body_memory, answers) = (Arc::clone(body_memory), Arc::clone(answers));
+        Self { validating, trusting, types, documents, plans: Plans::new(), body_memory, answers }
     }
 
     /// Answers one HTTP request. `authorise` finds what the resolvers may work on, from the
@@ -120,7 +135,6 @@ where
         P: Plan<Authorised>,
     {
         let (head, body) = http.into_parts();
-        let body = request::read_body(&head.headers, body).await;
         let Some(media_type) = MediaType::accepted(&head.headers) else {
             let message = "This endpoint answers application/json and \
                            application/graphql-response+json: the Accept header allows neither";
@@ -128,10 +142,14 @@ where
                 NotExecuted::malformed(StatusCode::NOT_ACCEPTABLE, &Told::bad_request(message));
             return refuse(MediaType::Json, &refusal);
         };
-        let answered = AssertUnwindSafe(self.answer(&head, body, authorise)).catch_unwind().await;
+        let mut buffer = BodyBuffer::new(&self.body_memory);
+        let answer = self.answer(&head, body, &mut buffer, authorise);
+        let answered = AssertUnwindSafe(answer).catch_unwind().await;
         match answered {
             Ok(Ok(Answered::Body(body))) => write_bytes(media_type, StatusCode::OK, body),
-            Ok(Ok(Answered::Response(response))) => write_response(media_type, response),
+            Ok(Ok(Answered::Response(response, size))) => {
+                write_response(media_type, response, size.as_deref())
+            }
             Ok(Err(refusal)) => refuse(media_type, &refusal),
             Err(_panic) => {
                 let told = Told::internal(&"a resolver panicked");
@@ -144,7 +162,8 @@ where
     async fn answer<Authorised: Any + Send + Sync>(
         &self,
         head: &Parts,
-        body: Result<Bytes, NotExecuted>,
+        body: axum::body::Body,
+        buffer: &mut BodyBuffer,
         authorise: impl AsyncFnOnce(&HeaderMap) -> Result<Authorised, Error>,
     ) -> Result<Answered, NotExecuted>
     where
@@ -165,6 +184,8 @@ where
         })?;
         // HEAD is GET without the body of the answer.
         let by_get = matches!(head.method, Method::GET | Method::HEAD);
+        // Only who may ask is given memory for a body.
+        let body = if by_get { Ok(Bytes::new()) } else { request::read_body(body, buffer).await };
         let text = body.as_ref().ok().filter(|_| !by_get).cloned();
         let plain = text.as_ref().and_then(|text| PlainRequest::read(text));
         if let Some(plain) = &plain
@@ -210,9 +231,9 @@ where
         }
         let variables = variables::coerce(&self.types, operation, request.variables)
             .map_err(|errors| NotExecuted::invalid(StatusCode::BAD_REQUEST, errors))?;
-        // Only a value of any JSON can still have such a number: other types were held to theirs.
         if let Some(problem) = request.variables_text.problem(&variables) {
-            return Err(invalid(server_error(&Told::bad_request(problem.to_string()))));
+            let path = request.variables_text.path(&problem);
+            return Err(invalid(variables::refuse_inexact(operation, &variables, &problem, path)));
         }
 
         if prepared.validated().is_none() {
@@ -222,7 +243,20 @@ where
         if let (Some(plain), Some(Some(plan))) = (plain, prepared.validated()) {
             self.plans.remember(plain.key(), plan);
         }
+        let lists = prepared.lists();
+        let is_mutation = operation.node.ty == OperationType::Mutation;
+        let size = lists.any.then(|| AnswerSize::new(&self.answers, is_mutation));
+        if let Some(size) = &size {
+            size.admit().await.map_err(|_| {
+                let told = Told::from(&Error::Overloaded);
+                NotExecuted::malformed(StatusCode::SERVICE_UNAVAILABLE, &told)
+            })?;
+        }
         let mut document = prepared.parsed().clone();
+        if lists.must_be_merged {
+            let name = prepared.operation_name().map(String::as_str);
+            answer::merge(&mut document, &operation.node, name, &variables);
+        }
         absent::leave_out(&mut document, &absent::not_given(&operation.node, &variables));
         let mut execution = async_graphql::Request::new(String::new())
             .variables(async_graphql::Variables::from_json(variables.into()))
@@ -232,9 +266,15 @@ where
         }
         execution.operation_name = prepared.operation_name().cloned();
         execution.set_parsed_query(document);
-        let mut response = self.trusting.execute(execution).await;
+        let mut response = match &size {
+            Some(size) => {
+                let execution = execution.data(Arc::clone(size));
+                size.watch(self.trusting.execute(execution)).await
+            }
+            None => self.trusting.execute(execution).await,
+        };
         finish_errors(&mut response.errors);
-        Ok(Answered::Response(response))
+        Ok(Answered::Response(response, size))
     }
 
     /// Has the library validate a document: what it finds does not depend on variables.
@@ -257,8 +297,8 @@ where
 enum Answered {
     /// The whole response body, which has data and no errors.
     Body(Vec<u8>),
-    /// What the general executor made of it.
-    Response(async_graphql::Response),
+    /// What the general executor made of it, and how large it is where it has lists.
+    Response(async_graphql::Response, Option<Arc<AnswerSize>>),
 }
 
 impl Answered {
@@ -266,7 +306,7 @@ impl Answered {
     fn failed(error: ServerError) -> Self {
         let mut errors = vec![error];
         finish_errors(&mut errors);
-        Self::Response(async_graphql::Response::from_errors(errors))
+        Self::Response(async_graphql::Response::from_errors(errors), None)
     }
 }
 
@@ -343,6 +383,9 @@ fn refuse(media_type: MediaType, refusal: &NotExecuted) -> Response {
         MediaType::GraphqlResponse => refusal.status,
     };
     let mut response = write(media_type, status, &Body { data: None, errors: &refusal.errors });
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     }
@@ -350,7 +393,11 @@ fn refuse(media_type: MediaType, refusal: &NotExecuted) -> Response {
 }
 
 /// An answer of the general executor.
-fn write_response(media_type: MediaType, response: async_graphql::Response) -> Response {
+fn write_response(
+    media_type: MediaType,
+    response: async_graphql::Response,
+    size: Option<&AnswerSize>,
+) -> Response {
     let executed = response.data != async_graphql::Value::Null
         || response.errors.iter().any(|error| !error.path.is_empty());
     if executed {
@@ -360,10 +407,13 @@ fn write_response(media_type: MediaType, response: async_graphql::Response) -> R
             // Whatever stands between us and the caller knows this status, and so do clients that
             // repeat by themselves. It is the one error that has a status as application/json.
             let mut response = write(media_type, StatusCode::SERVICE_UNAVAILABLE, &body);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
             return response;
         }
-        write(media_type, StatusCode::OK, &body)
+        match size {
+            Some(size) => write_sized(media_type, &body, size),
+            None => write(media_type, StatusCode::OK, &body),
+        }
     } else {
         let refusal = NotExecuted::invalid(StatusCode::BAD_REQUEST, response.errors);
         refuse(media_type, &refusal)
@@ -375,25 +425,47 @@ fn is_overload(error: &ServerError) -> bool {
     code.is_some_and(|code| *code == async_graphql::Value::from("OVERLOADED"))
 }
 
-fn write_bytes(media_type: MediaType, status: StatusCode, body: Vec<u8>) -> Response {
+fn write_bytes(media_type: MediaType, status: StatusCode, body: impl IntoResponse) -> Response {
     // The Accept header has chosen the media type.
     let headers = [(header::CONTENT_TYPE, media_type.name()), (header::VARY, "Accept")];
     (status, headers, body).into_response()
 }
 
 fn write(media_type: MediaType, status: StatusCode, body: &Body<'_>) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => write_bytes(media_type, status, bytes),
-        Err(error) => {
-            let told = Told::internal(&error);
-            (StatusCode::INTERNAL_SERVER_ERROR, told.message).into_response()
-        }
+    let mut json = Vec::with_capacity(128);
+    match to_json(&mut json, body) {
+        Ok(()) => write_bytes(media_type, status, json),
+        Err(error) => unwritten(&error),
     }
+}
+
+/// Writes an answer that has lists, which may be large.
+fn write_sized(media_type: MediaType, body: &Body<'_>, size: &AnswerSize) -> Response {
+    let mut json = Vec::with_capacity(size.bytes_at_least());
+    if let Err(error) = to_json(&mut json, body) {
+        return unwritten(&error);
+    }
+    if let Err(told) = size.check_whole(&json) {
+        drop(json);
+        let errors = [server_error(&told)];
+        return write(media_type, StatusCode::OK, &Body { data: Some(&NULL), errors: &errors });
+    }
+    match size.take_permits() {
+        Some(permits) => {
+            let json = Bytes::from_owner(Held::new(json, permits));
+            write_bytes(media_type, StatusCode::OK, json)
+        }
+        None => write_bytes(media_type, StatusCode::OK, json),
+    }
+}
+
+fn unwritten(error: &serde_json::Error) -> Response {
+    let told = Told::internal(error);
+    (StatusCode::INTERNAL_SERVER_ERROR, told.message).into_response()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_graphql::extensions::{
@@ -439,8 +511,12 @@ mod tests {
     #[tokio::test]
     async fn a_text_that_comes_again_is_validated_once() {
         let validations = Validations::default();
-        let mut endpoint: Endpoint<_, _, NoPlan> =
-            Endpoint::new(|| Schema::build(Query, EmptyMutation, EmptySubscription));
+        let (memory, answers) = (BodyMemory::new(1024), AnswerBudget::new());
+        let mut endpoint: Endpoint<_, _, NoPlan> = Endpoint::new(
+            || Schema::build(Query, EmptyMutation, EmptySubscription),
+            &memory,
+            &answers,
+        );
         endpoint.validating = Schema::build(Query, EmptyMutation, EmptySubscription)
             .extension(validations.clone())
             .extension(ValidateOnly)

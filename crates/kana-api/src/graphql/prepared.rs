@@ -8,6 +8,7 @@ use async_graphql::{Positioned, ServerError};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
 
+use super::answer::ListFields;
 use super::arguments;
 use super::document::Document;
 use super::schema_types::SchemaTypes;
@@ -28,6 +29,7 @@ type Key = (String, Option<String>);
 pub(super) struct Prepared<Plan> {
     document: Document,
     operation_name: Option<String>,
+    lists: ListFields,
     /// Set once the library has validated it: the plan, where the operation has one.
     validated: OnceLock<Option<Arc<Plan>>>,
 }
@@ -64,14 +66,16 @@ impl<Plan> PreparedDocuments<Plan> {
             return Ok(known);
         }
         let document = Document::parse(&key.0)?;
-        document.operation(key.1.as_deref())?;
+        let operation = document.operation(key.1.as_deref())?;
         limits::check(&document)?;
         merging::check(&document)?;
         arguments::check(types, &document)?;
         // Only now, since what is wrong with a number is first that no number belongs there.
         text::check_numbers(&key.0)?;
+        let lists = ListFields::of(types, document.parsed(), &operation.node);
         let prepared = Arc::new(Prepared {
             document,
+            lists,
             operation_name: key.1.clone(),
             validated: OnceLock::new(),
         });
@@ -89,6 +93,11 @@ impl<Plan> Prepared<Plan> {
 
     pub(super) fn operation_name(&self) -> Option<&String> {
         self.operation_name.as_ref()
+    }
+
+    /// The lists that the operation asks for.
+    pub(super) fn lists(&self) -> ListFields {
+        self.lists
     }
 
     pub(super) fn parsed(&self) -> &ExecutableDocument {

@@ -2,19 +2,19 @@ use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::Query;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::NotExecuted;
+use crate::body_memory::{BodyBuffer, NoMemory};
+use crate::byte_order_mark;
+use crate::content_encoding::ContentEncoding;
 use crate::error::Told;
 use crate::exact::{self, Problem, Unkept};
 
 /// The most bytes of a request body.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// The most bytes that are read of a body that is too large.
-const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A well-formed GraphQL request, whatever it asks for.
 pub(super) struct GraphqlRequest {
@@ -29,12 +29,14 @@ pub(super) struct VariablesText {
     json: Bytes,
     /// Whether the JSON is the whole body, the variables one field of it.
     is_body: bool,
+    /// Whether it has a number that was read as a double.
+    has_double: bool,
 }
 
 impl VariablesText {
-    /// Where these of the variables, which are read already, would not come back as they were sent.
+    /// The first place within these variables that would not come back as it was sent.
     pub(super) fn problem(&self, variables: &Map<String, Value>) -> Option<Problem> {
-        if !variables.values().any(exact::has_double) {
+        if !self.has_double {
             return None;
         }
         exact::problem_in_json(&self.json, |problem| {
@@ -45,6 +47,11 @@ impl VariablesText {
             };
             name.is_some_and(|name| variables.contains_key(name))
         })
+    }
+
+    /// The way to a place within the variables, which begins with a variable's name.
+    pub(super) fn path<'p>(&self, problem: &'p Problem) -> &'p [String] {
+        problem.path.get(usize::from(self.is_body)..).unwrap_or_default()
     }
 }
 
@@ -71,6 +78,7 @@ impl GraphqlRequest {
         by_get: bool,
     ) -> Result<Self, NotExecuted> {
         if by_get {
+            check_encoding(&head.headers)?;
             return Self::from_query_string(&head.uri);
         }
         check_content_type(&head.headers)?;
@@ -119,7 +127,7 @@ impl GraphqlRequest {
             Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
             Some(_) => return Err(malformed("operationName must be a string")),
         };
-        let mut variables_text = VariablesText { json: body, is_body: true };
+        let mut variables_text = VariablesText { json: body, is_body: true, has_double: false };
         // Documented examples send the variables as a string that holds an object.
         let variables = match fields.remove("variables") {
             Some(Value::String(text)) if text.trim().is_empty() => Value::Null,
@@ -128,7 +136,8 @@ impl GraphqlRequest {
                     let what = "variables is a string, but not valid JSON";
                     unreadable(what, text.as_bytes(), &error)
                 })?;
-                variables_text = VariablesText { json: text.into(), is_body: false };
+                variables_text =
+                    VariablesText { json: text.into(), is_body: false, has_double: false };
                 read
             }
             other => other.unwrap_or_default(),
@@ -142,6 +151,7 @@ impl GraphqlRequest {
                 ));
             }
         };
+        variables_text.has_double = variables.values().any(exact::has_double);
         match fields.remove("extensions") {
             None | Some(Value::Null | Value::Object(_)) => {}
             Some(_) => return Err(malformed("extensions must be a JSON object")),
@@ -150,36 +160,34 @@ impl GraphqlRequest {
     }
 }
 
-/// Reads the body, before anything is looked at, since many clients read no answer before they have
-/// sent it all, and a connection whose body is left unread cannot be used again. One that is too
-/// large is refused at its end; who announces it and asks first is answered at once, and who goes
-/// on without an end is cut off.
-pub(super) async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Bytes, NotExecuted> {
-    let asks_first = headers.contains_key(header::EXPECT);
-    let announced = body.size_hint().lower();
-    if asks_first && announced > BODY_BYTES_MAX as u64 {
+/// Reads the body to its end, or as far as it may go. `buffer` counts its memory.
+pub(super) async fn read_body(
+    mut body: Body,
+    buffer: &mut BodyBuffer,
+) -> Result<Bytes, NotExecuted> {
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
-    let mut kept = BytesMut::new();
-    let mut length = 0_usize;
     while let Some(frame) = body.frame().await {
         let frame =
             frame.map_err(|_| malformed("The request body could not be read to its end"))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        length = length.saturating_add(data.len());
-        if length > DRAINED_BYTES_MAX {
-            break;
+        if buffer.len() + data.len() > BODY_BYTES_MAX {
+            return Err(too_large());
         }
-        if length <= BODY_BYTES_MAX {
-            if kept.is_empty() && body.is_end_stream() {
-                return Ok(data);
-            }
-            kept.extend_from_slice(&data);
+        if buffer.len() == 0 && body.is_end_stream() {
+            buffer.count(data.len()).map_err(overloaded)?;
+            return Ok(byte_order_mark::strip(data));
         }
+        buffer.push(&data).map_err(overloaded)?;
     }
-    if length > BODY_BYTES_MAX { Err(too_large()) } else { Ok(kept.freeze()) }
+    Ok(byte_order_mark::strip(buffer.whole()))
+}
+
+fn overloaded(no_memory: NoMemory) -> NotExecuted {
+    NotExecuted::malformed(StatusCode::SERVICE_UNAVAILABLE, &no_memory.into())
 }
 
 fn too_large() -> NotExecuted {
@@ -187,12 +195,19 @@ fn too_large() -> NotExecuted {
     NotExecuted::malformed(StatusCode::PAYLOAD_TOO_LARGE, &told)
 }
 
-/// Whether the body is JSON, as far as the header says.
+fn unsupported(message: impl Into<String>) -> NotExecuted {
+    NotExecuted::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, &Told::bad_request(message))
+}
+
+/// Refuses a body that is compressed.
+fn check_encoding(headers: &HeaderMap) -> Result<(), NotExecuted> {
+    ContentEncoding::identity(headers).map_err(|problem| unsupported(problem.to_string()))
+}
+
+/// Whether the body is JSON, as far as the headers say.
 pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), NotExecuted> {
-    let refuse = |message: &str| {
-        let told = Told::bad_request(message);
-        Err(NotExecuted::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, &told))
-    };
+    check_encoding(headers)?;
+    let refuse = |message: &str| Err(unsupported(message));
     let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
         return refuse("The Content-Type header is missing: send application/json");
     };

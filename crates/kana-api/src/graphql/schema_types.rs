@@ -45,6 +45,7 @@ pub(super) struct Field {
     pub(super) arguments: Vec<InputField>,
     /// The name of its type, without lists and exclamation marks.
     pub(super) type_name: String,
+    pub(super) is_list: bool,
 }
 
 /// The types of introspection, as the library has them, and which their text in its own language
@@ -198,8 +199,9 @@ fn input_fields(fields: Vec<Positioned<InputValueDefinition>>) -> Vec<InputField
 
 fn field_of(field: FieldDefinition) -> (String, Field) {
     let type_name = innermost(&field.ty.node).to_owned();
+    let is_list = matches!(field.ty.node.base, BaseType::List(_));
     let arguments = input_fields(field.arguments);
-    (field.name.node.to_string(), Field { arguments, type_name })
+    (field.name.node.to_string(), Field { arguments, type_name, is_list })
 }
 
 /// The name in the middle of a type.

@@ -4,12 +4,14 @@
 
 use async_graphql::parser::types::{BaseType, OperationDefinition, Type};
 use async_graphql::{Positioned, ServerError};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
-use super::refusal;
 use super::schema_types::{
     InputField, InputType, SchemaTypes, expected, kind, unfit, unknown_field,
 };
+use super::{refusal, server_error};
+use crate::error::Told;
+use crate::exact::{self, Problem};
 
 /// The variables that the operation declares. What it does not declare is left out.
 pub(super) fn coerce(
@@ -72,13 +74,10 @@ fn problem_with_named(
     match (types.input(type_name), value) {
         // A type that is no input type is for validation to complain about.
         (None, _) => None,
-        (Some(InputType::Scalar(_)), Value::Number(number))
-            if type_name == "Int" && is_minus_zero(number) =>
-        {
-            *number = 0.into();
-            None
-        }
         (Some(InputType::Scalar(accepts)), value) => {
+            if type_name == "Int" {
+                make_int(value);
+            }
             (!accepts(value)).then(|| expected(path, type_name, &unfit(type_name, value)))
         }
         (Some(InputType::Enum(names)), Value::String(name)) => (!names.contains(name.as_str()))
@@ -115,9 +114,38 @@ fn problem_with_fields(
     })
 }
 
-/// Whether the number is `-0`, which JSON's reader keeps as a double.
-fn is_minus_zero(number: &Number) -> bool {
-    number.as_f64().is_some_and(|double| double == 0.0 && double.is_sign_negative())
+/// Makes an integer of a number like `2.0`, `2e0` or `-0`, which JSON's reader keeps as a double.
+fn make_int(value: &mut Value) {
+    if let Value::Number(number) = value
+        && let Some(int) = exact::whole_as_read(number)
+    {
+        *number = int.into();
+    }
+}
+
+/// Refuses a variable that has a number, at `path`, that cannot be kept as it was sent.
+pub(super) fn refuse_inexact(
+    operation: &Positioned<OperationDefinition>,
+    coerced: &Map<String, Value>,
+    problem: &Problem,
+    path: &[String],
+) -> ServerError {
+    let mut steps = path.iter();
+    let name = steps.next().map_or("", String::as_str);
+    let kept = steps.try_fold(coerced.get(name), |value, step| match value? {
+        Value::Object(fields) => Some(fields.get(step)),
+        Value::Array(items) => Some(step.parse().ok().and_then(|index: usize| items.get(index))),
+        _ => None,
+    });
+    // Any JSON keeps its doubles; an Int would be rounded to a whole number.
+    if !matches!(kept, Some(Some(Value::Number(number))) if number.is_i64()) {
+        return server_error(&Told::bad_request(problem.to_string()));
+    }
+    let definitions = &operation.node.variable_definitions;
+    let definition = definitions.iter().find(|definition| definition.node.name.node == *name);
+    let problem = expected(path, "Int", "a number");
+    let message = format!("Variable \"${name}\" is invalid: {problem}");
+    refusal(&message, definition.map(|definition| definition.pos))
 }
 
 #[cfg(test)]
@@ -158,17 +186,18 @@ mod tests {
     }
 
     #[test]
-    fn minus_zero_is_the_int_zero() {
-        let given =
-            serde_json::from_str(r#"{"box": {"id": "1", "size": -0, "more": -0}}"#).unwrap();
-        let coerced = Value::Object(coerce_in("$box: Box!", &given).unwrap());
-        assert_eq!(coerced.to_string(), r#"{"box":{"id":"1","size":0,"more":-0.0}}"#);
-        for size in ["0.0", "1.0", "-1e0"] {
+    fn a_whole_number_is_an_int_however_it_is_written() {
+        for (size, int) in [("-0", "0"), ("0.0", "0"), ("1.0", "1"), ("-1e0", "-1")] {
+            let given = format!(r#"{{"box": {{"id": "1", "size": {size}, "more": -0}}}}"#);
+            let given = serde_json::from_str(&given).unwrap();
+            let coerced = Value::Object(coerce_in("$box: Box!", &given).unwrap());
+            let expected = format!(r#"{{"box":{{"id":"1","size":{int},"more":-0.0}}}}"#);
+            assert_eq!(coerced.to_string(), expected);
+        }
+        for size in ["0.5", "2147483648.0", "1e10", "1e300"] {
             let given = format!(r#"{{"box": {{"id": "1", "size": {size}}}}}"#);
-            assert!(
-                coerce_in("$box: Box!", &serde_json::from_str(&given).unwrap()).is_err(),
-                "{size}"
-            );
+            let given = serde_json::from_str(&given).unwrap();
+            assert!(coerce_in("$box: Box!", &given).is_err(), "{size}");
         }
     }
 

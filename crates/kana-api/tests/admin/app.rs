@@ -183,6 +183,12 @@ impl Ask<'_> {
         self
     }
 
+    /// With this header beside what it had.
+    pub(crate) fn and(mut self, name: HeaderName, value: impl AsRef<[u8]>) -> Self {
+        self.headers.append(name, HeaderValue::from_bytes(value.as_ref()).unwrap());
+        self
+    }
+
     /// Without this header.
     pub(crate) fn without(mut self, name: &HeaderName) -> Self {
         self.headers.remove(name);

@@ -308,7 +308,9 @@ async fn the_limits_are_those_of_the_admin_api() {
 #[tokio::test]
 async fn with_narrowed_origins_only_their_pages_may_call() {
     let client_origins = "https://app.example.com, http://localhost:3000".parse().unwrap();
-    let app = TestApp::shop().await.with_settings(kana_api::Settings { client_origins });
+    let app = TestApp::shop()
+        .await
+        .with_settings(kana_api::Settings { client_origins, ..kana_api::Settings::default() });
     let token = token(&app).await;
     let preflight = |origin: &'static str| {
         app.request(Method::OPTIONS, "/client/graphql")

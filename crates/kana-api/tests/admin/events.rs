@@ -312,7 +312,7 @@ async fn what_is_wrong_with_an_event_is_told_by_the_name_of_its_attribute() {
         (
             with(json!({ "data_base64": "e30=" })),
             Some("a"),
-            "data_base64 is not taken: send data as a JSON object",
+            "data_base64 must not stand beside data",
         ),
         (with(json!({ "data": null })), Some("a"), "data is missing"),
         (with(json!({ "data": "{}" })), Some("a"), "data must be a JSON object"),
@@ -323,7 +323,7 @@ async fn what_is_wrong_with_an_event_is_told_by_the_name_of_its_attribute() {
         (with_data(json!({ "delta": 2_147_483_648_i64 })), Some("a"), whole),
         (with_data(json!({ "delta": -2_147_483_649_i64 })), Some("a"), whole),
         (with_data(json!({ "delta": u64::MAX })), Some("a"), whole),
-        (with_data(json!({ "delta": 1.0 })), Some("a"), whole),
+        (with_data(json!({ "delta": 1.5 })), Some("a"), whole),
         (with_data(json!({ "delta": "1" })), Some("a"), whole),
         (with_data(json!({ "delta": {} })), Some("a"), whole),
         (with_data(json!({ "action": "add" })), Some("a"), "data.action must be ADD or SET"),
@@ -408,7 +408,7 @@ async fn what_cannot_be_read_is_refused_with_its_id_where_that_can_be() {
         (good.replace(':', "="), None, "The event is not valid JSON: "),
         (good[..good.len() - 1].to_owned(), None, "The event is not valid JSON: EOF while parsing"),
         (format!("{good}{good}"), None, "The event is not valid JSON: trailing characters"),
-        (format!("\u{feff}{good}"), None, "The event is not valid JSON: expected value"),
+        (format!("\n\u{feff}{good}"), None, "The event is not valid JSON: expected value"),
         ("not JSON".to_owned(), None, "The event is not valid JSON: expected "),
     ] {
         let answer = send(&app, LINES, line.clone()).await;
@@ -506,7 +506,8 @@ async fn other_media_types_are_not_taken() {
     let (app, _) = TestApp::subscribed("basic").await;
     let body = event("a", json!({})).to_string();
     let must = "The Content-Type header must be application/cloudevents+json, \
-                application/cloudevents-batch+json or application/x-ndjson";
+                application/cloudevents-batch+json or application/x-ndjson, or the event's \
+                attributes must be in ce- headers";
     let utf8 = "The request body must be encoded as UTF-8";
     for (content_type, message) in [
         ("application/json", must),
@@ -525,18 +526,6 @@ async fn other_media_types_are_not_taken() {
     let without = ask(&app, "", &*body).without(&header::CONTENT_TYPE);
     let told = refused_whole(&app, without, StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
     assert_eq!(told, must);
-
-    let compressed = ask(&app, EVENT, &*body).with(header::CONTENT_ENCODING, "gzip");
-    let told = refused_whole(&app, compressed, StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
-    assert_eq!(told, "The request body must not be compressed");
-    let plain = ask(&app, EVENT, &*body).with(header::CONTENT_ENCODING, "identity");
-    assert_eq!(plain.send().await.ok(), recorded(1));
-
-    let binary = ask(&app, "application/json", r#"{"featureId": "api-calls"}"#)
-        .with("ce-specversion".parse().unwrap(), "1.0")
-        .with("ce-id".parse().unwrap(), "b");
-    let told = refused_whole(&app, binary, StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
-    assert!(told.starts_with("An event in ce- headers is not taken"), "{told}");
 }
 
 #[tokio::test]

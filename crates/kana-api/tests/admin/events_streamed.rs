@@ -60,8 +60,12 @@ impl Shop {
         self.keys.test_private.reveal()
     }
 
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     async fn ask(&self, path: &str, form: &str, body: Body) -> (StatusCode, Value) {
-        answer(self.router.clone(), self.key(), path, form, body).await
+        answer(self.router(), self.key(), path, form, body).await
     }
 
     /// The status and the JSON of the answer to this body.

@@ -27,7 +27,8 @@ async fn malformed(app: &TestApp, body: &[u8]) -> String {
 #[tokio::test]
 async fn a_body_that_is_not_json_is_malformed() {
     let app = TestApp::shop().await;
-    for body in ["{", "{\"query\": ", "query { x }", "{} {}", "\u{feff}{}", "{'query': 1}"] {
+    for body in ["{", "{\"query\": ", "query { x }", "{} {}", "\u{feff}\u{feff}{}", "{'query': 1}"]
+    {
         let told = malformed(&app, body.as_bytes()).await;
         assert!(told.starts_with(&refusal("The request body is not valid JSON: ")), "{told}");
     }

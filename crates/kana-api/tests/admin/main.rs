@@ -4,11 +4,16 @@
 // Clippy allows these in tests; what a story is told with is test code too, outside of `#[test]`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod answer_sizes;
 mod app;
 mod authorisation;
 mod batch;
+mod binary_events;
+mod body_memory;
+mod byte_order_marks;
 mod changed_terms;
 mod client_api;
+mod content_encodings;
 mod engine;
 mod errors;
 mod events;
@@ -31,3 +36,4 @@ mod pricing_as_code;
 mod repeated;
 mod updates;
 mod variables;
+mod whole_numbers;

@@ -69,6 +69,7 @@ fn delta() -> impl Strategy<Value = Option<Value>> {
         1 => Just(Some(json!(2_147_483_647))),
         1 => Just(Some(json!(2_147_483_648_i64))),
         1 => Just(Some(json!(1.5))),
+        1 => Just(Some(json!(2.0))),
         1 => Just(Some(json!("1"))),
         1 => Just(Some(Value::Null)),
     ]

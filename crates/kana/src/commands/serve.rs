@@ -1,10 +1,12 @@
 mod accept;
 mod connections;
+mod head;
 mod open_files;
 mod pulse;
 mod rarely;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod waiting;
 
 use std::future::Future;
@@ -31,9 +33,14 @@ const WRITER_TIME: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes per second that a client must at least send or take on average, beside that.
 const RATE_MIN: u32 = 500;
+/// How long the rest of a body is read and dropped once the request is answered.
+const DISCARD_TIME: Duration = Duration::from_secs(30);
+/// How long a client has to close its connection after the last answer.
+const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
+    ignore_signals()?;
     // First of all, so that a port that is taken leaves nothing behind.
     let listener = listen(settings.listen)?;
     let Some(store) = open_for_server(&settings).await? else {
@@ -52,7 +59,10 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     let address = listener.local_addr()?;
     let limits = limits(settings.connections);
     let stop = stop_signal()?;
-    let settings = kana_api::Settings { client_origins: settings.client_origins };
+    let settings = kana_api::Settings {
+        client_origins: settings.client_origins,
+        ..kana_api::Settings::default()
+    };
     let router = kana_api::router_with(&kana, settings);
     tracing::info!(%address, "ready: listening on http://{address}");
     if !accept::serve(listener, router, limits, stop, DRAIN_TIME).await {
@@ -109,7 +119,18 @@ fn limits(settings: ConnectionSettings) -> Limits {
         head: PATIENCE,
         stall: PATIENCE,
         rate_min: RATE_MIN,
+        discard: DISCARD_TIME,
+        linger: LINGER_TIME,
     }
+}
+
+/// Has the process live on at signals that ask for nothing here. By default, they end it.
+fn ignore_signals() -> std::io::Result<()> {
+    for kind in [SignalKind::hangup(), SignalKind::user_defined1(), SignalKind::user_defined2()] {
+        // The default does not come back when nobody listens any more.
+        drop(signal(kind)?);
+    }
+    Ok(())
 }
 
 /// Resolves at `SIGTERM` or `SIGINT`.

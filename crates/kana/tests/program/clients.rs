@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::engines::engines;
+use crate::node;
 use crate::process::text;
 
 #[test]
@@ -86,5 +87,14 @@ fn the_programs_in_the_guide_print_what_it_says() {
             assert!(output.status.success(), "{language}: {}", text(&output.stderr));
             assert_eq!(text(&output.stdout), printed, "{language}");
         }
+    }
+}
+
+#[test]
+fn the_cloudevents_sdk_for_javascript_sends_usage_unchanged_in_both_modes() {
+    for engine in engines() {
+        let (server, key) = engine.start();
+        let out = node::run("cloudevents.mjs", &server, &[("KANA_DEV_KEY", &key)]);
+        assert_eq!(out, "the SDK sends usage\n");
     }
 }

@@ -1,7 +1,7 @@
 //! Many connections, most of which say nothing.
 
-use std::io::{ErrorKind, Read};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
@@ -139,4 +139,42 @@ fn a_server_that_may_open_few_files_says_so_and_keeps_some_for_the_database() {
     assert!(server.log().contains("lets only 50 connections be open"), "{}", server.log());
     assert!(!server.log().contains("cannot be accepted"), "{}", server.log());
     drop(crowd);
+}
+
+#[test]
+fn a_client_that_shuts_down_its_writing_half_is_answered_and_its_usage_is_recorded() {
+    const MODEL: &str = "mutation {
+        createFeature(input: {id: \"calls\", type: CONSUMABLE}) { id }
+        createPackage(input: {id: \"basic\", features: [{id: \"calls\"}]}) { id }
+        publishPackage(id: \"basic\") { id }
+        createUser(input: {id: \"124\"}) { id }
+        subscribe(userId: \"124\", packageIds: [\"basic\"]) { id }
+    }";
+    const RECORD: &str = r#"{"query":"mutation { recordUsage(input: {userId: \"124\", featureId: \"calls\"}) { recorded } }"}"#;
+    let dir = TempDir::new().unwrap();
+    let (server, key) = Server::start_new(&dir);
+    server.data(&key, MODEL);
+    let asked: Vec<TcpStream> = (0..20)
+        .map(|_| {
+            let mut connection = server.connect();
+            let length = RECORD.len();
+            let request = format!(
+                "POST /graphql HTTP/1.1\r\nHost: kana\r\nAuthorization: {key}\r\n\
+                 Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{RECORD}"
+            );
+            connection.write_all(request.as_bytes()).unwrap();
+            connection.shutdown(Shutdown::Write).unwrap();
+            connection
+        })
+        .collect();
+    for mut connection in asked {
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with(r#"{"data":{"recordUsage":{"recorded":true}}}"#), "{answer}");
+    }
+    let used = server.data(
+        &key,
+        "{ canUseFeature(userId: \"124\", featureId: \"calls\") { consumption { used } } }",
+    );
+    assert_eq!(used["canUseFeature"]["consumption"]["used"], 20);
 }

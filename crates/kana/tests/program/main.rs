@@ -9,6 +9,7 @@
 )]
 
 mod audit;
+mod body_memory;
 mod browser;
 mod clients;
 mod connections;
@@ -27,8 +28,10 @@ mod outages;
 mod pricing_as_code;
 mod pricing_files;
 mod process;
+mod refusals;
 mod serve;
 mod settings;
+mod signals;
 mod standard_streams;
 mod torn_log;
 mod transfer;

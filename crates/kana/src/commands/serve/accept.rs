@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,11 +21,15 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tower_service::Service;
 
 use super::connections::{Connections, Limits, Taken};
+use super::head;
 use super::pulse::{AnswerBody, Pulse, RequestBody, Watched};
 use super::rarely::Rarely;
 
 /// The most bytes of a request's head. Its URL alone can have nearly as many.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes that a connection reads ahead. A head must fit; a larger buffer would make every
+/// connection that sends a body cost more, whether or not the body is wanted.
+const BUFFER_BYTES_MAX: usize = HEAD_BYTES_MAX;
 /// Connections that may wait to be accepted, as far as the operating system lets them. One more
 /// would try again after a second.
 const BACKLOG: u32 = 4096;
@@ -108,7 +114,10 @@ async fn serve_connection(socket: TcpStream, router: Router, pulse: Arc<Pulse>, 
         http1::Builder::new()
             // The connections are looked at all at once instead.
             .header_read_timeout(None)
+            // A client may shut down its writing half once it has asked, and reads the answer.
+            .half_close(true)
             .max_header_size(HEAD_BYTES_MAX)
+            .max_buf_size(BUFFER_BYTES_MAX)
             .serve_connection(io, service)
     );
     let mut begun = false;
@@ -121,11 +130,17 @@ async fn serve_connection(socket: TcpStream, router: Router, pulse: Arc<Pulse>, 
         if place.all().abandoned() {
             return Poll::Ready(Ok(()));
         }
-        if place.all().finishing() && !told {
-            told = true;
-            connection.as_mut().graceful_shutdown();
+        if place.all().finishing() {
+            if !told {
+                told = true;
+                pulse.end_if_idle();
+                connection.as_mut().graceful_shutdown();
+            }
+            pulse.end_discarding_if_answered();
         }
-        connection.as_mut().poll(context)
+        let served = connection.as_mut().poll(context);
+        pulse.discard(context);
+        served
     })
     .await;
     if let Err(error) = served {
@@ -139,8 +154,23 @@ fn answer(
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<hyper::Response<AnswerBody>, Infallible>> + use<> {
     let answering = pulse.begin_answer();
-    let body = |body| Body::new(RequestBody { body, pulse: Arc::clone(pulse) });
-    // A router is always ready.
-    let answer = router.call(request.map(body));
-    async move { Ok(answer.await?.map(|body| AnswerBody { body, _answering: answering })) }
+    let (head, body) = request.into_parts();
+    let body = Body::new(RequestBody::new(body, &head.headers, pulse));
+    let pulse = Arc::clone(pulse);
+    let request = Request::from_parts(head, body);
+    let answer = match head::problem(&request) {
+        // A router is always ready.
+        None => Ok(router.call(request)),
+        Some(problem) => Err(problem),
+    };
+    async move {
+        let mut answer = match answer {
+            Ok(answer) => answer.await?,
+            Err(problem) => (StatusCode::BAD_REQUEST, problem).into_response(),
+        };
+        if pulse.must_close() {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(answer.map(|body| AnswerBody { body, _answering: answering }))
+    }
 }

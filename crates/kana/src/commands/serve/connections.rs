@@ -32,12 +32,16 @@ pub(super) struct Limits {
     /// What the client must send of a body, or take of an answer, in the long run: bytes per second
     /// of the time in which nothing else is waited for, on top of `stall`.
     pub(super) rate_min: u32,
+    /// For the rest of a body that its handler left unread.
+    pub(super) discard: Duration,
+    /// For the client to close a connection after its last answer.
+    pub(super) linger: Duration,
 }
 
 impl Limits {
     /// How often the connections are looked at.
     pub(super) fn look_interval(&self) -> Duration {
-        let shortest = self.idle.min(self.head).min(self.stall);
+        let shortest = self.idle.min(self.head).min(self.stall).min(self.discard).min(self.linger);
         (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(1))
     }
 }
@@ -185,13 +189,16 @@ impl Connections {
         for place in self.places().values_mut() {
             let beat = place.pulse.beat();
             let over = place.seen.look(beat, passed, &self.limits);
+            if over.discarding {
+                place.pulse.end_discarding();
+            }
             if over.reading {
                 place.pulse.end_reading(beat.turn);
             }
             if over.writing {
                 place.pulse.end_writing();
             }
-            if over.reading || over.writing {
+            if over.discarding || over.reading || over.writing {
                 place.wake();
             }
         }
@@ -202,7 +209,13 @@ impl Connections {
     pub(super) async fn finish(&self, drain_time: Duration) -> bool {
         self.finishing.store(true, Ordering::Relaxed);
         self.wake_all();
-        let drained = tokio::time::timeout(drain_time, self.all_closed()).await.is_ok();
+        let drained = tokio::time::timeout(drain_time, async {
+            tokio::select! {
+                () = self.all_closed() => {}
+                () = self.watch() => {}
+            }
+        });
+        let drained = drained.await.is_ok();
         if !drained {
             self.abandoned.store(true, Ordering::Relaxed);
             self.wake_all();
@@ -240,15 +253,20 @@ struct Seen {
     unasked: Duration,
     /// How long the request's head has been incomplete.
     head: Duration,
+    /// How long the rest of a body has been dropped.
+    discarding: Duration,
+    /// How long the client has been awaited to close the connection.
+    lingering: Duration,
     reading: Patience,
     writing: Patience,
 }
 
-/// Which direction takes too long.
-#[derive(Debug, PartialEq, Eq)]
+/// What takes too long.
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Over {
     reading: bool,
     writing: bool,
+    discarding: bool,
 }
 
 impl Seen {
@@ -269,7 +287,11 @@ impl Seen {
     fn look(&mut self, beat: Beat, passed: Duration, limits: &Limits) -> Over {
         let passed = if self.note_turn(beat) { Duration::ZERO } else { passed };
         let mut reading = self.reading.is_over(beat.body_awaited, beat.read, passed, limits);
-        if beat.awaits_request() {
+        self.discarding = if beat.discarding { self.discarding + passed } else { Duration::ZERO };
+        if beat.lingering {
+            self.lingering += passed;
+            reading |= self.lingering >= limits.linger;
+        } else if beat.awaits_request() && !beat.discarding {
             self.unasked += passed;
             if beat.read > 0 {
                 self.head += passed;
@@ -277,7 +299,7 @@ impl Seen {
             reading |= self.unasked >= limits.idle || self.head >= limits.head;
         }
         let writing = self.writing.is_over(beat.write_blocked, beat.written, passed, limits);
-        Over { reading, writing }
+        Over { reading, writing, discarding: self.discarding >= limits.discard }
     }
 }
 
@@ -313,9 +335,18 @@ mod tests {
         head: Duration::from_secs(20),
         stall: Duration::from_secs(20),
         rate_min: 500,
+        discard: Duration::from_secs(30),
+        linger: Duration::from_secs(2),
     };
-    const SILENT: Beat =
-        Beat { turn: 0, read: 0, written: 0, body_awaited: false, write_blocked: false };
+    const SILENT: Beat = Beat {
+        turn: 0,
+        read: 0,
+        written: 0,
+        body_awaited: false,
+        write_blocked: false,
+        discarding: false,
+        lingering: false,
+    };
     const ANSWERING: Beat = Beat { turn: 1, ..SILENT };
 
     /// After how many seconds a connection that is looked at each second is over, and in which
@@ -325,12 +356,13 @@ mod tests {
         seen.look(beat(0), SECOND, &LIMITS);
         (1..10_000).find_map(|second| {
             let over = seen.look(beat(second), SECOND, &LIMITS);
-            (over.reading || over.writing).then_some((second, over))
+            (over != Over::default()).then_some((second, over))
         })
     }
 
-    const READING: Over = Over { reading: true, writing: false };
-    const WRITING: Over = Over { reading: false, writing: true };
+    const READING: Over = Over { reading: true, writing: false, discarding: false };
+    const WRITING: Over = Over { reading: false, writing: true, discarding: false };
+    const DISCARDING: Over = Over { reading: false, writing: false, discarding: true };
 
     #[test]
     fn a_connection_that_says_nothing_is_over_when_it_has_been_idle_for_too_long() {
@@ -385,6 +417,24 @@ mod tests {
             ..ANSWERING
         };
         assert_eq!(over_after(requests), None);
+    }
+
+    #[test]
+    fn an_unread_body_is_over_after_its_own_time_and_is_no_head() {
+        let unread = Beat { turn: 2, discarding: true, ..SILENT };
+        let trickles = |second| Beat { read: second, ..unread };
+        assert_eq!(over_after(trickles), Some((30, DISCARDING)));
+        // The answer was on its way for a while.
+        let answered = |second| Beat { turn: if second > 3 { 2 } else { 1 }, ..unread };
+        assert_eq!(over_after(answered), Some((31, DISCARDING)));
+        let ends = |second| Beat { discarding: second < 29, ..unread };
+        assert_eq!(over_after(ends), Some((28 + 60, READING)));
+    }
+
+    #[test]
+    fn a_client_that_does_not_close_is_over_after_a_while() {
+        let goes_on = |second| Beat { turn: 2, read: second * 1000, lingering: true, ..SILENT };
+        assert_eq!(over_after(goes_on), Some((2, READING)));
     }
 
     #[test]

@@ -3,14 +3,21 @@
 //! then, for all connections at once ([`connections`](super::connections)).
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::unread::UnreadBody;
+
+/// How many bytes are read at once to be dropped.
+const DROPPED_BYTES: usize = 8 * 1024;
 
 /// What a connection is doing, and when it must end.
 #[derive(Debug, Default)]
@@ -26,6 +33,11 @@ pub(super) struct Pulse {
     /// One more than the turn in which nothing more is waited for; 0 is none.
     end_of_reading: AtomicU64,
     end_of_writing: AtomicBool,
+    unread: UnreadBody,
+    /// Whether the body of a request will not be read to its end, so that no other can follow.
+    must_close: AtomicBool,
+    /// Whether the last answer was sent and the client is to close the connection.
+    lingering: AtomicBool,
 }
 
 /// What a connection was doing when it was looked at.
@@ -40,6 +52,10 @@ pub(super) struct Beat {
     pub(super) body_awaited: bool,
     /// Whether there is something to send that the client does not take.
     pub(super) write_blocked: bool,
+    /// Whether the rest of a body is being dropped that its handler left unread.
+    pub(super) discarding: bool,
+    /// Whether the last answer was sent and the client is to close the connection.
+    pub(super) lingering: bool,
 }
 
 impl Beat {
@@ -62,6 +78,8 @@ impl Pulse {
             written: self.written.load(Ordering::Relaxed),
             body_awaited: self.body_awaited.load(Ordering::Relaxed),
             write_blocked: self.write_blocked.load(Ordering::Relaxed),
+            discarding: self.unread.is_there(),
+            lingering: self.lingering.load(Ordering::Relaxed),
         }
     }
 
@@ -75,6 +93,53 @@ impl Pulse {
     /// see it.
     pub(super) fn end_writing(&self) {
         self.end_of_writing.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes a body that its handler did not read to its end. A client that `waits` to be told to go
+    /// on gets the answer instead. Whether it sends the body then is up to the client, so what
+    /// follows cannot be read as another request.
+    fn leave_unread(&self, body: Incoming, waits: bool) {
+        if waits || self.unread.leave(body) {
+            self.must_close.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns true if no client has sent anything.
+    fn has_never_read(&self) -> bool {
+        self.turn.load(Ordering::Relaxed) == 0 && self.read.load(Ordering::Relaxed) == 0
+    }
+
+    /// Ends the dropping of an unread body. The connection must be woken to see it.
+    pub(super) fn end_discarding(&self) {
+        self.unread.give_up();
+    }
+
+    /// Drops what has arrived of an unread body.
+    pub(super) fn discard(&self, context: &mut Context<'_>) {
+        if self.unread.poll_discard(context) {
+            // It was no part of the next request's head.
+            self.read.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns true if the connection must close after its answer.
+    pub(super) fn must_close(&self) -> bool {
+        self.must_close.load(Ordering::Relaxed)
+    }
+
+    /// Notes, when the server begins to stop, that an idle connection is closed at once.
+    pub(super) fn end_if_idle(&self) {
+        let beat = self.beat();
+        if beat.awaits_request() && beat.read == 0 && !beat.write_blocked {
+            self.end_reading(beat.turn);
+        }
+    }
+
+    /// Notes that the server stops: the rest of a body is not read once there is an answer.
+    pub(super) fn end_discarding_if_answered(&self) {
+        if self.beat().awaits_request() {
+            self.end_discarding();
+        }
     }
 
     /// Notes that a request's head has been read, until what this answers is dropped.
@@ -158,7 +223,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -185,15 +250,42 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
+    /// Says that nothing more will be sent, and waits for the client to close the connection. What
+    /// it still sends is dropped: if it was left unread, closing the socket would reset the
+    /// connection, and the client could lose the answer.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        if !self.pulse.lingering.load(Ordering::Relaxed) {
+            ready!(Pin::new(&mut self.socket).poll_shutdown(context))?;
+            if self.pulse.has_never_read() {
+                return Poll::Ready(Ok(()));
+            }
+            self.pulse.lingering.store(true, Ordering::Relaxed);
+        }
+        loop {
+            let mut bytes = [MaybeUninit::uninit(); DROPPED_BYTES];
+            let mut buffer = ReadBuf::uninit(&mut bytes);
+            let read = ready!(self.as_mut().poll_read(context, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 
 /// The body of a request.
 pub(super) struct RequestBody {
-    pub(super) body: Incoming,
-    pub(super) pulse: Arc<Pulse>,
+    /// Until it is dropped.
+    body: Option<Incoming>,
+    /// Whether the client waits to be told to go on before it sends any of it.
+    waits: bool,
+    pulse: Arc<Pulse>,
+}
+
+impl RequestBody {
+    pub(super) fn new(body: Incoming, headers: &HeaderMap, pulse: &Arc<Pulse>) -> Self {
+        let waits = headers.contains_key(header::EXPECT);
+        Self { body: Some(body), waits, pulse: Arc::clone(pulse) }
+    }
 }
 
 impl HttpBody for RequestBody {
@@ -204,23 +296,33 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
+        // Asked for the first bytes, hyper tells a client that waits to go on.
+        self.waits = false;
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = Pin::new(body).poll_frame(context);
         self.pulse.body_awaited.store(frame.is_pending(), Ordering::Relaxed);
-        Poll::Ready(ready!(frame))
+        let frame = ready!(frame);
+        if !matches!(frame, Some(Ok(_))) {
+            self.body = None;
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
         self.pulse.body_awaited.store(false, Ordering::Relaxed);
+        if let Some(body) = self.body.take_if(|body| !body.is_end_stream()) {
+            self.pulse.leave_unread(body, self.waits);
+        }
     }
 }
 

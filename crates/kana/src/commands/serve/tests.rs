@@ -1,5 +1,9 @@
 //! The loop with a router of its own and patience for a moment only, over real sockets.
 
+mod closing;
+mod half_closed;
+mod heads;
+
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -25,8 +29,15 @@ use super::connections::Limits;
 /// What no test waits for, unless it fails.
 const FAR: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(100);
-const PATIENT: Limits =
-    Limits { connections_max: 100, idle: FAR, head: FAR, stall: FAR, rate_min: 1 };
+const PATIENT: Limits = Limits {
+    connections_max: 100,
+    idle: FAR,
+    head: FAR,
+    stall: FAR,
+    rate_min: 1,
+    discard: FAR,
+    linger: SHORT,
+};
 
 /// A server that answers by path.
 struct Server {
@@ -64,6 +75,7 @@ async fn read(State(shared): State<Shared>, body: Body) -> (StatusCode, String) 
 async fn wait(State(shared): State<Shared>) -> &'static str {
     shared.say("waiting");
     shared.gate.acquire().await.unwrap().forget();
+    shared.say("done");
     "waited"
 }
 
@@ -107,6 +119,7 @@ impl Server {
         let router = Router::new()
             .route("/", get(async || "hello"))
             .route("/read", post(read))
+            .route("/refuse", post(async || (StatusCode::UNAUTHORIZED, "refused")))
             .route("/wait", get(wait))
             .route(
                 "/late",
@@ -166,6 +179,12 @@ fn get_path(connection: &mut TcpStream, path: &str) {
 
 /// Reads one answer with a length: its status line, and its body.
 fn answer(connection: &mut TcpStream) -> (String, String) {
+    let (head, body) = head_and_body(connection);
+    (head.lines().next().unwrap().to_owned(), body)
+}
+
+/// Reads one answer with a length: its head in lower case, and its body.
+fn head_and_body(connection: &mut TcpStream) -> (String, String) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -176,7 +195,7 @@ fn answer(connection: &mut TcpStream) -> (String, String) {
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
     let mut body = vec![0; length.parse().unwrap()];
     connection.read_exact(&mut body).unwrap();
-    (head.lines().next().unwrap().to_owned(), String::from_utf8(body).unwrap())
+    (head, String::from_utf8(body).unwrap())
 }
 
 fn assert_hello(connection: &mut TcpStream) {

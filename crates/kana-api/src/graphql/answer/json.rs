@@ -1,0 +1,44 @@
+use std::io;
+
+use serde::Serialize;
+use serde_json::ser::Formatter;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Writes a value as JSON. Bytes within it are JSON already.
+pub(in crate::graphql) fn to_json(
+    json: &mut Vec<u8>,
+    value: &impl Serialize,
+) -> serde_json::Result<()> {
+    value.serialize(&mut serde_json::Serializer::with_formatter(json, BytesAreJson))
+}
+
+/// Compact JSON, of which some was written before.
+struct BytesAreJson;
+
+impl Formatter for BytesAreJson {
+    fn write_byte_array<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        json: &[u8],
+    ) -> io::Result<()> {
+        writer.write_all(json)
+    }
+}
+
+/// The JSON of an answer, which counts among those that are held until it is dropped.
+pub(in crate::graphql) struct Held {
+    json: Vec<u8>,
+    _permits: OwnedSemaphorePermit,
+}
+
+impl Held {
+    pub(in crate::graphql) fn new(json: Vec<u8>, permits: OwnedSemaphorePermit) -> Self {
+        Self { json, _permits: permits }
+    }
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.json
+    }
+}
