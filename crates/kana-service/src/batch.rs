@@ -82,7 +82,7 @@ impl Lane {
 
     /// Forgets keys whose time is over: those that are about to be used anew, and for each key that
     /// is about to be kept two of the oldest, so that there are ever fewer and no one has to look
-    /// for them.
+    /// for them. A store that forgets many at once has none of the latter here.
     async fn forget_keys(
         &self,
         transaction: &mut dyn WriteTransaction,

@@ -106,9 +106,7 @@ impl Kana {
             writer_finished: Mutex::new(Some(finished)),
         });
         folding::start(Arc::downgrade(&kana));
-        if settings.events_days.is_some() {
-            retention::start(Arc::downgrade(&kana), &kana.threads);
-        }
+        retention::start(Arc::downgrade(&kana), &kana.threads);
         Ok(kana)
     }
 

@@ -1,5 +1,5 @@
-//! Forgetting usage events that are older than whoever runs Kana wants to keep. Counters stay, so that
-//! nobody may do more or less for it.
+//! Forgetting usage events and idempotency keys that are older than the settings say. Counters stay, so
+//! that nobody may do more or less for it.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -24,6 +24,9 @@ pub(crate) fn start(kana: Weak<Kana>, threads: &NeededThreads) {
             if let Err(error) = running.forget_old_events().await {
                 tracing::warn!(%error, "old events could not be forgotten, and are kept for now");
             }
+            if let Err(error) = running.forget_old_keys().await {
+                tracing::warn!(%error, "old keys could not be forgotten, and are kept for now");
+            }
             drop(running);
             tokio::time::sleep(INTERVAL).await;
         }
@@ -31,6 +34,14 @@ pub(crate) fn start(kana: Weak<Kana>, threads: &NeededThreads) {
 }
 
 impl Kana {
+    /// Forgets idempotency keys that are older than the settings want them, where the store does not
+    /// do so with each new key. A running server does it by itself once a minute.
+    pub async fn forget_old_keys(&self) -> Result<(), Error> {
+        let now = self.clock.now();
+        let before = now.saturating_add_ms(-self.settings.idempotency_ms());
+        Ok(self.store.forget_old_keys(before, now).await?)
+    }
+
     /// Forgets the events that are older than the settings want them, which a running server does by
     /// itself once a minute.
     pub async fn forget_old_events(&self) -> Result<(), Error> {

@@ -138,6 +138,14 @@ pub trait Store: Send + Sync + 'static {
     /// event is that old. Says whether there may be more. Counters stay as they are.
     async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError>;
 
+    /// Forgets idempotency keys that were kept before `before`, if the engine forgets many of them at
+    /// once; others do so while they keep new ones, with
+    /// [`keys_kept_before`](Transaction::keys_kept_before). A key may stay for longer, and counts as
+    /// forgotten then.
+    async fn forget_old_keys(&self, _before: Timestamp, _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Begins an export of everything in the scope, as it is now, whatever is written meanwhile.
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError>;
 
@@ -261,7 +269,8 @@ pub trait Transaction: Send {
         keys: &[IdempotencyKey],
     ) -> Result<Vec<Option<Replay>>, StoreError>;
 
-    /// The `limit` idempotency keys that were kept longest, of those kept before `before`.
+    /// The `limit` idempotency keys that were kept longest, of those kept before `before`, to be
+    /// forgotten. None where [`forget_old_keys`](Store::forget_old_keys) does it.
     async fn keys_kept_before(
         &mut self,
         environment: EnvironmentId,

@@ -83,8 +83,14 @@ impl Cluster {
         crate::run(&self.server_url(), statement);
     }
 
+    /// The URL of a database for the one who may do anything.
+    #[must_use]
+    pub fn administrator_url(&self, database: &str) -> String {
+        format!("postgres://postgres:{PASSWORD}@{}/{database}", self.address())
+    }
+
     fn server_url(&self) -> String {
-        format!("postgres://postgres:{PASSWORD}@{}/postgres", self.address())
+        self.administrator_url("postgres")
     }
 
     /// Starts the server again and waits until it answers.

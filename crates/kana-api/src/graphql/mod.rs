@@ -611,10 +611,12 @@ mod tests {
     #[tokio::test]
     async fn a_plan_that_cannot_write_what_it_recorded_does_not_have_it_recorded_again() {
         let recorded = Arc::new(AtomicUsize::new(0));
-        let endpoint: Endpoint<_, _, WithoutWords> = Endpoint::new(|| {
+        let schema = || {
             let mutation = CountingMutation(Arc::clone(&recorded));
             Schema::build(Query, mutation, EmptySubscription)
-        });
+        };
+        let (memory, answers) = (BodyMemory::new(1024), AnswerBudget::new());
+        let endpoint: Endpoint<_, _, WithoutWords> = Endpoint::new(schema, &memory, &answers);
         // The first time nobody knows the plan yet.
         for times in 1..4 {
             let request = Request::post("/")

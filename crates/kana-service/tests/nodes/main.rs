@@ -5,6 +5,7 @@
 
 mod catalogs;
 mod questions;
+mod retention;
 mod tokens;
 mod usage;
 mod users;

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::config::{SslMode, TargetSessionAttrs};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::Config;
+use tokio_postgres::config::TargetSessionAttrs;
 
-use super::Settings;
+use super::connector::Connector;
+use super::patience::Patience;
+use super::{Settings, database_url};
 use crate::error::StoreError;
-
-/// How long to wait for a connection to be made, and for one of ours to be free.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// After how long without a sign of the other side a connection counts as broken. A server that
 /// vanishes without a word is noticed in time, and so is a node that holds locks.
@@ -19,14 +18,18 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// What holds for every session of ours.
 ///
 /// All tables lie in a schema of their own, beside whatever else the database has. A commit waits
-/// until it is durable, whatever the server's default is. Nothing waits for ever: not for a lock,
-/// not in a statement, and a node that was stopped in the middle of a transaction loses it, since
-/// others wait for its locks. Every statement of ours finds its rows by an index, so the planner
-/// need not look at the values (`force_generic_plan`), nor choose what only pays while a table is
-/// small: what it costs stays the same as tables grow.
+/// until it is durable, whatever the server's default is.
+///
+/// Nothing waits for ever: not for a lock, not in a statement, and a node that was stopped in the
+/// middle of a transaction loses it, since others wait for its locks. So they get them before their own
+/// time is up, and every limit of the server is shorter than the [`Patience`] of whoever waits for it.
+///
+/// Every statement of ours finds its rows by an index, so the planner need not look at the values
+/// (`force_generic_plan`), nor choose what only pays while a table is small: what it costs stays the
+/// same as tables grow.
 const SESSION: &str = "-c search_path=kana -c synchronous_commit=on \
     -c default_transaction_isolation=read\\ committed \
-    -c lock_timeout=10s -c statement_timeout=30s -c idle_in_transaction_session_timeout=10s \
+    -c lock_timeout=6s -c statement_timeout=8s -c idle_in_transaction_session_timeout=5s \
     -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 \
     -c plan_cache_mode=force_generic_plan -c jit=off -c enable_seqscan=off \
     -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
@@ -35,26 +38,31 @@ const SESSION: &str = "-c search_path=kana -c synchronous_commit=on \
 pub(super) struct Connections {
     pub(super) readers: Pool,
     pub(super) writers: Pool,
+    pub(super) patience: Patience,
 }
 
 impl Connections {
     /// Reads the URL. Connects nowhere yet.
     pub(super) fn new(url: &str, settings: Settings) -> Result<Self, StoreError> {
-        let config = config(url)?;
+        let patience = settings.patience;
+        let config = config(url, patience)?;
         // Beside the lanes, keys and the like are written now and then.
         let writers = settings.lanes + 1;
         let readers = settings.connections_max.saturating_sub(writers).max(1);
-        Ok(Self { readers: pool(&config, readers)?, writers: pool(&config, writers)? })
+        let (readers, writers) =
+            (pool(&config, readers, patience)?, pool(&config, writers, patience)?);
+        Ok(Self { readers, writers, patience })
     }
 }
 
-fn pool(config: &Config, connections_max: usize) -> Result<Pool, StoreError> {
+fn pool(config: &Config, connections_max: usize, patience: Patience) -> Result<Pool, StoreError> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(config.clone(), NoTls, recycling);
+    let connector = Connector::new(config, patience.connect);
+    let manager = Manager::from_connect(config.clone(), connector, recycling);
     let pool = Pool::builder(manager)
         .max_size(connections_max)
-        .wait_timeout(Some(PATIENCE))
-        .create_timeout(Some(PATIENCE))
+        .wait_timeout(Some(patience.connect))
+        .create_timeout(Some(patience.connect))
         .runtime(Runtime::Tokio1)
         .build();
     pool.map_err(|error| StoreError::Engine(Box::new(error)))
@@ -65,37 +73,23 @@ pub(super) async fn take(pool: &Pool) -> Result<Object, StoreError> {
     Ok(pool.get().await?)
 }
 
-pub(super) fn config(url: &str) -> Result<Config, StoreError> {
-    let wrong = |problem: &str| StoreError::DatabaseUrl { problem: problem.to_owned() };
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(wrong("it does not begin with postgres://"));
-    }
-    // What the driver says of a URL can repeat a part of it, and that part can be a password.
-    let mut config: Config = url.parse().map_err(|_| {
-        wrong("it has a part that cannot be read (in a password, write %40 for @ and %2F for /)")
-    })?;
-    if config.get_hosts().is_empty() {
-        return Err(wrong("it names no host"));
-    }
-    if config.get_dbname().is_none() {
-        return Err(wrong("it names no database"));
-    }
-    if config.get_ssl_mode() == SslMode::Require {
-        return Err(wrong("it asks for TLS (sslmode=require), which this release does not have"));
-    }
+fn config(url: &str, patience: Patience) -> Result<Config, StoreError> {
+    let mut config = database_url::read(url)?;
     let theirs = config.get_options().unwrap_or_default();
     // What stands in the URL comes last, and so holds.
     let options = format!("{SESSION} {theirs}");
     config
         .options(options)
-        .application_name("kana")
         .target_session_attrs(TargetSessionAttrs::ReadWrite)
         .keepalives_idle(SILENCE / 2)
         .keepalives_interval(SILENCE / 5)
         .keepalives_retries(3)
         .tcp_user_timeout(SILENCE);
+    if config.get_application_name().is_none() {
+        config.application_name("kana");
+    }
     if config.get_connect_timeout().is_none() {
-        config.connect_timeout(PATIENCE);
+        config.connect_timeout(patience.connect);
     }
     Ok(config)
 }
@@ -105,26 +99,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_url_is_told_without_what_it_holds() {
-        for (url, problem) in [
-            ("", "postgres://"),
-            ("mysql://kana:hunter2@db/kana", "postgres://"),
-            ("postgres://kana:hunter2@db:nowhere/kana", "cannot be read"),
-            ("postgres://kana:hunter2@db/kana?conect_timeout=hunter2", "cannot be read"),
-            ("postgres://kana:hunter2@db", "no database"),
-            ("postgres:///kana", "no host"),
-            ("postgres://kana:hunter2@db/kana?sslmode=require", "TLS"),
-        ] {
-            let error = config(url).unwrap_err().to_string();
-            assert!(error.contains(problem), "{url}: {error}");
-            assert!(!error.contains("hunter2"), "{error}");
-        }
-    }
-
-    #[test]
     fn what_the_url_says_of_the_session_holds() {
-        let config = config("postgres://db/kana?options=-c%20lock_timeout%3D1s").unwrap();
+        let url = "postgres://db/kana?options=-c%20lock_timeout%3D1s&application_name=billing";
+        let config = config(url, Patience::DEFAULT).unwrap();
         assert!(config.get_options().unwrap().ends_with("-c lock_timeout=1s"));
         assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+        assert_eq!(config.get_application_name(), Some("billing"));
     }
 }

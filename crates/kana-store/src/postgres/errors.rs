@@ -8,6 +8,7 @@ use deadpool_postgres::PoolError;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use super::connector::is_standby;
 use crate::error::{Cause, StoreError};
 
 /// Another transaction was faster, and the database saw it before we did.
@@ -18,6 +19,16 @@ const CONFLICTS: &[SqlState] = &[
     SqlState::LOCK_NOT_AVAILABLE,
 ];
 
+/// A page or a table is not as this release left it.
+const DAMAGED: &[SqlState] = &[
+    SqlState::DATA_CORRUPTED,
+    SqlState::INDEX_CORRUPTED,
+    SqlState::UNDEFINED_TABLE,
+    SqlState::UNDEFINED_COLUMN,
+    SqlState::UNDEFINED_FUNCTION,
+    SqlState::INVALID_SCHEMA_NAME,
+];
+
 /// The server is not there for us now, though it answers.
 const AWAY: &[SqlState] = &[
     SqlState::ADMIN_SHUTDOWN,
@@ -25,6 +36,11 @@ const AWAY: &[SqlState] = &[
     SqlState::CANNOT_CONNECT_NOW,
     SqlState::TOO_MANY_CONNECTIONS,
     SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+    SqlState::IDLE_SESSION_TIMEOUT,
+    // It ran out of the time that our sessions give a statement.
+    SqlState::QUERY_CANCELED,
+    SqlState::OUT_OF_MEMORY,
+    SqlState::INSUFFICIENT_RESOURCES,
 ];
 
 impl From<Error> for StoreError {
@@ -33,13 +49,20 @@ impl From<Error> for StoreError {
             return without_code(&error);
         };
         let class = state.code().get(..2).unwrap_or_default();
-        if CONFLICTS.contains(&state) {
+        if CONFLICTS.contains(&state) || is_about_a_new_partition(&error) {
             Self::Conflict(cause(&error))
         } else if state == SqlState::READ_ONLY_SQL_TRANSACTION {
             // The server was a primary when we connected, and is none now.
             Self::Unavailable(cause(&error))
         } else if AWAY.contains(&state) || class == "08" {
             Self::Unavailable(cause(&error))
+        } else if state == SqlState::DISK_FULL {
+            let place = "the disk of the database's server".to_owned();
+            Self::Full { place, source: cause(&error) }
+        } else if DAMAGED.contains(&state) {
+            Self::Damaged { place: place(&error), source: cause(&error) }
+        } else if state == SqlState::INSUFFICIENT_PRIVILEGE {
+            Self::NotPermitted { place: place(&error), source: cause(&error) }
         } else if class == "28" {
             Self::AccessDenied(cause(&error))
         } else if state == SqlState::INVALID_CATALOG_NAME {
@@ -54,8 +77,7 @@ impl From<Error> for StoreError {
 fn without_code(error: &Error) -> StoreError {
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     match io {
-        // This is how the driver says that it looked for a server that takes changes in vain.
-        Some(io) if io.kind() == io::ErrorKind::PermissionDenied => StoreError::ReadOnly,
+        Some(_) if is_standby(error) => StoreError::ReadOnly,
         Some(_) => StoreError::Unavailable(cause(error)),
         None if error.is_closed() || is_timeout(error) => StoreError::Unavailable(cause(error)),
         // A password that is missing, or a way to show it that the driver does not know.
@@ -80,6 +102,21 @@ impl From<PoolError> for StoreError {
             PoolError::Backend(error) => error.into(),
             other => Self::Unavailable(Box::new(other)),
         }
+    }
+}
+
+/// Whether an event came to the default partition while its month got one of its own. A rule of ours
+/// that a row breaks has a name.
+fn is_about_a_new_partition(error: &Error) -> bool {
+    let refused = error.as_db_error().filter(|said| *said.code() == SqlState::CHECK_VIOLATION);
+    refused.is_some_and(|said| said.constraint().is_none())
+}
+
+/// The table that an error is about, where the server names it.
+fn place(error: &Error) -> String {
+    match error.as_db_error().and_then(DbError::table) {
+        Some(table) => format!("the table {table}"),
+        None => "the database of the database URL".to_owned(),
     }
 }
 

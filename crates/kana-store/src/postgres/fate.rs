@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
-use tokio::time::{Instant, sleep};
-use tokio_postgres::{Error, Row};
+use tokio::time::{sleep, timeout};
+use tokio_postgres::Row;
 
-use super::connections::take;
-use super::errors::cause;
+use super::connections::Connections;
+use super::patience::{Leased, within};
 use super::statements as sql;
 use crate::error::StoreError;
 
-/// How long the database may be away before nobody waits for its answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How many times the question is asked anew, at least, where it is not answered.
+const TRIES_MIN: u32 = 4;
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// By which the server knows a transaction.
@@ -31,32 +30,54 @@ impl Mark {
 }
 
 /// Asks whether a transaction was committed, until the server is there to say so: `Ok` if it was.
-pub(super) async fn ask(pool: &Pool, mark: &Mark, why: Error) -> Result<(), StoreError> {
-    let since = Instant::now();
-    while since.elapsed() < PATIENCE {
-        match ask_once(pool, mark).await {
-            Ok(Some(fate)) if fate == "committed" => return Ok(()),
-            Ok(Some(fate)) if fate == "aborted" => {
-                return Err(StoreError::Unavailable(cause(&why)));
-            }
+pub(super) async fn ask(
+    connections: &Connections,
+    mark: &Mark,
+    why: StoreError,
+) -> Result<(), StoreError> {
+    let limit = connections.patience.fate;
+    match timeout(limit, ask_until_known(connections, mark)).await {
+        Ok(Some(Fate::Committed)) => Ok(()),
+        Ok(Some(Fate::Aborted)) => Err(why),
+        Ok(None) | Err(_) => Err(StoreError::OutcomeUnknown(Box::new(why))),
+    }
+}
+
+enum Fate {
+    Committed,
+    Aborted,
+}
+
+/// `None` where nobody can know.
+async fn ask_until_known(connections: &Connections, mark: &Mark) -> Option<Fate> {
+    loop {
+        match ask_once(connections, mark).await {
+            Ok(Some(fate)) if fate == "committed" => return Some(Fate::Committed),
+            Ok(Some(fate)) if fate == "aborted" => return Some(Fate::Aborted),
             // It still commits, on a connection that only the server believes in.
             Ok(Some(_)) => {}
-            Ok(None) => break,
+            Ok(None) => return None,
             Err(StoreError::Unavailable(_) | StoreError::ReadOnly) => {}
             Err(error) => {
                 tracing::error!(%error, "cannot ask what became of a transaction");
-                break;
+                return None;
             }
         }
         sleep(AGAIN).await;
     }
-    Err(StoreError::OutcomeUnknown(cause(&why)))
 }
 
 /// `None` where the server cannot know.
-async fn ask_once(pool: &Pool, mark: &Mark) -> Result<Option<String>, StoreError> {
-    let connection = take(pool).await?;
-    let statement = connection.prepare_cached(sql::FATE_OF_TRANSACTION).await?;
-    let row = connection.query_one(&statement, &[&mark.number, &mark.timeline]).await?;
-    Ok(row.try_get(0)?)
+async fn ask_once(connections: &Connections, mark: &Mark) -> Result<Option<String>, StoreError> {
+    let limit = connections.patience.fate / TRIES_MIN;
+    let mut connection = Leased::take(&connections.writers).await?;
+    let asking = async {
+        let connection = connection.get()?;
+        let statement = connection.prepare_cached(sql::FATE_OF_TRANSACTION).await?;
+        let row = connection.query_one(&statement, &[&mark.number, &mark.timeline]).await?;
+        Ok::<_, StoreError>(row.try_get(0)?)
+    };
+    let fate = within(limit, asking).await?;
+    connection.give_back();
+    Ok(fate)
 }

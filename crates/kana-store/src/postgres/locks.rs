@@ -19,6 +19,11 @@
 //!
 //! Whoever changes an environment's token secrets holds its row, and none of the above.
 //!
+//! The table that takes new idempotency keys changes only while nobody shares any catalog.
+//!
+//! What is forgotten in the background has an advisory lock for each kind, which the functions of the
+//! schema take themselves: `(OTHERS, 1)` for events, `(OTHERS, 2)` for idempotency keys.
+//!
 //! A user's facts come with the lock, from the row that is locked, so that nothing changes between the
 //! two. A user who appears meanwhile was not there yet; a subscription's owner who has another id by
 //! then is noticed, and that is a conflict, too.

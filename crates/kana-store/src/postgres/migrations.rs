@@ -1,19 +1,25 @@
 //! Plain SQL files, numbered, applied in order by whoever starts first, each once.
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
 use deadpool_postgres::{GenericClient, Object};
 
 use super::locks;
+use super::patience::{Patience, within};
 use crate::error::StoreError;
 
 /// In order. The table `schema_version` says how many a database has.
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_foundation.sql")];
 
+/// How long a migration may take, the wait for another node that migrates included.
+const MIGRATION: Duration = Duration::from_secs(30 * 60);
 /// The database's version: how many migrations it has. 0 for one without our tables.
 async fn version(connection: &impl GenericClient) -> Result<usize, StoreError> {
-    let exists = "SELECT to_regclass('kana.schema_version') IS NOT NULL";
-    if !connection.query_one(exists, &[]).await?.try_get::<_, bool>(0)? {
+    // Read from the tables of the catalog: a session remembers of a name that it means nothing.
+    let exists = "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'kana' AND c.relname = 'schema_version'";
+    if connection.query(exists, &[]).await?.is_empty() {
         return Ok(0);
     }
     let version = "SELECT version FROM schema_version";
@@ -36,7 +42,15 @@ pub(super) async fn check(connection: &Object) -> Result<(), StoreError> {
 
 /// Brings the database to this release's schema. Nodes that start together take turns: the first
 /// migrates, the others wait and find nothing to do.
-pub(super) async fn run(connection: &mut Object) -> Result<(), StoreError> {
+pub(super) async fn run(connection: &mut Object, patience: Patience) -> Result<(), StoreError> {
+    // Most starts find nothing to do, and need not have the patience of a migration.
+    if within(patience.answer, version(connection)).await? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    within(MIGRATION, migrate(connection)).await
+}
+
+async fn migrate(connection: &mut Object) -> Result<(), StoreError> {
     // What is read below must be what the one before us has left, so the lock comes first, in a
     // statement of its own. The rest is one transaction: a migration that fails leaves nothing.
     let transaction = connection.transaction().await?;

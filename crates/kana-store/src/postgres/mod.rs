@@ -7,12 +7,17 @@
 mod catalog;
 mod changes;
 mod connections;
+mod connector;
+mod database_url;
 mod errors;
 mod fate;
 mod keys;
 mod locks;
 mod migrations;
+mod old_keys;
 mod partitions;
+mod patience;
+mod readiness;
 mod reading;
 mod recent_counters;
 mod rows;
@@ -37,8 +42,11 @@ use crate::app::{
 use crate::error::StoreError;
 use crate::store::{Store, Transaction, WriteTransaction};
 use crate::transfer::{Export, Import, Scope};
-use connections::{Connections, take};
+use connections::Connections;
 use partitions::Partitions;
+pub use patience::Patience;
+use patience::{Leased, within};
+use readiness::LastChange;
 use transaction::{Kind, PostgresTransaction};
 
 /// What whoever runs Kana may choose about one node's connections.
@@ -48,11 +56,18 @@ pub struct Settings {
     pub connections_max: usize,
     /// How many of them write at the same time.
     pub lanes: usize,
+    /// How long to wait for the server.
+    pub patience: Patience,
+}
+
+impl Settings {
+    /// What a server wants.
+    pub const DEFAULT: Self = Self { connections_max: 20, lanes: 4, patience: Patience::DEFAULT };
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { connections_max: 20, lanes: 4 }
+        Self::DEFAULT
     }
 }
 
@@ -69,6 +84,7 @@ struct Shared {
     /// Features of which it is stored that they were used: as many as catalogs have at most.
     used_features: Mutex<HashSet<(EnvironmentId, FeatureId)>>,
     round_trips: AtomicU64,
+    last_change: LastChange,
 }
 
 impl Shared {
@@ -98,7 +114,7 @@ impl Shared {
 
 /// Checks a database's URL without connecting; fails with [`StoreError::DatabaseUrl`].
 pub fn check_url(url: &str) -> Result<(), StoreError> {
-    connections::config(url).map(drop)
+    database_url::read(url).map(drop)
 }
 
 impl PostgresStore {
@@ -111,9 +127,11 @@ impl PostgresStore {
     /// [`Unavailable`](StoreError::Unavailable) where no server answers.
     pub async fn open(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let connections = Connections::new(url, settings)?;
-        migrations::run(&mut take(&connections.writers).await?).await?;
+        let mut connection = Leased::take(&connections.writers).await?;
+        migrations::run(connection.get()?, settings.patience).await?;
+        connection.give_back();
         let store = Self::new(connections, settings);
-        store.shared.partitions.provide_now(&store.shared).await?;
+        partitions::provide_now(&store.shared).await?;
         Ok(store)
     }
 
@@ -122,7 +140,9 @@ impl PostgresStore {
     /// an older release [`OlderSchema`](StoreError::OlderSchema).
     pub async fn open_existing(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let connections = Connections::new(url, settings)?;
-        migrations::check(&take(&connections.readers).await?).await?;
+        let mut connection = Leased::take(&connections.readers).await?;
+        within(settings.patience.answer, migrations::check(connection.get()?)).await?;
+        connection.give_back();
         Ok(Self::new(connections, settings))
     }
 
@@ -132,6 +152,7 @@ impl PostgresStore {
             partitions: Partitions::default(),
             used_features: Mutex::default(),
             round_trips: AtomicU64::new(0),
+            last_change: LastChange::default(),
         };
         Self { shared: Arc::new(shared), lanes: settings.lanes }
     }
@@ -252,12 +273,15 @@ impl Store for PostgresStore {
     }
 
     async fn check_ready(&self) -> Result<(), StoreError> {
-        self.app().await.map(|_| ())
+        readiness::check(&self.shared).await
     }
 
     async fn forget_events(&self, before: Timestamp, _at_most: usize) -> Result<bool, StoreError> {
-        partitions::forget(&self.shared, before).await?;
-        Ok(false)
+        partitions::forget(&self.shared, before).await
+    }
+
+    async fn forget_old_keys(&self, before: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        old_keys::forget(&self.shared, before, now).await
     }
 
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {

@@ -13,6 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::old_keys::ReplaysTable;
 use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
 use super::{catalog, rows};
@@ -126,6 +127,11 @@ impl Transaction for PostgresTransaction {
         let rows = self.ask(&questions).await?.pop().unwrap_or_default();
 
         let version = rows.first().ok_or_else(no_environment)?.try_get(0)?;
+        if self.kind == Kind::Write
+            && let Some(row) = rows.first()
+        {
+            self.replays_table = Some(ReplaysTable::read(row.try_get(7)?)?);
+        }
         let mut users = HashMap::with_capacity(rows.len());
         for row in &rows {
             let Some(key) = row.try_get::<_, Option<Uuid>>(2)? else {
@@ -260,24 +266,23 @@ impl Transaction for PostgresTransaction {
         keys: &[IdempotencyKey],
     ) -> Result<Vec<Option<Replay>>, StoreError> {
         let names = distinct(keys.iter().map(IdempotencyKey::as_str));
-        let rows = self.ask_one(sql::REPLAYS, &[&environment.0, &names]).await?;
+        let statement = match self.kind {
+            Kind::Read => sql::REPLAYS,
+            Kind::Write => self.replays_table(environment).await?.look(),
+        };
+        let rows = self.ask_one(statement, &[&environment.0, &names]).await?;
         let kept = rows.iter().map(rows::replay).collect::<Result<_, _>>()?;
         Ok(in_order(keys, &kept))
     }
 
     async fn keys_kept_before(
         &mut self,
-        environment: EnvironmentId,
-        before: Timestamp,
-        limit: usize,
+        _environment: EnvironmentId,
+        _before: Timestamp,
+        _limit: usize,
     ) -> Result<Vec<IdempotencyKey>, StoreError> {
-        let statement = match self.kind {
-            Kind::Read => sql::KEYS_KEPT_BEFORE,
-            Kind::Write => sql::CLAIM_KEYS_KEPT_BEFORE,
-        };
-        let rows =
-            self.ask_one(statement, &[&environment.0, &before.as_ms(), &length(limit)]).await?;
-        rows.iter().map(|row| rows::idempotency_key(row, 0)).collect()
+        // They are forgotten a table at a time.
+        Ok(Vec::new())
     }
 }
 
@@ -371,7 +376,7 @@ impl PostgresTransaction {
     }
 }
 
-fn no_environment() -> StoreError {
+pub(super) fn no_environment() -> StoreError {
     StoreError::Unreadable("the environment is gone".to_owned())
 }
 

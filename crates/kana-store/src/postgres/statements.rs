@@ -6,11 +6,64 @@
 //! while the table fills. Whoever asks sees to it that no key stands twice in an array.
 
 macro_rules! statements {
-    ($($(#[$doc:meta])* $name:ident = $sql:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
         $($(#[$doc])* pub(super) const $name: &str = $sql;)*
         /// Every statement by its name.
         #[cfg(test)]
         pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $sql)),*];
+    };
+}
+
+/// Looks for keys in three tables.
+macro_rules! replays_in {
+    ($newest:literal, $middle:literal, $oldest:literal) => {
+        concat!(
+            "SELECT r.idempotency_key, r.user_key, r.feature_id, r.action, r.delta, r.occurred_at,
+                r.answer, r.kept_at
+            FROM unnest($2::text[]) k (key)
+            CROSS JOIN LATERAL (
+                SELECT * FROM ",
+            $newest,
+            " WHERE environment_id = $1 AND idempotency_key = k.key
+                UNION ALL SELECT * FROM ",
+            $middle,
+            " WHERE environment_id = $1 AND idempotency_key = k.key
+                UNION ALL SELECT * FROM ",
+            $oldest,
+            " WHERE environment_id = $1 AND idempotency_key = k.key OFFSET 0) r"
+        )
+    };
+}
+
+/// Deletes keys in the order of the array, so that two who forget the same ones do not wait for each
+/// other.
+macro_rules! forget_keys_in {
+    ($table:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE ctid = ANY (ARRAY(
+                SELECT r.ctid FROM unnest($2::text[]) k (key)
+                CROSS JOIN LATERAL (
+                    SELECT ctid FROM ",
+            $table,
+            " WHERE environment_id = $1 AND idempotency_key = k.key
+                    OFFSET 0 FOR UPDATE) r))"
+        )
+    };
+}
+
+macro_rules! keep_replays_in {
+    ($table:literal) => {
+        concat!(
+            "INSERT INTO ",
+            $table,
+            " (environment_id, idempotency_key, user_key, feature_id, action, delta, occurred_at,
+                answer, kept_at)
+            SELECT $1, n.*
+            FROM unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::bigint[],
+                        $7::bigint[], $8::text[], $9::bigint[]) n"
+        )
     };
 }
 
@@ -194,7 +247,7 @@ statements! {
     // where it is now.
     LOCK_FACTS = "
         SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
-            u.has_older_counters, u.place
+            u.has_older_counters, u.place, e.replays_table
         FROM environments e
         LEFT JOIN LATERAL (
             SELECT u.* FROM unnest($2::text[]) k (id)
@@ -265,6 +318,7 @@ statements! {
             AND (user_key, subscription_id, feature_id, terms, period_start) > ($2, $3, $4, $5, $6)
         ORDER BY user_key, subscription_id, feature_id, terms, period_start
         LIMIT $7";
+    // Whoever only reads looks at all tables that are not retired.
     REPLAYS = "
         SELECT r.idempotency_key, r.user_key, r.feature_id, r.action, r.delta, r.occurred_at,
             r.answer, r.kept_at
@@ -272,22 +326,16 @@ statements! {
         CROSS JOIN LATERAL (
             SELECT * FROM replays WHERE environment_id = $1 AND idempotency_key = k.key
             OFFSET 0) r";
-    KEYS_KEPT_BEFORE = "
-        SELECT idempotency_key FROM replays
-        WHERE environment_id + 0 = $1 AND kept_at < $2 ORDER BY kept_at LIMIT $3";
-    // Whoever forgets keys leaves those alone that somebody else is about to forget.
-    CLAIM_KEYS_KEPT_BEFORE = "
-        SELECT idempotency_key FROM replays
-        WHERE environment_id + 0 = $1 AND kept_at < $2 ORDER BY kept_at LIMIT $3
-        FOR UPDATE SKIP LOCKED";
-
-    // In the order of the array, so that two who forget the same ones do not wait for each other.
-    FORGET_KEYS = "
-        DELETE FROM replays WHERE ctid = ANY (ARRAY(
-            SELECT r.ctid FROM unnest($2::text[]) k (key)
-            CROSS JOIN LATERAL (
-                SELECT ctid FROM replays WHERE environment_id = $1 AND idempotency_key = k.key
-                OFFSET 0 FOR UPDATE) r))";
+    // Whoever writes knows which table takes new keys.
+    REPLAYS_TABLE = "SELECT replays_table FROM environments WHERE id = $1";
+    REPLAYS_0 = replays_in!("replays_0", "replays_3", "replays_2");
+    REPLAYS_1 = replays_in!("replays_1", "replays_0", "replays_3");
+    REPLAYS_2 = replays_in!("replays_2", "replays_1", "replays_0");
+    REPLAYS_3 = replays_in!("replays_3", "replays_2", "replays_1");
+    FORGET_KEYS_0 = forget_keys_in!("replays_0");
+    FORGET_KEYS_1 = forget_keys_in!("replays_1");
+    FORGET_KEYS_2 = forget_keys_in!("replays_2");
+    FORGET_KEYS_3 = forget_keys_in!("replays_3");
     // Whoever updates rows has them locked, so that they stay where they are found.
     UPDATE_USERS = "
         UPDATE users u SET
@@ -370,15 +418,36 @@ statements! {
         SELECT $1, n.*
         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
                     $8::uuid[], $9::text[], $10::text[]) n";
-    FORGET_EVENTS = "SELECT forget_events($1)";
-    KEEP_REPLAYS = "
-        INSERT INTO replays
-            (environment_id, idempotency_key, user_key, feature_id, action, delta, occurred_at,
-             answer, kept_at)
-        SELECT $1, n.*
-        FROM unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-                    $8::text[], $9::bigint[]) n";
+    FORGET_EVENTS = "SELECT forget_events($1, $2)";
+    KEEP_REPLAYS_0 = keep_replays_in!("replays_0");
+    KEEP_REPLAYS_1 = keep_replays_in!("replays_1");
+    KEEP_REPLAYS_2 = keep_replays_in!("replays_2");
+    KEEP_REPLAYS_3 = keep_replays_in!("replays_3");
+    FORGET_OLD_KEYS = "SELECT forget_old_keys($1, $2)";
 
+    // What `/readyz` asks every second: whether the server takes no changes; the first table that is
+    // missing; and the first that we may not use as we have to.
+    READINESS = "
+        SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,
+            min(t.name) FILTER (WHERE t.id IS NULL),
+            min(t.name) FILTER (WHERE NOT CASE t.rights
+                WHEN 'insert' THEN has_table_privilege(t.id, 'INSERT')
+                    AND has_table_privilege(t.id, 'SELECT')
+                WHEN 'change' THEN has_table_privilege(t.id, 'INSERT')
+                    AND has_table_privilege(t.id, 'SELECT')
+                    AND has_table_privilege(t.id, 'UPDATE')
+                ELSE has_table_privilege(t.id, 'SELECT') END)
+        FROM (
+            SELECT name, rights, to_regclass('kana.' || name)::oid AS id
+            FROM (VALUES
+                ('app', 'read'), ('environments', 'change'), ('keys', 'read'),
+                ('token_secrets', 'insert'), ('features', 'read'), ('packages', 'read'),
+                ('package_features', 'read'), ('package_bases', 'read'), ('users', 'change'),
+                ('subscriptions', 'change'), ('counters', 'change'),
+                ('features_with_usage', 'insert'), ('events', 'insert'),
+                ('events_default', 'read'), ('replays_0', 'insert'),
+                ('replays_1', 'insert'), ('replays_2', 'insert'), ('replays_3', 'insert')
+            ) AS needed (name, rights)) t";
     MAKE_EVENTS_PARTITION = "SELECT from_ms, to_ms FROM make_events_partition($1)";
     NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 

@@ -5,12 +5,15 @@ use deadpool_postgres::Object;
 use futures_util::FutureExt as _;
 use futures_util::future::{join, join_all};
 use kana_core::id::{FeatureId, UserId, UserKey};
+use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::connections::take;
-use super::errors::says_it_was_not_committed;
+use super::errors::{cause, says_it_was_not_committed};
 use super::fate::{self, Mark};
+use super::old_keys::ReplaysTable;
+use super::patience::no_answer;
 use super::recent_counters::RecentCounters;
 use super::statements as sql;
 use super::{Shared, locks};
@@ -60,6 +63,8 @@ pub(super) struct PostgresTransaction {
     pub(super) places: HashMap<(EnvironmentId, UserKey), String>,
     /// Features that were used for the first time, as far as this node knows.
     pub(super) used_features: Vec<(EnvironmentId, FeatureId)>,
+    /// The table that takes new idempotency keys, once it is known.
+    pub(super) replays_table: Option<ReplaysTable>,
     /// Whose subscriptions were looked up by their own ids, before the users were locked.
     pub(super) owners: HashMap<(EnvironmentId, UserId), UserKey>,
 }
@@ -78,12 +83,34 @@ impl PostgresTransaction {
             recent_counters: HashMap::new(),
             places: HashMap::new(),
             used_features: Vec::new(),
+            replays_table: None,
             owners: HashMap::new(),
         }
     }
 
     /// Asks all questions in one round trip: the rows of each.
     pub(super) async fn ask(
+        &mut self,
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        let limit = self.shared.connections.patience.answer;
+        let answers = match timeout(limit, self.ask_on_a_good_connection(questions)).await {
+            Ok(answers) => answers,
+            Err(_) => {
+                self.discard_connection();
+                Err(no_answer(limit))
+            }
+        };
+        if let Err(error) = &answers {
+            self.has_failed = true;
+            if self.kind == Kind::Write {
+                self.shared.last_change.failed(error);
+            }
+        }
+        answers
+    }
+
+    async fn ask_on_a_good_connection(
         &mut self,
         questions: &[Question<'_>],
     ) -> Result<Vec<Vec<Row>>, StoreError> {
@@ -98,8 +125,17 @@ impl PostgresTransaction {
             self.connection = None;
             answers = self.ask_once(questions).await;
         }
-        self.has_failed |= answers.is_err();
         answers
+    }
+
+    /// Closes the connection instead of putting it back: whoever had it next would wait for what it
+    /// has not answered.
+    fn discard_connection(&mut self) {
+        self.is_open = false;
+        if let Some(connection) = self.connection.take() {
+            drop(Object::take(connection));
+        }
+        self.shared.connections.forget_idle();
     }
 
     /// Asks one question.
@@ -176,18 +212,29 @@ impl PostgresTransaction {
         };
         self.is_open = false;
         self.shared.count_round_trip();
-        let Err(error) = connection.batch_execute("COMMIT").await else {
-            self.shared.note_used(self.used_features.drain(..));
-            return Ok(());
+        let limit = self.shared.connections.patience.answer;
+        let why = match timeout(limit, connection.batch_execute("COMMIT")).await {
+            Ok(Ok(())) => {
+                self.shared.note_used(self.used_features.drain(..));
+                self.shared.last_change.succeeded();
+                return Ok(());
+            }
+            Ok(Err(error)) if says_it_was_not_committed(&error) => {
+                let error = StoreError::from(error);
+                self.shared.last_change.failed(&error);
+                return Err(error);
+            }
+            Ok(Err(error)) => StoreError::Unavailable(cause(&error)),
+            Err(_) => {
+                self.shared.connections.forget_idle();
+                no_answer(limit)
+            }
         };
-        if says_it_was_not_committed(&error) {
-            return Err(error.into());
-        }
         // Whatever this connection is good for, it is not that.
         drop(Object::take(connection));
         match self.mark.take() {
-            None => Err(StoreError::Unavailable(super::errors::cause(&error))),
-            Some(mark) => fate::ask(&self.shared.connections.writers, &mark, error).await,
+            None => Err(why),
+            Some(mark) => fate::ask(&self.shared.connections, &mark, why).await,
         }
     }
 

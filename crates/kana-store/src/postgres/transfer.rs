@@ -2,11 +2,13 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use deadpool_postgres::{ClientWrapper, Object};
-use futures_util::TryStreamExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
+use tokio::time::timeout;
 use tokio_postgres::Row as Stored;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::error::SqlState;
@@ -14,6 +16,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::connections::take;
 use super::errors::{cause, says_it_was_not_committed};
+use super::patience::{no_answer, within};
 use super::reading::distinct;
 use super::{Shared, statements as sql};
 use crate::app::EnvironmentKind;
@@ -22,7 +25,7 @@ use crate::error::StoreError;
 use crate::transfer::batch::{Gathering, Row, Sender};
 use crate::transfer::kinds::{Column, Kind};
 use crate::transfer::sql::{
-    Environments, count, in_scope, owner_id, select, target, update_environment,
+    Environments, count, in_scope, owner_id, select, target_in, update_environment,
 };
 use crate::transfer::value::{Stored as StoredAs, Value};
 use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
@@ -31,7 +34,7 @@ use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
 const ARRIVAL: &str = "";
 
 /// What every session of ours wants is for short statements. These take as long as whoever reads or
-/// writes the file.
+/// writes the file. What is bounded is how long nothing comes (`Patience::silence`).
 const LONG: &str = "SET LOCAL statement_timeout = 0; \
     SET LOCAL idle_in_transaction_session_timeout = 0";
 
@@ -52,12 +55,22 @@ fn source(kind: Kind) -> &'static str {
     }
 }
 
+/// Where the rows of a kind are written: idempotency keys go to the table that takes new ones of an
+/// empty database.
+fn destination(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Replay => "replays_0",
+        _ => kind.table(),
+    }
+}
+
 /// A connection with a transaction, which ends with it. It never goes back to the pool.
 type Connection = Arc<ClientWrapper>;
 
 async fn begin(shared: &Shared, transaction: &str) -> Result<Connection, StoreError> {
     let connection = Object::take(take(&shared.connections.readers).await?);
-    connection.batch_execute(&format!("{transaction}; {LONG}")).await?;
+    let begin = format!("{transaction}; {LONG}");
+    within(shared.connections.patience.answer, connection.batch_execute(&begin)).await?;
     Ok(Arc::new(connection))
 }
 
@@ -70,24 +83,31 @@ async fn environments(connection: &ClientWrapper) -> Result<Environments, StoreE
 }
 
 pub(super) async fn export(shared: &Shared, scope: &Scope) -> Result<Export, StoreError> {
+    let silence = shared.connections.patience.silence;
     let connection = begin(shared, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    connection.batch_execute(WHOLE).await?;
-    let environments = in_scope(&environments(&connection).await?, scope);
+    within(silence, connection.batch_execute(WHOLE)).await?;
+    let environments = in_scope(&within(silence, environments(&connection)).await?, scope);
     let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
     let mut expected = Counts::default();
     for kind in scope.kinds() {
-        let rows: i64 =
-            connection.query_one(&count(kind, source(kind), &ids), &[]).await?.try_get(0)?;
+        let counting = count(kind, source(kind), &ids);
+        let rows: i64 = within(silence, connection.query_one(&counting, &[])).await?.try_get(0)?;
         expected.add(kind, rows.unsigned_abs());
     }
-    Ok(Export { expected, batches: read_beside(connection, environments, scope.clone()) })
+    let batches = read_beside(connection, environments, scope.clone(), silence);
+    Ok(Export { expected, batches })
 }
 
 /// Reads everything of the scope in a task of its own.
-fn read_beside(connection: Connection, environments: Environments, scope: Scope) -> Batches {
+fn read_beside(
+    connection: Connection,
+    environments: Environments,
+    scope: Scope,
+    silence: Duration,
+) -> Batches {
     let (sender, batches) = Batches::channel();
     tokio::spawn(async move {
-        let read = read_all(&connection, &environments, &scope, &sender).await;
+        let read = read_all(&connection, &environments, &scope, silence, &sender).await;
         // Whoever waits for the end may want the connection back.
         drop(connection);
         sender.end(read).await;
@@ -99,6 +119,7 @@ async fn read_all(
     connection: &ClientWrapper,
     environments: &Environments,
     scope: &Scope,
+    silence: Duration,
     sender: &Sender,
 ) -> Result<(), StoreError> {
     let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
@@ -106,10 +127,18 @@ async fn read_all(
     for kind in scope.kinds() {
         let mut gathering = Gathering::of(kind);
         // The driver takes rows from the server only as fast as they are taken from it.
-        let rows =
-            connection.query_raw(&select(kind, source(kind), &ids, ARRIVAL), nothing).await?;
+        let selecting = select(kind, source(kind), &ids, ARRIVAL);
+        let rows = within(silence, connection.query_raw(&selecting, nothing)).await?;
         let mut rows = pin!(rows);
-        while let Some(stored) = rows.try_next().await? {
+        loop {
+            // Most rows are here already, and need no timer.
+            let next = match rows.try_next().now_or_never() {
+                Some(next) => next?,
+                None => within(silence, rows.try_next()).await?,
+            };
+            let Some(stored) = next else {
+                break;
+            };
             let id: i64 = stored.try_get(0)?;
             let environment = environments.iter().find(|(known, _)| *known == id);
             let environment = environment.filter(|_| kind.is_of_environment());
@@ -143,6 +172,7 @@ fn value(row: &Stored, place: usize, column: &Column) -> Result<Value, StoreErro
 /// An import on a connection of its own.
 pub(super) struct PostgresImport {
     connection: Connection,
+    silence: Duration,
     /// None before the app has come.
     environments: Environments,
     /// The months, from their first instant to the next month's, that have a partition.
@@ -151,10 +181,11 @@ pub(super) struct PostgresImport {
 
 pub(super) async fn import(shared: &Shared) -> Result<PostgresImport, StoreError> {
     let connection = begin(shared, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-    if !connection.query(sql::APP, &[]).await?.is_empty() {
+    let silence = shared.connections.patience.silence;
+    if !within(silence, connection.query(sql::APP, &[])).await?.is_empty() {
         return Err(StoreError::NotEmpty);
     }
-    Ok(PostgresImport { connection, environments: Vec::new(), months: Vec::new() })
+    Ok(PostgresImport { connection, silence, environments: Vec::new(), months: Vec::new() })
 }
 
 impl PostgresImport {
@@ -198,7 +229,8 @@ impl PostgresImport {
     }
 
     async fn copy(&self, batch: &Batch) -> Result<(), StoreError> {
-        let copy = format!("COPY {} FROM STDIN (FORMAT BINARY)", target(batch.kind));
+        let target = target_in(destination(batch.kind), batch.kind);
+        let copy = format!("COPY {target} FROM STDIN (FORMAT BINARY)");
         let sink = self.connection.copy_in::<_, Bytes>(&copy).await?;
         let own = batch.kind.columns().iter().map(|column| match column.form.stored() {
             StoredAs::Text | StoredAs::Json => Type::TEXT,
@@ -238,9 +270,8 @@ impl PostgresImport {
     }
 }
 
-#[async_trait]
-impl Import for PostgresImport {
-    async fn insert(&mut self, batch: &Batch) -> Result<(), StoreError> {
+impl PostgresImport {
+    async fn insert_batch(&mut self, batch: &Batch) -> Result<(), StoreError> {
         match batch.kind {
             Kind::App => {
                 self.copy(batch).await?;
@@ -261,11 +292,19 @@ impl Import for PostgresImport {
             _ => self.copy(batch).await,
         }
     }
+}
+
+#[async_trait]
+impl Import for PostgresImport {
+    async fn insert(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        within(self.silence, self.insert_batch(batch)).await
+    }
 
     async fn read_back(&mut self, scope: &Scope) -> Result<Batches, StoreError> {
-        self.connection.batch_execute(WHOLE).await?;
+        within(self.silence, self.connection.batch_execute(WHOLE)).await?;
         let environments = in_scope(&self.environments, scope);
-        Ok(read_beside(Arc::clone(&self.connection), environments, scope.clone()))
+        let connection = Arc::clone(&self.connection);
+        Ok(read_beside(connection, environments, scope.clone(), self.silence))
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
@@ -274,18 +313,17 @@ impl Import for PostgresImport {
             let count_on = format!(
                 "SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
             );
-            self.connection.execute(&count_on, &[]).await?;
+            within(self.silence, self.connection.execute(&count_on, &[])).await?;
         }
-        let Err(error) = self.connection.batch_execute("COMMIT").await else {
-            return Ok(());
+        let why = match timeout(self.silence, self.connection.batch_execute("COMMIT")).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) if says_it_was_not_committed(&error) => return Err(error.into()),
+            Ok(Err(error)) => cause(&error).to_string(),
+            Err(_) => no_answer(self.silence).to_string(),
         };
-        if says_it_was_not_committed(&error) {
-            return Err(error.into());
-        }
         let problem = format!(
             "it went away while it committed; if `kana keys list` shows keys, everything is there \
-             ({})",
-            cause(&error)
+             ({why})"
         );
         Err(StoreError::Unavailable(problem.into()))
     }

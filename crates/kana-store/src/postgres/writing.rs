@@ -10,11 +10,12 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::changes::Gathered;
+use super::old_keys::ReplaysTable;
 use super::reading::distinct;
 use super::recent_counters::RecentCounters;
 use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
-use super::{catalog, locks};
+use super::{catalog, locks, partitions};
 use crate::app::EnvironmentId;
 use crate::columns::Named;
 use crate::error::StoreError;
@@ -29,11 +30,15 @@ impl WriteTransaction for PostgresTransaction {
     ) -> Result<(), StoreError> {
         let gathered = Gathered::new(changes);
         for (_, event) in &gathered.events {
-            self.shared.partitions.provide(&self.shared, event.recorded_at).await;
+            partitions::provide(&self.shared, event.recorded_at).await;
         }
         let used = self.shared.not_noted(environment, gathered.used_features());
         self.used_features.extend(used.iter().map(|feature| (environment, feature.clone())));
         let (counting, older) = self.set_counters(environment, &gathered).await?;
+        let replays = match gathered.replays.is_empty() {
+            true => None,
+            false => Some(replays(&gathered, self.replays_table(environment).await?)?),
+        };
         let tables = [
             used_features(&used),
             created_users(&gathered),
@@ -46,7 +51,7 @@ impl WriteTransaction for PostgresTransaction {
             older_counters(&older),
             deleted_counters(&gathered),
             events(&gathered),
-            replays(&gathered)?,
+            replays,
         ];
         self.places.clear();
         let tables: Vec<(&str, Vec<&(dyn ToSql + Sync)>)> = tables
@@ -81,7 +86,9 @@ impl WriteTransaction for PostgresTransaction {
         keys: &[IdempotencyKey],
     ) -> Result<(), StoreError> {
         let keys = distinct(keys.iter().map(IdempotencyKey::as_str));
-        self.change(&[(sql::FORGET_KEYS, &[&environment.0, &keys])]).await?;
+        let parameters: &[&(dyn ToSql + Sync)] = &[&environment.0, &keys];
+        let tables = self.replays_table(environment).await?.forget();
+        self.change(&tables.map(|statement| (statement, parameters))).await?;
         Ok(())
     }
 
@@ -302,11 +309,8 @@ fn events(gathered: &Gathered<'_>) -> Option<Table> {
     })
 }
 
-fn replays(gathered: &Gathered<'_>) -> Result<Option<Table>, StoreError> {
+fn replays(gathered: &Gathered<'_>, table: ReplaysTable) -> Result<Table, StoreError> {
     let rows = &gathered.replays;
-    if rows.is_empty() {
-        return Ok(None);
-    }
     let answers: Vec<String> = rows
         .iter()
         .map(|(_, replay)| serde_json::to_string(&replay.answer))
@@ -321,5 +325,5 @@ fn replays(gathered: &Gathered<'_>) -> Result<Option<Table>, StoreError> {
         Box::new(answers),
         column(rows, |(_, replay)| replay.kept_at.as_ms()),
     ];
-    Ok(Some(Table { statement: sql::KEEP_REPLAYS, columns }))
+    Ok(Table { statement: table.keep(), columns })
 }

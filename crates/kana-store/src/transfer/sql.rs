@@ -69,7 +69,12 @@ pub(crate) fn count(kind: Kind, table: &str, environments: &[i64]) -> String {
 
 /// Where a row is written to: the table with [`names`].
 pub(crate) fn target(kind: Kind) -> String {
-    format!("{} ({})", kind.table(), names(kind))
+    target_in(kind.table(), kind)
+}
+
+/// The same in another table.
+pub(crate) fn target_in(table: &str, kind: Kind) -> String {
+    format!("{table} ({})", names(kind))
 }
 
 /// Says of an environment, which is the first parameter, what its record says. `parameter` is how the

@@ -16,6 +16,7 @@ mod engine;
 mod events;
 mod isolation;
 mod lists;
+mod old_keys;
 mod publishing;
 mod replays;
 mod sharing;
@@ -140,7 +141,6 @@ macro_rules! every_story_on {
                 replays_stand_in_the_order_in_which_they_were_asked_for,
                 a_key_that_was_used_is_not_used_again,
                 keys_are_forgotten_and_can_be_used_again,
-                the_oldest_keys_are_found_first_and_no_younger_ones,
             }
             catalog {
                 an_app_begins_with_an_empty_catalog_that_never_changed,
@@ -223,13 +223,26 @@ macro_rules! stories_of_several_who_write_on {
     };
 }
 
+macro_rules! stories_of_who_forgets_keys_while_keeping_others_on {
+    ($engine:ty) => {
+        tests! {
+            $engine;
+            old_keys {
+                the_oldest_keys_are_found_first_and_no_younger_ones,
+            }
+        }
+    };
+}
+
 mod sqlite {
     every_story_on!(crate::engine::Sqlite);
+    stories_of_who_forgets_keys_while_keeping_others_on!(crate::engine::Sqlite);
     stories_of_several_who_write_on!(crate::engine::Sqlite);
 }
 
 mod sqlite_of_a_server {
     every_story_on!(crate::engine::SqliteOfAServer);
+    stories_of_who_forgets_keys_while_keeping_others_on!(crate::engine::SqliteOfAServer);
 }
 
 mod postgres {

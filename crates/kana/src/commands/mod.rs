@@ -122,7 +122,8 @@ impl From<std::io::Error> for Failure {
 }
 
 /// What a command needs that asks one thing and ends.
-const FOR_A_TOOL: postgres::Settings = postgres::Settings { connections_max: 3, lanes: 1 };
+const FOR_A_TOOL: postgres::Settings =
+    postgres::Settings { connections_max: 3, lanes: 1, ..postgres::Settings::DEFAULT };
 
 /// Opens the database that the settings name. Creates it if there is none, and migrates it.
 async fn open(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {

@@ -7,6 +7,7 @@ mod rarely;
 #[cfg(test)]
 mod tests;
 mod unread;
+mod waiting;
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -45,7 +46,10 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     ignore_signals()?;
     // First of all, so that a port that is taken leaves nothing behind.
     let listener = listen(settings.listen)?;
-    let store = open_for_server(&settings).await?;
+    let Some(store) = open_for_server(&settings).await? else {
+        tracing::info!("stopped before the database was there");
+        return Ok(());
+    };
     if create_app(store.as_ref(), "app").await? {
         tracing::info!("a new app was made; its keys stand on standard output, and only there");
     }
@@ -107,14 +111,18 @@ fn is_missing(error: &std::io::Error) -> bool {
         || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
-/// Opens the database: one that many servers share, or an embedded one for this server alone.
-async fn open_for_server(settings: &ServeSettings) -> Result<Arc<dyn Store>, Failure> {
+/// Opens the database: one that many servers share, or an embedded one for this server alone. Returns
+/// `None` if the process is told to stop while it waits for the database.
+async fn open_for_server(settings: &ServeSettings) -> Result<Option<Arc<dyn Store>>, Failure> {
     let Some(url) = &settings.database.database_url else {
-        return Ok(Arc::new(SqliteStore::open_for_server(&settings.database.data_dir)?));
+        return Ok(Some(Arc::new(SqliteStore::open_for_server(&settings.database.data_dir)?)));
     };
     let connections_max = usize::try_from(settings.database_connections).unwrap_or(usize::MAX);
     let settings = postgres::Settings { connections_max, ..postgres::Settings::default() };
-    Ok(Arc::new(PostgresStore::open(url.reveal(), settings).await?))
+    let opened =
+        waiting::open_unless_stopped(async || PostgresStore::open(url.reveal(), settings).await)
+            .await?;
+    Ok(opened.map(|store| Arc::new(store) as _))
 }
 
 fn limits(settings: ConnectionSettings) -> Limits {

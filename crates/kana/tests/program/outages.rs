@@ -1,6 +1,8 @@
 //! A PostgreSQL server that goes away and comes back, or hands over to another, under load.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kana_test_postgres::{Cluster, run as run_sql};
@@ -8,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::ledger::{Books, Client, prepare, seed};
 use crate::load::Load;
-use crate::process::{Server, init_with, note, run, text};
+use crate::process::{Server, init_with, kana, note, run, text};
 
 /// By when a server must serve again once its database is back.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
@@ -163,7 +165,51 @@ fn a_database_that_cannot_be_used_is_an_error_that_says_why() {
     run_sql(&url, "UPDATE kana.schema_version SET version = 99");
     let said = refused(dir.path(), &url);
     assert!(said.contains("schema version 99"), "{said}");
+}
+
+/// Starts a server that waits for its database, and returns it once it says so.
+fn waiting_server(dir: &Path, url: &str) -> (Child, BufReader<ChildStderr>) {
+    let mut command = kana(dir, &["serve", "--listen", "127.0.0.1:0", "--database-url", url]);
+    let mut server = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(server.stderr.take().unwrap());
+    let mut line = String::new();
+    log.read_line(&mut line).unwrap();
+    assert!(line.contains("waiting up to 60 seconds for the database"), "{line}");
+    assert!(!line.contains("secret"), "{line}");
+    (server, log)
+}
+
+#[test]
+fn a_server_that_is_started_before_its_database_waits_for_it() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let dir = TempDir::new().unwrap();
+    init_with(dir.path(), &["--database-url", &cluster.url()]);
+    // It has no connection left, and then it is away.
+    cluster.administrate("ALTER ROLE kana CONNECTION LIMIT 0");
+    let (mut server, mut log) = waiting_server(dir.path(), &cluster.url());
     cluster.kill();
-    let said = refused(dir.path(), &url);
-    assert!(said.contains("cannot be reached"), "{said}");
+    cluster.begin();
+    cluster.administrate("ALTER ROLE kana CONNECTION LIMIT -1");
+    let mut line = String::new();
+    log.read_line(&mut line).unwrap();
+    assert!(line.contains("ready: listening"), "it says so once: {line}");
+    server.kill().unwrap();
+    server.wait().unwrap();
+
+    cluster.kill();
+    for signal in ["TERM", "INT"] {
+        let (mut server, _log) = waiting_server(dir.path(), &cluster.url());
+        signal_to(&server, signal);
+        assert!(server.wait().unwrap().success());
+    }
+    let output = run(dir.path(), &["init", "--database-url", &cluster.url()]);
+    assert_eq!(output.status.code(), Some(1), "a command that ends does not wait");
+    assert!(text(&output.stderr).contains("cannot be reached"), "{}", text(&output.stderr));
+}
+
+fn signal_to(process: &Child, signal: &str) {
+    let sent = Command::new("kill").args(["-s", signal, &process.id().to_string()]).status();
+    assert!(sent.unwrap().success());
 }

@@ -17,7 +17,12 @@ CREATE TABLE environments (
     -- Grows by one with every change of the environment's features and packages.
     catalog_version bigint  NOT NULL,
     -- Whether a public key and a user's id in a header are enough for the Client API.
-    simple_mode     boolean NOT NULL DEFAULT true
+    simple_mode     boolean NOT NULL DEFAULT true,
+    -- Which table new idempotency keys go to, since when, and since when they went to the one before.
+    -- All environments change it together.
+    replays_table   smallint NOT NULL DEFAULT 0 CHECK (replays_table BETWEEN 0 AND 3),
+    replays_since   bigint   NOT NULL DEFAULT 0,
+    replays_earlier bigint   NOT NULL DEFAULT 0
 );
 
 CREATE TABLE keys (
@@ -229,23 +234,32 @@ CREATE TABLE events_default PARTITION OF events DEFAULT;
 
 -- Makes the partition for the month of an instant, unless it exists, and moves what the default
 -- partition has of that month there. Answers the month's first instant and the next month's.
+--
+-- A month that came to the default partition in large numbers stays there: whoever records an event of
+-- that month would wait for the move.
 CREATE FUNCTION make_events_partition(at bigint, OUT from_ms bigint, OUT to_ms bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
     month     timestamp := date_trunc('month', to_timestamp(at / 1000) AT TIME ZONE 'UTC');
     partition text      := 'events_' || to_char(month, 'YYYY_MM');
+    moved_max CONSTANT bigint := 100000;
+    strays    bigint;
 BEGIN
     from_ms := extract(epoch FROM month)::bigint * 1000;
     to_ms := extract(epoch FROM month + interval '1 month')::bigint * 1000;
     IF to_regclass(partition) IS NOT NULL THEN
         RETURN;
     END IF;
-    -- One at a time, and nothing may come to the default partition meanwhile.
-    LOCK TABLE events IN SHARE UPDATE EXCLUSIVE MODE;
-    LOCK TABLE events_default IN ACCESS EXCLUSIVE MODE;
-    IF to_regclass(partition) IS NOT NULL THEN
+    -- One at a time. The other partitions are not locked, since vacuuming one takes long.
+    LOCK TABLE ONLY events IN SHARE UPDATE EXCLUSIVE MODE;
+    SELECT count(*) INTO strays FROM (
+        SELECT FROM events_default WHERE recorded_at >= from_ms AND recorded_at < to_ms
+        LIMIT moved_max + 1) s;
+    IF to_regclass(partition) IS NOT NULL OR strays > moved_max THEN
         RETURN;
     END IF;
+    -- Nothing may come to the default partition meanwhile.
+    LOCK TABLE events_default IN ACCESS EXCLUSIVE MODE;
     EXECUTE format('CREATE TABLE %I (LIKE events INCLUDING ALL)', partition);
     EXECUTE format(
         'WITH moved AS (DELETE FROM events_default WHERE recorded_at >= %s AND recorded_at < %s
@@ -258,28 +272,66 @@ BEGIN
 END
 $$;
 
--- Drops the partitions of the months before that of an instant, and deletes what the default partition
--- has of them.
-CREATE FUNCTION forget_events(before bigint) RETURNS void
+-- Forgets the events of the months before that of an instant. Answers whether there is more to forget
+-- at once: the default partition is cleared in pieces of at_most rows.
+--
+-- A partition is emptied, which locks nothing else: to drop it needs the lock of all events, behind
+-- which recording would wait. One that somebody reads is left for the next time. Empty partitions are
+-- dropped when nobody uses the events at all.
+CREATE FUNCTION forget_events(before bigint, at_most bigint) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
     month     timestamp := date_trunc('month', to_timestamp(before / 1000) AT TIME ZONE 'UTC');
+    month_ms  bigint    := extract(epoch FROM month)::bigint * 1000;
     partition text;
+    is_empty  boolean;
+    empty     text[]    := '{}';
+    deleted   bigint;
 BEGIN
+    -- One node at a time.
+    IF NOT pg_try_advisory_xact_lock(1801547362, 1) THEN
+        RETURN false;
+    END IF;
     FOR partition IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'events'::regclass AND c.relname ~ '^events_[0-9]{4}_[0-9]{2}$'
             AND c.relname < 'events_' || to_char(month, 'YYYY_MM')
         ORDER BY c.relname
     LOOP
-        EXECUTE format('DROP TABLE %I', partition);
+        BEGIN
+            EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I)', partition) INTO is_empty;
+            IF is_empty THEN
+                empty := empty || partition;
+            ELSE
+                EXECUTE format('TRUNCATE %I', partition);
+            END IF;
+        EXCEPTION WHEN lock_not_available THEN
+            RAISE LOG 'the events of % are being read, and are forgotten later', partition;
+        END;
     END LOOP;
-    DELETE FROM events_default WHERE recorded_at < extract(epoch FROM month)::bigint * 1000;
+    IF array_length(empty, 1) > 0 THEN
+        BEGIN
+            LOCK TABLE events IN ACCESS EXCLUSIVE MODE NOWAIT;
+            FOREACH partition IN ARRAY empty LOOP
+                EXECUTE format('DROP TABLE %I', partition);
+            END LOOP;
+        EXCEPTION WHEN lock_not_available THEN
+            NULL;
+        END;
+    END IF;
+    DELETE FROM events_default WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM events_default WHERE recorded_at < month_ms LIMIT at_most));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN deleted = at_most;
 END
 $$;
 
--- What was asked under an idempotency key, and what was answered.
-CREATE TABLE replays (
+-- What was asked under an idempotency key, and what was answered. Keys are forgotten a table at a time,
+-- since a deleted row costs everybody who looks until the oldest snapshot of the server has ended.
+--
+-- Four tables take turns. One takes new keys; the two before it are only looked at; the fourth is
+-- retired, and is emptied before its turn comes. So a key is looked for in three tables.
+CREATE TABLE replays_0 (
     environment_id  bigint NOT NULL,
     idempotency_key text   COLLATE "C" NOT NULL,
     user_key        uuid   NOT NULL,
@@ -292,6 +344,60 @@ CREATE TABLE replays (
     PRIMARY KEY (environment_id, idempotency_key)
 );
 
--- In which order idempotency keys are forgotten. The sum keeps the planner from looking up a key by
--- this index, which costs the same only while the table is empty.
-CREATE INDEX replays_by_age ON replays ((environment_id + 0), kept_at);
+CREATE TABLE replays_1 (LIKE replays_0 INCLUDING ALL);
+CREATE TABLE replays_2 (LIKE replays_0 INCLUDING ALL);
+CREATE TABLE replays_3 (LIKE replays_0 INCLUDING ALL);
+
+-- All that are not retired.
+CREATE VIEW replays AS
+    SELECT * FROM replays_0
+    WHERE (SELECT replays_table FROM environments WHERE kind = 'live') <> 3
+    UNION ALL
+    SELECT * FROM replays_1
+    WHERE (SELECT replays_table FROM environments WHERE kind = 'live') <> 0
+    UNION ALL
+    SELECT * FROM replays_2
+    WHERE (SELECT replays_table FROM environments WHERE kind = 'live') <> 1
+    UNION ALL
+    SELECT * FROM replays_3
+    WHERE (SELECT replays_table FROM environments WHERE kind = 'live') <> 2;
+
+-- Empties the retired table, or lets the next one take new keys: when the present one has done so for
+-- half the time that keys are kept, and all keys of the table that retires are older than that time.
+-- So a key is kept for that time at least, and for one and a half times as long at most.
+--
+-- While the tables change, no writer is at work: each holds the catalog of an environment, and this
+-- takes them alone. So whoever keeps a key has looked for it in all that was kept before.
+CREATE FUNCTION forget_old_keys(before bigint, now bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    present  environments;
+    next     smallint;
+    is_empty boolean;
+    -- Clocks of nodes differ.
+    slack CONSTANT bigint := 3600000;
+BEGIN
+    -- One node at a time.
+    IF NOT pg_try_advisory_xact_lock(1801547362, 2) THEN
+        RETURN;
+    END IF;
+    SELECT * INTO present FROM environments WHERE kind = 'live';
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    next := (present.replays_table + 1) % 4;
+    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I)', 'replays_' || next) INTO is_empty;
+    IF NOT is_empty THEN
+        EXECUTE format('TRUNCATE %I', 'replays_' || next);
+        RETURN;
+    END IF;
+    IF now - present.replays_since < (now - before) / 2
+        OR present.replays_earlier > before - slack THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(1801547361, (e.id % 2147483647)::int)
+        FROM (SELECT id FROM environments ORDER BY id) e;
+    UPDATE environments SET
+        replays_table = next, replays_since = now, replays_earlier = present.replays_since;
+END
+$$;

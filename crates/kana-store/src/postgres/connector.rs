@@ -1,0 +1,156 @@
+//! Connecting to the first of several servers that takes changes.
+
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use deadpool_postgres::Connect;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::{Client, Config, Error, NoTls};
+
+/// Tries each server in turn, so that one that takes a connection and then says nothing does not
+/// keep us from the next. The pool limits the time of all of them together.
+pub(super) struct Connector {
+    /// A configuration for each server of the URL.
+    servers: Vec<Config>,
+    /// How long a server may take that is not the last one.
+    share: Duration,
+}
+
+type Connecting<'a> =
+    Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
+
+impl Connector {
+    pub(super) fn new(config: &Config, limit: Duration) -> Self {
+        let servers = servers(config);
+        let share = limit / u32::try_from(servers.len().max(1)).unwrap_or(u32::MAX);
+        Self { servers, share }
+    }
+}
+
+impl Connect for Connector {
+    fn connect(&self, config: &Config) -> Connecting<'_> {
+        let whole = config.clone();
+        Box::pin(async move {
+            let Some((last, others)) = self.servers.split_last() else {
+                return connect(&whole).await;
+            };
+            let mut failed = None;
+            for server in others {
+                match timeout(self.share, connect(server)).await {
+                    Ok(Ok(connected)) => return Ok(connected),
+                    // A server that is away says more than a standby that is not to be used.
+                    Ok(Err(error)) if !is_standby(&error) => failed = Some(error),
+                    Ok(Err(_)) | Err(_) => {}
+                }
+            }
+            connect(last).await.map_err(|error| match failed {
+                Some(failed) if is_standby(&error) => failed,
+                _ => error,
+            })
+        })
+    }
+}
+
+async fn connect(server: &Config) -> Result<(Client, JoinHandle<()>), Error> {
+    let (client, connection) = server.connect(NoTls).await?;
+    let task = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::warn!(%error, "a connection to the database broke");
+        }
+    });
+    Ok((client, task))
+}
+
+/// Whether a server was refused since it takes no changes, which the driver says in this way.
+pub(super) fn is_standby(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    let io = source.and_then(|source| source.downcast_ref::<io::Error>());
+    io.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// The configuration taken apart. The driver can add servers to one, and take none away.
+fn servers(config: &Config) -> Vec<Config> {
+    let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
+    let port = |place| config.get_ports().get(place).or_else(|| config.get_ports().first());
+    let one = |place: usize| {
+        let mut server = without_servers(config);
+        match hosts.get(place) {
+            #[cfg(unix)]
+            Some(tokio_postgres::config::Host::Unix(path)) => {
+                server.host_path(path);
+            }
+            Some(tokio_postgres::config::Host::Tcp(name)) => {
+                server.host(name);
+            }
+            None => {}
+        }
+        if let Some(address) = addresses.get(place) {
+            server.hostaddr(*address);
+        }
+        if let Some(port) = port(place) {
+            server.port(*port);
+        }
+        server
+    };
+    (0..hosts.len().max(addresses.len())).map(one).collect()
+}
+
+/// All that the configuration says but for the servers.
+fn without_servers(config: &Config) -> Config {
+    let mut server = Config::new();
+    server
+        .ssl_mode(config.get_ssl_mode())
+        .ssl_negotiation(config.get_ssl_negotiation())
+        .channel_binding(config.get_channel_binding())
+        .target_session_attrs(config.get_target_session_attrs())
+        .keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle());
+    if let Some(user) = config.get_user() {
+        server.user(user);
+    }
+    if let Some(password) = config.get_password() {
+        server.password(password);
+    }
+    if let Some(database) = config.get_dbname() {
+        server.dbname(database);
+    }
+    if let Some(options) = config.get_options() {
+        server.options(options);
+    }
+    if let Some(name) = config.get_application_name() {
+        server.application_name(name);
+    }
+    if let Some(limit) = config.get_connect_timeout() {
+        server.connect_timeout(*limit);
+    }
+    if let Some(limit) = config.get_tcp_user_timeout() {
+        server.tcp_user_timeout(*limit);
+    }
+    if let Some(interval) = config.get_keepalives_interval() {
+        server.keepalives_interval(interval);
+    }
+    if let Some(retries) = config.get_keepalives_retries() {
+        server.keepalives_retries(retries);
+    }
+    server
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_server_has_its_own_port_and_all_else_in_common() {
+        let url = "postgres://ada:secret@one:1,%2Frun:2/kana?connect_timeout=3&keepalives_retries=4\
+            &options=-c%20lock_timeout%3D1s&channel_binding=disable&sslmode=disable\
+            &tcp_user_timeout=7&keepalives_interval=8&keepalives_idle=9&application_name=us\
+            &target_session_attrs=read-write";
+        let whole: Config = url.parse().unwrap();
+        let parts = servers(&whole);
+        let single =
+            |server: &str| -> Config { url.replace("one:1,%2Frun:2", server).parse().unwrap() };
+        assert_eq!(parts, [single("one:1"), single("%2Frun:2")]);
+    }
+}

@@ -1,0 +1,116 @@
+//! Whether this node can answer questions and record usage at the moment.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Shared;
+use super::patience::{Leased, within};
+use super::statements as sql;
+use crate::error::StoreError;
+
+/// How long after the last failure a change is tried that leaves nothing.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// For how long a failure counts that no trial can repeat. Then the node gets another chance.
+const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// Takes room as a change does, and leaves nothing.
+const TRY_TO_WRITE: &str = "CREATE TEMPORARY TABLE room_for_a_change ON COMMIT DROP AS
+    SELECT repeat(md5(n::text), 60) AS page FROM generate_series(1, 8) n";
+
+/// How the last change failed, if it did for a reason that the next one has as well.
+#[derive(Default)]
+pub(super) struct LastChange(Mutex<Option<Failure>>);
+
+#[derive(Clone)]
+struct Failure {
+    kind: FailureKind,
+    text: String,
+    at: Instant,
+}
+
+#[derive(Clone, Copy)]
+enum FailureKind {
+    Full,
+    Damaged,
+    NotPermitted,
+}
+
+impl LastChange {
+    fn last(&self) -> std::sync::MutexGuard<'_, Option<Failure>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn succeeded(&self) {
+        *self.last() = None;
+    }
+
+    pub(super) fn failed(&self, error: &StoreError) {
+        let kind = match error {
+            StoreError::Full { .. } => FailureKind::Full,
+            StoreError::Damaged { .. } => FailureKind::Damaged,
+            StoreError::NotPermitted { .. } => FailureKind::NotPermitted,
+            _ => return,
+        };
+        *self.last() = Some(Failure { kind, text: error.to_string(), at: Instant::now() });
+    }
+}
+
+impl Failure {
+    fn into_error(self) -> StoreError {
+        let (place, source) = ("the last change".to_owned(), self.text.into());
+        match self.kind {
+            FailureKind::Full => StoreError::Full { place, source },
+            FailureKind::Damaged => StoreError::Damaged { place, source },
+            FailureKind::NotPermitted => StoreError::NotPermitted { place, source },
+        }
+    }
+}
+
+/// Fails if there is no connection, the server takes no changes, a table or a right on it is
+/// missing, or the last change failed for a reason that lasts.
+pub(super) async fn check(shared: &Shared) -> Result<(), StoreError> {
+    within(shared.connections.patience.ready, check_all(shared)).await
+}
+
+async fn check_all(shared: &Shared) -> Result<(), StoreError> {
+    let mut connection = Leased::take(&shared.connections.readers).await?;
+    shared.count_round_trip();
+    let client = connection.get()?;
+    let statement = client.prepare_cached(sql::READINESS).await?;
+    let row = client.query_one(&statement, &[]).await?;
+    if row.try_get(0)? {
+        return Err(StoreError::ReadOnly);
+    }
+    if let Some(table) = row.try_get::<_, Option<String>>(1)? {
+        let place = format!("the table kana.{table}");
+        return Err(StoreError::Damaged { place, source: "it is missing".into() });
+    }
+    if let Some(table) = row.try_get::<_, Option<String>>(2)? {
+        let place = format!("the table kana.{table}");
+        let source = "the role of the database URL may not read or change it".into();
+        return Err(StoreError::NotPermitted { place, source });
+    }
+    let last = shared.last_change.last().clone();
+    if let Some(failure) = last {
+        match failure.kind {
+            FailureKind::Full if failure.at.elapsed() >= AGAIN => {
+                if let Err(error) = client.batch_execute(TRY_TO_WRITE).await {
+                    let error = StoreError::from(error);
+                    shared.last_change.failed(&error);
+                    return Err(error);
+                }
+                shared.last_change.succeeded();
+            }
+            _ if failure.at.elapsed() >= REMEMBERED => shared.last_change.succeeded(),
+            _ => {
+                connection.give_back();
+                return Err(failure.into_error());
+            }
+        }
+    }
+    connection.give_back();
+    Ok(())
+}

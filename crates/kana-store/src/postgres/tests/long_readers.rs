@@ -1,0 +1,122 @@
+//! Somebody who reads for long, as an export or a query by hand does, holds up no recording.
+
+use std::time::Instant;
+
+use super::*;
+
+/// Less than anything waits that waits for a reader, and more than recording takes.
+const RECORDS_WITHIN: Duration = Duration::from_millis(1500);
+
+/// A session that has begun to read all events, and has not ended.
+async fn reader(database: &Database) -> (PostgresStore, deadpool_postgres::Object) {
+    let other = open(database.url()).await;
+    let reader = take(&other.shared.connections.readers).await.unwrap();
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM events;
+        SET LOCAL idle_in_transaction_session_timeout = 0";
+    reader.batch_execute(begin).await.unwrap();
+    (other, reader)
+}
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse("time", text).unwrap()
+}
+
+/// The partitions that hold events, with how many.
+fn partitions(database: &Database) -> Vec<Vec<String>> {
+    let counts = "SELECT tableoid::regclass, count(*) FROM kana.events GROUP BY tableoid
+        ORDER BY tableoid::regclass::text";
+    rows(database.url(), counts)
+}
+
+/// Records events again and again until `done`, and returns how long the slowest took.
+async fn slowest_recording(
+    store: &PostgresStore,
+    environment: EnvironmentId,
+    recorded_at: Timestamp,
+    done: impl Future<Output = ()>,
+) -> Duration {
+    let mut slowest = Duration::ZERO;
+    let mut done = std::pin::pin!(done);
+    loop {
+        let since = Instant::now();
+        timeout(SOON, write(store, environment, &[log(1, recorded_at)])).await.unwrap();
+        slowest = slowest.max(since.elapsed());
+        if timeout(Duration::from_millis(1), &mut done).await.is_ok() {
+            return slowest;
+        }
+    }
+}
+
+#[tokio::test]
+async fn months_are_forgotten_without_holding_up_recording_behind_a_long_reader() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, database) = store_with_app().await;
+    let (old, now) = (at("2024-01-31T00:00:00Z"), at("2024-03-15T00:00:00Z"));
+    make_partitions(&database, old).await;
+    make_partitions(&database, now).await;
+    write(&store, environment, &[create_user(1), log(1, old), log(1, now)]).await;
+    let (_other, reading) = reader(&database).await;
+
+    // It waits for the reader at most, and whoever records does not wait for it.
+    let forgetting = async {
+        for _ in 0..3 {
+            assert!(
+                !store.forget_events(now, 1).await.unwrap(),
+                "it would be tried without a pause"
+            );
+        }
+    };
+    let slowest = slowest_recording(&store, environment, now, forgetting).await;
+    assert!(slowest < RECORDS_WITHIN, "{slowest:?}");
+    let counts = partitions(&database);
+    assert_eq!(counts[0], ["kana.events_2024_01", "1"], "somebody reads it");
+
+    reading.batch_execute("COMMIT").await.unwrap();
+    assert!(!store.forget_events(now, 1).await.unwrap());
+    assert_eq!(partitions(&database).len(), 1, "{:?}", partitions(&database));
+    // The empty partition goes once nobody uses the events.
+    assert!(!store.forget_events(now, 1).await.unwrap());
+    let gone = "SELECT to_regclass('kana.events_2024_01') IS NULL,
+        to_regclass('kana.events_2024_03') IS NULL";
+    assert_eq!(rows(database.url(), gone), [["t", "f"]]);
+}
+
+#[tokio::test]
+async fn a_month_is_begun_without_holding_up_recording_behind_a_long_reader() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, database) = store_with_app().await;
+    let (_other, reading) = reader(&database).await;
+    // A month that has no partition, since the clock has jumped, and that gets none now.
+    let march = at("2031-03-15T00:00:00Z");
+    let slowest = slowest_recording(&store, environment, march, std::future::ready(())).await;
+    assert!(slowest < RECORDS_WITHIN, "{slowest:?}");
+    assert_eq!(partitions(&database), [["kana.events_default", "1"]]);
+    reading.batch_execute("COMMIT").await.unwrap();
+    // Once nobody is in the way, what lies in the default partition moves.
+    make_partitions(&database, march).await;
+    assert_eq!(partitions(&database), [["kana.events_2031_03", "1"]]);
+}
+
+#[tokio::test]
+async fn stray_events_of_old_months_are_forgotten_in_pieces() {
+    if !is_here() {
+        return;
+    }
+    let (store, _environment, database) = store_with_app().await;
+    run(
+        database.url(),
+        "INSERT INTO kana.events
+         SELECT e.id, gen_random_uuid(), 'f', 'ADD', 1, n, n, NULL, NULL, NULL
+         FROM kana.environments e, generate_series(1, 45000) n WHERE e.kind = 'test'",
+    );
+    let now = at("2024-03-15T00:00:00Z");
+    assert!(store.forget_events(now, 1).await.unwrap());
+    assert_eq!(partitions(&database), [["kana.events_default", "25000"]]);
+    assert!(store.forget_events(now, 1).await.unwrap());
+    assert!(!store.forget_events(now, 1).await.unwrap());
+    assert_eq!(partitions(&database), Vec::<Vec<String>>::new());
+}

@@ -1,0 +1,89 @@
+//! When this node is not to be asked.
+
+use super::*;
+
+async fn ready(store: &PostgresStore) -> Result<(), StoreError> {
+    timeout(SOON, store.check_ready()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_node_is_not_ready_while_its_database_lacks_a_table_or_a_right_or_takes_no_changes() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let store = open(&cluster.url()).await;
+    make_app(&store).await;
+    ready(&store).await.unwrap();
+
+    let administrate = |statement: &str| run(&cluster.administrator_url("kana"), statement);
+    administrate("REVOKE INSERT ON kana.events FROM kana");
+    let error = ready(&store).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotPermitted { .. }), "{error:?}");
+    assert!(error.to_string().contains("kana.events"), "{error}");
+    administrate("GRANT INSERT ON kana.events TO kana");
+    ready(&store).await.unwrap();
+
+    administrate("ALTER TABLE kana.counters RENAME TO elsewhere");
+    let error = ready(&store).await.unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+    assert!(error.to_string().contains("kana.counters"), "{error}");
+    administrate("ALTER TABLE kana.elsewhere RENAME TO counters");
+    ready(&store).await.unwrap();
+
+    // From the outside, since nothing in it can be changed then.
+    cluster.administrate("ALTER DATABASE kana SET default_transaction_read_only = on");
+    store.shared.connections.forget_idle();
+    let error = ready(&store).await.unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly), "{error:?}");
+    cluster.administrate("ALTER DATABASE kana RESET default_transaction_read_only");
+    ready(&store).await.unwrap();
+
+    cluster.kill();
+    let error = ready(&store).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_change_that_failed_for_a_lasting_reason_counts_until_one_succeeds() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, database) = store_with_app().await;
+    // In a way that the rights on tables do not tell.
+    let raise = |code: &str| {
+        let fails = format!(
+            "CREATE OR REPLACE FUNCTION kana.fails() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$;
+             CREATE OR REPLACE TRIGGER fails BEFORE INSERT ON kana.users
+             EXECUTE FUNCTION kana.fails()"
+        );
+        run(database.url(), &fails);
+    };
+    let mut users = 0..;
+    let mut change = async || {
+        let new = create_user(users.next().unwrap());
+        let mut writer = store.write().await.unwrap();
+        writer.change_facts(environment, &[new]).await?;
+        writer.commit().await
+    };
+    for (code, summary) in
+        [("53100", "disk full"), ("XX001", "damaged"), ("42501", "not permitted")]
+    {
+        raise(code);
+        let failed = change().await.unwrap_err();
+        assert_eq!(failed.summary(), summary, "{failed:?}");
+        assert_eq!(ready(&store).await.unwrap_err().summary(), summary);
+        run(database.url(), "DROP TRIGGER fails ON kana.users");
+        change().await.unwrap();
+        ready(&store).await.unwrap();
+    }
+    // A disk that has room again is found without a change of anyone.
+    raise("53100");
+    change().await.unwrap_err();
+    let again = async {
+        while ready(&store).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(SOON, again).await.unwrap();
+}

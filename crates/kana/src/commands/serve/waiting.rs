@@ -1,0 +1,98 @@
+//! Starting before the database is there.
+
+use std::time::Duration;
+
+use kana_store::StoreError;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+/// How long a start waits for a database that is away or has no connection left.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Opens the database, again and again for a minute while it cannot be reached. Returns `None` if
+/// the process is told to stop meanwhile.
+pub(super) async fn open_unless_stopped<T>(
+    open: impl AsyncFn() -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    tokio::select! {
+        opened = open_in_time(open) => opened.map(Some),
+        _ = terminate.recv() => Ok(None),
+        _ = interrupt.recv() => Ok(None),
+    }
+}
+
+fn no_signals(error: std::io::Error) -> StoreError {
+    StoreError::Engine(Box::new(error))
+}
+
+/// What waiting cannot mend is returned at once.
+async fn open_in_time<T>(open: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let since = Instant::now();
+    let mut is_said = false;
+    loop {
+        let error = match open().await {
+            Err(error @ StoreError::Unavailable(_)) if since.elapsed() + PAUSE < PATIENCE => error,
+            opened => return opened,
+        };
+        if !is_said {
+            let seconds = PATIENCE.as_secs();
+            tracing::warn!(%error, "waiting up to {seconds} seconds for the database");
+            is_said = true;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn away() -> StoreError {
+        StoreError::Unavailable("connection refused".into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_comes_within_a_minute_is_opened() {
+        let since = Instant::now();
+        let open = async || match since.elapsed().as_secs() {
+            ..50 => Err(away()),
+            _ => Ok("open"),
+        };
+        assert_eq!(open_in_time(open).await.unwrap(), "open");
+        assert!(since.elapsed() < Duration::from_secs(51), "{:?}", since.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_does_not_come_is_waited_for_a_minute() {
+        let since = Instant::now();
+        let opened: Result<(), _> = open_in_time(async || Err(away())).await;
+        assert!(matches!(opened, Err(StoreError::Unavailable(_))), "{opened:?}");
+        let waited = since.elapsed().as_secs();
+        assert!((59..=60).contains(&waited), "{waited} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waiting_cannot_mend_is_not_waited_for() {
+        let errors: [fn() -> StoreError; 5] = [
+            || StoreError::AccessDenied("wrong password".into()),
+            || StoreError::NoDatabase("no such database".into()),
+            || StoreError::NewerSchema { found: 9, known: 1 },
+            || StoreError::DatabaseUrl { problem: "it names no host".to_owned() },
+            || StoreError::ReadOnly,
+        ];
+        for error in errors {
+            let tries = Cell::new(0);
+            let opened: Result<(), _> = open_in_time(async || {
+                tries.set(tries.get() + 1);
+                Err(error())
+            })
+            .await;
+            assert_eq!((opened.unwrap_err().to_string(), tries.get()), (error().to_string(), 1));
+        }
+    }
+}
