@@ -144,7 +144,7 @@ where
         match answered {
             Ok(Ok(Answered::Body(body))) => write_bytes(media_type, StatusCode::OK, body),
             Ok(Ok(Answered::Response(response, size))) => {
-                write_response(media_type, response, size.as_deref())
+                write_response(media_type, *response, size.as_deref())
             }
             Ok(Err(refusal)) => refuse(media_type, &refusal),
             Err(_panic) => {
@@ -267,7 +267,7 @@ where
             None => self.trusting.execute(execution).await,
         };
         finish_errors(&mut response.errors);
-        Ok(Answered::Response(response, size))
+        Ok(Answered::Response(Box::new(response), size))
     }
 
     /// Has the library validate a document: what it finds does not depend on variables.
@@ -291,7 +291,7 @@ enum Answered {
     /// The whole response body, which has data and no errors.
     Body(Vec<u8>),
     /// What the general executor made of it, and how large it is where it has lists.
-    Response(async_graphql::Response, Option<Arc<AnswerSize>>),
+    Response(Box<async_graphql::Response>, Option<Arc<AnswerSize>>),
 }
 
 impl Answered {
@@ -299,7 +299,7 @@ impl Answered {
     fn failed(error: ServerError) -> Self {
         let mut errors = vec![error];
         finish_errors(&mut errors);
-        Self::Response(async_graphql::Response::from_errors(errors), None)
+        Self::Response(Box::new(async_graphql::Response::from_errors(errors)), None)
     }
 }
 
