@@ -88,7 +88,7 @@ impl<T: OutputType> List<T> {
                 return size.fail(refused(size, full, context, field)).await;
             }
             forget_surplus_errors(context);
-            // A list may be long, and nothing in it may ever have to wait.
+            // Items that need no I/O never wait: let other tasks have their turn.
             consume_budget().await;
         }
         json.push(b']');
