@@ -2,7 +2,7 @@
 //! shares. A request is read ([`request`]), its document is parsed ([`document`]) and held against
 //! the limits ([`limits`]), its arguments are held against the schema ([`arguments`]), all that once
 //! for a text that comes again ([`prepared`]), its variables are coerced ([`variables`]), numbers
-//! that would be rounded are refused ([`exact`]), and only then is anything executed, within a bound
+//! that would be rounded are refused ([`exact`](crate::exact)), and only then is anything executed, within a bound
 //! for its answer ([`answer`]). A hot operation whose text was seen before is answered by its [`plan`]
 //! instead.
 
