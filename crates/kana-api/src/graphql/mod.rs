@@ -2,7 +2,7 @@
 //! shares. A request is read ([`request`]), its document is parsed ([`document`]) and held against
 //! the limits ([`limits`]), its arguments are held against the schema ([`arguments`]), all that once
 //! for a text that comes again ([`prepared`]), its variables are coerced ([`variables`]), numbers
-//! that would be rounded are refused ([`exact`]), and only then is anything executed, within a bound
+//! that would be rounded are refused ([`exact`](crate::exact)), and only then is anything executed, within a bound
 //! for its answer ([`answer`]). A hot operation whose text was seen before is answered by its [`plan`]
 //! instead.
 
@@ -270,7 +270,7 @@ where
         };
         finish_errors(&mut response.errors);
         let can_be_repeated = can_be_repeated(&operation.node, &response.errors);
-        Ok(Answered::Response(Executed { response, size, can_be_repeated }))
+        Ok(Answered::Response(Box::new(Executed { response, size, can_be_repeated })))
     }
 
     /// Has the library validate a document: what it finds does not depend on variables.
@@ -294,7 +294,7 @@ enum Answered {
     /// The whole response body, which has data and no errors.
     Body(Vec<u8>),
     /// What the general executor made of it, or a failure.
-    Response(Executed),
+    Response(Box<Executed>),
 }
 
 /// A response that is still to be written.
@@ -323,7 +323,8 @@ impl Answered {
                 let mut errors = vec![error];
                 finish_errors(&mut errors);
                 let response = async_graphql::Response::from_errors(errors);
-                Self::Response(Executed { response, size: None, can_be_repeated: true })
+                let executed = Executed { response, size: None, can_be_repeated: true };
+                Self::Response(Box::new(executed))
             }
         }
     }

@@ -105,7 +105,8 @@ impl AnswerSize {
         if bytes <= FREE_BYTES {
             return Ok(());
         }
-        let taken = self.with_permits(|permits| permits.as_ref().map_or(0, |p| p.num_permits()));
+        let taken = self
+            .with_permits(|permits| permits.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
         match bytes.div_ceil(MIB).saturating_sub(taken) {
             0 => Ok(()),
             mib => self.take(mib).await,
