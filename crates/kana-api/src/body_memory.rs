@@ -60,7 +60,7 @@ impl BodyMemory {
     }
 
     fn take(&self, bytes: usize, bytes_max: usize) -> Result<(), NoMemory> {
-        // Only a sum is kept, and nothing else is read by it.
+        // The sum stands for itself: no other memory is read on the strength of it.
         let held = self.held.fetch_add(bytes, Ordering::Relaxed);
         if held.saturating_add(bytes) > bytes_max {
             self.held.fetch_sub(bytes, Ordering::Relaxed);
