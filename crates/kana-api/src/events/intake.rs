@@ -189,7 +189,7 @@ impl Batch {
         self.usages.len() >= BATCH_EVENTS_MAX
             || self.bytes >= BATCH_BYTES_MAX
             || (memory > UNCOUNTED_BYTES_MAX + self.share.bytes()
-                && self.share.grow(COUNTED_BYTES).is_err())
+                && self.share.grow_for_lines(COUNTED_BYTES).is_err())
     }
 
     async fn record(self, sender: Arc<Sender>) -> (Names, Recorded) {
