@@ -16,6 +16,9 @@ use crate::error::Told;
 const SMALL_BYTES_MAX: usize = 64 * 1024;
 /// The largest body of any surface. It always fits into memory that nobody else uses.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Lines of events that wait to be recorded grow only while less than this part of the memory is in
+/// use. They take more than is counted, in lists that grow, and few batches are recorded at a time.
+const LINES_PART: usize = 4;
 /// The size of a buffer's blocks.
 const BLOCK_BYTES: usize = 64 * 1024;
 
@@ -60,7 +63,7 @@ impl BodyMemory {
     }
 
     fn take(&self, bytes: usize, bytes_max: usize) -> Result<(), NoMemory> {
-        // Only a sum is kept, and nothing else is read by it.
+        // The sum stands for itself: no other memory is read on the strength of it.
         let held = self.held.fetch_add(bytes, Ordering::Relaxed);
         if held.saturating_add(bytes) > bytes_max {
             self.held.fetch_sub(bytes, Ordering::Relaxed);
@@ -82,6 +85,13 @@ impl BodyShare {
     /// How much it is now.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Takes so many bytes more for lines of events.
+    pub(crate) fn grow_for_lines(&mut self, bytes: usize) -> Result<(), NoMemory> {
+        self.memory.take(bytes, self.memory.bytes_max / LINES_PART)?;
+        self.bytes += bytes;
+        Ok(())
     }
 
     /// Takes so many bytes more.
@@ -205,6 +215,17 @@ mod tests {
             small.last_mut().unwrap().grow(SMALL_BYTES_MAX).unwrap();
         }
         assert_eq!(memory.share().grow(1), Err(NoMemory));
+    }
+
+    #[test]
+    fn lines_leave_most_of_the_memory_to_bodies() {
+        let memory = BodyMemory::new(80 * MIB);
+        let mut lines = memory.share();
+        lines.grow_for_lines(20 * MIB).unwrap();
+        assert_eq!(lines.grow_for_lines(1), Err(NoMemory));
+        memory.share().grow(50 * MIB).unwrap();
+        drop(lines);
+        assert_eq!(held(&memory), 0);
     }
 
     #[test]

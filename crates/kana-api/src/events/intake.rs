@@ -15,7 +15,9 @@ use crate::error::Told;
 const BATCH_EVENTS_MAX: usize = 1024;
 /// So many bytes of text make a batch full, too, so that little is held in memory.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// How many bytes a batch may have without a share of the memory for bodies. A stream goes on with
+/// What an event takes in memory beside its text, in a list that grows by doubling.
+const EVENT_BYTES: usize = 2 * size_of::<RecordUsage>();
+/// How much memory a batch may take without a share of the memory for bodies. A stream goes on with
 /// small batches when that is used up.
 const UNCOUNTED_BYTES_MAX: usize = 16 * 1024;
 /// How much a batch takes of it at once.
@@ -183,10 +185,11 @@ impl Batch {
 
     /// Returns true if the batch is as large as it may get. Takes memory for one that may get larger.
     fn is_full(&mut self) -> bool {
+        let memory = self.bytes + self.usages.len() * EVENT_BYTES;
         self.usages.len() >= BATCH_EVENTS_MAX
             || self.bytes >= BATCH_BYTES_MAX
-            || (self.bytes > UNCOUNTED_BYTES_MAX + self.share.bytes()
-                && self.share.grow(COUNTED_BYTES).is_err())
+            || (memory > UNCOUNTED_BYTES_MAX + self.share.bytes()
+                && self.share.grow_for_lines(COUNTED_BYTES).is_err())
     }
 
     async fn record(self, sender: Arc<Sender>) -> (Names, Recorded) {

@@ -27,9 +27,6 @@ use super::rarely::Rarely;
 
 /// The most bytes of a request's head. Its URL alone can have nearly as many.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// The most bytes that a connection reads ahead. A head must fit; a larger buffer would make every
-/// connection that sends a body cost more, whether or not the body is wanted.
-const BUFFER_BYTES_MAX: usize = HEAD_BYTES_MAX;
 /// Connections that may wait to be accepted, as far as the operating system lets them. One more
 /// would try again after a second.
 const BACKLOG: u32 = 4096;
@@ -117,7 +114,7 @@ async fn serve_connection(socket: TcpStream, router: Router, pulse: Arc<Pulse>, 
             // A client may shut down its writing half once it has asked, and reads the answer.
             .half_close(true)
             .max_header_size(HEAD_BYTES_MAX)
-            .max_buf_size(BUFFER_BYTES_MAX)
+            .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(io, service)
     );
     let mut begun = false;

@@ -1,23 +1,20 @@
-//! What a request's head must have on every path, beyond what hyper checks.
+//! Checks of a request's head that hold on every path, beyond those of hyper.
 
-use axum::http::{HeaderMap, HeaderName, Request, Version, header};
+use axum::http::{Request, Version, header};
 
-/// Returns why a request cannot be taken: a name that stands twice means one thing to a proxy and
-/// another to us.
+/// Returns why a request cannot be taken, if it cannot. Of two headers with one name, a proxy before
+/// the server could obey the other one.
 pub(super) fn problem<B>(request: &Request<B>) -> Option<&'static str> {
     let headers = request.headers();
-    if stands_twice(headers, &header::HOST) {
-        return Some("The request has more than one Host header\n");
-    }
-    if request.version() == Version::HTTP_11 && !headers.contains_key(header::HOST) {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    if hosts.next().is_none() && request.version() == Version::HTTP_11 {
         return Some("The request has no Host header\n");
     }
-    if stands_twice(headers, &header::AUTHORIZATION) {
+    if hosts.next().is_some() {
+        return Some("The request has more than one Host header\n");
+    }
+    if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
         return Some("The request has more than one Authorization header\n");
     }
     None
-}
-
-fn stands_twice(headers: &HeaderMap, name: &HeaderName) -> bool {
-    headers.get_all(name).iter().nth(1).is_some()
 }

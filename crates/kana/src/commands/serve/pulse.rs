@@ -16,8 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::unread::UnreadBody;
 
-/// How many bytes are read at once to be dropped.
-const DROPPED_BYTES: usize = 8 * 1024;
+/// The most bytes that are read at once. hyper gives a connection that fills its buffer a larger one,
+/// which would make every connection that sends a body cost more, whether or not the body is wanted.
+const READ_BYTES_MAX: usize = 16 * 1024;
 
 /// What a connection is doing, and when it must end.
 #[derive(Debug, Default)]
@@ -96,15 +97,15 @@ impl Pulse {
     }
 
     /// Takes a body that its handler did not read to its end. A client that `waits` to be told to go
-    /// on gets the answer instead. Whether it sends the body then is up to the client, so what
-    /// follows cannot be read as another request.
+    /// on gets the answer instead. It may or may not send the body after that, so what follows
+    /// cannot be read as another request.
     fn leave_unread(&self, body: Incoming, waits: bool) {
         if waits || self.unread.leave(body) {
             self.must_close.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Returns true if no client has sent anything.
+    /// Returns true if the client has never sent anything.
     fn has_never_read(&self) -> bool {
         self.turn.load(Ordering::Relaxed) == 0 && self.read.load(Ordering::Relaxed) == 0
     }
@@ -209,7 +210,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        match Pin::new(&mut self.socket).poll_read(context, buffer) {
+        let read = if buffer.remaining() <= READ_BYTES_MAX {
+            Pin::new(&mut self.socket).poll_read(context, buffer)
+        } else {
+            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(READ_BYTES_MAX));
+            let read = Pin::new(&mut self.socket).poll_read(context, &mut part);
+            let length = part.filled().len();
+            buffer.advance(length);
+            read
+        };
+        match read {
             Poll::Ready(Ok(())) => {
                 add(&self.pulse.read, buffer.filled().len() - before);
                 Poll::Ready(Ok(()))
@@ -250,9 +260,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
-    /// Says that nothing more will be sent, and waits for the client to close the connection. What
-    /// it still sends is dropped: if it was left unread, closing the socket would reset the
-    /// connection, and the client could lose the answer.
+    /// Shuts down the writing half, and drops what still arrives until the client closes the
+    /// connection. A socket that is closed with unread bytes resets the connection, and the client
+    /// could lose the answer.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.pulse.lingering.load(Ordering::Relaxed) {
             ready!(Pin::new(&mut self.socket).poll_shutdown(context))?;
@@ -262,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
             self.pulse.lingering.store(true, Ordering::Relaxed);
         }
         loop {
-            let mut bytes = [MaybeUninit::uninit(); DROPPED_BYTES];
+            let mut bytes = [MaybeUninit::uninit(); READ_BYTES_MAX];
             let mut buffer = ReadBuf::uninit(&mut bytes);
             let read = ready!(self.as_mut().poll_read(context, &mut buffer));
             if read.is_err() || buffer.filled().is_empty() {

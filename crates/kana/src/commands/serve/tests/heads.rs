@@ -1,4 +1,4 @@
-//! Heads that mean one thing to a proxy and could mean another to us.
+//! Requests that are refused by their heads, whatever they ask for.
 
 use super::*;
 
