@@ -1,7 +1,7 @@
 //! Logs go to standard error: text on a terminal, JSON otherwise (contract: `server.md`).
 //!
-//! Whoever logs puts a line into a [queue](line_queue), from which a thread writes it: a reader that
-//! is slow or gone, or a disk that is full, costs lines and nothing else.
+//! A line goes into a [queue](line_queue), from which a thread writes it. So a reader that is slow or
+//! gone, or a disk that is full, costs lines and nothing else.
 
 mod line_queue;
 

@@ -71,7 +71,10 @@ impl std::fmt::Display for Failure {
             Self::NoApp => f.write_str("the database has no app yet: run kana init first"),
             Self::NoKey(id) => write!(f, "there is no key {id}: see kana keys list"),
             Self::Listen(address, error) => {
-                write!(f, "cannot listen on {address}: {error}; choose another with --listen")
+                write!(
+                    f,
+                    "cannot listen on {address}: {error}; choose another with --listen or KANA_LISTEN"
+                )
             }
             Self::Export(error) => error.fmt(f),
             Self::Import(error) => write!(f, "{error}; nothing was imported"),
@@ -85,7 +88,7 @@ impl std::fmt::Display for Failure {
             Self::NotCommitted { what, source: StoreError::OutcomeUnknown(source) } => write!(
                 f,
                 "the database went away, and whether {what} was stored is not known ({source}): \
-                 look with kana keys list whether it knows what is printed above"
+                 kana keys list shows whether what is printed above is valid"
             ),
             Self::NotCommitted { what, source } => write!(
                 f,
@@ -159,8 +162,8 @@ async fn create_app(store: &dyn Store, name: &str) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Prints a new key, or several, and commits only once they are written, so that none is ever
-/// stored that nobody has seen. `what` names what they belong to in an error.
+/// Prints new keys, and commits them only once they are written, so that no key is stored that
+/// was never shown. `what` names in an error what is created.
 async fn print_then_commit<T>(
     uncommitted: Uncommitted<T>,
     what: &'static str,

@@ -61,21 +61,18 @@ impl Surroundings {
 
     /// The address under which the REST calls are.
     pub(super) fn address(&self) -> Result<String, Failure> {
-        let (name, address) = match self.get("KANA_DEV_URL") {
-            Some(address) => ("KANA_DEV_URL", address),
-            None => {
-                let server = self.get("KANA_URL").unwrap_or_else(|| SERVER.to_owned());
-                ("KANA_URL", format!("{}/cli", server.trim().trim_end_matches('/')))
-            }
+        let (name, given, path) = match self.get("KANA_DEV_URL") {
+            Some(address) => ("KANA_DEV_URL", address, ""),
+            None => ("KANA_URL", self.get("KANA_URL").unwrap_or_else(|| SERVER.to_owned()), "/cli"),
         };
-        let address = address.trim().trim_end_matches('/').to_owned();
+        let given = given.trim();
+        let address = given.trim_end_matches('/');
         let host = ["http://", "https://"].iter().find_map(|scheme| address.strip_prefix(scheme));
         match host {
-            Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(address),
-            _ => {
-                let value = without_passwords(&address, [address.as_str()]);
-                Err(Failure::Address { name, value })
+            Some(host) if !host.is_empty() && !host.starts_with('/') => {
+                Ok(format!("{address}{path}"))
             }
+            _ => Err(Failure::Address { name, value: without_passwords(given, [given]) }),
         }
     }
 }

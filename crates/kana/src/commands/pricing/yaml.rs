@@ -92,10 +92,10 @@ pub(super) fn read(text: &str) -> Result<Option<Node>, Unreadable> {
     Ok(root.and_then(Rc::into_inner))
 }
 
-/// What is left of the line from `position` on.
+/// What a parser met at `position`, as the end of a message.
 fn what_stands_at(text: &str, position: Position) -> String {
-    let line = text.lines().nth(position.line - 1).unwrap_or_default();
-    let rest: String = line.chars().skip(position.column - 1).collect();
+    let line = text.lines().nth(position.line.saturating_sub(1)).unwrap_or_default();
+    let rest: String = line.chars().skip(position.column.saturating_sub(1)).collect();
     if !rest.trim().is_empty() {
         return format!("here stands {}", quoted(rest.trim()));
     }
