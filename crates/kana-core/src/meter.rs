@@ -111,22 +111,15 @@ impl<'a> Meter<'a> {
     /// The changes by which the period holds `after` instead of `before`: also of the periods that
     /// have taken it over, where these are counted already.
     pub(crate) fn set(
-        &self,
+        self,
         facts: &UserFacts,
         before: i64,
         after: i64,
         changes: &mut Vec<Change>,
     ) -> Result<(), Obstacle> {
-        changes.push(Change::SetCounter { counter: self.counter.clone(), used: after });
-        let start = if self.is_folded() {
-            self.schedule.subscription.started_at
-        } else {
-            self.counter.period_start
-        };
-        let takers = self.schedule.takers_of(self.place.number, start);
-        let takers: Vec<CounterKey> =
-            takers.into_iter().map(|(number, start)| self.counter_at(number, start)).collect();
+        let takers = self.takers();
         needs(takers.iter().filter(|taker| facts.stored(taker).is_none()).cloned().collect())?;
+        changes.push(Change::SetCounter { counter: self.counter, used: after });
         for counter in takers {
             if let Some(Some(used)) = facts.stored(&counter) {
                 let used = used.saturating_add(after.saturating_sub(before)).max(0);
@@ -134,6 +127,17 @@ impl<'a> Meter<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The counters of the periods that have taken this one over.
+    fn takers(&self) -> Vec<CounterKey> {
+        let start = if self.is_folded() {
+            self.schedule.subscription.started_at
+        } else {
+            self.counter.period_start
+        };
+        let takers = self.schedule.takers_of(self.place.number, start).into_iter();
+        takers.map(|(number, start)| self.counter_at(number, start)).collect()
     }
 }
 

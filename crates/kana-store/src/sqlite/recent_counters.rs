@@ -5,7 +5,7 @@
 //! all other facts are of one instant.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kana_core::facts::CounterKey;
 use kana_core::id::UserKey;
@@ -23,7 +23,8 @@ pub(super) struct RecentCounters {
 #[derive(Default)]
 struct Generations {
     newer: Counters,
-    older: Counters,
+    /// Shared, so that its order is found without holding up readers.
+    older: Arc<Counters>,
 }
 
 type Counters = HashMap<EnvironmentId, HashMap<(UserKey, CounterKey), Recent>>;
@@ -53,7 +54,7 @@ impl RecentCounters {
         as_of: u64,
     ) -> Option<Option<i64>> {
         let generations = self.generations();
-        [&generations.newer, &generations.older].into_iter().find_map(|counters| {
+        [&generations.newer, &*generations.older].into_iter().find_map(|counters| {
             let recent = counters.get(&environment)?.get(counter)?;
             let version = recent.iter().rfind(|version| version.commit <= as_of)?;
             Some(version.used)
@@ -100,15 +101,15 @@ impl RecentCounters {
     pub(super) fn grow_old(&self) -> Vec<(EnvironmentId, (UserKey, CounterKey))> {
         let mut generations = self.generations();
         debug_assert!(generations.older.is_empty());
-        generations.older = std::mem::take(&mut generations.newer);
-        let mut order: Vec<_> = generations
-            .older
+        let older = Arc::new(std::mem::take(&mut generations.newer));
+        generations.older = Arc::clone(&older);
+        drop(generations);
+        let mut order: Vec<_> = older
             .iter()
             .flat_map(|(environment, counters)| {
                 counters.keys().map(|counter| (*environment, counter.clone()))
             })
             .collect();
-        drop(generations);
         order.sort_unstable();
         order
     }
