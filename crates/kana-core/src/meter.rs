@@ -51,7 +51,7 @@ impl<'a> Meter<'a> {
         self.counter.is_folded()
     }
 
-    /// What was used in the period.
+    /// Returns the usage of the period. Fails if counters that it needs are not loaded.
     pub(crate) fn used(&self, facts: &UserFacts) -> Result<i64, Obstacle> {
         let mut missing = Vec::new();
         let used = self.read(facts, &mut missing);
