@@ -1,8 +1,8 @@
 //! A limit on the memory of all request bodies together.
 //!
-//! Bodies are counted as they arrive, not by their `Content-Length`. A slow sender holds what it has
-//! sent, rounded up to a block of its buffer, so a client that announces much and sends little does
-//! not shut others out.
+//! Bodies are counted as they arrive, not by their `Content-Length`. A slow sender holds what it
+//! has sent, rounded up to a block of its buffer, so a client that announces much and sends little
+//! does not shut others out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,13 +11,14 @@ use axum::body::Bytes;
 
 use crate::error::Told;
 
-/// The largest small body. Small bodies may use all of the memory; larger ones leave a reserve, so that
-/// many slow large bodies do not stop the small ones of hot operations.
+/// The largest small body. Small bodies may use all of the memory; larger ones leave a reserve, so
+/// that many slow large bodies do not stop the small ones of hot operations.
 const SMALL_BYTES_MAX: usize = 64 * 1024;
 /// The largest body of any surface. It always fits if no other body holds memory.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Batches of event lines grow only while less than one part in this many of the memory is in use. They
-/// take more than is counted, since their lists grow by doubling, and few are recorded at a time.
+/// Batches of event lines grow only while less than one part in this many of the memory is in use.
+/// They take more than is counted, since their lists grow by doubling, and few are recorded at a
+/// time.
 const LINES_PART: usize = 4;
 /// The size of a buffer's blocks.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -111,8 +112,8 @@ impl Drop for BodyShare {
     }
 }
 
-/// Collects a body that arrives in pieces. The body is kept in blocks until it is complete: a single
-/// buffer would have to grow, which holds old and new buffer at once and fragments memory.
+/// Collects a body that arrives in pieces. The body is kept in blocks until it is complete: a
+/// single buffer would have to grow, which holds old and new buffer at once and fragments memory.
 #[derive(Debug)]
 pub(crate) struct BodyBuffer {
     share: BodyShare,

@@ -1,5 +1,5 @@
-//! Strips the UTF-8 byte order mark that some clients write before their JSON. It is not part of JSON,
-//! and a reader may ignore it (RFC 8259, section 8.1).
+//! Strips the UTF-8 byte order mark that some clients write before their JSON. It is not part of
+//! JSON, and a reader may ignore it (RFC 8259, section 8.1).
 
 use axum::body::Bytes;
 

@@ -47,8 +47,8 @@ impl From<InvalidValue> for ApiError {
     }
 }
 
-/// The message for a nested field that could not be read. Unlike the message for a root field, it does
-/// not say that nothing was recorded.
+/// The message for a nested field that could not be read. Unlike the message for a root field, it
+/// does not say that nothing was recorded.
 const UNREAD: &str = "this field cannot be read at the moment; ask for it again";
 
 /// An error as every surface tells it.

@@ -183,7 +183,8 @@ pub(crate) fn problem_with_number(text: &str) -> Option<Unkept> {
     (!is_exact).then(|| Unkept::Inexact { sent: sent(), kept })
 }
 
-/// Parses the text of a number as an exact integer. Returns `None` if it is not whole, or does not fit.
+/// Parses the text of a number as an exact integer. Returns `None` if it is not whole, or does not
+/// fit.
 pub(crate) fn whole(text: &str) -> Option<i64> {
     if let Ok(whole) = text.parse() {
         return Some(whole);
@@ -199,14 +200,14 @@ pub(crate) fn whole(text: &str) -> Option<i64> {
     if digits.is_empty() { Some(0) } else { whole.parse().ok() }
 }
 
-/// Returns the integer that a JSON number was parsed as; `None` if it is not whole. Parsing may have
-/// rounded it, which only its text can show.
+/// Returns the integer that a JSON number was parsed as; `None` if it is not whole. Parsing may
+/// have rounded it, which only its text can show.
 pub(crate) fn whole_as_read(number: &Number) -> Option<i64> {
     if number.is_f64() { whole(&number.to_string()) } else { number.as_i64() }
 }
 
-/// Replaces whole numbers that are written with a point or an exponent by integers. `text` is what the
-/// value was parsed from; no object in it has a key twice.
+/// Replaces whole numbers that are written with a point or an exponent by integers. `text` is what
+/// the value was parsed from; no object in it has a key twice.
 pub(crate) fn make_whole(value: &mut Value, text: &[u8]) {
     if has_double(value) {
         make_whole_in_order(value, &mut numbers(text));

@@ -164,8 +164,8 @@ impl UserFacts {
         taken.ok_or_else(|| Obstacle::Needs(Need::IdTaken(id.clone())))
     }
 
-    /// Returns the counter's stored value: `None` if it was not loaded, `Some(None)` if it was never
-/// written.
+    /// Returns the counter's stored value: `None` if it was not loaded, `Some(None)` if it was
+    /// never written.
     #[must_use]
     pub fn stored(&self, counter: &CounterKey) -> Option<Option<i64>> {
         self.counters.get(counter).copied()

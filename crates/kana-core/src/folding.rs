@@ -1,9 +1,9 @@
 //! Folding old counters into one sum (contract: `entitlements.md`, "When a published file changes
 //! terms").
 //!
-//! For each subscription, feature and terms number, the counters of the newest 1,500 periods are kept
-//! individually. No answer lists older ones; only a period that never ends still needs their sum. So
-//! a background task adds them to one sum and deletes them.
+//! For each subscription, feature and terms number, the counters of the newest 1,500 periods are
+//! kept individually. No answer lists older ones; only a period that never ends still needs their
+//! sum. So a background task adds them to one sum and deletes them.
 
 use std::collections::BTreeSet;
 

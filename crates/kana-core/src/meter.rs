@@ -26,8 +26,8 @@ impl<'a> Meter<'a> {
         Self { schedule, place, counter }
     }
 
-    /// Creates the meter of a period whose usage may arrive late. If the period's counter is old enough
-    /// at `now` to be folded, the meter reads and sets the sum instead.
+    /// Creates the meter of a period whose usage may arrive late. If the period's counter is old
+    /// enough at `now` to be folded, the meter reads and sets the sum instead.
     pub(crate) fn late(
         schedule: Schedule<'a>,
         feature: &FeatureId,
@@ -59,8 +59,8 @@ impl<'a> Meter<'a> {
         Ok(used)
     }
 
-    /// Returns the usage of the period as far as it is loaded, and adds the counters that are not loaded
-    /// to `missing`.
+    /// Returns the usage of the period as far as it is loaded, and adds the counters that are not
+    /// loaded to `missing`.
     pub(crate) fn read(&self, facts: &UserFacts, missing: &mut Vec<CounterKey>) -> i64 {
         match facts.stored(&self.counter) {
             Some(Some(used)) => used,
@@ -75,9 +75,9 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Returns the sum of what the first period of a terms number has taken over. Once that period's
-    /// counter is written, it includes this sum. All counters that may be needed are added to `missing`
-    /// at once, to load them in one round trip.
+    /// Returns the sum of what the first period of a terms number has taken over. Once that
+    /// period's counter is written, it includes this sum. All counters that may be needed are added
+    /// to `missing` at once, to load them in one round trip.
     fn taken_over(
         &self,
         facts: &UserFacts,
@@ -109,8 +109,8 @@ impl<'a> Meter<'a> {
         CounterKey { terms, period_start, ..self.counter.clone() }
     }
 
-    /// Adds the changes that set the period's usage from `before` to `after`. The counters of periods
-    /// that have taken it over change by the same amount, if they are written.
+    /// Adds the changes that set the period's usage from `before` to `after`. The counters of
+    /// periods that have taken it over change by the same amount, if they are written.
     pub(crate) fn set(
         &self,
         facts: &UserFacts,

@@ -14,12 +14,12 @@ use crate::subscription::Subscription;
 use crate::terms::{Terms, TermsNumber};
 use crate::timestamp::Timestamp;
 
-/// How many of a terms number's newest counters are kept individually; older ones are folded into one
-/// sum. A period never takes over more periods than this.
+/// How many of a terms number's newest counters are kept individually; older ones are folded into
+/// one sum. A period never takes over more periods than this.
 pub const COUNTED_ONE_BY_ONE: i64 = 1500;
 
-/// How many periods late a counter may be folded. A terms number that has ended keeps this many more
-/// counters, so that none is missing from the sum that a period without an end takes over.
+/// How many periods late a counter may be folded. A terms number that has ended keeps this many
+/// more counters, so that none is missing from the sum that a period without an end takes over.
 pub const FOLDED_LATE_MAX: i64 = 64;
 
 /// The terms of one feature in one package, oldest first. Never empty.
@@ -101,8 +101,8 @@ impl<'a> Schedule<'a> {
         self.terms().iter().rev().find(|terms| terms.since <= at)?.allowance
     }
 
-    /// Returns `now`, but no earlier than the subscription's start, its end, or its newest terms. This
-    /// corrects a clock that is behind the one that wrote them.
+    /// Returns `now`, but no earlier than the subscription's start, its end, or its newest terms.
+    /// This corrects a clock that is behind the one that wrote them.
     pub(crate) fn not_before_known(&self, now: Timestamp) -> Timestamp {
         let newest = self.terms().last().map_or(Timestamp::MIN, |terms| terms.since);
         now.max(self.anchor()).max(newest).max(self.subscription.ended_at.unwrap_or(now))
@@ -153,7 +153,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// Returns the end of the last run of a terms number among those whose start satisfies `began`;
-/// `None` if there is no such run, or it still lasts.
+    /// `None` if there is no such run, or it still lasts.
     fn run_until(
         &self,
         number: TermsNumber,
@@ -211,8 +211,8 @@ impl<'a> Schedule<'a> {
         })
     }
 
-    /// Returns the periods that have started by `now` under terms numbers below `below`, including those
-    /// that were taken over: newest first, and at most the newest `each` of a number.
+    /// Returns the periods that have started by `now` under terms numbers below `below`, including
+    /// those that were taken over: newest first, and at most the newest `each` of a number.
     fn periods(&self, now: Timestamp, below: Option<TermsNumber>, each: i64) -> Vec<Place> {
         let mut places: Vec<Place> = Vec::new();
         let mut floor = (None, i64::MIN);
@@ -240,8 +240,8 @@ impl<'a> Schedule<'a> {
         places
     }
 
-    /// Returns at most `at_most` periods that are not taken over, newest first within a terms number.
-    /// Includes periods that still run.
+    /// Returns at most `at_most` periods that are not taken over, newest first within a terms
+    /// number. Includes periods that still run.
     pub(crate) fn listed(&self, now: Timestamp, at_most: i64) -> Vec<Place> {
         // A period takes over at most `COUNTED_ONE_BY_ONE` others.
         let each = if self.terms().len() == 1 { at_most } else { COUNTED_ONE_BY_ONE + at_most };
@@ -264,8 +264,8 @@ impl<'a> Schedule<'a> {
         places
     }
 
-    /// Returns the terms numbers whose sum of folded counters the first period of `by` has taken over
-/// directly.
+    /// Returns the terms numbers whose sum of folded counters the first period of `by` has taken
+    /// over directly.
     pub(crate) fn folds_taken_over(&self, by: TermsNumber) -> Vec<TermsNumber> {
         let (takers, begins) = (self.takers(), self.begins(by));
         let mut numbers: Vec<TermsNumber> = self
@@ -281,8 +281,8 @@ impl<'a> Schedule<'a> {
         numbers
     }
 
-    /// Returns the chain of periods that have taken over the period that started at `start`: the one
-    /// that took it over, the one that took over that one, and so on.
+    /// Returns the chain of periods that have taken over the period that started at `start`: the
+    /// one that took it over, the one that took over that one, and so on.
     pub(crate) fn takers_of(
         &self,
         number: TermsNumber,
@@ -296,8 +296,8 @@ impl<'a> Schedule<'a> {
         std::iter::successors(first, |(number, start)| taker(&takers, *number, *start)).collect()
     }
 
-    /// Returns the terms numbers whose first period takes over earlier ones, each with that period's
-/// start.
+    /// Returns the terms numbers whose first period takes over earlier ones, each with that
+    /// period's start.
     fn takers(&self) -> Vec<(TermsNumber, Timestamp)> {
         let mut takers = Vec::new();
         let mut asked = TermsNumber::default();
@@ -317,7 +317,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// Returns the start of the oldest period of a terms number whose counter is kept individually;
-/// `None` if all counters are.
+    /// `None` if all counters are.
     pub(crate) fn counted_one_by_one_since(
         &self,
         number: TermsNumber,

@@ -31,14 +31,14 @@ impl Terms {
     }
 }
 
-/// The terms that a feature has had since its package was published, oldest first, up to the current
-/// ones. Never empty.
+/// The terms that a feature has had since its package was published, oldest first, up to the
+/// current ones. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TermsHistory(Vec<Terms>);
 
 impl TermsHistory {
-    /// Creates the history of a feature with this allowance until now; `None` if the package did not
-/// have it.
+    /// Creates the history of a feature with this allowance until now; `None` if the package did
+    /// not have it.
     #[must_use]
     pub fn beginning_with(allowance: Option<Allowance>) -> Self {
         Self(vec![Terms { since: Timestamp::MIN, number: TermsNumber::default(), allowance }])
@@ -59,14 +59,14 @@ impl TermsHistory {
     }
 
     /// Appends terms with this allowance that take effect right after `now`. Does nothing if the
-/// allowance is unchanged.
+    /// allowance is unchanged.
     pub fn change(&mut self, allowance: Option<Allowance>, now: Timestamp) {
         let Some(current) = self.0.last().copied().filter(|last| last.allowance != allowance)
         else {
             return;
         };
-        // They take effect in the next millisecond, since usage of this one may be counted already. If
-        // the clock was set back, they still come after the terms before them.
+        // They take effect in the next millisecond, since usage of this one may be counted already.
+        // If the clock was set back, they still come after the terms before them.
         let since = now.max(current.since).saturating_add_ms(1);
         let given = self.0.iter().rev().find_map(|terms| terms.allowance);
         let resets_otherwise = match (given, allowance) {

@@ -80,9 +80,9 @@ impl Lane {
         Ok(answers)
     }
 
-    /// Deletes expired keys: those that are about to be used anew and, for each key that is about to
-    /// be stored, up to two of the oldest. So expired keys never pile up, and no scan is needed. A
-    /// store that forgets keys in bulk returns none of the oldest.
+    /// Deletes expired keys: those that are about to be used anew and, for each key that is about
+    /// to be stored, up to two of the oldest. So expired keys never pile up, and no scan is needed.
+    /// A store that forgets keys in bulk returns none of the oldest.
     async fn forget_keys(
         &self,
         transaction: &mut dyn WriteTransaction,

@@ -47,8 +47,8 @@ impl Kana {
     }
 }
 
-/// Reads all counters, a batch at a time, and folds the old ones. Between batches it holds no `Kana`,
-/// so the server can stop.
+/// Reads all counters, a batch at a time, and folds the old ones. Between batches it holds no
+/// `Kana`, so the server can stop.
 async fn fold_all(kana: &Weak<Kana>) -> Result<(), Error> {
     for kind in EnvironmentKind::ALL {
         let mut after: Option<(UserKey, CounterKey)> = None;

@@ -35,8 +35,8 @@ pub struct Settings {
     pub events_days: Option<u32>,
 }
 
-/// How long a readiness check waits for the database. A load balancer must get its answer within two
-/// seconds, including the time on the network.
+/// How long a readiness check waits for the database. A load balancer must get its answer within
+/// two seconds, including the time on the network.
 const READY_WITHIN: Duration = Duration::from_millis(1500);
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -218,8 +218,8 @@ impl Kana {
         Ok(self.store.provide_token_secret(environment, new, now).await?)
     }
 
-    /// Returns `Ok` if the database answers questions and accepts changes. Always returns within two
-    /// seconds.
+    /// Returns `Ok` if the database answers questions and accepts changes. Always returns within
+    /// two seconds.
     pub async fn check_ready(&self) -> Result<(), NotReady> {
         match tokio::time::timeout(READY_WITHIN, self.store.check_ready()).await {
             Ok(checked) => checked.map_err(NotReady::Database),
@@ -227,9 +227,9 @@ impl Kana {
         }
     }
 
-    /// Resolves with the name of a thread or task that this `Kana` needs, once one has panicked. The
-    /// process should then end, since some requests are no longer answered. The future does not keep
-    /// this `Kana` alive.
+    /// Resolves with the name of a thread or task that this `Kana` needs, once one has panicked.
+    /// The process should then end, since some requests are no longer answered. The future does not
+    /// keep this `Kana` alive.
     pub fn thread_lost(&self) -> impl Future<Output = String> + Send + use<> {
         self.threads.lost()
     }
@@ -270,8 +270,8 @@ pub struct InitialKeys {
 
 /// New keys that are not committed yet. Dropping this discards them.
 ///
-/// A key is shown only once, so it is shown before it is committed. If it cannot be shown, it does not
-/// exist.
+/// A key is shown only once, so it is shown before it is committed. If it cannot be shown, it does
+/// not exist.
 #[must_use]
 pub struct Uncommitted<T> {
     /// The keys to show.
@@ -287,8 +287,8 @@ impl<T> Uncommitted<T> {
     }
 }
 
-/// Creates the app with its two environments and their keys, without committing them. Returns `None`
-/// if there is an app already.
+/// Creates the app with its two environments and their keys, without committing them. Returns
+/// `None` if there is an app already.
 pub async fn begin_init(
     store: &dyn Store,
     clock: &dyn Clock,

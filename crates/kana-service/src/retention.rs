@@ -1,5 +1,5 @@
-//! Forgets usage events and idempotency keys that are older than the settings allow. Counters stay, so
-//! users' entitlements do not change.
+//! Forgets usage events and idempotency keys that are older than the settings allow. Counters stay,
+//! so users' entitlements do not change.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -34,8 +34,8 @@ pub(crate) fn start(kana: Weak<Kana>, threads: &NeededThreads) {
 }
 
 impl Kana {
-    /// Forgets idempotency keys that are older than the settings allow, if the store does so in bulk.
-    /// A running server does this once a minute.
+    /// Forgets idempotency keys that are older than the settings allow, if the store does so in
+    /// bulk. A running server does this once a minute.
     pub async fn forget_old_keys(&self) -> Result<(), Error> {
         let now = self.clock.now();
         let before = now.saturating_add_ms(-self.settings.idempotency_ms());

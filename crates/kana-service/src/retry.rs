@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
 
-/// The pause before each retry, in milliseconds. A conflict ends when the other transaction commits;
-/// a restart or failover of the database takes longer.
+/// The pause before each retry, in milliseconds. A conflict ends when the other transaction
+/// commits; a restart or failover of the database takes longer.
 const PAUSES_MS: [u64; 9] = [0, 5, 10, 20, 50, 100, 200, 400, 800];
 
 /// No retry starts after this time, even if few were made: the caller waits, and so does everything
@@ -36,8 +36,8 @@ where
     }
 }
 
-/// Like [`retry`], for a batch of commands. Logs, at most once a second, how many commands were given
-/// up.
+/// Like [`retry`], for a batch of commands. Logs, at most once a second, how many commands were
+/// given up.
 pub(crate) async fn retry_batch<T, F>(commands: usize, work: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
@@ -68,8 +68,8 @@ pub(crate) fn warn_if_unavailable(error: &Error) {
     }
 }
 
-/// Returns true if a retry may succeed. If another process holds the database, the engine has waited
-/// already; a full disk stays full for longer than a retry takes.
+/// Returns true if a retry may succeed. If another process holds the database, the engine has
+/// waited already; a full disk stays full for longer than a retry takes.
 fn may_pass(cause: &StoreError) -> bool {
     !matches!(cause, StoreError::Busy(_) | StoreError::Full { .. })
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 /// The time in which at most one line is due.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Limits the log of a repeated failure to one line a second. Each line reports how many failures it
-/// stands for.
+/// Limits the log of a repeated failure to one line a second. Each line reports how many failures
+/// it stands for.
 #[derive(Debug, Default)]
 pub struct LogThrottle {
     /// Whether there was a failure since [`end`](Self::end) last returned a number.
@@ -34,8 +34,8 @@ impl LogThrottle {
         self.count_at(failures, Instant::now())
     }
 
-    /// Notes a success. Returns the number of unreported failures at the first success after a failure
-    /// that comes at least a second after the last line; the caller then logs the recovery.
+    /// Notes a success. Returns the number of unreported failures at the first success after a
+    /// failure that comes at least a second after the last line; the caller then logs the recovery.
     pub fn end(&self) -> Option<u64> {
         // Called after each success, so this is cheap unless there was a failure.
         if self.failing.load(Ordering::Relaxed) { self.end_at(Instant::now()) } else { None }

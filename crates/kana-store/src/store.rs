@@ -35,8 +35,8 @@ pub trait Store: Send + Sync + 'static {
     /// The app; `None` on an empty database.
     async fn app(&self) -> Result<Option<App>, StoreError>;
 
-    /// Creates the app, its two environments and their first keys, without committing them. The caller
-    /// can hand out the keys and then commit. Returns `None` if there is an app already.
+    /// Creates the app, its two environments and their first keys, without committing them. The
+    /// caller can hand out the keys and then commit. Returns `None` if there is an app already.
     async fn begin_app(
         &self,
         app: App,
@@ -126,11 +126,13 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
-    /// Returns `Ok` if the database answers questions and accepts changes, and the reason otherwise.
+    /// Returns `Ok` if the database answers questions and accepts changes, and the reason
+    /// otherwise.
     ///
     /// After a commit that failed for want of space or permission, or by a damaged page, an engine
-    /// tries a change here, at most about once a second: a node that its load balancer has taken out
-    /// gets no other writes. The caller sets the deadline and drops the future when it has passed.
+    /// tries a change here, at most about once a second: a node that its load balancer has taken
+    /// out gets no other writes. The caller sets the deadline and drops the future when it has
+    /// passed.
     async fn check_ready(&self) -> Result<(), StoreError>;
 
     /// Forgets usage events that were recorded before `before`, the oldest first: at most `at_most`
@@ -138,8 +140,8 @@ pub trait Store: Send + Sync + 'static {
     /// event is that old. Says whether there may be more. Counters stay as they are.
     async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError>;
 
-    /// Forgets idempotency keys that were stored before `before`, if the engine forgets them in bulk.
-    /// For other engines, each command that stores a key forgets those of
+    /// Forgets idempotency keys that were stored before `before`, if the engine forgets them in
+    /// bulk. For other engines, each command that stores a key forgets those of
     /// [`keys_kept_before`](Transaction::keys_kept_before). A key that is still there counts as
     /// forgotten.
     async fn forget_old_keys(&self, _before: Timestamp, _now: Timestamp) -> Result<(), StoreError> {
@@ -252,9 +254,9 @@ pub trait Transaction: Send {
         counters: &[(UserKey, CounterKey)],
     ) -> Result<Vec<Option<i64>>, StoreError>;
 
-    /// Returns the first `limit` counters of the environment after the one at `after`. Counters of one
-    /// subscription, feature and terms number are next to each other, in the order of their periods.
-    /// Counters that were written recently may be missing.
+    /// Returns the first `limit` counters of the environment after the one at `after`. Counters of
+    /// one subscription, feature and terms number are next to each other, in the order of their
+    /// periods. Counters that were written recently may be missing.
     async fn counters_after(
         &mut self,
         environment: EnvironmentId,
@@ -269,8 +271,9 @@ pub trait Transaction: Send {
         keys: &[IdempotencyKey],
     ) -> Result<Vec<Option<Replay>>, StoreError>;
 
-    /// Returns the oldest `limit` idempotency keys that were stored before `before`, to be forgotten.
-    /// Returns none if the engine forgets in bulk, with [`forget_old_keys`](Store::forget_old_keys).
+    /// Returns the oldest `limit` idempotency keys that were stored before `before`, to be
+    /// forgotten. Returns none if the engine forgets in bulk, with
+    /// [`forget_old_keys`](Store::forget_old_keys).
     async fn keys_kept_before(
         &mut self,
         environment: EnvironmentId,

@@ -29,8 +29,8 @@ impl NeededThreads {
         NeededThread { name: name.into(), all: self.clone() }
     }
 
-    /// Resolves with the name of the first thread or task that panics, even if it already has. Never
-    /// resolves if all of them end normally. The future does not keep them alive.
+    /// Resolves with the name of the first thread or task that panics, even if it already has.
+    /// Never resolves if all of them end normally. The future does not keep them alive.
     pub fn lost(&self) -> impl Future<Output = String> + Send + use<> {
         let mut lost = self.0.subscribe();
         async move {

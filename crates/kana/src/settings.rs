@@ -1,7 +1,7 @@
 //! Settings: a flag, else an environment variable, else `kana.toml` in the working directory,
 //! else the default (contract: `server.md`).
 //!
-//! This module defines them, [`reading`] finds out what they are set to and reports what is wrong.
+//! This module defines the settings; [`reading`] reads their values and reports invalid ones.
 
 mod listen;
 pub(crate) mod reading;
@@ -203,7 +203,7 @@ pub(crate) struct InitSettings {
     pub(crate) app: String,
 }
 
-/// Checks the name of an app, which has the bounds of other names and stands in one line.
+/// Checks the name of an app, which has the limits of other names and no control characters.
 fn app_name(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("must not be empty".to_owned());

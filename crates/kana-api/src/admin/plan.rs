@@ -262,7 +262,8 @@ impl Writing<'_> {
                     Ok(used) => write_int(&mut self.json, used),
                     Err(error) => {
                         self.fail(parent, field, error);
-                        // The field cannot be null, so its parent is, and the other fields are dropped.
+                        // The field cannot be null, so its parent is, and the other fields are
+                        // dropped.
                         self.json.truncate(start);
                         write_null(&mut self.json);
                         return;
@@ -408,7 +409,8 @@ fn compile_consumption(selections: &SelectionSet) -> Option<Vec<SelectedConsumpt
     Some(selected)
 }
 
-/// Returns a field without arguments and directives, which may differ with each request's variables.
+/// Returns a field without arguments and directives, which may differ with each request's
+/// variables.
 fn plain_field(selection: &Selection) -> Option<&Positioned<Field>> {
     match selection {
         Selection::Field(field) => {

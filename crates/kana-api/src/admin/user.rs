@@ -35,8 +35,8 @@ impl User {
         Self { user, subscriptions: Some((Arc::default(), Vec::new())) }
     }
 
-    /// A user who was changed. Selected subscriptions were loaded before the commit, so that nothing
-    /// is read after it.
+    /// A user who was changed. Selected subscriptions were loaded before the commit, so that
+    /// nothing is read after it.
     pub(super) fn updated(
         user: user::User,
         subscriptions: Option<(Arc<Catalog>, Vec<Subscription>)>,

@@ -1,6 +1,6 @@
-//! The binary mode of CloudEvents over HTTP: the attributes of an event are in `ce-` headers, and the
-//! body is its data (CloudEvents HTTP protocol binding, section 3.1). The event is converted to the
-//! JSON format, so that there is one reader of events.
+//! The binary mode of CloudEvents over HTTP: the attributes of an event are in `ce-` headers, and
+//! the body is its data (CloudEvents HTTP protocol binding, section 3.1). The event is converted to
+//! the JSON format, so that there is one reader of events.
 
 use std::borrow::Cow;
 

@@ -260,8 +260,8 @@ fn identify(text: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Identified<'_>>(text).ok()?.id.into_text()
 }
 
-/// Describes why the text of `what` could not be parsed. It may still be valid JSON, with a number that
-/// is too large for the parser, or nested too deeply.
+/// Describes why the text of `what` could not be parsed. It may still be valid JSON, with a number
+/// that is too large for the parser, or nested too deeply.
 fn why_unreadable(what: &str, text: &str, error: &serde_json::Error) -> String {
     let mut message = if error.is_data() {
         format!("{what} cannot be read: {error}")

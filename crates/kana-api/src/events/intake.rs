@@ -17,8 +17,8 @@ const BATCH_EVENTS_MAX: usize = 1024;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// The memory of an event besides its text, in a list that grows by doubling.
 const EVENT_BYTES: usize = 2 * size_of::<RecordUsage>();
-/// How much memory a batch may take that is not counted. So a stream goes on with small batches when
-/// the memory for request bodies is used up.
+/// How much memory a batch may take that is not counted. So a stream goes on with small batches
+/// when the memory for request bodies is used up.
 const UNCOUNTED_BYTES_MAX: usize = 16 * 1024;
 /// How much of the memory for request bodies a batch takes at once.
 const COUNTED_BYTES: usize = 64 * 1024;
@@ -183,7 +183,8 @@ impl Batch {
         Self { usages: Vec::new(), names: Names::default(), bytes: 0, share }
     }
 
-    /// Returns true if the batch must not grow any further. Otherwise takes memory for it if needed.
+    /// Returns true if the batch must not grow any further. Otherwise takes memory for it if
+    /// needed.
     fn is_full(&mut self) -> bool {
         let memory = self.bytes + self.usages.len() * EVENT_BYTES;
         self.usages.len() >= BATCH_EVENTS_MAX

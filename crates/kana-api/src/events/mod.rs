@@ -1,10 +1,10 @@
 //! Usage in bulk, beside GraphQL: `POST /events` takes CloudEvents 1.0 (`docs/events.md`).
 //!
 //! The [`body`] has one of four [forms](form): one event, a JSON array of events ([`items`]), one
-//! event per [line](lines), or the data of an event whose attributes are in the headers ([`binary`]).
-//! It may be compressed ([`gunzip`]). Each event is read on its own ([`event`], [`key`]) and recorded
-//! in a batch with those around it ([`intake`]): while one batch is made durable, the next is read.
-//! The [`answer`] counts all events and lists the refused ones.
+//! event per [line](lines), or the data of an event whose attributes are in the headers
+//! ([`binary`]). It may be compressed ([`gunzip`]). Each event is read on its own ([`event`],
+//! [`key`]) and recorded in a batch with those around it ([`intake`]): while one batch is made
+//! durable, the next is read. The [`answer`] counts all events and lists the refused ones.
 
 mod answer;
 mod binary;
@@ -46,8 +46,8 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 const BATCH_EVENTS_MAX: usize = 10_000;
 /// The most bytes of an event that is a line. The CloudEvents specification asks for no less.
 const LINE_BYTES_MAX: usize = 64 * 1024;
-/// How many decompressed bytes outside of events a stream of lines may have, beyond as many as are in
-/// events. Compressed, they cost their sender next to nothing.
+/// How many decompressed bytes outside of events a stream of lines may have, beyond as many as are
+/// in events. Compressed, they cost their sender next to nothing.
 const EMPTY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How many refused events of a stream are listed before it is stopped.
 const REFUSED_MAX: usize = 1_000;

@@ -1,10 +1,10 @@
-//! GraphQL over HTTP, as the specification of that name has it: what every GraphQL surface
-//! shares. A request is read ([`request`]), its document is parsed ([`document`]) and held against
-//! the limits ([`limits`]), its arguments are held against the schema ([`arguments`]), all that once
+//! GraphQL over HTTP, as the specification of that name has it: what every GraphQL surface shares.
+//! A request is read ([`request`]), its document is parsed ([`document`]) and held against the
+//! limits ([`limits`]), its arguments are held against the schema ([`arguments`]), all that once
 //! for a text that comes again ([`prepared`]), its variables are coerced ([`variables`]), numbers
 //! that would be rounded are refused ([`exact`](crate::exact)), and only then is anything executed,
-//! with a limit on its answer ([`answer`]). A hot operation whose text was seen before is answered by
-//! its [`plan`] instead.
+//! with a limit on its answer ([`answer`]). A hot operation whose text was seen before is answered
+//! by its [`plan`] instead.
 
 mod absent;
 mod answer;
@@ -100,8 +100,8 @@ impl NotExecuted {
         Self { status, status_as_json: status, errors: vec![server_error(told)] }
     }
 
-    /// The key of the request was refused or could not be checked. As `application/json` such an answer
-    /// has status 200, except for an overload, which has 503 for every media type.
+    /// The key of the request was refused or could not be checked. As `application/json` such an
+    /// answer has status 200, except for an overload, which has 503 for every media type.
     fn unauthorised(error: &Error) -> Self {
         let told = Told::from(error);
         let status = match error {
@@ -205,8 +205,8 @@ where
         self.execute(request, by_get, authorised, plain.as_ref()).await
     }
 
-    /// Answers with the general executor. From then on, bodies like this one lead to the operation's
-    /// plan.
+    /// Answers with the general executor. From then on, bodies like this one lead to the
+    /// operation's plan.
     async fn execute<Authorised: Any + Send + Sync>(
         &self,
         request: GraphqlRequest,
@@ -330,9 +330,9 @@ impl Answered {
     }
 }
 
-/// Returns true if the client may repeat the whole request if the response has no data. The root fields
-/// of a mutation are executed in order up to the first that fails. So nothing took effect if the first
-/// root field failed, and the error is its own and not that of a field below it.
+/// Returns true if the client may repeat the whole request if the response has no data. The root
+/// fields of a mutation are executed in order up to the first that fails. So nothing took effect if
+/// the first root field failed, and the error is its own and not that of a field below it.
 fn can_be_repeated(operation: &OperationDefinition, errors: &[ServerError]) -> bool {
     if operation.ty == OperationType::Query {
         return true;

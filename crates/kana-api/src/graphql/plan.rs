@@ -19,8 +19,8 @@ use serde_json::value::RawValue;
 /// Answers an operation without the general executor.
 ///
 /// A plan works in two steps, so that no request takes effect twice. [`read`](Self::read) has no
-/// effects, and may leave a request to the general executor. [`execute`](Self::execute) takes effect,
-/// and always answers.
+/// effects, and may leave a request to the general executor. [`execute`](Self::execute) takes
+/// effect, and always answers.
 pub(crate) trait Plan<Authorised>: Sized + Send + Sync + 'static {
     /// A request that was read.
     type Request: Send;

@@ -114,7 +114,8 @@ fn problem_with_fields(
     })
 }
 
-/// Replaces a number like `2.0`, `2e0` or `-0`, which the JSON parser reads as a double, by an integer.
+/// Replaces a number like `2.0`, `2e0` or `-0`, which the JSON parser reads as a double, by an
+/// integer.
 fn make_int(value: &mut Value) {
     if let Value::Number(number) = value
         && let Some(int) = exact::whole_as_read(number)

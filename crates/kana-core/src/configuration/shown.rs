@@ -5,7 +5,8 @@ use serde_json::Value;
 /// The most characters of a text that a message repeats.
 const CHARS_MAX: usize = 64;
 
-/// Formats a value: text in quotes, numbers and booleans as they are, lists and objects by their kind.
+/// Formats a value: text in quotes, numbers and booleans as they are, lists and objects by their
+/// kind.
 pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "empty".to_owned(),

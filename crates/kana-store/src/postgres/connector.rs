@@ -9,8 +9,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config, Error, NoTls};
 
-/// Tries each server in turn, each for a share of the time, so that a server that accepts a connection
-/// and never answers does not block the next one. The pool limits the time of all of them together.
+/// Tries each server in turn, each for a share of the time, so that a server that accepts a
+/// connection and never answers does not block the next one. The pool limits the time of all of
+/// them together.
 pub(super) struct Connector {
     /// A configuration for each server of the URL.
     servers: Vec<Config>,
@@ -63,8 +64,8 @@ async fn connect(server: &Config) -> Result<(Client, JoinHandle<()>), Error> {
     Ok((client, task))
 }
 
-/// Returns true if the driver refused a server because it accepts no changes. The driver reports that
-/// as `PermissionDenied`.
+/// Returns true if the driver refused a server because it accepts no changes. The driver reports
+/// that as `PermissionDenied`.
 pub(super) fn is_standby(error: &Error) -> bool {
     let source = std::error::Error::source(error);
     let io = source.and_then(|source| source.downcast_ref::<io::Error>());

@@ -105,8 +105,8 @@ impl From<PoolError> for StoreError {
     }
 }
 
-/// Returns true if an event went to the default partition while its month got a partition of its own.
-/// Unlike this one, our own check constraints have names.
+/// Returns true if an event went to the default partition while its month got a partition of its
+/// own. Unlike this one, our own check constraints have names.
 fn is_about_a_new_partition(error: &Error) -> bool {
     let refused = error.as_db_error().filter(|said| *said.code() == SqlState::CHECK_VIOLATION);
     refused.is_some_and(|said| said.constraint().is_none())

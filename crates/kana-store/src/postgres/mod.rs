@@ -112,7 +112,8 @@ impl Shared {
     }
 }
 
-/// Checks a database URL without connecting. Fails with [`StoreError::DatabaseUrl`] if it is invalid.
+/// Checks a database URL without connecting. Fails with [`StoreError::DatabaseUrl`] if it is
+/// invalid.
 pub fn check_url(url: &str) -> Result<(), StoreError> {
     database_url::read(url).map(drop)
 }
@@ -137,8 +138,8 @@ impl PostgresStore {
 
     /// Connects to an existing database with this release's schema. Creates and migrates nothing.
     ///
-    /// Fails with [`NoDatabaseIn`](StoreError::NoDatabaseIn) if the database has none of our tables,
-    /// and with [`OlderSchema`](StoreError::OlderSchema) if an older release migrated it.
+    /// Fails with [`NoDatabaseIn`](StoreError::NoDatabaseIn) if the database has none of our
+    /// tables, and with [`OlderSchema`](StoreError::OlderSchema) if an older release migrated it.
     pub async fn open_existing(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let connections = Connections::new(url, settings)?;
         let mut connection = Leased::take(&connections.readers).await?;

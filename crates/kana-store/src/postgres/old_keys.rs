@@ -45,8 +45,8 @@ impl ReplaysTable {
 }
 
 impl PostgresTransaction {
-    /// Returns the table that takes new keys until this transaction ends. It is known already if facts
-    /// were loaded.
+    /// Returns the table that takes new keys until this transaction ends. It is known already if
+    /// facts were loaded.
     pub(super) async fn replays_table(
         &mut self,
         environment: EnvironmentId,
@@ -76,7 +76,7 @@ pub(super) async fn forget(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // While this waits for the locks, new writers queue behind it. So it gives up soon and is tried
-// again later.
+    // again later.
     run(shared, "100ms", sql::FORGET_OLD_KEYS, &[&before.as_ms(), &now.as_ms()]).await?;
     Ok(())
 }

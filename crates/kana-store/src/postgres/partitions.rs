@@ -28,8 +28,8 @@ const AGAIN: Duration = Duration::from_secs(60);
 const STRAY_EVENTS_AT_ONCE: i64 = 20_000;
 
 /// How long recording waits for the partition of its own month, at most once in [`AGAIN`]. It waits
-/// only if that month was not the next one before, as after a jump of the clock. Behind a long reader,
-/// the wait ends with the lock timeout of [`make`].
+/// only if that month was not the next one before, as after a jump of the clock. Behind a long
+/// reader, the wait ends with the lock timeout of [`make`].
 const RECORDING_WAITS: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
@@ -73,9 +73,9 @@ impl Partitions {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Claims the creation of a partition that an event of `recorded_at` needs. Returns an instant of
-    /// its month, if one is missing and not claimed, and whether the event's own month has a partition.
-    /// The caller creates the partition and reports the result to [`made`](Self::made).
+    /// Claims the creation of a partition that an event of `recorded_at` needs. Returns an instant
+    /// of its month, if one is missing and not claimed, and whether the event's own month has a
+    /// partition. The caller creates the partition and reports the result to [`made`](Self::made).
     fn claim(&self, recorded_at: Timestamp) -> (Option<i64>, bool) {
         let mut known = self.known();
         let ms = recorded_at.as_ms();
@@ -167,9 +167,9 @@ pub(super) async fn provide_now(shared: &Shared) -> Result<(), StoreError> {
 
 /// Creates the partition of the month of `ms`, unless it exists. Returns the month's bounds.
 async fn make(shared: &Shared, ms: i64) -> Result<(i64, i64), StoreError> {
-    // The lock timeout is short, since events of months without a partition wait for this, and so do
-    // readers of all events. Whole seconds, since the server rounds towards 1970: an instant before
-    // 1970 could end up in the next month.
+    // The lock timeout is short, since events of months without a partition wait for this, and so
+    // do readers of all events. Whole seconds, since the server rounds towards 1970: an instant
+    // before 1970 could end up in the next month.
     let second = ms.div_euclid(1000) * 1000;
     let row = run(shared, "100ms", sql::MAKE_EVENTS_PARTITION, &[&second]).await?;
     Ok((row.try_get(0)?, row.try_get(1)?))

@@ -1,8 +1,8 @@
 //! Deadlines on our side of the connection.
 //!
 //! The server's own timeouts do not help if the network accepts bytes and delivers none. They are
-//! shorter than the deadlines here, so that a reachable server has ended a statement and released its
-//! locks before the caller gives up.
+//! shorter than the deadlines here, so that a reachable server has ended a statement and released
+//! its locks before the caller gives up.
 
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ impl Patience {
     };
 }
 
-/// Waits for `work`, and fails once `limit` has passed. The connection that `work` used must then be
-/// closed, since it may still receive the answer.
+/// Waits for `work`, and fails once `limit` has passed. The connection that `work` used must then
+/// be closed, since it may still receive the answer.
 pub(super) async fn within<T, E: Into<StoreError>>(
     limit: Duration,
     work: impl Future<Output = Result<T, E>>,
@@ -83,8 +83,8 @@ impl Drop for Leased {
 }
 
 impl Connections {
-    /// Closes the idle connections. If one connection fell silent, the others most likely did too, and
-    /// each would cost a caller a whole deadline to find out.
+    /// Closes the idle connections. If one connection fell silent, the others most likely did too,
+    /// and each would cost a caller a whole deadline to find out.
     pub(super) fn forget_idle(&self) {
         for pool in [&self.readers, &self.writers] {
             pool.retain(|_, _| false);

@@ -35,8 +35,8 @@ macro_rules! replays_in {
     };
 }
 
-/// Deletes keys in the order of the array, so that two transactions that delete the same keys do not
-/// deadlock.
+/// Deletes keys in the order of the array, so that two transactions that delete the same keys do
+/// not deadlock.
 macro_rules! forget_keys_in {
     ($table:literal) => {
         concat!(

@@ -33,8 +33,8 @@ use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
 /// Events are read as they lie, a month after the other, which is as they arrived.
 const ARRIVAL: &str = "";
 
-/// The limits of our sessions are for short statements. An export or import takes as long as its file
-/// does; only the time without any bytes is limited (`Patience::silence`).
+/// The limits of our sessions are for short statements. An export or import takes as long as its
+/// file does; only the time without any bytes is limited (`Patience::silence`).
 const LONG: &str = "SET LOCAL statement_timeout = 0; \
     SET LOCAL idle_in_transaction_session_timeout = 0";
 
@@ -55,8 +55,8 @@ fn source(kind: Kind) -> &'static str {
     }
 }
 
-/// Returns the table that rows of a kind are written to. In an empty database, `replays_0` takes new
-/// idempotency keys.
+/// Returns the table that rows of a kind are written to. In an empty database, `replays_0` takes
+/// new idempotency keys.
 fn destination(kind: Kind) -> &'static str {
     match kind {
         Kind::Replay => "replays_0",

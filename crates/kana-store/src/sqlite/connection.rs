@@ -44,8 +44,8 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Opens a connection that writes to an existing database, without changing how it is set up. It
-    /// is in WAL mode since it was created.
+    /// Opens a connection that writes to an existing database, without changing how it is set up.
+    /// It is in WAL mode since it was created.
     pub(super) fn open_existing(
         file: &Path,
         statements: &Arc<AtomicU64>,

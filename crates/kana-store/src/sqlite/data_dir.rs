@@ -1,5 +1,5 @@
-//! The data directory: its files, their permissions, and how a lost database is told from one that was
-//! never created.
+//! The data directory: its files, their permissions, and how a lost database is told from one that
+//! was never created.
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -12,7 +12,8 @@ use crate::error::StoreError;
 
 /// Locked by the server that runs on the directory.
 const CLAIM_FILE: &str = "kana.lock";
-/// The turn file: locked by the process that opens the database. Not empty once there is a database.
+/// The turn file: locked by the process that opens the database. Not empty once there is a
+/// database.
 const TURN_FILE: &str = "kana.open";
 /// SQLite's WAL: commits that are not yet in the database file.
 const LOG_FILE: &str = "kana.db-wal";
@@ -52,8 +53,8 @@ pub(super) fn claim(directory: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Waits until no other process opens the database. A new file is put into WAL mode, for which SQLite
-/// needs exclusive access and does not wait.
+/// Waits until no other process opens the database. A new file is put into WAL mode, for which
+/// SQLite needs exclusive access and does not wait.
 pub(super) fn wait_for_turn(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join(TURN_FILE);
     let file = private_file(&path)?;
@@ -86,16 +87,16 @@ pub(super) enum Found {
     },
 }
 
-/// Looks for the database. Fails with [`DatabaseLost`](StoreError::DatabaseLost) if there was one that
-/// is now gone or empty.
+/// Looks for the database. Fails with [`DatabaseLost`](StoreError::DatabaseLost) if there was one
+/// that is now gone or empty.
 ///
-/// The turn file gets content once the first migration is committed. So a turn file with content and
-/// no database means that the database was lost; an empty or missing one means that the first start
-/// was interrupted.
+/// The turn file gets content once the first migration is committed. So a turn file with content
+/// and no database means that the database was lost; an empty or missing one means that the first
+/// start was interrupted.
 ///
-/// A database of an earlier release has an empty turn file until it is next opened. Until then the WAL
-/// is the evidence, since SQLite writes the first page of the database file before it starts a WAL.
-/// SQLite would delete a WAL beside an empty file, with all commits in it.
+/// A database of an earlier release has an empty turn file until it is next opened. Until then the
+/// WAL is the evidence, since SQLite writes the first page of the database file before it starts a
+/// WAL. SQLite would delete a WAL beside an empty file, with all commits in it.
 pub(super) fn find_database(directory: &Path, turn: Option<&File>) -> Result<Found, StoreError> {
     let file = directory.join(DATABASE_FILE);
     let bytes = length(&file)?;
@@ -134,8 +135,8 @@ pub(super) fn create_database_file(directory: &Path) -> Result<(), StoreError> {
     private_file(&directory.join(DATABASE_FILE)).map(drop)
 }
 
-/// Notes in the turn file that there is a database. Only [`find_database`] needs the note, so a start
-/// goes on if the disk is full.
+/// Notes in the turn file that there is a database. Only [`find_database`] needs the note, so a
+/// start goes on if the disk is full.
 pub(super) fn note_made(mut turn: &File) {
     let noted = turn.write_all(MADE).and_then(|()| turn.sync_all());
     if let Err(error) = noted {
@@ -145,8 +146,8 @@ pub(super) fn note_made(mut turn: &File) {
     }
 }
 
-/// Removes the permissions of group and others from the directory and its files, and logs one line if
-/// it changed any.
+/// Removes the permissions of group and others from the directory and its files, and logs one line
+/// if it changed any.
 ///
 /// A directory that also holds other files, or that is shared like `/tmp`, keeps its mode: other
 /// programs may depend on it, and the files in it are protected anyway.

@@ -183,7 +183,8 @@ pub(super) fn counter(
     Ok(used)
 }
 
-/// Returns the first `at_most` counters of the table after the one at `after`, in the table's order.
+/// Returns the first `at_most` counters of the table after the one at `after`, in the table's
+/// order.
 pub(super) fn counters_after(
     connection: &Connection,
     environment: EnvironmentId,

@@ -14,8 +14,8 @@ use crate::log_throttle::LogThrottle;
 const PATIENCE_OF_A_TOOL: Duration = Duration::from_secs(5);
 
 /// How long a server waits for another process to release the database. Once a call has waited in
-/// vain, further calls fail at once until one succeeds. So a caller waits at most twice as long: for
-/// the call before it and for its own.
+/// vain, further calls fail at once until one succeeds. So a caller waits at most twice as long:
+/// for the call before it and for its own.
 ///
 /// It is short because reads wait on the threads that also answer `/healthz`, within two seconds.
 const PATIENCE_OF_A_SERVER: Duration = Duration::from_millis(1500);
@@ -42,8 +42,8 @@ pub(super) struct Health {
 struct Known {
     /// Why the last commit failed.
     commit: Option<StoreError>,
-    /// The first error about a damaged page. It stays until a restart: a page does not heal, but the
-    /// file can be replaced.
+    /// The first error about a damaged page. It stays until a restart: a page does not heal, but
+    /// the file can be replaced.
     damage: Option<StoreError>,
     /// When a readiness check last tried a commit.
     tried_at: Option<Instant>,

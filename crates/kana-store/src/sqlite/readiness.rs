@@ -11,11 +11,11 @@ use super::readers::ReaderPool;
 use super::transaction::{SqliteTransaction, WriteLease, Writer};
 use crate::error::StoreError;
 
-/// Reads from the database and, if the last commit failed, tries a commit. Always fails after a damaged
-/// page was found, until the store is opened again.
+/// Reads from the database and, if the last commit failed, tries a commit. Always fails after a
+/// damaged page was found, until the store is opened again.
 ///
-/// The check runs on a thread of its own, since a disk may hang. A second call waits for `checking`,
-/// so that a disk that hangs blocks one thread at most.
+/// The check runs on a thread of its own, since a disk may hang. A second call waits for
+/// `checking`, so that a disk that hangs blocks one thread at most.
 pub(super) async fn check(
     pool: &Arc<ReaderPool>,
     writer: &Arc<Mutex<Writer>>,

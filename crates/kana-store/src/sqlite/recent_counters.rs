@@ -44,8 +44,8 @@ impl RecentCounters {
         self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the counter's value right after the commit with the number `as_of`: `Some(None)` if it
-    /// was deleted, `None` if it had not changed since it was last written to its table.
+    /// Returns the counter's value right after the commit with the number `as_of`: `Some(None)` if
+    /// it was deleted, `None` if it had not changed since it was last written to its table.
     pub(super) fn used(
         &self,
         environment: EnvironmentId,

@@ -1,8 +1,8 @@
 //! Finds the lists that an operation selects, and merges those that are selected twice.
 //!
-//! A list is written as JSON as soon as it is resolved, so two of them cannot be merged afterwards. If
-//! a document selects a list field twice in one place, the fields are merged before the execution
-//! (GraphQL specification, "Field Selection Merging").
+//! A list is written as JSON as soon as it is resolved, so two of them cannot be merged afterwards.
+//! If a document selects a list field twice in one place, the fields are merged before the
+//! execution (GraphQL specification, "Field Selection Merging").
 
 use std::collections::HashSet;
 
@@ -63,8 +63,8 @@ impl ListFields {
     }
 }
 
-/// Merges the operation's fields that have the same response key in one place. Removes fragments and
-/// directives.
+/// Merges the operation's fields that have the same response key in one place. Removes fragments
+/// and directives.
 pub(in crate::graphql) fn merge(
     document: &mut ExecutableDocument,
     operation: &OperationDefinition,

@@ -1,9 +1,10 @@
-//! Limits the size of answers: of each answer, which is refused while it is built, and of all answers
-//! that are being built or sent.
+//! Limits the size of answers: of each answer, which is refused while it is built, and of all
+//! answers that are being built or sent.
 //!
 //! The library builds a tree of an answer, which takes about ten times the memory of its JSON. So a
-//! [`List`] writes each item as JSON as soon as it is resolved, and counts the bytes ([`AnswerSize`]).
-//! Answers without lists are bounded by the number of their fields and are not counted.
+//! [`List`] writes each item as JSON as soon as it is resolved, and counts the bytes
+//! ([`AnswerSize`]). Answers without lists are bounded by the number of their fields and are not
+//! counted.
 
 mod json;
 mod list;

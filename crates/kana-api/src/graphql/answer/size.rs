@@ -142,7 +142,8 @@ impl AnswerSize {
         self.with_permits(Option::take)
     }
 
-    /// Ends the execution with this error. Never returns; [`watch`](Self::watch) drops the execution.
+    /// Ends the execution with this error. Never returns; [`watch`](Self::watch) drops the
+    /// execution.
     pub(super) async fn fail<T>(&self, error: ServerError) -> T {
         let _ = self.failure.set(error);
         std::future::pending().await
