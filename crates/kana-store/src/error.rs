@@ -25,7 +25,7 @@ pub enum StoreError {
     Full {
         /// The directory or database that cannot grow.
         place: String,
-        /// What the engine said.
+        /// The error of the engine.
         source: Cause,
     },
     /// A page or file of the database is corrupt, or a table is missing.
@@ -33,7 +33,7 @@ pub enum StoreError {
     Damaged {
         /// The file or table.
         place: String,
-        /// What the engine said.
+        /// The error of the engine.
         source: Cause,
     },
     /// The operating system or the database denies this process reading or writing.
@@ -41,7 +41,7 @@ pub enum StoreError {
     NotPermitted {
         /// The file, table or role.
         place: String,
-        /// What the engine said.
+        /// The error of the engine.
         source: Cause,
     },
     /// The database went away while it committed, and could not be asked since what became of it.

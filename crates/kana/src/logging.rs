@@ -50,7 +50,7 @@ pub(crate) fn filter() -> Result<EnvFilter, String> {
     };
     read_filter(&text).map_err(|problem| {
         let problem = format!(
-            "{problem}; it is error, warn, info, debug, trace or off, or a filter like \
+            "{problem}; use error, warn, info, debug, trace or off, or a filter like \
              info,kana_store=debug"
         );
         invalid_value(&text, &format!(", from {VARIABLE}"), &problem)

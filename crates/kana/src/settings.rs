@@ -54,9 +54,9 @@ pub(crate) enum Command {
     ///
     /// Everything is read back and compared before it counts.
     Import(ImportSettings),
-    /// Bring the database to the schema of this release, as kana serve does when it starts
+    /// Migrate the database to the schema of this release, as kana serve does when it starts
     ///
-    /// kana keys and kana export never do it. A server of an older release must not run on an
+    /// kana keys and kana export never migrate. No server of an older release may run on an
     /// embedded database meanwhile.
     Migrate {
         #[command(flatten)]
@@ -198,7 +198,7 @@ impl From<TokenSettings> for kana_service::Settings {
 pub(crate) struct InitSettings {
     #[command(flatten)]
     pub(crate) database: DatabaseSettings,
-    /// What the app is called: 1 to 255 characters
+    /// The name of the app, 1 to 255 characters
     #[arg(long, default_value = "app", value_name = "NAME", value_parser = app_name)]
     pub(crate) app: String,
 }
@@ -240,7 +240,7 @@ pub(crate) struct ImportSettings {
 
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseSettings {
-    /// Where the embedded database lies. Created by kana serve, init and import
+    /// The directory of the embedded database. Created by kana serve, init and import
     #[arg(
         long,
         env = "KANA_DATA_DIR",

@@ -150,7 +150,7 @@ impl SqliteStore {
         data_dir: &Path,
         claim: File,
     ) -> Result<Self, StoreError> {
-        // SQLite otherwise copies its log by itself, while whoever commits waits.
+        // SQLite would otherwise copy its WAL during a commit, which would wait for that.
         connection.never_checkpoint_by_itself()?;
         connection.run("BEGIN IMMEDIATE")?;
         counter_log::write_through(&connection)?;
@@ -161,7 +161,7 @@ impl SqliteStore {
         let threads = NeededThreads::default();
         let checkpoints = Checkpoints::start(&file, &statements, &health, &threads)?;
         let behind = WriteBehind::new(Arc::clone(&recent));
-        // Nobody else commits what readers of users and catalogs look at.
+        // Only this server commits changes of users and catalogs, so their views can be kept.
         let pool = ReaderPool::new(statements, health, Views::Kept(recent));
         let server = ServersWriter { checkpoints, behind };
         Ok(Self { threads, ..Self::new(pool, connection, Some(server), Some(claim)) })

@@ -53,7 +53,7 @@ impl FromStr for ListenAddress {
             Some((host, port)) if host.eq_ignore_ascii_case("localhost") => {
                 Ok(Self::Localhost(port))
             }
-            _ => Err("it is an IP address and a port like 127.0.0.1:4000 or [::1]:4000, \
+            _ => Err("must be an IP address and a port like 127.0.0.1:4000 or [::1]:4000, \
                       localhost:4000, or :4000 for all addresses of the machine"
                 .to_owned()),
         }
