@@ -20,7 +20,8 @@ pub use crate::schedule::{COUNTED_ONE_BY_ONE, FOLDED_LATE_MAX};
 /// The shortest reset period.
 const SHORTEST_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Returns the earliest period start whose counter can never be old enough to fold at `now`.
+/// Returns an instant so recent that no counter of a period that started then or later may be folded,
+/// whatever its reset period is.
 #[must_use]
 pub fn oldest_kept(now: Timestamp) -> Timestamp {
     now.saturating_add_ms(-(COUNTED_ONE_BY_ONE - 1) * SHORTEST_MS)

@@ -34,8 +34,8 @@ impl LogThrottle {
         self.count_at(failures, Instant::now())
     }
 
-    /// Notes a success. Returns the number of unreported failures at the first success after a
-    /// failure that comes at least a second after the last line; the caller then logs the recovery.
+    /// Notes a success. The first one after failures, but not within a second of the last line,
+    /// returns the number of unreported failures; the caller then logs the recovery.
     pub fn end(&self) -> Option<u64> {
         // Called after each success, so this is cheap unless there was a failure.
         if self.failing.load(Ordering::Relaxed) { self.end_at(Instant::now()) } else { None }

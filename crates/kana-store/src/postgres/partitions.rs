@@ -28,7 +28,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 const STRAY_EVENTS_AT_ONCE: i64 = 20_000;
 
 /// How long recording waits for the partition of its own month, at most once in [`AGAIN`]. It waits
-/// only if that month was not the next one before, as after a jump of the clock. Behind a long
+/// only if the partition was not created a month ahead, as after a jump of the clock. Behind a long
 /// reader, the wait ends with the lock timeout of [`make`].
 const RECORDING_WAITS: Duration = Duration::from_secs(1);
 

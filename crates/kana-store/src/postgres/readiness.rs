@@ -10,7 +10,7 @@ use super::patience::{Leased, within};
 use super::statements as sql;
 use crate::error::StoreError;
 
-/// How long after a failure for want of space [`TRY_TO_WRITE`] is run.
+/// How long after a failure for want of space [`TRY_TO_WRITE`] runs.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// How long any other failure counts. No trial can repeat it, so afterwards the node gets another
