@@ -1,8 +1,8 @@
-//! The memory that request bodies take, all of them together.
+//! A limit on the memory of all request bodies together.
 //!
-//! Bodies are counted as they arrive, and not by what their heads announce: a slow sender holds what
-//! it has sent, rounded up to a block of its buffer. A client that announces much and sends little
-//! keeps nobody out.
+//! Bodies are counted as they arrive, not by their `Content-Length`. A slow sender holds what it
+//! has sent, rounded up to a block of its buffer, so a client that announces much and sends little
+//! does not shut others out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,27 +11,28 @@ use axum::body::Bytes;
 
 use crate::error::Told;
 
-/// Bodies up to this size may use all of the memory, larger ones not the last part of it. So a crowd
-/// of large bodies, however slow, leaves room for the small ones of hot operations.
+/// The largest small body. Small bodies may use all of the memory; larger ones leave a reserve, so
+/// that many slow large bodies do not stop the small ones of hot operations.
 const SMALL_BYTES_MAX: usize = 64 * 1024;
-/// The largest body of any surface. It always fits into memory that nobody else uses.
+/// The largest body of any surface. It always fits if no other body holds memory.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Lines of events that wait to be recorded grow only while less than this part of the memory is in
-/// use. They take more than is counted, in lists that grow, and few batches are recorded at a time.
+/// Batches of event lines grow only while less than one part in this many of the memory is in use.
+/// They take more than is counted, since their lists grow by doubling, and few are recorded at a
+/// time.
 const LINES_PART: usize = 4;
 /// The size of a buffer's blocks.
 const BLOCK_BYTES: usize = 64 * 1024;
 
-/// How much memory request bodies may take, and how much they do.
+/// Counts the memory of all request bodies, and limits it.
 #[derive(Debug)]
 pub(crate) struct BodyMemory {
     held: AtomicUsize,
     bytes_max: usize,
-    /// For those that are not small.
+    /// The limit for bodies that are not small.
     large_bytes_max: usize,
 }
 
-/// There is no memory for more of a body.
+/// The memory for request bodies is used up.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NoMemory;
 
@@ -57,13 +58,13 @@ impl BodyMemory {
         })
     }
 
-    /// The share of one body, which is empty.
+    /// Creates an empty share for one body.
     pub(crate) fn share(self: &Arc<Self>) -> BodyShare {
         BodyShare { memory: Arc::clone(self), bytes: 0 }
     }
 
     fn take(&self, bytes: usize, bytes_max: usize) -> Result<(), NoMemory> {
-        // The sum stands for itself: no other memory is read on the strength of it.
+        // Relaxed, since no other memory is read depending on this counter.
         let held = self.held.fetch_add(bytes, Ordering::Relaxed);
         if held.saturating_add(bytes) > bytes_max {
             self.held.fetch_sub(bytes, Ordering::Relaxed);
@@ -73,8 +74,7 @@ impl BodyMemory {
     }
 }
 
-/// What one body takes of the memory. It is given back when this is dropped, so keep it for as long
-/// as the body.
+/// The memory that one body takes. Dropping it releases the memory, so keep it as long as the body.
 #[derive(Debug)]
 pub(crate) struct BodyShare {
     memory: Arc<BodyMemory>,
@@ -82,19 +82,19 @@ pub(crate) struct BodyShare {
 }
 
 impl BodyShare {
-    /// How much it is now.
+    /// Returns the size of the share.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes so many bytes more for lines of events.
+    /// Takes `bytes` more for a batch of event lines.
     pub(crate) fn grow_for_lines(&mut self, bytes: usize) -> Result<(), NoMemory> {
         self.memory.take(bytes, self.memory.bytes_max / LINES_PART)?;
         self.bytes += bytes;
         Ok(())
     }
 
-    /// Takes so many bytes more.
+    /// Takes `bytes` more.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), NoMemory> {
         let memory = &self.memory;
         let is_small = self.bytes + bytes <= SMALL_BYTES_MAX;
@@ -112,8 +112,8 @@ impl Drop for BodyShare {
     }
 }
 
-/// A body that arrives in pieces. It is kept in blocks until it is whole: a single buffer would have
-/// to grow, and each time the old one would be held beside the new one, or leave a gap behind.
+/// Collects a body that arrives in pieces. The body is kept in blocks until it is complete: a
+/// single buffer would have to grow, which holds old and new buffer at once and fragments memory.
 #[derive(Debug)]
 pub(crate) struct BodyBuffer {
     share: BodyShare,
@@ -126,17 +126,17 @@ impl BodyBuffer {
         Self { share: memory.share(), blocks: Vec::new(), length: 0 }
     }
 
-    /// How many bytes have arrived.
+    /// Returns how many bytes have arrived.
     pub(crate) fn len(&self) -> usize {
         self.length
     }
 
-    /// Takes memory for a body that is kept elsewhere.
+    /// Counts bytes of a body that are kept elsewhere.
     pub(crate) fn count(&mut self, bytes: usize) -> Result<(), NoMemory> {
         self.share.grow(bytes)
     }
 
-    /// Adds the next piece.
+    /// Appends the next piece.
     pub(crate) fn push(&mut self, mut piece: &[u8]) -> Result<(), NoMemory> {
         while !piece.is_empty() {
             let block = self.block_with_room(piece.len())?;
@@ -149,7 +149,7 @@ impl BodyBuffer {
         Ok(())
     }
 
-    /// The last block, with room for some of the next bytes.
+    /// Returns the last block, with room for at least one byte.
     fn block_with_room(&mut self, wanted: usize) -> Result<&mut Vec<u8>, NoMemory> {
         let is_full = self.blocks.last().is_none_or(|block| block.len() == BLOCK_BYTES);
         if is_full {
@@ -158,7 +158,7 @@ impl BodyBuffer {
         let is_first = self.blocks.len() == 1;
         let Some(block) = self.blocks.last_mut() else { return Err(NoMemory) };
         if block.len() == block.capacity() {
-            // Only the first one grows: most bodies are smaller than a block.
+            // Only the first block grows, since most bodies are smaller than a block.
             let doubled = (block.len() + wanted).max(2 * block.len());
             let capacity = if is_first { doubled.min(BLOCK_BYTES) } else { BLOCK_BYTES };
             self.share.grow(capacity - block.len())?;
@@ -167,7 +167,7 @@ impl BodyBuffer {
         Ok(block)
     }
 
-    /// The whole body. Its memory is counted until this is dropped.
+    /// Returns the whole body. Its memory is counted until this buffer is dropped.
     pub(crate) fn whole(&mut self) -> Bytes {
         let blocks = std::mem::take(&mut self.blocks);
         match <[Vec<u8>; 1]>::try_from(blocks) {

@@ -1,25 +1,25 @@
-//! The byte order mark of UTF-8, which some clients write before their JSON. It is no part of JSON,
-//! and a reader may ignore it (RFC 8259, section 8.1).
+//! Strips the UTF-8 byte order mark that some clients write before their JSON. It is not part of
+//! JSON, and a reader may ignore it (RFC 8259, section 8.1).
 
 use axum::body::Bytes;
 
 const MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// The body without the mark that it may begin with.
+/// Removes a byte order mark from the start of a body.
 pub(crate) fn strip(body: Bytes) -> Bytes {
     if body.starts_with(MARK) { body.slice(MARK.len()..) } else { body }
 }
 
-/// Takes the mark from a body that arrives in pieces.
+/// Removes a byte order mark from the start of a body that arrives in pieces.
 #[derive(Debug, Default)]
 pub(crate) struct MarkStripper {
-    /// How many bytes of the mark were held back.
+    /// How many bytes were held back because they may be part of a mark.
     held: usize,
     is_done: bool,
 }
 
 impl MarkStripper {
-    /// The piece without the mark, or without what may turn out to be a part of it.
+    /// Returns the piece without the mark. Holds back bytes that may turn out to be part of it.
     pub(crate) fn strip(&mut self, piece: Bytes) -> Bytes {
         if self.is_done {
             return piece;
@@ -37,7 +37,7 @@ impl MarkStripper {
         strip(piece)
     }
 
-    /// After the last piece: what was held back, if anything.
+    /// Returns the bytes that are still held back after the last piece, if any.
     pub(crate) fn rest(&mut self) -> Option<Bytes> {
         let held = std::mem::take(&mut self.held);
         (held > 0).then(|| Bytes::from_static(&MARK[..held]))
@@ -48,7 +48,7 @@ impl MarkStripper {
 mod tests {
     use super::*;
 
-    /// What becomes of these pieces.
+    /// Strips the pieces and returns the result as a whole.
     fn stripped(pieces: &[&'static [u8]]) -> Vec<u8> {
         let mut stripper = MarkStripper::default();
         let mut all = Vec::new();

@@ -2,14 +2,14 @@ use std::fmt;
 
 use axum::http::{HeaderMap, header};
 
-/// How a request body is compressed, by its `Content-Encoding` header.
+/// The compression of a request body, from its `Content-Encoding` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContentEncoding {
     Identity,
     Gzip,
 }
 
-/// A request body is compressed in a way that its surface does not take.
+/// The request body has an encoding that its surface does not accept.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UnsupportedEncoding {
     takes_gzip: bool,
@@ -27,7 +27,7 @@ impl fmt::Display for UnsupportedEncoding {
 }
 
 impl ContentEncoding {
-    /// Refuses every encoding but `identity`.
+    /// Fails for every encoding but `identity`.
     pub(crate) fn identity(headers: &HeaderMap) -> Result<(), UnsupportedEncoding> {
         match Self::of(headers) {
             Some(Self::Identity) => Ok(()),
@@ -35,12 +35,12 @@ impl ContentEncoding {
         }
     }
 
-    /// Refuses every encoding but `identity` and `gzip`.
+    /// Fails for every encoding but `identity` and `gzip`.
     pub(crate) fn identity_or_gzip(headers: &HeaderMap) -> Result<Self, UnsupportedEncoding> {
         Self::of(headers).ok_or(UnsupportedEncoding { takes_gzip: true })
     }
 
-    /// `None` for any other encoding, and for more than one.
+    /// Returns `None` for any other encoding, and for more than one.
     fn of(headers: &HeaderMap) -> Option<Self> {
         let mut encoding = Self::Identity;
         for value in headers.get_all(header::CONTENT_ENCODING) {

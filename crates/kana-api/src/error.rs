@@ -19,8 +19,8 @@ static FAILURES: FailureLog = FailureLog::new();
 pub(crate) enum ApiError {
     /// The service refused or failed.
     Service(Error),
-    /// A question below a root field failed. It says nothing of the root field, which may be a
-    /// mutation that was recorded.
+    /// A question below a root field failed. The root field may be a mutation that was recorded, so
+    /// the message must not say that nothing was.
     Nested(Error),
     /// A counter is too large for a 32-bit field.
     ValueTooLarge {
@@ -47,8 +47,8 @@ impl From<InvalidValue> for ApiError {
     }
 }
 
-/// Of a field that could not be read. Unlike the message of a root field, it does not say that nothing
-/// was recorded.
+/// The message for a nested field that could not be read. Unlike the message for a root field, it
+/// does not say that nothing was recorded.
 const UNREAD: &str = "this field cannot be read at the moment; ask for it again";
 
 /// An error as every surface tells it.
@@ -68,12 +68,12 @@ impl Told {
         Self { code: "BAD_USER_INPUT", name: "ValidationError", message: message.into() }
     }
 
-    /// An answer that is not given since it would be too large.
+    /// The error of an answer that is too large.
     pub(crate) fn answer_too_large(message: String) -> Self {
         Self { code: "ANSWER_TOO_LARGE", name: "AnswerTooLargeError", message }
     }
 
-    /// A failure of ours. The caller gets the id of the line in the log that says what happened.
+    /// An internal error. The cause is logged, and the caller gets the id of the log line.
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
         let error_id = FAILURES.add(cause);
         Self {

@@ -183,7 +183,8 @@ pub(crate) fn problem_with_number(text: &str) -> Option<Unkept> {
     (!is_exact).then(|| Unkept::Inexact { sent: sent(), kept })
 }
 
-/// The whole number that the text of a number says, exactly; `None` for any other.
+/// Parses the text of a number as an exact integer. Returns `None` if it is not whole, or does not
+/// fit.
 pub(crate) fn whole(text: &str) -> Option<i64> {
     if let Ok(whole) = text.parse() {
         return Some(whole);
@@ -199,21 +200,21 @@ pub(crate) fn whole(text: &str) -> Option<i64> {
     if digits.is_empty() { Some(0) } else { whole.parse().ok() }
 }
 
-/// The whole number that a number of JSON was read as; `None` for any other. Whether it had to be
-/// rounded for that, only its text can tell.
+/// Returns the integer that a JSON number was parsed as; `None` if it is not whole. Parsing may
+/// have rounded it, which only its text can show.
 pub(crate) fn whole_as_read(number: &Number) -> Option<i64> {
     if number.is_f64() { whole(&number.to_string()) } else { number.as_i64() }
 }
 
-/// Makes whole numbers of those that are written with a point or an exponent and are whole. `text`
-/// is what the value was read from; no object in it has a key twice.
+/// Replaces whole numbers that are written with a point or an exponent by integers. `text` is what
+/// the value was parsed from; no object in it has a key twice.
 pub(crate) fn make_whole(value: &mut Value, text: &[u8]) {
     if has_double(value) {
         make_whole_in_order(value, &mut numbers(text));
     }
 }
 
-/// Numbers stand in the value in the order in which they are written.
+/// Does the work of [`make_whole`]. The value has its numbers in the order of the text.
 fn make_whole_in_order<'t>(value: &mut Value, written: &mut impl Iterator<Item = &'t str>) {
     match value {
         Value::Number(number) => {
@@ -232,7 +233,7 @@ fn make_whole_in_order<'t>(value: &mut Value, written: &mut impl Iterator<Item =
     }
 }
 
-/// The numbers in a JSON text, as they are written.
+/// Returns the numbers of a JSON text as they are written.
 fn numbers(mut text: &[u8]) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         while let [first, after @ ..] = text {

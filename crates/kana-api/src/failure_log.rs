@@ -1,23 +1,23 @@
-//! The log of failures of ours: a line a second for each cause, however many requests it fails.
+//! Logs internal errors: at most one line a second for each cause, however many requests fail.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-/// For so long, requests that fail for the same cause share a line and its id.
+/// The time in which requests that fail for the same cause share a log line and its id.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Causes that have a line of their own in that time. Failures for others share the newest line.
+/// How many causes get a line of their own in that time. Further causes share the newest line.
 const CAUSES_MAX: usize = 10;
 
-/// Logs failures, and tells requests under which id.
+/// Logs failures and returns the ids of their lines.
 #[derive(Debug)]
 pub(crate) struct FailureLog(Mutex<Recent>);
 
 #[derive(Debug)]
 struct Recent {
-    /// When the first of the lines was written.
+    /// When the first of `lines` was written.
     since: Option<Instant>,
     lines: Vec<Line>,
 }
@@ -27,9 +27,9 @@ struct Recent {
 struct Line {
     cause: String,
     error_id: Uuid,
-    /// Requests that failed before and have shared a line.
+    /// How many requests shared the lines of the interval before. Reported by the first line.
     earlier: u64,
-    /// Further requests that share the line.
+    /// How many further requests share this line.
     more: u64,
 }
 
@@ -39,7 +39,7 @@ impl FailureLog {
         Self(Mutex::new(Recent { since: None, lines: Vec::new() }))
     }
 
-    /// Logs a failure, unless a line of the last second stands for it. Returns the id of the line.
+    /// Logs a failure, unless it shares a line of the last second. Returns the id of the line.
     pub(crate) fn add(&self, cause: &dyn std::fmt::Display) -> Uuid {
         let (error_id, line) = self.add_at(&cause.to_string(), Instant::now());
         if let Some(Line { cause, error_id, earlier, .. }) = line {
@@ -48,7 +48,7 @@ impl FailureLog {
         error_id
     }
 
-    /// Counts a failure. Returns the id of its line, and the line if it is to be written.
+    /// Counts a failure. Returns the id of its line, and the line if it is new.
     fn add_at(&self, cause: &str, now: Instant) -> (Uuid, Option<Line>) {
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut earlier = 0;

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
-/// The text of a header. Browsers and Node send Latin-1 where they can, everyone else sends UTF-8; a
-/// text in Latin-1 that has any letter beyond ASCII is hardly ever valid UTF-8.
+/// Decodes a header as UTF-8, or else as Latin-1. Browsers and Node send Latin-1 where they can,
+/// other clients send UTF-8. Text in Latin-1 with a letter beyond ASCII is hardly ever valid UTF-8.
 pub(crate) fn decoded(header: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(header) {
         Ok(text) => text.into(),

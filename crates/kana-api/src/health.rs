@@ -18,8 +18,8 @@ pub(crate) async fn alive() -> impl IntoResponse {
     ([NO_STORE], "ok\n")
 }
 
-/// Answers `ok` if the database answers questions and takes changes; otherwise 503, with a word or
-/// two on what is wrong.
+/// Answers `ok` if the database answers questions and accepts changes; otherwise 503, with the
+/// reason in a few words.
 pub(crate) async fn ready(State(kana): State<Arc<Kana>>) -> Response {
     let Err(reason) = kana.check_ready().await else {
         return ([NO_STORE], "ok\n").into_response();

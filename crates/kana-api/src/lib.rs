@@ -32,7 +32,7 @@ use kana_service::Kana;
 pub struct Settings {
     /// The web pages that may call the Client API.
     pub client_origins: client::AllowedOrigins,
-    /// The most bytes of memory that request bodies take, all of them together.
+    /// The limit on the memory of all request bodies together, in bytes.
     pub body_memory_bytes: usize,
 }
 

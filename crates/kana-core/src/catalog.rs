@@ -76,8 +76,8 @@ pub struct Package {
     pub updated_at: Timestamp,
     /// Its features, in the order in which they were given.
     pub features: IndexMap<FeatureId, PackageFeature>,
-    /// How its features' terms have changed since it was published; those that never have are not in
-    /// it, those that are no longer in the package are.
+    /// The terms of each feature that have changed since the package was published. Includes
+    /// features that were taken out of it, and omits those whose terms never changed.
     pub terms: BTreeMap<FeatureId, TermsHistory>,
 }
 

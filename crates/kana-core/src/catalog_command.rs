@@ -332,7 +332,7 @@ impl PackageEdit {
     }
 }
 
-/// Notes from when on a published package gives something else. Nobody is subscribed to a draft.
+/// Records new terms of a published package. A draft keeps none, since it has no subscribers.
 fn note_terms(package: &mut Package, after: &IndexMap<FeatureId, Allowance>, now: Timestamp) {
     let Package { features: before, terms, .. } = package;
     for feature in before.keys().chain(after.keys()) {
@@ -355,7 +355,8 @@ fn delete_package(catalog: &Catalog, id: &PackageId) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The packages without what they remember of the feature, so that another one with its id begins anew.
+/// Deletes a feature and its terms in all packages, so that a later feature with the same id starts
+/// without a history.
 fn delete_feature(catalog: &Catalog, id: &FeatureId) -> Result<Vec<CatalogChange>, Refusal> {
     if catalog.feature(id).is_none() {
         return Err(Refusal::FeatureNotFound(id.clone()));

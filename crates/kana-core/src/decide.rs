@@ -32,7 +32,7 @@ pub enum Command {
     Subscribe(Subscribe),
     /// Cancels a subscription.
     CancelSubscription(CancelSubscription),
-    /// Folds old counters of a subscription into one sum.
+    /// Folds a subscription's old counters into one sum.
     FoldCounters(FoldCounters),
 }
 
@@ -63,7 +63,7 @@ pub enum Answer {
         /// The subscription as it is now.
         subscription: Subscription,
     },
-    /// To [`Command::FoldCounters`].
+    /// The answer to [`Command::FoldCounters`].
     Folded,
 }
 

@@ -72,8 +72,8 @@ pub(crate) enum Standing<'a> {
     Consumable { counting: Counting<'a>, meter: Meter<'a> },
 }
 
-/// Finds the subscription that counts and, for a consumable feature, the meter of the period of the
-/// moment. `now` is the time of the request, which `as_of` may precede.
+/// Returns the subscription that counts at `as_of` and, for a consumable feature, the meter of the
+/// period at that moment. `now` is the time of the request; `as_of` may be earlier.
 pub(crate) fn standing<'a>(
     catalog: &'a Catalog,
     facts: &'a UserFacts,
@@ -92,7 +92,7 @@ pub(crate) fn standing<'a>(
         return Ok(Standing::Binary(counting));
     }
     let (schedule, feature) = (counting.schedule, &feature.id);
-    // A subscription counts because it gives the feature, and so has a period.
+    // A subscription that counts gives the feature, so it has a period.
     let meter = match as_of {
         AsOf::Now(now) => schedule.current(now).map(|place| Meter::new(schedule, feature, place)),
         AsOf::Moment(at) => schedule.at(at).map(|place| Meter::late(schedule, feature, place, now)),

@@ -22,7 +22,7 @@ pub struct UserFacts {
     has_ended_subscriptions: bool,
     profile: Option<User>,
     ids_taken: HashMap<UserId, bool>,
-    /// `None` for one that was never written.
+    /// The loaded counters; `None` for a counter that was never written.
     counters: HashMap<CounterKey, Option<i64>>,
 }
 
@@ -33,17 +33,17 @@ pub struct CounterKey {
     pub subscription: SubscriptionId,
     /// The feature that was used.
     pub feature: FeatureId,
-    /// The terms under which it was counted.
+    /// The terms number that it was counted under.
     pub terms: TermsNumber,
     /// When the period starts, or [`FOLDED`](Self::FOLDED).
     pub period_start: Timestamp,
 }
 
 impl CounterKey {
-    /// In place of a period's start: the sum of the counters that are too old to be kept one by one.
+    /// Stands for a period's start in the key of the sum that old counters are folded into.
     pub const FOLDED: Timestamp = Timestamp::MIN;
 
-    /// Whether it is such a sum.
+    /// Returns true if this is the sum of folded counters.
     #[must_use]
     pub fn is_folded(&self) -> bool {
         self.period_start == Self::FOLDED
@@ -106,7 +106,7 @@ pub enum Change {
         /// What it holds.
         used: i64,
     },
-    /// The counter is gone: what it held is part of another.
+    /// The counter is deleted; its value is part of another one.
     DeleteCounter {
         /// Which one.
         counter: CounterKey,
@@ -164,7 +164,8 @@ impl UserFacts {
         taken.ok_or_else(|| Obstacle::Needs(Need::IdTaken(id.clone())))
     }
 
-    /// What the counter holds: `None` if it was not loaded, `Some(None)` if it was never written.
+    /// Returns the counter's stored value: `None` if it was not loaded, `Some(None)` if it was
+    /// never written.
     #[must_use]
     pub fn stored(&self, counter: &CounterKey) -> Option<Option<i64>> {
         self.counters.get(counter).copied()
@@ -191,7 +192,7 @@ impl UserFacts {
         self.ids_taken.insert(id, taken);
     }
 
-    /// Adds what a counter holds, as it is stored; `None` for one that was never written.
+    /// Adds a counter's stored value; `None` for a counter that was never written.
     pub fn load_counter(&mut self, counter: CounterKey, used: Option<i64>) {
         self.counters.entry(counter).or_insert(used);
     }

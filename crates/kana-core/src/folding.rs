@@ -1,9 +1,9 @@
 //! Folding old counters into one sum (contract: `entitlements.md`, "When a published file changes
 //! terms").
 //!
-//! Of each subscription, feature and number of terms, the counters of the newest 1,500 periods are
-//! kept one by one. Older ones are listed by no answer; only a period that never ends still needs
-//! their sum. So they are added up, in the background, and go.
+//! For each subscription, feature and terms number, the counters of the newest 1,500 periods are
+//! kept individually. No answer lists older ones; only a period that never ends still needs their
+//! sum. So a background task adds them to one sum and deletes them.
 
 use std::collections::BTreeSet;
 
@@ -20,27 +20,28 @@ pub use crate::schedule::{COUNTED_ONE_BY_ONE, FOLDED_LATE_MAX};
 /// The shortest reset period.
 const SHORTEST_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Counters of periods that began at this instant or later are not folded yet.
+/// Returns an instant so recent that no counter of a period that started then or later may be folded,
+/// whatever its reset period is.
 #[must_use]
 pub fn oldest_kept(now: Timestamp) -> Timestamp {
     now.saturating_add_ms(-(COUNTED_ONE_BY_ONE - 1) * SHORTEST_MS)
 }
 
-/// Folds counters of one subscription, feature and number of terms.
+/// Folds counters of one subscription, feature and terms number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoldCounters {
     /// The subscription that counted.
     pub subscription: SubscriptionId,
     /// The feature that was used.
     pub feature: FeatureId,
-    /// The terms under which it was counted.
+    /// The terms number that it was counted under.
     pub terms: TermsNumber,
-    /// The starts of periods that have counters. Those that are not old enough stay.
+    /// The starts of periods that have counters. Counters that are not old enough are left alone.
     pub period_starts: Vec<Timestamp>,
 }
 
-/// The changes that fold the counters: they are deleted, and what they held is added to their sum,
-/// and to the period that has taken it over if that is counted already.
+/// Returns the changes that fold the counters. They are deleted, and their values are added to the
+/// sum and to the counter of each period that has taken the sum over, if that counter is written.
 pub(crate) fn fold(
     catalog: &Catalog,
     facts: &UserFacts,
@@ -90,7 +91,7 @@ pub(crate) fn fold(
     let before = stored(&sum).unwrap_or(0);
     changes.push(Change::SetCounter { counter: sum, used: before.saturating_add(folded) });
     for counter in takers {
-        // One that is not counted yet adds the sum up when it is read first.
+        // A counter that was never written includes the sum when it is first read.
         if let Some(used) = stored(&counter) {
             changes.push(Change::SetCounter { counter, used: used.saturating_add(folded) });
         }

@@ -1,4 +1,4 @@
-//! What was used in one period: where its counter stands, and what it has taken over.
+//! The usage of one period: its own counter, and the periods that it has taken over.
 
 use crate::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
 use crate::id::FeatureId;
@@ -6,7 +6,7 @@ use crate::schedule::{Place, Schedule};
 use crate::terms::TermsNumber;
 use crate::timestamp::Timestamp;
 
-/// A counter of one subscription and feature, in a period.
+/// Reads and sets the usage of one subscription and feature in one period.
 #[derive(Debug, Clone)]
 pub(crate) struct Meter<'a> {
     schedule: Schedule<'a>,
@@ -15,7 +15,7 @@ pub(crate) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    /// The meter of a period.
+    /// Creates the meter of a period.
     pub(crate) fn new(schedule: Schedule<'a>, feature: &FeatureId, place: Place) -> Self {
         let counter = CounterKey {
             subscription: schedule.subscription.id,
@@ -26,8 +26,8 @@ impl<'a> Meter<'a> {
         Self { schedule, place, counter }
     }
 
-    /// The meter of a period whose usage is told late. A period whose counter is folded by `now`
-    /// counts in the sum of all such periods.
+    /// Creates the meter of a period whose usage may arrive late. If the period's counter is old
+    /// enough at `now` to be folded, the meter reads and sets the sum instead.
     pub(crate) fn late(
         schedule: Schedule<'a>,
         feature: &FeatureId,
@@ -46,12 +46,12 @@ impl<'a> Meter<'a> {
         &self.place
     }
 
-    /// Whether what its own period held is part of a sum, and no longer known.
+    /// Returns true if the period's own usage is part of a sum and no longer known.
     pub(crate) fn is_folded(&self) -> bool {
         self.counter.is_folded()
     }
 
-    /// What was used in the period.
+    /// Returns the usage of the period. Fails if counters that it needs are not loaded.
     pub(crate) fn used(&self, facts: &UserFacts) -> Result<i64, Obstacle> {
         let mut missing = Vec::new();
         let used = self.read(facts, &mut missing);
@@ -59,8 +59,8 @@ impl<'a> Meter<'a> {
         Ok(used)
     }
 
-    /// What was used in the period, as far as it is loaded; the counters that are not are added to
-    /// `missing`.
+    /// Returns the usage of the period as far as it is loaded, and adds the counters that are not
+    /// loaded to `missing`.
     pub(crate) fn read(&self, facts: &UserFacts, missing: &mut Vec<CounterKey>) -> i64 {
         match facts.stored(&self.counter) {
             Some(Some(used)) => used,
@@ -75,8 +75,9 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// The sum of what the first period of a number has taken over, which its counter holds once it
-    /// is written. Everything that this may need is asked for in one go.
+    /// Returns the sum of what the first period of a terms number has taken over. Once that
+    /// period's counter is written, it includes this sum. All counters that may be needed are added
+    /// to `missing` at once, to load them in one round trip.
     fn taken_over(
         &self,
         facts: &UserFacts,
@@ -108,8 +109,8 @@ impl<'a> Meter<'a> {
         CounterKey { terms, period_start, ..self.counter.clone() }
     }
 
-    /// The changes by which the period holds `after` instead of `before`: also of the periods that
-    /// have taken it over, where these are counted already.
+    /// Adds the changes that set the period's usage from `before` to `after`. The counters of
+    /// periods that have taken it over change by the same amount, if they are written.
     pub(crate) fn set(
         self,
         facts: &UserFacts,
@@ -141,7 +142,7 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// The obstacle that counters are, unless there are none.
+/// Fails with the need for the missing counters, unless there are none.
 pub(crate) fn needs(mut missing: Vec<CounterKey>) -> Result<(), Obstacle> {
     if missing.is_empty() {
         return Ok(());

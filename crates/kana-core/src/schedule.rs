@@ -1,11 +1,11 @@
-//! The periods of one subscription, under terms that change (contract: `entitlements.md`, "When a
+//! The periods of one subscription under terms that change (contract: `entitlements.md`, "When a
 //! published file changes terms").
 //!
-//! Terms that only have another limit count on in the same periods. Terms with another reset period
-//! have another number, under which new counters are kept. If the new period is longer, the one that
-//! contains the change *takes over* the earlier periods that began within it: their usage is part of
-//! it, and they are no longer listed. Otherwise the running period ends with the change, and the new
-//! terms begin *afresh*.
+//! A change of the limit keeps the periods and their counters. A change of the reset period gets a
+//! new terms number, with counters of its own. If the new reset period is longer, the period that
+//! contains the change *takes over* the earlier periods that began within it: it includes their
+//! usage, and they are no longer listed. Otherwise the running period ends with the change, and the
+//! new terms start *afresh*.
 
 use crate::catalog::{Allowance, Package};
 use crate::id::FeatureId;
@@ -14,15 +14,15 @@ use crate::subscription::Subscription;
 use crate::terms::{Terms, TermsNumber};
 use crate::timestamp::Timestamp;
 
-/// Of each number, the counters of so many newest periods are kept one by one, and older ones are
-/// folded into one sum. One period takes over no more than that.
+/// How many of a terms number's newest counters are kept individually; older ones are folded into
+/// one sum. A period never takes over more periods than this.
 pub const COUNTED_ONE_BY_ONE: i64 = 1500;
 
-/// How many periods late a counter may be folded. Terms that have ended keep so many more, so that
-/// none is missing from the sum of a period that never ends.
+/// How many periods late a counter may be folded. A terms number that has ended keeps this many
+/// more counters, so that none is missing from the sum that a period without an end takes over.
 pub const FOLDED_LATE_MAX: i64 = 64;
 
-/// The terms of one feature in one package, oldest first; at least one.
+/// The terms of one feature in one package, oldest first. Never empty.
 #[derive(Debug, Clone, Copy)]
 enum Timeline<'a> {
     Unchanged(Terms),
@@ -39,39 +39,39 @@ pub(crate) struct Schedule<'a> {
 /// A period of a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The number that its counter is kept under.
+    /// The terms number that its counter is kept under.
     pub(crate) number: TermsNumber,
     /// The period, cut short where the terms, the feature or the subscription ended.
     pub(crate) period: Period,
-    /// What is given in it: what was in force at its end.
+    /// The allowance that is in force at its end.
     pub(crate) allowance: Allowance,
-    /// Whether earlier periods that began within it are part of it.
+    /// Whether it takes over the earlier periods that began within it.
     pub(crate) takes_over: bool,
 }
 
-/// How a number of terms begins for a subscription.
+/// How a terms number starts for a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Opening {
-    /// No other terms came before it.
+    /// No other terms number came before it.
     Anchored,
     /// Its first period starts with the change.
     Afresh,
-    /// Its first period takes over the earlier ones that began at this instant or later.
+    /// Its first period takes over the earlier periods that began at this instant or later.
     TakesOver(Timestamp),
 }
 
-/// Terms of one number, without a gap, as far as the subscription lived through them.
+/// A stretch of time, without a gap, in which the subscription had terms of one number.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     number: TermsNumber,
     reset: Option<ResetPeriod>,
     from: Timestamp,
-    /// The first instant after it; `None` while it goes on.
+    /// The first instant after it; `None` while it lasts.
     until: Option<Timestamp>,
 }
 
 impl<'a> Schedule<'a> {
-    /// The schedule of a feature; `None` if the package never had it.
+    /// Creates the schedule of a feature. Returns `None` if the package never had the feature.
     pub(crate) fn new(
         subscription: &'a Subscription,
         package: &'a Package,
@@ -96,33 +96,33 @@ impl<'a> Schedule<'a> {
         self.subscription.started_at
     }
 
-    /// What was given at a moment; `None` while the package did not have the feature.
+    /// Returns the allowance at a moment; `None` while the package did not have the feature.
     pub(crate) fn allowance_at(&self, at: Timestamp) -> Option<Allowance> {
         self.terms().iter().rev().find(|terms| terms.since <= at)?.allowance
     }
 
-    /// An instant that no clock behind another one's takes back: `now`, but not before the
-    /// subscription, its end, or the newest terms that are known.
+    /// Returns `now`, but no earlier than the subscription's start, its end, or its newest terms.
+    /// This corrects a clock that is behind the one that wrote them.
     pub(crate) fn not_before_known(&self, now: Timestamp) -> Timestamp {
         let newest = self.terms().last().map_or(Timestamp::MIN, |terms| terms.since);
         now.max(self.anchor()).max(newest).max(self.subscription.ended_at.unwrap_or(now))
     }
 
-    /// The period of the current terms that contains `now`.
+    /// Returns the period of the current terms that contains `now`.
     pub(crate) fn current(&self, now: Timestamp) -> Option<Place> {
         let terms = self.terms().last()?;
         let at = now.max(self.anchor()).max(terms.since);
         Some(self.place(terms.number, terms.allowance?.reset_period, at))
     }
 
-    /// The period that contains a moment, under the terms that held then.
+    /// Returns the period that contains a moment, under the terms in force at that moment.
     pub(crate) fn at(&self, at: Timestamp) -> Option<Place> {
         let at = at.max(self.anchor());
         let terms = self.terms().iter().rev().find(|terms| terms.since <= at)?;
         Some(self.place(terms.number, terms.allowance?.reset_period, at))
     }
 
-    /// The period of a number that contains `at`.
+    /// Returns the period of a terms number that contains `at`.
     fn place(&self, number: TermsNumber, reset: Option<ResetPeriod>, at: Timestamp) -> Place {
         let whole = Period::containing(self.anchor(), reset, at);
         let begins = self.begins(number);
@@ -146,13 +146,14 @@ impl<'a> Schedule<'a> {
         Place { number, period: Period { start, end }, allowance, takes_over }
     }
 
-    /// When terms of a number began first.
+    /// Returns when a terms number first gave the feature.
     fn begins(&self, number: TermsNumber) -> Timestamp {
         let mut given = self.terms().iter().filter(|terms| terms.allowance.is_some());
         given.find(|terms| terms.number == number).map_or(Timestamp::MIN, |terms| terms.since)
     }
 
-    /// When the last run of a number ended that began at an instant for which `began` is true.
+    /// Returns the end of the last run of a terms number among those whose start satisfies `began`;
+    /// `None` if there is no such run, or it still lasts.
     fn run_until(
         &self,
         number: TermsNumber,
@@ -182,7 +183,7 @@ impl<'a> Schedule<'a> {
         Opening::TakesOver(opens.start)
     }
 
-    /// The runs that the subscription has lived through by `now`, newest first.
+    /// Returns the subscription's runs that have started by `now`, newest first.
     fn runs(&self, now: Timestamp) -> impl Iterator<Item = Run> {
         let terms = self.terms();
         let (anchor, ended_at) = (self.anchor(), self.subscription.ended_at);
@@ -210,8 +211,8 @@ impl<'a> Schedule<'a> {
         })
     }
 
-    /// The periods that have begun by `now` under the numbers below `below`, those that were taken
-    /// over included: newest first, at most the newest `each` of a number.
+    /// Returns the periods that have started by `now` under terms numbers below `below`, including
+    /// those that were taken over: newest first, and at most the newest `each` of a number.
     fn periods(&self, now: Timestamp, below: Option<TermsNumber>, each: i64) -> Vec<Place> {
         let mut places: Vec<Place> = Vec::new();
         let mut floor = (None, i64::MIN);
@@ -224,10 +225,10 @@ impl<'a> Schedule<'a> {
                 floor = (Some(run.number), newest.saturating_sub(each - 1));
             }
             for index in (oldest.max(floor.1)..=newest).rev() {
-                // Within the period, but not before the run, which may have begun in its middle.
+                // The run may start in the middle of the period.
                 let at = run.nth(self.anchor(), index).start.max(run.from);
                 let place = self.place(run.number, run.reset, at);
-                // A feature that was out for a part of a period has two runs in it.
+                // A feature that was out of the package for part of a period has two runs in it.
                 let is_met = |met: &Place| {
                     (met.number, met.period.start) == (place.number, place.period.start)
                 };
@@ -239,10 +240,10 @@ impl<'a> Schedule<'a> {
         places
     }
 
-    /// The newest periods that are listed, newest first within a number, at most `at_most`. Those
-    /// that still run are among them.
+    /// Returns at most `at_most` periods that are not taken over, newest first within a terms
+    /// number. Includes periods that still run.
     pub(crate) fn listed(&self, now: Timestamp, at_most: i64) -> Vec<Place> {
-        // Those that were taken over are fewer than what one period can take over.
+        // A period takes over at most `COUNTED_ONE_BY_ONE` others.
         let each = if self.terms().len() == 1 { at_most } else { COUNTED_ONE_BY_ONE + at_most };
         let takers = self.takers();
         let mut places = self.periods(now, None, each);
@@ -251,7 +252,7 @@ impl<'a> Schedule<'a> {
         places
     }
 
-    /// The periods that a period has taken over, without those that these have taken over.
+    /// Returns the periods that the first period of `by` has taken over directly.
     pub(crate) fn taken_over(&self, by: TermsNumber) -> Vec<Place> {
         let takers = self.takers();
         let each = COUNTED_ONE_BY_ONE + FOLDED_LATE_MAX;
@@ -263,7 +264,8 @@ impl<'a> Schedule<'a> {
         places
     }
 
-    /// The numbers whose sum of folded counters a period has taken over.
+    /// Returns the terms numbers whose sum of folded counters the first period of `by` has taken
+    /// over directly.
     pub(crate) fn folds_taken_over(&self, by: TermsNumber) -> Vec<TermsNumber> {
         let (takers, begins) = (self.takers(), self.begins(by));
         let mut numbers: Vec<TermsNumber> = self
@@ -279,8 +281,8 @@ impl<'a> Schedule<'a> {
         numbers
     }
 
-    /// The periods that have taken over the one that started at `start`: the first, the one that
-    /// has taken over that, and so on.
+    /// Returns the chain of periods that have taken over the period that started at `start`: the
+    /// one that took it over, the one that took over that one, and so on.
     pub(crate) fn takers_of(
         &self,
         number: TermsNumber,
@@ -294,7 +296,8 @@ impl<'a> Schedule<'a> {
         std::iter::successors(first, |(number, start)| taker(&takers, *number, *start)).collect()
     }
 
-    /// The numbers whose first period takes over earlier ones, each with that period's start.
+    /// Returns the terms numbers whose first period takes over earlier ones, each with that
+    /// period's start.
     fn takers(&self) -> Vec<(TermsNumber, Timestamp)> {
         let mut takers = Vec::new();
         let mut asked = TermsNumber::default();
@@ -313,7 +316,8 @@ impl<'a> Schedule<'a> {
         takers
     }
 
-    /// Where the newest periods of a number begin that are counted one by one; `None` if all are.
+    /// Returns the start of the oldest period of a terms number whose counter is kept individually;
+    /// `None` if all counters are.
     pub(crate) fn counted_one_by_one_since(
         &self,
         number: TermsNumber,
@@ -331,7 +335,8 @@ impl<'a> Schedule<'a> {
     }
 }
 
-/// The first number above `number` whose first period takes over what started at `start`.
+/// Returns the first terms number above `number` whose first period takes over the period that
+/// started at `start`.
 fn taker(
     takers: &[(TermsNumber, Timestamp)],
     number: TermsNumber,
@@ -341,7 +346,7 @@ fn taker(
 }
 
 impl Run {
-    /// The indexes of its first period and of its newest by `now`.
+    /// Returns the indexes of its first period and of its newest one at `now`.
     fn indexes(&self, anchor: Timestamp, now: Timestamp) -> (i64, i64) {
         let Some(reset) = self.reset else {
             return (0, 0);
@@ -358,7 +363,7 @@ impl Run {
     }
 }
 
-/// Whether one reset period is longer than another; never is the longest.
+/// Returns true if `one` is longer than `other`. `None`, which never resets, is the longest.
 fn is_longer(one: Option<ResetPeriod>, other: Option<ResetPeriod>) -> bool {
     match (one, other) {
         (None, Some(_)) => true,
@@ -367,7 +372,7 @@ fn is_longer(one: Option<ResetPeriod>, other: Option<ResetPeriod>) -> bool {
     }
 }
 
-/// Whether a period may take over all periods of other terms that fit into it.
+/// Returns true if `period` contains few enough periods of the `earlier` reset period to take over.
 fn fits(anchor: Timestamp, earlier: Option<ResetPeriod>, period: Period) -> bool {
     let (Some(earlier), Some(end)) = (earlier, period.end) else {
         return true;

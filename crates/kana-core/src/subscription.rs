@@ -89,7 +89,7 @@ impl Subscription {
 pub struct Counting<'a> {
     /// The subscription.
     pub subscription: &'a Subscription,
-    /// What its package gives of the feature at the moment asked about.
+    /// The package's allowance of the feature at the moment asked about.
     pub allowance: Allowance,
     /// The subscription's periods for the feature.
     pub(crate) schedule: Schedule<'a>,

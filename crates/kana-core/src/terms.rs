@@ -1,49 +1,50 @@
-//! What a package gives of a feature over time (contract: `entitlements.md`, "When a published file
+//! The terms of a package's features over time (contract: `entitlements.md`, "When a published file
 //! changes terms").
 
 use crate::catalog::Allowance;
 use crate::timestamp::Timestamp;
 
-/// How many changes of a package feature's terms are kept.
+/// How many changes of a feature's terms a package keeps.
 pub const CHANGES_MAX: usize = 100;
 
-/// Numbers the reset periods that a package feature has had. Counters of one number are never taken
-/// for those of another, whenever their periods start.
+/// Numbers the reset periods that a feature has had in a package. It is part of a counter's key, so
+/// counters of different numbers stay apart even if their periods start at the same instant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TermsNumber(pub u32);
 
-/// What a package gives of a feature from an instant on.
+/// The terms on which a package gives a feature from an instant on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// When these terms began; [`Timestamp::MIN`] for the oldest that are known.
+    /// When these terms took effect; [`Timestamp::MIN`] for the oldest known terms.
     pub since: Timestamp,
-    /// The number that counters are kept under. It grows with each change of the reset period.
+    /// The number that counters are kept under. Each change of the reset period increments it.
     pub number: TermsNumber,
-    /// How much the package gives; `None` while the feature is not in it.
+    /// The package's allowance; `None` while it does not have the feature.
     pub allowance: Option<Allowance>,
 }
 
 impl Terms {
-    /// Terms that have never changed.
+    /// Creates terms that have never changed.
     #[must_use]
     pub fn unchanged(allowance: Allowance) -> Self {
         Self { since: Timestamp::MIN, number: TermsNumber::default(), allowance: Some(allowance) }
     }
 }
 
-/// The terms that a package feature has had since its package was published, oldest first, the
-/// current ones included.
+/// The terms that a feature has had since its package was published, oldest first, up to the
+/// current ones. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TermsHistory(Vec<Terms>);
 
 impl TermsHistory {
-    /// The history of a feature that the package gave, or did not have, until now.
+    /// Creates the history of a feature with this allowance until now; `None` if the package did
+    /// not have it.
     #[must_use]
     pub fn beginning_with(allowance: Option<Allowance>) -> Self {
         Self(vec![Terms { since: Timestamp::MIN, number: TermsNumber::default(), allowance }])
     }
 
-    /// A stored history; `None` if it is empty or out of order.
+    /// Creates a history from stored terms. Returns `None` if they are empty or out of order.
     #[must_use]
     pub fn from_stored(terms: Vec<Terms>) -> Option<Self> {
         let in_order =
@@ -51,25 +52,26 @@ impl TermsHistory {
         (in_order && !terms.is_empty()).then_some(Self(terms))
     }
 
-    /// All of it, oldest first; at least one.
+    /// Returns all terms, oldest first; at least one.
     #[must_use]
     pub fn terms(&self) -> &[Terms] {
         &self.0
     }
 
-    /// Notes what the package gives once `now` is over; nothing if it gives the same already.
+    /// Appends terms with this allowance that take effect right after `now`. Does nothing if the
+    /// allowance is unchanged.
     pub fn change(&mut self, allowance: Option<Allowance>, now: Timestamp) {
         let Some(current) = self.0.last().copied().filter(|last| last.allowance != allowance)
         else {
             return;
         };
-        // From the next millisecond on, since usage of this one may have been counted before. Later
-        // than the terms before it also if the clock was set back.
+        // They take effect in the next millisecond, since usage of this one may be counted already.
+        // If the clock was set back, they still come after the terms before them.
         let since = now.max(current.since).saturating_add_ms(1);
         let given = self.0.iter().rev().find_map(|terms| terms.allowance);
         let resets_otherwise = match (given, allowance) {
             (Some(given), Some(allowance)) => given.reset_period != allowance.reset_period,
-            // While the feature is out its counters wait, and before it came in it had none.
+            // A feature that is taken out keeps its counters; a new one has none yet.
             (_, None) | (None, _) => false,
         };
         let number = TermsNumber(current.number.0 + u32::from(resets_otherwise));

@@ -167,7 +167,7 @@ pub(crate) fn record_usage(
         Standing::Consumable { counting, meter } => {
             let before = meter.used(facts)?;
             let after = match command.action {
-                // What a period held that is part of a sum cannot be replaced any more.
+                // The usage of a folded period is part of a sum and cannot be replaced.
                 UsageAction::Set if !meter.is_folded() => command.delta,
                 UsageAction::Add | UsageAction::Set => before.saturating_add(command.delta).max(0),
             };

@@ -59,12 +59,13 @@ pub fn show_usage(
         Some(show(Meter::new(counting.schedule, feature, place)))
     });
     let past = past_meters(catalog, subscriptions, feature, now).into_iter().map(show).collect();
-    // One by one they would be asked for one by one.
+    // All at once: failing at the first would cost a round trip for each.
     needs(missing)?;
     Ok(UsageHistory { current, past })
 }
 
-/// The newest past periods of all subscriptions whose package has, or had, the feature.
+/// Returns meters of the newest past periods, newest first, of all subscriptions whose package has
+/// or had the feature.
 fn past_meters<'a>(
     catalog: &'a Catalog,
     subscriptions: &'a [Subscription],
@@ -80,7 +81,7 @@ fn past_meters<'a>(
         };
         let now = schedule.not_before_known(now);
         let is_over = |place: &Place| place.period.end.is_some_and(|end| end <= now);
-        // One of them may still run.
+        // One of the listed periods may still run.
         let listed = schedule.listed(now, PAST_PERIODS_MAX + 1).into_iter();
         past.extend(listed.filter(is_over).map(|place| (schedule, place)));
     }

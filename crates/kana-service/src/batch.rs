@@ -18,12 +18,12 @@ use crate::retry::retry_batch;
 /// What each command of an environment is answered with, in their order.
 pub(crate) type Answers = Vec<Result<Answered, Refusal>>;
 
-/// What a command is answered with once it is durable. The caller needs nothing else, so that nothing
-/// after the commit can fail.
+/// The answer to a command, returned once the command is durable. It is complete: the caller reads
+/// nothing after the commit, so nothing can fail after it.
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) answer: Answer,
-    /// The catalog that the command was decided on, if the answer has packages of it.
+    /// The catalog that the command was decided on, if the answer names packages.
     pub(crate) catalog: Option<Arc<Catalog>>,
 }
 
@@ -80,9 +80,9 @@ impl Lane {
         Ok(answers)
     }
 
-    /// Forgets keys whose time is over: those that are about to be used anew, and for each key that
-    /// is about to be kept two of the oldest, so that there are ever fewer and no one has to look
-    /// for them. A store that forgets many at once has none of the latter here.
+    /// Deletes expired keys: those that are about to be used anew and, for each key that is about
+    /// to be stored, up to two of the oldest. So expired keys never pile up, and no scan is needed.
+    /// A store that forgets keys in bulk returns none of the oldest.
     async fn forget_keys(
         &self,
         transaction: &mut dyn WriteTransaction,

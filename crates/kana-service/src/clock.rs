@@ -14,8 +14,8 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl SystemClock {
-    /// Returns false before 1970 and after 9999. HTTP has no dates there, so that a server could
-    /// answer nothing.
+    /// Returns true from 1970 to 9999. HTTP cannot express other dates, so a server could answer
+    /// nothing.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     pub fn is_in_range(self) -> bool {

@@ -76,7 +76,7 @@ impl Environment {
         configuration: Configuration,
         expected: Option<Vec<CatalogVersion>>,
     ) -> Result<Configured, Error> {
-        // Before the commit: after it, nothing may fail.
+        // Read before the commit, since nothing may fail after it.
         let app = retry(|| self.app_name()).await?;
         let request = CatalogRequest::Publish(Publish { configuration, expected });
         let done = self.kana.writer.submit_catalog(self.id, request).await?;

@@ -390,7 +390,8 @@ impl Environment {
             return questions.ask(self.id, user.clone(), now, rule).await;
         }
         match self.try_to_ask(user, &rule, now).await {
-            // Only now, since nearly every question is answered at once.
+            // The first try keeps no state for retries, since nearly every question succeeds at
+            // once.
             Err(Error::Unavailable(_)) => retry(|| self.try_to_ask(user, &rule, now)).await,
             answered => answered,
         }

@@ -37,7 +37,7 @@ pub enum Error {
     Bug(&'static str),
 }
 
-/// What callers are told of a database that cannot do it now: nothing internal.
+/// Describes an unavailable database to callers, without internal details.
 fn unavailable(cause: &StoreError) -> &'static str {
     match cause {
         StoreError::Full { .. } => "the disk is full",

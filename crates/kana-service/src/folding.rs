@@ -1,5 +1,5 @@
-//! Folding old counters into one sum in the background, so that a user's counters do not grow
-//! for ever (contract: `entitlements.md`, "When a published file changes terms"). No answer changes.
+//! Folds old counters into one sum in the background, so that a user's counters do not grow without
+//! bound (contract: `entitlements.md`, "When a published file changes terms"). No answer changes.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -15,18 +15,19 @@ use tokio::runtime::Handle;
 use crate::error::Error;
 use crate::kana::Kana;
 
-/// How long after the start the first pass over all counters begins, and how long after each the
-/// next. A counter may be folded long after it could be, see
-/// [`FOLDED_LATE_MAX`](kana_core::folding::FOLDED_LATE_MAX).
+/// The pause between the start of the server and the first pass over all counters.
 const FIRST: Duration = Duration::from_secs(60);
+/// The pause between two passes. It may be long, since counters may be folded late; see
+/// [`FOLDED_LATE_MAX`](kana_core::folding::FOLDED_LATE_MAX).
 const INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// Counters that are looked at in one go, and how long others go first afterwards.
+/// How many counters are read at once.
 const AT_ONCE: usize = 1000;
+/// The pause after each read, in which other work goes first.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Counters that one command folds.
+/// How many counters one command folds.
 const FOLDED_AT_ONCE: usize = 500;
 
-/// Folds what has become old once a day, for as long as there is this `Kana`.
+/// Starts the task that folds old counters once a day until `kana` is dropped.
 pub(crate) fn start(kana: Weak<Kana>) {
     tokio::spawn(async move {
         tokio::time::sleep(FIRST).await;
@@ -40,14 +41,14 @@ pub(crate) fn start(kana: Weak<Kana>) {
 }
 
 impl Kana {
-    /// Folds the counters that are old by now, which a running server does by itself once a day.
+    /// Folds the counters that are old by now. A running server does this once a day.
     pub async fn fold_old_counters(self: &Arc<Self>) -> Result<(), Error> {
         fold_all(&Arc::downgrade(self)).await
     }
 }
 
-/// Looks at all counters, some at a time, and folds those that are old. Between two goes it keeps
-/// nobody from stopping.
+/// Reads all counters, a batch at a time, and folds the old ones. Between batches it holds no
+/// `Kana`, so the server can stop.
 async fn fold_all(kana: &Weak<Kana>) -> Result<(), Error> {
     for kind in EnvironmentKind::ALL {
         let mut after: Option<(UserKey, CounterKey)> = None;
@@ -77,7 +78,7 @@ async fn next_counters(
     after: Option<(UserKey, CounterKey)>,
 ) -> Result<Vec<(UserKey, CounterKey)>, Error> {
     let (store, runtime) = (Arc::clone(store), Handle::current());
-    // The embedded engine reads where it is asked: not on a thread that answers requests.
+    // The embedded engine reads on the calling thread, which must not be one that answers requests.
     let reading = tokio::task::spawn_blocking(move || {
         runtime.block_on(async {
             let mut transaction = store.read().await?;
@@ -89,8 +90,8 @@ async fn next_counters(
     Ok(read?)
 }
 
-/// The commands that fold what may be old of `counters`, which stand in the order of their table. The
-/// rule decides what is.
+/// Returns commands that fold those of `counters` that may be old; the rule decides which are.
+/// `counters` are in the order of their table.
 fn commands(counters: &[(UserKey, CounterKey)], now: Timestamp) -> Vec<FoldCounters> {
     let kept = oldest_kept(now);
     let mut commands: Vec<FoldCounters> = Vec::new();

@@ -1,14 +1,15 @@
-//! Ids of what is created: UUIDs of version 7, each larger than the one before.
+//! Generates ids: UUIDs of version 7, each larger than the one before.
 
 use std::sync::Mutex;
 
 use kana_core::Timestamp;
 use uuid::{ContextV7, Uuid};
 
-/// The last id's time and counter. The next one is larger, also when the clock was set back.
+/// The time and counter of the last id. The next id is larger even if the clock was set back.
 static LAST: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
-/// The next id. A clock before 1970, which such an id cannot hold, counts as its first millisecond.
+/// Returns the next id. UUIDs cannot hold times before 1970, so such a time counts as 1970's first
+/// millisecond.
 pub(crate) fn next(now: Timestamp) -> Uuid {
     let ms = u64::try_from(now.as_ms()).unwrap_or_default().max(1);
     let nanos = u32::try_from(ms % 1000).unwrap_or_default() * 1_000_000;

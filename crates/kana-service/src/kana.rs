@@ -35,8 +35,8 @@ pub struct Settings {
     pub events_days: Option<u32>,
 }
 
-/// How long a check of readiness waits for the database: a load balancer gets its answer within two
-/// seconds, the way there and back included.
+/// How long a readiness check waits for the database. A load balancer must get its answer within
+/// two seconds, including the time on the network.
 const READY_WITHIN: Duration = Duration::from_millis(1500);
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -193,12 +193,13 @@ impl Kana {
         let now = self.clock.now();
         let secret = match tokens::signing_secret(&access) {
             Some(secret) => secret.clone(),
-            // The first token of an environment makes its secret.
+            // The first token of an environment creates its secret.
             None => {
                 let new = random(tokens::new_secret())?;
                 let provide = || self.provide_secret(environment, new.clone(), now);
                 let secret = retry(provide).await?;
-                // The next look-up finds it. Looking it up here could fail, after the secret was stored.
+                // The next look-up reads the new secret. A look-up here could fail although the
+                // secret is stored.
                 self.client_access.forget(&kind);
                 secret
             }
@@ -217,8 +218,8 @@ impl Kana {
         Ok(self.store.provide_token_secret(environment, new, now).await?)
     }
 
-    /// Returns `Ok` if the database answers questions and takes changes. Answers within two
-    /// seconds in any case.
+    /// Returns `Ok` if the database answers questions and accepts changes. Always returns within
+    /// two seconds.
     pub async fn check_ready(&self) -> Result<(), NotReady> {
         match tokio::time::timeout(READY_WITHIN, self.store.check_ready()).await {
             Ok(checked) => checked.map_err(NotReady::Database),
@@ -226,9 +227,9 @@ impl Kana {
         }
     }
 
-    /// Resolves once a thread or task that this `Kana` needs has panicked, with its name. The process
-    /// should end then, since some requests are not answered any more. The future does not keep this
-    /// `Kana` alive.
+    /// Resolves with the name of a thread or task that this `Kana` needs, once one has panicked.
+    /// The process should then end, since some requests are no longer answered. The future does not
+    /// keep this `Kana` alive.
     pub fn thread_lost(&self) -> impl Future<Output = String> + Send + use<> {
         self.threads.lost()
     }
@@ -267,26 +268,26 @@ pub struct InitialKeys {
     pub live_public: NewSecret,
 }
 
-/// A key, or keys, that are stored but not committed yet. Dropped, they are not stored at all.
+/// New keys that are not committed yet. Dropping this discards them.
 ///
-/// A key is shown once, so it is shown before it is committed: one that could not be shown leaves
-/// nothing behind.
+/// A key is shown only once, so it is shown before it is committed. If it cannot be shown, it does
+/// not exist.
 #[must_use]
 pub struct Uncommitted<T> {
-    /// What to show.
+    /// The keys to show.
     pub secrets: T,
     transaction: Box<dyn WriteTransaction>,
 }
 
 impl<T> Uncommitted<T> {
-    /// Makes the keys valid.
+    /// Commits the keys, which makes them valid.
     pub async fn commit(self) -> Result<T, StoreError> {
         self.transaction.commit().await?;
         Ok(self.secrets)
     }
 }
 
-/// Stores an app with its two environments and their keys, to be committed by the caller. Returns
+/// Creates the app with its two environments and their keys, without committing them. Returns
 /// `None` if there is an app already.
 pub async fn begin_init(
     store: &dyn Store,
@@ -311,7 +312,7 @@ pub async fn begin_init(
     ]
     .map(|(environment, kind, secret)| new_key(environment, kind, secret, now));
     let app = App { name: app_name.to_owned() };
-    // Another process may have created the app since the question above.
+    // Another process may have created the app since the check above.
     let transaction = store.begin_app(app, keys.into(), now).await?;
     Ok(transaction.map(|transaction| Uncommitted { secrets, transaction }))
 }
@@ -329,7 +330,7 @@ pub async fn init(
     }
 }
 
-/// Stores another key for an environment, to be committed by the caller.
+/// Creates another key for an environment, without committing it.
 pub async fn begin_key(
     store: &dyn Store,
     clock: &dyn Clock,

@@ -115,8 +115,8 @@ impl Lane {
         }
     }
 
-    /// Chooses the ids of what a command makes, now that it has its turn: their order is the order of
-    /// creation, by which lists are told.
+    /// Sets the ids of what a command creates. Ids are chosen when the command has its turn, so
+    /// that their order is the order of creation, in which lists are paged.
     fn choose_ids(&self, command: &mut Command) {
         match command {
             Command::CreateUser(user) => user.key = UserKey(ids::next(self.clock.now())),

@@ -3,7 +3,7 @@ use kana_store::StoreError;
 /// Why a server should get no requests at the moment.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReady {
-    /// The database answers with an error, or its last commit failed.
+    /// The database returned an error, or its last commit failed.
     #[error(transparent)]
     Database(StoreError),
     /// The database did not answer in time.
@@ -12,7 +12,7 @@ pub enum NotReady {
 }
 
 impl NotReady {
-    /// What is wrong with the database, in a few words that hold nothing internal.
+    /// Describes the problem in a few words, without internal details.
     #[must_use]
     pub fn database(&self) -> &'static str {
         match self {

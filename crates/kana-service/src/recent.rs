@@ -17,7 +17,8 @@ const REMEMBERED_MAX: usize = 10_000;
 pub(crate) struct Recent<K, V>(RwLock<HashMap<K, Entry<V>>>);
 
 struct Entry<V> {
-    /// `None` once it was forgotten, so that a look-up which began before does not bring it back.
+    /// `None` if it was forgotten. The entry stays, so that a look-up that began earlier does not
+    /// bring the value back.
     value: Option<V>,
     at: Instant,
 }

@@ -1,5 +1,5 @@
-//! Forgetting usage events and idempotency keys that are older than the settings say. Counters stay, so
-//! that nobody may do more or less for it.
+//! Forgets usage events and idempotency keys that are older than the settings allow. Counters stay,
+//! so users' entitlements do not change.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -22,10 +22,10 @@ pub(crate) fn start(kana: Weak<Kana>, threads: &NeededThreads) {
         let _needed = needed;
         while let Some(running) = kana.upgrade() {
             if let Err(error) = running.forget_old_events().await {
-                tracing::warn!(%error, "old events could not be forgotten, and are kept for now");
+                tracing::warn!(%error, "cannot forget old events; retrying in a minute");
             }
             if let Err(error) = running.forget_old_keys().await {
-                tracing::warn!(%error, "old keys could not be forgotten, and are kept for now");
+                tracing::warn!(%error, "cannot forget old idempotency keys; retrying in a minute");
             }
             drop(running);
             tokio::time::sleep(INTERVAL).await;
@@ -34,8 +34,8 @@ pub(crate) fn start(kana: Weak<Kana>, threads: &NeededThreads) {
 }
 
 impl Kana {
-    /// Forgets idempotency keys that are older than the settings want them, where the store does not
-    /// do so with each new key. A running server does it by itself once a minute.
+    /// Forgets idempotency keys that are older than the settings allow, if the store does so in
+    /// bulk. A running server does this once a minute.
     pub async fn forget_old_keys(&self) -> Result<(), Error> {
         let now = self.clock.now();
         let before = now.saturating_add_ms(-self.settings.idempotency_ms());

@@ -1,4 +1,4 @@
-//! Trying again what failed without having stored anything.
+//! Retries work that failed without storing anything.
 
 use std::time::Duration;
 
@@ -7,20 +7,21 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
 
-/// How long to wait before each new try, in milliseconds. A conflict is over once the other has
-/// committed; a server that restarts or hands over to another takes longer.
+/// The pause before each retry, in milliseconds. A conflict ends when the other transaction
+/// commits; a restart or failover of the database takes longer.
 const PAUSES_MS: [u64; 9] = [0, 5, 10, 20, 50, 100, 200, 400, 800];
 
-/// No new try starts after this time, however few there were: the caller waits, and so does
-/// everything queued behind it.
+/// No retry starts after this time, even if few were made: the caller waits, and so does everything
+/// queued behind it.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Commands and batches of questions that were given up. One for the process, as the log is.
+/// Counts commands that were given up. One for the process, as the log is.
 static REFUSED: LogThrottle = LogThrottle::new();
+/// Counts batches of questions that were given up.
 static UNANSWERED: LogThrottle = LogThrottle::new();
 
-/// Runs `work` until it succeeds, fails for good, or has failed for [`PATIENCE`]. Only
-/// [`Error::Unavailable`] is retried: nothing was stored then.
+/// Runs `work` until it succeeds, fails permanently, or has failed for [`PATIENCE`]. Retries only
+/// [`Error::Unavailable`], which means that nothing was stored.
 pub(crate) async fn retry<T, F>(work: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
@@ -35,8 +36,8 @@ where
     }
 }
 
-/// Like [`retry`], for a batch of so many commands. Logs, at most once a second, how many were given
-/// up.
+/// Like [`retry`], for a batch of commands. Logs, at most once a second, how many commands were
+/// given up.
 pub(crate) async fn retry_batch<T, F>(commands: usize, work: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
@@ -58,7 +59,7 @@ where
     outcome
 }
 
-/// Logs, at most once a second, that questions were given up because the database is away.
+/// Logs, at most once a second, that questions were given up because the database is unavailable.
 pub(crate) fn warn_if_unavailable(error: &Error) {
     if let Error::Unavailable(cause) = error
         && let Some(batches) = UNANSWERED.count(1)
@@ -67,13 +68,13 @@ pub(crate) fn warn_if_unavailable(error: &Error) {
     }
 }
 
-/// Returns true if the next try may succeed. Where another process holds the database, the engine
-/// has waited already, and a full disk does not end within seconds.
+/// Returns true if a retry may succeed. If another process holds the database, the engine has
+/// waited already; a full disk stays full for longer than a retry takes.
 fn may_pass(cause: &StoreError) -> bool {
     !matches!(cause, StoreError::Busy(_) | StoreError::Full { .. })
 }
 
-/// The tries that are left, for work that [`retry`] cannot call.
+/// Tracks the retries that are left, for work that [`retry`] cannot call.
 pub(crate) struct Retries {
     since: Instant,
     pauses: std::array::IntoIter<u64, { PAUSES_MS.len() }>,
@@ -84,7 +85,7 @@ impl Retries {
         Self { since: Instant::now(), pauses: PAUSES_MS.into_iter() }
     }
 
-    /// Returns true, after a pause, if the work that failed with `error` is to be tried again.
+    /// Pauses and returns true if the work that failed with `error` should be retried.
     pub(crate) async fn wait_after(&mut self, error: &Error) -> bool {
         match error {
             Error::Unavailable(cause) => {
@@ -93,12 +94,12 @@ impl Retries {
                 let Some(pause) = pause else {
                     return false;
                 };
-                tracing::debug!(%cause, "trying again");
+                tracing::debug!(%cause, "retrying");
                 sleep(Duration::from_millis(pause)).await;
                 true
             }
             Error::OutcomeUnknown(cause) => {
-                tracing::error!(%cause, "nobody knows whether a commit was made");
+                tracing::error!(%cause, "the outcome of a commit is unknown");
                 false
             }
             _ => false,

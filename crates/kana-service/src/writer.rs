@@ -55,7 +55,7 @@ pub(crate) struct Writer {
     waiting_together: Arc<Semaphore>,
 }
 
-/// A lane answers everything that it has accepted, unless it panics. Then nobody knows how far it came.
+/// The answer to commands whose lane panicked. They may or may not be recorded.
 const UNANSWERED: Error = Error::Bug("the writer ended before it answered");
 
 /// Ends once the writer has finished everything that it had accepted.
@@ -204,7 +204,7 @@ impl Writer {
     }
 }
 
-/// The same failure for so many commands.
+/// Returns the same failure for `count` commands.
 fn all(count: usize, error: &Error) -> Vec<Result<Answered, Error>> {
     std::iter::repeat_with(|| Err(error.clone())).take(count).collect()
 }

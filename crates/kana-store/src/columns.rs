@@ -75,10 +75,10 @@ impl Named for KeyKind {
         &[(Self::Private, "private"), (Self::Public, "public")];
 }
 
-/// The histories of each package, by feature.
+/// The terms histories of each package, by feature.
 pub(crate) type HistoriesOfPackages = HashMap<PackageId, BTreeMap<FeatureId, TermsHistory>>;
 
-/// Gathers rows of terms, which come oldest first, by package and feature.
+/// Groups rows of terms, which come oldest first, by package and feature.
 #[derive(Default)]
 pub(crate) struct TermsOfPackages(HashMap<PackageId, HashMap<FeatureId, Vec<Terms>>>);
 

@@ -17,31 +17,31 @@ pub enum StoreError {
     /// tried again once it is back.
     #[error("the database cannot be reached: {0}")]
     Unavailable(#[source] Cause),
-    /// Another process holds the database. The same can be tried again.
+    /// Another process holds the database. The call can be retried.
     #[error("another process holds the database: {0}")]
     Busy(#[source] Cause),
-    /// The disk has no room for what was to be written. The same can be tried again once it has.
+    /// The disk has no room for a write. The call can be retried once there is room.
     #[error("the disk is full: {place} cannot grow: {source}")]
     Full {
-        /// The directory or database that the disk holds.
+        /// The directory or database that cannot grow.
         place: String,
-        /// What the engine said.
+        /// The error of the engine.
         source: Cause,
     },
-    /// A page or file of the database is not what the engine wrote.
+    /// A page or file of the database is corrupt, or a table is missing.
     #[error("the database is damaged: {place}: {source}")]
     Damaged {
         /// The file or table.
         place: String,
-        /// What the engine said.
+        /// The error of the engine.
         source: Cause,
     },
-    /// The operating system or the database does not let this process read or write.
+    /// The operating system or the database denies this process reading or writing.
     #[error("not permitted: {place}: {source}")]
     NotPermitted {
         /// The file, table or role.
         place: String,
-        /// What the engine said.
+        /// The error of the engine.
         source: Cause,
     },
     /// The database went away while it committed, and could not be asked since what became of it.
@@ -83,7 +83,7 @@ pub enum StoreError {
         needed: usize,
     },
     /// There is no database, and the caller does not create one.
-    #[error("there is no database in {place}: kana init makes one")]
+    #[error("there is no database in {place}: kana init creates one")]
     NoDatabaseIn {
         /// The directory or the schema.
         place: String,
@@ -91,7 +91,7 @@ pub enum StoreError {
     /// There was a database, and its file is gone or empty.
     #[error(
         "{} {problem}, though {} shows that there was a database: restore it from a backup, or \
-         remove the whole directory to begin with a new app",
+         remove the whole directory to start with a new app",
         file.display(),
         evidence.display()
     )]
@@ -145,7 +145,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The kind of the error in a few words that hold nothing internal, as `/readyz` shows it.
+    /// Describes the kind of error in a few words, without internal details. `/readyz` shows it.
     #[must_use]
     pub fn summary(&self) -> &'static str {
         match self {

@@ -2,14 +2,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// At most one line is written in this time.
+/// The time in which at most one line is due.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Limits the log to one line a second about a failure that repeats. The line reports how many
-/// failures it stands for.
+/// Limits the log of a repeated failure to one line a second. Each line reports how many failures
+/// it stands for.
 #[derive(Debug, Default)]
 pub struct LogThrottle {
-    /// Whether something has failed since [`end`](Self::end) last returned a number.
+    /// Whether there was a failure since [`end`](Self::end) last returned a number.
     failing: AtomicBool,
     counted: Mutex<Counted>,
 }
@@ -28,16 +28,16 @@ impl LogThrottle {
         Self { failing: AtomicBool::new(false), counted: Mutex::new(counted) }
     }
 
-    /// Counts failures. Returns a number if a line is due: the failures since the last line. The
-    /// caller then writes it.
+    /// Counts failures. If a line is due, returns the number of failures since the last line; the
+    /// caller then logs.
     pub fn count(&self, failures: usize) -> Option<u64> {
         self.count_at(failures, Instant::now())
     }
 
-    /// Notes that the failures have ended. Returns those that no line has reported, once, and not
-    /// within a second of the last line; the caller then writes that it works again.
+    /// Notes a success. The first one after failures, but not within a second of the last line,
+    /// returns the number of unreported failures; the caller then logs the recovery.
     pub fn end(&self) -> Option<u64> {
-        // Called after each success: nothing more is done unless something failed before.
+        // Called after each success, so this is cheap unless there was a failure.
         if self.failing.load(Ordering::Relaxed) { self.end_at(Instant::now()) } else { None }
     }
 
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(throttle.end_at(start + AFTER_HALF), None);
         assert_eq!(throttle.end_at(start + INTERVAL), Some(0));
         assert_eq!(throttle.end_at(start + 3 * INTERVAL), None);
-        // Whatever fails and works in turn has no more lines than what only fails.
+        // Alternating failures and successes get no more lines than failures alone.
         assert_eq!(throttle.count_at(1, start + INTERVAL + AFTER_HALF), None);
         assert_eq!(throttle.count_at(1, start + 2 * INTERVAL), Some(2));
     }

@@ -35,8 +35,8 @@ pub trait Store: Send + Sync + 'static {
     /// The app; `None` on an empty database.
     async fn app(&self) -> Result<Option<App>, StoreError>;
 
-    /// Stores the app, its two environments and their first keys, without committing them yet, so
-    /// that the caller can hand out the keys first. Returns `None` if there is an app already.
+    /// Creates the app, its two environments and their first keys, without committing them. The
+    /// caller can hand out the keys and then commit. Returns `None` if there is an app already.
     async fn begin_app(
         &self,
         app: App,
@@ -59,7 +59,7 @@ pub trait Store: Send + Sync + 'static {
         Ok(true)
     }
 
-    /// Stores a key without committing it yet. The app must exist.
+    /// Stores a key without committing it. The app must exist.
     async fn begin_key(&self, key: NewKey) -> Result<Box<dyn WriteTransaction>, StoreError>;
 
     /// Stores a key. The app must exist.
@@ -82,8 +82,8 @@ pub trait Store: Send + Sync + 'static {
         environment: EnvironmentKind,
     ) -> Result<Option<ClientAccess>, StoreError>;
 
-    /// Stores a secret to sign user tokens with, unless the environment has one. Returns the one that
-    /// it has then.
+    /// Stores a secret that signs user tokens, unless the environment has one already. Returns the
+    /// environment's signing secret.
     async fn provide_token_secret(
         &self,
         environment: EnvironmentId,
@@ -110,7 +110,7 @@ pub trait Store: Send + Sync + 'static {
         on: bool,
     ) -> Result<bool, StoreError>;
 
-    /// The threads that the store needs, to which a server adds its own.
+    /// Returns the threads that the store needs. A server adds its own.
     fn needed_threads(&self) -> NeededThreads {
         NeededThreads::default()
     }
@@ -126,11 +126,13 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
-    /// Returns `Ok` if the database answers questions and takes changes, and the reason otherwise.
+    /// Returns `Ok` if the database answers questions and accepts changes, and the reason
+    /// otherwise.
     ///
-    /// An engine whose last commit failed for want of space, permission or sound pages tries
-    /// again here, at most about once a second: a node that is taken out by its load balancer gets
-    /// no other writes. The caller sets the deadline and drops the future when it has passed.
+    /// After a commit that failed for want of space or permission, or by a damaged page, an engine
+    /// tries a change here, at most about once a second: a node that its load balancer has taken
+    /// out gets no other writes. The caller sets the deadline and drops the future when it has
+    /// passed.
     async fn check_ready(&self) -> Result<(), StoreError>;
 
     /// Forgets usage events that were recorded before `before`, the oldest first: at most `at_most`
@@ -138,10 +140,10 @@ pub trait Store: Send + Sync + 'static {
     /// event is that old. Says whether there may be more. Counters stay as they are.
     async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError>;
 
-    /// Forgets idempotency keys that were kept before `before`, if the engine forgets many of them at
-    /// once; others do so while they keep new ones, with
-    /// [`keys_kept_before`](Transaction::keys_kept_before). A key may stay for longer, and counts as
-    /// forgotten then.
+    /// Forgets idempotency keys that were stored before `before`, if the engine forgets them in
+    /// bulk. For other engines, each command that stores a key forgets those of
+    /// [`keys_kept_before`](Transaction::keys_kept_before). A key that is still there counts as
+    /// forgotten.
     async fn forget_old_keys(&self, _before: Timestamp, _now: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
@@ -245,16 +247,16 @@ pub trait Transaction: Send {
         users: &[UserKey],
     ) -> Result<Vec<Vec<Subscription>>, StoreError>;
 
-    /// What counters hold; `None` for one that was never written.
+    /// Returns the values of counters; `None` for a counter that was never written.
     async fn counters(
         &mut self,
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
     ) -> Result<Vec<Option<i64>>, StoreError>;
 
-    /// The first `limit` counters of the environment after the one at `after`, those of one
-    /// subscription, feature and number of terms together, by the start of their periods. Counters
-    /// that were written lately may be missing.
+    /// Returns the first `limit` counters of the environment after the one at `after`. Counters of
+    /// one subscription, feature and terms number are next to each other, in the order of their
+    /// periods. Counters that were written recently may be missing.
     async fn counters_after(
         &mut self,
         environment: EnvironmentId,
@@ -269,8 +271,9 @@ pub trait Transaction: Send {
         keys: &[IdempotencyKey],
     ) -> Result<Vec<Option<Replay>>, StoreError>;
 
-    /// The `limit` idempotency keys that were kept longest, of those kept before `before`, to be
-    /// forgotten. None where [`forget_old_keys`](Store::forget_old_keys) does it.
+    /// Returns the oldest `limit` idempotency keys that were stored before `before`, to be
+    /// forgotten. Returns none if the engine forgets in bulk, with
+    /// [`forget_old_keys`](Store::forget_old_keys).
     async fn keys_kept_before(
         &mut self,
         environment: EnvironmentId,

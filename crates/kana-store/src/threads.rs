@@ -1,15 +1,15 @@
-//! Threads and tasks that a server cannot do without.
+//! Watches the threads and tasks that a server needs for a panic.
 
 use std::future::{Future, pending};
 
 use tokio::sync::watch;
 
-/// Knows whether one of the threads or tasks that a server needs has ended by a panic. Clones know
-/// the same.
+/// Reports whether one of the threads or tasks that a server needs has panicked. Clones share what
+/// they report.
 #[derive(Debug, Clone)]
 pub struct NeededThreads(watch::Sender<Option<String>>);
 
-/// Stands for a thread or task that is needed for as long as this lives.
+/// Watches the thread or task that owns it. Reports the thread if it is dropped by a panic.
 #[derive(Debug)]
 pub struct NeededThread {
     name: String,
@@ -23,14 +23,14 @@ impl Default for NeededThreads {
 }
 
 impl NeededThreads {
-    /// Watches the thread or task that holds what is returned.
+    /// Returns a guard that watches the thread or task that owns it.
     #[must_use]
     pub fn watch(&self, name: impl Into<String>) -> NeededThread {
         NeededThread { name: name.into(), all: self.clone() }
     }
 
-    /// Resolves with the name of the first thread or task that has panicked, once one has. It does not
-    /// keep the others alive.
+    /// Resolves with the name of the first thread or task that panics, even if it already has.
+    /// Never resolves if all of them end normally. The future does not keep them alive.
     pub fn lost(&self) -> impl Future<Output = String> + Send + use<> {
         let mut lost = self.0.subscribe();
         async move {
@@ -40,7 +40,7 @@ impl NeededThreads {
             };
             match name {
                 Some(name) => name,
-                // They have all ended as they should.
+                // All have ended normally.
                 None => pending().await,
             }
         }
@@ -52,7 +52,7 @@ impl Drop for NeededThread {
         if !std::thread::panicking() {
             return;
         }
-        // Whoever waits for it logs it: a second panic in here would end the process at once.
+        // The receiver logs it. Logging here could panic again, which would abort the process.
         self.all.0.send_if_modified(|lost| {
             let is_first = lost.is_none();
             lost.get_or_insert_with(|| self.name.clone());

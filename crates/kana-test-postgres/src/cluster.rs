@@ -83,7 +83,7 @@ impl Cluster {
         crate::run(&self.server_url(), statement);
     }
 
-    /// The URL of a database for the one who may do anything.
+    /// Returns the URL of a database for the superuser.
     #[must_use]
     pub fn administrator_url(&self, database: &str) -> String {
         format!("postgres://postgres:{PASSWORD}@{}/{database}", self.address())

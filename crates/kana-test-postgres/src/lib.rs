@@ -2,8 +2,9 @@
 //!
 //! A [`Database`] of a test's own is a copy of one that was migrated once, on the server that
 //! `KANA_TEST_POSTGRES_URL` names. `./test` starts such a server; without one, tests that need it
-//! say that they were skipped. A [`Cluster`] is a server of a test's own, to be restarted and killed;
-//! it needs the server's programs on this machine. A [`Link`] is a way to either that can fall silent.
+//! say that they were skipped. A [`Cluster`] is a server of a test's own, to be restarted and
+//! killed; it needs the server's programs on this machine. A [`Link`] is a proxy to either that can
+//! fall silent.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

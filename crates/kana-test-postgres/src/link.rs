@@ -8,8 +8,8 @@ use std::thread;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-/// A way to a server that can fall silent: it goes on accepting connections and bytes, and
-/// forwards none of them until it is told to.
+/// A proxy to a server that can fall silent. It then accepts connections and bytes, but forwards
+/// nothing until it is told to.
 pub struct Link {
     url: String,
     address: SocketAddr,
@@ -43,7 +43,7 @@ enum Place {
 }
 
 impl Link {
-    /// Opens a way to the server of `url`.
+    /// Starts a proxy to the server of `url`.
     #[must_use]
     pub fn to(url: &str) -> Self {
         let place = place(url);
@@ -62,18 +62,18 @@ impl Link {
         Self { url: over(url, address), address, state }
     }
 
-    /// The URL of the database over this link.
+    /// Returns the URL of the database through this proxy.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Forwards nothing from now on, in either direction.
+    /// Stops forwarding in both directions.
     pub fn fall_silent(&self) {
         self.state.state().is_silent = true;
     }
 
-    /// Forwards what was held back, and whatever comes.
+    /// Forwards what was held back, and resumes forwarding.
     pub fn speak(&self) {
         self.state.state().is_silent = false;
         self.state.changed.notify_all();
@@ -92,7 +92,7 @@ impl Drop for Link {
         }
         drop(state);
         self.state.changed.notify_all();
-        // Whoever waits for the next connection learns that there is none.
+        // Wakes the thread that accepts connections, so that it ends.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -102,7 +102,7 @@ impl Shared {
         self.state.lock().unwrap()
     }
 
-    /// Waits until bytes may pass; `false` once the link is gone.
+    /// Waits until bytes may pass. Returns false once the link is dropped.
     fn may_pass(&self) -> bool {
         let state =
             self.changed.wait_while(self.state(), |state| state.is_silent && !state.is_gone);
@@ -110,7 +110,7 @@ impl Shared {
     }
 }
 
-/// Connects a client with the server. A client that the server does not take is hung up on.
+/// Connects a client to the server. Closes the client's connection if the server refuses.
 fn join(client: TcpStream, place: &Place, shared: &Arc<Shared>) {
     client.set_nodelay(true).unwrap();
     match place {
@@ -179,7 +179,7 @@ fn place(url: &str) -> Place {
     }
 }
 
-/// The URL with another server.
+/// Replaces the server in a URL.
 fn over(url: &str, address: SocketAddr) -> String {
     let (scheme, rest) = url.split_once("://").unwrap();
     let (server, path) = rest.split_once('/').unwrap();

@@ -1,7 +1,7 @@
 //! Logs go to standard error: text on a terminal, JSON otherwise (contract: `server.md`).
 //!
-//! A line goes into a [queue](line_queue), from which a thread writes it. So a reader that is slow or
-//! gone, or a disk that is full, costs lines and nothing else.
+//! Lines go into a [queue](line_queue), and a thread writes them. So if the reader of the log is
+//! slow or gone, or the disk is full, lines are lost and nothing else happens.
 
 mod line_queue;
 
@@ -20,12 +20,12 @@ use crate::settings::variable;
 /// Which lines are written, in the filter language of `tracing`, for example `kana=debug`.
 const VARIABLE: &str = "KANA_LOG";
 const DEFAULT: &str = "info";
-/// How long the end of the process waits for lines that are not written yet.
+/// How long the process waits at its end for lines that are not written yet.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 static LINES: OnceLock<LineQueue> = OnceLock::new();
 
-/// Writes the lines that wait when it is dropped.
+/// Flushes the log on drop.
 #[must_use]
 pub(crate) struct Flush;
 
@@ -35,14 +35,14 @@ impl Drop for Flush {
     }
 }
 
-/// Waits until the lines so far are written, for a second at most. Needed before the process ends.
+/// Waits until all lines are written, for a second at most. To be called before the process ends.
 pub(crate) fn flush() {
     if let Some(lines) = LINES.get() {
         lines.flush(FLUSH_TIME);
     }
 }
 
-/// The filter that the variable asks for, or what is wrong with it.
+/// Returns the filter that the variable sets, or the message about an invalid one.
 pub(crate) fn filter() -> Result<EnvFilter, String> {
     let text = match variable::read(VARIABLE) {
         None => DEFAULT.to_owned(),
@@ -50,7 +50,7 @@ pub(crate) fn filter() -> Result<EnvFilter, String> {
     };
     read_filter(&text).map_err(|problem| {
         let problem = format!(
-            "{problem}; it is error, warn, info, debug, trace or off, or a filter like \
+            "{problem}; use error, warn, info, debug, trace or off, or a filter like \
              info,kana_store=debug"
         );
         invalid_value(&text, &format!(", from {VARIABLE}"), &problem)
@@ -58,8 +58,8 @@ pub(crate) fn filter() -> Result<EnvFilter, String> {
 }
 
 fn read_filter(text: &str) -> Result<EnvFilter, String> {
-    // A lone word is a target for the library, of which everything is written, and nothing of
-    // anything else: a level that is misspelt would mean a log without a line.
+    // For the library, a lone word that is no level is a target, and only that target is logged. So
+    // a misspelt level would result in an empty log.
     let is_level = |part: &str| part.trim().parse::<tracing::level_filters::LevelFilter>().is_ok();
     let is_word = |part: &&str| !part.contains(['=', '[']) && (part.is_empty() || !is_level(part));
     if let Some(word) = text.split(',').find(is_word) {
@@ -70,7 +70,7 @@ fn read_filter(text: &str) -> Result<EnvFilter, String> {
 
 /// Starts to write logs, panics among them.
 pub(crate) fn start(filter: EnvFilter) -> std::io::Result<Flush> {
-    // A handle of its own, so that nobody else waits for a lock that its writer holds.
+    // A handle of its own, so that a blocked write holds no lock that others need.
     let standard_error = File::from(std::io::stderr().as_fd().try_clone_to_owned()?);
     let lines = LINES.get_or_init(LineQueue::default);
     let report =
@@ -78,7 +78,7 @@ pub(crate) fn start(filter: EnvFilter) -> std::io::Result<Flush> {
     std::thread::Builder::new()
         .name("log".to_owned())
         .spawn(move || lines.write_to(standard_error, report))?;
-    // The library would write what goes wrong to standard error itself, and panic if it cannot.
+    // The library would report its own errors on standard error, and panic if that fails.
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .log_internal_errors(false)

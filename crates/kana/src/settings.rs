@@ -1,7 +1,7 @@
 //! Settings: a flag, else an environment variable, else `kana.toml` in the working directory,
 //! else the default (contract: `server.md`).
 //!
-//! This module defines them, [`reading`] finds out what they are set to and reports what is wrong.
+//! This module defines the settings; [`reading`] reads their values and reports invalid ones.
 
 mod listen;
 pub(crate) mod reading;
@@ -54,9 +54,9 @@ pub(crate) enum Command {
     ///
     /// Everything is read back and compared before it counts.
     Import(ImportSettings),
-    /// Bring the database to the schema of this release, as kana serve does when it starts
+    /// Migrate the database to the schema of this release, as kana serve does when it starts
     ///
-    /// kana keys and kana export never do it. A server of an older release must not run on an
+    /// kana keys and kana export never migrate. No server of an older release may run on an
     /// embedded database meanwhile.
     Migrate {
         #[command(flatten)]
@@ -198,12 +198,12 @@ impl From<TokenSettings> for kana_service::Settings {
 pub(crate) struct InitSettings {
     #[command(flatten)]
     pub(crate) database: DatabaseSettings,
-    /// What the app is called: 1 to 255 characters
+    /// The name of the app, 1 to 255 characters
     #[arg(long, default_value = "app", value_name = "NAME", value_parser = app_name)]
     pub(crate) app: String,
 }
 
-/// Checks the name of an app, which has the bounds of other names and stands in one line.
+/// Checks the name of an app, which has the limits of other names and no control characters.
 fn app_name(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("must not be empty".to_owned());
@@ -240,7 +240,7 @@ pub(crate) struct ImportSettings {
 
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseSettings {
-    /// Where the embedded database lies. Created by kana serve, init and import
+    /// The directory of the embedded database. Created by kana serve, init and import
     #[arg(
         long,
         env = "KANA_DATA_DIR",

@@ -31,9 +31,8 @@ fn admin_reference() -> String {
                  and `InternalError`.\n\nAn answer has at most 32 MiB. A larger one is refused \
                  while it is built, with `AnswerTooLargeError` and the code `ANSWER_TOO_LARGE`: ask \
                  for pages, or for fewer fields. What a mutation did before that stays recorded, and \
-                 the message says so. The answers that the server builds and sends at the same time \
-                 have a bound together; above it, a request with a list is answered with 503 and \
-                 `OVERLOADED`.";
+                 the message says so. All answers that the server is building or sending share a \
+                 limit; beyond it, a request with a list is answered with 503 and `OVERLOADED`.";
     reference("Admin API", intro, &kana_api::admin::sdl())
 }
 

@@ -76,7 +76,7 @@ enum What {
     Consumption(Vec<SelectedConsumption>),
 }
 
-/// A selected field of a consumption, and where it stands in the document.
+/// A selected field of a consumption, and its place in the document.
 struct SelectedConsumption {
     name: String,
     what: WhatConsumption,
@@ -92,7 +92,7 @@ enum WhatConsumption {
     BudgetExact,
 }
 
-/// What a request asks for.
+/// The operation that a request asks for.
 pub(super) enum UsageRequest {
     CanUse { user: UserId, feature: FeatureId, delta: i64 },
     Record(RecordUsage),
@@ -187,7 +187,7 @@ impl Plan<Environment> for UsagePlan {
 }
 
 impl UsagePlan {
-    /// The data, and the errors of counters that do not fit an `Int`.
+    /// Writes the data, and the errors of counters that do not fit an `Int`.
     fn write(&self, answer: Answer) -> Outcome {
         let mut writing = Writing { plan: self, json: Vec::with_capacity(256), errors: Vec::new() };
         writing.json.extend_from_slice(b"{\"data\":{\"");
@@ -203,7 +203,7 @@ impl UsagePlan {
         Outcome::Data { open_body: writing.json, errors: writing.errors }
     }
 
-    /// The error of a field at this place, and under these fields of the root field.
+    /// Returns the error of a field at `at`, whose path below the root field is `path`.
     fn error(&self, error: impl Into<ApiError>, path: Vec<PathSegment>, at: Pos) -> ServerError {
         let error = async_graphql::Error::from(error.into()).into_server_error(at);
         let root = PathSegment::Field(self.response_key.clone());
@@ -242,7 +242,7 @@ impl Writing<'_> {
         self.json.push(b'}');
     }
 
-    /// A consumption is null, with an error, when what was used does not fit.
+    /// Writes a consumption; null, with an error, if a counter does not fit an `Int`.
     fn write_consumption(
         &mut self,
         parent: &Selected,
@@ -262,7 +262,8 @@ impl Writing<'_> {
                     Ok(used) => write_int(&mut self.json, used),
                     Err(error) => {
                         self.fail(parent, field, error);
-                        // The field is never null, and so its parent is. Nothing after it counts.
+                        // The field cannot be null, so its parent is, and the other fields are
+                        // dropped.
                         self.json.truncate(start);
                         write_null(&mut self.json);
                         return;
@@ -294,7 +295,7 @@ impl Writing<'_> {
     }
 }
 
-/// The name of a field in the answer, of the JSON that writes it with its colon.
+/// Returns the response key of a field from its JSON, which has quotes and a colon.
 fn response_key(json: &str) -> PathSegment {
     PathSegment::Field(json.trim_matches(['"', ':']).to_owned())
 }
@@ -377,7 +378,7 @@ fn compile_selections(selections: &SelectionSet, of: &'static str) -> Option<Vec
             _ => return None,
         };
         let name = json_name(&field.node);
-        // Fields of one name merge.
+        // Fields with the same response key would have to be merged.
         if selected.iter().any(|earlier| earlier.name == name) {
             return None;
         }
@@ -408,7 +409,8 @@ fn compile_consumption(selections: &SelectionSet) -> Option<Vec<SelectedConsumpt
     Some(selected)
 }
 
-/// A field without arguments and directives, which decide anew at each request.
+/// Returns a field without arguments and directives, which may differ with each request's
+/// variables.
 fn plain_field(selection: &Selection) -> Option<&Positioned<Field>> {
     match selection {
         Selection::Field(field) => {

@@ -196,8 +196,8 @@ impl Query {
     }
 }
 
-/// Whether users' subscriptions are asked for, so that they are loaded for all users at once, or
-/// before a user is changed.
+/// Returns true if users' subscriptions are selected. They are then loaded for all users at once,
+/// or before a user is changed.
 pub(super) fn selects_subscriptions(users: &Lookahead<'_>) -> bool {
     users.field("subscriptions").exists()
 }

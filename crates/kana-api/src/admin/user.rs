@@ -15,7 +15,7 @@ use crate::error::ApiError;
 use crate::graphql::scalars::Json;
 use crate::graphql::{List, loading};
 
-/// As how many rows the subscriptions of one user count before they are loaded.
+/// How many rows the subscriptions of one user count as before they are loaded.
 const SUBSCRIPTIONS_EXPECTED: usize = 100;
 
 /// A user, and the subscriptions if they are known already.
@@ -30,14 +30,13 @@ impl User {
         Self { user, subscriptions: None }
     }
 
-    /// A user who was created just now, and has no subscriptions. Nothing is asked for after the
-    /// commit.
+    /// A user who was just created, and so has no subscriptions. Nothing is read after the commit.
     pub(super) fn created(user: user::User) -> Self {
         Self { user, subscriptions: Some((Arc::default(), Vec::new())) }
     }
 
-    /// A user who was changed. The subscriptions were loaded before the commit if they are selected, so
-    /// that nothing is asked for after it.
+    /// A user who was changed. Selected subscriptions were loaded before the commit, so that
+    /// nothing is read after it.
     pub(super) fn updated(
         user: user::User,
         subscriptions: Option<(Arc<Catalog>, Vec<Subscription>)>,

@@ -11,8 +11,8 @@ use crate::exact;
 /// The most values of a configuration, each of which takes many times its text in memory.
 const VALUES_MAX: usize = 1_000_000;
 
-/// Reads a JSON value in which no object has a key twice. Numbers like `2.0` and `2e0` become whole
-/// numbers.
+/// Parses a JSON value, and fails if an object has a key twice. Numbers like `2.0` and `2e0` become
+/// integers.
 pub(super) fn read(text: &[u8]) -> serde_json::Result<Value> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let values = Cell::new(0);

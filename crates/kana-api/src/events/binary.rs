@@ -1,6 +1,6 @@
-//! The binary mode of CloudEvents over HTTP: the attributes of an event stand in `ce-` headers, and
-//! the body is its data (CloudEvents HTTP protocol binding, section 3.1). Such an event becomes one
-//! in the JSON format, so that there is one reader of events.
+//! The binary mode of CloudEvents over HTTP: the attributes of an event are in `ce-` headers, and
+//! the body is its data (CloudEvents HTTP protocol binding, section 3.1). The event is converted to
+//! the JSON format, so that there is one reader of events.
 
 use std::borrow::Cow;
 
@@ -10,11 +10,11 @@ use percent_encoding::percent_decode;
 use super::answer::Stop;
 use crate::header_text::decoded;
 
-/// The headers of the attributes that mean something here.
+/// The headers of the attributes that Kana reads.
 const HEADERS: [&str; 6] =
     ["ce-specversion", "ce-type", "ce-source", "ce-id", "ce-subject", "ce-time"];
 
-/// The event in the JSON format. `data` is valid JSON, or blank where the event has none.
+/// Converts an event to the JSON format. `data` must be valid JSON, or blank if the event has none.
 pub(super) fn in_json_format(headers: &HeaderMap, data: &[u8]) -> Result<Vec<u8>, Stop> {
     let mut event = vec![b'{'];
     for header in HEADERS {
@@ -40,7 +40,7 @@ fn push_member(object: &mut Vec<u8>, name: &str, json: &[u8]) {
     object.extend_from_slice(json);
 }
 
-/// The value of an attribute; `None` if the header is absent.
+/// Returns the value of an attribute; `None` if the header is absent.
 fn attribute(headers: &HeaderMap, header: &'static str) -> Result<Option<String>, Stop> {
     let mut values = headers.get_all(header).iter();
     let Some(value) = values.next() else {
@@ -58,8 +58,8 @@ fn attribute(headers: &HeaderMap, header: &'static str) -> Result<Option<String>
     }
 }
 
-/// The text of a quoted string; any other text as it is. Older versions of the specification had
-/// values with spaces in quotes.
+/// Removes the quotes of a quoted string; returns any other text unchanged. Older versions of the
+/// specification put values with spaces in quotes.
 fn unquoted(text: &str) -> Cow<'_, str> {
     let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     let Some(quoted) = quoted else {

@@ -17,9 +17,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// A request body as it arrives.
 pub(crate) struct RequestBody {
     body: Body,
-    /// What was read as a whole.
+    /// Collects a body that is read as a whole.
     buffer: BodyBuffer,
-    /// What unpacks it, if it is compressed.
+    /// Decompresses the body, if it is compressed.
     gunzip: Option<Gunzip>,
     mark: MarkStripper,
 }
@@ -30,7 +30,7 @@ impl RequestBody {
         Self { body, buffer, gunzip: None, mark: MarkStripper::default() }
     }
 
-    /// Unpacks it as it arrives, if it is compressed.
+    /// Sets the encoding that the body is decompressed from as it arrives.
     pub(super) fn unpack(&mut self, encoding: ContentEncoding) {
         self.gunzip = (encoding == ContentEncoding::Gzip).then(Gunzip::new);
     }
@@ -39,7 +39,7 @@ impl RequestBody {
         self.gunzip.is_some()
     }
 
-    /// The next bytes of its text, as many as there are; `None` at the end.
+    /// Returns the next bytes of the text, as many as there are; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Stop> {
         match self.next_unpacked().await? {
             Some(piece) => Ok(Some(self.mark.strip(piece))),
@@ -66,7 +66,7 @@ impl RequestBody {
         Ok(None)
     }
 
-    /// The next bytes as they were sent.
+    /// Returns the next bytes as they were sent.
     async fn next_arrived(&mut self) -> Result<Option<Bytes>, Stop> {
         timeout(SILENCE_MAX, self.next_data()).await.unwrap_or_else(|_| {
             Err(Stop::too_slow("Nothing of the request body has arrived for 30 seconds"))
@@ -84,8 +84,8 @@ impl RequestBody {
         Ok(None)
     }
 
-    /// All of its text, at most `bytes_max`; of a larger one, `too_large` is what its sender is told.
-    /// Its memory is counted until this is dropped.
+    /// Returns the whole text. Fails with the message `too_large` if it has more than `bytes_max`
+    /// bytes. Its memory is counted until this body is dropped.
     pub(crate) async fn whole(&mut self, bytes_max: usize, too_large: &str) -> Result<Bytes, Stop> {
         let announced = self.body.size_hint().lower();
         let is_too_large = usize::try_from(announced).map_or(true, |bytes| bytes > bytes_max);

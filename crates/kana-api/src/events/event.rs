@@ -96,7 +96,7 @@ enum Given<'a, Object = IgnoredAny> {
     Absent,
     Text(Cow<'a, str>),
     Whole(i64),
-    /// A number with a point or an exponent, as it was read.
+    /// A number with a point or an exponent.
     Double(f64),
     Object(Object),
     Other,
@@ -153,7 +153,7 @@ fn usage(attributes: &mut Attributes<'_>, text: &str) -> Result<RecordUsage, Tol
     }
 }
 
-/// What the attributes of an event say about the usage.
+/// The usage that an event's attributes describe.
 struct UsageAttributes {
     user: UserId,
     occurred_at: Option<Timestamp>,
@@ -161,7 +161,7 @@ struct UsageAttributes {
 }
 
 impl UsageAttributes {
-    /// The usage that the data asks for.
+    /// Combines the attributes with the data of the event.
     fn usage(
         self,
         data: &mut Given<'_, Data<'_>>,
@@ -190,7 +190,7 @@ impl UsageAttributes {
     }
 }
 
-/// The text of the data that is encoded as Base64; `None` if none is.
+/// Decodes `data_base64`. Returns `None` if the event has none.
 fn decode(encoded: &Given<'_>, data: &Given<'_, Data<'_>>) -> Result<Option<String>, InvalidValue> {
     let Some(encoded) = encoded.optional("data_base64")? else {
         return Ok(None);
@@ -209,15 +209,15 @@ fn read_data(text: &str) -> Result<Given<'_, Data<'_>>, Told> {
         .map_err(|error| Told::bad_request(why_unreadable("data_base64", text, &error)))
 }
 
-/// The text that the data of an event stands in.
+/// The text that contains the data of an event.
 struct DataText<'a> {
     text: &'a str,
-    /// Where the data stands in it.
+    /// The path of the data within the text.
     path: &'static [&'static str],
 }
 
 impl DataText<'_> {
-    /// The first number in this field of the data that would not come back as it was sent.
+    /// Returns the first number in this field of the data that cannot be kept exactly.
     fn problem_in(&self, field: &str) -> Option<Problem> {
         exact::problem_in_json(self.text.as_bytes(), |problem| {
             let mut steps = problem.path.iter();
@@ -245,7 +245,7 @@ fn delta(given: &Given<'_>, text: &DataText<'_>) -> Result<i64, InvalidValue> {
     })
 }
 
-/// Numbers that would not come back as they were sent are refused.
+/// Reads metadata, and fails if a number in it cannot be kept exactly.
 fn metadata(value: Value, text: &DataText<'_>) -> Result<Metadata, Told> {
     if exact::has_double(&value)
         && let Some(problem) = text.problem_in("metadata")
@@ -260,8 +260,8 @@ fn identify(text: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Identified<'_>>(text).ok()?.id.into_text()
 }
 
-/// Says why the text of `what` could not be read: valid JSON can have numbers that are too large for the
-/// reader, or nest too deep for it.
+/// Describes why the text of `what` could not be parsed. It may still be valid JSON, with a number
+/// that is too large for the parser, or nested too deeply.
 fn why_unreadable(what: &str, text: &str, error: &serde_json::Error) -> String {
     let mut message = if error.is_data() {
         format!("{what} cannot be read: {error}")

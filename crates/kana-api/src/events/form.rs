@@ -11,7 +11,7 @@ pub(super) enum Form {
     Batch,
     /// `application/x-ndjson`: an event a line.
     Lines,
-    /// Any other JSON: the data of one event, whose attributes stand in `ce-` headers.
+    /// Any other JSON: the data of one event, whose attributes are in `ce-` headers.
     Data,
 }
 
@@ -26,7 +26,7 @@ impl Form {
             "application/cloudevents+json" => Self::Event,
             "application/cloudevents-batch+json" => Self::Batch,
             "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Self::Lines,
-            // A media type of CloudEvents is that of a whole event, whatever headers stand beside it.
+            // A media type of CloudEvents means a whole event, and `ce-` headers are then ignored.
             other if !other.starts_with("application/cloudevents") && has_attributes(headers) => {
                 if !other.is_empty() && !is_json(other) {
                     return Err(Stop::unsupported(
@@ -55,12 +55,12 @@ impl Form {
     }
 }
 
-/// Whether there are attributes of an event in the headers.
+/// Returns true if the headers contain attributes of an event.
 fn has_attributes(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| name.as_str().starts_with("ce-"))
 }
 
-/// Whether a media type is JSON, as the CloudEvents specification tells it from others.
+/// Returns true if a media type is JSON by the definition of the CloudEvents specification.
 pub(super) fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.split_once('/').is_some_and(|(_, subtype)| {

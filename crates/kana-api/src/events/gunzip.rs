@@ -6,30 +6,30 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::answer::Stop;
 
-/// The most bytes that are unpacked at a time.
+/// The most bytes that are decompressed at once.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
-/// Where less room than this is left for a piece, new room is made.
+/// A new buffer is allocated if the current one has less room than this.
 const PIECE_BYTES_MIN: usize = 4 * 1024;
 
-/// Unpacks a gzip stream that arrives in pieces, a bounded piece at a time.
+/// Decompresses a gzip stream that arrives in pieces, into pieces of bounded size.
 pub(super) struct Gunzip {
     decoder: MultiGzDecoder<Packed>,
     /// Whether the header of the stream has been read.
     has_begun: bool,
-    /// Room for the next pieces.
+    /// The buffer for the next pieces.
     room: BytesMut,
 }
 
-/// What unpacking has come to.
+/// The result of a step of decompression.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unpacked {
     Piece(Bytes),
-    /// More of the packed stream is needed.
+    /// More of the compressed stream is needed.
     NeedsMore,
     End,
 }
 
-/// The packed bytes that have arrived and are not unpacked yet.
+/// The compressed bytes that have arrived and are not yet decompressed.
 struct Packed {
     bytes: Bytes,
     /// Whether no more follows.
@@ -42,14 +42,14 @@ impl Gunzip {
         Self { decoder: MultiGzDecoder::new(packed), has_begun: false, room: BytesMut::new() }
     }
 
-    /// Takes the next packed bytes; `None` at their end. Call it when [`next`](Self::next) needs
-    /// more.
+    /// Supplies the next compressed bytes, or `None` at the end of the stream. To be called when
+    /// [`next`](Self::next) returns [`NeedsMore`](Unpacked::NeedsMore).
     pub(super) fn feed(&mut self, packed: Option<Bytes>) {
         let is_last = packed.is_none();
         *self.decoder.get_mut() = Packed { bytes: packed.unwrap_or_default(), is_last };
     }
 
-    /// The next unpacked piece, which is not empty.
+    /// Returns the next decompressed piece, which is never empty.
     pub(super) fn next(&mut self) -> Result<Unpacked, Stop> {
         if self.room.len() < PIECE_BYTES_MIN {
             self.room = BytesMut::zeroed(PIECE_BYTES_MAX);
@@ -68,7 +68,7 @@ impl Gunzip {
         if error.kind() == ErrorKind::UnexpectedEof {
             return Stop::bad_request("The gzip stream of the request body was cut before its end");
         }
-        // A member's header cannot be read: the first one's, or that of something else behind it.
+        // Without a header after the first one was read, the rest is not another gzip member.
         if self.has_begun && self.decoder.header().is_none() {
             return Stop::bad_request("The request body has more after the end of its gzip stream");
         }

@@ -15,12 +15,12 @@ use crate::error::Told;
 const BATCH_EVENTS_MAX: usize = 1024;
 /// So many bytes of text make a batch full, too, so that little is held in memory.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// What an event takes in memory beside its text, in a list that grows by doubling.
+/// The memory of an event besides its text, in a list that grows by doubling.
 const EVENT_BYTES: usize = 2 * size_of::<RecordUsage>();
-/// How much memory a batch may take without a share of the memory for bodies. A stream goes on with
-/// small batches when that is used up.
+/// How much memory a batch may take that is not counted. So a stream goes on with small batches
+/// when the memory for request bodies is used up.
 const UNCOUNTED_BYTES_MAX: usize = 16 * 1024;
-/// How much a batch takes of it at once.
+/// How much of the memory for request bodies a batch takes at once.
 const COUNTED_BYTES: usize = 64 * 1024;
 
 /// Records the events of a request in their order: while a batch of them is made durable, the next
@@ -183,7 +183,8 @@ impl Batch {
         Self { usages: Vec::new(), names: Names::default(), bytes: 0, share }
     }
 
-    /// Returns true if the batch is as large as it may get. Takes memory for one that may get larger.
+    /// Returns true if the batch must not grow any further. Otherwise takes memory for it if
+    /// needed.
     fn is_full(&mut self) -> bool {
         let memory = self.bytes + self.usages.len() * EVENT_BYTES;
         self.usages.len() >= BATCH_EVENTS_MAX
@@ -196,7 +197,7 @@ impl Batch {
         let Self { usages, names, share: _share, .. } = self;
         let record = async {
             let turn = sender.api.turns.acquire().await;
-            // Nobody closes it.
+            // The semaphore is never closed.
             let _turn = turn.map_err(|_| Error::ShuttingDown)?;
             let environment = sender.environment().await?;
             Ok(environment.record_usage_batch(usages).await)

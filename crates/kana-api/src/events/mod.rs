@@ -1,10 +1,10 @@
 //! Usage in bulk, beside GraphQL: `POST /events` takes CloudEvents 1.0 (`docs/events.md`).
 //!
-//! The [`body`] has one of four [forms](form): one event, a JSON array of them ([`items`]), one event
-//! a [line](lines), or the data of an event whose attributes are in the headers ([`binary`]). It may
-//! be compressed ([`gunzip`]). Each event is read on its own ([`event`], [`key`]) and recorded in a batch
-//! with those around it ([`intake`]): while one batch is made durable, the next is read. What has
-//! become of them all is counted, and what was refused is listed ([`answer`]).
+//! The [`body`] has one of four [forms](form): one event, a JSON array of events ([`items`]), one
+//! event per [line](lines), or the data of an event whose attributes are in the headers
+//! ([`binary`]). It may be compressed ([`gunzip`]). Each event is read on its own ([`event`],
+//! [`key`]) and recorded in a batch with those around it ([`intake`]): while one batch is made
+//! durable, the next is read. The [`answer`] counts all events and lists the refused ones.
 
 mod answer;
 mod binary;
@@ -46,8 +46,8 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 const BATCH_EVENTS_MAX: usize = 10_000;
 /// The most bytes of an event that is a line. The CloudEvents specification asks for no less.
 const LINE_BYTES_MAX: usize = 64 * 1024;
-/// How many bytes of compressed lines may be in no event, beside as many as are in one. They cost
-/// their sender next to nothing.
+/// How many decompressed bytes outside of events a stream of lines may have, beyond as many as are
+/// in events. Compressed, they cost their sender next to nothing.
 const EMPTY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How many refused events of a stream are listed before it is stopped.
 const REFUSED_MAX: usize = 1_000;
@@ -123,7 +123,7 @@ async fn take_event(sender: Sender, body: &mut RequestBody) -> Result<Answer, St
     Ok(take_all(sender, &[items::object(&text)?]).await)
 }
 
-/// The same of one whose attributes are in the headers.
+/// Like [`take_event`], for an event whose attributes are in the headers.
 async fn take_data(
     sender: Sender,
     headers: &HeaderMap,
@@ -203,7 +203,7 @@ async fn read_lines(intake: &mut Intake, body: &mut RequestBody) -> Result<(), S
     }
 }
 
-/// Takes the event that the line is, if it is one, and answers how many bytes it has.
+/// Takes the event of a line, if it has one. Returns how many bytes the event has.
 async fn take_line(intake: &mut Intake, line: Line<'_>) -> Result<usize, Stop> {
     if matches!(line, Line::Whole(text) if text.trim_ascii().is_empty()) {
         return Ok(0);

@@ -1,10 +1,10 @@
-//! GraphQL over HTTP, as the specification of that name has it: what every GraphQL surface
-//! shares. A request is read ([`request`]), its document is parsed ([`document`]) and held against
-//! the limits ([`limits`]), its arguments are held against the schema ([`arguments`]), all that once
+//! GraphQL over HTTP, as the specification of that name has it: what every GraphQL surface shares.
+//! A request is read ([`request`]), its document is parsed ([`document`]) and held against the
+//! limits ([`limits`]), its arguments are held against the schema ([`arguments`]), all that once
 //! for a text that comes again ([`prepared`]), its variables are coerced ([`variables`]), numbers
-//! that would be rounded are refused ([`exact`](crate::exact)), and only then is anything executed, within a bound
-//! for its answer ([`answer`]). A hot operation whose text was seen before is answered by its [`plan`]
-//! instead.
+//! that would be rounded are refused ([`exact`](crate::exact)), and only then is anything executed,
+//! with a limit on its answer ([`answer`]). A hot operation whose text was seen before is answered
+//! by its [`plan`] instead.
 
 mod absent;
 mod answer;
@@ -59,9 +59,9 @@ use validate_only::ValidateOnly;
 const ERRORS_MAX: usize = 20;
 /// The most characters of a message. Two ids and a sentence fit.
 const MESSAGE_CHARS_MAX: usize = 1000;
-/// The data of an answer that is not given.
+/// The `data` of an answer without any.
 const NULL: async_graphql::Value = async_graphql::Value::Null;
-/// When a client may repeat what was refused with 503, in seconds.
+/// The `Retry-After` of a 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// A schema, ready to answer requests.
@@ -100,8 +100,8 @@ impl NotExecuted {
         Self { status, status_as_json: status, errors: vec![server_error(told)] }
     }
 
-    /// Nobody knows whose the request is. As `application/json` a refusal has 200, but for an overload,
-    /// which has its status everywhere.
+    /// The key of the request was refused or could not be checked. As `application/json` such an
+    /// answer has status 200, except for an overload, which has 503 for every media type.
     fn unauthorised(error: &Error) -> Self {
         let told = Told::from(error);
         let status = match error {
@@ -189,7 +189,7 @@ where
             authorise(&head.headers).await.map_err(|error| NotExecuted::unauthorised(&error))?;
         // HEAD is GET without the body of the answer.
         let by_get = matches!(head.method, Method::GET | Method::HEAD);
-        // Only who may ask is given memory for a body.
+        // Read only once the key is valid, since a body takes memory.
         let body = if by_get { Ok(Bytes::new()) } else { request::read_body(body, buffer).await };
         let text = body.as_ref().ok().filter(|_| !by_get).cloned();
         let plain = text.as_ref().and_then(|text| PlainRequest::read(text));
@@ -198,15 +198,15 @@ where
             && request::check_content_type(&head.headers).is_ok()
             && let Some(planned) = plan.read(plain.variables())
         {
-            // From here on only the plan answers.
+            // The plan takes effect, so nothing else may answer from here on.
             return Ok(Answered::by_plan(plan.execute(&authorised, planned).await));
         }
         let request = GraphqlRequest::read(head, body, by_get)?;
         self.execute(request, by_get, authorised, plain.as_ref()).await
     }
 
-    /// Answers by the general executor, and lets bodies like this one lead to the operation's plan
-    /// from now on.
+    /// Answers with the general executor. From then on, bodies like this one lead to the
+    /// operation's plan.
     async fn execute<Authorised: Any + Send + Sync>(
         &self,
         request: GraphqlRequest,
@@ -293,16 +293,16 @@ where
 enum Answered {
     /// The whole response body, which has data and no errors.
     Body(Vec<u8>),
-    /// What the general executor made of it, or a failure.
+    /// The response of the general executor, or the failure of a plan.
     Response(Box<Executed>),
 }
 
-/// A response that is still to be written.
+/// A response that is not written yet.
 struct Executed {
     response: async_graphql::Response,
-    /// How large it is, where it has lists.
+    /// The size of the answer, if it has lists.
     size: Option<Arc<AnswerSize>>,
-    /// Whether the request can be sent again as a whole if it has no data.
+    /// Whether the client may repeat the whole request if the response has no data.
     can_be_repeated: bool,
 }
 
@@ -330,9 +330,9 @@ impl Answered {
     }
 }
 
-/// Whether the request can be sent again as a whole if it has no data. The fields of a mutation are
-/// executed one after the other up to the first that fails: nothing was done if that was the first
-/// of all, and itself, not a field below it.
+/// Returns true if the client may repeat the whole request if the response has no data. The root
+/// fields of a mutation are executed in order up to the first that fails. So nothing took effect if
+/// the first root field failed, and the error is its own and not that of a field below it.
 fn can_be_repeated(operation: &OperationDefinition, errors: &[ServerError]) -> bool {
     if operation.ty == OperationType::Query {
         return true;
@@ -455,7 +455,7 @@ fn write_response(media_type: MediaType, executed: &Executed) -> Response {
     }
 }
 
-/// Whether no field was answered.
+/// Returns true if no field has data.
 fn has_nothing(data: &async_graphql::Value) -> bool {
     match data {
         async_graphql::Value::Null => true,
@@ -485,7 +485,7 @@ fn write(media_type: MediaType, status: StatusCode, body: &Body<'_>) -> Response
     }
 }
 
-/// Writes an answer that has lists, which may be large.
+/// Writes an answer with lists, which may be large.
 fn write_sized(media_type: MediaType, body: &Body<'_>, size: &AnswerSize) -> Response {
     let mut json = Vec::with_capacity(size.bytes_at_least());
     if let Err(error) = to_json(&mut json, body) {
@@ -589,7 +589,7 @@ mod tests {
         }
     }
 
-    /// Records as the mutation does, and cannot write the answer.
+    /// A plan that takes effect but fails to write its answer.
     struct WithoutWords;
 
     impl Plan<Arc<AtomicUsize>> for WithoutWords {
@@ -618,7 +618,7 @@ mod tests {
         };
         let (memory, answers) = (BodyMemory::new(1024), AnswerBudget::new());
         let endpoint: Endpoint<_, _, WithoutWords> = Endpoint::new(schema, &memory, &answers);
-        // The first time nobody knows the plan yet.
+        // The first request is not answered by the plan.
         for times in 1..4 {
             let request = Request::post("/")
                 .header(header::CONTENT_TYPE, "application/json")

@@ -16,23 +16,23 @@ use quick_cache::{DefaultHashBuilder, Equivalent, Weighter};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// How an operation is answered without the general executor.
+/// Answers an operation without the general executor.
 ///
-/// A plan works in two steps, so that nothing it did can be done once more. [`read`](Self::read) may
-/// leave a request to the general executor, and has nothing to do anything with.
-/// [`execute`](Self::execute) always answers.
+/// A plan works in two steps, so that no request takes effect twice. [`read`](Self::read) has no
+/// effects, and may leave a request to the general executor. [`execute`](Self::execute) takes
+/// effect, and always answers.
 pub(crate) trait Plan<Authorised>: Sized + Send + Sync + 'static {
-    /// What a request asks for.
+    /// A request that was read.
     type Request: Send;
 
     /// The plan of an operation that was validated; `None` for one that has none.
     fn compile(operation: &OperationDefinition) -> Option<Self>;
 
-    /// Reads a request with these variables, a JSON value, if any; `None` for variables that the plan
-    /// does not take.
+    /// Reads a request with these variables, which are a JSON value, if any. Returns `None` if the
+    /// plan does not support them.
     fn read(&self, variables: Option<&str>) -> Option<Self::Request>;
 
-    /// Does what the request asks for, once, and answers it.
+    /// Executes the request once and answers it.
     fn execute(
         &self,
         authorised: &Authorised,
@@ -46,10 +46,10 @@ pub(crate) enum Outcome {
     Data {
         /// The response body up to its last brace, with `data` alone.
         open_body: Vec<u8>,
-        /// Mostly none.
+        /// Usually empty.
         errors: Vec<ServerError>,
     },
-    /// The one field failed, and with it the whole of the data.
+    /// The only field failed, so there is no data.
     Failed(ServerError),
 }
 

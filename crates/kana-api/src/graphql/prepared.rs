@@ -95,7 +95,7 @@ impl<Plan> Prepared<Plan> {
         self.operation_name.as_ref()
     }
 
-    /// The lists that the operation asks for.
+    /// Returns whether the operation selects lists.
     pub(super) fn lists(&self) -> ListFields {
         self.lists
     }

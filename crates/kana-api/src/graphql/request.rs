@@ -29,12 +29,12 @@ pub(super) struct VariablesText {
     json: Bytes,
     /// Whether the JSON is the whole body, the variables one field of it.
     is_body: bool,
-    /// Whether it has a number that was read as a double.
+    /// Whether it has a number that was parsed as a double.
     has_double: bool,
 }
 
 impl VariablesText {
-    /// The first place within these variables that would not come back as it was sent.
+    /// Returns the first number within these variables that cannot be kept exactly.
     pub(super) fn problem(&self, variables: &Map<String, Value>) -> Option<Problem> {
         if !self.has_double {
             return None;
@@ -49,7 +49,7 @@ impl VariablesText {
         })
     }
 
-    /// The way to a place within the variables, which begins with a variable's name.
+    /// Returns the path of a problem within the variables. It starts with a variable's name.
     pub(super) fn path<'p>(&self, problem: &'p Problem) -> &'p [String] {
         problem.path.get(usize::from(self.is_body)..).unwrap_or_default()
     }
@@ -160,7 +160,7 @@ impl GraphqlRequest {
     }
 }
 
-/// Reads the body to its end, or as far as it may go. `buffer` counts its memory.
+/// Reads the body to its end, or up to its limit. `buffer` counts its memory.
 pub(super) async fn read_body(
     mut body: Body,
     buffer: &mut BodyBuffer,
@@ -199,12 +199,12 @@ fn unsupported(message: impl Into<String>) -> NotExecuted {
     NotExecuted::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, &Told::bad_request(message))
 }
 
-/// Refuses a body that is compressed.
+/// Fails if the body is compressed.
 fn check_encoding(headers: &HeaderMap) -> Result<(), NotExecuted> {
     ContentEncoding::identity(headers).map_err(|problem| unsupported(problem.to_string()))
 }
 
-/// Whether the body is JSON, as far as the headers say.
+/// Fails unless the headers say that the body is uncompressed JSON.
 pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), NotExecuted> {
     check_encoding(headers)?;
     let refuse = |message: &str| Err(unsupported(message));

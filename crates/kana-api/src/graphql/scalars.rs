@@ -42,7 +42,7 @@ impl ScalarType for Json {
     }
 
     fn to_value(&self) -> Value {
-        // As JSON, which the writer of answers takes as it is: a tree takes many times the memory.
+        // As JSON, which the writer of answers copies. A tree would take many times the memory.
         serde_json::to_vec(&self.0).map(|json| Value::Binary(json.into())).unwrap_or_default()
     }
 }

@@ -114,7 +114,8 @@ fn problem_with_fields(
     })
 }
 
-/// Makes an integer of a number like `2.0`, `2e0` or `-0`, which JSON's reader keeps as a double.
+/// Replaces a number like `2.0`, `2e0` or `-0`, which the JSON parser reads as a double, by an
+/// integer.
 fn make_int(value: &mut Value) {
     if let Value::Number(number) = value
         && let Some(int) = exact::whole_as_read(number)
@@ -123,7 +124,7 @@ fn make_int(value: &mut Value) {
     }
 }
 
-/// Refuses a variable that has a number, at `path`, that cannot be kept as it was sent.
+/// Returns the error for a variable with a number, at `path`, that cannot be kept exactly.
 pub(super) fn refuse_inexact(
     operation: &Positioned<OperationDefinition>,
     coerced: &Map<String, Value>,
@@ -137,7 +138,7 @@ pub(super) fn refuse_inexact(
         Value::Array(items) => Some(step.parse().ok().and_then(|index: usize| items.get(index))),
         _ => None,
     });
-    // Any JSON keeps its doubles; an Int would be rounded to a whole number.
+    // A JSON scalar stays a double. An Int was rounded to an integer.
     if !matches!(kept, Some(Some(Value::Number(number))) if number.is_i64()) {
         return server_error(&Told::bad_request(problem.to_string()));
     }

@@ -1,4 +1,5 @@
-//! What was committed is answered so: nothing that fails after the commit turns it into an error.
+//! A mutation that was committed is answered with its result: a failure after the commit does not
+//! turn it into an error.
 
 use axum::http::{Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use crate::app::{TestApp, error, without_ids};
 use crate::failing_store::FailingStore;
 
-/// Sends a mutation while nothing can be read from its first write on.
+/// Sends a mutation, and fails all reads from its first write on.
 async fn without_reads(app: &TestApp, store: &FailingStore, mutation: &str) -> Value {
     store.fail_reads_after_write();
     let answer = app.graphql(mutation, json!({})).send().await.ok();
@@ -115,7 +116,7 @@ async fn a_question_below_a_mutation_that_fails_leaves_the_mutation_answered() {
 #[tokio::test]
 async fn a_request_of_which_a_part_was_recorded_is_not_to_be_sent_again_as_a_whole() {
     let (app, store) = TestApp::failing_shop().await;
-    // The second field reads before it writes, and so is refused.
+    // The second field reads before it writes, so it fails.
     let mutation = r#"mutation {
         first: createUser(input: {id: "new"}) { id }
         second: updateUser(id: "124", input: {name: "Ada"}) { subscriptions { id } }

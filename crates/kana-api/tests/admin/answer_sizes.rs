@@ -1,5 +1,5 @@
-//! An answer is refused while it is built once it is larger than 32 MiB, and answers have a bound
-//! together.
+//! An answer is refused while it is built once it is larger than 32 MiB, and all answers share a
+//! limit.
 
 use std::fmt::Write as _;
 
@@ -31,7 +31,7 @@ fn creating_users(count: usize) -> String {
     json!({ "query": query, "variables": { "metadata": metadata() } }).to_string()
 }
 
-/// The field under so many names.
+/// Selects the field `count` times, under different names.
 fn aliases(count: usize, field: &str) -> String {
     (0..count).fold(String::new(), |mut fields, index| {
         write!(fields, " a{index}: {field}").unwrap();
@@ -67,7 +67,7 @@ async fn an_answer_over_32_mib_is_refused() {
 async fn an_answer_that_no_list_alone_makes_too_large_is_refused() {
     let app = TestApp::new().await;
     app.post(creating_users(3)).send().await.ok();
-    // Each is written within a list, under another name, until the last.
+    // The list stays below the limit; the fields after it exceed it.
     let list = format!("users {{ {} }}", aliases(690, "metadata"));
     let single = format!("user(id: \"0\") {{ {} }}", aliases(290, "metadata"));
     let answer = ask(&app, &format!("{{ {list} {single} }}")).await.ok();
@@ -216,7 +216,7 @@ async fn answers_that_nobody_reads_have_a_bound_together() {
     };
     ask(creating_users(5)).await;
     let large = json!({ "query": "{ users { metadata } }" }).to_string();
-    // Each is larger than what is free, and takes the smallest part of what there is for all.
+    // Each takes the smallest part of the budget.
     let mut held = Vec::new();
     for _ in 0..128 {
         let response = ask(large.clone()).await;
@@ -231,7 +231,7 @@ async fn answers_that_nobody_reads_have_a_bound_together() {
     let answer: Value = serde_json::from_slice(&body).unwrap();
     assert!(error(&answer["errors"][0]).starts_with("OVERLOADED OverloadedError: "), "{answer}");
 
-    // A mutation with a list in its answer is refused before it does anything.
+    // A mutation with a list in its answer is refused before it takes effect.
     let subscribe = |list: &str| {
         let query = format!(
             "mutation {{ subscribe(userId: \"0\", packageIds: [\"basic\"]) {{
@@ -241,7 +241,7 @@ async fn answers_that_nobody_reads_have_a_bound_together() {
     };
     assert_eq!(ask(subscribe("id")).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     tokio::time::resume();
-    // What is small, and has no list, is answered meanwhile.
+    // Small answers and answers without a list are sent meanwhile.
     let small = r#"{"query": "{ user(id: \"0\") { id } usersConnection(first: 2) { edges { node { id } } } }"}"#;
     assert_eq!(ask(small.to_owned()).await.status(), StatusCode::OK);
 

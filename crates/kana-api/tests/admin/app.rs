@@ -42,7 +42,7 @@ impl TestApp {
         Self::on(|store| store).await
     }
 
-    /// An empty one, on what is put in front of its store.
+    /// Creates an empty app on the store that `store` wraps around the engine's.
     async fn on(store: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
         let database = Database::new();
         let clock = Arc::new(ManualClock::new(time(NOW)));
@@ -65,7 +65,7 @@ impl TestApp {
         Self::new().await.stocked().await
     }
 
-    /// The shop on a store that can be told to fail.
+    /// Creates the shop on a store that can be told to fail.
     pub(crate) async fn failing_shop() -> (Self, Arc<FailingStore>) {
         let mut failing = None;
         let app = Self::on(|store| {
@@ -77,13 +77,13 @@ impl TestApp {
         (app, failing.unwrap())
     }
 
-    /// Starts the server anew, so that it has to look up keys.
+    /// Restarts the server, so that it has to look up keys again.
     pub(crate) fn forget_keys(&mut self) {
         self.kana = Kana::start(Arc::clone(&self.store), Arc::clone(&self.clock) as _).unwrap();
         self.router = kana_api::router(&self.kana);
     }
 
-    /// With what the shop has.
+    /// Adds the features, packages and users of the shop.
     pub(crate) async fn stocked(self) -> Self {
         let app = self;
         app.data(
@@ -135,7 +135,7 @@ impl TestApp {
     }
 
     /// Folds old counters, as a running server does once a day.
-    #[allow(dead_code, reason = "some stories are told on one engine only")]
+    #[allow(dead_code, reason = "some tests run on one engine only")]
     pub(crate) async fn fold_old_counters(&self) {
         self.kana.fold_old_counters().await.unwrap();
     }
@@ -212,7 +212,7 @@ impl Ask<'_> {
         self
     }
 
-    /// With this header beside what it had.
+    /// Adds a header to those of the request.
     pub(crate) fn and(mut self, name: HeaderName, value: impl AsRef<[u8]>) -> Self {
         self.headers.append(name, HeaderValue::from_bytes(value.as_ref()).unwrap());
         self
@@ -224,7 +224,7 @@ impl Ask<'_> {
         self
     }
 
-    /// As the client of this user, with a public key.
+    /// Asks as the client of this user, with a public key.
     pub(crate) fn with_user(self, id: &str) -> Self {
         self.with(HeaderName::from_static("x-user-id"), id)
     }

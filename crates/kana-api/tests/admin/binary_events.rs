@@ -1,5 +1,5 @@
-//! Events in the binary mode of CloudEvents: attributes in `ce-` headers, data as the body. And data
-//! in Base64, which is JSON all the same.
+//! Events in the binary mode of CloudEvents, with attributes in `ce-` headers and data as the body,
+//! and events with JSON data in Base64.
 
 use axum::http::{HeaderName, Method, StatusCode, header};
 use base64::Engine as _;
@@ -39,7 +39,7 @@ async fn an_event_in_headers_is_the_same_event_as_one_in_json() {
     .with(name("ce-dataschema"), "https://example.com/usage")
     .with(name("ce-traceparent"), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     let answer = sent.send().await.ok();
-    // It took place before the subscription.
+    // The usage took place before the subscription.
     let expected = json!({ "received": 1, "recorded": 0, "notCounted": 1, "refused": [] });
     assert_eq!(answer, expected);
     let kept = app.stored()["events"].clone();
@@ -48,7 +48,7 @@ async fn an_event_in_headers_is_the_same_event_as_one_in_json() {
         assert!(kept[0].iter().any(|column| column == part), "{part}: {kept:?}");
     }
 
-    // The key is the same in both modes.
+    // Both modes result in the same idempotency key.
     assert_eq!(binary(&app, "a-2", DATA).send().await.ok(), recorded(1));
     let structured = app.request(Method::POST, "/events").with(header::CONTENT_TYPE, EVENT);
     let structured = structured.body(event("a-2", json!({})).to_string());
@@ -201,7 +201,7 @@ async fn data_in_base64_that_holds_json_is_taken() {
     assert_eq!(used(&app).await, 7);
     let kept = app.stored()["events"].clone();
     assert!(kept[0].iter().any(|column| column == r#"{"a":[2.5,"é"]}"#), "{kept:?}");
-    // It is the same event as with the data itself.
+    // With plain data, it is the same event.
     let same = event("a", json!({ "data": serde_json::from_str::<Value>(full).unwrap() }));
     assert_eq!(send(same).await, recorded(1));
     assert_eq!(used(&app).await, 7);

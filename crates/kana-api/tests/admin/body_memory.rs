@@ -1,4 +1,4 @@
-//! Request bodies are read only for those who may ask, and all of them together have a bound.
+//! Request bodies are read only for a valid key, and share a memory limit.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ const EVENT: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json";
 const LINES: &str = "application/x-ndjson";
 
-/// A body that a test sends piece by piece, of an announced length.
+/// A body of an announced length that a test sends piece by piece.
 struct Upload {
     announced: u64,
     pieces: mpsc::Receiver<Bytes>,
@@ -45,7 +45,7 @@ impl HttpBody for Upload {
     }
 }
 
-/// A server whose bodies have 16 MiB of memory.
+/// A server with 16 MiB of memory for bodies.
 struct Server {
     shop: Shop,
     router: Router,
@@ -66,13 +66,13 @@ impl Server {
         request(path, content_type, self.shop.key(), body)
     }
 
-    /// Starts to send a body to `path`, of which only `sent` bytes arrive. Waits until they have.
+    /// Starts to send a body to `path`, and waits until `sent` bytes of it have arrived.
     async fn hold(&self, path: &str, content_type: &str, announced: usize, sent: usize) -> Holding {
         let (pieces, receiver) = mpsc::channel(1);
         let upload = Upload { announced: announced as u64, pieces: receiver };
         let request = self.request(path, content_type, Body::new(upload));
         let answer = tokio::spawn(answer(self.router.clone(), request));
-        // There is room for the last of them once the others were read.
+        // The channel has room for the last piece once the others were read.
         for piece in vec![b' '; sent].chunks(64 * 1024) {
             pieces.send(Bytes::copy_from_slice(piece)).await.unwrap();
         }
@@ -116,7 +116,7 @@ impl Server {
     }
 }
 
-/// A request whose body is on its way.
+/// A request whose body is not complete yet.
 struct Holding {
     _pieces: mpsc::Sender<Bytes>,
     answer: JoinHandle<(StatusCode, HeaderMap, Value)>,
@@ -195,7 +195,7 @@ async fn a_body_for_which_there_is_no_memory_is_refused_in_the_form_of_its_surfa
         server.assert_refuses(path, content_type, MIB).await;
     }
     server.assert_answers_a_question().await;
-    // Those that are held go on.
+    // The requests in progress continue.
     for holding in held {
         assert!(!holding.answer.is_finished());
         drop(holding._pieces);

@@ -1,4 +1,4 @@
-//! A body that begins with the byte order mark of UTF-8, as some clients on Windows write it.
+//! Bodies that begin with a UTF-8 byte order mark, as some clients on Windows send them.
 
 use axum::body::Bytes;
 use axum::http::{Method, StatusCode, header};
@@ -15,7 +15,7 @@ async fn a_graphql_request_may_begin_with_a_byte_order_mark() {
     let (app, _) = TestApp::subscribed("basic").await;
     let record = json!({ "query": r#"mutation {
         createUsageEvent(input: { userId: "124", featureId: "api-calls" }) }"# });
-    // The first is answered by the general executor, the others by a plan.
+    // The general executor answers the first request, a plan the others.
     for count in 1..4 {
         let answer = app.post(format!("{MARK}{record}")).send().await.ok();
         assert_eq!(answer, json!({ "data": { "createUsageEvent": true } }));
@@ -30,7 +30,7 @@ async fn a_graphql_request_may_begin_with_a_byte_order_mark() {
         .await
         .ok();
     assert_eq!(answer["data"]["currentUser"]["id"], "124");
-    // Alone, it is a body without text.
+    // A mark alone is an empty body.
     let answer = app.post(MARK).send().await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert!(answer.not_executed().contains("The request body is empty"), "{}", answer.text);

@@ -1,4 +1,4 @@
-//! Files that change the terms of packages with subscribers, as the API then answers (contract:
+//! The answers of the API after a file changed the terms of packages with subscribers (contract:
 //! `entitlements.md`, "When a published file changes terms").
 
 use axum::http::Method;
@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::app::TestApp;
 
-/// Publishes a file in which `basic` gives `api-calls` like this, or not at all.
+/// Publishes a file in which `basic` gives `api-calls` on these terms; `None` takes the feature
+/// out.
 pub(crate) async fn publish(app: &TestApp, gives: Option<Value>) {
     let mut file = app.request(Method::GET, "/cli/pull").send().await.ok();
     let mut features = vec![json!({ "id": "sso" })];
@@ -29,7 +30,7 @@ async fn record(app: &TestApp, delta: i64) {
     assert_eq!(app.data(query, json!({ "delta": delta })).await["recordUsage"]["recorded"], true);
 }
 
-/// The current period and the past ones, each as "from..to used/budget".
+/// Returns the current period and the past ones, each as "from..to used/budget".
 pub(crate) async fn usage(app: &TestApp) -> (Option<String>, Vec<String>) {
     let query = r#"{ showUsage(userId: "124", featureId: "api-calls") {
         current { periodStart periodEnd consumption { used budget } }
@@ -91,7 +92,7 @@ async fn the_counter_of_the_first_month_does_not_come_back_without_a_reset_perio
     let (current, past) = usage(&app).await;
     assert_eq!(current.unwrap(), "2024-01-15.. 1407/2000");
     assert!(past.is_empty(), "{past:?}");
-    // The Client API and the entitlement of the feature say the same.
+    // Usage recorded afterwards counts in the new period.
     record(&app, 3).await;
     assert_eq!(usage(&app).await.0.unwrap(), "2024-01-15.. 1410/2000");
 }

@@ -1,4 +1,5 @@
-//! Compressed bodies: gzip on `/events`, within the same limits, and no other encoding anywhere.
+//! Compressed bodies: `/events` takes gzip, within the same limits, and no surface takes anything
+//! else.
 
 use std::io::{self, Write as _};
 
@@ -22,7 +23,7 @@ fn gzip(text: impl AsRef<[u8]>) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The answer to a gzip stream that arrives in these pieces.
+/// Sends a gzip stream in these pieces, and returns the answer.
 async fn send(shop: &Shop, form: &str, pieces: Vec<io::Result<Bytes>>) -> (StatusCode, Value) {
     let request = Request::post("/events")
         .header(header::AUTHORIZATION, shop.key())
@@ -59,11 +60,11 @@ async fn gzip_is_taken_in_each_form_of_events() {
             send_whole(&shop, form, packed.clone()).await,
             (StatusCode::OK, recorded(count))
         );
-        // Byte by byte it is the same.
+        // The result is the same byte by byte.
         let bytes = packed.iter().map(|byte| Ok(Bytes::copy_from_slice(&[*byte]))).collect();
         assert_eq!(send(&shop, form, bytes).await, (StatusCode::OK, recorded(count)), "{form}");
     }
-    // What is sent again is recorded once.
+    // Events that were sent twice are recorded once.
     assert_eq!(shop.used().await, 1 + 2 + 5001);
 }
 
@@ -88,7 +89,7 @@ async fn a_gzip_stream_that_is_cut_keeps_the_lines_before_the_cut() {
     let kept = answer["recorded"].as_i64().unwrap();
     assert!((500..4_000).contains(&kept), "{answer}");
     assert_eq!(shop.used().await, kept);
-    // Of a whole body, nothing is recorded.
+    // A body that is read as a whole records nothing.
     for form in [EVENT, BATCH] {
         let packed = gzip(format!("[{}]", event("torn", json!({}))));
         let (status, answer) = send_whole(&shop, form, packed[..packed.len() - 9].to_vec()).await;
@@ -134,7 +135,7 @@ async fn the_limits_are_those_of_what_comes_out() {
         let (status, answer) = send_whole(&shop, form, padded(text, max + 1)).await;
         assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{answer}");
     }
-    // A line that is too long takes nothing with it.
+    // The lines around one that is too long are recorded.
     let long = "x".repeat(70_000);
     let lines = gzip(format!("{}{long}\n{}", line(1), line(2)));
     let (status, answer) = send_whole(&shop, LINES, lines).await;
@@ -154,7 +155,7 @@ async fn a_bomb_is_stopped_after_little_of_it() {
     }
 }
 
-/// A request of each kind that each surface takes.
+/// Returns a request for each kind of body that each surface takes.
 fn requests(app: &TestApp) -> Vec<(&'static str, crate::app::Ask<'_>)> {
     let query = json!({ "query": "{ __typename }" }).to_string();
     let client = app

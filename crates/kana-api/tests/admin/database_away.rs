@@ -15,7 +15,7 @@ fn assert_is_away(answer: &Answer, of: &str) {
     assert!(answer.text.contains("OVERLOADED"), "{of}: {}", answer.text);
 }
 
-/// A request to each surface. The store is asked for the key first.
+/// Returns a request to each surface. Each first looks up the key in the store.
 fn to_each_surface(app: &TestApp) -> Vec<(&'static str, Ask<'_>)> {
     let query = json!({ "query": "{ users { id } }" }).to_string();
     let of_client = json!({ "query": "{ currentUser { id } }" }).to_string();
@@ -55,7 +55,7 @@ async fn a_key_is_looked_up_again_when_the_database_is_away_for_a_moment() {
     app.data("{ users { id } }", json!({})).await;
 }
 
-/// Everything that can be asked.
+/// Returns a request for each question.
 fn questions<'a>(app: &'a TestApp, subscription: &str, token: &str) -> Vec<(String, Ask<'a>)> {
     let queries = [
         "features { id }",
@@ -88,7 +88,7 @@ async fn a_question_is_asked_again_and_then_answered_503_with_retry_after() {
     let id = app.subscribe("pro").await;
     let token = app.data(r#"mutation { generateUserToken(userId: "124") { token } }"#, json!({}));
     let token = token.await["generateUserToken"]["token"].as_str().unwrap().to_owned();
-    // From here on the key and the way in are known, and so it is the question that fails.
+    // These requests cache the keys, so below it is the question that fails.
     for (of, ask) in questions(&app, &id, &token) {
         assert_eq!(ask.send().await.status, StatusCode::OK, "{of}");
     }

@@ -1,4 +1,4 @@
-//! A store that can be told to fail, in front of a real one.
+//! A wrapper around a store that can be told to fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
@@ -12,18 +12,18 @@ use kana_store::store::{Store, Transaction, WriteTransaction};
 use kana_store::transfer::{Export, Import, Scope};
 use kana_store::{NeededThreads, StoreError};
 
-/// What fails.
+/// Which calls fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Failing {
     Nothing,
-    /// Reading, once something has begun to write.
+    /// Reads, once a write has begun.
     ReadsAfterWrite,
     Reads,
     Everything,
 }
 
-/// Each call goes to the store behind it, or fails as one that cannot be reached.
+/// Forwards each call to the wrapped store, or fails as if the database could not be reached.
 pub(crate) struct FailingStore {
     store: Arc<dyn Store>,
     failing: AtomicU8,
@@ -41,7 +41,7 @@ impl FailingStore {
         }
     }
 
-    /// From the next write on, nothing can be read: what is asked after its commit fails.
+    /// Fails all reads from the next write on, so that a read after its commit fails.
     pub(crate) fn fail_reads_after_write(&self) {
         self.set(Failing::ReadsAfterWrite);
     }
@@ -50,7 +50,7 @@ impl FailingStore {
         self.set(Failing::Everything);
     }
 
-    /// So many calls fail.
+    /// Fails the next `calls` calls.
     pub(crate) fn fail_next(&self, calls: usize) {
         self.calls_to_fail.store(calls, Ordering::SeqCst);
     }
@@ -59,7 +59,7 @@ impl FailingStore {
         self.set(Failing::Nothing);
     }
 
-    /// How many transactions that read were begun.
+    /// Returns how many read transactions were begun.
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
     }

@@ -224,7 +224,8 @@ async fn shop() -> TestApp {
     app
 }
 
-/// `huge` has a counter that does not fit an `Int`, and `vast` a budget that does not.
+/// Creates the feature `huge`, whose counter does not fit an `Int`, and `vast`, whose budget does
+/// not.
 async fn fill_with_large_counters(app: &TestApp) {
     app.data(
         r#"mutation {
@@ -243,7 +244,7 @@ async fn fill_with_large_counters(app: &TestApp) {
         json!({}),
     )
     .await;
-    // Only a file can have a limit that is no `Int`.
+    // Only a file can set a limit that does not fit an `Int`.
     let file = app.request(Method::GET, "/cli/pull").send().await.text;
     let file = file.replace("1234567", "12345678901");
     let published = app.request(Method::POST, "/cli/publish").body(file).send().await;

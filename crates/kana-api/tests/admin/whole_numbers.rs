@@ -1,12 +1,12 @@
 //! JSON has one kind of number: `2.0` and `2e0` are the whole number 2, and Ruby, Python and PHP
-//! print them so. What is not whole, or too large, is refused, without rounding.
+//! write it so. A number that is not whole or too large is refused, never rounded.
 
 use axum::http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::app::{TestApp, only_error};
 
-/// Writings of whole numbers, and what they are.
+/// Ways to write whole numbers, with their values.
 const WHOLE: [(&str, i64); 8] = [
     ("2.0", 2),
     ("2e0", 2),
@@ -18,7 +18,7 @@ const WHOLE: [(&str, i64); 8] = [
     ("2147483647.000", 2_147_483_647),
 ];
 
-/// Numbers that are no whole numbers of 32 bits.
+/// Numbers that are not whole or do not fit 32 bits.
 const OTHERS: [&str; 7] = [
     "123.5",
     "2147483648.0",
@@ -33,7 +33,7 @@ const RECORD: &str =
     "mutation ($input: CreateUsageEventInput!) { createUsageEvent(input: $input) }";
 const SET: &str = r#""userId": "124", "featureId": "api-calls", "action": "SET""#;
 
-/// A request whose variables are written like this.
+/// Returns a request with these variables, as an object or as a string that contains one.
 fn request(query: &str, variables: &str, as_text: bool) -> String {
     let query = json!(query);
     let variables = if as_text { json!(variables).to_string() } else { variables.to_owned() };
@@ -55,7 +55,7 @@ async fn a_whole_number_with_a_point_is_an_int_in_variables() {
                 .send()
                 .await
                 .ok();
-            // The first may be answered by the general executor, the second by a plan.
+            // The general executor may answer the first request, and a plan the second.
             for _ in 0..2 {
                 let variables = format!(r#"{{"input": {{{SET}, "delta": {written}}}}}"#);
                 let answer = app.post(request(RECORD, &variables, as_text)).send().await.ok();

@@ -1,5 +1,5 @@
-//! Counters that are too old to be listed are folded into one sum. The embedded engine, which writes
-//! counters to their table later, is tested with restarts in `kana-service`.
+//! Counters that are too old to be listed are folded into one sum. For the embedded engine, which
+//! writes counters to their table later, `kana-service` tests this with restarts.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::changed_terms::{publish, usage};
 async fn counters_that_are_listed_no_more_are_folded_into_one_sum() {
     let (app, _) = TestApp::subscribed("basic").await;
     publish(&app, Some(json!({ "limit": 100, "reset_period": "DAY" }))).await;
-    // Told while the days are not old yet: later they would count in the sum at once.
+    // Recorded before the days are old; later, usage of them would go straight to the sum.
     for (now, days) in [("2026-07-15", 0..900), ("2029-01-15", 900..1800)] {
         app.set_time(&format!("{now}T12:00:00.000Z"));
         record_days(&app, days).await;
@@ -25,7 +25,7 @@ async fn counters_that_are_listed_no_more_are_folded_into_one_sum() {
     assert_eq!(usage(&app).await.0.unwrap(), "2024-01-15.. 1800/2000");
 }
 
-/// Records one unit on each of these days, counted from 2024-01-16 on.
+/// Records one unit on each of these days. Day 0 is 2024-01-16.
 async fn record_days(app: &TestApp, days: std::ops::Range<i64>) {
     let start = crate::app::time("2024-01-16T12:00:00.000Z");
     let count = days.end - days.start;

@@ -7,7 +7,7 @@
 #[path = "../admin/after_commit.rs"]
 mod after_commit;
 #[path = "../admin/app.rs"]
-#[allow(dead_code, reason = "some of it is for stories that are told on one engine only")]
+#[allow(dead_code, reason = "some of it is for tests that run on one engine only")]
 mod app;
 #[path = "../admin/authorisation.rs"]
 mod authorisation;
@@ -31,7 +31,7 @@ mod events_streamed;
 #[path = "../admin/every_operation.rs"]
 mod every_operation;
 #[path = "../admin/failing_store.rs"]
-#[allow(dead_code, reason = "some of it is for stories that are told on one engine only")]
+#[allow(dead_code, reason = "some of it is for tests that run on one engine only")]
 mod failing_store;
 mod folding;
 #[path = "../admin/ids.rs"]

@@ -1,11 +1,12 @@
-//! Values of a file as messages repeat them: in one line, and shortened.
+//! Formats values of a file for messages: on one line, and shortened.
 
 use serde_json::Value;
 
-/// The most characters of a text that are repeated.
+/// The most characters of a text that a message repeats.
 const CHARS_MAX: usize = 64;
 
-/// A value: text in quotes, numbers and switches as they are, lists and objects by what they are.
+/// Formats a value: text in quotes, numbers and booleans as they are, lists and objects by their
+/// kind.
 pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "empty".to_owned(),
@@ -17,12 +18,12 @@ pub(crate) fn shown(value: &Value) -> String {
     }
 }
 
-/// A text of a file as a message repeats it: in quotes, in one line, cut after 64 characters.
+/// Formats a text in quotes and on one line, cut after 64 characters.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let mut shown = String::from("\"");
     for c in text.chars().take(CHARS_MAX) {
-        // It may hold what would move a terminal's cursor.
+        // Control characters could move a terminal's cursor.
         if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
     }
     let is_cut = text.chars().nth(CHARS_MAX).is_some();

@@ -1,5 +1,5 @@
-//! What a published file that changes terms means for those who are subscribed (contract:
-//! `entitlements.md`, "When a published file changes terms").
+//! The effects of changed terms on existing subscriptions (contract: `entitlements.md`, "When a
+//! published file changes terms").
 
 use kana_core::Timestamp;
 use kana_core::decide::{Answer, Command};
@@ -14,7 +14,7 @@ use crate::world::{Gives, World, feature_id, limit, recording, time, unlimited, 
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// A user subscribed since the beginning to a package that gives `gives`.
+/// Creates a user who subscribed at the beginning to a package that gives `gives`.
 fn world(gives: Gives) -> World {
     World::new()
         .consumable("api-calls")
@@ -24,7 +24,7 @@ fn world(gives: Gives) -> World {
         .subscribed("124", "pro")
 }
 
-/// The new terms hold from the instant of the clock on, since it is published just before.
+/// Publishes just before the clock's instant, so that the new terms are in force at that instant.
 fn publish(world: &mut World, gives: Gives) {
     change(world, &[("api-calls", gives), ("seats", unlimited())]);
 }
@@ -47,7 +47,7 @@ fn record_at(world: &mut World, delta: i64, at: &str) {
     world.record(recording("124", "api-calls").add(delta).at(at)).unwrap();
 }
 
-/// A period as a line: "from..to used/budget", each instant as short as it can be.
+/// Formats a period as "from..to used/budget", with instants as short as possible.
 fn line(at: &ConsumptionInPeriod) -> String {
     let short =
         |at: Timestamp| at.to_string().replace("T00:00:00.000Z", "").replace(":00.000Z", "");
@@ -76,7 +76,7 @@ fn past_periods_keep_the_limit_that_was_in_force_when_a_file_changes_it() {
     assert_eq!(past(&world), ["2024-02-01..2024-03-01 20/100", "2024-01-01..2024-02-01 10/100"]);
     assert_eq!(current(&world).unwrap(), "2024-03-01..2024-04-01 30/1000");
     world.set_clock("2024-04-01T00:00:00Z");
-    // At its end the new limit was in force.
+    // The new limit was in force at the period's end.
     assert_eq!(past(&world)[0], "2024-03-01..2024-04-01 30/1000");
 }
 
@@ -104,7 +104,7 @@ fn a_longer_period_has_the_usage_of_the_shorter_ones_that_began_within_it() {
     let used = world.use_feature(using("124", "api-calls").delta(10)).unwrap();
     assert_eq!((used.granted, used.consumption.unwrap().used), (true, 100));
     assert_eq!(current(&world).unwrap(), "2024-02-01..2024-03-01 100/100");
-    // The days of February are part of it, those of January stay.
+    // The month includes the days of February; those of January stay.
     let past = past(&world);
     assert_eq!(past.len(), 31);
     assert_eq!(past[0], "2024-01-31..2024-02-01 30/50");
@@ -119,12 +119,12 @@ fn a_counter_of_earlier_terms_never_comes_back() {
         record(&mut world, used);
     }
     publish(&mut world, limit(2000));
-    // Never keeps everything.
+    // A period without an end includes everything.
     assert_eq!(current(&world).unwrap(), "2024-01-01.. 1407/2000");
     assert!(past(&world).is_empty());
     record(&mut world, 1);
     assert_eq!(world.used("124", "api-calls"), 1408);
-    // And back: the months that were are not the counters of the new terms.
+    // Back to months: the counters of the earlier months do not come back.
     world.set_clock("2024-04-10T00:00:00Z");
     publish(&mut world, limit(1000).monthly());
     assert_eq!(current(&world).unwrap(), "2024-04-10..2024-05-01 0/1000");
@@ -162,7 +162,7 @@ fn a_feature_taken_out_keeps_its_past_and_goes_on_when_it_is_put_back() {
     publish(&mut world, limit(200).monthly());
     assert_eq!(current(&world).unwrap(), "2024-02-01..2024-03-01 20/200");
     assert_eq!(past(&world), ["2024-01-01..2024-02-01 10/100"]);
-    // While it was out, nothing granted it; before that, it counts where it counted then.
+    // Usage from the time without the feature does not count; earlier usage counts in its period.
     let gone = recording("124", "api-calls").at("2024-02-15T00:00:00Z");
     assert!(!world.record(gone).unwrap().recorded());
     record_at(&mut world, 5, "2024-02-09T00:00:00Z");
@@ -330,7 +330,7 @@ fn the_newest_changes_are_kept_and_older_periods_report_the_oldest_that_is_known
     assert_eq!(past(&world), ["2024-02-01..2024-03-01 0/5", "2024-01-01..2024-02-01 0/5"]);
 }
 
-/// Six years of days, each used once.
+/// Creates a world with daily periods over six years and one unit used in each.
 fn six_years_of_days() -> World {
     let mut world = world(limit(100).daily());
     for day in 0..6 * 365 {
@@ -363,7 +363,7 @@ fn old_counters_are_folded_into_one_sum_and_no_answer_changes() {
     let kept = usize::try_from(COUNTED_ONE_BY_ONE).unwrap();
     assert_eq!(counters.len(), kept + 1);
     assert_eq!(counters.iter().next().unwrap().1, &(6 * 365 - COUNTED_ONE_BY_ONE));
-    // Again there is nothing to fold.
+    // A second time, there is nothing to fold.
     fold(&mut world);
     assert_eq!(world.counters("124"), counters);
 }
@@ -384,7 +384,7 @@ fn what_was_folded_is_part_of_a_period_that_never_ends_whenever_it_is_folded() {
             }
         }
         assert_eq!(world.used("124", "api-calls"), 6 * 365 + 10);
-        // Told late, for a day that is folded.
+        // Late usage of a day that is folded.
         record_at(&mut world, 5, "2024-01-01T00:00:00Z");
         assert_eq!(world.used("124", "api-calls"), 6 * 365 + 15);
         fold(&mut world);
@@ -405,12 +405,13 @@ fn a_folded_day_that_is_told_of_late_is_in_the_sum() {
     assert_eq!(*sum.unwrap().1, 6 * 365 - COUNTED_ONE_BY_ONE + 10);
 }
 
-/// The rules told in another way: periods are buckets, and a change to a longer period pours those
-/// that began within it into the new one at once.
+/// A second model of the rules: periods are buckets, and a change to a longer period at once pours
+/// the buckets that began within it into the new one.
 #[derive(Debug, Default)]
 struct Buckets {
     buckets: Vec<Bucket>,
-    /// Since when which number, with which reset period; `None` while the feature is out.
+    /// For each change: its instant, terms number and reset period; `None` while the feature is
+    /// out.
     terms: Vec<(Timestamp, u32, Option<Option<ResetPeriod>>)>,
 }
 
@@ -420,9 +421,9 @@ fn anchor() -> Timestamp {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Bucket {
-    /// Whether earlier periods that began within it are part of it.
+    /// Whether it takes over the earlier periods that began within it.
     takes_over: bool,
-    /// The first one is its own; the others were poured into it.
+    /// Its own period first, then those that were poured into it.
     periods: Vec<(u32, Timestamp)>,
     used: i64,
 }
@@ -467,12 +468,12 @@ impl Buckets {
         self.buckets.push(opened);
     }
 
-    /// The period that contains an instant; `None` while the feature is out.
+    /// Returns the period that contains an instant; `None` while the feature is out.
     fn period(&self, at: Timestamp) -> Option<(u32, Timestamp)> {
         let (_, number, reset) = *self.terms.iter().rev().find(|(since, ..)| *since <= at)?;
         let begins = self.terms.iter().find(|(_, of, reset)| *of == number && reset.is_some())?.0;
         let start = Period::containing(anchor(), reset?, at).start;
-        // The first period of a number was opened when its terms changed.
+        // The change of the terms opened the first period of the number.
         let opened = self.buckets.iter().flat_map(|bucket| &bucket.periods);
         let mut opened = opened.filter(|(of, _)| *of == number);
         let first = opened.next().filter(|(of, _)| *of > 0).map(|(_, start)| *start);
@@ -486,7 +487,8 @@ impl Buckets {
         };
         let place = self.buckets.iter().position(|bucket| bucket.periods.contains(&period));
         let place = place.unwrap_or_else(|| {
-            // Of a number that another has taken over, a day that nobody had used yet.
+            // An unused period that would have been taken over belongs to the bucket that took
+            // over.
             let taken = self.buckets.iter().position(|bucket| {
                 let (number, start) = bucket.periods[0];
                 number > period.0 && start <= period.1 && bucket.takes_over
@@ -565,7 +567,7 @@ proptest! {
                     prop_assert_eq!(world.record(late).unwrap().recorded(), model.add(at, delta));
                 }
                 Step::Publish(reset, n) => {
-                    // What was used before was used before.
+                    // Keeps usage recorded so far before the change.
                     world.wait_ms(1);
                     match reset {
                         Some(reset) => publish(&mut world, gives(reset, n)),
@@ -584,7 +586,7 @@ proptest! {
                 .collect();
             listed.sort_unstable();
             prop_assert_eq!(listed, model.totals());
-            // No two periods of what is listed overlap.
+            // Listed periods do not overlap.
             let mut periods: Vec<Period> =
                 usage.past.iter().chain(&usage.current).map(|at| at.period).collect();
             periods.sort_unstable();

@@ -362,7 +362,7 @@ impl World {
         Ok(answer)
     }
 
-    /// Publishes a file in which the package gives this.
+    /// Publishes a file that gives these features in the package.
     pub(crate) fn change_terms(&mut self, id: &str, features: &[(&str, Gives)]) {
         let features = features
             .iter()

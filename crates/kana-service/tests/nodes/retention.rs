@@ -11,7 +11,7 @@ async fn a_running_node_changes_the_table_of_idempotency_keys_by_itself() {
     };
     let table = "SELECT DISTINCT replays_table FROM kana.environments";
     let changing = async {
-        // A new database is due for the first time.
+        // A new database moves on to the next table at once.
         while rows(world.database.url(), table) != [["1"]] {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

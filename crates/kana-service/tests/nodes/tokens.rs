@@ -1,4 +1,4 @@
-//! User tokens that several nodes issue.
+//! User tokens issued by several nodes.
 
 use futures_util::future::join_all;
 
@@ -15,7 +15,7 @@ async fn the_first_tokens_of_an_environment_make_one_secret_on_two_nodes() {
     });
     let tokens: Vec<String> = join_all(issuing).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(world.count("token_secrets"), 1);
-    // Issued at the same time for the same user, they differ by nothing but the secret.
+    // Issued at the same time for the same user, tokens can differ only by the secret.
     assert!(tokens.iter().all(|token| *token == tokens[0]));
     world.finish().await;
 }

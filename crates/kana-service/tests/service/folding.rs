@@ -32,7 +32,7 @@ async fn old_counters_are_folded_and_what_they_held_is_still_known() {
     subscribe(&test, "124", "daily").await.unwrap();
     let start = time("2024-01-15T12:00:00.000Z");
     let day = |n: i64| start.saturating_add_ms(n * 24 * 60 * 60 * 1000);
-    // Told while the days are not old yet: later they would count in the sum at once.
+    // Recorded before the days are old; later, usage of them would go straight to the sum.
     for days in [0..DAYS / 2, DAYS / 2..DAYS] {
         world.clock.set(day(days.end - 1));
         let told = days.map(|n| RecordUsage { occurred_at: Some(day(n)), ..usage() });
@@ -40,7 +40,7 @@ async fn old_counters_are_folded_and_what_they_held_is_still_known() {
         assert!(recorded.into_iter().all(|answer| answer.unwrap().recorded()));
     }
     drop(test);
-    // A server that starts writes all counters to their table, where it looks for old ones.
+    // A restart writes all counters to their table, where folding looks for old ones.
     let world = world.restart().await;
     assert_eq!(world.count("counters"), 1600);
     world.kana.fold_old_counters().await.unwrap();

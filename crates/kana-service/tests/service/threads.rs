@@ -1,4 +1,5 @@
-//! Threads that the server needs: a bug that ends one is told, and one in a batch ends none.
+//! Threads that the server needs: a panic that ends one is reported, and a panic in a batch ends
+//! none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +34,7 @@ async fn a_bug_that_ends_the_writer_is_told_and_nobody_is_told_that_nothing_was_
     user(&test, "124").await;
     subscribe(&test, "124", "basic").await.unwrap();
 
-    // In a batch: only those who are in it learn of it.
+    // A panic in a batch fails only the commands of the batch.
     clock.0.store(true, Ordering::SeqCst);
     for _ in 0..2 {
         assert!(matches!(test.use_feature(use_one()).await, Err(Error::Bug(_))));
@@ -44,7 +45,7 @@ async fn a_bug_that_ends_the_writer_is_told_and_nobody_is_told_that_nothing_was_
     clock.0.store(false, Ordering::SeqCst);
     assert!(record(&test, usage()).await.recorded());
 
-    // Between two batches: the writer ends.
+    // A panic between two batches ends the writer.
     clock.0.store(true, Ordering::SeqCst);
     assert!(matches!(test.create_user(new_user("new")).await, Err(Error::Bug(_))));
     assert_eq!(kana.thread_lost().await, "kana-writer-0");

@@ -82,7 +82,7 @@ async fn the_first_tokens_of_an_environment_make_one_secret() {
     let world = World::shop().await;
     let test = world.test().await;
     let user = user_id("124");
-    // All of them find that there is no secret before one can be stored.
+    // All of them find no secret before one can be stored.
     let tokens = world.together((0..32).map(|_| test.issue_user_token(&user))).await;
     for token in tokens {
         assert_eq!(opens(&world, &token.unwrap()).await, Ok(user_id("124")));

@@ -328,7 +328,7 @@ impl<'a> Features<'a> {
     }
 }
 
-/// The terms that the packages' features have had, a column per array.
+/// The terms of packages' features, an array for each column.
 #[derive(Default)]
 struct TermsColumns<'a> {
     packages: Vec<&'a str>,

@@ -19,7 +19,7 @@ pub(super) struct Gathered<'a> {
     pub(super) created_users: Vec<(UserKey, &'a User)>,
     pub(super) added: Vec<(UserKey, Subscription)>,
     pub(super) cancelled: IndexMap<(UserKey, SubscriptionId), Timestamp>,
-    /// `None` for those that are deleted.
+    /// The new value of each counter; `None` deletes it.
     pub(super) counters: IndexMap<(UserKey, &'a CounterKey), Option<i64>>,
     pub(super) events: Vec<(UserKey, &'a UsageEvent)>,
     pub(super) replays: Vec<(&'a IdempotencyKey, &'a Replay)>,

@@ -17,12 +17,13 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// What holds for every session of ours.
 ///
-/// All tables lie in a schema of their own, beside whatever else the database has. A commit waits
+/// All tables are in a schema of their own, beside whatever else the database has. A commit waits
 /// until it is durable, whatever the server's default is.
 ///
-/// Nothing waits for ever: not for a lock, not in a statement, and a node that was stopped in the
-/// middle of a transaction loses it, since others wait for its locks. So they get them before their own
-/// time is up, and every limit of the server is shorter than the [`Patience`] of whoever waits for it.
+/// Every wait has a limit: for a lock, for a statement, and for a node that froze in the middle of
+/// a transaction, which the server then ends, since others wait for its locks. The limits of the
+/// server are shorter than the deadlines in [`Patience`], so that others get the locks before their
+/// own deadline has passed.
 ///
 /// Every statement of ours finds its rows by an index, so the planner need not look at the values
 /// (`force_generic_plan`), nor choose what only pays while a table is small: what it costs stays the

@@ -1,4 +1,4 @@
-//! Connecting to the first of several servers that takes changes.
+//! Connects to the first of several servers that accepts changes.
 
 use std::io;
 use std::pin::Pin;
@@ -9,12 +9,13 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config, Error, NoTls};
 
-/// Tries each server in turn, so that one that takes a connection and then says nothing does not
-/// keep us from the next. The pool limits the time of all of them together.
+/// Tries each server in turn, each for a share of the time, so that a server that accepts a
+/// connection and never answers does not block the next one. The pool limits the time of all of
+/// them together.
 pub(super) struct Connector {
     /// A configuration for each server of the URL.
     servers: Vec<Config>,
-    /// How long a server may take that is not the last one.
+    /// The time limit of each server but the last.
     share: Duration,
 }
 
@@ -40,7 +41,7 @@ impl Connect for Connector {
             for server in others {
                 match timeout(self.share, connect(server)).await {
                     Ok(Ok(connected)) => return Ok(connected),
-                    // A server that is away says more than a standby that is not to be used.
+                    // The error of a server that is away is more useful than that of a standby.
                     Ok(Err(error)) if !is_standby(&error) => failed = Some(error),
                     Ok(Err(_)) | Err(_) => {}
                 }
@@ -57,20 +58,22 @@ async fn connect(server: &Config) -> Result<(Client, JoinHandle<()>), Error> {
     let (client, connection) = server.connect(NoTls).await?;
     let task = tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::warn!(%error, "a connection to the database broke");
+            tracing::warn!(%error, "lost a connection to the database");
         }
     });
     Ok((client, task))
 }
 
-/// Whether a server was refused since it takes no changes, which the driver says in this way.
+/// Returns true if the driver refused a server because it accepts no changes. The driver reports
+/// that as `PermissionDenied`.
 pub(super) fn is_standby(error: &Error) -> bool {
     let source = std::error::Error::source(error);
     let io = source.and_then(|source| source.downcast_ref::<io::Error>());
     io.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// The configuration taken apart. The driver can add servers to one, and take none away.
+/// Returns a configuration for each server. The driver can add servers to a configuration but not
+/// remove them, so each is built anew.
 fn servers(config: &Config) -> Vec<Config> {
     let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
     let port = |place| config.get_ports().get(place).or_else(|| config.get_ports().first());
@@ -97,7 +100,7 @@ fn servers(config: &Config) -> Vec<Config> {
     (0..hosts.len().max(addresses.len())).map(one).collect()
 }
 
-/// All that the configuration says but for the servers.
+/// Copies everything but the servers.
 fn without_servers(config: &Config) -> Config {
     let mut server = Config::new();
     server

@@ -1,4 +1,4 @@
-//! Reading the URL of the database.
+//! Parses the URL of the database.
 
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
@@ -26,20 +26,20 @@ const OPTIONS: &[&str] = &[
     "user",
 ];
 
-/// What `sslmode` can be in PostgreSQL and not here, since this release has no TLS.
+/// The values of `sslmode` that need TLS, which this release does not have.
 const TLS_MODES: &[&str] = &["allow", "require", "verify-ca", "verify-full"];
 
 fn wrong(problem: impl Into<String>) -> StoreError {
     StoreError::DatabaseUrl { problem: problem.into() }
 }
 
-/// Reads the URL. The error says nothing of it that could be a part of a password.
+/// Parses the URL. The error repeats nothing that could be part of a password.
 pub(super) fn read(url: &str) -> Result<Config, StoreError> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(wrong("it does not begin with postgres://"));
     }
     check_options(url)?;
-    // What the driver says of a URL can repeat a part of it, and that part can be a password.
+    // The driver's message can repeat a part of the URL, which can be the password.
     let config: Config = url.parse().map_err(|_| {
         wrong("it has a part that cannot be read (in a password, write %40 for @ and %2F for /)")
     })?;
@@ -55,9 +55,9 @@ pub(super) fn read(url: &str) -> Result<Config, StoreError> {
     Ok(config)
 }
 
-/// Names the first option that is not known, or has a value that is not.
+/// Fails with the first option that is unknown or has an invalid value.
 fn check_options(url: &str) -> Result<(), StoreError> {
-    // With a second @, what looks like an option may be the rest of a password.
+    // With a second @, an apparent option may be the rest of a password.
     if url.matches('@').count() > 1 {
         return Ok(());
     }

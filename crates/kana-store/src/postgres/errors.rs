@@ -1,4 +1,4 @@
-//! What PostgreSQL and its driver say, sorted by what whoever hears of it can do.
+//! Sorts the errors of PostgreSQL and its driver by what the caller can do about them.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ const CONFLICTS: &[SqlState] = &[
     SqlState::LOCK_NOT_AVAILABLE,
 ];
 
-/// A page or a table is not as this release left it.
+/// A page is corrupt, or a table is not as this release created it.
 const DAMAGED: &[SqlState] = &[
     SqlState::DATA_CORRUPTED,
     SqlState::INDEX_CORRUPTED,
@@ -37,7 +37,7 @@ const AWAY: &[SqlState] = &[
     SqlState::TOO_MANY_CONNECTIONS,
     SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
     SqlState::IDLE_SESSION_TIMEOUT,
-    // It ran out of the time that our sessions give a statement.
+    // The statement exceeded the `statement_timeout` of our sessions.
     SqlState::QUERY_CANCELED,
     SqlState::OUT_OF_MEMORY,
     SqlState::INSUFFICIENT_RESOURCES,
@@ -105,14 +105,14 @@ impl From<PoolError> for StoreError {
     }
 }
 
-/// Whether an event came to the default partition while its month got one of its own. A rule of ours
-/// that a row breaks has a name.
+/// Returns true if an event went to the default partition while its month got a partition of its
+/// own. Unlike this one, our own check constraints have names.
 fn is_about_a_new_partition(error: &Error) -> bool {
     let refused = error.as_db_error().filter(|said| *said.code() == SqlState::CHECK_VIOLATION);
     refused.is_some_and(|said| said.constraint().is_none())
 }
 
-/// The table that an error is about, where the server names it.
+/// Returns the table that an error is about, if the server names it.
 fn place(error: &Error) -> String {
     match error.as_db_error().and_then(DbError::table) {
         Some(table) => format!("the table {table}"),

@@ -10,7 +10,7 @@ use super::patience::{Leased, within};
 use super::statements as sql;
 use crate::error::StoreError;
 
-/// How many times the question is asked anew, at least, where it is not answered.
+/// How often the question is asked at least while it gets no answer.
 const TRIES_MIN: u32 = 4;
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -48,7 +48,7 @@ enum Fate {
     Aborted,
 }
 
-/// `None` where nobody can know.
+/// Asks again until the server knows. Returns `None` if no answer is possible.
 async fn ask_until_known(connections: &Connections, mark: &Mark) -> Option<Fate> {
     loop {
         match ask_once(connections, mark).await {
@@ -67,7 +67,7 @@ async fn ask_until_known(connections: &Connections, mark: &Mark) -> Option<Fate>
     }
 }
 
-/// `None` where the server cannot know.
+/// Returns `None` if the server cannot know.
 async fn ask_once(connections: &Connections, mark: &Mark) -> Result<Option<String>, StoreError> {
     let limit = connections.patience.fate / TRIES_MIN;
     let mut connection = Leased::take(&connections.writers).await?;

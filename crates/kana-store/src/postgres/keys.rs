@@ -104,7 +104,7 @@ pub(super) async fn client_access(
     Ok(Some(ClientAccess { environment, simple_mode, token_secrets }))
 }
 
-/// Stores a secret unless there is one that signs, and returns the one that does.
+/// Stores a secret unless there is a signing secret already. Returns the signing secret.
 pub(super) async fn provide_token_secret(
     transaction: &mut PostgresTransaction,
     environment: EnvironmentId,

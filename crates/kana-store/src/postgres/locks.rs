@@ -17,12 +17,12 @@
 //!    so who comes second waits for the first, and then fails with a conflict and decides anew on
 //!    what the first has stored. That is why a user who does not exist needs no lock.
 //!
-//! Whoever changes an environment's token secrets holds its row, and none of the above.
+//! A change of an environment's token secrets locks the environment's row, and none of the above.
 //!
-//! The table that takes new idempotency keys changes only while nobody shares any catalog.
+//! A change of the table that takes new idempotency keys holds the locks of all catalogs alone.
 //!
-//! What is forgotten in the background has an advisory lock for each kind, which the functions of the
-//! schema take themselves: `(OTHERS, 1)` for events, `(OTHERS, 2)` for idempotency keys.
+//! Forgetting in the background takes an advisory lock, within the functions of the schema:
+//! `(OTHERS, 1)` for events, `(OTHERS, 2)` for idempotency keys.
 //!
 //! A user's facts come with the lock, from the row that is locked, so that nothing changes between the
 //! two. A user who appears meanwhile was not there yet; a subscription's owner who has another id by

@@ -12,11 +12,12 @@ use crate::error::StoreError;
 /// In order. The table `schema_version` says how many a database has.
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_foundation.sql")];
 
-/// How long a migration may take, the wait for another node that migrates included.
+/// How long migrating may take, including the wait for another node that migrates.
 const MIGRATION: Duration = Duration::from_secs(30 * 60);
-/// The database's version: how many migrations it has. 0 for one without our tables.
+
+/// Returns how many migrations the database has; 0 if it has none of our tables.
 async fn version(connection: &impl GenericClient) -> Result<usize, StoreError> {
-    // Read from the tables of the catalog: a session remembers of a name that it means nothing.
+    // This reads the system catalog, since a session may remember that a name does not exist.
     let exists = "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = 'kana' AND c.relname = 'schema_version'";
     if connection.query(exists, &[]).await?.is_empty() {
@@ -43,7 +44,7 @@ pub(super) async fn check(connection: &Object) -> Result<(), StoreError> {
 /// Brings the database to this release's schema. Nodes that start together take turns: the first
 /// migrates, the others wait and find nothing to do.
 pub(super) async fn run(connection: &mut Object, patience: Patience) -> Result<(), StoreError> {
-    // Most starts find nothing to do, and need not have the patience of a migration.
+    // Most starts find nothing to do, and need no deadline as long as a migration's.
     if within(patience.answer, version(connection)).await? == MIGRATIONS.len() {
         return Ok(());
     }

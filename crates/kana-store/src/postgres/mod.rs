@@ -56,12 +56,12 @@ pub struct Settings {
     pub connections_max: usize,
     /// How many of them write at the same time.
     pub lanes: usize,
-    /// How long to wait for the server.
+    /// The deadlines of calls.
     pub patience: Patience,
 }
 
 impl Settings {
-    /// What a server wants.
+    /// The settings of a server.
     pub const DEFAULT: Self = Self { connections_max: 20, lanes: 4, patience: Patience::DEFAULT };
 }
 
@@ -112,7 +112,8 @@ impl Shared {
     }
 }
 
-/// Checks a database's URL without connecting; fails with [`StoreError::DatabaseUrl`].
+/// Checks a database URL without connecting. Fails with [`StoreError::DatabaseUrl`] if it is
+/// invalid.
 pub fn check_url(url: &str) -> Result<(), StoreError> {
     database_url::read(url).map(drop)
 }
@@ -135,9 +136,10 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// Connects to a database that exists and has this release's schema. Creates and migrates
-    /// nothing: a database without our tables is [`NoDatabaseIn`](StoreError::NoDatabaseIn), one of
-    /// an older release [`OlderSchema`](StoreError::OlderSchema).
+    /// Connects to an existing database with this release's schema. Creates and migrates nothing.
+    ///
+    /// Fails with [`NoDatabaseIn`](StoreError::NoDatabaseIn) if the database has none of our
+    /// tables, and with [`OlderSchema`](StoreError::OlderSchema) if an older release migrated it.
     pub async fn open_existing(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let connections = Connections::new(url, settings)?;
         let mut connection = Leased::take(&connections.readers).await?;

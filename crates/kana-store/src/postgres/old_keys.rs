@@ -1,4 +1,4 @@
-//! The tables of idempotency keys, which take turns (`forget_old_keys` in the schema).
+//! The tables of idempotency keys, which take turns (see `forget_old_keys` in the schema).
 
 use kana_core::Timestamp;
 
@@ -11,15 +11,15 @@ use crate::error::StoreError;
 
 const TABLES: usize = 4;
 
-/// Statements by the table that takes new keys.
+/// Statements, by the table that takes new keys.
 const REPLAYS: [&str; TABLES] = [sql::REPLAYS_0, sql::REPLAYS_1, sql::REPLAYS_2, sql::REPLAYS_3];
 const KEEP_REPLAYS: [&str; TABLES] =
     [sql::KEEP_REPLAYS_0, sql::KEEP_REPLAYS_1, sql::KEEP_REPLAYS_2, sql::KEEP_REPLAYS_3];
-/// Statements by the table that they are about.
+/// Statements, by the table that they delete from.
 const FORGET_KEYS: [&str; TABLES] =
     [sql::FORGET_KEYS_0, sql::FORGET_KEYS_1, sql::FORGET_KEYS_2, sql::FORGET_KEYS_3];
 
-/// The table that takes new keys, for as long as a transaction lasts that shares a catalog.
+/// The table that takes new keys. Valid as long as the transaction shares the lock of a catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReplaysTable(usize);
 
@@ -29,7 +29,7 @@ impl ReplaysTable {
         known.map(Self).ok_or_else(|| StoreError::Unreadable(format!("table {number} of keys")))
     }
 
-    /// Looks for keys in this table and the two before it.
+    /// The statement that looks up keys in this table and the two before it.
     pub(super) fn look(self) -> &'static str {
         REPLAYS[self.0 % TABLES]
     }
@@ -38,15 +38,15 @@ impl ReplaysTable {
         KEEP_REPLAYS[self.0 % TABLES]
     }
 
-    /// Deletes keys from this table and the two before it.
+    /// The statements that delete keys from this table and the two before it.
     pub(super) fn forget(self) -> [&'static str; 3] {
         [0, 1, 2].map(|back| FORGET_KEYS[(self.0 + TABLES - back) % TABLES])
     }
 }
 
 impl PostgresTransaction {
-    /// The table that takes new keys until this transaction ends. It came with the facts, if those
-    /// were asked for.
+    /// Returns the table that takes new keys until this transaction ends. It is known already if
+    /// facts were loaded.
     pub(super) async fn replays_table(
         &mut self,
         environment: EnvironmentId,
@@ -69,13 +69,14 @@ impl PostgresTransaction {
     }
 }
 
-/// Forgets keys that were kept before `before`, once a whole table of them is that old.
+/// Forgets keys that were stored before `before`, a table at a time.
 pub(super) async fn forget(
     shared: &Shared,
     before: Timestamp,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    // All writers wait while this waits for them: not long, since it can be tried again.
+    // While this waits for the locks, new writers queue behind it. So it gives up soon and is tried
+    // again later.
     run(shared, "100ms", sql::FORGET_OLD_KEYS, &[&before.as_ms(), &now.as_ms()]).await?;
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! The partitions of the usage events, a month each. Recording an event has the partition of its
-//! month made, and that of the month after it, too: so they are there a month before anybody needs
-//! them.
+//! The partitions of the usage events, one for each month. Recording an event creates the partition
+//! of its month and of the next month, so that a partition exists a month before it is needed.
 //!
-//! Recording does not wait behind whoever reads events for long: making a partition locks the default
-//! partition, and forgetting a month the partition of that month. Both give up soon, and try again later.
+//! A long reader of events does not hold up recording. Creating a partition locks the default
+//! partition, and forgetting a month locks the partition of that month; both give up soon and are
+//! tried again later.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,15 +27,15 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// How many events of the default partition are deleted in one statement.
 const STRAY_EVENTS_AT_ONCE: i64 = 20_000;
 
-/// How long recording waits at most for the partition of its own month, once in [`AGAIN`]. The
-/// partition of the next month is made without anyone's waiting, so this is for a clock that has
-/// jumped. Behind a long reader it takes what [`make`] waits for locks.
+/// How long recording waits for the partition of its own month, at most once in [`AGAIN`]. It waits
+/// only if the partition was not created a month ahead, as after a jump of the clock. Behind a long
+/// reader, the wait ends with the lock timeout of [`make`].
 const RECORDING_WAITS: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Partitions {
     known: Mutex<Known>,
-    /// Tells when a partition was made, or could not be.
+    /// Notifies when a partition was created, or could not be.
     made: Notify,
 }
 
@@ -73,9 +73,9 @@ impl Partitions {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns an instant whose month is to be made now, for an event of `recorded_at`, and whether
-    /// that event's own month has a partition. Whoever gets an instant has it made, and says so with
-    /// [`made`](Self::made).
+    /// Claims the creation of a partition that an event of `recorded_at` needs. Returns an instant
+    /// of its month, if one is missing and not claimed, and whether the event's own month has a
+    /// partition. The caller creates the partition and reports the result to [`made`](Self::made).
     fn claim(&self, recorded_at: Timestamp) -> (Option<i64>, bool) {
         let mut known = self.known();
         let ms = recorded_at.as_ms();
@@ -87,7 +87,7 @@ impl Partitions {
         (claims.then_some(missing), missing != ms)
     }
 
-    /// Waits until the month of `ms` has a partition, or nobody is about to make one.
+    /// Waits until the month of `ms` has a partition, or none is being created.
     async fn settled(&self, ms: i64) {
         loop {
             let made = self.made.notified();
@@ -110,7 +110,7 @@ impl Partitions {
             }
             Err(error) => {
                 known.failed_at = Some(Instant::now());
-                tracing::warn!(%error, "a partition of the events could not be made");
+                tracing::warn!(%error, "cannot create a partition of the events; retrying in a minute");
             }
         }
         drop(known);
@@ -118,15 +118,15 @@ impl Partitions {
     }
 }
 
-/// Has the partitions made that an event of this instant needs. The event goes to the default
-/// partition if its month has none in time.
+/// Starts to create the partitions that an event of this instant needs, and waits a little for that
+/// of its own month. If there is none in time, the event goes to the default partition.
 pub(super) async fn provide(shared: &Arc<Shared>, recorded_at: Timestamp) {
     if begin(shared, recorded_at) {
         return;
     }
     let waiting = async {
         shared.partitions.settled(recorded_at.as_ms()).await;
-        // What was being made may have been another month.
+        // The partition that was being created may be that of another month.
         if !begin(shared, recorded_at) {
             shared.partitions.settled(recorded_at.as_ms()).await;
         }
@@ -134,7 +134,7 @@ pub(super) async fn provide(shared: &Arc<Shared>, recorded_at: Timestamp) {
     let _ = timeout(RECORDING_WAITS, waiting).await;
 }
 
-/// Begins to make what is missing, unless somebody is at it, and returns whether the event's own
+/// Starts to create missing partitions, unless that is under way. Returns true if the event's own
 /// month has a partition.
 fn begin(shared: &Arc<Shared>, recorded_at: Timestamp) -> bool {
     let (missing, is_there) = shared.partitions.claim(recorded_at);
@@ -148,14 +148,14 @@ fn begin(shared: &Arc<Shared>, recorded_at: Timestamp) -> bool {
     is_there
 }
 
-/// Makes what an event of this instant needs.
+/// Creates the partitions that an event of this instant needs.
 pub(super) async fn provide_all(shared: &Shared, recorded_at: Timestamp) {
     while let (Some(missing), _) = shared.partitions.claim(recorded_at) {
         shared.partitions.made(make(shared, missing).await);
     }
 }
 
-/// Makes the partitions for the events of today.
+/// Creates the partitions for events of the server's current time.
 pub(super) async fn provide_now(shared: &Shared) -> Result<(), StoreError> {
     let mut connection = Leased::take(&shared.connections.readers).await?;
     let limit = shared.connections.patience.answer;
@@ -165,25 +165,26 @@ pub(super) async fn provide_now(shared: &Shared) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes the partition of the month of `ms`, unless it exists, and returns the month's bounds.
+/// Creates the partition of the month of `ms`, unless it exists. Returns the month's bounds.
 async fn make(shared: &Shared, ms: i64) -> Result<(i64, i64), StoreError> {
-    // Events of months without a partition wait for this, and so do those who read all events.
-    // Whole seconds, since the server cuts the rest towards 1970: before that, into the next month.
+    // The lock timeout is short, since events of months without a partition wait for this, and so
+    // do readers of all events. Whole seconds, since the server rounds towards 1970: an instant
+    // before 1970 could end up in the next month.
     let second = ms.div_euclid(1000) * 1000;
     let row = run(shared, "100ms", sql::MAKE_EVENTS_PARTITION, &[&second]).await?;
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// Forgets the months before that of `before`, and returns whether there may be more to forget now.
-/// A month that somebody reads stays until the next time.
+/// Forgets the months before that of `before`. Returns true if there may be more to forget now. A
+/// month that is being read stays until the next call.
 pub(super) async fn forget(shared: &Shared, before: Timestamp) -> Result<bool, StoreError> {
-    // Only those wait for this who read the events of that month.
+    // Only readers of that month wait for this.
     let parameters: &[&(dyn ToSql + Sync)] = &[&before.as_ms(), &STRAY_EVENTS_AT_ONCE];
     Ok(run(shared, "200ms", sql::FORGET_EVENTS, parameters).await?.try_get(0)?)
 }
 
-/// Runs one statement that waits no longer than `lock_timeout` for each lock. It takes a reader's
-/// connection: whoever writes has one already and must not wait for a second one of its kind.
+/// Runs one statement that waits no longer than `lock_timeout` for each lock. It uses a reader's
+/// connection: the caller may hold a writer's connection, and must not wait for a second one.
 pub(super) async fn run(
     shared: &Shared,
     lock_timeout: &str,

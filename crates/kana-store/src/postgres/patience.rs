@@ -1,8 +1,8 @@
-//! Deadlines on this side of the connection.
+//! Deadlines on our side of the connection.
 //!
-//! The server's own time-outs do not help where the way to it takes bytes and forwards none: nothing
-//! of them arrives. They are shorter than the deadlines here, so that a server that is there has
-//! ended what it was told, and released its locks, before anyone gives it up.
+//! The server's own timeouts do not help if the network accepts bytes and delivers none. They are
+//! shorter than the deadlines here, so that a reachable server has ended a statement and released
+//! its locks before the caller gives up.
 
 use std::time::Duration;
 
@@ -12,24 +12,24 @@ use tokio::time::timeout;
 use super::connections::{Connections, take};
 use crate::error::StoreError;
 
-/// How long to wait for the server before a call fails with
+/// Deadlines of calls to the server. A call that misses one fails with
 /// [`Unavailable`](StoreError::Unavailable).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// For a connection to be made, and for one of the pool to be free.
+    /// To connect, and for a connection of the pool to become free.
     pub connect: Duration,
-    /// For the answer to what was sent together, the wait for a connection included.
+    /// For the answer to statements that are sent together, including the wait for a connection.
     pub answer: Duration,
-    /// For what became of a commit that was not answered.
+    /// To find out whether a commit that got no answer took effect.
     pub fate: Duration,
     /// For the next bytes of an export or import, whose statements have no other limit.
     pub silence: Duration,
-    /// For the check of readiness.
+    /// For a readiness check.
     pub ready: Duration,
 }
 
 impl Patience {
-    /// What a server wants.
+    /// The deadlines of a server.
     pub const DEFAULT: Self = Self {
         connect: Duration::from_secs(5),
         answer: Duration::from_secs(10),
@@ -39,8 +39,8 @@ impl Patience {
     };
 }
 
-/// Waits for `work`, and fails once `limit` has passed. The connection that it used is good for
-/// nothing then.
+/// Waits for `work`, and fails once `limit` has passed. The connection that `work` used must then
+/// be closed, since it may still receive the answer.
 pub(super) async fn within<T, E: Into<StoreError>>(
     limit: Duration,
     work: impl Future<Output = Result<T, E>>,
@@ -55,8 +55,8 @@ pub(super) fn no_answer(limit: Duration) -> StoreError {
     StoreError::Unavailable(format!("it did not answer within {limit:?}").into())
 }
 
-/// A connection that is closed unless it is given back: what failed or ran out of time is not put
-/// before anyone else.
+/// A connection that is closed on drop unless it is given back, so that a connection that failed or
+/// missed a deadline is not used again.
 pub(super) struct Leased(Option<Object>);
 
 impl Leased {
@@ -68,7 +68,7 @@ impl Leased {
         self.0.as_mut().ok_or_else(|| StoreError::Engine("a connection went astray".into()))
     }
 
-    /// Puts the connection back into its pool.
+    /// Returns the connection to its pool.
     pub(super) fn give_back(mut self) {
         self.0 = None;
     }
@@ -83,8 +83,8 @@ impl Drop for Leased {
 }
 
 impl Connections {
-    /// Closes the connections that nobody uses. After one that fell silent, the others have most
-    /// likely done so, too, and each would cost somebody a deadline to find out.
+    /// Closes the idle connections. If one connection fell silent, the others most likely did too,
+    /// and each would cost a caller a whole deadline to find out.
     pub(super) fn forget_idle(&self) {
         for pool in [&self.readers, &self.writers] {
             pool.retain(|_, _| false);

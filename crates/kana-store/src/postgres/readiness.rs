@@ -1,4 +1,4 @@
-//! Whether this node can answer questions and record usage at the moment.
+//! Checks whether this node can answer questions and record usage now.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,17 +10,18 @@ use super::patience::{Leased, within};
 use super::statements as sql;
 use crate::error::StoreError;
 
-/// How long after the last failure a change is tried that leaves nothing.
+/// How long after a failure for want of space [`TRY_TO_WRITE`] runs.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// For how long a failure counts that no trial can repeat. Then the node gets another chance.
+/// How long any other failure counts. No trial can repeat it, so afterwards the node gets another
+/// chance.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
-/// Takes room as a change does, and leaves nothing.
+/// Needs disk space as a change does, and leaves nothing behind.
 const TRY_TO_WRITE: &str = "CREATE TEMPORARY TABLE room_for_a_change ON COMMIT DROP AS
     SELECT repeat(md5(n::text), 60) AS page FROM generate_series(1, 8) n";
 
-/// How the last change failed, if it did for a reason that the next one has as well.
+/// The failure of the last change, if the next one is likely to fail for the same reason.
 #[derive(Default)]
 pub(super) struct LastChange(Mutex<Option<Failure>>);
 
@@ -69,7 +70,7 @@ impl Failure {
     }
 }
 
-/// Fails if there is no connection, the server takes no changes, a table or a right on it is
+/// Fails if there is no connection, the server accepts no changes, a table or a right on it is
 /// missing, or the last change failed for a reason that lasts.
 pub(super) async fn check(shared: &Shared) -> Result<(), StoreError> {
     within(shared.connections.patience.ready, check_all(shared)).await

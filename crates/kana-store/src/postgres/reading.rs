@@ -230,7 +230,7 @@ impl Transaction for PostgresTransaction {
     ) -> Result<Vec<(UserKey, CounterKey)>, StoreError> {
         let limit = length(limit);
         let rows = match after {
-            // Keys of users are never nil.
+            // No user has the nil key, so this is before the first counter.
             None => {
                 let nobody = Uuid::nil();
                 self.ask_one(
@@ -281,7 +281,7 @@ impl Transaction for PostgresTransaction {
         _before: Timestamp,
         _limit: usize,
     ) -> Result<Vec<IdempotencyKey>, StoreError> {
-        // They are forgotten a table at a time.
+        // PostgreSQL forgets keys a table at a time.
         Ok(Vec::new())
     }
 }

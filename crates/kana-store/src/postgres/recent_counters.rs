@@ -19,7 +19,7 @@ use crate::error::StoreError;
 /// How many counters stand beside a user. The row is to stay small, since every change writes it anew.
 pub(super) const RECENT_MAX: usize = 16;
 
-/// A counter as it is written: its subscription, feature, terms and period, and what it holds.
+/// A counter as it is written: subscription, feature, terms number, start of the period, value.
 type Written<'a> = (Uuid, Cow<'a, str>, u32, i64, i64);
 
 fn written((counter, used): &(CounterKey, i64)) -> Written<'_> {
@@ -60,14 +60,14 @@ impl RecentCounters {
         Ok(serde_json::to_string(&written)?)
     }
 
-    /// What the counter holds: `Some(None)` when it was never written, `None` when only the table can
-    /// say.
+    /// Returns the counter's value: `Some(None)` if it was never written, `None` if only the table
+    /// knows.
     pub(super) fn used(&self, counter: &CounterKey) -> Option<Option<i64>> {
         let recent = self.counters.iter().rev().find(|(recent, _)| recent == counter);
         recent.map(|(_, used)| Some(*used)).or((!self.has_older).then_some(None))
     }
 
-    /// Takes a counter away. What the table says of it has to be deleted, too.
+    /// Removes a counter. The caller also deletes it from the table.
     pub(super) fn remove(&mut self, counter: &CounterKey) {
         self.counters.retain(|(recent, _)| recent != counter);
     }

@@ -107,7 +107,7 @@ pub(super) fn recent_counters(row: &Row, first: usize) -> Result<RecentCounters,
     RecentCounters::read(row.try_get(first)?, row.try_get(first + 1)?)
 }
 
-/// `user_key, subscription_id, feature_id, terms, period_start`.
+/// Reads the columns `user_key, subscription_id, feature_id, terms, period_start`.
 pub(super) fn counter_key(row: &Row) -> Result<(UserKey, CounterKey), StoreError> {
     let counter = CounterKey {
         subscription: SubscriptionId(row.try_get(1)?),

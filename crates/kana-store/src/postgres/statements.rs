@@ -14,7 +14,7 @@ macro_rules! statements {
     };
 }
 
-/// Looks for keys in three tables.
+/// Looks up keys in three tables.
 macro_rules! replays_in {
     ($newest:literal, $middle:literal, $oldest:literal) => {
         concat!(
@@ -35,8 +35,8 @@ macro_rules! replays_in {
     };
 }
 
-/// Deletes keys in the order of the array, so that two who forget the same ones do not wait for each
-/// other.
+/// Deletes keys in the order of the array, so that two transactions that delete the same keys do
+/// not deadlock.
 macro_rules! forget_keys_in {
     ($table:literal) => {
         concat!(
@@ -100,7 +100,7 @@ statements! {
     SET_SIMPLE_MODE = "UPDATE environments SET simple_mode = $2 WHERE kind = $1 RETURNING id";
     TOKEN_SECRETS = "
         SELECT secret, valid_until FROM token_secrets WHERE environment_id = $1 ORDER BY id DESC";
-    // Held by whoever changes what signs, until the end: each sees what those before it stored.
+    // A change of signing secrets holds this until it commits, so each sees the changes before it.
     LOCK_TOKEN_SECRETS = "SELECT id FROM environments WHERE id = $1 FOR NO KEY UPDATE";
     LOCK_TOKEN_SECRETS_BY_KIND = "SELECT id FROM environments WHERE kind = $1 FOR NO KEY UPDATE";
     PROVIDE_TOKEN_SECRET = "
@@ -318,7 +318,7 @@ statements! {
             AND (user_key, subscription_id, feature_id, terms, period_start) > ($2, $3, $4, $5, $6)
         ORDER BY user_key, subscription_id, feature_id, terms, period_start
         LIMIT $7";
-    // Whoever only reads looks at all tables that are not retired.
+    // A reader looks at all tables that are not retired.
     REPLAYS = "
         SELECT r.idempotency_key, r.user_key, r.feature_id, r.action, r.delta, r.occurred_at,
             r.answer, r.kept_at
@@ -326,7 +326,7 @@ statements! {
         CROSS JOIN LATERAL (
             SELECT * FROM replays WHERE environment_id = $1 AND idempotency_key = k.key
             OFFSET 0) r";
-    // Whoever writes knows which table takes new keys.
+    // A writer knows which table takes new keys.
     REPLAYS_TABLE = "SELECT replays_table FROM environments WHERE id = $1";
     REPLAYS_0 = replays_in!("replays_0", "replays_3", "replays_2");
     REPLAYS_1 = replays_in!("replays_1", "replays_0", "replays_3");
@@ -399,7 +399,7 @@ statements! {
         FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[]) n
         ON CONFLICT (environment_id, user_key, subscription_id, feature_id, terms, period_start)
         DO UPDATE SET used = excluded.used";
-    // Their users are locked, so that they stay where they are found.
+    // The users are locked, so the rows stay where they are found.
     DELETE_COUNTERS = "
         DELETE FROM counters WHERE ctid = ANY (ARRAY(
             SELECT c.ctid
@@ -425,8 +425,8 @@ statements! {
     KEEP_REPLAYS_3 = keep_replays_in!("replays_3");
     FORGET_OLD_KEYS = "SELECT forget_old_keys($1, $2)";
 
-    // What `/readyz` asks every second: whether the server takes no changes; the first table that is
-    // missing; and the first that we may not use as we have to.
+    // For `/readyz`: whether the server accepts no changes, the first missing table, and the first
+    // table that our role lacks a right on.
     READINESS = "
         SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,
             min(t.name) FILTER (WHERE t.id IS NULL),

@@ -122,8 +122,8 @@ async fn write(store: &PostgresStore, environment: EnvironmentId, changes: &[(Us
     writer.commit().await.unwrap();
 }
 
-/// Makes the partitions for events of an instant. A node that found something in the way would not
-/// try again for a minute, so each try is of a new one.
+/// Creates the partitions for events of an instant. A node that failed would not try again for a
+/// minute, so each try uses a new node.
 async fn make_partitions(database: &Database, recorded_at: Timestamp) {
     let month = "SELECT to_regclass('kana.events_' || to_char(
         to_timestamp($1 / 1000) AT TIME ZONE 'UTC' + interval '1 month', 'YYYY_MM')) IS NOT NULL";

@@ -63,7 +63,7 @@ pub(super) struct PostgresTransaction {
     pub(super) places: HashMap<(EnvironmentId, UserKey), String>,
     /// Features that were used for the first time, as far as this node knows.
     pub(super) used_features: Vec<(EnvironmentId, FeatureId)>,
-    /// The table that takes new idempotency keys, once it is known.
+    /// The table that takes new idempotency keys, if it is known.
     pub(super) replays_table: Option<ReplaysTable>,
     /// Whose subscriptions were looked up by their own ids, before the users were locked.
     pub(super) owners: HashMap<(EnvironmentId, UserId), UserKey>,
@@ -128,8 +128,8 @@ impl PostgresTransaction {
         answers
     }
 
-    /// Closes the connection instead of putting it back: whoever had it next would wait for what it
-    /// has not answered.
+    /// Closes the connection instead of returning it to the pool: the next user would wait for the
+    /// answers that are still due.
     fn discard_connection(&mut self) {
         self.is_open = false;
         if let Some(connection) = self.connection.take() {

@@ -33,8 +33,8 @@ use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
 /// Events are read as they lie, a month after the other, which is as they arrived.
 const ARRIVAL: &str = "";
 
-/// What every session of ours wants is for short statements. These take as long as whoever reads or
-/// writes the file. What is bounded is how long nothing comes (`Patience::silence`).
+/// The limits of our sessions are for short statements. An export or import takes as long as its
+/// file does; only the time without any bytes is limited (`Patience::silence`).
 const LONG: &str = "SET LOCAL statement_timeout = 0; \
     SET LOCAL idle_in_transaction_session_timeout = 0";
 
@@ -55,8 +55,8 @@ fn source(kind: Kind) -> &'static str {
     }
 }
 
-/// Where the rows of a kind are written: idempotency keys go to the table that takes new ones of an
-/// empty database.
+/// Returns the table that rows of a kind are written to. In an empty database, `replays_0` takes
+/// new idempotency keys.
 fn destination(kind: Kind) -> &'static str {
     match kind {
         Kind::Replay => "replays_0",
@@ -131,7 +131,7 @@ async fn read_all(
         let rows = within(silence, connection.query_raw(&selecting, nothing)).await?;
         let mut rows = pin!(rows);
         loop {
-            // Most rows are here already, and need no timer.
+            // Most rows have arrived already and need no timer.
             let next = match rows.try_next().now_or_never() {
                 Some(next) => next?,
                 None => within(silence, rows.try_next()).await?,

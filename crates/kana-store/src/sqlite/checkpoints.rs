@@ -145,7 +145,7 @@ fn copy(connection: &Connection, health: &Health) -> Log {
     let log = |row: &rusqlite::Row<'_>| Ok(Log { pages: row.get(1)?, copied: row.get(2)? });
     let copied = connection.statement(COPY).and_then(|mut copy| copy.query_row([], log));
     copied.unwrap_or_else(|error| {
-        let what = "the log of the database could not be copied into its file";
+        let what = "cannot copy the WAL into the database file; retrying later";
         health.note_in_background(error, what);
         Log::default()
     })

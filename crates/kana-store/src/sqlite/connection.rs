@@ -12,8 +12,8 @@ use crate::error::StoreError;
 /// Prepared statements kept per connection: more than there are, so that each is prepared once.
 const PREPARED_STATEMENTS_MAX: usize = 128;
 
-/// How long a statement waits for another process (`kana keys`) to release the database while that
-/// is opened.
+/// How long a statement waits for another process (`kana keys`) to release the database while the
+/// connection is opened.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much of the file is mapped into memory: all of it, however large it grows. A page is then
@@ -44,8 +44,8 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Opens a connection that writes to a database as it is, which its first server has put into
-    /// WAL mode.
+    /// Opens a connection that writes to an existing database, without changing how it is set up.
+    /// It is in WAL mode since it was created.
     pub(super) fn open_existing(
         file: &Path,
         statements: &Arc<AtomicU64>,
@@ -124,7 +124,7 @@ impl Connection {
         self.statement(sql)?.execute([]).map(|_| ())
     }
 
-    /// Writes the first page of the database as it is, within the transaction that is open.
+    /// Rewrites the first page of the database unchanged, in the open transaction.
     pub(super) fn write_one_page(&self) -> Result<(), StoreError> {
         let version =
             self.sqlite.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?;

@@ -22,12 +22,12 @@ use crate::error::StoreError;
 pub(super) struct CounterSet {
     pub(super) environment: EnvironmentId,
     pub(super) counter: (UserKey, CounterKey),
-    /// `None`: it is deleted.
+    /// The new value; `None` if the counter was deleted.
     pub(super) used: Option<i64>,
 }
 
 impl CounterSet {
-    /// The change of the counters' table.
+    /// Returns the change of the counters' table.
     pub(super) fn into_change(self) -> Change {
         let (_, counter) = self.counter;
         match self.used {
@@ -37,7 +37,7 @@ impl CounterSet {
     }
 }
 
-/// User key, subscription, feature, terms, start of the period, used.
+/// User key, subscription, feature, terms number, start of the period, used.
 type Logged<Feature> = (Uuid, Uuid, Feature, u32, i64, Option<i64>);
 
 /// Logs what a commit makes of counters, a row for each environment. Answers the last row's id.
@@ -76,7 +76,7 @@ pub(super) fn last_number(connection: &Connection) -> Result<u64, StoreError> {
     Ok(number.map_or(0, i64::unsigned_abs))
 }
 
-/// What each counter in the log holds; `None` for one that was deleted.
+/// The newest value of each counter in the log; `None` if it was deleted.
 pub(super) type LoggedCounters =
     HashMap<EnvironmentId, HashMap<(UserKey, CounterKey), Option<i64>>>;
 

@@ -1,5 +1,5 @@
-//! The data directory: which files are ours, who may read them, and what it means that the database
-//! is not among them.
+//! The data directory: its files, their permissions, and how a lost database is told from one that
+//! was never created.
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -10,21 +10,22 @@ use super::DATABASE_FILE;
 use super::errors::is_full;
 use crate::error::StoreError;
 
-/// Held by the server that runs on the directory.
+/// Locked by the server that runs on the directory.
 const CLAIM_FILE: &str = "kana.lock";
-/// Held by the process that opens the database. It has content once there is a database.
+/// The turn file: locked by the process that opens the database. Not empty once there is a
+/// database.
 const TURN_FILE: &str = "kana.open";
-/// SQLite's log of what is not yet in the database file.
+/// SQLite's WAL: commits that are not yet in the database file.
 const LOG_FILE: &str = "kana.db-wal";
 
-/// What stands in the turn file once there is a database.
+/// The content of the turn file once there is a database.
 const MADE: &[u8] = b"kana.db was made here\n";
 
-/// All files that a directory has of us at most.
+/// All files that Kana and SQLite create in the directory.
 const OUR_FILES: [&str; 6] =
     [DATABASE_FILE, LOG_FILE, "kana.db-shm", "kana.db-journal", CLAIM_FILE, TURN_FILE];
 
-/// Creates the directory for its owner alone, unless it exists.
+/// Creates the directory, accessible to its owner alone, unless it exists.
 pub(super) fn create(directory: &Path) -> Result<(), StoreError> {
     if directory.is_dir() {
         return Ok(());
@@ -34,7 +35,7 @@ pub(super) fn create(directory: &Path) -> Result<(), StoreError> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(directory).map_err(|source| failed(directory, source))?;
-    // The umask may have taken something from the owner, too.
+    // The umask may also have removed permissions of the owner.
     set_mode(directory, 0o700).map_err(|source| failed(directory, source))
 }
 
@@ -52,8 +53,8 @@ pub(super) fn claim(directory: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Lets one process at a time open the database. A new file is put into WAL mode, for which SQLite
-/// needs it alone and does not wait.
+/// Waits until no other process opens the database. A new file is put into WAL mode, for which
+/// SQLite needs exclusive access and does not wait.
 pub(super) fn wait_for_turn(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join(TURN_FILE);
     let file = private_file(&path)?;
@@ -61,7 +62,7 @@ pub(super) fn wait_for_turn(directory: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// The same without creating anything: `None` if nobody has opened a database here.
+/// Like [`wait_for_turn`], but creates nothing. Returns `None` if no database was ever opened here.
 pub(super) fn wait_for_turn_if_any(directory: &Path) -> Result<Option<File>, StoreError> {
     let path = directory.join(TURN_FILE);
     match File::open(&path) {
@@ -74,26 +75,28 @@ pub(super) fn wait_for_turn_if_any(directory: &Path) -> Result<Option<File>, Sto
     }
 }
 
-/// What a directory has of a database.
+/// The state of the database in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Nothing that counts: nobody has started here, or a first start was killed early.
+    /// There is none: there was no start yet, or the first one was killed early.
     Nothing,
-    /// A file that is not empty. It may still be without tables.
+    /// A file that is not empty, but may have no tables yet.
     Database {
-        /// Whether it had tables before.
+        /// Whether it is known to have had tables.
         made: bool,
     },
 }
 
-/// Looks for the database, and fails with [`DatabaseLost`](StoreError::DatabaseLost) if there was
-/// one that is now gone or empty.
+/// Looks for the database. Fails with [`DatabaseLost`](StoreError::DatabaseLost) if there was one
+/// that is now gone or empty.
 ///
-/// Once the first migration is committed, the turn file has content. Without the database file it
-/// shows that there was a database; an empty one or none shows that the first start did not get so
-/// far. Databases of earlier releases get the content when they are opened next. For those, the log
-/// shows the same: SQLite writes the first page of the database file before it begins a log. It would
-/// delete the log, and all that was committed to it, if it found it beside an empty file.
+/// The turn file gets content once the first migration is committed. So a turn file with content
+/// and no database means that the database was lost; an empty or missing one means that the first
+/// start was interrupted.
+///
+/// A database of an earlier release has an empty turn file until it is next opened. Until then the
+/// WAL is the evidence, since SQLite writes the first page of the database file before it starts a
+/// WAL. SQLite would delete a WAL beside an empty file, with all commits in it.
 pub(super) fn find_database(directory: &Path, turn: Option<&File>) -> Result<Found, StoreError> {
     let file = directory.join(DATABASE_FILE);
     let bytes = length(&file)?;
@@ -116,37 +119,38 @@ pub(super) fn find_database(directory: &Path, turn: Option<&File>) -> Result<Fou
     Err(StoreError::DatabaseLost { file, problem, evidence })
 }
 
-/// There is no database, nor was there one.
+/// Returns the error for a directory that never had a database.
 pub(super) fn no_database(directory: &Path) -> StoreError {
     StoreError::NoDatabaseIn { place: directory.display().to_string() }
 }
 
-/// A database file without tables, though it had some.
+/// Returns the error for a database file that has lost its tables.
 pub(super) fn without_tables(directory: &Path) -> StoreError {
     let (file, evidence) = (directory.join(DATABASE_FILE), directory.join(TURN_FILE));
     StoreError::DatabaseLost { file, problem: "holds nothing", evidence }
 }
 
-/// Creates an empty database file for its owner alone, which SQLite would not.
+/// Creates an empty database file, accessible to its owner alone. SQLite would follow the umask.
 pub(super) fn create_database_file(directory: &Path) -> Result<(), StoreError> {
     private_file(&directory.join(DATABASE_FILE)).map(drop)
 }
 
-/// Notes that there is a database. Without the note everything works but for
-/// [`find_database`], so a disk that is full is no reason not to start.
+/// Notes in the turn file that there is a database. Only [`find_database`] needs the note, so a
+/// start goes on if the disk is full.
 pub(super) fn note_made(mut turn: &File) {
     let noted = turn.write_all(MADE).and_then(|()| turn.sync_all());
     if let Err(error) = noted {
-        // Half a note would do as well, but nobody knows how much there is.
+        // Any content counts as a note, so a partial one is removed.
         let _ = turn.set_len(0);
-        tracing::warn!(%error, "{TURN_FILE} cannot be written");
+        tracing::warn!(%error, "cannot write {TURN_FILE}");
     }
 }
 
-/// Takes the rights of group and others from what exists, and says so in one line.
+/// Removes the permissions of group and others from the directory and its files, and logs one line
+/// if it changed any.
 ///
-/// A directory that also holds something else is left as it is, as is one that many share, like
-/// `/tmp`: more than Kana may depend on it, and the files in it are closed anyway.
+/// A directory that also holds other files, or that is shared like `/tmp`, keeps its mode: other
+/// programs may depend on it, and the files in it are protected anyway.
 pub(super) fn close_to_others(directory: &Path) {
     let files = OUR_FILES.iter().map(|name| directory.join(name));
     let mut closed = Vec::new();
@@ -203,7 +207,7 @@ fn close(_path: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Opens a file to write, and creates it for its owner alone if there is none.
+/// Opens a file for writing. Creates it, accessible to its owner alone, if it does not exist.
 fn private_file(path: &Path) -> Result<File, StoreError> {
     let opened = OpenOptions::new().read(true).write(true).open(path);
     let opened = match opened {
@@ -220,7 +224,7 @@ fn create_private_file(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
-    // The umask may have taken something from the owner, too.
+    // The umask may also have removed permissions of the owner.
     set_mode(path, 0o600)?;
     Ok(file)
 }
@@ -237,7 +241,7 @@ fn set_mode(_path: &Path, _mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// The length of a file; `None` if there is none.
+/// Returns the length of a file; `None` if it does not exist.
 fn length(path: &Path) -> Result<Option<u64>, StoreError> {
     match path.metadata() {
         Ok(metadata) => Ok(Some(metadata.len())),

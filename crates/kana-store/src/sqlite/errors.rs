@@ -1,4 +1,4 @@
-//! SQLite's errors, sorted by what the caller can do about them.
+//! Sorts SQLite's errors by what the caller can do about them.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -8,7 +8,8 @@ use rusqlite::{Error as SqliteError, ErrorCode};
 use super::DATABASE_FILE;
 use crate::error::{Cause, StoreError};
 
-/// More than SQLite needs at once to open a database: its shared memory grows by 32 KiB.
+/// The size of a trial write. More than SQLite needs at once to open a database: its shared memory
+/// grows by 32 KiB.
 const WRITTEN_TO_ASK: usize = 64 * 1024;
 
 /// `ENFILE` and `EMFILE`, on every Unix that Kana runs on.
@@ -37,7 +38,7 @@ impl From<SqliteError> for StoreError {
     }
 }
 
-/// Returns true if SQLite could not read or write a file, and does not say why.
+/// Returns true if SQLite failed to read or write a file and does not say why.
 pub(super) fn is_io(cause: &Cause) -> bool {
     code(cause) == Some(ErrorCode::SystemIoFailure)
 }
@@ -46,8 +47,8 @@ fn code(cause: &Cause) -> Option<ErrorCode> {
     cause.downcast_ref::<SqliteError>().and_then(SqliteError::sqlite_error_code)
 }
 
-/// Adds to an error which directory or file it is about. What SQLite does not tell apart (a quota, a
-/// disk mounted read-only, too many open files), the operating system is asked for.
+/// Adds to an error the directory or file that it is about. If SQLite does not report the reason (a
+/// quota, a disk mounted read-only, too many open files), a small write finds out.
 pub(super) fn located(error: StoreError, directory: &Path) -> StoreError {
     let here = || directory.display().to_string();
     let file = || directory.join(DATABASE_FILE).display().to_string();
@@ -68,8 +69,8 @@ pub(super) fn located(error: StoreError, directory: &Path) -> StoreError {
     }
 }
 
-/// The error that the operating system gives for a small write to the directory, if it gives one;
-/// the cause unchanged otherwise.
+/// Tries a small write to the directory, and returns the kind of error that it fails with. Returns
+/// `source` unchanged if the write succeeds or its error has no kind of its own.
 fn asked(directory: &Path, source: Cause) -> Result<StoreError, Cause> {
     let Err(error) = write_some(directory) else {
         return Err(source);
@@ -86,7 +87,7 @@ fn asked(directory: &Path, source: Cause) -> Result<StoreError, Cause> {
     }
 }
 
-/// Returns true if the disk or the user's share of it is full.
+/// Returns true if the disk or the user's quota is full.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
@@ -95,7 +96,7 @@ fn is_forbidden(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
-/// Writes to a file that has no name in the directory, and is gone once it is closed.
+/// Writes [`WRITTEN_TO_ASK`] bytes to a temporary file in the directory, which is deleted at once.
 pub(super) fn write_some(directory: &Path) -> io::Result<()> {
     let mut file = tempfile::tempfile_in(directory)?;
     file.write_all(&[0; WRITTEN_TO_ASK])

@@ -183,7 +183,8 @@ pub(super) fn counter(
     Ok(used)
 }
 
-/// The first `at_most` counters in their table after the one at `after`, in the table's order.
+/// Returns the first `at_most` counters of the table after the one at `after`, in the table's
+/// order.
 pub(super) fn counters_after(
     connection: &Connection,
     environment: EnvironmentId,
@@ -193,7 +194,7 @@ pub(super) fn counters_after(
     let mut statement = connection.statement(sql::COUNTERS_AFTER)?;
     let limit = super::lists::limit(at_most);
     let mut rows = match after {
-        // Keys of users are never nil.
+        // No user has the nil key, so this is before the first counter.
         None => {
             statement.query(params![environment.0, Uuid::nil(), Uuid::nil(), "", 0, 0, limit])?
         }

@@ -1,5 +1,5 @@
-//! What the last calls have shown of the database: whether others hold it, whether commits fail,
-//! and whether a damaged page was met.
+//! The health of the database, as the last calls have shown it: whether another process holds it,
+//! whether commits fail, and whether a page is damaged.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,25 +10,26 @@ use super::errors::{is_io, located};
 use crate::error::StoreError;
 use crate::log_throttle::LogThrottle;
 
-/// How long a tool waits for another process to release the database.
+/// How long a command like `kana keys` waits for another process to release the database.
 const PATIENCE_OF_A_TOOL: Duration = Duration::from_secs(5);
 
 /// How long a server waits for another process to release the database. Once a call has waited in
-/// vain, the next ones fail at once until one succeeds. So a caller waits at most twice as long:
-/// for the call before it and for its own. Reads wait on threads that answer requests, `/healthz`
-/// among them, which has two seconds.
+/// vain, further calls fail at once until one succeeds. So a caller waits at most twice as long:
+/// for the call before it and for its own.
+///
+/// It is short because reads wait on the threads that also answer `/healthz`, within two seconds.
 const PATIENCE_OF_A_SERVER: Duration = Duration::from_millis(1500);
 
-/// How often a commit is tried to find out whether commits work again.
+/// How often a readiness check tries a commit while commits fail.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// The health of one store's database.
 pub(super) struct Health {
     directory: PathBuf,
     patience: Duration,
-    /// Another process keeps this one from reading.
+    /// The last read failed because another process holds the database.
     reads_held: AtomicBool,
-    /// Another process keeps this one from writing.
+    /// The last write failed to begin because another process holds the database.
     writes_held: AtomicBool,
     /// The last commit failed.
     commits_fail: AtomicBool,
@@ -41,10 +42,10 @@ pub(super) struct Health {
 struct Known {
     /// Why the last commit failed.
     commit: Option<StoreError>,
-    /// The first damaged page that was met. A restart forgets it: a page does not heal, but the file
-    /// can be replaced.
+    /// The first error about a damaged page. It stays until a restart: a page does not heal, but
+    /// the file can be replaced.
     damage: Option<StoreError>,
-    /// When a commit was last tried to find out whether commits work again.
+    /// When a readiness check last tried a commit.
     tried_at: Option<Instant>,
 }
 
@@ -70,12 +71,12 @@ impl Health {
         }
     }
 
-    /// How long a read waits for another process.
+    /// Returns how long a read waits for another process.
     pub(super) fn patience_to_read(&self) -> Duration {
         self.patience_unless(&self.reads_held)
     }
 
-    /// How long the begin of a write waits for another process.
+    /// Returns how long a write waits for another process before it begins.
     pub(super) fn patience_to_write(&self) -> Duration {
         self.patience_unless(&self.writes_held)
     }
@@ -84,7 +85,7 @@ impl Health {
         if held.load(Ordering::Relaxed) { Duration::ZERO } else { self.patience }
     }
 
-    /// Notes what a read came to. Returns the result; an error then names its file or directory.
+    /// Records the result of a read. Returns it, with the file or directory added to an error.
     pub(super) fn noted_read<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if result.is_ok() {
             if self.reads_held.load(Ordering::Relaxed) {
@@ -105,7 +106,8 @@ impl Health {
         })
     }
 
-    /// Notes what a step of a write came to. Returns the result, with the place in an error.
+    /// Records the result of a step of a write. Returns it, with the file or directory added to an
+    /// error.
     pub(super) fn noted_write<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         result.map_err(|error| {
             let error = located(error, &self.directory);
@@ -118,7 +120,8 @@ impl Health {
         })
     }
 
-    /// Notes whether a write could begin. Returns the result, with the place in an error.
+    /// Records whether a write could begin. Returns the result, with the file or directory added to
+    /// an error.
     pub(super) fn noted_begin<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         let held = matches!(result, Err(StoreError::Busy(_)));
         if held != self.writes_held.load(Ordering::Relaxed) {
@@ -127,7 +130,7 @@ impl Health {
         self.noted_write(result)
     }
 
-    /// Notes that a commit succeeded.
+    /// Records that a commit succeeded.
     pub(super) fn note_commit(&self) {
         if self.commits_fail.load(Ordering::Acquire) {
             self.known().commit = None;
@@ -135,7 +138,7 @@ impl Health {
         }
     }
 
-    /// Logs an error of work that nobody waits for, at most once a second.
+    /// Logs an error that no caller receives, at most once a second.
     pub(super) fn note_in_background(&self, error: impl Into<StoreError>, what: &str) {
         let error = located(error.into(), &self.directory);
         self.note_damage(&error);
@@ -144,7 +147,7 @@ impl Health {
         }
     }
 
-    /// Returns the damage that was met, if any.
+    /// Returns the first error about a damaged page, if there was one.
     pub(super) fn damage(&self) -> Option<StoreError> {
         self.known().damage.as_ref().map(repeated)
     }
@@ -191,7 +194,7 @@ fn keeps_from_committing(error: &StoreError) -> bool {
     }
 }
 
-/// The same error once more.
+/// Copies an error, with its cause as text.
 fn repeated(error: &StoreError) -> StoreError {
     let again = |source: &crate::error::Cause| source.to_string().into();
     match error {

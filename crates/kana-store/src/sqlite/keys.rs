@@ -112,7 +112,7 @@ pub(super) fn client_access(
     Ok(Some(ClientAccess { environment, simple_mode, token_secrets }))
 }
 
-/// Stores a secret unless there is one that signs, and returns the one that does.
+/// Stores a secret unless there is a signing secret already. Returns the signing secret.
 pub(super) fn provide_token_secret(
     connection: &Connection,
     environment: EnvironmentId,

@@ -19,7 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_changed_terms.sql"),
 ];
 
-/// The database's version: how many migrations it has. 0 for one without tables.
+/// Returns how many migrations the database has; 0 if it has no tables.
 pub(super) fn version(connection: &mut Connection) -> Result<usize, StoreError> {
     Ok(version_in(connection.sqlite())?)
 }
@@ -29,7 +29,7 @@ fn version_in(connection: &rusqlite::Connection) -> rusqlite::Result<usize> {
     Ok(usize::try_from(found).unwrap_or(usize::MAX))
 }
 
-/// Returns true if this release has migrations that a database of the version has not.
+/// Returns true if this release has migrations that a database of this version lacks.
 pub(super) fn are_missing(version: usize) -> bool {
     version < MIGRATIONS.len()
 }

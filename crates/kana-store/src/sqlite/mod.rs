@@ -50,14 +50,14 @@ use recent_counters::RecentCounters;
 use transaction::{ServersWriter, SqliteTransaction, WriteLease, Writer};
 use write_behind::WriteBehind;
 
-/// The database's name in the data directory.
+/// The name of the database file in the data directory.
 const DATABASE_FILE: &str = "kana.db";
 
 /// The embedded engine on one data directory.
 pub struct SqliteStore {
     pool: Arc<ReaderPool>,
     writer: Arc<tokio::sync::Mutex<Writer>>,
-    /// Held by the check of readiness that runs.
+    /// Held while a readiness check runs.
     checking: Arc<tokio::sync::Mutex<()>>,
     threads: NeededThreads,
     /// Keeps a second server off the data directory.
@@ -65,8 +65,9 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database in `data_dir`, creates both if they do not exist, and migrates it. Other
-    /// processes may use it at the same time, but no server of an older release.
+    /// Opens the database in `data_dir`. Creates directory and database if they do not exist, and
+    /// migrates the database. Fails with [`DataDirInUse`](StoreError::DataDirInUse) if it has to
+    /// migrate the database of a running server.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let open = || {
             data_dir::create(data_dir)?;
@@ -86,9 +87,10 @@ impl SqliteStore {
         open().map_err(|error| errors::located(error, data_dir))
     }
 
-    /// Opens a database that exists and has this release's schema. Creates and migrates nothing:
-    /// a database that is missing is [`NoDatabaseIn`](StoreError::NoDatabaseIn), one of an older
-    /// release [`OlderSchema`](StoreError::OlderSchema).
+    /// Opens an existing database with this release's schema. Creates and migrates nothing.
+    ///
+    /// Fails with [`NoDatabaseIn`](StoreError::NoDatabaseIn) if there is no database, and with
+    /// [`OlderSchema`](StoreError::OlderSchema) if an older release migrated it.
     pub fn open_existing(data_dir: &Path) -> Result<Self, StoreError> {
         let open = || {
             let _turn = find(data_dir)?;
@@ -101,7 +103,8 @@ impl SqliteStore {
         open().map_err(|error| errors::located(error, data_dir))
     }
 
-    /// Opens a database that exists, and migrates it.
+    /// Opens an existing database and migrates it. Fails with
+    /// [`NoDatabaseIn`](StoreError::NoDatabaseIn) if there is none.
     pub fn migrate(data_dir: &Path) -> Result<Self, StoreError> {
         find(data_dir)?;
         Self::open(data_dir)
@@ -121,7 +124,7 @@ impl SqliteStore {
         if made && version == 0 {
             return Err(data_dir::without_tables(data_dir));
         }
-        // A server of an older release that runs here expects its own schema.
+        // A server of an older release may be running here, and needs the older schema.
         let migrates = version > 0 && migrations::are_missing(version);
         let alone =
             if claim.is_none() && migrates { Some(data_dir::claim(data_dir)?) } else { None };
@@ -147,7 +150,7 @@ impl SqliteStore {
         data_dir: &Path,
         claim: File,
     ) -> Result<Self, StoreError> {
-        // SQLite otherwise copies its log by itself, while whoever commits waits.
+        // SQLite would otherwise copy its WAL during a commit, which would wait for that.
         connection.never_checkpoint_by_itself()?;
         connection.run("BEGIN IMMEDIATE")?;
         counter_log::write_through(&connection)?;
@@ -158,7 +161,7 @@ impl SqliteStore {
         let threads = NeededThreads::default();
         let checkpoints = Checkpoints::start(&file, &statements, &health, &threads)?;
         let behind = WriteBehind::new(Arc::clone(&recent));
-        // Nobody else commits what readers of users and catalogs look at.
+        // Only this server commits changes of users and catalogs, so their views can be kept.
         let pool = ReaderPool::new(statements, health, Views::Kept(recent));
         let server = ServersWriter { checkpoints, behind };
         Ok(Self { threads, ..Self::new(pool, connection, Some(server), Some(claim)) })
@@ -187,7 +190,7 @@ impl SqliteStore {
         self.pool.statements_run()
     }
 
-    /// Reads without a view: what is stored now, also by other processes.
+    /// Reads the latest committed state, including commits of other processes.
     fn ask<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
@@ -196,7 +199,7 @@ impl SqliteStore {
         self.pool.health().noted_read(read(&connection))
     }
 
-    /// Makes one change and commits it.
+    /// Runs one change and commits it.
     async fn change<T>(
         &self,
         change: impl FnOnce(&Connection) -> Result<T, StoreError>,
@@ -213,7 +216,7 @@ impl SqliteStore {
     }
 }
 
-/// Waits for the turn to open a database that exists.
+/// Waits for the turn to open an existing database.
 fn find(data_dir: &Path) -> Result<Option<File>, StoreError> {
     let turn = data_dir::wait_for_turn_if_any(data_dir)?;
     match data_dir::find_database(data_dir, turn.as_ref())? {

@@ -196,7 +196,7 @@ impl Reader {
     /// next tries again, and is told.
     fn end_view_or_log(&mut self, health: &Health) {
         if let Err(error) = self.end_view() {
-            health.note_in_background(error, "a view of the database could not be ended");
+            health.note_in_background(error, "cannot end a read transaction");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the database answers questions and takes changes.
+//! Checks whether the database answers questions and accepts changes.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use super::readers::ReaderPool;
 use super::transaction::{SqliteTransaction, WriteLease, Writer};
 use crate::error::StoreError;
 
-/// Asks a question and, if the last commit failed, tries one. A damaged page stays a reason until
-/// the store is opened again.
+/// Reads from the database and, if the last commit failed, tries a commit. Always fails after a
+/// damaged page was found, until the store is opened again.
 ///
-/// It runs on a thread of its own, since a disk may not answer, and not twice at the same time: the
-/// next call waits for `checking`, so that a disk that hangs holds one thread.
+/// The check runs on a thread of its own, since a disk may hang. A second call waits for
+/// `checking`, so that a disk that hangs blocks one thread at most.
 pub(super) async fn check(
     pool: &Arc<ReaderPool>,
     writer: &Arc<Mutex<Writer>>,
@@ -41,20 +41,20 @@ fn check_now(pool: &Arc<ReaderPool>, writer: &Arc<Mutex<Writer>>) -> Result<(), 
     let Some(failure) = pool.health().failure() else {
         return Ok(());
     };
-    // A writer that is at work shows by itself whether commits work again.
+    // A writer that is at work will itself find out whether commits work again.
     match Arc::clone(writer).try_lock_owned() {
         Ok(writer) if pool.health().may_try() => try_commit(writer, pool, failure),
         _ => Err(failure),
     }
 }
 
-/// Commits one page as it is, and so clears the failure if that works.
+/// Commits an unchanged page, which clears the failure on success.
 fn try_commit(
     writer: OwnedMutexGuard<Writer>,
     pool: &Arc<ReaderPool>,
     failure: StoreError,
 ) -> Result<(), StoreError> {
-    // One page may still fit into what the log has on the disk already, when nothing else does.
+    // The WAL may have room for one page on a full disk, so this first tries a larger write.
     if matches!(failure, StoreError::Full { .. })
         && write_some(pool.health().directory()).is_err_and(|error| is_full(&error))
     {

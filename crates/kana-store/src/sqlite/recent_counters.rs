@@ -36,7 +36,7 @@ type Recent = Vec<Version>;
 #[derive(Debug, Clone, Copy)]
 struct Version {
     commit: u64,
-    /// `None`: the counter is deleted.
+    /// The value; `None` if the counter was deleted.
     used: Option<i64>,
 }
 
@@ -45,8 +45,8 @@ impl RecentCounters {
         self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the counter held right after the commit with the number `as_of`: `Some(None)` when it was
-    /// deleted then, `None` when it had not changed since it was last written to its table.
+    /// Returns the counter's value right after the commit with the number `as_of`: `Some(None)` if
+    /// it was deleted, `None` if it had not changed since it was last written to its table.
     pub(super) fn used(
         &self,
         environment: EnvironmentId,

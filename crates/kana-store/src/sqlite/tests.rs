@@ -154,7 +154,7 @@ mod plans {
             || (statement == "FORGET_EVENTS"
                 && (step == "SCAN events" || step == "LIST SUBQUERY 1"
                     || step == "SEARCH events USING INTEGER PRIMARY KEY (rowid=?)"))
-            // The row to be stored, which comes from no table.
+            // The new row, which comes from no table.
             || (statement == "PROVIDE_TOKEN_SECRET" && step == "SCAN CONSTANT ROW")
             // The heading of a subquery, whose own steps follow.
             || step == "SCALAR SUBQUERY 1"
@@ -618,7 +618,7 @@ mod migrations_and_files {
             let row = (environment.0, user, subscription, "api-calls", period, used);
             old.execute("INSERT INTO counters VALUES (?1, ?2, ?3, ?4, ?5, ?6)", row).unwrap();
         }
-        // What the log says hides what the table says.
+        // The log takes precedence over the table.
         let logged = serde_json::to_string(&[(user, one, "api-calls", 5, 40)]).unwrap();
         let row = (environment.0, logged);
         let log = "INSERT INTO counter_log (number, environment_id, counters) VALUES (1, ?1, ?2)";

@@ -43,14 +43,15 @@ pub(super) trait Lease: Deref<Target = Connection> {
     /// The environment's catalog version.
     fn catalog_version(&self, environment: EnvironmentId) -> Result<CatalogVersion, StoreError>;
 
-    /// What the counter holds; `None` for one that was never written.
+    /// Returns the counter's value; `None` if it was never written.
     fn used(
         &self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
     ) -> Result<Option<i64>, StoreError>;
 
-    /// Notes what a step came to. Returns the result; an error then names its file or directory.
+    /// Records the result of a step in the store's health. Returns the result, with the file or
+    /// directory added to an error.
     fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError>;
 }
 
@@ -215,7 +216,7 @@ impl Drop for WriteLease {
         if self.writer.connection.in_transaction()
             && let Err(error) = self.writer.connection.run("ROLLBACK")
         {
-            let what = "a transaction could not be rolled back";
+            let what = "cannot roll back a transaction";
             self.pool.health().note_in_background(error, what);
         }
     }
@@ -244,7 +245,7 @@ impl SqliteTransaction<WriteLease> {
         Ok(Self { lease })
     }
 
-    /// Does a step of the transaction.
+    /// Runs a step of the transaction.
     pub(super) fn step<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,

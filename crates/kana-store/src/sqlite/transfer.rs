@@ -162,7 +162,7 @@ fn logged_counters(
                 Value::Text(counter.feature.as_str().to_owned()),
                 Value::Integer(counter.terms.0.into()),
                 Value::Integer(counter.period_start.as_ms()),
-                // One that was deleted hides its row, and is no record itself.
+                // A deleted counter hides its row and becomes no record.
                 used.map_or(Value::Null, Value::Integer),
             ];
             logged.push((*id, Row { environment: Some(*kind), values }));

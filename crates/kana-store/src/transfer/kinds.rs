@@ -29,7 +29,7 @@ pub enum Kind {
     Package,
     /// A feature in a package.
     PackageFeature,
-    /// What a package gave of a feature from an instant on.
+    /// The terms on which a package gives a feature from an instant on.
     PackageFeatureTerms,
     /// A base package that an add-on may be added to.
     PackageBase,
@@ -73,7 +73,7 @@ pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) form: Form,
     pub(crate) nullable: bool,
-    /// The value for which a line leaves the field out.
+    /// The value for which an export leaves the field out.
     pub(crate) left_out: Option<i64>,
 }
 
@@ -342,7 +342,7 @@ static COUNTER: Description = Description {
         column("user_key", Uuid),
         column("subscription_id", Uuid),
         column("feature_id", Id),
-        // Left out where it is 0, so that files of before there were other terms say the same.
+        // Left out if 0, as in the files of releases that had no terms numbers.
         Column { left_out: Some(0), ..column("terms", TERMS) },
         column("period_start", Instant),
         column("used", NOT_NEGATIVE),

@@ -72,7 +72,7 @@ pub(crate) fn target(kind: Kind) -> String {
     target_in(kind.table(), kind)
 }
 
-/// The same in another table.
+/// Like [`target`], but for another table of the same columns.
 pub(crate) fn target_in(table: &str, kind: Kind) -> String {
     format!("{table} ({})", names(kind))
 }

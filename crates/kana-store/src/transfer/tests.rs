@@ -296,7 +296,7 @@ fn every_column_of_postgres_travels() {
     for column in ["running_subscriptions", "recent_counters", "has_older_counters"] {
         assert!(found.get_mut("users").unwrap().remove(column));
     }
-    // Which table takes new idempotency keys is each database's own affair.
+    // Each database chooses the table for new idempotency keys itself.
     for column in ["replays_table", "replays_since", "replays_earlier"] {
         assert!(found.get_mut("environments").unwrap().remove(column));
     }

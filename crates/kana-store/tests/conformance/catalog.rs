@@ -388,7 +388,7 @@ pub(crate) async fn the_terms_that_a_package_feature_has_had_are_kept<E: Engine>
     assert_eq!(stored(&catalog, "pro"), pro);
     assert!(stored(&catalog, "free").terms.is_empty());
 
-    // What is put again replaces it.
+    // Putting the package again replaces its terms.
     let terms = [(feature_id("api-calls"), changed)];
     let pro = Package { terms: terms.into(), ..pro };
     world.change_catalog(world.test, &[put_package(&pro)]).await;

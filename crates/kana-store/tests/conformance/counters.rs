@@ -14,7 +14,7 @@ pub(crate) async fn a_counter_that_was_never_written_holds_nothing<E: Engine>() 
     assert_eq!(world.stored_counters(world.test, &asked).await, [None]);
     world.change(world.test, user_key(1), [create_user(user_key(1), "124")]).await;
     assert_eq!(world.stored_counters(world.test, &asked).await, [None]);
-    // That it holds nothing is something else.
+    // A counter of 0 differs from one that was never written.
     world.change(world.test, user_key(1), [count(api_calls, 0)]).await;
     assert_eq!(world.stored_counters(world.test, &asked).await, [Some(0)]);
     assert!(world.counters(world.test, &[]).await.is_empty());
@@ -111,7 +111,7 @@ pub(crate) async fn a_deleted_counter_was_never_written_and_can_be_written_again
         ..counter(subscription_id(1), "api-calls")
     };
     world.change(world.test, user_key(1), [create_user(user_key(1), "124")]).await;
-    // More of them than an engine keeps anywhere else than in their table.
+    // More counters than an engine keeps outside their table.
     for year in 0..3 {
         let sets = (1..=12).map(|month| {
             let terms = TermsNumber(year);
@@ -136,7 +136,7 @@ pub(crate) async fn a_deleted_counter_was_never_written_and_can_be_written_again
 
 pub(crate) async fn counters_are_walked_through_in_their_order_without_gap_or_overlap<E: Engine>() {
     let world = World::<E>::new().await;
-    // So many that those of the first users are in their table whatever else an engine does.
+    // Enough counters that every engine has those of the first users in their table.
     for n in 1..=3 {
         let changes = (0..40).map(|period| {
             let start = kana_core::Timestamp::from_ms(i64::from(period));

@@ -55,7 +55,7 @@ async fn to_file(store: &dyn Store, scope: &Scope, path: &Path) -> Result<Tally,
     };
     // Dropped, it is removed.
     let mut file = NamedTempFile::with_prefix_in(".kana-export-", &directory).map_err(failed)?;
-    // The umask may have taken something from the owner, too.
+    // The umask may also have removed permissions of the owner.
     file.as_file().set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
     let tally = tokio::select! {
         tally = to(store, scope, file.as_file_mut()) => tally?,

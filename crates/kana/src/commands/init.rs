@@ -1,7 +1,7 @@
 use super::{Failure, create_app, open};
 use crate::settings::InitSettings;
 
-/// Creates the app and prints its keys; on a database that has one, says so.
+/// Creates the app and prints its keys. If there is an app already, logs that and changes nothing.
 pub(crate) async fn run(settings: InitSettings) -> Result<(), Failure> {
     let store = open(&settings.database).await?;
     if !create_app(store.as_ref(), &settings.app).await? {

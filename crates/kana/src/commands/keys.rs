@@ -27,7 +27,7 @@ pub(crate) async fn list(settings: &DatabaseSettings) -> Result<(), Failure> {
     print(&text).map_err(Failure::Output)
 }
 
-/// Creates a key and prints it and nothing else.
+/// Creates a key, and prints nothing but the key.
 pub(crate) async fn create(
     settings: &DatabaseSettings,
     environment: EnvironmentKind,

@@ -3,7 +3,7 @@ use kana_store::{PostgresStore, SqliteStore};
 use super::{FOR_A_TOOL, Failure};
 use crate::settings::DatabaseSettings;
 
-/// Brings a database to the schema of this release.
+/// Migrates the database to the schema of this release.
 pub(crate) async fn run(settings: &DatabaseSettings) -> Result<(), Failure> {
     match &settings.database_url {
         Some(url) => drop(PostgresStore::open(url.reveal(), FOR_A_TOOL).await?),

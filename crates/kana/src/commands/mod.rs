@@ -32,29 +32,29 @@ pub(crate) enum Failure {
     Import(TransferError),
     File(PathBuf, std::io::Error),
     Interrupted,
-    /// Keys could not be shown, so what they belong to is not stored.
+    /// Keys could not be printed, so they were not stored.
     NotPrinted {
         what: &'static str,
         source: std::io::Error,
     },
-    /// Keys were shown, but what they belong to could not be stored.
+    /// Keys were printed but could not be stored.
     NotCommitted {
         what: &'static str,
         source: StoreError,
     },
     Output(std::io::Error),
-    /// The machine's clock is before 1970 or after 9999.
+    /// The system clock is before 1970 or after 9999.
     Clock,
-    /// A thread that the server needs has ended by a bug.
+    /// A thread that the server needs has panicked.
     ThreadLost(String),
     Io(std::io::Error),
 }
 
-/// What a process ends with that a bug has ended.
+/// The exit code of a process that a bug has ended.
 pub(crate) const BUG: u8 = 70;
 
 impl Failure {
-    /// What the process ends with.
+    /// Returns the exit code of the process.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::ThreadLost(_) => ExitCode::from(BUG),
@@ -99,7 +99,7 @@ impl std::fmt::Display for Failure {
                 f.write_str("the system's clock is before the year 1970 or after 9999: set it")
             }
             Self::ThreadLost(name) => {
-                write!(f, "the server cannot go on: its thread {name} has ended by a bug")
+                write!(f, "the server cannot go on: its thread {name} has panicked, which is a bug")
             }
             Self::Io(error) => error.fmt(f),
         }
@@ -128,7 +128,7 @@ impl From<std::io::Error> for Failure {
 const FOR_A_TOOL: postgres::Settings =
     postgres::Settings { connections_max: 3, lanes: 1, ..postgres::Settings::DEFAULT };
 
-/// Opens the database that the settings name. Creates it if there is none, and migrates it.
+/// Opens the database of the settings. Creates it if there is none, and migrates it.
 async fn open(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {
     Ok(match &settings.database_url {
         Some(url) => Arc::new(PostgresStore::open(url.reveal(), FOR_A_TOOL).await?),
@@ -136,7 +136,7 @@ async fn open(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {
     })
 }
 
-/// Opens a database that exists and has this release's schema. Creates and migrates nothing.
+/// Opens an existing database with this release's schema. Creates and migrates nothing.
 async fn open_existing(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {
     Ok(match &settings.database_url {
         Some(url) => Arc::new(PostgresStore::open_existing(url.reveal(), FOR_A_TOOL).await?),
@@ -162,8 +162,8 @@ async fn create_app(store: &dyn Store, name: &str) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Prints new keys, and commits them only once they are written, so that no key is stored that
-/// was never shown. `what` names in an error what is created.
+/// Prints new keys and then commits them, so that no key is stored that was never shown. Errors
+/// call the created thing `what`.
 async fn print_then_commit<T>(
     uncommitted: Uncommitted<T>,
     what: &'static str,
@@ -177,7 +177,7 @@ async fn print_then_commit<T>(
     }
 }
 
-/// The first keys as `NAME=value` lines, which a shell or a `.env` file can take.
+/// Formats the first keys as `NAME=value` lines, for a shell or a `.env` file.
 fn as_variables(keys: &InitialKeys) -> String {
     format!(
         "KANA_DEV_KEY={}\nKANA_DEV_PUBLIC_KEY={}\nKANA_LIVE_KEY={}\nKANA_LIVE_PUBLIC_KEY={}\n",
@@ -188,7 +188,7 @@ fn as_variables(keys: &InitialKeys) -> String {
     )
 }
 
-/// Writes a text to standard output, whole.
+/// Writes a whole text to standard output.
 fn print(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;

@@ -33,7 +33,7 @@ const WRITER_TIME: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes per second that a client must at least send or take on average, beside that.
 const RATE_MIN: u32 = 500;
-/// How long the rest of a body is read and dropped once the request is answered.
+/// How long the unread rest of a body is read and dropped after the answer.
 const DISCARD_TIME: Duration = Duration::from_secs(30);
 /// How long a client has to close its connection after the last answer.
 const LINGER_TIME: Duration = Duration::from_secs(2);
@@ -44,10 +44,10 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
         return Err(Failure::Clock);
     }
     ignore_signals()?;
-    // First of all, so that a port that is taken leaves nothing behind.
+    // Listens first, so that a port in use leaves nothing behind.
     let listener = listen(settings.listen)?;
     let Some(store) = open_for_server(&settings).await? else {
-        tracing::info!("stopped before the database was there");
+        tracing::info!("stopped while waiting for the database");
         return Ok(());
     };
     if create_app(store.as_ref(), "app").await? {
@@ -88,7 +88,7 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Listens on the first of the addresses that the machine has.
+/// Listens on the first candidate address that the machine has.
 fn listen(address: ListenAddress) -> Result<TcpListener, Failure> {
     let mut failed = std::io::Error::from(ErrorKind::AddrNotAvailable);
     for candidate in address.candidates() {
@@ -105,13 +105,13 @@ fn listen(address: ListenAddress) -> Result<TcpListener, Failure> {
     Err(Failure::Listen(address, failed))
 }
 
-/// Returns true if the machine has no such address, of which IPv6 may not be there at all.
+/// Returns true if the machine does not have the address, or no IPv6 at all.
 fn is_missing(error: &std::io::Error) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable
         || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
-/// Opens the database: one that many servers share, or an embedded one for this server alone. Returns
+/// Opens the shared database of the settings, or the embedded one for this server alone. Returns
 /// `None` if the process is told to stop while it waits for the database.
 async fn open_for_server(settings: &ServeSettings) -> Result<Option<Arc<dyn Store>>, Failure> {
     let Some(url) = &settings.database.database_url else {
@@ -137,10 +137,10 @@ fn limits(settings: ConnectionSettings) -> Limits {
     }
 }
 
-/// Has the process live on at signals that ask for nothing here. By default, they end it.
+/// Ignores signals that mean nothing to the server. By default, they would end the process.
 fn ignore_signals() -> std::io::Result<()> {
     for kind in [SignalKind::hangup(), SignalKind::user_defined1(), SignalKind::user_defined2()] {
-        // The default does not come back when nobody listens any more.
+        // The handler stays installed after its listener is dropped.
         drop(signal(kind)?);
     }
     Ok(())

@@ -3,16 +3,16 @@ use std::io::{ErrorKind, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The most lines that wait to be written.
+/// The most lines in the queue.
 const LINES_MAX: usize = 8192;
-/// The most bytes of them. A backtrace alone can have many.
+/// The most bytes in the queue. A single backtrace can be large.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How long to wait before writing again to what takes nothing now and says so instead of waiting.
+/// The pause before another write to a full pipe in non-blocking mode.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Lines that wait to be written by [`write_to`](Self::write_to), in another thread. One that finds
-/// no room, or cannot be written, is dropped and counted: putting a line in never waits and never
-/// fails.
+/// A bounded queue of lines that another thread writes with [`write_to`](Self::write_to). Adding a
+/// line never blocks and never fails: a line that finds no room or cannot be written is dropped and
+/// counted.
 #[derive(Default)]
 pub(super) struct LineQueue {
     state: Mutex<State>,
@@ -25,7 +25,7 @@ struct State {
     lines: VecDeque<Box<[u8]>>,
     bytes: usize,
     is_writing: bool,
-    /// Lines dropped since that was last reported.
+    /// Lines dropped since the last report.
     dropped: u64,
 }
 
@@ -46,8 +46,8 @@ impl LineQueue {
         self.filled.notify_one();
     }
 
-    /// Writes lines as they come, for ever. Once it has caught up after a time in which lines were
-    /// dropped, calls `report` with their number.
+    /// Writes lines as they come, and never returns. If lines were dropped, calls `report` with
+    /// their number once the queue is empty again.
     pub(super) fn write_to(&self, mut out: impl Write, report: impl Fn(u64)) {
         loop {
             let line = self.next();
@@ -70,8 +70,8 @@ impl LineQueue {
         }
     }
 
-    /// Returns how many lines are to be reported as dropped: none while others wait, or while
-    /// nothing can be written, so that the report has a chance.
+    /// Notes that a line is done. Returns the number of dropped lines if it is time to report them:
+    /// the queue is empty and writing works, so that the report itself is not dropped.
     fn finish_line(&self, is_written: bool) -> Option<u64> {
         let mut state = self.state();
         state.is_writing = false;
@@ -85,7 +85,7 @@ impl LineQueue {
         (is_written && state.dropped > 0).then(|| std::mem::take(&mut state.dropped))
     }
 
-    /// Waits until everything is written or dropped, for `at_most`.
+    /// Waits until all lines are written or dropped, for `at_most`.
     pub(super) fn flush(&self, at_most: Duration) {
         let until = Instant::now() + at_most;
         let mut state = self.state();
@@ -104,7 +104,7 @@ fn write_line(out: &mut impl Write, mut line: &[u8]) -> std::io::Result<()> {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => line = line.get(written..).unwrap_or_default(),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Another process that shares the other end has put it into this mode.
+            // Another process that shares the pipe has put it into non-blocking mode.
             Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(PAUSE),
             Err(error) => return Err(error),
         }
@@ -112,7 +112,7 @@ fn write_line(out: &mut impl Write, mut line: &[u8]) -> std::io::Result<()> {
     out.flush()
 }
 
-/// What is written at once is a line.
+/// Each call of `write` adds one line.
 impl Write for &LineQueue {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         self.push(line);
@@ -131,8 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes to a channel whose reader takes each line before the next is written, and fails while
-    /// `is_broken`.
+    /// A writer to a channel that holds no line until its reader takes it. Fails while `is_broken`.
     struct Pipe {
         lines: mpsc::SyncSender<String>,
         is_broken: Arc<AtomicBool>,
@@ -177,7 +176,7 @@ mod tests {
     #[test]
     fn a_reader_that_takes_nothing_costs_lines_and_no_time() {
         let (queue, written, _) = start();
-        // One that its writer holds, all for which there is room, and ten more.
+        // One line that the writer holds, as many as there is room for, and ten more.
         queue.push(b"held");
         while !queue.state().is_writing {
             std::thread::yield_now();

@@ -1,4 +1,4 @@
-//! The address to listen on, as the setting `--listen` gives it.
+//! The address to listen on, as given by `--listen`.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -11,13 +11,13 @@ pub(crate) enum ListenAddress {
     At(SocketAddr),
     /// `localhost:4000`: the loopback address that the name resolves to first.
     Localhost(u16),
-    /// `:4000`: every address of the machine, of IPv6 and of IPv4.
+    /// `:4000`: every IPv6 and IPv4 address of the machine.
     Everywhere(u16),
 }
 
 impl ListenAddress {
-    /// The addresses to try, the best one first. One that the machine does not have gives way to
-    /// the next.
+    /// Returns the addresses to try in order. The next one is tried if the machine does not have
+    /// one.
     pub(crate) fn candidates(self) -> Vec<SocketAddr> {
         match self {
             Self::At(address) => vec![address],
@@ -53,7 +53,7 @@ impl FromStr for ListenAddress {
             Some((host, port)) if host.eq_ignore_ascii_case("localhost") => {
                 Ok(Self::Localhost(port))
             }
-            _ => Err("it is an IP address and a port like 127.0.0.1:4000 or [::1]:4000, \
+            _ => Err("must be an IP address and a port like 127.0.0.1:4000 or [::1]:4000, \
                       localhost:4000, or :4000 for all addresses of the machine"
                 .to_owned()),
         }

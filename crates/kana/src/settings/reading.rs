@@ -1,5 +1,5 @@
-//! Finds out what each setting is set to, and where: by a flag, an environment variable or
-//! `kana.toml`. What is wrong is reported with where it comes from, all of it at once.
+//! Reads each setting from a flag, an environment variable or `kana.toml`. Reports all invalid
+//! values at once, each with its source.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -18,29 +18,29 @@ use super::{Cli, Command, variable, without_passwords};
 const FILE: &str = "kana.toml";
 /// The most characters of a value that a message repeats.
 const VALUE_CHARS_MAX: usize = 200;
-/// The exit code for wrong settings and wrong use.
+/// The exit code for invalid settings and wrong usage.
 const WRONG_USE: u8 = 2;
 
-/// Why there is no command to carry out.
+/// Why there is no command to run.
 #[derive(Debug)]
 enum Unusable {
-    /// What the command line says is wrong, or asks for help.
+    /// The command line is invalid, or asks for help.
     CommandLine(clap::Error),
-    /// Settings are wrong; a line for each.
+    /// Settings are invalid; one message for each.
     Settings(Vec<String>),
 }
 
-/// Where a value comes from that no flag gives.
+/// The source of a value that is not given by a flag.
 enum Source {
     Variable(String),
     File,
 }
 
-/// Environment variables, as [`variable::read`] answers them.
+/// Looks up an environment variable, as [`variable::read`] does.
 type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// The command that the settings ask for. If they are wrong, or ask for help, says so, and returns
-/// the exit code.
+/// Returns the command with its settings. If they are invalid, or help is asked for, prints that
+/// and fails with the exit code.
 pub(crate) fn read() -> Result<Command, ExitCode> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let file = || match std::fs::read_to_string(FILE) {
@@ -54,15 +54,15 @@ pub(crate) fn read() -> Result<Command, ExitCode> {
     })
 }
 
-/// Reports wrong settings, a line each, and returns the exit code.
+/// Prints a line for each invalid setting, and returns the exit code.
 pub(crate) fn report_wrong(problems: &[String]) -> ExitCode {
     let lines: String = problems.iter().map(|problem| format!("error: {problem}\n")).collect();
-    // A reader that is gone cannot be told anything.
+    // If standard error is closed, there is no way to report anything.
     let _ = std::io::stderr().write_all(lines.as_bytes());
     ExitCode::from(WRONG_USE)
 }
 
-/// Prints what the parser says about the command line, without passwords that stand there.
+/// Prints the parser's message about the command line, with passwords hidden.
 fn report(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     if !error.use_stderr() {
         let printed = error.print().and_then(|()| std::io::stdout().flush());
@@ -86,7 +86,8 @@ fn report(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     ExitCode::from(WRONG_USE)
 }
 
-/// An argument as a message repeats it: whole, and what stands after `--flag=`.
+/// Returns the forms in which a message may repeat an argument: whole, and the part after
+/// `--flag=`.
 fn values(argument: &OsStr) -> Vec<String> {
     let whole = argument.to_string_lossy().into_owned();
     let after = whole.strip_prefix("--").and_then(|flag| flag.split_once('='));
@@ -94,7 +95,7 @@ fn values(argument: &OsStr) -> Vec<String> {
     after.into_iter().chain([whole]).collect()
 }
 
-/// The command that command line, variables and file come to.
+/// Returns the command that the command line, variables and file result in.
 fn command(
     arguments: &[OsString],
     variables: Variables<'_>,
@@ -102,8 +103,8 @@ fn command(
 ) -> Result<Command, Unusable> {
     let mut names = HashMap::new();
     let definition = definition(Cli::command(), &mut names);
-    // Without variables and file at first: they do not matter where help is asked for, and what is
-    // wrong here is wrong on the command line.
+    // First without variables and file: they do not matter for help, and this way an error here is
+    // one of the command line.
     let parse = |definition: clap::Command| {
         definition.try_get_matches_from(arguments).map_err(Unusable::CommandLine)
     };
@@ -134,11 +135,10 @@ fn command(
     Ok(Cli::from_arg_matches_mut(&mut matches).map_err(Unusable::CommandLine)?.command)
 }
 
-/// The definition with the names of variables in its help, and without their values; `names` gets
-/// the variable of each setting.
+/// Replaces the parser's own handling of environment variables: only their names remain, in the
+/// help. Adds the variable of each setting to `names`.
 ///
-/// The variables are read by us: for the parser, one that is set and empty would be a value, and
-/// help would show what they hold.
+/// The parser would take an empty variable for a value, and would show values in the help.
 fn definition(command: clap::Command, names: &mut HashMap<String, String>) -> clap::Command {
     let command = command.mut_args(|arg| {
         let Some(name) = arg.get_env().map(|name| name.to_string_lossy().into_owned()) else {
@@ -155,8 +155,7 @@ fn definition(command: clap::Command, names: &mut HashMap<String, String>) -> cl
     command.mut_subcommands(|subcommand| definition(subcommand, names))
 }
 
-/// The settings of the command that is asked for, those of the commands above it included, which
-/// no flag sets.
+/// Returns the settings of the chosen command and its parent commands that no flag sets.
 fn unset_settings<'a>(
     mut definition: &'a clap::Command,
     mut matches: &ArgMatches,
@@ -175,7 +174,7 @@ fn unset_settings<'a>(
     }
 }
 
-/// Checks a value as the parser would, were it given by the flag.
+/// Checks a value as the parser would if a flag gave it.
 fn check(arg: &Arg, value: &OsStr) -> Result<(), String> {
     let Some(long) = arg.get_long() else { return Ok(()) };
     let mut argument = OsString::from(format!("--{long}="));
@@ -195,7 +194,7 @@ fn check(arg: &Arg, value: &OsStr) -> Result<(), String> {
     }
 }
 
-/// A wrong value with where it comes from.
+/// Returns the message about an invalid value, with its source.
 fn describe(arg: &Arg, value: &OsStr, source: &Source, problem: &str) -> String {
     let value = value.to_string_lossy();
     let flag = arg.get_long().unwrap_or_default();
@@ -206,8 +205,8 @@ fn describe(arg: &Arg, value: &OsStr, source: &Source, problem: &str) -> String 
     invalid_value(&value, &format!(" for --{flag}, from {source}"), problem)
 }
 
-/// The message about an invalid value, in one line and without passwords; `origin` continues the
-/// sentence after the value.
+/// Returns the message about an invalid value, on one line and with passwords hidden. `origin`
+/// follows the value in the message.
 pub(crate) fn invalid_value(value: &str, origin: &str, problem: &str) -> String {
     let hide = |text: &str| without_passwords(text, [value]);
     let mut shown: String = hide(value).chars().take(VALUE_CHARS_MAX).collect();
@@ -220,12 +219,12 @@ pub(crate) fn invalid_value(value: &str, origin: &str, problem: &str) -> String 
     message.chars().map(escape).collect()
 }
 
-/// Reads the file: for each setting, its value as a flag would be given.
+/// Parses the file. Returns the value of each setting in the form of a flag's value.
 fn read_file(
     text: &str,
     names: &HashMap<String, String>,
 ) -> Result<HashMap<String, String>, Vec<String>> {
-    // What the parser shows of the text can be a line with a password.
+    // The parser's whole message quotes a line of the file, which may have a password.
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
@@ -249,7 +248,7 @@ fn read_file(
     if wrong.is_empty() { Ok(values) } else { Err(wrong) }
 }
 
-/// A value of the file as a flag would be given.
+/// Converts a value of the file to the form of a flag's value.
 fn as_flag(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
@@ -262,7 +261,7 @@ fn as_flag(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// The command with another default for a setting, in itself and below.
+/// Sets the default of a setting in the command and its subcommands.
 fn with_default(mut command: clap::Command, id: &str, value: &OsStr) -> clap::Command {
     if command.get_arguments().any(|arg| arg.get_id() == id) {
         command = command.mut_arg(id, |arg| arg.default_value(value.to_owned()));

@@ -1,21 +1,21 @@
-//! The URL of a database, and any text that may repeat one, without its password.
+//! Hides passwords in database URLs and in texts that may repeat them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use kana_store::{StoreError, postgres};
 
-/// What stands in place of a password.
+/// The replacement for a password.
 const HIDDEN: &str = "***";
-/// What a password follows within a URL's parameters.
+/// The parameter of a URL that precedes a password.
 const PARAMETER: &str = "password=";
 
-/// The URL of a PostgreSQL database, which may hold a password. Its `Debug` hides it.
+/// The URL of a PostgreSQL database. Its `Debug` hides the password.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct DatabaseUrl(String);
 
 impl DatabaseUrl {
-    /// The URL with its password.
+    /// Returns the URL with its password.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
@@ -41,7 +41,7 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// A message without the passwords of `values`, which it may repeat.
+/// Hides the passwords of `values` in a message that may repeat them.
 pub(crate) fn without_passwords<'a>(
     message: &str,
     values: impl IntoIterator<Item = &'a str>,
@@ -56,14 +56,14 @@ pub(crate) fn without_passwords<'a>(
     message
 }
 
-/// A value without its password, if it looks like a URL: `postgres://kana:***@db/kana`. What
-/// cannot be told apart from a password is hidden with it.
+/// Hides the password of a value that looks like a URL: `postgres://kana:***@db/kana`. Also hides
+/// parts that may belong to the password.
 fn without_password(value: &str) -> String {
     let Some((scheme, rest)) = value.split_once("://") else {
         return without_parameter(value);
     };
     let Some((user, host)) = rest.rsplit_once('@') else {
-        // Without an @, a part after a colon is a port, or a password whose host is missing.
+        // Without an @, the part after a colon is a port, or a password without a host.
         let (authority, _) = rest.split_once(['/', '?']).unwrap_or((rest, ""));
         let may_be_password = authority.rsplit_once(':').is_some_and(|(_, port)| {
             !authority.ends_with(']') && !port.bytes().all(|byte| byte.is_ascii_digit())
@@ -81,7 +81,7 @@ fn without_password(value: &str) -> String {
     }
 }
 
-/// A value without what stands after `password=`.
+/// Hides the value after `password=`.
 fn without_parameter(value: &str) -> String {
     let Some(start) = value.to_ascii_lowercase().find(PARAMETER) else {
         return value.to_owned();

@@ -1,16 +1,16 @@
-//! Environment variables as settings read them.
+//! Reads environment variables for settings.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// The value of a variable of this process; `None` if it is not set, or set to nothing.
+/// Returns the value of an environment variable; `None` if it is unset or empty.
 ///
-/// Line ends at its end are cut: a secret that comes from a file often has one.
+/// Trailing line ends are removed, since a secret that comes from a file often has one.
 pub(crate) fn read(name: &str) -> Option<OsString> {
     clean(std::env::var_os(name)?)
 }
 
-/// The same as text; `None` also for what is not UTF-8.
+/// Like [`read`], but as text. Returns `None` if the value is not UTF-8.
 pub(crate) fn read_text(name: &str) -> Option<String> {
     read(name)?.into_string().ok()
 }

@@ -1,4 +1,4 @@
-//! What the bodies of many requests cost, of strangers and of callers.
+//! The memory that many request bodies take, with and without a valid key.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -10,13 +10,13 @@ use crate::process::{Server, note, text};
 
 const MIB: u64 = 1024 * 1024;
 const CONNECTIONS: usize = 400;
-/// What all of those may cost beside their bodies.
+/// The memory that all connections may take besides their bodies.
 const OVERHEAD: u64 = 100 * MIB;
 const BODY_BYTES: usize = 1024 * 1024;
 /// How much of each body is sent at first.
 const SENT_BYTES: usize = 1_048_000;
 
-/// The most bytes of memory that the server has had so far.
+/// Returns the peak memory of the server so far.
 fn peak(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -31,12 +31,12 @@ fn send_most(server: &Server, key: &str) -> TcpStream {
          Content-Type: application/json\r\nContent-Length: {BODY_BYTES}\r\n\r\n"
     );
     connection.write_all(head.as_bytes()).unwrap();
-    // No JSON, as its first byte shows.
+    // Its first byte shows that this is not JSON.
     connection.write_all(&[b'x'; SENT_BYTES]).unwrap();
     connection
 }
 
-/// The status of the answer.
+/// Reads the status of the answer.
 fn status(connection: &mut TcpStream) -> u16 {
     let mut start = [0; 12];
     connection.read_exact(&mut start).unwrap();
@@ -76,7 +76,7 @@ fn bodies_of_strangers_cost_no_memory_and_those_of_callers_have_a_bound() {
     while !callers.iter_mut().any(is_answered) {
         assert!(sent.elapsed() < Duration::from_secs(20), "more is held than there may be");
     }
-    // Questions are answered all the while.
+    // Small questions are answered meanwhile.
     server.data(&key, "{ __typename }");
     let rest = [b'x'; BODY_BYTES - SENT_BYTES];
     let statuses = callers.iter_mut().map(|connection| {
@@ -85,7 +85,7 @@ fn bodies_of_strangers_cost_no_memory_and_those_of_callers_have_a_bound() {
     });
     let statuses: Vec<u16> = statuses.collect();
     let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
-    // The others were read to their end, and are no JSON.
+    // The other bodies were read to their end and refused, since they are not JSON.
     assert_eq!(count(503) + count(400), CONNECTIONS, "{statuses:?}");
     assert!(count(400) > CONNECTIONS / 4, "{} were refused", count(503));
     let cost = peak(&server) - before;

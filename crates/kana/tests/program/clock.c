@@ -1,9 +1,8 @@
-/* A clock that is wrong: loaded before the C library, it changes what the time of day is while a
- * switch is on.
+/* A wrong clock: preloaded before the C library, it changes the time of day while a switch is on.
  *
- * CLOCK_SWITCH: a file that, while it exists, says what is wrong by its first letter: `p` for a clock
- * that is in the past, in 1960, or `w` for one that the threads that write cannot read, once: what
- * logs their panic reads it, too.
+ * CLOCK_SWITCH names a file. While the file exists, its first letter chooses what is wrong: with `p`
+ * the time is in 1960; with `w` each writer thread fails to read the clock once. Only once, since
+ * logging the panic also reads the clock.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

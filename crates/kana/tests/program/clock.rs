@@ -1,4 +1,4 @@
-//! A clock that is wrong, and a bug in a thread that the server needs.
+//! A wrong system clock, and a panic in a thread that the server needs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -33,7 +33,7 @@ impl Machine {
         command
             .env("LD_PRELOAD", &self.library)
             .env("CLOCK_SWITCH", self.dir.path().join("switch"))
-            // Each thread writes the dates of answers from when it has once written one.
+            // Each thread caches the date of answers once it has written one.
             .env("TOKIO_WORKER_THREADS", "1");
         command
     }

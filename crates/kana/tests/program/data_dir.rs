@@ -1,4 +1,4 @@
-//! The data directory as commands leave it: who may read it, what is missed, and what only reads.
+//! The data directory: its permissions, lost files, and commands that create nothing.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -17,7 +17,7 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Every file of the directory that somebody else may use, and whether there are any files.
+/// Asserts that nobody but the owner has access to the directory and its files.
 fn assert_closed(directory: &Path) {
     assert_eq!(mode(directory), 0o700);
     let mut files = 0;
@@ -69,7 +69,7 @@ fn files_that_others_may_read_are_mended_with_one_line() {
     assert_eq!(mended(&mut Server::start(dir.path())), 0);
 }
 
-/// The program fails with one line, which it answers.
+/// Asserts that the program failed with one line, and returns it.
 fn refused(output: &Output) -> String {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -97,7 +97,7 @@ fn a_database_that_was_cut_to_nothing_is_no_new_app() {
     assert!(!file.exists());
 }
 
-/// What needs a database, and does not create one.
+/// Commands that need a database and do not create one.
 const NEED_A_DATABASE: [&[&str]; 6] = [
     &["keys", "list"],
     &["keys", "create", "--env", "test", "--kind", "private"],
@@ -131,7 +131,7 @@ fn commands_that_need_a_database_create_none_on_postgres() {
         let said = refused(&on_it(arguments));
         assert!(said.contains("there is no database in the schema kana"), "{said}");
     }
-    // There, the database itself exists, and what is missing are tables.
+    // On PostgreSQL the database exists, and only its tables are missing.
     assert!(on_it(&["migrate"]).status.success());
     assert!(refused(&on_it(&["keys", "list"])).contains("no app yet"));
     assert!(on_it(&["init"]).status.success());

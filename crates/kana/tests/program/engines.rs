@@ -45,7 +45,7 @@ impl Engine {
         (server, keys)
     }
 
-    /// The program with `arguments`, on this engine.
+    /// Returns the program with `arguments`, on this engine.
     pub(crate) fn kana(&self, arguments: &[&str]) -> Command {
         let mut command = kana(self.dir.path(), arguments);
         if let Some(database) = &self.database {

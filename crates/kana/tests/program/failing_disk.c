@@ -1,11 +1,11 @@
-/* A disk that fails: loaded before the C library, it makes what writes to files of one directory
- * fail while a switch is on.
+/* A failing disk: preloaded before the C library, it makes writes to files of one directory fail
+ * while a switch is on.
  *
  * FAILING_DISK_DIRECTORY: the directory, absolute, with a slash at its end.
- * FAILING_DISK_SWITCH: a file that, while it exists, says what fails: the first letter `s` for
- * what makes writes durable (EIO), `w` for the writes themselves (ENOSPC, after half of the bytes
- * were written), `q` for the same as a quota does it (EDQUOT) or `r` as a disk does that became
- * read-only (EROFS), and the rest the end that the names of the files have which it is about.
+ * FAILING_DISK_SWITCH names a file. While the file exists, its first letter chooses what fails: `s`
+ * for syncing (EIO), `w` for writes on a full disk (ENOSPC, after half of the bytes were written),
+ * `q` for writes over the quota (EDQUOT), `r` for writes to a disk that became read-only (EROFS).
+ * The rest of the file is the suffix of the names of the affected files.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,7 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* The letter of what fails for the file; 0 for nothing. */
+/* Returns the letter of the failure for the file; 0 for none. */
 static char failure(int file) {
     const char *directory = getenv("FAILING_DISK_DIRECTORY");
     const char *name = getenv("FAILING_DISK_SWITCH");
@@ -39,7 +39,7 @@ static char failure(int file) {
     return rule[0];
 }
 
-/* What a write to the file fails with; 0 if it does not. */
+/* Returns the error that a write to the file fails with; 0 for none. */
 static int write_error(int file) {
     switch (failure(file)) {
     case 'w': return ENOSPC;

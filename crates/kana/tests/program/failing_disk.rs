@@ -18,7 +18,7 @@ pub(crate) struct Failure(&'static str);
 const SYNC: Failure = Failure("s");
 /// The disk is full, in the middle of each write.
 pub(crate) const FULL: Failure = Failure("w");
-/// The user's share of the disk is full.
+/// The user's quota is full.
 pub(crate) const QUOTA: Failure = Failure("q");
 /// The disk has become read-only, as it does after errors.
 pub(crate) const READ_ONLY: Failure = Failure("r");
@@ -105,7 +105,7 @@ fn assert_fails(server: &Server, client: &Client, request: &Request, failure: Fa
     assert_eq!(client.send(&server.url, request), refusal(failure), "{request:?}");
 }
 
-/// A disk that has no room will have some, and the caller can try again.
+/// The error code for a failure. A full disk is temporary, so the caller may try again.
 fn code(failure: Failure) -> &'static str {
     if failure == SYNC { "INTERNAL_SERVER_ERROR" } else { "OVERLOADED" }
 }

@@ -1,5 +1,5 @@
-//! The keys of a new app are shown once. So a first start that fails leaves no app behind, and keys
-//! that cannot be shown are not stored.
+//! The keys of a new app are shown only once. So a first start that fails leaves no app behind, and
+//! keys that cannot be shown are not stored.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -9,13 +9,13 @@ use crate::engines::{Engine, engines};
 use crate::init_and_keys::assert_are_first_keys;
 use crate::process::{Server, text};
 
-/// Asserts that there is no app yet, by having one created.
+/// Asserts that there is no app yet, by creating one.
 fn assert_has_no_app(engine: &Engine) {
     let output = engine.kana(&["init"]).output().unwrap();
     assert_are_first_keys(text(&output.stdout));
 }
 
-/// Standard outputs that nothing can be written to.
+/// Returns standard outputs that cannot be written to.
 fn broken_outputs() -> [Stdio; 2] {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -80,7 +80,7 @@ fn keys_that_were_printed_and_could_not_be_stored_are_called_invalid() {
     for engine in engines() {
         let full = File::options().write(true).open("/dev/full").unwrap();
         engine.kana(&["init"]).stdout(full).output().unwrap();
-        // A new app cannot be committed: its id is to be found in an empty table.
+        // The commit of a new app fails, since its id refers to an empty table.
         engine.execute(
             "CREATE TABLE allowed (id INTEGER PRIMARY KEY);
              DROP TABLE app;

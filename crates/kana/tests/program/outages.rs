@@ -167,7 +167,7 @@ fn a_database_that_cannot_be_used_is_an_error_that_says_why() {
     assert!(said.contains("schema version 99"), "{said}");
 }
 
-/// Starts a server that waits for its database, and returns it once it says so.
+/// Starts a server that waits for its database, and returns once the server logs that.
 fn waiting_server(dir: &Path, url: &str) -> (Child, BufReader<ChildStderr>) {
     let mut command = kana(dir, &["serve", "--listen", "127.0.0.1:0", "--database-url", url]);
     let mut server = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -186,7 +186,7 @@ fn a_server_that_is_started_before_its_database_waits_for_it() {
     };
     let dir = TempDir::new().unwrap();
     init_with(dir.path(), &["--database-url", &cluster.url()]);
-    // It has no connection left, and then it is away.
+    // The database first has no connection left, and is then away.
     cluster.administrate("ALTER ROLE kana CONNECTION LIMIT 0");
     let (mut server, mut log) = waiting_server(dir.path(), &cluster.url());
     cluster.kill();

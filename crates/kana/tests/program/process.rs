@@ -147,7 +147,7 @@ impl Server {
             .unwrap()
     }
 
-    /// Sends a GraphQL request that may fail and answers the status and the response body.
+    /// Sends a GraphQL request that may fail. Returns the status and the response body.
     pub(crate) fn try_ask(&self, key: &str, query: &str) -> (u16, Value) {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
         let mut response = agent

@@ -1,4 +1,4 @@
-//! A refusal that comes before a body was read reaches clients that send all of it first.
+//! A refusal that is sent before the body was read reaches clients that send the whole body first.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::process::{Server, text};
 
 const MIB: usize = 1024 * 1024;
 
-/// Requests that are refused by their heads, and the status of each.
+/// Returns requests that are refused by their heads, each with its status.
 fn refused(key: &str) -> Vec<(Value, u16)> {
     let request = |method: &str, path: &str, key: &str, content_type: &str, bytes: usize| {
         json!({

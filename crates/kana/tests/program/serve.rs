@@ -118,7 +118,7 @@ fn a_server_that_is_told_to_stop_finishes_what_it_has_accepted() {
     let mut response = String::new();
     connection.read_to_string(&mut response).unwrap();
     assert!(response.contains(r#"{"data":{"recordUsage":{"recorded":true}}}"#), "{response}");
-    // The server waits for its clients to close.
+    // The server waits for its clients to close their connections.
     drop(connection);
 
     let (status, _) = server.wait();

@@ -100,7 +100,7 @@ fn a_wrong_database_url_is_told_without_showing_it() {
         ("postgres://kana:hunter2@db", "no database"),
         ("postgres://kana:hunter2@127.0.0.1:1/kana", "cannot be reached"),
     ] {
-        // What is wrong with the URL itself is wrong use; a database that is away is not.
+        // An invalid URL is wrong usage; a database that is away is not.
         let exit_code = if problem == "cannot be reached" { 1 } else { 2 };
         // A server waits for a database that is away.
         let commands: &[&str] = if exit_code == 1 { &["init"] } else { &["init", "serve"] };
@@ -203,7 +203,7 @@ fn a_variable_that_is_set_and_empty_counts_as_not_set() {
     let key = text(&created.unwrap().stdout).to_owned();
     assert!(key.starts_with("prv_test_"), "{key}");
 
-    // A line end at the end of a value is cut, here that of the key and of the address.
+    // The line ends after the key and the address are removed.
     let server = Server::start(dir.path());
     std::fs::write(dir.path().join(".env"), format!("KANA_DEV_KEY={key}")).unwrap();
     let url = format!("{}\n", server.url);

@@ -1,4 +1,4 @@
-//! Signals that ask for nothing.
+//! Signals that the server ignores.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::process::{Server, kana};
 
-/// Those whose default is to end the process.
+/// Signals that end a process by default.
 const MEANINGLESS: [&str; 4] = ["HUP", "PIPE", "USR1", "USR2"];
 
 #[test]
@@ -44,7 +44,7 @@ fn signals_without_a_meaning_do_nothing_to_a_server_or_to_what_it_has_begun() {
 #[test]
 fn signals_without_a_meaning_do_nothing_to_a_server_that_starts() {
     let dir = TempDir::new().unwrap();
-    // A database that takes a connection and says nothing.
+    // A database that accepts a connection and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://kana@{}/kana", silent.local_addr().unwrap());
     let mut command: Command =
@@ -57,7 +57,7 @@ fn signals_without_a_meaning_do_nothing_to_a_server_that_starts() {
     }
     let status = server.wait().unwrap();
     drop(connection);
-    // Of those that are pending, the one with the smallest number comes first.
+    // Of pending signals, the one with the smallest number is delivered first.
     let by = status.signal();
     assert!(by.is_none() || by == Some(Signal::TERM.as_raw()), "{status}");
 }

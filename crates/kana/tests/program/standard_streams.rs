@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::process::{init, kana, text};
 
 const TIME_TO_STOP: Duration = Duration::from_secs(10);
-/// Of `open`, on Linux.
+/// The flag of `open` on Linux.
 const O_NONBLOCK: i32 = 0o4000;
 
 fn full() -> Stdio {
@@ -37,7 +37,7 @@ struct Quiet {
 }
 
 impl Quiet {
-    /// Starts a server that says where it listens, and then nobody reads what it logs.
+    /// Starts a server whose log is read up to the line that names its address, and not further.
     fn start(filter: &str) -> (Self, BufReader<PipeReader>) {
         let dir = TempDir::new().unwrap();
         let key = init(dir.path());
@@ -62,7 +62,7 @@ impl Quiet {
         let dir = TempDir::new().unwrap();
         let key = init(dir.path());
         loop {
-            // Another process may take it before the server does, which then ends.
+            // If another process takes the port first, the server ends.
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
             let address = address.to_string();
             let mut serve = kana(dir.path(), &["serve", "--listen", &address]);
@@ -93,7 +93,7 @@ impl Quiet {
             .unwrap()
     }
 
-    /// Tells the server to stop, and asserts that it does, as it should.
+    /// Asserts that the server stops in time and with success when it is told to.
     fn stop(&mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
@@ -135,13 +135,13 @@ fn a_server_whose_log_nobody_reads_serves_and_stops() {
     let (mut server, lines) = Quiet::start("info");
     fill(lines.get_ref());
     assert_eq!(server.ask()["data"]["__typename"], "Query");
-    // The line that says so has no room.
+    // There is no room for the log line about the stop.
     server.stop();
 }
 
-/// Writes to a pipe until it takes no more.
+/// Writes to a pipe until it is full.
 fn fill(pipe: &PipeReader) {
-    // Opened once more, so that the mode is that of this writer alone.
+    // Opened again, so that non-blocking mode applies to this writer alone.
     let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
     let mut options = File::options();
     let mut writer = options.write(true).custom_flags(O_NONBLOCK).open(path).unwrap();

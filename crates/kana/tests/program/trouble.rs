@@ -1,5 +1,5 @@
 //! An embedded database in trouble: a full disk, another process that holds it, a damaged page. The
-//! server says so, on every surface and to the load balancer, and goes on once it is over.
+//! server reports it on every surface and on `/readyz`, and recovers afterwards.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -14,7 +14,7 @@ use crate::process::{Server, after, kana, note, pass_on, text};
 const NEW_USER: &str = r#"mutation { createUser(input: { id: "new" }) { id } }"#;
 const RECORD: &str =
     r#"mutation { recordUsage(input: { userId: "ada", featureId: "calls" }) { recorded } }"#;
-/// How long anything may take, on a busy machine too.
+/// How long anything may take, even on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
 /// A response: status, `Retry-After`, body.
@@ -55,7 +55,7 @@ fn await_ready(server: &Server) {
     }
 }
 
-/// Waits until the log, which comes beside the answers, says something.
+/// Waits until the log contains `what`. The log may lag behind the answers.
 fn await_log(server: &Server, what: &str) {
     let since = Instant::now();
     while !server.log().contains(what) {
@@ -93,7 +93,7 @@ fn a_full_disk_is_overloaded_with_503_on_every_surface_and_passes() {
         assert_eq!(get(&server, "/healthz").0, 200);
 
         disk.recover();
-        // A server that gets no writes finds out by itself.
+        // The server recovers without further writes.
         await_ready(&server);
         for (path, content_type, body) in &surfaces {
             assert_eq!(ask(&server, &key, path, content_type, body).0, 200);
@@ -149,7 +149,7 @@ fn a_full_disk_fills_no_log() {
     assert!((1..=300).contains(&counted), "{log}");
     let cause = refused[0]["cause"].as_str().unwrap();
     assert!(cause.contains("the disk is full") && cause.contains("kana-data"), "{cause}");
-    // As many again about readiness, and some about the start and the end.
+    // Readiness checks log about as many lines, and the start and the end a few.
     assert!(log.lines().count() as u64 <= 3 * seconds + 10, "{log}");
 }
 
@@ -160,7 +160,7 @@ fn a_database_held_by_another_process_is_overloaded_within_a_bound() {
     let other = rusqlite::Connection::open(dir.path().join("kana-data/kana.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
 
-    // What waits behind the first does not wait as long again, each for itself.
+    // Requests behind the first do not wait one after the other.
     let since = Instant::now();
     std::thread::scope(|scope| {
         for n in 0..8 {
@@ -175,7 +175,7 @@ fn a_database_held_by_another_process_is_overloaded_within_a_bound() {
     });
     assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
     assert_eq!(not_ready(&server), "held by another process");
-    // Nobody keeps it from reading.
+    // Reads still work.
     assert_eq!(server.data(&key, "{ users { id } }"), json!({ "users": [] }));
 
     other.execute_batch("ROLLBACK").unwrap();
@@ -211,7 +211,8 @@ fn a_damaged_page_takes_the_server_out_of_service() {
     assert!(server.log().contains("kana.db"), "{}", server.log());
 }
 
-/// Runs the program in a directory in which `small` is a disk of the size.
+/// Runs the program in a directory in which `small` is a disk of this size. Returns `None` if the
+/// disk cannot be mounted.
 fn run_on_small_disk(in_dir: &Path, size: &str, command: &Command) -> Option<Output> {
     std::fs::create_dir(in_dir.join("small")).unwrap();
     let mount = format!("mount -t tmpfs -o size={size} kana small");

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Writes a value as JSON. Bytes within it are JSON already.
+/// Writes a value as JSON. Byte strings within it are JSON already and are copied.
 pub(in crate::graphql) fn to_json(
     json: &mut Vec<u8>,
     value: &impl Serialize,
@@ -12,7 +12,7 @@ pub(in crate::graphql) fn to_json(
     value.serialize(&mut serde_json::Serializer::with_formatter(json, BytesAreJson))
 }
 
-/// Compact JSON, of which some was written before.
+/// A compact formatter that copies byte strings as JSON.
 struct BytesAreJson;
 
 impl Formatter for BytesAreJson {
@@ -25,7 +25,7 @@ impl Formatter for BytesAreJson {
     }
 }
 
-/// The JSON of an answer, which counts among those that are held until it is dropped.
+/// The JSON of an answer. Its permits of the budget are held until it is dropped.
 pub(in crate::graphql) struct Held {
     json: Vec<u8>,
     _permits: OwnedSemaphorePermit,

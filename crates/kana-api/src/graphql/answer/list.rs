@@ -20,14 +20,14 @@ use kana_service::Error;
 /// How many items are resolved at the same time.
 const ITEMS_AT_A_TIME: usize = 32;
 
-/// A list in an answer. It becomes JSON item by item, and counts towards the size of the answer.
+/// A list in an answer. It is written as JSON item by item, and counts towards the answer's size.
 pub(crate) struct List<T> {
     items: Vec<T>,
     _turn: Option<Turn>,
 }
 
-/// Waits until a list of so many rows may be loaded. The list holds the turn until it is resolved; a
-/// list within another needs none of its own.
+/// Waits until a list of `rows` rows may be loaded. The list holds the turn until it is resolved. A
+/// list within another list needs no turn, and gets `None`.
 pub(crate) async fn loading(context: &Context<'_>, rows: usize) -> Result<Option<Turn>, ApiError> {
     match context.data_opt::<Arc<AnswerSize>>() {
         Some(size) if !is_within_list(context.path_node.as_ref()) => {
@@ -51,14 +51,14 @@ impl<T> FromIterator<T> for List<T> {
 }
 
 impl<T> List<T> {
-    /// A list that was loaded in this turn.
+    /// Creates a list that was loaded in this turn.
     pub(crate) fn loaded(items: Vec<T>, turn: Option<Turn>) -> Self {
         Self { items, _turn: turn }
     }
 }
 
 impl<T: OutputType> List<T> {
-    /// The items as one JSON array.
+    /// Resolves the items and writes them as one JSON array.
     async fn write(
         &self,
         context: &ContextSelectionSet<'_>,
@@ -88,7 +88,7 @@ impl<T: OutputType> List<T> {
                 return size.fail(refused(size, full, context, field)).await;
             }
             forget_surplus_errors(context);
-            // Items that need no I/O never wait: let other tasks have their turn.
+            // Items that need no I/O never yield, so yield here for other tasks.
             consume_budget().await;
         }
         json.push(b']');
@@ -125,8 +125,8 @@ impl<T: OutputType> OutputType for List<T> {
     }
 }
 
-/// The bytes of a list that count while it is held: those of a list within another become a part of
-/// that one, or are dropped.
+/// The counted bytes of a list. They are subtracted on drop unless kept: an inner list is either
+/// copied into the outer one, which counts its bytes again, or dropped.
 struct Counted<'a> {
     size: &'a AnswerSize,
     bytes: usize,
@@ -161,7 +161,7 @@ fn server_error(told: &Told, field: &Positioned<Field>) -> ServerError {
     error
 }
 
-/// The error of an answer that became too large within this field.
+/// Returns the error of an answer that became too large within this field.
 fn refused(
     size: &AnswerSize,
     full: Full,
@@ -179,7 +179,7 @@ fn refused(
     error
 }
 
-/// Each item may add an error, and only the first few are answered.
+/// Drops errors beyond those that are sent, since each item may add one.
 fn forget_surplus_errors(context: &ContextSelectionSet<'_>) {
     let mut errors = context.query_env.errors.lock().unwrap_or_else(PoisonError::into_inner);
     if errors.len() > ERRORS_MAX {

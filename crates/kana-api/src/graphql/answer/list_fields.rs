@@ -1,6 +1,8 @@
-//! Which lists an operation asks for. A list is written as JSON as soon as it is resolved, so that two
-//! of them cannot be merged afterwards: where a document has one field of a list twice in one place,
-//! the fields are merged before it is executed (GraphQL specification, "Field Selection Merging").
+//! Finds the lists that an operation selects, and merges those that are selected twice.
+//!
+//! A list is written as JSON as soon as it is resolved, so two of them cannot be merged afterwards.
+//! If a document selects a list field twice in one place, the fields are merged before the
+//! execution (GraphQL specification, "Field Selection Merging").
 
 use std::collections::HashSet;
 
@@ -15,12 +17,12 @@ use serde_json::Map;
 
 use crate::graphql::schema_types::SchemaTypes;
 
-/// The lists that an operation asks for.
+/// Whether an operation selects lists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::graphql) struct ListFields {
-    /// Whether there are any.
+    /// Whether it selects any list.
     pub(in crate::graphql) any: bool,
-    /// Whether one of them is selected twice in one place.
+    /// Whether it selects a list twice in one place.
     pub(in crate::graphql) must_be_merged: bool,
 }
 
@@ -40,7 +42,7 @@ impl ListFields {
         found
     }
 
-    /// Looks at the selections of one place, which are of this object.
+    /// Adds the selections of one place, on the type `object`.
     fn look(
         &mut self,
         types: &SchemaTypes,
@@ -48,7 +50,7 @@ impl ListFields {
         object: &str,
         selections: &[&SelectionSet],
     ) {
-        // Whatever the variables are: a field that may be skipped counts.
+        // Without variables, so that a field that may be skipped counts.
         for fields in (Place { document, variables: None }).fields(selections).values() {
             let known = fields.first().and_then(|field| types.field(object, &field.node.name.node));
             let Some(known) = known else {
@@ -61,8 +63,8 @@ impl ListFields {
     }
 }
 
-/// Merges the fields of the operation that have one name in one place. Fragments and directives are
-/// gone then.
+/// Merges the operation's fields that have the same response key in one place. Removes fragments
+/// and directives.
 pub(in crate::graphql) fn merge(
     document: &mut ExecutableDocument,
     operation: &OperationDefinition,
@@ -91,7 +93,7 @@ fn below<'a>(fields: &SameFields<'a>) -> Vec<&'a SelectionSet> {
     fields.iter().map(|field| &field.node.selection_set.node).collect()
 }
 
-/// What decides about `@skip` and `@include`.
+/// The variables that `@skip` and `@include` depend on.
 #[derive(Clone, Copy)]
 struct Variables<'a> {
     operation: &'a OperationDefinition,
@@ -105,7 +107,7 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// The fields of one place by their names in the answer, in the order of the text.
+    /// Returns the fields of one place by response key, in the order of the text.
     fn fields(self, selections: &[&'a SelectionSet]) -> IndexMap<&'a str, SameFields<'a>> {
         let (mut fields, mut fragments) = (IndexMap::new(), HashSet::new());
         for selection in selections {

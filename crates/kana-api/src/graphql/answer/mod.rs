@@ -1,10 +1,10 @@
-//! The size of answers. An answer is refused while it is built once it is too large, and all answers
-//! that are being built or sent have a bound together.
+//! Limits the size of answers: of each answer, which is refused while it is built, and of all
+//! answers that are being built or sent.
 //!
-//! The library builds a tree of an answer, which takes some ten times the memory of its JSON. So a
-//! [`List`] writes each of its items as JSON as soon as the item is resolved, and counts the bytes
-//! ([`AnswerSize`]). Operations without lists are bounded by the number of their fields, and pay
-//! nothing.
+//! The library builds a tree of an answer, which takes about ten times the memory of its JSON. So a
+//! [`List`] writes each item as JSON as soon as it is resolved, and counts the bytes
+//! ([`AnswerSize`]). Answers without lists are bounded by the number of their fields and are not
+//! counted.
 
 mod json;
 mod list;

@@ -13,32 +13,32 @@ use crate::error::Told;
 use kana_service::Error;
 
 const MIB: usize = 1024 * 1024;
-/// The most bytes of an answer.
+/// The size limit of an answer.
 const ANSWER_BYTES_MAX: usize = 32 * MIB;
-/// An answer that is no larger takes nothing of the budget.
+/// An answer up to this size takes nothing of the budget.
 const FREE_BYTES: usize = 64 * 1024;
-/// The most MiB of all answers together, those that are being sent included.
+/// The size limit, in MiB, of all answers that are being built or sent.
 const ANSWERS_MIB_MAX: usize = 128;
-/// The most rows of all lists that are loaded at the same time.
+/// The most rows of all lists that are held at the same time.
 const ROWS_MAX: usize = 20_000;
-/// How long an answer waits for others to be done with theirs.
+/// How long an answer waits for others to release memory or rows.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// What all answers that are being built or sent may take together.
+/// The budget that all answers that are being built or sent share.
 pub(crate) struct AnswerBudget {
     mib: Arc<Semaphore>,
     rows: Arc<Semaphore>,
 }
 
-/// How large an answer has become.
+/// The size of an answer while it is built.
 pub(in crate::graphql) struct AnswerSize {
     budget: Arc<AnswerBudget>,
     is_mutation: bool,
-    /// The JSON of the lists that are held now.
+    /// The bytes of the lists that are held now.
     bytes: AtomicUsize,
-    /// What is taken of the budget.
+    /// The part of the budget that this answer holds.
     permits: Mutex<Option<OwnedSemaphorePermit>>,
-    /// Who has it may load a list: one at a time in a request.
+    /// Held while a list is loaded, so that a request loads one at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
     failure: OnceLock<ServerError>,
 }
@@ -46,9 +46,9 @@ pub(in crate::graphql) struct AnswerSize {
 /// Why an answer cannot grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::graphql) enum Full {
-    /// It is too large.
+    /// The answer is too large.
     Answer,
-    /// Others take too much.
+    /// The budget of all answers is used up.
     Budget,
 }
 
@@ -63,7 +63,7 @@ impl AnswerBudget {
         Self::of(ANSWERS_MIB_MAX)
     }
 
-    /// With room for so many MiB.
+    /// Creates a budget of `mib` MiB.
     pub(in crate::graphql) fn of(mib: usize) -> Arc<Self> {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
         Arc::new(Self { mib: semaphore(mib), rows: semaphore(ROWS_MAX) })
@@ -82,7 +82,8 @@ impl AnswerSize {
         })
     }
 
-    /// Before a mutation runs: what it has done cannot be refused, so it needs room before.
+    /// Waits until there is room in the budget before a mutation runs, since its effects cannot be
+    /// refused afterwards.
     pub(in crate::graphql) async fn admit(&self) -> Result<(), Full> {
         if self.is_mutation && self.budget.mib.available_permits() == 0 {
             self.take(1).await?;
@@ -90,15 +91,15 @@ impl AnswerSize {
         Ok(())
     }
 
-    /// Waits for its turn to load a list of so many rows.
+    /// Waits for the turn to load a list of `rows` rows.
     pub(super) async fn turn(&self, rows: usize) -> Result<Turn, Full> {
         let in_request = Arc::clone(&self.turn).lock_owned().await;
-        // What a mutation has done is answered.
+        // A mutation has taken effect already, so its answer does not wait for rows.
         let rows = if self.is_mutation { None } else { Some(wait(&self.budget.rows, rows).await?) };
         Ok(Turn { _in_request: in_request, _rows: rows })
     }
 
-    /// Counts bytes that were written.
+    /// Counts bytes that were written. Takes permits of the budget for them, and may wait for them.
     pub(super) async fn grow(&self, bytes: usize) -> Result<(), Full> {
         let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         check(bytes)?;
@@ -113,12 +114,12 @@ impl AnswerSize {
         }
     }
 
-    /// How many bytes the answer has at least.
+    /// Returns a lower bound of the answer's size.
     pub(in crate::graphql) fn bytes_at_least(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Forgets bytes that became a part of others.
+    /// Subtracts bytes that were dropped or copied into another list.
     pub(super) fn shrink(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -136,19 +137,20 @@ impl AnswerSize {
         use_it(&mut self.permits.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What it has taken of the budget, for as long as the answer is held.
+    /// Returns the permits of the budget, to be held until the answer is sent.
     pub(in crate::graphql) fn take_permits(&self) -> Option<OwnedSemaphorePermit> {
         self.with_permits(Option::take)
     }
 
-    /// Ends the execution with this error: nothing of the answer is needed any more.
+    /// Ends the execution with this error. Never returns; [`watch`](Self::watch) drops the
+    /// execution.
     pub(super) async fn fail<T>(&self, error: ServerError) -> T {
         let _ = self.failure.set(error);
         std::future::pending().await
     }
 
-    /// Executes until the end, or until the answer is refused. What a mutation does is done before
-    /// anything of its answer is built.
+    /// Runs the execution until it ends or the answer is refused. Each mutation takes effect before
+    /// its answer is built, so dropping the execution interrupts no effect.
     pub(in crate::graphql) async fn watch(
         &self,
         execution: impl Future<Output = Response>,
@@ -164,12 +166,13 @@ impl AnswerSize {
         .await
     }
 
-    /// Refuses the JSON of a whole answer that is too large.
+    /// Fails if the JSON of a whole answer is too large.
     pub(in crate::graphql) fn check_whole(&self, json: &[u8]) -> Result<(), Told> {
         check(json.len()).map_err(|full| self.refusal(full, None))
     }
 
-    /// What is told of an answer that was refused within this field of the operation, or at its end.
+    /// Returns the error of an answer that was refused within this root field; `None` if it was
+    /// refused at the end.
     pub(in crate::graphql) fn refusal(&self, full: Full, field: Option<&str>) -> Told {
         let why = match full {
             Full::Answer => "The answer is larger than 32 MiB",
@@ -199,14 +202,14 @@ fn check(bytes: usize) -> Result<(), Full> {
     if bytes > ANSWER_BYTES_MAX { Err(Full::Answer) } else { Ok(()) }
 }
 
-/// Takes permits, and waits for them where there are not enough.
+/// Takes permits, and waits for them up to [`WAIT_MAX`].
 async fn wait(semaphore: &Arc<Semaphore>, permits: usize) -> Result<OwnedSemaphorePermit, Full> {
     let permits = u32::try_from(permits).map_err(|_| Full::Budget)?;
     if let Ok(taken) = Arc::clone(semaphore).try_acquire_many_owned(permits) {
         return Ok(taken);
     }
     let taken = timeout(WAIT_MAX, Arc::clone(semaphore).acquire_many_owned(permits)).await;
-    // Nobody closes it.
+    // The semaphore is never closed.
     taken.ok().and_then(Result::ok).ok_or(Full::Budget)
 }
 

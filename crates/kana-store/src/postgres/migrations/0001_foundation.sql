@@ -18,8 +18,8 @@ CREATE TABLE environments (
     catalog_version bigint  NOT NULL,
     -- Whether a public key and a user's id in a header are enough for the Client API.
     simple_mode     boolean NOT NULL DEFAULT true,
-    -- Which table new idempotency keys go to, since when, and since when they went to the one before.
-    -- All environments change it together.
+    -- Which table takes new idempotency keys, since when, and since when the one before it took them.
+    -- The same in all environments.
     replays_table   smallint NOT NULL DEFAULT 0 CHECK (replays_table BETWEEN 0 AND 3),
     replays_since   bigint   NOT NULL DEFAULT 0,
     replays_earlier bigint   NOT NULL DEFAULT 0
@@ -91,15 +91,15 @@ CREATE TABLE package_features (
     PRIMARY KEY (environment_id, package_id, position)
 );
 
--- The terms of a package's features since it was published, oldest first, of those that have changed.
--- The last ones are current.
+-- The terms of a package's features since it was published, for features whose terms have changed.
+-- Ordered by position, oldest first; the last ones are current.
 CREATE TABLE package_feature_terms (
     environment_id  bigint  NOT NULL,
     package_id      text    COLLATE "C" NOT NULL,
     feature_id      text    COLLATE "C" NOT NULL,
     position        bigint  NOT NULL,
     since           bigint  NOT NULL,
-    -- What counters are numbered by.
+    -- The terms number.
     terms           bigint  NOT NULL CHECK (terms >= 0),
     -- False while the package did not have the feature.
     is_given        boolean NOT NULL,
@@ -178,10 +178,10 @@ CREATE TABLE counters (
     user_key        uuid   NOT NULL,
     subscription_id uuid   NOT NULL,
     feature_id      text   COLLATE "C" NOT NULL,
-    -- The number of the terms that it was counted under: it grows with each change of the reset period.
+    -- The terms number that it was counted under. It grows with each change of the reset period.
     terms           bigint NOT NULL CHECK (terms >= 0),
-    -- The earliest instant there is (-62167219200000): the sum of all counters of these terms that are
-    -- too old to be kept one by one.
+    -- The earliest instant (-62167219200000) stands for the sum of the folded counters of this terms
+    -- number.
     period_start    bigint NOT NULL,
     used            bigint NOT NULL CHECK (used >= 0),
     PRIMARY KEY (environment_id, user_key, subscription_id, feature_id, terms, period_start)
@@ -232,11 +232,11 @@ CREATE TABLE events (
 
 CREATE TABLE events_default PARTITION OF events DEFAULT;
 
--- Makes the partition for the month of an instant, unless it exists, and moves what the default
--- partition has of that month there. Answers the month's first instant and the next month's.
+-- Creates the partition for the month of an instant, unless it exists, and moves the month's events
+-- from the default partition to it. Returns the month's first instant and the next month's.
 --
--- A month that came to the default partition in large numbers stays there: whoever records an event of
--- that month would wait for the move.
+-- If the default partition has very many events of the month, they stay there, and no partition is
+-- created: recording would wait for the move.
 CREATE FUNCTION make_events_partition(at bigint, OUT from_ms bigint, OUT to_ms bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -250,7 +250,8 @@ BEGIN
     IF to_regclass(partition) IS NOT NULL THEN
         RETURN;
     END IF;
-    -- One at a time. The other partitions are not locked, since vacuuming one takes long.
+    -- One node at a time. ONLY, since a lock on each partition would wait for its vacuum, which takes
+    -- long.
     LOCK TABLE ONLY events IN SHARE UPDATE EXCLUSIVE MODE;
     SELECT count(*) INTO strays FROM (
         SELECT FROM events_default WHERE recorded_at >= from_ms AND recorded_at < to_ms
@@ -258,7 +259,7 @@ BEGIN
     IF to_regclass(partition) IS NOT NULL OR strays > moved_max THEN
         RETURN;
     END IF;
-    -- Nothing may come to the default partition meanwhile.
+    -- Keeps new events out of the default partition meanwhile.
     LOCK TABLE events_default IN ACCESS EXCLUSIVE MODE;
     EXECUTE format('CREATE TABLE %I (LIKE events INCLUDING ALL)', partition);
     EXECUTE format(
@@ -272,12 +273,12 @@ BEGIN
 END
 $$;
 
--- Forgets the events of the months before that of an instant. Answers whether there is more to forget
--- at once: the default partition is cleared in pieces of at_most rows.
+-- Deletes the events of the months before that of an instant. Returns whether there may be more to
+-- delete now: the default partition is cleared in pieces of at_most rows.
 --
--- A partition is emptied, which locks nothing else: to drop it needs the lock of all events, behind
--- which recording would wait. One that somebody reads is left for the next time. Empty partitions are
--- dropped when nobody uses the events at all.
+-- A partition is truncated, which locks nothing else. Dropping it needs a lock on all events, which
+-- recording would wait for, so an empty partition is dropped only when events are not in use. A
+-- partition that is being read is left for the next call.
 CREATE FUNCTION forget_events(before bigint, at_most bigint) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -306,7 +307,7 @@ BEGIN
                 EXECUTE format('TRUNCATE %I', partition);
             END IF;
         EXCEPTION WHEN lock_not_available THEN
-            RAISE LOG 'the events of % are being read, and are forgotten later', partition;
+            RAISE LOG 'the events of % are being read and will be forgotten later', partition;
         END;
     END LOOP;
     IF array_length(empty, 1) > 0 THEN
@@ -326,11 +327,11 @@ BEGIN
 END
 $$;
 
--- What was asked under an idempotency key, and what was answered. Keys are forgotten a table at a time,
--- since a deleted row costs everybody who looks until the oldest snapshot of the server has ended.
+-- The request and the answer of each idempotency key. Keys are deleted a table at a time, since a
+-- deleted row slows down look-ups until every older snapshot of the server has ended.
 --
--- Four tables take turns. One takes new keys; the two before it are only looked at; the fourth is
--- retired, and is emptied before its turn comes. So a key is looked for in three tables.
+-- Four tables take turns. One takes new keys, the two before it are only read, and the fourth is
+-- retired: it is emptied before its turn comes. So a key is looked up in three tables.
 CREATE TABLE replays_0 (
     environment_id  bigint NOT NULL,
     idempotency_key text   COLLATE "C" NOT NULL,
@@ -348,7 +349,7 @@ CREATE TABLE replays_1 (LIKE replays_0 INCLUDING ALL);
 CREATE TABLE replays_2 (LIKE replays_0 INCLUDING ALL);
 CREATE TABLE replays_3 (LIKE replays_0 INCLUDING ALL);
 
--- All that are not retired.
+-- The keys of all tables but the retired one.
 CREATE VIEW replays AS
     SELECT * FROM replays_0
     WHERE (SELECT replays_table FROM environments WHERE kind = 'live') <> 3
@@ -362,19 +363,21 @@ CREATE VIEW replays AS
     SELECT * FROM replays_3
     WHERE (SELECT replays_table FROM environments WHERE kind = 'live') <> 2;
 
--- Empties the retired table, or lets the next one take new keys: when the present one has done so for
--- half the time that keys are kept, and all keys of the table that retires are older than that time.
--- So a key is kept for that time at least, and for one and a half times as long at most.
+-- Empties the retired table if it has rows. Otherwise moves on to the next table, once the present one
+-- has taken new keys for half the time that keys are kept, and all keys of the table that retires are
+-- older than that time. So a key is kept for at least that time, and for about one and a half times as
+-- long at most.
 --
--- While the tables change, no writer is at work: each holds the catalog of an environment, and this
--- takes them alone. So whoever keeps a key has looked for it in all that was kept before.
+-- No writer is at work while the tables change: each writer shares the catalog lock of an environment,
+-- and this function takes those locks alone. So a writer that stores a key has looked it up among all
+-- keys that were stored before.
 CREATE FUNCTION forget_old_keys(before bigint, now bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     present  environments;
     next     smallint;
     is_empty boolean;
-    -- Clocks of nodes differ.
+    -- Allows for nodes whose clocks differ.
     slack CONSTANT bigint := 3600000;
 BEGIN
     -- One node at a time.

@@ -1,13 +1,13 @@
-//! Somebody who reads for long, as an export or a query by hand does, holds up no recording.
+//! A long reader, such as an export or a query by hand, does not hold up recording.
 
 use std::time::Instant;
 
 use super::*;
 
-/// Less than anything waits that waits for a reader, and more than recording takes.
+/// More than recording takes, and less than any wait for a reader.
 const RECORDS_WITHIN: Duration = Duration::from_millis(1500);
 
-/// A session that has begun to read all events, and has not ended.
+/// Opens a session that reads all events in a transaction that stays open.
 async fn reader(database: &Database) -> (PostgresStore, deadpool_postgres::Object) {
     let other = open(database.url()).await;
     let reader = take(&other.shared.connections.readers).await.unwrap();
@@ -21,14 +21,14 @@ fn at(text: &str) -> Timestamp {
     Timestamp::parse("time", text).unwrap()
 }
 
-/// The partitions that hold events, with how many.
+/// Returns the partitions that have events, each with the number of events.
 fn partitions(database: &Database) -> Vec<Vec<String>> {
     let counts = "SELECT tableoid::regclass, count(*) FROM kana.events GROUP BY tableoid
         ORDER BY tableoid::regclass::text";
     rows(database.url(), counts)
 }
 
-/// Records events again and again until `done`, and returns how long the slowest took.
+/// Records events until `done` resolves, and returns how long the slowest took.
 async fn slowest_recording(
     store: &PostgresStore,
     environment: EnvironmentId,
@@ -59,7 +59,7 @@ async fn months_are_forgotten_without_holding_up_recording_behind_a_long_reader(
     write(&store, environment, &[create_user(1), log(1, old), log(1, now)]).await;
     let (_other, reading) = reader(&database).await;
 
-    // It waits for the reader at most, and whoever records does not wait for it.
+    // Forgetting may wait for the reader, but recording does not wait for forgetting.
     let forgetting = async {
         for _ in 0..3 {
             assert!(
@@ -76,7 +76,7 @@ async fn months_are_forgotten_without_holding_up_recording_behind_a_long_reader(
     reading.batch_execute("COMMIT").await.unwrap();
     assert!(!store.forget_events(now, 1).await.unwrap());
     assert_eq!(partitions(&database).len(), 1, "{:?}", partitions(&database));
-    // The empty partition goes once nobody uses the events.
+    // The empty partition is dropped once the events are not in use.
     assert!(!store.forget_events(now, 1).await.unwrap());
     let gone = "SELECT to_regclass('kana.events_2024_01') IS NULL,
         to_regclass('kana.events_2024_03') IS NULL";
@@ -90,13 +90,14 @@ async fn a_month_is_begun_without_holding_up_recording_behind_a_long_reader() {
     }
     let (store, environment, database) = store_with_app().await;
     let (_other, reading) = reader(&database).await;
-    // A month that has no partition, since the clock has jumped, and that gets none now.
+    // After a jump of the clock, the month has no partition, and the reader keeps it from getting
+    // one.
     let march = at("2031-03-15T00:00:00Z");
     let slowest = slowest_recording(&store, environment, march, std::future::ready(())).await;
     assert!(slowest < RECORDS_WITHIN, "{slowest:?}");
     assert_eq!(partitions(&database), [["kana.events_default", "1"]]);
     reading.batch_execute("COMMIT").await.unwrap();
-    // Once nobody is in the way, what lies in the default partition moves.
+    // Without the reader, the events move out of the default partition.
     make_partitions(&database, march).await;
     assert_eq!(partitions(&database), [["kana.events_2031_03", "1"]]);
 }

@@ -1,4 +1,4 @@
-//! Idempotency keys, which are forgotten a table at a time.
+//! Idempotency keys are forgotten a table at a time.
 
 use kana_core::idempotency::{Content, KeptAnswer, Replay};
 use kana_core::usage::RecordedUsage;
@@ -31,12 +31,12 @@ fn day(number: i64) -> Timestamp {
     Timestamp::from_ms(1_700_000_000_000 + number * DAY_MS)
 }
 
-/// Does what a server does once a minute.
+/// Forgets old keys, as a server does once a minute.
 async fn forget(store: &PostgresStore, now: Timestamp) -> Result<(), StoreError> {
     store.forget_old_keys(now.saturating_add_ms(-KEPT_DAYS * DAY_MS), now).await
 }
 
-/// Looks for keys as a batch does.
+/// Looks up keys as a batch does. Returns whether each was found.
 async fn found(store: &PostgresStore, environment: EnvironmentId, keys: &[String]) -> Vec<bool> {
     let mut writer = store.write().await.unwrap();
     writer.facts(environment, &[user_id(1)]).await.unwrap();
@@ -92,7 +92,7 @@ async fn the_work_of_a_batch_does_not_grow_with_forgotten_keys_while_a_snapshot_
     for today in 1..100 {
         forget(&store, day(today)).await.unwrap();
     }
-    // What a batch of one command with a key does, as the service does it.
+    // Does what the service does for a batch of one command with a key.
     let now = day(100);
     let mut writer = store.begin_write();
     writer.facts(environment, &[user_id(1)]).await.unwrap();
@@ -128,7 +128,7 @@ async fn tables_of_keys_change_only_while_nobody_keeps_a_key() {
 
     forget(&store, day(0)).await.unwrap();
     assert_eq!(rows(database.url(), table), [["1"], ["1"]]);
-    // The key is found in the table before, and can be forgotten there and used anew.
+    // The key is found in the table before, and can be deleted there and used again.
     assert_eq!(found(&store, environment, &["once".to_owned()]).await, [true]);
     let mut second = store.write().await.unwrap();
     second.forget_keys(environment, &[key("once")]).await.unwrap();

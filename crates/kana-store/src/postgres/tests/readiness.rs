@@ -1,4 +1,4 @@
-//! When this node is not to be asked.
+//! Reasons for a node not to be ready.
 
 use super::*;
 
@@ -30,7 +30,7 @@ async fn a_node_is_not_ready_while_its_database_lacks_a_table_or_a_right_or_take
     administrate("ALTER TABLE kana.elsewhere RENAME TO counters");
     ready(&store).await.unwrap();
 
-    // From the outside, since nothing in it can be changed then.
+    // Set by another session, since a read-only database cannot be changed from within.
     cluster.administrate("ALTER DATABASE kana SET default_transaction_read_only = on");
     store.shared.connections.forget_idle();
     let error = ready(&store).await.unwrap_err();
@@ -49,7 +49,7 @@ async fn a_change_that_failed_for_a_lasting_reason_counts_until_one_succeeds() {
         return;
     }
     let (store, environment, database) = store_with_app().await;
-    // In a way that the rights on tables do not tell.
+    // A trigger fails in a way that the rights on tables do not show.
     let raise = |code: &str| {
         let fails = format!(
             "CREATE OR REPLACE FUNCTION kana.fails() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -77,7 +77,7 @@ async fn a_change_that_failed_for_a_lasting_reason_counts_until_one_succeeds() {
         change().await.unwrap();
         ready(&store).await.unwrap();
     }
-    // A disk that has room again is found without a change of anyone.
+    // The node finds out that the disk has room again without any further change.
     raise("53100");
     change().await.unwrap_err();
     let again = async {

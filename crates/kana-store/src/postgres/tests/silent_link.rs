@@ -1,4 +1,4 @@
-//! A way to the server that takes bytes and forwards none.
+//! A network that accepts bytes and delivers none.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use kana_test_postgres::Link;
 use super::*;
 use crate::transfer::Scope;
 
-/// Long enough for a server that answers, on a machine that is busy with other tests.
+/// Long enough for a server that answers, even on a machine that is busy with other tests.
 const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(1),
     answer: Duration::from_millis(1500),
@@ -15,10 +15,10 @@ const PATIENCE: Patience = Patience {
     silence: Duration::from_millis(1500),
     ready: Duration::from_millis(700),
 };
-/// Beside a limit, for whatever else there is to do.
+/// The time on top of a deadline for everything else.
 const SLACK: Duration = Duration::from_millis(1500);
 
-/// A store over a link, with an app and a user.
+/// Opens a store over a link, with an app and a user.
 async fn store_over_a_link() -> (PostgresStore, EnvironmentId, Link, Database) {
     let database = Database::new();
     let link = Link::to(database.url());
@@ -29,7 +29,7 @@ async fn store_over_a_link() -> (PostgresStore, EnvironmentId, Link, Database) {
     (store, environment, link, database)
 }
 
-/// Waits for what must end by itself, within `limit`.
+/// Waits for `work`, and asserts that it ends within `limit`.
 async fn ends<T>(limit: Duration, work: impl Future<Output = T>) -> T {
     let since = Instant::now();
     let ended = timeout(SOON, work).await.expect("it goes on without end");
@@ -51,7 +51,7 @@ async fn a_question_on_a_silent_link_ends_and_the_next_is_answered_once_it_speak
     let ids = [user_id(1)];
     let ask = async || store.read().await.unwrap().facts(environment, &ids).await;
     ask().await.unwrap();
-    // With connections that are there, and then with none.
+    // First with open connections, then with none.
     link.fall_silent();
     for _ in 0..2 {
         let error = ends(PATIENCE.answer, ask()).await.unwrap_err();
@@ -79,7 +79,7 @@ async fn a_transaction_on_a_silent_link_ends_and_holds_nobody_up_once_it_speaks(
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     drop(writer);
     link.speak();
-    // The user is locked by nobody, and nothing was changed.
+    // No lock on the user is left, and nothing was changed.
     let mut writer = store.write().await.unwrap();
     ends(PATIENCE.answer, writer.facts(environment, &[user_id(1)])).await.unwrap();
     writer.change_facts(environment, &[count(1, 8)]).await.unwrap();
@@ -98,7 +98,7 @@ async fn a_commit_on_a_silent_link_is_asked_for_until_it_speaks_and_counts_once(
     writer.change_facts(environment, &[count(1, 7)]).await.unwrap();
     link.fall_silent();
     let mut committing = std::pin::pin!(writer.commit());
-    // It is given up, and its fate asked for, when the link speaks again and forwards it.
+    // The commit has missed its deadline and its fate is being asked for when the link delivers it.
     assert!(timeout(PATIENCE.answer + SLACK / 2, &mut committing).await.is_err(), "too early");
     link.speak();
     ends(PATIENCE.fate, committing).await.unwrap();
@@ -148,7 +148,7 @@ async fn an_export_and_an_import_over_a_link_that_falls_silent_end() {
         return;
     }
     let (store, _environment, link, database) = store_over_a_link().await;
-    // More than fits into what lies between the two.
+    // More than the buffers between client and server hold.
     run(
         database.url(),
         "INSERT INTO kana.users (environment_id, key, id, name)

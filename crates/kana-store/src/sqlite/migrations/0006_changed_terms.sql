@@ -1,15 +1,14 @@
--- Counters of different terms are different counters, whenever their periods start. Those that were
--- there are of the first terms. The log of counters is written to their table before, so that its
--- rows have one form.
+-- Adds the terms number to the key of counters. Existing counters get the first number, 0. The counter
+-- log is written to the table and emptied, so that all its rows have the new form.
 CREATE TABLE counters_with_terms (
     environment_id  INTEGER NOT NULL,
     user_key        BLOB    NOT NULL,
     subscription_id BLOB    NOT NULL,
     feature_id      TEXT    NOT NULL,
-    -- The number of the terms that it was counted under: it grows with each change of the reset period.
+    -- The terms number that it was counted under. It grows with each change of the reset period.
     terms           INTEGER NOT NULL CHECK (terms >= 0),
-    -- The earliest instant there is (-62167219200000): the sum of all counters of these terms that are
-    -- too old to be kept one by one.
+    -- The earliest instant (-62167219200000) stands for the sum of the folded counters of this terms
+    -- number.
     period_start    INTEGER NOT NULL,
     used            INTEGER NOT NULL CHECK (used >= 0),
     PRIMARY KEY (environment_id, user_key, subscription_id, feature_id, terms, period_start)
@@ -25,9 +24,9 @@ DELETE FROM counter_log;
 DROP TABLE counters;
 ALTER TABLE counters_with_terms RENAME TO counters;
 
--- What every counter holds, for whoever looks with SQL: what the log says hides what the table says.
--- The log has lists of [user key, subscription id, feature id, terms, period start, used]; used is
--- null for a counter that was deleted.
+-- The current value of every counter, for queries by hand. The counter log takes precedence over the
+-- table. It has lists of [user key, subscription id, feature id, terms, period start, used], where
+-- used is null for a deleted counter.
 CREATE VIEW current_counters AS
     SELECT environment_id, user_key, subscription_id, feature_id, terms, period_start, used
     FROM (
@@ -41,15 +40,15 @@ CREATE VIEW current_counters AS
     GROUP BY environment_id, user_key, subscription_id, feature_id, terms, period_start
     HAVING place = max(place) AND used IS NOT NULL;
 
--- The terms of a package's features since it was published, oldest first, of those that have changed.
--- The last ones are current.
+-- The terms of a package's features since it was published, for features whose terms have changed.
+-- Ordered by position, oldest first; the last ones are current.
 CREATE TABLE package_feature_terms (
     environment_id  INTEGER NOT NULL,
     package_id      TEXT    NOT NULL,
     feature_id      TEXT    NOT NULL,
     position        INTEGER NOT NULL,
     since           INTEGER NOT NULL,
-    -- What counters are numbered by.
+    -- The terms number.
     terms           INTEGER NOT NULL CHECK (terms >= 0),
     -- 0 while the package did not have the feature.
     is_given        INTEGER NOT NULL CHECK (is_given IN (0, 1)),

@@ -14,7 +14,7 @@ type Model = HashMap<u128, i64>;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Counters are set, or deleted, in one transaction, which is committed or not.
+    /// Sets or deletes counters in one transaction, which is committed or rolled back.
     Set {
         counters: Vec<(u128, Option<i64>)>,
         commit: bool,

@@ -1,4 +1,4 @@
-//! What a directory shows of a database that is gone, or not yet there.
+//! Telling a lost database from one that was never created.
 
 use super::*;
 
@@ -14,7 +14,7 @@ const OPEN: [Open; 4] = [
     SqliteStore::migrate,
 ];
 
-/// Every name in the directory with what is in the file.
+/// Returns the names and contents of all files in the directory.
 fn content(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let mut content: Vec<_> = fs::read_dir(directory)
         .unwrap()
@@ -49,7 +49,7 @@ async fn a_database_that_is_empty_or_gone_is_never_a_new_app() {
     assert_lost(directory.path(), "is empty");
     fs::remove_file(&file).unwrap();
     assert_lost(directory.path(), "is gone");
-    // What was written is in the log alone until it is copied, and somebody copied the file alone.
+    // The data is still in the WAL, and only the database file was copied.
     let alone = tempfile::tempdir().unwrap();
     drop(SqliteStore::open(alone.path()).unwrap());
     fs::remove_file(alone.path().join(DATABASE_FILE)).unwrap();
@@ -76,7 +76,7 @@ async fn a_log_beside_an_empty_database_of_an_earlier_release_is_kept() {
 
 #[test]
 fn a_first_start_that_was_killed_starts_again() {
-    // In the order in which they come to be. The last one is in WAL mode, and has no table yet.
+    // The steps of a first start, in order. After the last, the file is in WAL mode without tables.
     let in_wal_mode = |directory: &Path| {
         raw(directory).execute_batch("PRAGMA journal_mode = WAL").unwrap();
     };
@@ -90,7 +90,7 @@ fn a_first_start_that_was_killed_starts_again() {
         }
         for open in [SqliteStore::open_existing, SqliteStore::migrate] {
             let refused = open(directory.path()).err();
-            // A file with a header and without tables is migrated: it is there.
+            // A file that has a header but no tables is migrated.
             let Some(refused) = refused else {
                 assert_eq!(steps, 4);
                 continue;
@@ -106,7 +106,7 @@ async fn a_database_of_an_earlier_release_goes_on_and_is_missed_from_then_on() {
     let (store, environment, directory) = store_with_app().await;
     change(&store, environment, user_key(1), [create_user(1)]).await;
     drop(store);
-    // Earlier releases leave it empty.
+    // Earlier releases leave the turn file empty.
     let turn = directory.path().join("kana.open");
     fs::write(&turn, "").unwrap();
 
@@ -136,7 +136,7 @@ fn what_is_opened_as_it_is_creates_nothing() {
     }
 }
 
-/// A database as the release before the last migration left it.
+/// Creates a database as the release before the last migration left it. Returns its version.
 fn of_an_older_release(directory: &Path) -> usize {
     let files = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sqlite/migrations");
     let mut files: Vec<_> =
@@ -168,7 +168,7 @@ fn a_database_of_an_older_release_is_left_as_it_is_unless_it_is_to_be_migrated()
     assert!(message.contains("kana migrate"), "{message}");
     assert_eq!(version(), older);
 
-    // A server of that release runs.
+    // Stands for a running server of that release.
     let server = data_dir::claim(directory.path()).unwrap();
     for open in [SqliteStore::open, SqliteStore::migrate] {
         let refused = open(directory.path()).err().unwrap();

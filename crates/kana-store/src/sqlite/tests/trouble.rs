@@ -1,4 +1,4 @@
-//! Errors have kinds that say what the caller can do, and readiness follows them.
+//! Kinds of errors, and how they affect readiness.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use rusqlite::ffi;
 
 use super::*;
 
-/// How long anything may take, on a busy machine too.
+/// How long anything may take, even on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
 fn kind(error: &StoreError) -> &'static str {
@@ -80,7 +80,7 @@ async fn a_database_that_others_hold_is_busy_and_only_the_first_call_waits() {
     other.execute_batch("ROLLBACK").unwrap();
     assert!(store.set_simple_mode(EnvironmentKind::Test, false).await.unwrap());
     store.check_ready().await.unwrap();
-    // Then there is patience again.
+    // Afterwards, calls wait again.
     let writer = store.writer.lock().await;
     assert!(store.pool.health().patience_to_write() >= Duration::from_secs(1));
     drop(writer);
@@ -98,7 +98,7 @@ async fn a_node_that_gets_no_writes_finds_out_that_commits_work_again() {
         assert!(since.elapsed() < SOON);
     }
 
-    // It tries at most once a second, and holds the writer for none of the other calls.
+    // It tries a commit at most once a second.
     store.pool.health().noted_write::<()>(Err(StoreError::Busy("busy".into()))).unwrap_err();
     let before = store.pool.commits();
     for _ in 0..50 {
@@ -129,7 +129,7 @@ async fn a_damaged_page_is_named_and_remembered() {
     assert_eq!(kind(&error), "damaged");
     assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
     drop(reader);
-    // A commit beside it may work, and mends nothing.
+    // A later commit may succeed, but does not clear the damage.
     store.set_simple_mode(EnvironmentKind::Test, false).await.unwrap();
     assert_eq!(kind(&store.check_ready().await.unwrap_err()), "damaged");
 }

@@ -12,7 +12,7 @@ pub(super) enum Failure {
         name: &'static str,
         other: EnvironmentKind,
     },
-    /// `value` has no password.
+    /// The password in `value` is hidden.
     Address {
         name: &'static str,
         value: String,

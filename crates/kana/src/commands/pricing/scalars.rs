@@ -25,7 +25,7 @@ pub(super) fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Resul
     Ok(plain(text))
 }
 
-/// The message about a tag that has no meaning where it stands.
+/// Returns the message about a tag that has no meaning at its place.
 pub(super) fn unknown_tag(tag: &Tag) -> String {
     let handle = if tag.is_yaml_core_schema() { "!!" } else { &tag.handle };
     format!("has the tag {}, which means nothing here", quoted(&format!("{handle}{}", tag.suffix)))

@@ -123,7 +123,7 @@ impl Server {
         format!("{}/{call}", self.address)
     }
 
-    /// A text that may repeat the address, which may hold a password.
+    /// Hides the password of the server's address in a text that may repeat it.
     fn without_password(&self, text: &str) -> String {
         without_passwords(text, [self.address.as_str()])
     }

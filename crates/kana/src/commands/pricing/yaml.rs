@@ -92,7 +92,7 @@ pub(super) fn read(text: &str) -> Result<Option<Node>, Unreadable> {
     Ok(root.and_then(Rc::into_inner))
 }
 
-/// What a parser met at `position`, as the end of a message.
+/// Describes what a parser found at `position`, as the end of a message.
 fn what_stands_at(text: &str, position: Position) -> String {
     let line = text.lines().nth(position.line.saturating_sub(1)).unwrap_or_default();
     let rest: String = line.chars().skip(position.column.saturating_sub(1)).collect();

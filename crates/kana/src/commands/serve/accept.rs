@@ -38,7 +38,7 @@ pub(super) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     if address.ip() == Ipv6Addr::UNSPECIFIED {
-        // All addresses are those of IPv4 as well, whatever the machine's default.
+        // Accept IPv4 as well, whatever the machine's default is.
         rustix::net::sockopt::set_ipv6_v6only(&socket, false)?;
     }
     socket.bind(address)?;
@@ -111,7 +111,7 @@ async fn serve_connection(socket: TcpStream, router: Router, pulse: Arc<Pulse>, 
         http1::Builder::new()
             // The connections are looked at all at once instead.
             .header_read_timeout(None)
-            // A client may shut down its writing half once it has asked, and reads the answer.
+            // A client may shut down its writing half after the request and still read the answer.
             .half_close(true)
             .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(HEAD_BYTES_MAX)
@@ -156,7 +156,7 @@ fn answer(
     let pulse = Arc::clone(pulse);
     let request = Request::from_parts(head, body);
     let answer = match head::problem(&request) {
-        // A router is always ready.
+        // A router is always ready, so this need not poll it first.
         None => Ok(router.call(request)),
         Some(problem) => Err(problem),
     };

@@ -32,7 +32,7 @@ pub(super) struct Limits {
     /// What the client must send of a body, or take of an answer, in the long run: bytes per second
     /// of the time in which nothing else is waited for, on top of `stall`.
     pub(super) rate_min: u32,
-    /// For the rest of a body that its handler left unread.
+    /// For reading and dropping the unread rest of a body.
     pub(super) discard: Duration,
     /// For the client to close a connection after its last answer.
     pub(super) linger: Duration,
@@ -253,9 +253,9 @@ struct Seen {
     unasked: Duration,
     /// How long the request's head has been incomplete.
     head: Duration,
-    /// How long the rest of a body has been dropped.
+    /// How long the unread rest of a body has been read and dropped.
     discarding: Duration,
-    /// How long the client has been awaited to close the connection.
+    /// How long the server has waited for the client to close the connection.
     lingering: Duration,
     reading: Patience,
     writing: Patience,

@@ -1,9 +1,9 @@
-//! Checks of a request's head that hold on every path, beyond those of hyper.
+//! Checks the head of every request, in addition to hyper's own checks.
 
 use axum::http::{Request, Version, header};
 
-/// Returns why a request cannot be taken, if it cannot. Of two headers with one name, a proxy before
-/// the server could obey the other one.
+/// Returns the reason to refuse a request, if there is one. A header that is given twice is
+/// refused, since a proxy in front of the server may use the other value.
 pub(super) fn problem<B>(request: &Request<B>) -> Option<&'static str> {
     let headers = request.headers();
     let mut hosts = headers.get_all(header::HOST).iter();

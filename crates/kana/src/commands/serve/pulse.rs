@@ -16,8 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::unread::UnreadBody;
 
-/// The most bytes that are read at once. hyper gives a connection that fills its buffer a larger one,
-/// which would make every connection that sends a body cost more, whether or not the body is wanted.
+/// The most bytes that are read at once. hyper enlarges a buffer that a read has filled, so larger
+/// reads would make each connection that sends a body cost more, even if the body is not wanted.
 const READ_BYTES_MAX: usize = 16 * 1024;
 
 /// What a connection is doing, and when it must end.
@@ -35,9 +35,9 @@ pub(super) struct Pulse {
     end_of_reading: AtomicU64,
     end_of_writing: AtomicBool,
     unread: UnreadBody,
-    /// Whether the body of a request will not be read to its end, so that no other can follow.
+    /// Whether a request's body will not be read to its end, so no request can follow.
     must_close: AtomicBool,
-    /// Whether the last answer was sent and the client is to close the connection.
+    /// Whether the last answer was sent and the client should close the connection.
     lingering: AtomicBool,
 }
 
@@ -53,9 +53,9 @@ pub(super) struct Beat {
     pub(super) body_awaited: bool,
     /// Whether there is something to send that the client does not take.
     pub(super) write_blocked: bool,
-    /// Whether the rest of a body is being dropped that its handler left unread.
+    /// Whether the unread rest of a body is being read and dropped.
     pub(super) discarding: bool,
-    /// Whether the last answer was sent and the client is to close the connection.
+    /// Whether the last answer was sent and the client should close the connection.
     pub(super) lingering: bool,
 }
 
@@ -96,9 +96,9 @@ impl Pulse {
         self.end_of_writing.store(true, Ordering::Relaxed);
     }
 
-    /// Takes a body that its handler did not read to its end. A client that `waits` to be told to go
-    /// on gets the answer instead. It may or may not send the body after that, so what follows
-    /// cannot be read as another request.
+    /// Takes a body that its handler did not read to its end. A client that `waits` for `100
+    /// Continue` gets the answer instead. It may or may not send the body afterwards, so the bytes
+    /// that follow cannot be read as another request.
     fn leave_unread(&self, body: Incoming, waits: bool) {
         if waits || self.unread.leave(body) {
             self.must_close.store(true, Ordering::Relaxed);
@@ -110,15 +110,15 @@ impl Pulse {
         self.turn.load(Ordering::Relaxed) == 0 && self.read.load(Ordering::Relaxed) == 0
     }
 
-    /// Ends the dropping of an unread body. The connection must be woken to see it.
+    /// Stops reading and dropping an unread body. The connection must be woken to see it.
     pub(super) fn end_discarding(&self) {
         self.unread.give_up();
     }
 
-    /// Drops what has arrived of an unread body.
+    /// Drops the bytes of an unread body that have arrived.
     pub(super) fn discard(&self, context: &mut Context<'_>) {
         if self.unread.poll_discard(context) {
-            // It was no part of the next request's head.
+            // These bytes are not part of the next request's head.
             self.read.store(0, Ordering::Relaxed);
         }
     }
@@ -128,7 +128,7 @@ impl Pulse {
         self.must_close.load(Ordering::Relaxed)
     }
 
-    /// Notes, when the server begins to stop, that an idle connection is closed at once.
+    /// Closes the connection at once if it is idle, when the server begins to stop.
     pub(super) fn end_if_idle(&self) {
         let beat = self.beat();
         if beat.awaits_request() && beat.read == 0 && !beat.write_blocked {
@@ -136,7 +136,7 @@ impl Pulse {
         }
     }
 
-    /// Notes that the server stops: the rest of a body is not read once there is an answer.
+    /// Stops dropping an unread body if the request is answered, when the server stops.
     pub(super) fn end_discarding_if_answered(&self) {
         if self.beat().awaits_request() {
             self.end_discarding();
@@ -261,7 +261,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     /// Shuts down the writing half, and drops what still arrives until the client closes the
-    /// connection. A socket that is closed with unread bytes resets the connection, and the client
+    /// connection. Closing a socket with unread bytes would reset the connection, and the client
     /// could lose the answer.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.pulse.lingering.load(Ordering::Relaxed) {
@@ -284,9 +284,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 /// The body of a request.
 pub(super) struct RequestBody {
-    /// Until it is dropped.
+    /// `None` once it was read to its end.
     body: Option<Incoming>,
-    /// Whether the client waits to be told to go on before it sends any of it.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     waits: bool,
     pulse: Arc<Pulse>,
 }
@@ -306,7 +306,7 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        // Asked for the first bytes, hyper tells a client that waits to go on.
+        // The first poll makes hyper send `100 Continue`.
         self.waits = false;
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = Pin::new(body).poll_frame(context);

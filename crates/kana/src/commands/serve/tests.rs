@@ -183,7 +183,7 @@ fn answer(connection: &mut TcpStream) -> (String, String) {
     (head.lines().next().unwrap().to_owned(), body)
 }
 
-/// Reads one answer with a length: its head in lower case, and its body.
+/// Reads one answer with a `Content-Length`. Returns its head in lower case, and its body.
 fn head_and_body(connection: &mut TcpStream) -> (String, String) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

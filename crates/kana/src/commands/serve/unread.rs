@@ -1,9 +1,9 @@
-//! The rest of a request's body that its handler did not read.
+//! Reads and drops the rest of a request's body that its handler left unread.
 //!
-//! Many clients send a whole request before they look for the answer. If the server closed the
-//! connection meanwhile, they would see a broken pipe instead of the reason. So the answer is sent at
-//! once, and the rest of the body is read and dropped, within bounds. If it ends within them, the
-//! connection serves the next request.
+//! Many clients send a whole request before they read the answer. If the server closed the
+//! connection meanwhile, they would see a broken pipe instead of the reason. So the answer is sent
+//! at once, and the rest of the body is read and dropped, up to a limit. If the body ends within
+//! the limit, the connection serves the next request.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +12,13 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body as _, Incoming};
 
-/// The most bytes of a body that are read to be dropped.
+/// The most bytes of a body that are read and dropped.
 const DISCARDED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The unread rest of the body of a connection's last request, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct UnreadBody {
-    /// Whether there is a rest. Spares a connection without one the lock.
+    /// Whether there is a rest, so that a connection without one need not take the lock.
     is_there: AtomicBool,
     rest: Mutex<Option<Rest>>,
 }
@@ -35,8 +35,7 @@ impl UnreadBody {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a body from its handler. Returns true if it is known to be too large to be read to its
-    /// end.
+    /// Takes over a body from its handler. Returns true if the body is known to exceed the limit.
     pub(super) fn leave(&self, body: Incoming) -> bool {
         let is_too_large = body.size_hint().lower() > DISCARDED_BYTES_MAX;
         *self.rest() = Some(Rest { body, bytes_left: DISCARDED_BYTES_MAX });
@@ -56,7 +55,7 @@ impl UnreadBody {
         }
     }
 
-    /// Drops what has arrived. Returns true if that was the end, or all that may be dropped.
+    /// Drops the bytes that have arrived. Returns true if the body has ended or exceeded the limit.
     pub(super) fn poll_discard(&self, context: &mut Context<'_>) -> bool {
         if !self.is_there() {
             return false;

@@ -1,4 +1,4 @@
-//! Starting before the database is there.
+//! Waits for the database at the start.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use kana_store::StoreError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-/// How long a start waits for a database that is away or has no connection left.
+/// How long a start waits for a database that is unavailable or has no connection left.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Opens the database, again and again for a minute while it cannot be reached. Returns `None` if
-/// the process is told to stop meanwhile.
+/// Opens the database, and retries for a minute while it cannot be reached. Returns `None` if the
+/// process is told to stop meanwhile.
 pub(super) async fn open_unless_stopped<T>(
     open: impl AsyncFn() -> Result<T, StoreError>,
 ) -> Result<Option<T>, StoreError> {
@@ -28,7 +28,7 @@ fn no_signals(error: std::io::Error) -> StoreError {
     StoreError::Engine(Box::new(error))
 }
 
-/// What waiting cannot mend is returned at once.
+/// Retries for [`PATIENCE`]. Fails at once with an error that waiting cannot fix.
 async fn open_in_time<T>(open: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
     let since = Instant::now();
     let mut is_said = false;

@@ -5,7 +5,7 @@ use kana_api::client::AllowedOrigins;
 use super::*;
 use crate::settings::{KeysCommand, ServeSettings};
 
-/// What the settings come to, or everything that is said about them.
+/// Returns the command that the settings result in, or all messages about them.
 fn parse(file: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<Command, String> {
     let arguments: Vec<OsString> =
         ["kana"].iter().chain(arguments).map(|argument| OsString::from(*argument)).collect();
@@ -145,7 +145,7 @@ fn a_wrong_setting_is_named_with_where_it_comes_from() {
             assert!(problem.contains(named), "{file} {variables:?} {arguments:?}: {problem}");
         }
     }
-    // The flag is right, so that the variable does not matter, and neither does the file.
+    // With a valid flag, neither the variable nor the file matters.
     let arguments = ["--listen", ":1"];
     assert!(serve("listen = \"x\"", &[("KANA_LISTEN", "x")], &arguments).is_ok());
     assert!(serve("listen = \"x\"", &[("KANA_LISTEN", ":1")], &[]).is_ok());

@@ -1,5 +1,5 @@
-// The CloudEvents SDK for JavaScript, unchanged, as a product's back end sends usage with it: in
-// binary mode, which is its default, and in structured mode.
+// Sends usage with the CloudEvents SDK for JavaScript as a product's back end would: in binary mode, which
+// is its default, and in structured mode.
 
 import assert from 'node:assert/strict';
 import { CloudEvent, Mode, emitterFor, httpTransport } from 'cloudevents';
@@ -44,14 +44,14 @@ for (const mode of [undefined, Mode.BINARY, Mode.STRUCTURED]) {
   });
   const one = event('a', { featureId: 'api-calls' });
   const five = event('b', { featureId: 'api-calls', delta: 5, metadata: { name: 'Zoë' } });
-  // What is sent again is recorded once.
+  // An event that is sent twice is recorded once.
   for (const sent of [one, five, five]) {
     const { body } = await emit(sent, { headers: { Authorization: key } });
     assert.deepEqual(JSON.parse(body), { received: 1, recorded: 1, notCounted: 0, refused: [] });
   }
   assert.equal(await used(userId), 6, mode);
 
-  // Data in bytes is in Base64 in structured mode.
+  // In structured mode, data in bytes is sent as Base64.
   const bytes = new CloudEvent({
     source: '/gateway', type: 'kana.usage', id: `${mode}-bytes`, subject: userId,
     datacontenttype: 'application/json',

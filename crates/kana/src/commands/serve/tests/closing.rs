@@ -1,9 +1,9 @@
-//! Answers that come before the request was read to its end reach the client, and so do those that
-//! end a connection.
+//! Tests that an answer reaches the client if it is sent before the request was read to its end, or
+//! ends the connection.
 
 use super::*;
 
-/// What no test waits for, and more than any of these bodies takes to send.
+/// Time limits that no test reaches.
 const ROOMY: Limits = Limits { discard: FAR, linger: FAR, ..PATIENT };
 const MIB: usize = 1024 * 1024;
 
@@ -12,7 +12,7 @@ fn refused(more_headers: &str) -> String {
     format!("POST /refuse HTTP/1.1\r\nHost: kana\r\n{more_headers}\r\n")
 }
 
-/// Asserts that the answer is the refusal. Returns whether the server closes the connection.
+/// Asserts that the answer is the refusal. Returns true if the server closes the connection.
 fn assert_refused(connection: &mut TcpStream) -> bool {
     let (head, body) = head_and_body(connection);
     assert!(head.starts_with("http/1.1 401 "), "{head}");
@@ -68,7 +68,7 @@ fn a_client_that_asks_before_it_sends_is_answered_and_never_told_to_go_on() {
     let server = Server::start(ROOMY);
     let mut connection = server.connect();
     send(&mut connection, &refused("Content-Length: 5242880\r\nExpect: 100-continue\r\n"));
-    // It sends all the same: it had waited for long enough.
+    // The client gave up waiting and sends the body anyway.
     send(&mut connection, &"x".repeat(5 * MIB));
     assert!(assert_refused(&mut connection), "what follows could be the body or a request");
     assert_closed(&mut connection);

@@ -1,5 +1,4 @@
-//! Clients that shut down their writing half once they have sent what they ask, and clients that go
-//! away.
+//! Clients that shut down their writing half after the request, and clients that go away.
 
 use std::net::Shutdown;
 
@@ -12,7 +11,7 @@ fn a_client_that_shuts_down_its_writing_half_is_answered() {
     get_path(&mut connection, "/wait");
     server.expect("waiting");
     connection.shutdown(Shutdown::Write).unwrap();
-    // The server has seen it by the time that another client is answered.
+    // Once another client is answered, the server has seen the shutdown.
     assert_hello(&mut server.connect());
     server.gate.add_permits(1);
     assert_eq!(answer(&mut connection).1, "waited");

@@ -1,9 +1,8 @@
-//! Requests that are refused by their heads, whatever they ask for.
+//! Requests that are refused by their head alone.
 
 use super::*;
 
-/// The status and the body of the answer to a request that starts with this line and goes on with
-/// these headers.
+/// Sends a request with this request line and these headers. Returns the answer's status and body.
 fn ask(server: &Server, start: &str, lines: &[&str]) -> (String, String) {
     let mut connection = server.connect();
     let head: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
