@@ -2,7 +2,7 @@
 
 use crate::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
 use crate::id::FeatureId;
-use crate::schedule::{Place, Schedule};
+use crate::schedule::{Place, Schedule, TakenOver};
 use crate::terms::TermsNumber;
 use crate::timestamp::Timestamp;
 
@@ -65,7 +65,8 @@ impl<'a> Meter<'a> {
         match facts.stored(&self.counter) {
             Some(Some(used)) => used,
             Some(None) if self.place.takes_over => {
-                self.taken_over(facts, self.place.number, missing)
+                let taken_over = self.schedule.taken_over(self.place.number);
+                self.sum(facts, &taken_over, self.place.number, missing)
             }
             Some(None) => 0,
             None => {
@@ -78,23 +79,27 @@ impl<'a> Meter<'a> {
     /// Returns the sum of what the first period of a terms number has taken over. Once that
     /// period's counter is written, it includes this sum. All counters that may be needed are added
     /// to `missing` at once, to load them in one round trip.
-    fn taken_over(
+    fn sum(
         &self,
         facts: &UserFacts,
-        number: TermsNumber,
+        taken_over: &TakenOver,
+        taker: TermsNumber,
         missing: &mut Vec<CounterKey>,
     ) -> i64 {
-        let folds = self.schedule.folds_taken_over(number).into_iter();
-        let folds = folds.map(|number| (self.counter_at(number, CounterKey::FOLDED), false));
-        let places = self.schedule.taken_over(number).into_iter();
-        let places = places
-            .map(|place| (self.counter_at(place.number, place.period.start), place.takes_over));
+        let sums = taken_over.sums.iter().filter(|(by, _)| *by == taker);
+        let sums = sums.map(|(_, number)| (self.counter_at(*number, CounterKey::FOLDED), false));
+        let places = taken_over.periods.iter().filter(|(by, _)| *by == taker);
+        let places = places.map(|(_, place)| {
+            (self.counter_at(place.number, place.period.start), place.takes_over)
+        });
         let mut sum: i64 = 0;
-        for (counter, takes_over) in folds.chain(places) {
+        for (counter, takes_over) in sums.chain(places) {
             let stored = facts.stored(&counter);
             let used = match stored {
                 Some(Some(used)) => used,
-                Some(None) | None if takes_over => self.taken_over(facts, counter.terms, missing),
+                Some(None) | None if takes_over => {
+                    self.sum(facts, taken_over, counter.terms, missing)
+                }
                 Some(None) | None => 0,
             };
             if stored.is_none() {

@@ -49,6 +49,14 @@ pub(crate) struct Place {
     pub(crate) takes_over: bool,
 }
 
+/// What periods have taken over, each with the terms number whose first period did so.
+#[derive(Debug)]
+pub(crate) struct TakenOver {
+    pub(crate) periods: Vec<(TermsNumber, Place)>,
+    /// Terms numbers that have a sum of folded counters.
+    pub(crate) sums: Vec<(TermsNumber, TermsNumber)>,
+}
+
 /// How a terms number starts for a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Opening {
@@ -252,33 +260,26 @@ impl<'a> Schedule<'a> {
         places
     }
 
-    /// Returns the periods that the first period of `by` has taken over directly.
-    pub(crate) fn taken_over(&self, by: TermsNumber) -> Vec<Place> {
-        let takers = self.takers();
+    /// Returns everything that periods of terms numbers below `below`, and its own first period, have
+    /// taken over.
+    pub(crate) fn taken_over(&self, below: TermsNumber) -> TakenOver {
+        let (takers, begins) = (self.takers(), self.begins(below));
         let each = COUNTED_ONE_BY_ONE + FOLDED_LATE_MAX;
-        let mut places = self.periods(self.begins(by), Some(by), each);
-        places.retain(|place| {
-            let taken = taker(&takers, place.number, place.period.start);
-            taken.is_some_and(|(taker, _)| taker == by)
+        let periods = self.periods(begins, Some(below), each).into_iter();
+        let periods = periods.filter_map(|place| {
+            let (taker, _) = taker(&takers, place.number, place.period.start)?;
+            Some((taker, place))
         });
-        places
-    }
-
-    /// Returns the terms numbers whose sum of folded counters the first period of `by` has taken
-    /// over directly.
-    pub(crate) fn folds_taken_over(&self, by: TermsNumber) -> Vec<TermsNumber> {
-        let (takers, begins) = (self.takers(), self.begins(by));
-        let mut numbers: Vec<TermsNumber> = self
+        let mut sums: Vec<(TermsNumber, TermsNumber)> = self
             .runs(begins)
             .map(|run| run.number)
             .filter(|number| {
-                *number < by
-                    && self.counted_one_by_one_since(*number, begins).is_some()
-                    && taker(&takers, *number, self.anchor()).is_some_and(|(taker, _)| taker == by)
+                *number < below && self.counted_one_by_one_since(*number, begins).is_some()
             })
+            .filter_map(|number| Some((taker(&takers, number, self.anchor())?.0, number)))
             .collect();
-        numbers.dedup();
-        numbers
+        sums.dedup();
+        TakenOver { periods: periods.collect(), sums }
     }
 
     /// Returns the chain of periods that have taken over the period that started at `start`: the

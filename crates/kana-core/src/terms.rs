@@ -7,6 +7,9 @@ use crate::timestamp::Timestamp;
 /// How many changes of a feature's terms a package keeps.
 pub const CHANGES_MAX: usize = 100;
 
+/// How many entries are kept if each has another reset period. Usage from before them is not listed.
+const RESETS_MAX: usize = 200;
+
 /// Numbers the reset periods that a feature has had in a package. It is part of a counter's key, so
 /// counters of different numbers stay apart even if their periods start at the same instant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,10 +80,39 @@ impl TermsHistory {
         let number = TermsNumber(current.number.0 + u32::from(resets_otherwise));
         self.0.push(Terms { since, number, allowance });
         if self.0.len() > CHANGES_MAX + 1 {
+            self.shorten();
+        }
+    }
+
+    /// Drops the oldest change that counters do not depend on. A counter is found by when its number
+    /// began, so that stays known for as long as possible; what a past period gave may not.
+    fn shorten(&mut self) {
+        let merged = (0..self.0.len()).find_map(|first| {
+            // Another limit, or a feature that was out for a while.
+            let next =
+                [first + 1, first + 2].into_iter().find(|next| self.is_same(first, *next))?;
+            Some((first, next))
+        });
+        if let Some((first, next)) = merged {
+            let since = self.0.get(first).map_or(Timestamp::MIN, |terms| terms.since);
+            if let Some(next) = self.0.get_mut(next) {
+                next.since = since;
+            }
+            self.0.drain(first..next);
+        } else if self.0.len() > RESETS_MAX {
             self.0.remove(0);
             if let Some(oldest) = self.0.first_mut() {
                 oldest.since = Timestamp::MIN;
             }
+        }
+    }
+
+    /// Returns true if both give the feature under the same number.
+    fn is_same(&self, one: usize, other: usize) -> bool {
+        let given = |at: usize| self.0.get(at).filter(|terms| terms.allowance.is_some());
+        match (given(one), given(other)) {
+            (Some(one), Some(other)) => one.number == other.number,
+            _ => false,
         }
     }
 }

@@ -330,6 +330,68 @@ fn the_newest_changes_are_kept_and_older_periods_report_the_oldest_that_is_known
     assert_eq!(past(&world), ["2024-02-01..2024-03-01 0/5", "2024-01-01..2024-02-01 0/5"]);
 }
 
+#[test]
+fn a_running_counter_goes_on_however_often_the_limit_changes_after_its_terms_began() {
+    let mut world = world(limit(100));
+    record(&mut world, 9);
+    world.set_clock("2024-01-20T00:00:00Z");
+    publish(&mut world, limit(100).monthly());
+    record(&mut world, 60);
+    for n in 0..3 * i64::try_from(CHANGES_MAX).unwrap() {
+        publish(&mut world, limit(100 + n % 2).monthly());
+    }
+    assert_eq!(current(&world).unwrap(), "2024-01-20..2024-02-01 60/101");
+    assert_eq!(past(&world), ["2024-01-01..2024-01-20 9/100"]);
+    let pro = world.package_named("pro");
+    assert!(pro.terms[&feature_id("api-calls")].terms().len() <= CHANGES_MAX + 1);
+}
+
+#[test]
+fn a_period_that_was_not_written_takes_over_however_often_the_limit_changes_after() {
+    let mut world = world(limit(100).daily());
+    for _ in 0..3 {
+        record(&mut world, 30);
+        world.wait_ms(DAY_MS);
+    }
+    publish(&mut world, limit(100).monthly());
+    for n in 0..i64::try_from(CHANGES_MAX).unwrap() + 5 {
+        publish(&mut world, limit(101 + n).monthly());
+    }
+    assert_eq!(world.used("124", "api-calls"), 90);
+    publish(&mut world, unlimited());
+    assert_eq!(world.used("124", "api-calls"), 90);
+}
+
+#[test]
+fn a_feature_that_goes_out_and_comes_back_often_counts_on() {
+    let mut world = world(limit(100));
+    world.set_clock("2024-01-10T00:00:00Z");
+    publish(&mut world, limit(100).monthly());
+    publish(&mut world, limit(100));
+    record(&mut world, 7);
+    for _ in 0..CHANGES_MAX {
+        publish_without(&mut world);
+        publish(&mut world, limit(100));
+    }
+    assert_eq!(world.used("124", "api-calls"), 7);
+}
+
+#[test]
+fn reset_periods_that_change_often_lose_no_usage() {
+    let mut world = world(limit(100).daily());
+    for n in 0..150 {
+        record(&mut world, 1);
+        world.wait_ms(60 * 60 * 1000);
+        match n % 3 {
+            0 => publish(&mut world, limit(100).monthly()),
+            1 => publish(&mut world, limit(100)),
+            _ => publish(&mut world, limit(100).daily()),
+        }
+    }
+    publish(&mut world, limit(1000));
+    assert_eq!(world.used("124", "api-calls"), 150);
+}
+
 /// Creates a world with daily periods over six years and one unit used in each.
 fn six_years_of_days() -> World {
     let mut world = world(limit(100).daily());
