@@ -9,7 +9,7 @@ use kana_core::terms::TermsNumber;
 use kana_core::usage::UsageAction;
 use kana_core::user::User;
 use rusqlite::types::{FromSqlError, ValueRef};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, ToSql, params};
 use uuid::Uuid;
 
 use super::connection::Connection;
@@ -313,25 +313,10 @@ pub(super) fn write(
             .statement(sql::CANCEL_SUBSCRIPTION)?
             .execute(params![environment.0, user_key.0, subscription.0, ended_at.as_ms()]),
         Change::SetCounter { counter, used } => {
-            connection.statement(sql::SET_COUNTER)?.execute(params![
-                environment.0,
-                user_key.0,
-                counter.subscription.0,
-                counter.feature.as_str(),
-                counter.terms.0,
-                counter.period_start.as_ms(),
-                used,
-            ])
+            write_counter(connection, environment, user_key, counter, Some(*used))
         }
         Change::DeleteCounter { counter } => {
-            connection.statement(sql::DELETE_COUNTER)?.execute(params![
-                environment.0,
-                user_key.0,
-                counter.subscription.0,
-                counter.feature.as_str(),
-                counter.terms.0,
-                counter.period_start.as_ms(),
-            ])
+            write_counter(connection, environment, user_key, counter, None)
         }
         Change::LogEvent(event) => connection.statement(sql::LOG_EVENT)?.execute(params![
             environment.0,
@@ -360,4 +345,25 @@ pub(super) fn write(
         }
     }?;
     Ok(())
+}
+
+/// Sets a counter, or deletes it if `used` is `None`.
+fn write_counter(
+    connection: &Connection,
+    environment: EnvironmentId,
+    user: UserKey,
+    counter: &CounterKey,
+    used: Option<i64>,
+) -> rusqlite::Result<usize> {
+    let (feature, start) = (counter.feature.as_str(), counter.period_start.as_ms());
+    let key: [&dyn ToSql; 6] =
+        [&environment.0, &user.0, &counter.subscription.0, &feature, &counter.terms.0, &start];
+    match used {
+        Some(used) => {
+            let [environment, user, subscription, feature, terms, start] = key;
+            let row = [environment, user, subscription, feature, terms, start, &used];
+            connection.statement(sql::SET_COUNTER)?.execute(row)
+        }
+        None => connection.statement(sql::DELETE_COUNTER)?.execute(key),
+    }
 }
