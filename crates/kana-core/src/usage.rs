@@ -8,6 +8,7 @@ use crate::entitlement::{
     consumption, find_feature, standing, within,
 };
 use crate::facts::{Change, Obstacle, UserFacts};
+use crate::folding::COUNTED_ONE_BY_ONE;
 use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId};
 use crate::idempotency::{Content, Earlier, KeptAnswer, Replays, keep};
 use crate::metadata::Metadata;
@@ -167,9 +168,9 @@ pub(crate) fn record_usage(
         Standing::Consumable { counting, meter } => {
             let before = meter.used(facts)?;
             let after = match command.action {
-                // The usage of a folded period is part of a sum and cannot be replaced.
-                UsageAction::Set if !meter.is_folded() => command.delta,
-                UsageAction::Add | UsageAction::Set => before.saturating_add(command.delta).max(0),
+                UsageAction::Set if meter.is_folded() => return Err(set_of_a_folded_period().into()),
+                UsageAction::Set => command.delta,
+                UsageAction::Add => before.saturating_add(command.delta).max(0),
             };
             meter.set(facts, before, after, &mut changes)?;
             (RecordedUsage::Recorded, Some(counting.subscription.id))
@@ -187,6 +188,15 @@ pub(crate) fn record_usage(
     }));
     changes.extend(keep(key, content, KeptAnswer::Recorded(answer), now));
     Ok((answer, changes))
+}
+
+/// The usage of a folded period is part of a sum, so nobody knows what `SET` would replace.
+fn set_of_a_folded_period() -> InvalidValue {
+    let problem = format!(
+        "is more than {COUNTED_ONE_BY_ONE} reset periods ago: usage that old is kept as one sum, \
+         which SET cannot replace"
+    );
+    InvalidValue::new("occurredAt", problem)
 }
 
 impl UseFeature {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use futures_util::future::{Either, poll_immediate, select};
 use kana_core::usage::{RecordUsage, RecordedUsage};
 use kana_service::Error;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Sender;
 use super::answer::{Answer, Stop, Tally};
@@ -28,10 +29,23 @@ const COUNTED_BYTES: usize = 64 * 1024;
 pub(super) struct Intake {
     sender: Arc<Sender>,
     gathered: Batch,
-    recording: Option<Recording>,
+    progress: Progress,
     failure: Option<Stop>,
     tally: Tally,
 }
+
+/// What is under way.
+enum Progress {
+    /// Nothing.
+    Idle,
+    /// The gathered events wait for their turn, and more of them gather meanwhile.
+    Waiting(Turn),
+    /// A batch is being recorded.
+    Recording(Recording),
+}
+
+/// Resolves when a batch may be handed to the writer; `None` if no turn is given any more.
+pub(super) type Turn = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
 /// Events to be recorded together.
 struct Batch {
@@ -60,7 +74,7 @@ impl Intake {
         Self {
             gathered: Batch::new(&sender),
             sender: Arc::new(sender),
-            recording: None,
+            progress: Progress::Idle,
             failure: None,
             tally: Tally::default(),
         }
@@ -98,7 +112,6 @@ impl Intake {
     /// Once a full batch has gathered, waits for the one before it and starts to record this one.
     pub(super) async fn make_room(&mut self) {
         if self.gathered.is_full() {
-            self.finish_recording().await;
             self.start_recording().await;
         }
     }
@@ -108,54 +121,64 @@ impl Intake {
     pub(super) async fn while_recording<T>(&mut self, next: impl Future<Output = T>) -> Option<T> {
         let mut next = pin!(next);
         loop {
-            if self.recording.is_none() {
-                self.start_recording().await;
-            }
             if self.has_failed() {
                 return None;
             }
-            let Some(recording) = self.recording.as_mut() else {
-                return Some(next.await);
-            };
-            match select(recording, next.as_mut()).await {
-                Either::Left((recorded, _)) => {
-                    self.recording = None;
-                    self.settle(recorded);
-                }
-                Either::Right((next, _)) => return Some(next),
+            match &mut self.progress {
+                Progress::Idle if self.gathered.usages.is_empty() => return Some(next.await),
+                Progress::Idle => self.progress = Progress::Waiting(self.sender.turn()),
+                Progress::Waiting(turn) => match select(turn, next.as_mut()).await {
+                    Either::Left((turn, _)) => self.take_turn(turn).await,
+                    Either::Right((next, _)) => return Some(next),
+                },
+                Progress::Recording(recording) => match select(recording, next.as_mut()).await {
+                    Either::Left((recorded, _)) => self.settle(recorded),
+                    Either::Right((next, _)) => return Some(next),
+                },
             }
         }
     }
 
     /// Records what is left, and answers. `read` says whether the request was read to its end.
     pub(super) async fn finish(mut self, read: Result<(), Stop>) -> Answer {
-        self.finish_recording().await;
         self.start_recording().await;
         self.finish_recording().await;
         Answer::new(self.tally, self.failure.or(read.err()))
     }
 
+    /// Waits for the batch that is being recorded, then for the turn of the gathered events, and
+    /// starts to record them.
     async fn start_recording(&mut self) {
+        self.finish_recording().await;
         if self.has_failed() || self.gathered.usages.is_empty() {
             return;
         }
+        let turn = match std::mem::replace(&mut self.progress, Progress::Idle) {
+            Progress::Waiting(turn) => turn,
+            Progress::Idle | Progress::Recording(_) => self.sender.turn(),
+        };
+        self.take_turn(turn.await).await;
+    }
+
+    async fn take_turn(&mut self, turn: Option<OwnedSemaphorePermit>) {
         let batch = std::mem::replace(&mut self.gathered, Batch::new(&self.sender));
-        let mut recording: Recording = Box::pin(batch.record(Arc::clone(&self.sender)));
+        let mut recording: Recording = Box::pin(batch.record(Arc::clone(&self.sender), turn));
         // On its way before the next one gathers.
         match poll_immediate(&mut recording).await {
             Some(recorded) => self.settle(recorded),
-            None => self.recording = Some(recording),
+            None => self.progress = Progress::Recording(recording),
         }
     }
 
     async fn finish_recording(&mut self) {
-        if let Some(recording) = self.recording.take() {
+        if let Progress::Recording(recording) = &mut self.progress {
             let recorded = recording.await;
             self.settle(recorded);
         }
     }
 
     fn settle(&mut self, (names, recorded): (Names, Recorded)) {
+        self.progress = Progress::Idle;
         let answers = match recorded {
             Ok(answers) => answers,
             Err(error) => return self.fail(&error),
@@ -193,12 +216,14 @@ impl Batch {
                 && self.share.grow_for_lines(COUNTED_BYTES).is_err())
     }
 
-    async fn record(self, sender: Arc<Sender>) -> (Names, Recorded) {
+    async fn record(
+        self,
+        sender: Arc<Sender>,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> (Names, Recorded) {
         let Self { usages, names, share: _share, .. } = self;
         let record = async {
-            let turn = sender.api.turns.acquire().await;
-            // The semaphore is never closed.
-            let _turn = turn.map_err(|_| Error::ShuttingDown)?;
+            let _turn = turn.ok_or(Error::ShuttingDown)?;
             let environment = sender.environment().await?;
             Ok(environment.record_usage_batch(usages).await)
         };

@@ -24,6 +24,7 @@ use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use futures_util::FutureExt as _;
 use kana_service::{Environment, Error, Kana, Unauthenticated};
 use tokio::sync::Semaphore;
 
@@ -34,7 +35,7 @@ use answer::Answer;
 pub(crate) use answer::{Stop, add_headers};
 pub(crate) use body::RequestBody;
 use form::Form;
-use intake::Intake;
+use intake::{Intake, Turn};
 use lines::{Line, Lines};
 
 /// The most bytes of a body that is one event.
@@ -60,7 +61,7 @@ struct EventsApi {
     kana: Arc<Kana>,
     body_memory: Arc<BodyMemory>,
     /// Who has one may hand a batch to the writer. They are given in the order of asking.
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 /// `/events`.
@@ -68,7 +69,7 @@ pub(crate) fn router(kana: &Arc<Kana>, body_memory: &Arc<BodyMemory>) -> Router 
     let api = EventsApi {
         kana: Arc::clone(kana),
         body_memory: Arc::clone(body_memory),
-        turns: Semaphore::new(RECORDING_MAX),
+        turns: Arc::new(Semaphore::new(RECORDING_MAX)),
     };
     Router::new().route("/events", post(respond)).with_state(Arc::new(api))
 }
@@ -98,6 +99,11 @@ impl Sender {
         let sender = Self { api, key };
         sender.environment().await?;
         Ok(sender)
+    }
+
+    /// Waits for a turn to hand a batch to the writer. The semaphore is never closed.
+    fn turn(&self) -> Turn {
+        Box::pin(Arc::clone(&self.api.turns).acquire_owned().map(Result::ok))
     }
 
     /// What the key opens now. A stream can last for longer than its key is valid.

@@ -54,7 +54,8 @@ pub(super) fn gives_differences(
             None if is_consumable(id) => format!("{id} is added ({})", amount(*allowance)),
             None => format!("{id} is added"),
             Some(known) if known != allowance => {
-                format!("{id} ({}) → ({})", amount(*known), amount(*allowance))
+                let effect = effect_on_usage(*known, *allowance);
+                format!("{id} ({}) → ({}{effect})", amount(*known), amount(*allowance))
             }
             Some(_) => continue,
         };
@@ -65,6 +66,19 @@ pub(super) fn gives_differences(
         differences.push(format!("{id} is removed"));
     }
     (joined(&differences), first)
+}
+
+/// Says what another reset period does to the usage of those who are subscribed
+/// (contract: `entitlements.md`, "When a published file changes terms").
+fn effect_on_usage(before: Allowance, after: Allowance) -> &'static str {
+    if before.reset_period == after.reset_period {
+        return "";
+    }
+    let is_longer = match (before.reset_period, after.reset_period) {
+        (Some(before), Some(after)) => after > before,
+        (_, after) => after.is_none(),
+    };
+    if is_longer { "; usage of the new period so far counts" } else { "; usage starts again at 0" }
 }
 
 fn amount(allowance: Allowance) -> String {

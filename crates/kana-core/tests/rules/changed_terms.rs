@@ -467,6 +467,23 @@ fn a_folded_day_that_is_told_of_late_is_in_the_sum() {
     assert_eq!(*sum.unwrap().1, 6 * 365 - COUNTED_ONE_BY_ONE + 10);
 }
 
+#[test]
+fn set_for_a_folded_day_is_refused_rather_than_counted_wrongly() {
+    let mut world = six_years_of_days();
+    fold(&mut world);
+    let counters = world.counters("124");
+    let set = |occurred_at| recording("124", "api-calls").set(7).at(occurred_at);
+    let refusal = world.record(set("2024-01-01T00:00:00Z")).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "occurredAt is more than 1500 reset periods ago: usage that old is kept as one sum, which \
+         SET cannot replace"
+    );
+    assert_eq!(world.counters("124"), counters);
+    world.record(set("2029-01-01T00:00:00Z")).unwrap();
+    assert_ne!(world.counters("124"), counters);
+}
+
 /// A second model of the rules: periods are buckets, and a change to a longer period at once pours
 /// the buckets that began within it into the new one.
 #[derive(Debug, Default)]
