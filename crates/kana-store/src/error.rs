@@ -54,6 +54,9 @@ pub enum StoreError {
     /// A stored value is none that this release writes.
     #[error("the database holds a value that this release cannot read: {0}")]
     Unreadable(String),
+    /// Another node has claimed the job since, or it is done. Whoever had it must stop.
+    #[error("the lease of the job is lost")]
+    LostLease,
     /// The catalog has changed since the version that a change was planned on.
     #[error("the catalog has changed meanwhile")]
     StaleCatalog,

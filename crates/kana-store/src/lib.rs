@@ -10,6 +10,7 @@
 pub mod app;
 mod columns;
 mod error;
+pub mod jobs;
 mod log_throttle;
 pub mod postgres;
 pub mod sqlite;

@@ -16,6 +16,7 @@ use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
 use crate::error::StoreError;
+use crate::jobs::{JobStore, JobTransaction};
 use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
 
@@ -31,7 +32,7 @@ pub struct Facts {
 /// A database that keeps one app. Once a call that changes something has returned, the change
 /// survives `kill -9` and power loss.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: JobStore + Send + Sync + 'static {
     /// The app; `None` on an empty database.
     async fn app(&self) -> Result<Option<App>, StoreError>;
 
@@ -145,6 +146,19 @@ pub trait Store: Send + Sync + 'static {
     /// [`keys_kept_before`](Transaction::keys_kept_before). A key that is still there counts as
     /// forgotten.
     async fn forget_old_keys(&self, _before: Timestamp, _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Whether the engine keeps events in partitions and forgets idempotency keys in bulk. Then
+    /// [`make_partitions`](Store::make_partitions) and [`forget_old_keys`](Store::forget_old_keys)
+    /// must be called now and then.
+    fn needs_upkeep(&self) -> bool {
+        false
+    }
+
+    /// Creates the partitions that events will need this month and the next. Recording creates one
+    /// that is missing, but others wait for that.
+    async fn make_partitions(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -287,7 +301,7 @@ pub trait Transaction: Send {
 /// fails with [`Conflict`](StoreError::Conflict) where it notices late that another was faster.
 /// Ask for the facts of all users that are to be changed first, in one call.
 #[async_trait]
-pub trait WriteTransaction: Transaction {
+pub trait WriteTransaction: Transaction + JobTransaction {
     /// Writes changes of users' facts, in their order.
     async fn change_facts(
         &mut self,

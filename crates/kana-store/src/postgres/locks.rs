@@ -16,6 +16,8 @@
 //! 3. What is **new**, in the order of its keys: a user's id and an idempotency key are each unique,
 //!    so who comes second waits for the first, and then fails with a conflict and decides anew on
 //!    what the first has stored. That is why a user who does not exist needs no lock.
+//! 4. The **jobs** that a command schedules, rows in the order of kind, key and environment. Who claims
+//!    jobs passes over rows that are locked, and waits for nobody.
 //!
 //! A change of an environment's token secrets locks the environment's row, and none of the above.
 //!

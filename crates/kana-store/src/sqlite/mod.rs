@@ -12,6 +12,7 @@ mod data_dir;
 mod errors;
 mod facts;
 mod health;
+mod jobs;
 mod keys;
 mod lists;
 mod migrations;
@@ -59,6 +60,7 @@ pub struct SqliteStore {
     writer: Arc<tokio::sync::Mutex<Writer>>,
     /// Held while a readiness check runs.
     checking: Arc<tokio::sync::Mutex<()>>,
+    jobs_scheduled: Arc<tokio::sync::Notify>,
     threads: NeededThreads,
     /// Keeps a second server off the data directory.
     _claim: Option<File>,
@@ -173,11 +175,18 @@ impl SqliteStore {
         server: Option<ServersWriter>,
         claim: Option<File>,
     ) -> Self {
-        let writer = Writer { connection, server, used_features: HashSet::new() };
+        let jobs_scheduled = Arc::default();
+        let writer = Writer {
+            connection,
+            server,
+            used_features: HashSet::new(),
+            jobs_scheduled: Arc::clone(&jobs_scheduled),
+        };
         Self {
             pool: Arc::new(pool),
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
             checking: Arc::default(),
+            jobs_scheduled,
             threads: NeededThreads::default(),
             _claim: claim,
         }

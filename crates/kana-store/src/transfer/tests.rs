@@ -261,6 +261,9 @@ fn gather(columns: impl Iterator<Item = (String, String)>) -> Tables {
     tables
 }
 
+const JOBS_STAY: &str = "jobs do not travel: a server that starts schedules those that recur, and what a \
+     one-off job would do is done, or scheduled anew, by the server that it belongs to";
+
 /// Who adds a column without saying here that it travels would lose it.
 #[test]
 fn every_column_of_the_embedded_engine_travels() {
@@ -272,6 +275,7 @@ fn every_column_of_the_embedded_engine_travels() {
     let mut statement = database.prepare(columns).unwrap();
     let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     let mut found = gather(columns.map(Result::unwrap));
+    assert!(found.remove("jobs").is_some(), "{JOBS_STAY}");
     // What the log of counters holds travels as counters.
     assert!(found.remove("counter_log").is_some());
     // Only the order of the events.
@@ -292,6 +296,7 @@ fn every_column_of_postgres_travels() {
             AND table_name !~ '^events_' AND table_name <> 'schema_version'";
     let rows = kana_test_postgres::rows(database.url(), columns);
     let mut found = gather(rows.into_iter().map(|row| (row[0].clone(), row[1].clone())));
+    assert!(found.remove("jobs").is_some(), "{JOBS_STAY}");
     // They say once more what travels as subscriptions, and hold what travels as counters.
     for column in ["running_subscriptions", "recent_counters", "has_older_counters"] {
         assert!(found.get_mut("users").unwrap().remove(column));
