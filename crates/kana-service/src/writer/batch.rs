@@ -3,38 +3,25 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kana_core::catalog::Catalog;
-use kana_core::decide::{Answer, Command, Subject, decide};
+use kana_core::Timestamp;
+use kana_core::decide::{Command, Subject, decide};
 use kana_core::facts::{Change, CounterKey, Obstacle, UserFacts};
 use kana_core::id::{IdempotencyKey, UserId, UserKey};
-use kana_core::{Refusal, Timestamp};
-use kana_store::{EnvironmentId, WriteTransaction};
+use kana_store::{EnvironmentId, Store, WriteTransaction};
 
+use super::queue::{Answered, Answers};
+use crate::clock::Clock;
 use crate::error::Error;
-use crate::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
-use crate::lane::Lane;
+use crate::reader::{Catalogs, FactsInUse, ROUNDS_MAX, Wanted};
 use crate::retry::retry_batch;
+use crate::settings::Settings;
 
-/// What each command of an environment is answered with, in their order.
-pub(crate) type Answers = Vec<Result<Answered, Refusal>>;
-
-/// The answer to a command, returned once the command is durable. It is complete: the caller reads
-/// nothing after the commit, so nothing can fail after it.
-#[derive(Debug)]
-pub(crate) struct Answered {
-    pub(crate) answer: Answer,
-    /// The catalog that the command was decided on, if the answer names packages.
-    pub(crate) catalog: Option<Arc<Catalog>>,
-}
-
-impl Answered {
-    fn new(answer: Answer, catalog: &Arc<Catalog>) -> Self {
-        let catalog = match &answer {
-            Answer::Subscribed(_) | Answer::Cancelled { .. } => Some(Arc::clone(catalog)),
-            Answer::User(_) | Answer::Recorded(_) | Answer::Used(_) | Answer::Folded => None,
-        };
-        Self { answer, catalog }
-    }
+/// Decides requests and commits what they come to.
+pub(super) struct Decider {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) catalogs: Arc<Catalogs>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: Settings,
 }
 
 /// What the commands of an environment come to.
@@ -45,10 +32,10 @@ struct Decided {
     outdated_keys: Vec<IdempotencyKey>,
 }
 
-impl Lane {
+impl Decider {
     /// Decides all commands in one transaction and commits it, anew where another writer was faster
     /// or the database went away for a moment.
-    pub(crate) async fn decide_and_commit(
+    pub(super) async fn decide_and_commit(
         &self,
         commands: &[(EnvironmentId, Vec<Command>)],
     ) -> Result<Answers, Error> {
