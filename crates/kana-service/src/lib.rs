@@ -10,7 +10,7 @@ mod clock;
 mod environment;
 mod error;
 mod ids;
-mod jobs;
+pub mod jobs;
 mod kana;
 mod reader;
 mod readiness;

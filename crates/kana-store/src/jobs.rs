@@ -48,6 +48,9 @@ pub(crate) const MENDED_AT_ONCE: i64 = 1000;
 pub struct JobId(pub(crate) Uuid);
 
 impl JobId {
+    /// The id of no job.
+    pub const NONE: Self = Self(Uuid::nil());
+
     /// Returns a new id, larger than those of earlier instants.
     pub(crate) fn new(now: Timestamp) -> Self {
         let ms = u64::try_from(now.as_ms()).unwrap_or_default();
