@@ -34,7 +34,7 @@ pub(crate) async fn exported(store: &dyn Store, scope: &Scope) -> (Vec<u8>, Tall
 }
 
 pub(crate) async fn imported(store: &dyn Store, file: &[u8]) -> Result<Tally, TransferError> {
-    let (_, tally) = import(store, Cursor::new(file.to_vec()), &mut |_| ()).await?;
+    let (_, tally) = import(store, Cursor::new(file.to_vec()), None, &mut |_| ()).await?;
     Ok(tally)
 }
 
