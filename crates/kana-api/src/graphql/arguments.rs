@@ -438,6 +438,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "it is one table of cases")]
     fn what_does_not_fit_is_named() {
         for (text, problem) in [
             ("{ a }", "\"ids\" expects type [String!]! and got nothing"),

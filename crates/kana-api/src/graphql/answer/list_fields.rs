@@ -78,9 +78,11 @@ pub(in crate::graphql) fn merge(
     };
     let executed = match &mut document.operations {
         DocumentOperations::Single(operation) => Some(operation),
-        DocumentOperations::Multiple(operations) => {
-            operation_name.and_then(|name| operations.get_mut(name))
-        }
+        DocumentOperations::Multiple(operations) => match operation_name {
+            Some(name) => operations.get_mut(name),
+            // Only the one operation of a document need not be named.
+            None => operations.values_mut().next(),
+        },
     };
     if let Some(executed) = executed {
         executed.node.selection_set.node = merged;
