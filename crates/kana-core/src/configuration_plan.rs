@@ -1,12 +1,13 @@
-//! What publishing a configuration does to an environment (contract: `cli.md`, "What publishing
-//! does"). What `validate` tells and what `publish` does is one plan.
+//! Plans what publishing a configuration does to an environment (contract: `cli.md`, "What publishing
+//! does"). `validate` reports the plan that `publish` carries out.
 //!
-//! A plan is a list of the same commands by which the Admin API changes a catalog, each made on
-//! what the ones before it left. It is told which features have usage
-//! ([`features_to_look_up`]); how many are subscribed matters only for what is told of it
-//! ([`Plan::findings`]), and so only to who asks.
+//! A plan is a list of the commands by which the Admin API changes a catalog, each made on what the
+//! ones before it left. Making it takes the features that have usage ([`features_to_look_up`]);
+//! reporting it ([`Plan::findings`], [`Plan::entries`]) also takes the number of subscribers, so a
+//! publish does not count them.
 
 mod differences;
+mod entry;
 mod finding;
 mod planner;
 
@@ -14,6 +15,7 @@ use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
+pub use self::entry::{Action, Difference, Entry, EntryKind, Field};
 pub use self::finding::{Finding, Severity};
 use self::planner::Planner;
 use crate::catalog::{Catalog, CatalogChange, PackageStatus};
@@ -22,46 +24,47 @@ use crate::id::{FeatureId, PackageId};
 use crate::refusal::Refusal;
 use crate::timestamp::Timestamp;
 
-/// What becomes of an environment when a configuration is published.
+/// The changes that make an environment what a configuration says.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     problems: Vec<Problem>,
-    told: Vec<Told>,
+    findings: Vec<PlannedFinding>,
+    entries: Vec<Entry>,
     changes: IndexMap<Thing, CatalogChange>,
 }
 
-/// Something that is told of a plan.
+/// A finding before its subscribers are counted.
 #[derive(Debug, Clone)]
-struct Told {
+struct PlannedFinding {
     place: Option<Place>,
     sentence: String,
     weight: Weight,
 }
 
-/// How much what is told weighs.
+/// How the severity of a finding is found.
 #[derive(Debug, Clone)]
 enum Weight {
     Always(Severity),
-    /// An error if anybody is subscribed to the package, and this otherwise.
+    /// An error if the package has active subscribers, and this otherwise.
     UnlessSubscribed(PackageId, Severity),
 }
 
-/// What a catalog change is about: of two about one thing, the last holds.
+/// What a catalog change is about. Of two changes of one thing, the last one holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Thing {
     Feature(FeatureId),
     Package(PackageId),
 }
 
-/// The features that publishing would delete if they have no usage, which somebody has to look up.
+/// Returns the features that are deleted if they have no usage. The caller looks that up.
 #[must_use]
 pub fn features_to_look_up(catalog: &Catalog, configuration: &Configuration) -> Vec<FeatureId> {
     let keeps = packages_that_keep_features(catalog, configuration);
     absent_features(catalog, configuration).filter(|id| !keeps.contains_key(id)).cloned().collect()
 }
 
-/// Plans to make of `catalog` what `configuration` says. Of
-/// [`features_to_look_up`], those in `used` have usage.
+/// Plans how `catalog` becomes what `configuration` says. `used` has those of
+/// [`features_to_look_up`] that have usage.
 #[must_use]
 pub fn plan(
     catalog: &Catalog,
@@ -75,7 +78,7 @@ pub fn plan(
         configuration.packages.iter().map(|package| (&package.id, package.is_addon())).collect();
     let (addons, bases): (Vec<_>, Vec<_>) =
         configuration.packages.iter().partition(|package| package.is_addon());
-    // An add-on names its base packages, which must be there.
+    // Base packages come first, since an add-on names them.
     for package in bases.into_iter().chain(addons) {
         planner.package(catalog, &are_addons, package);
     }
@@ -85,19 +88,19 @@ pub fn plan(
 }
 
 impl Plan {
-    /// Whether nothing would change.
+    /// Returns true if nothing changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 
-    /// How many features and packages would change.
+    /// Returns the number of features and packages that change.
     #[must_use]
     pub fn len(&self) -> usize {
         self.changes.len()
     }
 
-    /// What is to be stored, in this order; refused when anything in the configuration is.
+    /// Returns what to store, in this order. Fails if anything in the configuration is refused.
     pub fn into_changes(self) -> Result<Vec<CatalogChange>, Refusal> {
         if self.problems.is_empty() {
             Ok(self.changes.into_values().collect())
@@ -106,39 +109,58 @@ impl Plan {
         }
     }
 
-    /// The packages whose active subscribers are to be counted for [`findings`](Self::findings).
+    /// Returns the packages whose active subscribers [`findings`](Self::findings) and
+    /// [`entries`](Self::entries) take.
     #[must_use]
     pub fn packages_to_count(&self) -> Vec<PackageId> {
-        self.told
+        self.findings
             .iter()
-            .filter_map(|told| match &told.weight {
+            .filter_map(|finding| match &finding.weight {
                 Weight::Always(_) => None,
                 Weight::UnlessSubscribed(package, _) => Some(package.clone()),
             })
             .collect()
     }
 
-    /// What whoever is about to publish should know: what is refused first, then what changes.
+    /// Describes the plan in sentences: what is refused first, then what changes.
     #[must_use]
     pub fn findings(&self, active_subscribers: &HashMap<PackageId, u64>) -> Vec<Finding> {
         let refused = self.problems.iter().map(|problem| Finding::refused(problem.clone()));
-        let told = self.told.iter().map(|told| {
-            let (severity, suffix) = match &told.weight {
+        let found = self.findings.iter().map(|finding| {
+            let (severity, suffix) = match &finding.weight {
                 Weight::Always(severity) => (*severity, String::new()),
                 Weight::UnlessSubscribed(package, otherwise) => {
                     let count = active_subscribers.get(package).copied().unwrap_or(0);
                     let severity = if count > 0 { Severity::Error } else { *otherwise };
-                    (severity, touches(count))
+                    (severity, subscribers_in_words(count))
                 }
             };
-            let sentence = format!("{}{suffix}", told.sentence);
-            Finding { severity, place: told.place.clone(), sentence, is_refused: false }
+            let sentence = format!("{}{suffix}", finding.sentence);
+            Finding { severity, place: finding.place.clone(), sentence, is_refused: false }
         });
-        refused.chain(told).collect()
+        refused.chain(found).collect()
+    }
+
+    /// Describes the plan as data: an entry for each feature and package that has a finding, what is
+    /// refused excepted.
+    #[must_use]
+    pub fn entries(&self, active_subscribers: &HashMap<PackageId, u64>) -> Vec<Entry> {
+        let counted = |entry: &Entry| {
+            let mut entry = entry.clone();
+            if entry.touches_subscribers {
+                let count = active_subscribers.get(entry.id.as_str()).copied().unwrap_or(0);
+                entry.active_subscribers = Some(count);
+                if count > 0 {
+                    entry.severity = Severity::Error;
+                }
+            }
+            entry
+        };
+        self.entries.iter().map(counted).collect()
     }
 }
 
-fn touches(active_subscribers: u64) -> String {
+fn subscribers_in_words(active_subscribers: u64) -> String {
     match active_subscribers {
         0 => "; it has no active subscribers".to_owned(),
         1 => "; it has 1 active subscriber".to_owned(),
@@ -155,7 +177,7 @@ fn absent_features<'a>(
     catalog.features().map(|feature| &feature.id).filter(move |id| !there.contains(*id))
 }
 
-/// By the ids of their features, the packages that will be there though no file has them.
+/// Maps features to packages that have them and stay although the file omits them.
 fn packages_that_keep_features<'a>(
     catalog: &'a Catalog,
     configuration: &Configuration,

@@ -1,13 +1,18 @@
-//! What the commands print: for people, in colour on a terminal, or for programs, as JSON.
+//! What the commands print: a [diff](super::diff) on a terminal, a line for each finding elsewhere, and
+//! JSON for programs.
 
-use std::io::{IsTerminal as _, Write};
+use std::fmt::Display;
+use std::io::Write;
 use std::path::Path;
 
 use kana_service::EnvironmentKind;
 use serde::Serialize;
 
+use super::diff;
+use super::entry::Entry;
 use super::file::{Said, Wrong};
 use super::server::{Finding, printable};
+use super::terminal::Terminal;
 
 /// A plan, or why there is none.
 #[derive(Serialize)]
@@ -27,6 +32,15 @@ pub(super) struct Report {
     /// Whether the plan was carried out. Only after `publish`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) published: Option<bool>,
+    /// The plan as data; `None` if the server is of a release that does not send it.
+    #[serde(skip)]
+    pub(super) entries: Option<Vec<Entry>>,
+    /// The address of the server.
+    #[serde(skip)]
+    pub(super) server: String,
+    /// The text of the file.
+    #[serde(skip)]
+    pub(super) text: String,
 }
 
 /// A finding and where it stands.
@@ -58,6 +72,23 @@ impl Report {
             warnings: count("warning"),
             findings,
             published: None,
+            entries: Some(Vec::new()),
+            server: String::new(),
+            text: String::new(),
+        }
+    }
+
+    /// Writes a diff to a terminal, if the server sends what it takes, and lines otherwise.
+    pub(super) fn write(
+        &self,
+        out: &mut impl Write,
+        terminal: Option<Terminal>,
+    ) -> std::io::Result<()> {
+        match (terminal, &self.entries) {
+            (Some(terminal), Some(entries)) => {
+                out.write_all(diff::render(self, entries, terminal).as_bytes())
+            }
+            (terminal, _) => lines(out, self, terminal.is_some_and(|it| it.has_colour)),
         }
     }
 
@@ -98,54 +129,19 @@ impl Reported {
 /// Where to print, and how.
 pub(super) struct Output {
     pub(super) json: bool,
-    colour: bool,
+    terminal: Option<Terminal>,
 }
 
 impl Output {
     pub(super) fn new(json: bool) -> Self {
-        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { json, colour: wanted && std::io::stdout().is_terminal() }
+        Self { json, terminal: Terminal::of_stdout() }
     }
 
-    /// The findings, a line each, and what they come to.
+    /// Prints what the changes are and what they come to.
     pub(super) fn plan(&self, report: &Report) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
-        for finding in &report.findings {
-            self.finding(&mut out, &report.file, finding)?;
-        }
-        let Report { changes, errors, warnings, environment, .. } = report;
-        if report.is_refused() {
-            writeln!(out, "Cannot be published: {}.", count(*errors, "error"))?;
-        } else if *changes == 0 {
-            writeln!(out, "Nothing would change in {environment}.")?;
-        } else {
-            let changes = count(*changes, "change");
-            let (errors, warnings) = (count(*errors, "error"), count(*warnings, "warning"));
-            writeln!(out, "{changes} to {environment}: {errors}, {warnings}.")?;
-        }
+        report.write(&mut out, self.terminal)?;
         out.flush()
-    }
-
-    fn finding(&self, out: &mut impl Write, file: &str, finding: &Reported) -> std::io::Result<()> {
-        match (finding.line, finding.column) {
-            (Some(line), Some(column)) => write!(out, "{file}:{line}:{column}: ")?,
-            _ => write!(out, "{file}: ")?,
-        }
-        let (mark, colour) = match finding.severity.as_str() {
-            "error" => ("[ERROR] ", "\u{1b}[1;31m"),
-            "warning" => ("[WARNING] ", "\u{1b}[1;33m"),
-            _ => ("", ""),
-        };
-        if self.colour && !mark.is_empty() {
-            write!(out, "{colour}{}\u{1b}[0m ", mark.trim_end())?;
-        } else {
-            write!(out, "{mark}")?;
-        }
-        match &finding.place {
-            // What is wrong continues a sentence that its place begins.
-            Some(place) if finding.refused => writeln!(out, "{place}: {}", finding.message),
-            _ => writeln!(out, "{}", finding.message),
-        }
     }
 
     /// What was done, for people.
@@ -170,6 +166,52 @@ impl Output {
     }
 }
 
-fn count(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+/// Writes a line for each finding, and what they come to.
+fn lines(out: &mut impl Write, report: &Report, has_colour: bool) -> std::io::Result<()> {
+    for finding in &report.findings {
+        line(out, &report.file, finding, has_colour)?;
+    }
+    let Report { changes, errors, warnings, environment, .. } = report;
+    if report.is_refused() {
+        writeln!(out, "Cannot be published: {}.", count(*errors, "error"))
+    } else if *changes == 0 {
+        writeln!(out, "Nothing would change in {environment}.")
+    } else {
+        let changes = count(*changes, "change");
+        let (errors, warnings) = (count(*errors, "error"), count(*warnings, "warning"));
+        writeln!(out, "{changes} to {environment}: {errors}, {warnings}.")
+    }
+}
+
+fn line(
+    out: &mut impl Write,
+    file: &str,
+    finding: &Reported,
+    has_colour: bool,
+) -> std::io::Result<()> {
+    match (finding.line, finding.column) {
+        (Some(line), Some(column)) => write!(out, "{file}:{line}:{column}: ")?,
+        _ => write!(out, "{file}: ")?,
+    }
+    let (mark, colour) = match finding.severity.as_str() {
+        "error" => ("[ERROR] ", "\u{1b}[1;31m"),
+        "warning" => ("[WARNING] ", "\u{1b}[1;33m"),
+        _ => ("", ""),
+    };
+    if has_colour && !mark.is_empty() {
+        write!(out, "{colour}{}\u{1b}[0m ", mark.trim_end())?;
+    } else {
+        write!(out, "{mark}")?;
+    }
+    match &finding.place {
+        // What is wrong continues a sentence that its place begins.
+        Some(place) if finding.refused => writeln!(out, "{place}: {}", finding.message),
+        _ => writeln!(out, "{}", finding.message),
+    }
+}
+
+/// Writes a number of things, like `1 error` or `2 errors`.
+pub(super) fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, what: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
