@@ -1,4 +1,4 @@
-use super::Severity;
+use super::finding::Severity;
 use crate::id::FeatureId;
 
 /// What publishing does to one feature or package, as data. A client shows it as a diff.

@@ -9,7 +9,8 @@ use crate::configuration::{Place, Problem};
 use crate::timestamp::Timestamp;
 
 use super::entry::{Difference, Entry};
-use super::{Plan, PlannedFinding, Severity, Thing, Weight};
+use super::finding::Severity;
+use super::planned::{Plan, PlannedFinding, Thing, Weight};
 
 /// The maximum number of differences that the entries of one plan have. A configuration has at most
 /// 8 MiB; its plan must not take many times that.

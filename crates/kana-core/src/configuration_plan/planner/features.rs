@@ -7,10 +7,11 @@ use super::Planner;
 use crate::catalog::{Catalog, Feature, FeatureKind};
 use crate::catalog_command::{CatalogCommand, FeatureEdit};
 use crate::configuration::{Configuration, ConfiguredFeature, Place};
+use crate::configuration_plan::absent::{absent_features, packages_that_keep_features};
+use crate::configuration_plan::differences;
 use crate::configuration_plan::entry::{Action, Difference, Entry, EntryKind};
-use crate::configuration_plan::{
-    Severity, Weight, absent_features, differences, packages_that_keep_features,
-};
+use crate::configuration_plan::finding::Severity;
+use crate::configuration_plan::planned::Weight;
 use crate::edit::Edit;
 use crate::id::FeatureId;
 

@@ -2,12 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
+use indexmap::IndexMap;
+
 use super::Planner;
 use crate::catalog::{Catalog, Package, PackageStatus};
 use crate::catalog_command::{CatalogCommand, NewPackage, NewPackageFeature, PackageEdit};
 use crate::configuration::{Configuration, ConfiguredPackage, Place, quoted};
+use crate::configuration_plan::differences;
 use crate::configuration_plan::entry::{Action, Difference, Entry, EntryKind, Field};
-use crate::configuration_plan::{Severity, Weight, differences};
+use crate::configuration_plan::finding::Severity;
+use crate::configuration_plan::planned::Weight;
 use crate::id::{FeatureId, PackageId};
 
 impl Planner {
@@ -130,7 +134,7 @@ impl Planner {
         if let Some(bases) = differences::bases_in_words(&package.kind) {
             differences.push(Difference::new(Field::BasePackages, None, Some(&bases)));
         }
-        let nothing = indexmap::IndexMap::new();
+        let nothing = IndexMap::new();
         let is_consumable = |feature: &FeatureId| self.is_consumable(feature);
         let (gives, _) = differences::of_gives(&nothing, &package.features, &is_consumable, false);
         differences.extend(gives);

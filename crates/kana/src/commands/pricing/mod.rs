@@ -4,14 +4,15 @@
 //! The [file](mod@file) is YAML that knows where everything stands ([`yaml`], [`scalars`]), so that what is
 //! wrong with it is told with line and column, and so that a little change is made in place
 //! ([`edit`]); otherwise it is written anew ([`writing`]). The [`server`] says what publishing it would
-//! do ([`entry`]), and [`report`] prints that, as a [`diff`] on a [`terminal`]. Keys and addresses come
-//! from the [`surroundings`].
+//! do ([`entry`]); [`output`] prints the [`report`], as a [`diff`] on a [`terminal`]. Keys and addresses
+//! come from the [`surroundings`].
 
 mod diff;
 mod edit;
 mod entry;
 mod failure;
 mod file;
+mod output;
 mod report;
 mod scalars;
 mod server;
@@ -31,7 +32,8 @@ use serde_json::{Value, json};
 use crate::settings::{PricingCommand, PricingSettings};
 use failure::Failure;
 use file::File;
-use report::{Output, Report, Reported};
+use output::Output;
+use report::{Report, Reported};
 use server::{Server, Validated};
 use surroundings::Surroundings;
 

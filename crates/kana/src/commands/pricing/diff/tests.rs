@@ -185,12 +185,3 @@ fn what_a_later_server_sends_is_shown_as_far_as_it_goes() {
     assert!(shown.contains("\n  ~ free  order changes\n"), "{shown}");
     assert!(shown.contains("\nOther\n  + c\n"), "{shown}");
 }
-
-#[test]
-fn the_plan_of_an_older_server_is_shown_in_lines() {
-    let older = Report { entries: None, ..report(1, vec![finding("warning", "x changes")]) };
-    let mut shown = Vec::new();
-    older.write(&mut shown, Some(Terminal { width: 80, has_colour: true })).unwrap();
-    let line = "k.yaml: \u{1b}[1;33m[WARNING]\u{1b}[0m x changes\n1 change to live: 0 errors, 1 warning.\n";
-    assert_eq!(String::from_utf8(shown).unwrap(), line);
-}
