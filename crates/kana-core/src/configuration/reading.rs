@@ -64,7 +64,7 @@ impl Reader {
             let is_known = version.as_str().is_some_and(|text| text.split('.').next() == Some("1"));
             if !is_known {
                 let message = format!(
-                    "must be {FORM_VERSION}, the form that this release reads; it is {}",
+                    "must be {FORM_VERSION}, the format of this release; it is {}",
                     shown(version)
                 );
                 self.refuse::<()>(&root.key("version"), message);
@@ -73,7 +73,9 @@ impl Reader {
         for needed in ["features", "packages"] {
             let problem = match file.get(needed) {
                 None => format!("{needed} is missing"),
-                Some(Value::Null) => format!("{needed} is empty: say what it has, be it nothing"),
+                Some(Value::Null) => {
+                    format!("{needed} has no value: if there are none, write empty lists")
+                }
                 Some(Value::Object(lists)) if lists.is_empty() => {
                     format!("{needed} has neither draft nor published")
                 }
@@ -173,7 +175,7 @@ impl Reader {
         let name = name.and_then(|name| self.label(name, &place.key("name"), "name"));
         let features = self.package_features(object.get("features"), &place.key("features"));
         if is_published && features.as_ref().is_some_and(IndexMap::is_empty) {
-            let message = "must have a feature: a package without any can only be a draft";
+            let message = "is empty: only a draft can have no features";
             self.refuse::<()>(&place.key("features"), message);
         }
         let kind = if is_addon {
@@ -229,7 +231,7 @@ impl Reader {
         let id = self.id(object, place, FeatureId::new)?;
         let Some((is_binary, _)) = self.features.get(&id) else {
             let message = format!(
-                "names the feature {}, which the list features does not define",
+                "names the feature {}, which is not in the list features",
                 quoted(id.as_str())
             );
             return self.refuse(&place.key("id"), message);
@@ -361,7 +363,7 @@ impl Reader {
             return self.refuse(place, message);
         };
         for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
-            let message = format!("is no key of {what}: it has {}", known.join(", "));
+            let message = format!("is an unknown key: {what} has {}", known.join(", "));
             self.refuse::<()>(&place.key(key), message);
         }
         Some(object)

@@ -34,7 +34,7 @@ fn a_file_that_is_wrong_is_told_with_its_line_and_column() {
     };
     for (from, to, said) in [
         ("name: Free", "name: 7", "must be text; it is 7: put it into quotes"),
-        ("name: Free", "naem: Free", "is no key of a package: it has id, name, features"),
+        ("name: Free", "naem: Free", "is an unknown key: a package has id, name, features"),
         (
             "id: seats\n    name",
             "id: dashboard\n    name",
@@ -44,7 +44,7 @@ fn a_file_that_is_wrong_is_told_with_its_line_and_column() {
         (
             "id: seats\n          limit: 1\n",
             "id: sso\n          limit: 1\n",
-            "names the feature \"sso\", which the list features does not define",
+            "names the feature \"sso\", which is not in the list features",
         ),
         ("limit: 100\n", "limit: lots\n", "or null for unlimited; it is \"lots\""),
         ("reset_period: MONTH # or", "reset_period: WEEK # or", "it is \"WEEK\""),
@@ -52,7 +52,7 @@ fn a_file_that_is_wrong_is_told_with_its_line_and_column() {
         (
             "version: 1.0.0",
             "version: 2.0.0",
-            "must be 1.0.0, the form that this release reads; it is \"2.0.0\"",
+            "must be 1.0.0, the format of this release; it is \"2.0.0\"",
         ),
     ] {
         let (line, column) = place_of(from);
