@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use rustix::system::uname;
 
 use crate::load::Spread;
+use crate::process::first_line;
 
 /// How often a small write is made durable to know what that costs.
 const SYNCS: usize = 200;
@@ -120,15 +120,4 @@ fn memory() -> Option<String> {
     let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(format!("{:.1} GiB", kib as f64 / 1024.0 / 1024.0))
-}
-
-/// The first line that a program writes, or that it is not there.
-pub(crate) fn first_line(program: &Path, argument: &str) -> String {
-    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let output = Command::new(program).arg(argument).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    match text.ok().as_deref().and_then(|text| text.lines().next()) {
-        Some(line) => line.to_owned(),
-        None => format!("{name} not there"),
-    }
 }

@@ -14,6 +14,7 @@ mod cases;
 mod compare;
 mod constant;
 mod cores;
+mod database;
 mod load;
 mod machine;
 mod process;

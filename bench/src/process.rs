@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -159,4 +160,15 @@ impl Drop for Process {
 /// Runs a program to its end, where this one runs, and answers what it wrote.
 pub(crate) fn run_to_end(name: &'static str, command: &mut Command, stop: &Stop) -> Result<String> {
     Process::start(name, command, Signal::KILL)?.wait_to_end(stop)
+}
+
+/// The first line that a program writes, or that it is not there.
+pub(crate) fn first_line(program: &Path, argument: &str) -> String {
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let output = Command::new(program).arg(argument).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    match text.ok().as_deref().and_then(|text| text.lines().next()) {
+        Some(line) => line.to_owned(),
+        None => format!("{name} not there"),
+    }
 }

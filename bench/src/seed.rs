@@ -13,7 +13,7 @@ use kana_store::postgres::Settings;
 use kana_store::{EnvironmentId, PostgresStore, SqliteStore, Store};
 use uuid::{Builder, Uuid};
 
-use crate::servers::kana::Database;
+use crate::database::Database;
 use crate::stop::Stop;
 
 /// The feature that is used, the package that gives it, and how much of it in a month: more than

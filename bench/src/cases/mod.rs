@@ -16,11 +16,12 @@ use anyhow::{Context, Result};
 
 use crate::args::Sizes;
 use crate::cores::Cores;
+use crate::database::Database;
 use crate::load::usage::Usage;
 use crate::load::{Pace, Plan, Round, Talk};
 use crate::seed::seed;
 use crate::servers::Missing;
-use crate::servers::kana::{Database, Kana};
+use crate::servers::kana::Kana;
 use crate::servers::redis::Redis;
 use crate::stop::Stop;
 

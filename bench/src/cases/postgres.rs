@@ -5,12 +5,13 @@
 use anyhow::Result;
 
 use super::{Bench, available};
+use crate::database::Database;
 use crate::load::batch::Batches;
 use crate::load::events::Events;
 use crate::load::graphql::{CAN_USE_FEATURE, Operations, RECORD_USAGE, Who};
 use crate::load::{Rounds, Spread, Talk};
 use crate::seed::seed;
-use crate::servers::kana::{Database, Kana};
+use crate::servers::kana::Kana;
 use crate::servers::postgres::Postgres;
 use crate::table::{Goal, GoalKind, Row};
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::http::{Response, post};
-use super::{Answer, Talk};
+use super::talk::{Answer, Talk};
 use crate::seed::{FEATURE, USER_DIGITS, user_id, write_user_digits};
 
 const QUERY: &str = "mutation RecordUsageBatch($inputs: [CreateUsageEventInput!]!) { \

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Answer, Talk};
+use super::talk::{Answer, Talk};
 
 /// The room that is made at a time, and the most that an answer may have.
 const ROOM: usize = 16 * 1024;

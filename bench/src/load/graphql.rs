@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::http::{Response, post};
-use super::{Answer, Talk};
+use super::talk::{Answer, Talk};
 use crate::seed::{FEATURE, USER_DIGITS, user_id, write_user_digits};
 
 /// A request, and how its right answer begins.

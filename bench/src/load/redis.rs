@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Answer, Talk};
+use super::talk::{Answer, Talk};
 use crate::seed::{FEATURE, LIMIT, USER_DIGITS, user_id, write_user_digits};
 
 /// Checks a limit and counts, as `useFeature` does; -1 when the limit is reached.

@@ -2,6 +2,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
+use super::talk::Answer;
 use super::*;
 
 /// One byte, answered by a line.

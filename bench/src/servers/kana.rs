@@ -1,7 +1,7 @@
 //! The server of Kana, as a stranger runs it: by its command line and over HTTP.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::cores::Cores;
+use crate::database::Database;
 use crate::load::graphql::Operation;
 use crate::load::http::{exchange, post};
 use crate::load::usage::Usage;
@@ -18,15 +19,6 @@ use crate::stop::Stop;
 
 /// The environment variables that are settings of Kana begin so.
 const SETTINGS: &str = "KANA_";
-
-/// Where a server keeps what it stores.
-#[derive(Debug, Clone)]
-pub(crate) enum Database {
-    /// In a directory of its own.
-    Embedded(PathBuf),
-    /// In PostgreSQL, at this URL.
-    Shared(String),
-}
 
 /// A server with users, events and a catalog.
 pub(crate) struct Kana {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{Missing, find_program};
 use crate::cores::Cores;
-use crate::process::{Process, run_to_end};
+use crate::process::{Process, first_line, run_to_end};
 use crate::stop::Stop;
 
 /// Where Debian keeps the releases, a directory each.
@@ -248,7 +248,7 @@ fn owned_directory(parent: &Path, account: Option<Account>) -> Result<TempDir> {
 /// The release that is installed.
 pub(crate) fn version() -> Result<String> {
     let program = find_programs()?.join("postgres");
-    Ok(crate::machine::first_line(&program, "--version"))
+    Ok(first_line(&program, "--version"))
 }
 
 #[cfg(test)]

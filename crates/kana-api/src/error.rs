@@ -144,6 +144,7 @@ fn name_and_code(refusal: &Refusal) -> (&'static str, &'static str) {
         }
         Refusal::Configuration(_) => ("ValidationError", "BAD_USER_INPUT"),
         Refusal::StaleCatalog => ("ConflictError", "CONFLICT"),
+        Refusal::ChangesGone { .. } => ("ChangesGoneError", "CHANGES_GONE"),
         Refusal::IdempotencyConflict => ("ConflictError", "IDEMPOTENCY_CONFLICT"),
         Refusal::NoBillingProvider => ("SubscriptionLinkError", "BAD_USER_INPUT"),
         Refusal::TooMany { .. } => ("ValidationError", "BAD_USER_INPUT"),

@@ -1,6 +1,7 @@
 //! Every change of a user's facts is one pure decision.
 
 use crate::catalog::Catalog;
+use crate::change::{self, Effect};
 use crate::facts::{Change, Obstacle, UserFacts};
 use crate::folding::{self, FoldCounters};
 use crate::id::{IdempotencyKey, UserId};
@@ -74,6 +75,8 @@ pub struct Decision {
     pub answer: Answer,
     /// What is to be stored, in this order.
     pub changes: Vec<Change>,
+    /// What goes to the changes feed, in this order. Usage adds nothing to it.
+    pub feed: Vec<change::Change>,
 }
 
 impl Command {
@@ -141,43 +144,46 @@ pub fn decide(
 ) -> Result<Decision, Obstacle> {
     command.check(now)?;
     let known = || facts.ok_or_else(|| unknown(command.subject()));
-    let (answer, changes) = match command {
+    let of_usage = |answer, changes| Decision { answer, changes, feed: Vec::new() };
+    match command {
         Command::CreateUser(user) if facts.is_some() => {
-            return Err(Refusal::UserIdTaken(user.id.clone()).into());
+            Err(Refusal::UserIdTaken(user.id.clone()).into())
         }
-        Command::CreateUser(user) => {
-            (Answer::User(user.clone()), vec![Change::CreateUser(user.clone())])
-        }
-        Command::UpdateUser { edit, .. } => {
-            let (user, changes) = update_user(known()?, edit)?;
-            (Answer::User(user), changes)
-        }
+        Command::CreateUser(user) => Ok(Decision {
+            answer: Answer::User(user.clone()),
+            changes: vec![Change::CreateUser(user.clone())],
+            feed: vec![change::Change::of_user(&user.id, Effect::UserCreated)],
+        }),
+        Command::UpdateUser { edit, .. } => update_user(known()?, edit),
         Command::RecordUsage(command) => {
             let (answer, changes) = usage::record_usage(catalog, known()?, replays, command, now)?;
-            (Answer::Recorded(answer), changes)
+            Ok(of_usage(Answer::Recorded(answer), changes))
         }
         Command::UseFeature(command) => {
             let (answer, changes) = usage::use_feature(catalog, known()?, replays, command, now)?;
-            (Answer::Used(answer), changes)
+            Ok(of_usage(Answer::Used(answer), changes))
         }
         Command::Subscribe(command) => {
-            let (answer, changes) = subscribing::subscribe(catalog, known()?, command, now)?;
-            (Answer::Subscribed(answer), changes)
+            let facts = known()?;
+            let (answer, changes) = subscribing::subscribe(catalog, facts, command, now)?;
+            let feed = subscribing::told(catalog, facts, &changes, now)?;
+            Ok(Decision { answer: Answer::Subscribed(answer), changes, feed })
         }
         Command::CancelSubscription(command) => {
             let facts = known()?;
             let (subscription, changes) = subscribing::cancel(catalog, facts, command, now)?;
-            (Answer::Cancelled { user: facts.id.clone(), subscription }, changes)
+            let feed = subscribing::told(catalog, facts, &changes, now)?;
+            let answer = Answer::Cancelled { user: facts.id.clone(), subscription };
+            Ok(Decision { answer, changes, feed })
         }
         Command::FoldCounters(command) => {
-            (Answer::Folded, folding::fold(catalog, known()?, command, now)?)
+            Ok(of_usage(Answer::Folded, folding::fold(catalog, known()?, command, now)?))
         }
-    };
-    Ok(Decision { answer, changes })
+    }
 }
 
 /// Changes what is known of a user; a new id must be free.
-fn update_user(facts: &UserFacts, edit: &UserEdit) -> Result<(User, Vec<Change>), Obstacle> {
+fn update_user(facts: &UserFacts, edit: &UserEdit) -> Result<Decision, Obstacle> {
     if let Some(id) = edit.id.as_ref().filter(|id| **id != facts.id)
         && facts.is_id_taken(id)?
     {
@@ -186,8 +192,14 @@ fn update_user(facts: &UserFacts, edit: &UserEdit) -> Result<(User, Vec<Change>)
     let before = facts.profile()?;
     let mut user = before.clone();
     edit.clone().apply_to(&mut user);
-    let changes = if user == *before { Vec::new() } else { vec![Change::UpdateUser(user.clone())] };
-    Ok((user, changes))
+    let changed = user.differences(before);
+    let (mut changes, mut feed) = (Vec::new(), Vec::new());
+    if !changed.is_empty() {
+        let previous_id = (user.id != before.id).then(|| before.id.clone());
+        feed.push(change::Change::of_user(&user.id, Effect::UserUpdated { changed, previous_id }));
+        changes.push(Change::UpdateUser(user.clone()));
+    }
+    Ok(Decision { answer: Answer::User(user), changes, feed })
 }
 
 fn unknown(subject: Subject<'_>) -> Refusal {

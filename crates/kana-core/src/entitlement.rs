@@ -176,13 +176,26 @@ pub fn entitlements<'a>(
     features: impl IntoIterator<Item = &'a FeatureId>,
     as_of: AsOf,
 ) -> Result<Vec<Entitlement>, Obstacle> {
-    let (mut entitlements, mut missing) = (Vec::new(), Vec::new());
-    for feature in features {
-        let feature = find_feature(catalog, feature)?;
-        let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
-        entitlements.push(entitled(facts, &standing, 1, &mut missing));
-    }
+    let mut missing = Vec::new();
+    let entitlements = known_entitlements(catalog, facts, features, as_of, &mut missing)?;
     // One by one they would be asked for one by one.
     needs(missing)?;
     Ok(entitlements)
+}
+
+/// Like [`entitlements`]. A counter that is not loaded counts as never written, and is added to
+/// `missing`.
+pub(crate) fn known_entitlements<'a>(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    features: impl IntoIterator<Item = &'a FeatureId>,
+    as_of: AsOf,
+    missing: &mut Vec<CounterKey>,
+) -> Result<Vec<Entitlement>, Obstacle> {
+    let entitlements = features.into_iter().map(|feature| {
+        let feature = find_feature(catalog, feature)?;
+        let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
+        Ok(entitled(facts, &standing, 1, missing))
+    });
+    entitlements.collect()
 }

@@ -12,6 +12,7 @@
 
 pub mod catalog;
 pub mod catalog_command;
+pub mod change;
 pub mod configuration;
 pub mod configuration_plan;
 pub mod decide;

@@ -63,6 +63,15 @@ pub enum Refusal {
          change again"
     )]
     StaleCatalog,
+    /// Changes that were asked for have been deleted from the changes feed.
+    #[error(
+        "The changes after this number are no longer kept: the oldest that is kept is {oldest}. \
+         Read everything anew, and go on with the changes that follow"
+    )]
+    ChangesGone {
+        /// The number of the oldest change that is kept.
+        oldest: i64,
+    },
     /// Any other row of the contract's table "Subscribing".
     #[error(transparent)]
     Subscribe(#[from] SubscribeRefusal),

@@ -1,6 +1,7 @@
 //! Subscribing and cancelling (contract: `entitlements.md`, "Subscribing").
 
 use crate::catalog::{Catalog, Package, PackageStatus};
+use crate::change::{self, Effect, Known, entitlement_differences};
 use crate::facts::{Change, Obstacle, UserFacts};
 use crate::id::{PackageId, SubscriptionId, UserId};
 use crate::refusal::{InvalidValue, Refusal, SubscribeRefusal};
@@ -159,4 +160,56 @@ pub(crate) fn cancel(
     subscription.status = SubscriptionStatus::Cancelled;
     subscription.ended_at = Some(ended_at);
     Ok((subscription, changes))
+}
+
+/// Returns what the changes of a command about subscriptions make known: each subscription that
+/// starts or ends, and then what the user may do that is different.
+pub(crate) fn told(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    changes: &[Change],
+    now: Timestamp,
+) -> Result<Vec<change::Change>, Obstacle> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut after = facts.clone();
+    let (mut effects, mut created, mut packages) = (Vec::new(), Vec::new(), Vec::new());
+    for change in changes {
+        let before = subscription_in(change).and_then(|id| find(&after, id)).cloned();
+        after.apply(change);
+        let Some(subscription) = subscription_in(change).and_then(|id| find(&after, id)) else {
+            continue;
+        };
+        packages.push(subscription.package.clone());
+        let subscription = subscription.clone();
+        effects.push(match before {
+            None => {
+                created.push(subscription.id);
+                Effect::SubscriptionStarted(subscription)
+            }
+            Some(before) => {
+                Effect::SubscriptionEnded { subscription, previous_status: before.status }
+            }
+        });
+    }
+    let known = Known { before: facts, after: &after, created: &created };
+    let differences = entitlement_differences(catalog, &known, packages.iter(), now)?;
+    if !differences.is_empty() {
+        effects.push(Effect::EntitlementChanged(differences));
+    }
+    Ok(effects.into_iter().map(|effect| change::Change::of_user(&facts.id, effect)).collect())
+}
+
+/// The subscription that the change creates or ends.
+fn subscription_in(change: &Change) -> Option<SubscriptionId> {
+    match change {
+        Change::AddSubscription(subscription) => Some(subscription.id),
+        Change::CancelSubscription { subscription, .. } => Some(*subscription),
+        _ => None,
+    }
+}
+
+fn find(facts: &UserFacts, id: SubscriptionId) -> Option<&Subscription> {
+    facts.subscriptions().iter().find(|subscription| subscription.id == id)
 }

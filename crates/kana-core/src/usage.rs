@@ -168,7 +168,9 @@ pub(crate) fn record_usage(
         Standing::Consumable { counting, meter } => {
             let before = meter.used(facts)?;
             let after = match command.action {
-                UsageAction::Set if meter.is_folded() => return Err(set_of_a_folded_period().into()),
+                UsageAction::Set if meter.is_folded() => {
+                    return Err(set_of_a_folded_period().into());
+                }
                 UsageAction::Set => command.delta,
                 UsageAction::Add => before.saturating_add(command.delta).max(0),
             };

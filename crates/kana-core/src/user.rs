@@ -21,6 +21,25 @@ pub struct User {
     pub metadata: Option<Metadata>,
 }
 
+impl User {
+    /// Returns the fields that differ from `other`'s, by their names in the Admin API.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let Self { key: _, id, billing_id, name, email, metadata } = self;
+        [
+            ("id", *id != other.id),
+            ("billingId", *billing_id != other.billing_id),
+            ("name", *name != other.name),
+            ("email", *email != other.email),
+            ("metadata", *metadata != other.metadata),
+        ]
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(name, _)| name)
+        .collect()
+    }
+}
+
 /// What is to change about a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserEdit {

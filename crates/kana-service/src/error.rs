@@ -13,7 +13,7 @@ pub enum Error {
     Refused(#[from] Refusal),
     /// The key opens nothing here.
     #[error(transparent)]
-    Unauthenticated(#[from] crate::keys::Unauthenticated),
+    Unauthenticated(#[from] Unauthenticated),
     /// More is waiting to be written than Kana holds. The caller may try again.
     #[error("too much is waiting to be written; try again shortly")]
     Overloaded,
@@ -35,6 +35,50 @@ pub enum Error {
     /// Kana itself is wrong.
     #[error("a bug: {0}")]
     Bug(&'static str),
+}
+
+/// Why a request has no environment. Clients look for the first word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unauthenticated {
+    /// No key was sent.
+    #[error("Unauthenticated: send a private key in the Authorization header")]
+    Missing,
+    /// What was sent is no key that is known and valid.
+    #[error("Unauthenticated: the key in the Authorization header is unknown or was revoked")]
+    Unknown,
+    /// Nothing that opens the Client API was sent.
+    #[error(
+        "Unauthenticated: send a user token, as Bearer, or a public key with X-User-ID, in the \
+         Authorization header"
+    )]
+    MissingForClient,
+    /// A private key was sent to the Client API.
+    #[error(
+        "Unauthenticated: this is a private key, which must not be used in a browser; send a user \
+         token or a public key"
+    )]
+    PrivateKeyInBrowser,
+    /// A public key does not say who the user is.
+    #[error("Unauthenticated: with a public key, the X-User-ID header must name the user")]
+    UserIdMissing,
+    /// The environment takes user tokens only.
+    #[error(
+        "Unauthenticated: this environment does not let a public key read a user's entitlements; \
+         send a user token"
+    )]
+    SimpleModeOff,
+    /// The user token was not made here, or its secret was withdrawn.
+    #[error("Unauthenticated: the user token is invalid")]
+    InvalidToken,
+    /// The user token's time is over.
+    #[error("Unauthenticated: the user token has expired")]
+    ExpiredToken,
+    /// A public key was sent where a private one belongs.
+    #[error(
+        "Unauthenticated: the Admin API needs a private key, and the Authorization header holds \
+         a public one"
+    )]
+    PublicKey,
 }
 
 /// Describes an unavailable database to callers, without internal details.
@@ -65,5 +109,12 @@ impl From<StoreError> for Error {
 impl From<InvalidValue> for Error {
     fn from(invalid: InvalidValue) -> Self {
         Self::Refused(invalid.into())
+    }
+}
+
+impl From<getrandom::Error> for Error {
+    /// The operating system gave no randomness for a key or a secret.
+    fn from(error: getrandom::Error) -> Self {
+        StoreError::Engine(Box::new(error)).into()
     }
 }

@@ -5,37 +5,36 @@
 //! nothing of any other. Questions read one consistent view; whatever changes something goes
 //! through the writer, which decides many commands at a time and commits once.
 
-mod batch;
-mod catalogs;
-mod client;
+mod access;
 mod clock;
-mod configuration;
 mod environment;
 mod error;
-mod facts_in_use;
-mod folding;
+mod feed;
 mod ids;
+mod jobs;
 mod kana;
-mod keys;
-mod lane;
-mod questions;
+mod reader;
 mod readiness;
-mod recent;
-mod retention;
 mod retry;
-mod tokens;
+mod settings;
+mod start;
 mod writer;
 
-pub use client::{ClientUser, ClientView};
-pub use clock::{Clock, ManualClock, SystemClock};
-pub use configuration::{Configured, Validation};
-pub use environment::{Environment, NewUser, SubscriptionPage, UserPage};
-pub use error::Error;
-pub use kana::{
-    InitialKeys, Kana, Settings, Uncommitted, begin_init, begin_key, create_key, init,
-    rotate_token_secret, set_simple_mode,
+pub use access::browsers::{rotate_token_secret, set_simple_mode};
+pub use access::creating::{
+    InitialKeys, Uncommitted, begin_init, begin_key, create_key, init, revoke_key,
 };
-pub use kana_store::LogThrottle;
+pub use access::keys::NewSecret;
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use environment::Environment;
+pub use environment::client::{ClientUser, ClientView};
+pub use environment::configuration::{Configured, Validation};
+pub use environment::subscriptions::SubscriptionPage;
+pub use environment::users::{NewUser, UserPage};
+pub use error::{Error, Unauthenticated};
+pub use kana::Kana;
 pub use kana_store::app::{EnvironmentKind, Key, KeyKind};
-pub use keys::{NewSecret, Unauthenticated};
+pub use kana_store::feed::{AuditQuery, AuditRow, ChangesQuery, StoredChange};
+pub use kana_store::{Actor, LogThrottle};
 pub use readiness::NotReady;
+pub use settings::Settings;

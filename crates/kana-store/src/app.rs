@@ -127,6 +127,21 @@ pub struct NewKey {
     pub created_at: Timestamp,
 }
 
+impl NewKey {
+    /// Returns the key as it is once it is stored.
+    pub(crate) fn stored(&self, id: i64, environment: EnvironmentId) -> Key {
+        Key {
+            id,
+            environment,
+            environment_kind: self.environment,
+            kind: self.kind,
+            last_four: self.last_four.clone(),
+            created_at: self.created_at,
+            revoked_at: None,
+        }
+    }
+}
+
 /// A key as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {

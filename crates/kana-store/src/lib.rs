@@ -7,9 +7,11 @@
 //! Every row belongs to one environment and every query names it: the methods take an
 //! [`EnvironmentId`], which only this crate can make, from a key or from the app itself.
 
+mod actor;
 pub mod app;
 mod columns;
 mod error;
+pub mod feed;
 mod log_throttle;
 pub mod postgres;
 pub mod sqlite;
@@ -17,6 +19,7 @@ pub mod store;
 mod threads;
 pub mod transfer;
 
+pub use actor::Actor;
 pub use app::{App, EnvironmentId, EnvironmentKind};
 pub use error::{Cause, StoreError};
 pub use log_throttle::LogThrottle;

@@ -16,6 +16,7 @@ use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
 use crate::error::StoreError;
+use crate::feed::{Feed, Records};
 use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
 
@@ -31,7 +32,7 @@ pub struct Facts {
 /// A database that keeps one app. Once a call that changes something has returned, the change
 /// survives `kill -9` and power loss.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Feed + Send + Sync + 'static {
     /// The app; `None` on an empty database.
     async fn app(&self) -> Result<Option<App>, StoreError>;
 
@@ -59,22 +60,11 @@ pub trait Store: Send + Sync + 'static {
         Ok(true)
     }
 
-    /// Stores a key without committing it. The app must exist.
-    async fn begin_key(&self, key: NewKey) -> Result<Box<dyn WriteTransaction>, StoreError>;
-
-    /// Stores a key. The app must exist.
-    async fn add_key(&self, key: NewKey) -> Result<(), StoreError> {
-        self.begin_key(key).await?.commit().await
-    }
-
     /// Every key, the revoked ones included, oldest first.
     async fn keys(&self) -> Result<Vec<Key>, StoreError>;
 
     /// The key with this hash, also when it is revoked.
     async fn find_key(&self, hash: KeyHash) -> Result<Option<Key>, StoreError>;
-
-    /// Revokes a key and answers it; one that is revoked already stays so since then.
-    async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError>;
 
     /// How an environment lets browsers in; `None` on an empty database.
     async fn client_access(
@@ -90,25 +80,6 @@ pub trait Store: Send + Sync + 'static {
         secret: Vec<u8>,
         created_at: Timestamp,
     ) -> Result<TokenSecret, StoreError>;
-
-    /// Adds a secret to sign user tokens with from now on. Tokens of earlier ones are good until
-    /// `earlier_valid_until` at most; those that are no longer good at `now` are forgotten. Says
-    /// whether there is such an environment.
-    async fn rotate_token_secret(
-        &self,
-        environment: EnvironmentKind,
-        secret: Vec<u8>,
-        now: Timestamp,
-        earlier_valid_until: Timestamp,
-    ) -> Result<bool, StoreError>;
-
-    /// Says whether a public key and a user's id are enough for the Client API. Answers whether
-    /// there is such an environment.
-    async fn set_simple_mode(
-        &self,
-        environment: EnvironmentKind,
-        on: bool,
-    ) -> Result<bool, StoreError>;
 
     /// Returns the threads that the store needs. A server adds its own.
     fn needed_threads(&self) -> NeededThreads {
@@ -310,6 +281,44 @@ pub trait WriteTransaction: Transaction {
         planned_on: CatalogVersion,
         changes: &[CatalogChange],
     ) -> Result<CatalogVersion, StoreError>;
+
+    /// Stores a key and returns it. The app must exist.
+    async fn add_key(&mut self, key: &NewKey) -> Result<Key, StoreError>;
+
+    /// Revokes a key, unless it is revoked already. Returns the key as it is now, and whether this
+    /// call revoked it; `None` if there is no such key.
+    async fn revoke_key(
+        &mut self,
+        id: i64,
+        at: Timestamp,
+    ) -> Result<Option<(Key, bool)>, StoreError>;
+
+    /// Adds a secret to sign user tokens with from now on. Tokens of earlier ones are good until
+    /// `earlier_valid_until` at most; those that are no longer good at `now` are forgotten. Returns
+    /// the environment; `None` on an empty database.
+    async fn rotate_token_secret(
+        &mut self,
+        environment: EnvironmentKind,
+        secret: Vec<u8>,
+        now: Timestamp,
+        earlier_valid_until: Timestamp,
+    ) -> Result<Option<EnvironmentId>, StoreError>;
+
+    /// Sets whether a public key and a user's id are enough for the Client API. Returns the
+    /// environment and whether they were until now; `None` on an empty database.
+    async fn set_simple_mode(
+        &mut self,
+        environment: EnvironmentKind,
+        on: bool,
+    ) -> Result<Option<(EnvironmentId, bool)>, StoreError>;
+
+    /// Adds to the changes feed and the audit log of an environment, at most once for each
+    /// environment, when everything else has been written. They are durable with the rest.
+    async fn append(
+        &mut self,
+        environment: EnvironmentId,
+        records: Records,
+    ) -> Result<(), StoreError>;
 
     /// Makes everything durable.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;

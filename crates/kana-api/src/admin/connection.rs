@@ -65,7 +65,7 @@ pub(super) struct PageInfo {
 }
 
 impl PageInfo {
-    fn new<'a>(
+    pub(super) fn new<'a>(
         mut cursors: impl DoubleEndedIterator<Item = &'a String>,
         has_next_page: bool,
         has_previous_page: bool,

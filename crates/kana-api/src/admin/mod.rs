@@ -8,6 +8,7 @@
 mod connection;
 mod console;
 mod feature;
+mod feed;
 mod mutation;
 mod package;
 mod plan;

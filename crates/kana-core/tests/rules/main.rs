@@ -8,6 +8,7 @@ mod access;
 mod batches;
 mod catalog_commands;
 mod changed_terms;
+mod changes;
 mod configuration;
 mod configuration_plans;
 mod counting;

@@ -8,6 +8,7 @@ use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, Package, Pack
 use kana_core::catalog_command::{
     CatalogAnswer, CatalogCommand, NewPackage, NewPackageFeature, PackageEdit, plan,
 };
+use kana_core::change::{self, of_catalog};
 use kana_core::decide::{Answer, Command, Decision, Subject, decide};
 use kana_core::entitlement::{Entitlement, entitlement, entitlements};
 use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
@@ -73,6 +74,10 @@ impl Gives {
     pub(crate) fn every(self, reset_period: ResetPeriod) -> Self {
         let allowance = self.0.expect("an amount that resets");
         Self(Some(Allowance { reset_period: Some(reset_period), ..allowance }))
+    }
+
+    pub(crate) fn allowance(self) -> Allowance {
+        self.0.unwrap_or(Allowance::UNLIMITED)
     }
 
     pub(crate) fn daily(self) -> Self {
@@ -247,13 +252,14 @@ pub(crate) struct Stored {
 pub(crate) struct World {
     now: Timestamp,
     stored: Stored,
+    feed: Vec<change::Change>,
     ids: u128,
 }
 
 /// How a story is set up. Everything goes through the rules themselves.
 impl World {
     pub(crate) fn new() -> Self {
-        Self { now: time(BEGINNING), stored: Stored::default(), ids: 0 }
+        Self { now: time(BEGINNING), stored: Stored::default(), feed: Vec::new(), ids: 0 }
     }
 
     pub(crate) fn clock(mut self, text: &str) -> Self {
@@ -356,6 +362,8 @@ impl World {
 
     pub(crate) fn plan(&mut self, command: CatalogCommand) -> Result<CatalogAnswer, Refusal> {
         let (changes, answer) = plan(&self.stored.catalog, command, self.now)?;
+        let told = of_catalog(&self.stored.catalog, &changes, &HashMap::new(), false);
+        self.feed.extend(told);
         for change in &changes {
             self.stored.catalog.apply(change);
         }
@@ -488,6 +496,7 @@ impl World {
         let mut facts = person.map(Person::facts);
         let decision = self.decide(facts.as_mut(), &mut Replays::default(), command)?;
         self.store(index, &decision.changes);
+        self.feed.extend(decision.feed);
         Ok(decision.answer)
     }
 
@@ -528,7 +537,13 @@ impl World {
         loop {
             let catalog = &self.stored.catalog;
             let need = match decide(catalog, facts.as_deref(), replays, command, self.now) {
-                Ok(decision) => return Ok(decision),
+                Ok(decision) => {
+                    assert!(
+                        decision.feed.is_empty() || !decision.changes.is_empty(),
+                        "nothing is told that did not happen"
+                    );
+                    return Ok(decision);
+                }
                 Err(Obstacle::Refused(refusal)) => return Err(refusal),
                 Err(Obstacle::Needs(need)) => need,
             };
@@ -592,6 +607,21 @@ impl World {
 impl World {
     pub(crate) fn stored(&self) -> Stored {
         self.stored.clone()
+    }
+
+    /// Takes what the changes feed was told since the last time.
+    pub(crate) fn take_changes(&mut self) -> Vec<change::Change> {
+        std::mem::take(&mut self.feed)
+    }
+
+    /// Takes the same as text: "type user data" each.
+    pub(crate) fn take_feed(&mut self) -> Vec<String> {
+        let feed = self.take_changes().into_iter();
+        feed.map(|change| {
+            let user = change.user.map_or_else(|| "-".to_owned(), |user| user.to_string());
+            format!("{} {user} {}", change.effect.type_name(), change.effect.data_json())
+        })
+        .collect()
     }
 
     fn person(&self, user: &str) -> &Person {

@@ -39,17 +39,31 @@ pub(super) async fn create_app(
 pub(super) async fn add_keys(
     transaction: &mut PostgresTransaction,
     keys: &[NewKey],
-) -> Result<(), StoreError> {
+) -> Result<Vec<Key>, StoreError> {
     let environments: Vec<&str> = keys.iter().map(|key| key.environment.to_name()).collect();
     let kinds: Vec<&str> = keys.iter().map(|key| key.kind.to_name()).collect();
     let hashes: Vec<&[u8]> = keys.iter().map(|key| key.hash.0.as_slice()).collect();
     let last_four: Vec<&str> = keys.iter().map(|key| key.last_four.as_str()).collect();
     let created: Vec<i64> = keys.iter().map(|key| key.created_at.as_ms()).collect();
     let rows: &[&(dyn ToSql + Sync)] = &[&environments, &kinds, &hashes, &last_four, &created];
-    if changed(transaction, sql::ADD_KEYS, rows).await? < keys.len() {
+    let answers = transaction.change(&[(sql::ADD_KEYS, rows)]).await?;
+    let added = answers.first().map_or(&[][..], Vec::as_slice);
+    if added.len() < keys.len() {
         return Err(StoreError::Unreadable("no environments: the app was never made".into()));
     }
-    Ok(())
+    let stored = |(key, row): (&NewKey, &Row)| {
+        Ok(key.stored(row.try_get(0)?, EnvironmentId(row.try_get(1)?)))
+    };
+    keys.iter().zip(added).map(stored).collect()
+}
+
+/// Stores one key.
+pub(super) async fn add_key(
+    transaction: &mut PostgresTransaction,
+    key: &NewKey,
+) -> Result<Key, StoreError> {
+    let added = add_keys(transaction, std::slice::from_ref(key)).await?.pop();
+    added.ok_or_else(|| StoreError::Engine("a key went astray".into()))
 }
 
 pub(super) async fn keys(transaction: &mut PostgresTransaction) -> Result<Vec<Key>, StoreError> {
@@ -64,14 +78,17 @@ pub(super) async fn find_key(
     rows.first().map(key).transpose()
 }
 
+/// Returns the key as it is now, and whether this call revoked it.
 pub(super) async fn revoke_key(
     transaction: &mut PostgresTransaction,
     id: i64,
     at: Timestamp,
-) -> Result<Option<Key>, StoreError> {
+) -> Result<Option<(Key, bool)>, StoreError> {
     let parameters: &[&(dyn ToSql + Sync)] = &[&id, &at.as_ms()];
-    let rows = transaction.change(&[(sql::REVOKE_KEY, parameters)]).await?;
-    rows.first().and_then(|rows| rows.first()).map(key).transpose()
+    let revoked = changed(transaction, sql::REVOKE_KEY, parameters).await?;
+    let rows = transaction.ask_one(sql::KEY_BY_ID, &[&id]).await?;
+    let key = rows.first().map(key).transpose()?;
+    Ok(key.map(|key| (key, revoked > 0)))
 }
 
 fn key(row: &Row) -> Result<Key, StoreError> {
@@ -124,32 +141,41 @@ pub(super) async fn provide_token_secret(
     Ok(TokenSecret { secret: signing.try_get(0)?, valid_until: None })
 }
 
-/// Says whether there is such an environment.
+/// Returns the environment; `None` on an empty database.
 pub(super) async fn rotate_token_secret(
     transaction: &mut PostgresTransaction,
     environment: EnvironmentKind,
     secret: &[u8],
     now: Timestamp,
     earlier_valid_until: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Option<EnvironmentId>, StoreError> {
     let name = environment.to_name();
-    transaction.ask_one(sql::LOCK_TOKEN_SECRETS_BY_KIND, &[&name]).await?;
+    let locked = transaction.ask_one(sql::LOCK_TOKEN_SECRETS_BY_KIND, &[&name]).await?;
+    let Some(environment) = locked.first() else {
+        return Ok(None);
+    };
     let retired: &[&(dyn ToSql + Sync)] = &[&name, &earlier_valid_until.as_ms()];
     changed(transaction, sql::RETIRE_TOKEN_SECRETS, retired).await?;
     let forgotten: &[&(dyn ToSql + Sync)] = &[&name, &now.as_ms()];
     changed(transaction, sql::FORGET_TOKEN_SECRETS, forgotten).await?;
     let added: &[&(dyn ToSql + Sync)] = &[&name, &secret, &now.as_ms()];
-    Ok(changed(transaction, sql::ADD_TOKEN_SECRET_BY_KIND, added).await? > 0)
+    changed(transaction, sql::ADD_TOKEN_SECRET_BY_KIND, added).await?;
+    Ok(Some(EnvironmentId(environment.try_get(0)?)))
 }
 
-/// Says whether there is such an environment.
+/// Returns the environment and whether simple mode was on; `None` on an empty database.
 pub(super) async fn set_simple_mode(
     transaction: &mut PostgresTransaction,
     environment: EnvironmentKind,
     on: bool,
-) -> Result<bool, StoreError> {
-    let parameters: &[&(dyn ToSql + Sync)] = &[&environment.to_name(), &on];
-    Ok(changed(transaction, sql::SET_SIMPLE_MODE, parameters).await? > 0)
+) -> Result<Option<(EnvironmentId, bool)>, StoreError> {
+    let name = environment.to_name();
+    let rows = transaction.ask_one(sql::LOCK_SIMPLE_MODE, &[&name]).await?;
+    let Some(known) = rows.first() else {
+        return Ok(None);
+    };
+    changed(transaction, sql::SET_SIMPLE_MODE, &[&name, &on]).await?;
+    Ok(Some((EnvironmentId(known.try_get(0)?), known.try_get(1)?)))
 }
 
 /// Runs a statement that changes rows: how many, where it returns them.

@@ -10,7 +10,10 @@ use super::patience::{Patience, within};
 use crate::error::StoreError;
 
 /// In order. The table `schema_version` says how many a database has.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_foundation.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_foundation.sql"),
+    include_str!("migrations/0002_changes_and_audit_log.sql"),
+];
 
 /// How long migrating may take, including the wait for another node that migrates.
 const MIGRATION: Duration = Duration::from_secs(30 * 60);

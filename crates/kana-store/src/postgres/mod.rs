@@ -11,6 +11,7 @@ mod connector;
 mod database_url;
 mod errors;
 mod fate;
+mod feed;
 mod keys;
 mod locks;
 mod migrations;
@@ -199,25 +200,12 @@ impl Store for PostgresStore {
         Ok(is_new.then(|| Box::new(transaction) as Box<dyn WriteTransaction>))
     }
 
-    async fn begin_key(&self, key: NewKey) -> Result<Box<dyn WriteTransaction>, StoreError> {
-        let mut transaction = self.begin_write();
-        keys::add_keys(&mut transaction, &[key]).await?;
-        Ok(Box::new(transaction))
-    }
-
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {
         keys::keys(&mut self.begin_read()).await
     }
 
     async fn find_key(&self, hash: KeyHash) -> Result<Option<Key>, StoreError> {
         keys::find_key(&mut self.begin_read(), hash).await
-    }
-
-    async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError> {
-        let mut transaction = self.begin_write();
-        let key = keys::revoke_key(&mut transaction, id, at).await?;
-        transaction.commit_changes().await?;
-        Ok(key)
     }
 
     async fn client_access(
@@ -238,32 +226,6 @@ impl Store for PostgresStore {
             keys::provide_token_secret(&mut transaction, environment, &secret, created_at).await?;
         transaction.commit_changes().await?;
         Ok(signing)
-    }
-
-    async fn rotate_token_secret(
-        &self,
-        environment: EnvironmentKind,
-        secret: Vec<u8>,
-        now: Timestamp,
-        earlier_valid_until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin_write();
-        let until = earlier_valid_until;
-        let found =
-            keys::rotate_token_secret(&mut transaction, environment, &secret, now, until).await?;
-        transaction.commit_changes().await?;
-        Ok(found)
-    }
-
-    async fn set_simple_mode(
-        &self,
-        environment: EnvironmentKind,
-        on: bool,
-    ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin_write();
-        let found = keys::set_simple_mode(&mut transaction, environment, on).await?;
-        transaction.commit_changes().await?;
-        Ok(found)
     }
 
     fn lanes(&self) -> usize {

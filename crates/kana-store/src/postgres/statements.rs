@@ -84,19 +84,22 @@ statements! {
             WITH ORDINALITY AS k (environment, kind, hash, last_four, created_at, position)
         JOIN environments e ON e.kind = k.environment
         ORDER BY k.position
-        RETURNING id";
+        RETURNING id, environment_id";
     KEYS = "
         SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
         FROM keys k JOIN environments e ON e.id = k.environment_id ORDER BY k.id";
     KEY_BY_HASH = "
         SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
         FROM keys k JOIN environments e ON e.id = k.environment_id WHERE k.hash = $1";
+    KEY_BY_ID = "
+        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
+        FROM keys k JOIN environments e ON e.id = k.environment_id WHERE k.id = $1";
     REVOKE_KEY = "
-        UPDATE keys k SET revoked_at = coalesce(k.revoked_at, $2)
-        FROM environments e WHERE e.id = k.environment_id AND k.id = $1
-        RETURNING k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at";
+        UPDATE keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING id";
 
     SIMPLE_MODE = "SELECT id, simple_mode FROM environments WHERE kind = $1";
+    LOCK_SIMPLE_MODE = "
+        SELECT id, simple_mode FROM environments WHERE kind = $1 FOR NO KEY UPDATE";
     SET_SIMPLE_MODE = "UPDATE environments SET simple_mode = $2 WHERE kind = $1 RETURNING id";
     TOKEN_SECRETS = "
         SELECT secret, valid_until FROM token_secrets WHERE environment_id = $1 ORDER BY id DESC";
@@ -459,4 +462,77 @@ statements! {
             WHEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) = $2
                 THEN pg_xact_status($1::text::xid8)
         END";
+
+    APPEND_CHANGES = "
+        WITH head AS (
+            INSERT INTO change_heads (environment_id, number) VALUES ($1, cardinality($2::uuid[]))
+            ON CONFLICT (environment_id)
+                DO UPDATE SET number = change_heads.number + excluded.number
+            RETURNING number)
+        INSERT INTO changes (environment_id, number, id, type, at, user_id, data, actor)
+        SELECT $1, head.number - cardinality($2::uuid[]) + c.position,
+            c.id, c.type, c.at, c.user_id, c.data, c.actor
+        FROM head, unnest($2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[])
+            WITH ORDINALITY AS c (id, type, at, user_id, data, actor, position)";
+    APPEND_AUDIT_LOG = "
+        INSERT INTO audit_log
+            (environment_id, id, at, actor, action, kind, subject, before, after)
+        SELECT $1, n.*
+        FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
+                    $8::text[], $9::text[]) n";
+    CHANGES_BOUNDS = "
+        SELECT coalesce(h.number, 0), coalesce(c.number, h.number + 1, 1)
+        FROM (VALUES ($1::bigint)) e (id)
+        LEFT JOIN change_heads h ON h.environment_id = e.id
+        LEFT JOIN LATERAL (
+            SELECT number FROM changes WHERE environment_id = e.id ORDER BY number LIMIT 1
+        ) c ON true";
+    CHANGES = "
+        SELECT number, id, type, at, user_id, data FROM (
+            SELECT number, id, type, at, user_id, data FROM changes
+            WHERE environment_id = $1 AND number > $2 ORDER BY number LIMIT $3) c
+        WHERE $4::text[] IS NULL OR type = ANY ($4) ORDER BY number LIMIT $5";
+    CHANGES_SCANNED = "
+        SELECT count(*), max(number) FROM (
+            SELECT number FROM changes
+            WHERE environment_id = $1 AND number > $2 ORDER BY number LIMIT $3) c";
+    CHANGES_OF_USER = "
+        SELECT number, id, type, at, user_id, data FROM (
+            SELECT number, id, type, at, user_id, data FROM changes
+            WHERE environment_id = $1 AND user_id = $6 AND number > $2
+            ORDER BY number LIMIT $3) c
+        WHERE $4::text[] IS NULL OR type = ANY ($4) ORDER BY number LIMIT $5";
+    CHANGES_OF_USER_SCANNED = "
+        SELECT count(*), max(number) FROM (
+            SELECT number FROM changes
+            WHERE environment_id = $1 AND user_id = $4 AND number > $2
+            ORDER BY number LIMIT $3) c";
+    // Those that are too old among the first ones go with all before them, so that no gap is left
+    // where the clock went back.
+    FORGET_CHANGES = "
+        DELETE FROM changes WHERE environment_id = $1 AND number <= (
+            SELECT max(number) FROM (
+                SELECT number, at FROM changes WHERE environment_id = $1
+                ORDER BY number LIMIT $4) c
+            WHERE at < $2 OR number <= (
+                SELECT number FROM change_heads WHERE environment_id = $1) - $3)
+        RETURNING number";
+    AUDIT_LOG = "
+        SELECT id, at, actor, action, kind, subject, before, after, request_id FROM audit_log
+        WHERE environment_id = $1 AND (at, id) < ($2, $3) AND at >= $4
+        ORDER BY at DESC, id DESC LIMIT $5";
+    AUDIT_LOG_OF_KIND = "
+        SELECT id, at, actor, action, kind, subject, before, after, request_id FROM audit_log
+        WHERE environment_id = $1 AND kind = $6 AND (at, id) < ($2, $3) AND at >= $4
+        ORDER BY at DESC, id DESC LIMIT $5";
+    AUDIT_LOG_OF_SUBJECT = "
+        SELECT id, at, actor, action, kind, subject, before, after, request_id FROM audit_log
+        WHERE environment_id = $1 AND subject = $6 AND (at, id) < ($2, $3) AND at >= $4
+            AND ($7::text IS NULL OR kind = $7)
+        ORDER BY at DESC, id DESC LIMIT $5";
+    FORGET_AUDIT_LOG = "
+        DELETE FROM audit_log WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM audit_log WHERE environment_id = $1 AND at < $2
+            ORDER BY at, id LIMIT $3))
+        RETURNING at";
 }

@@ -6,14 +6,15 @@ use futures_util::FutureExt as _;
 use futures_util::future::{join, join_all};
 use kana_core::id::{FeatureId, UserId, UserKey};
 use tokio::time::timeout;
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
 
 use super::connections::take;
 use super::errors::{cause, says_it_was_not_committed};
 use super::fate::{self, Mark};
+use super::feed::Appending;
 use super::old_keys::ReplaysTable;
-use super::patience::no_answer;
+use super::patience::{no_answer, within};
 use super::recent_counters::RecentCounters;
 use super::statements as sql;
 use super::{Shared, locks};
@@ -67,6 +68,8 @@ pub(super) struct PostgresTransaction {
     pub(super) replays_table: Option<ReplaysTable>,
     /// Whose subscriptions were looked up by their own ids, before the users were locked.
     pub(super) owners: HashMap<(EnvironmentId, UserId), UserKey>,
+    /// What is sent with the commit, before it.
+    pub(super) appending: Vec<Appending>,
 }
 
 impl PostgresTransaction {
@@ -85,6 +88,7 @@ impl PostgresTransaction {
             used_features: Vec::new(),
             replays_table: None,
             owners: HashMap::new(),
+            appending: Vec::new(),
         }
     }
 
@@ -207,13 +211,18 @@ impl PostgresTransaction {
             // The server would take a commit for a rollback, and call it a success.
             return Err(StoreError::Engine("a part of the transaction has failed".into()));
         }
+        if !self.is_open && !self.appending.is_empty() {
+            self.change(&[]).await?;
+        }
+        let limit = self.shared.connections.patience.answer;
+        let statements = within(limit, self.prepare_appending()).await?;
         let Some(connection) = self.connection.take().filter(|_| self.is_open) else {
             return Ok(());
         };
         self.is_open = false;
         self.shared.count_round_trip();
-        let limit = self.shared.connections.patience.answer;
-        let why = match timeout(limit, connection.batch_execute("COMMIT")).await {
+        let committing = append_and_commit(&connection, &statements, &self.appending);
+        let why = match timeout(limit, committing).await {
             Ok(Ok(())) => {
                 self.shared.note_used(self.used_features.drain(..));
                 self.shared.last_change.succeeded();
@@ -238,11 +247,38 @@ impl PostgresTransaction {
         }
     }
 
+    async fn prepare_appending(&self) -> Result<Vec<Statement>, StoreError> {
+        let mut statements = Vec::with_capacity(self.appending.len());
+        if let Some(connection) = &self.connection {
+            for (statement, _) in &self.appending {
+                statements.push(connection.prepare_cached(statement).await?);
+            }
+        }
+        Ok(statements)
+    }
+
     /// The question that shares an environment's catalog, unless it is held already.
     pub(super) fn shares_catalog(&mut self, environment: EnvironmentId) -> Option<[i32; 2]> {
         (self.kind == Kind::Write && self.catalogs.insert(environment))
             .then(|| locks::catalog(environment))
     }
+}
+
+/// Sends what is appended and the commit in one round trip. If the former fails, the server takes
+/// the commit for a rollback, and the first error is what counts.
+async fn append_and_commit(
+    connection: &Object,
+    statements: &[Statement],
+    appending: &[Appending],
+) -> Result<(), tokio_postgres::Error> {
+    let asking = statements.iter().zip(appending).map(|(statement, (_, parameters))| {
+        let parameters: Vec<&(dyn ToSql + Sync)> =
+            parameters.iter().map(|parameter| parameter.as_ref() as _).collect();
+        async move { connection.query(statement, &parameters).await }
+    });
+    let (appended, committed) = join(join_all(asking), connection.batch_execute("COMMIT")).await;
+    appended.into_iter().collect::<Result<Vec<_>, _>>()?;
+    committed
 }
 
 impl Drop for PostgresTransaction {

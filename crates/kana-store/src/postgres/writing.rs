@@ -15,10 +15,11 @@ use super::reading::distinct;
 use super::recent_counters::RecentCounters;
 use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
-use super::{catalog, locks, partitions};
-use crate::app::EnvironmentId;
+use super::{catalog, feed, keys, locks, partitions};
+use crate::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
 use crate::columns::Named;
 use crate::error::StoreError;
+use crate::feed::Records;
 use crate::store::WriteTransaction;
 
 #[async_trait]
@@ -100,6 +101,47 @@ impl WriteTransaction for PostgresTransaction {
     ) -> Result<CatalogVersion, StoreError> {
         self.claim_catalog(environment).await?;
         catalog::change(self, environment, planned_on, changes).await
+    }
+
+    async fn add_key(&mut self, key: &NewKey) -> Result<Key, StoreError> {
+        keys::add_key(self, key).await
+    }
+
+    async fn revoke_key(
+        &mut self,
+        id: i64,
+        at: Timestamp,
+    ) -> Result<Option<(Key, bool)>, StoreError> {
+        keys::revoke_key(self, id, at).await
+    }
+
+    async fn rotate_token_secret(
+        &mut self,
+        environment: EnvironmentKind,
+        secret: Vec<u8>,
+        now: Timestamp,
+        earlier_valid_until: Timestamp,
+    ) -> Result<Option<EnvironmentId>, StoreError> {
+        keys::rotate_token_secret(self, environment, &secret, now, earlier_valid_until).await
+    }
+
+    async fn set_simple_mode(
+        &mut self,
+        environment: EnvironmentKind,
+        on: bool,
+    ) -> Result<Option<(EnvironmentId, bool)>, StoreError> {
+        keys::set_simple_mode(self, environment, on).await
+    }
+
+    /// Keeps the records until the commit, which sends them first: the number of the newest change
+    /// is then held no longer than the commit takes.
+    async fn append(
+        &mut self,
+        environment: EnvironmentId,
+        records: Records,
+    ) -> Result<(), StoreError> {
+        self.appending.extend(feed::appending(environment, &records));
+        Ok(())
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

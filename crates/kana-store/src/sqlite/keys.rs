@@ -36,18 +36,22 @@ pub(super) fn create_app(
     Ok(true)
 }
 
-pub(super) fn add_key(connection: &Connection, key: &NewKey) -> Result<(), StoreError> {
-    let added = connection.statement(sql::ADD_KEY)?.execute(params![
-        key.environment.to_name(),
-        key.kind.to_name(),
-        key.hash.0,
-        key.last_four,
-        key.created_at.as_ms(),
-    ])?;
-    if added == 0 {
+pub(super) fn add_key(connection: &Connection, key: &NewKey) -> Result<Key, StoreError> {
+    let mut statement = connection.statement(sql::ADD_KEY)?;
+    let added = statement.query_row(
+        params![
+            key.environment.to_name(),
+            key.kind.to_name(),
+            key.hash.0,
+            key.last_four,
+            key.created_at.as_ms(),
+        ],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    );
+    let Some((id, environment)) = added.optional()? else {
         return Err(StoreError::Unreadable("no environments: the app was never made".into()));
-    }
-    Ok(())
+    };
+    Ok(key.stored(id, EnvironmentId(environment)))
 }
 
 pub(super) fn keys(connection: &Connection) -> Result<Vec<Key>, StoreError> {
@@ -66,15 +70,17 @@ pub(super) fn find_key(connection: &Connection, hash: KeyHash) -> Result<Option<
     rows.next()?.map(key).transpose()
 }
 
+/// Returns the key as it is now, and whether this call revoked it.
 pub(super) fn revoke_key(
     connection: &Connection,
     id: i64,
     at: Timestamp,
-) -> Result<Option<Key>, StoreError> {
-    connection.statement(sql::REVOKE_KEY)?.execute(params![id, at.as_ms()])?;
+) -> Result<Option<(Key, bool)>, StoreError> {
+    let revoked = connection.statement(sql::REVOKE_KEY)?.execute(params![id, at.as_ms()])?;
     let mut statement = connection.statement(sql::KEY_BY_ID)?;
     let mut rows = statement.query([id])?;
-    rows.next()?.map(key).transpose()
+    let key = rows.next()?.map(key).transpose()?;
+    Ok(key.map(|key| (key, revoked > 0)))
 }
 
 fn key(row: &Row<'_>) -> Result<Key, StoreError> {
@@ -129,34 +135,34 @@ pub(super) fn provide_token_secret(
     Ok(TokenSecret { secret, valid_until: None })
 }
 
-/// Says whether there is such an environment.
+/// Returns the environment; `None` on an empty database.
 pub(super) fn rotate_token_secret(
     connection: &Connection,
     environment: EnvironmentKind,
     secret: &[u8],
     now: Timestamp,
     earlier_valid_until: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Option<EnvironmentId>, StoreError> {
     let name = environment.to_name();
     connection
         .statement(sql::RETIRE_TOKEN_SECRETS)?
         .execute(params![name, earlier_valid_until.as_ms()])?;
     connection.statement(sql::FORGET_TOKEN_SECRETS)?.execute(params![name, now.as_ms()])?;
-    let added = connection.statement(sql::ADD_TOKEN_SECRET_BY_KIND)?.execute(params![
-        name,
-        secret,
-        now.as_ms()
-    ])?;
-    Ok(added > 0)
+    let mut add = connection.statement(sql::ADD_TOKEN_SECRET_BY_KIND)?;
+    let added = add.query_row(params![name, secret, now.as_ms()], |row| row.get(0)).optional()?;
+    Ok(added.map(EnvironmentId))
 }
 
-/// Says whether there is such an environment.
+/// Returns the environment and whether simple mode was on; `None` on an empty database.
 pub(super) fn set_simple_mode(
     connection: &Connection,
     environment: EnvironmentKind,
     on: bool,
-) -> Result<bool, StoreError> {
-    let set =
-        connection.statement(sql::SET_SIMPLE_MODE)?.execute(params![environment.to_name(), on])?;
-    Ok(set > 0)
+) -> Result<Option<(EnvironmentId, bool)>, StoreError> {
+    let name = environment.to_name();
+    let mut find = connection.statement(sql::SIMPLE_MODE)?;
+    let known =
+        find.query_row([name], |row| Ok((EnvironmentId(row.get(0)?), row.get(1)?))).optional()?;
+    connection.statement(sql::SET_SIMPLE_MODE)?.execute(params![name, on])?;
+    Ok(known)
 }

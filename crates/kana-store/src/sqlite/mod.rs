@@ -11,6 +11,7 @@ mod counter_log;
 mod data_dir;
 mod errors;
 mod facts;
+mod feed;
 mod health;
 mod keys;
 mod lists;
@@ -38,6 +39,7 @@ use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
 use crate::error::StoreError;
+use crate::feed::{AuditQuery, AuditRow, ChangesPage, ChangesQuery, Feed};
 use crate::store::{Store, Transaction, WriteTransaction};
 use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
@@ -210,6 +212,19 @@ impl SqliteStore {
         Ok(changed)
     }
 
+    /// Deletes rows and commits, unless there are none. Returns how many.
+    async fn forget(
+        &self,
+        delete: impl FnOnce(&Connection) -> Result<usize, StoreError>,
+    ) -> Result<usize, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let deleted = transaction.forget(delete)?;
+        if deleted > 0 {
+            transaction.commit_changes()?;
+        }
+        Ok(deleted)
+    }
+
     async fn begin_write(&self) -> Result<SqliteTransaction<WriteLease>, StoreError> {
         let writer = Arc::clone(&self.writer).lock_owned().await;
         SqliteTransaction::begin_write(WriteLease::new(writer, &self.pool))
@@ -243,22 +258,12 @@ impl Store for SqliteStore {
         Ok(is_new.then(|| Box::new(transaction) as Box<dyn WriteTransaction>))
     }
 
-    async fn begin_key(&self, key: NewKey) -> Result<Box<dyn WriteTransaction>, StoreError> {
-        let transaction = self.begin_write().await?;
-        transaction.step(|connection| keys::add_key(connection, &key))?;
-        Ok(Box::new(transaction))
-    }
-
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {
         self.ask(keys::keys)
     }
 
     async fn find_key(&self, hash: KeyHash) -> Result<Option<Key>, StoreError> {
         self.ask(|connection| keys::find_key(connection, hash))
-    }
-
-    async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError> {
-        self.change(|connection| keys::revoke_key(connection, id, at)).await
     }
 
     async fn client_access(
@@ -280,27 +285,6 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn rotate_token_secret(
-        &self,
-        environment: EnvironmentKind,
-        secret: Vec<u8>,
-        now: Timestamp,
-        earlier_valid_until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.change(|connection| {
-            keys::rotate_token_secret(connection, environment, &secret, now, earlier_valid_until)
-        })
-        .await
-    }
-
-    async fn set_simple_mode(
-        &self,
-        environment: EnvironmentKind,
-        on: bool,
-    ) -> Result<bool, StoreError> {
-        self.change(|connection| keys::set_simple_mode(connection, environment, on)).await
-    }
-
     async fn check_ready(&self) -> Result<(), StoreError> {
         readiness::check(&self.pool, &self.writer, &self.checking).await
     }
@@ -310,12 +294,8 @@ impl Store for SqliteStore {
     }
 
     async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let forgotten = transaction.forget_events(before, at_most)?;
-        if forgotten > 0 {
-            transaction.commit_changes()?;
-        }
-        Ok(forgotten > 0)
+        let forget = |connection: &_| facts::forget_events(connection, before, at_most);
+        Ok(self.forget(forget).await? > 0)
     }
 
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {
@@ -332,5 +312,47 @@ impl Store for SqliteStore {
 
     async fn write(&self) -> Result<Box<dyn WriteTransaction>, StoreError> {
         Ok(Box::new(self.begin_write().await?))
+    }
+}
+
+#[async_trait]
+impl Feed for SqliteStore {
+    async fn changes(
+        &self,
+        environment: EnvironmentId,
+        query: &ChangesQuery,
+    ) -> Result<ChangesPage, StoreError> {
+        self.ask(|connection| feed::changes(connection, environment, query))
+    }
+
+    async fn audit_log(
+        &self,
+        environment: EnvironmentId,
+        query: &AuditQuery,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        self.ask(|connection| feed::audit_log(connection, environment, query))
+    }
+
+    async fn forget_changes(
+        &self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        kept_max: i64,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        self.forget(|connection| {
+            feed::forget_changes(connection, environment, before, kept_max, at_most)
+        })
+        .await
+    }
+
+    async fn forget_audit_log(
+        &self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        self.forget(|connection| feed::forget_audit_log(connection, environment, before, at_most))
+            .await
     }
 }

@@ -17,7 +17,8 @@ statements! {
     ENVIRONMENTS = "SELECT id, kind FROM environments ORDER BY id";
     ADD_KEY = "
         INSERT INTO keys (environment_id, kind, hash, last_four, created_at)
-        SELECT id, ?2, ?3, ?4, ?5 FROM environments WHERE kind = ?1";
+        SELECT id, ?2, ?3, ?4, ?5 FROM environments WHERE kind = ?1
+        RETURNING id, environment_id";
     KEYS = "
         SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
         FROM keys k JOIN environments e ON e.id = k.environment_id ORDER BY k.id";
@@ -27,7 +28,7 @@ statements! {
     KEY_BY_ID = "
         SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
         FROM keys k JOIN environments e ON e.id = k.environment_id WHERE k.id = ?1";
-    REVOKE_KEY = "UPDATE keys SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1";
+    REVOKE_KEY = "UPDATE keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
 
     SIMPLE_MODE = "SELECT id, simple_mode FROM environments WHERE kind = ?1";
     SET_SIMPLE_MODE = "UPDATE environments SET simple_mode = ?2 WHERE kind = ?1";
@@ -42,7 +43,7 @@ statements! {
         ORDER BY id DESC LIMIT 1";
     ADD_TOKEN_SECRET_BY_KIND = "
         INSERT INTO token_secrets (environment_id, secret, created_at)
-        SELECT id, ?2, ?3 FROM environments WHERE kind = ?1";
+        SELECT id, ?2, ?3 FROM environments WHERE kind = ?1 RETURNING environment_id";
     FORGET_TOKEN_SECRETS = "
         DELETE FROM token_secrets
         WHERE environment_id = (SELECT id FROM environments WHERE kind = ?1) AND valid_until <= ?2";
@@ -223,4 +224,51 @@ statements! {
             (environment_id, idempotency_key, user_key, feature_id, action, delta, occurred_at,
              answer, kept_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
+    ADVANCE_CHANGES = "
+        INSERT INTO change_heads (environment_id, number) VALUES (?1, ?2)
+        ON CONFLICT (environment_id) DO UPDATE SET number = number + excluded.number
+        RETURNING number";
+    ADD_CHANGE = "
+        INSERT INTO changes (environment_id, number, id, type, at, user_id, data, actor)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    ADD_AUDIT_ENTRY = "
+        INSERT INTO audit_log
+            (environment_id, id, at, actor, action, kind, subject, before, after)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    NEWEST_CHANGE = "SELECT number FROM change_heads WHERE environment_id = ?1";
+    FIRST_CHANGE = "SELECT min(number) FROM changes WHERE environment_id = ?1";
+    CHANGES = "
+        SELECT number, id, type, at, user_id, data FROM changes
+        WHERE environment_id = ?1 AND number > ?2 AND number <= ?3 ORDER BY number LIMIT ?4";
+    CHANGES_OF_USER = "
+        SELECT number, id, type, at, user_id, data FROM changes
+        WHERE environment_id = ?1 AND user_id = ?5 AND number > ?2 AND number <= ?3
+        ORDER BY number LIMIT ?4";
+    // Those that are too old among the first ones go with all before them, so that no gap is left
+    // where the clock went back.
+    FORGET_CHANGES = "
+        DELETE FROM changes WHERE environment_id = ?1 AND number <= (
+            SELECT max(number) FROM (
+                SELECT number, at FROM changes WHERE environment_id = ?1
+                ORDER BY number LIMIT ?4)
+            WHERE at < ?2 OR number <= (
+                SELECT number FROM change_heads WHERE environment_id = ?1) - ?3)";
+    AUDIT_LOG = "
+        SELECT id, at, actor, action, kind, subject, before, after, request_id FROM audit_log
+        WHERE environment_id = ?1 AND (at, id) < (?2, ?3) AND at >= ?4
+        ORDER BY at DESC, id DESC LIMIT ?5";
+    AUDIT_LOG_OF_KIND = "
+        SELECT id, at, actor, action, kind, subject, before, after, request_id FROM audit_log
+        WHERE environment_id = ?1 AND kind = ?6 AND (at, id) < (?2, ?3) AND at >= ?4
+        ORDER BY at DESC, id DESC LIMIT ?5";
+    AUDIT_LOG_OF_SUBJECT = "
+        SELECT id, at, actor, action, kind, subject, before, after, request_id FROM audit_log
+        WHERE environment_id = ?1 AND subject = ?6 AND (at, id) < (?2, ?3) AND at >= ?4
+            AND (?7 IS NULL OR kind = ?7)
+        ORDER BY at DESC, id DESC LIMIT ?5";
+    FORGET_AUDIT_LOG = "
+        DELETE FROM audit_log WHERE rowid IN (
+            SELECT rowid FROM audit_log WHERE environment_id = ?1 AND at < ?2
+            ORDER BY at, id LIMIT ?3)";
 }

@@ -19,9 +19,10 @@ use super::connection::Connection;
 use super::counter_log::{self, CounterSet};
 use super::readers::{ReadLease, ReaderPool};
 use super::write_behind::WriteBehind;
-use super::{catalog, facts, lists};
-use crate::app::EnvironmentId;
+use super::{catalog, facts, feed, keys, lists};
+use crate::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
 use crate::error::StoreError;
+use crate::feed::Records;
 use crate::store::{Facts, Transaction, WriteTransaction};
 
 /// The connection that writes, and for a server what it does between and with its commits.
@@ -253,14 +254,12 @@ impl SqliteTransaction<WriteLease> {
         self.lease.noted(work(&self.lease))
     }
 
-    /// Forgets the first events, at most `at_most`, that were recorded before `before`.
-    pub(super) fn forget_events(
+    /// Runs a step that deletes rows. Returns how many.
+    pub(super) fn forget(
         &mut self,
-        before: Timestamp,
-        at_most: usize,
+        delete: impl FnOnce(&Connection) -> Result<usize, StoreError>,
     ) -> Result<usize, StoreError> {
-        let forgotten =
-            self.step(|connection| facts::forget_events(connection, before, at_most))?;
+        let forgotten = self.step(delete)?;
         self.lease.changes += forgotten;
         Ok(forgotten)
     }
@@ -452,6 +451,48 @@ impl WriteTransaction for SqliteTransaction<WriteLease> {
             Ok(version)
         });
         self.lease.noted(changed)
+    }
+
+    async fn add_key(&mut self, key: &NewKey) -> Result<Key, StoreError> {
+        self.step(|connection| keys::add_key(connection, key))
+    }
+
+    async fn revoke_key(
+        &mut self,
+        id: i64,
+        at: Timestamp,
+    ) -> Result<Option<(Key, bool)>, StoreError> {
+        self.step(|connection| keys::revoke_key(connection, id, at))
+    }
+
+    async fn rotate_token_secret(
+        &mut self,
+        environment: EnvironmentKind,
+        secret: Vec<u8>,
+        now: Timestamp,
+        earlier_valid_until: Timestamp,
+    ) -> Result<Option<EnvironmentId>, StoreError> {
+        self.step(|connection| {
+            keys::rotate_token_secret(connection, environment, &secret, now, earlier_valid_until)
+        })
+    }
+
+    async fn set_simple_mode(
+        &mut self,
+        environment: EnvironmentKind,
+        on: bool,
+    ) -> Result<Option<(EnvironmentId, bool)>, StoreError> {
+        self.step(|connection| keys::set_simple_mode(connection, environment, on))
+    }
+
+    async fn append(
+        &mut self,
+        environment: EnvironmentId,
+        records: Records,
+    ) -> Result<(), StoreError> {
+        let appended = self.step(|connection| feed::append(connection, environment, &records))?;
+        self.lease.changes += appended;
+        Ok(())
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

@@ -3,11 +3,12 @@
 
 use super::value::Form;
 use super::value::Form::{
-    Answer, Flag, Hash, Id, Instant, Integer, Label, Metadata, Name, Secret, Text, Uuid,
+    Answer, Flag, Hash, Id, Instant, Integer, Json, Label, Metadata, Name, Secret, Text, Uuid,
 };
 use crate::app::KeyKind;
 use crate::columns::Named;
 use kana_core::catalog::PackageStatus;
+use kana_core::change::AuditKind;
 use kana_core::period::ResetPeriod;
 use kana_core::subscription::SubscriptionStatus;
 use kana_core::usage::UsageAction;
@@ -45,10 +46,16 @@ pub enum Kind {
     Event,
     /// What was answered under an idempotency key.
     Replay,
+    /// The number of the newest change of an environment.
+    ChangeHead,
+    /// A change in the changes feed.
+    Change,
+    /// An entry of the audit log.
+    AuditEntry,
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 15;
+pub(crate) const KINDS: usize = 18;
 
 /// Whose rows a table holds, and in which column its id stands. Ids of environments are each
 /// database's own, and so do not travel.
@@ -107,6 +114,9 @@ impl Kind {
         Self::Counter,
         Self::Event,
         Self::Replay,
+        Self::ChangeHead,
+        Self::Change,
+        Self::AuditEntry,
     ];
 
     /// The name on a line of an export.
@@ -137,6 +147,9 @@ impl Kind {
             Self::Counter => &COUNTER,
             Self::Event => &EVENT,
             Self::Replay => &REPLAY,
+            Self::ChangeHead => &CHANGE_HEAD,
+            Self::Change => &CHANGE,
+            Self::AuditEntry => &AUDIT_ENTRY,
         }
     }
 
@@ -167,6 +180,7 @@ const OWNER: Owner = Owner::Environment("environment_id");
 
 const ANY: Form = Integer { min: i64::MIN, max: i64::MAX };
 const NOT_NEGATIVE: Form = Integer { min: 0, max: i64::MAX };
+const NUMBER: Form = Integer { min: 1, max: i64::MAX };
 const TERMS: Form = Integer { min: 0, max: 4_294_967_295 };
 
 fn is_name<T: Named>(name: &str) -> bool {
@@ -175,6 +189,10 @@ fn is_name<T: Named>(name: &str) -> bool {
 
 fn is_feature_type(name: &str) -> bool {
     matches!(name, "BINARY" | "CONSUMABLE")
+}
+
+fn is_audit_kind(name: &str) -> bool {
+    AuditKind::ALL.iter().any(|kind| kind.name() == name)
 }
 
 static APP: Description = Description {
@@ -381,6 +399,48 @@ static REPLAY: Description = Description {
         optional("occurred_at", Instant),
         column("answer", Answer),
         column("kept_at", Instant),
+    ],
+};
+
+static CHANGE_HEAD: Description = Description {
+    name: "change_head",
+    table: "change_heads",
+    owner: OWNER,
+    order: Order::By("environment_id"),
+    columns: &[column("number", NUMBER)],
+};
+
+static CHANGE: Description = Description {
+    name: "change",
+    table: "changes",
+    owner: OWNER,
+    order: Order::By("environment_id, number"),
+    columns: &[
+        column("number", NUMBER),
+        column("id", Uuid),
+        column("type", Text),
+        column("at", Instant),
+        optional("user_id", Id),
+        column("data", Json),
+        column("actor", Text),
+    ],
+};
+
+static AUDIT_ENTRY: Description = Description {
+    name: "audit_entry",
+    table: "audit_log",
+    owner: OWNER,
+    order: Order::By("environment_id, at, id"),
+    columns: &[
+        column("id", Uuid),
+        column("at", Instant),
+        column("actor", Text),
+        column("action", Text),
+        column("kind", Name(is_audit_kind)),
+        optional("subject", Text),
+        optional("before", Json),
+        optional("after", Json),
+        optional("request_id", Text),
     ],
 };
 

@@ -50,6 +50,8 @@ pub(crate) enum Form {
     /// One of a few names.
     Name(fn(&str) -> bool),
     Metadata,
+    /// Any JSON.
+    Json,
     /// What was answered under an idempotency key.
     Answer,
     /// Milliseconds since 1970.
@@ -75,7 +77,7 @@ impl Form {
     pub(crate) fn stored(self) -> Stored {
         match self {
             Self::Id | Self::Label | Self::Text | Self::Name(_) => Stored::Text,
-            Self::Metadata | Self::Answer => Stored::Json,
+            Self::Metadata | Self::Json | Self::Answer => Stored::Json,
             Self::Instant | Self::Integer { .. } => Stored::Integer,
             Self::Flag => Stored::Boolean,
             Self::Uuid => Stored::Uuid,
@@ -102,6 +104,12 @@ impl Form {
                 let value =
                     serde_json::from_str(text).map_err(|error| format!("must be JSON: {error}"))?;
                 told(kana_core::metadata::Metadata::new("", value))
+            }
+            (Self::Json, Value::Text(text)) => {
+                on_one_line(text)?;
+                serde_json::from_str::<serde::de::IgnoredAny>(text)
+                    .map(|_| ())
+                    .map_err(|error| format!("must be JSON: {error}"))
             }
             (Self::Answer, Value::Text(text)) => {
                 on_one_line(text)?;

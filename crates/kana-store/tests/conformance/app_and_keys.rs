@@ -3,7 +3,7 @@ use kana_store::app::{Key, KeyKind, NewKey};
 use kana_store::{App, EnvironmentKind};
 
 use crate::Engine;
-use crate::world::{BEGINNING, World, app, hash, private_key, time};
+use crate::world::{Access as _, BEGINNING, World, app, hash, private_key, time};
 
 fn key(environment: EnvironmentKind, kind: KeyKind, name: &str, created_at: &str) -> NewKey {
     NewKey { kind, created_at: time(created_at), ..private_key(environment, name) }
@@ -144,12 +144,18 @@ pub(crate) async fn an_app_that_is_not_committed_leaves_nothing_and_makes_others
 
 pub(crate) async fn a_key_that_is_not_committed_opens_nothing<E: Engine>() {
     let world = World::<E>::new().await;
-    let begin = |name| world.store.begin_key(private_key(EnvironmentKind::Test, name));
+    let begin = async |name| {
+        let mut transaction = world.store.write().await.unwrap();
+        let key = private_key(EnvironmentKind::Test, name);
+        let added = transaction.add_key(&key).await.unwrap();
+        (transaction, added)
+    };
 
-    drop(begin("lost").await.unwrap());
+    drop(begin("lost").await);
     assert_eq!(world.store.find_key(hash("lost")).await.unwrap(), None);
-    begin("kept").await.unwrap().commit().await.unwrap();
-    assert!(world.store.find_key(hash("kept")).await.unwrap().is_some());
+    let (transaction, added) = begin("kept").await;
+    transaction.commit().await.unwrap();
+    assert_eq!(world.store.find_key(hash("kept")).await.unwrap(), Some(added));
 }
 
 pub(crate) async fn a_key_needs_an_app<E: Engine>() {

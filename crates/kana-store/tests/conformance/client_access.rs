@@ -5,7 +5,7 @@ use kana_core::Timestamp;
 use kana_store::EnvironmentKind::{Live, Test};
 
 use crate::Engine;
-use crate::world::{World, time};
+use crate::world::{Access as _, World, time};
 
 /// The secrets of the test environment, newest first.
 async fn secrets<E: Engine>(world: &World<E>) -> Vec<(Vec<u8>, Option<Timestamp>)> {

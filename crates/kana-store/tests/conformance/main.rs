@@ -14,6 +14,7 @@ mod client_access;
 mod counters;
 mod engine;
 mod events;
+mod feed;
 mod isolation;
 mod lists;
 mod old_keys;
@@ -131,6 +132,16 @@ macro_rules! every_story_on {
             events {
                 events_of_every_shape_are_kept,
                 the_same_event_can_happen_twice,
+            }
+            feed {
+                a_log_begins_empty_and_numbers_from_one,
+                what_is_rolled_back_takes_no_number,
+                pages_follow_each_other_whatever_the_filter,
+                a_page_ends_after_so_many_that_the_filter_leaves_out,
+                numbers_appear_in_their_order_however_many_write,
+                the_oldest_changes_are_forgotten_by_age_and_by_number,
+                the_audit_log_is_read_newest_first_and_by_its_filters,
+                the_oldest_entries_of_the_audit_log_are_forgotten,
             }
             replays {
                 a_key_that_was_never_used_answers_nothing,

@@ -4,8 +4,8 @@ use kana_store::EnvironmentKind;
 
 use crate::Engine;
 use crate::world::{
-    BEGINNING, World, count, counter, create_user, hash, one, private_key, subscription_id, time,
-    user, user_ids, user_key,
+    Access as _, BEGINNING, World, count, counter, create_user, hash, one, private_key,
+    subscription_id, time, user, user_ids, user_key,
 };
 
 pub(crate) async fn two_who_open_the_same_database_see_what_the_other_wrote<E: Engine>() {

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::Engine;
 use crate::world::{
-    BEGINNING, World, app, cancel, count, counter, event, feature, hash, idempotency_key, keep,
-    label, metadata, package, private_key, put_feature, put_package, replay, subscribe,
-    subscription_id, time, user, user_ids, user_key, written_out,
+    Access as _, BEGINNING, World, app, cancel, count, counter, event, feature, hash,
+    idempotency_key, keep, label, metadata, package, private_key, put_feature, put_package, replay,
+    subscribe, subscription_id, time, user, user_ids, user_key, written_out,
 };
 
 /// Everything that can be asked of a database, written out.

@@ -9,15 +9,16 @@ use kana_core::facts::CounterKey;
 use kana_core::period::ResetPeriod;
 use kana_core::terms::{TermsHistory, TermsNumber};
 use kana_store::app::{KeyKind, NewKey};
+use kana_store::feed::ChangesQuery;
 use kana_store::transfer::{Kind, Scope, Tally, TransferError, export, import};
 use kana_store::{EnvironmentKind, Store, StoreError};
 use serde_json::{Value, json};
 
 use crate::Engine;
 use crate::world::{
-    BEGINNING, World, app, cancel, count, counter, create_user, delete_counter, event, feature,
-    feature_id, features, gives, hash, keep, label, metadata, package, package_id, put_feature,
-    put_package, replay, subscribe, subscription_id, time, user, user_id, user_key,
+    Access as _, BEGINNING, World, app, cancel, count, counter, create_user, delete_counter, event,
+    feature, feature_id, features, gives, hash, keep, label, metadata, package, package_id,
+    put_feature, put_package, replay, subscribe, subscription_id, time, user, user_id, user_key,
 };
 
 const BOTH: [EnvironmentKind; 2] = [EnvironmentKind::Test, EnvironmentKind::Live];
@@ -33,7 +34,7 @@ pub(crate) async fn exported(store: &dyn Store, scope: &Scope) -> (Vec<u8>, Tall
 }
 
 pub(crate) async fn imported(store: &dyn Store, file: &[u8]) -> Result<Tally, TransferError> {
-    let (_, tally) = import(store, Cursor::new(file.to_vec()), &mut |_| ()).await?;
+    let (_, tally) = import(store, Cursor::new(file.to_vec()), None, &mut |_| ()).await?;
     Ok(tally)
 }
 
@@ -134,6 +135,11 @@ pub(crate) async fn fill<E: Engine>(world: &World<E>) {
             world.change(environment, user_key(n), changes).await;
         }
     }
+    for environment in [world.test, world.live] {
+        let mut transaction = world.store.write().await.unwrap();
+        transaction.append(environment, crate::feed::of_every_shape()).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
     // Once more, so that a log of counters hides what their table says.
     world.change(world.test, user_key(1), [count(counter(subscription_id(2), "calls"), 77)]).await;
 }
@@ -191,6 +197,13 @@ pub(crate) async fn an_imported_database_goes_on_where_the_other_stopped<E: Engi
     assert!(keys.iter().all(|(id, ..)| *id < newest.id), "{keys:?} {newest:?}");
     other.change_catalog(test, &[put_feature(&feature("another"))]).await;
     let catalog = other.catalog(test).await;
+    let mut transaction = other.store.write().await.unwrap();
+    transaction.append(live, crate::feed::of_every_shape()).await.unwrap();
+    transaction.commit().await.unwrap();
+    let query = ChangesQuery { limit: 10, ..ChangesQuery::default() };
+    let page = other.store.changes(live, &query).await.unwrap();
+    let numbers: Vec<i64> = page.changes.iter().map(|change| change.number).collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
     let last = catalog.features().last().map(|feature| feature.id.as_str().to_owned());
     assert_eq!(last.as_deref(), Some("another"));
     other.change(test, user_key(4), [create_user(user_key(4), "user 4")]).await;

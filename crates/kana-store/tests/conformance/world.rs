@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use indexmap::IndexMap;
 use kana_core::Timestamp;
 use kana_core::catalog::{
@@ -17,12 +18,72 @@ use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
 use kana_core::usage::{RecordedUsage, UsageAction, UsageEvent};
 use kana_core::user::User;
-use kana_store::app::{KeyHash, KeyKind, NewKey};
-use kana_store::{App, EnvironmentId, EnvironmentKind, Facts, Store};
+use kana_store::app::{Key, KeyHash, KeyKind, NewKey};
+use kana_store::{App, EnvironmentId, EnvironmentKind, Facts, Store, StoreError};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::Engine;
+
+/// Changes of access, each in a transaction of its own.
+#[async_trait]
+pub(crate) trait Access {
+    async fn add_key(&self, key: NewKey) -> Result<Key, StoreError>;
+    async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError>;
+    async fn rotate_token_secret(
+        &self,
+        environment: EnvironmentKind,
+        secret: Vec<u8>,
+        now: Timestamp,
+        earlier_valid_until: Timestamp,
+    ) -> Result<bool, StoreError>;
+    async fn set_simple_mode(
+        &self,
+        environment: EnvironmentKind,
+        on: bool,
+    ) -> Result<bool, StoreError>;
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> Access for S {
+    async fn add_key(&self, key: NewKey) -> Result<Key, StoreError> {
+        let mut transaction = self.write().await?;
+        let added = transaction.add_key(&key).await?;
+        transaction.commit().await?;
+        Ok(added)
+    }
+
+    async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError> {
+        let mut transaction = self.write().await?;
+        let revoked = transaction.revoke_key(id, at).await?;
+        transaction.commit().await?;
+        Ok(revoked.map(|(key, _)| key))
+    }
+
+    async fn rotate_token_secret(
+        &self,
+        environment: EnvironmentKind,
+        secret: Vec<u8>,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
+        let rotated = transaction.rotate_token_secret(environment, secret, now, until).await?;
+        transaction.commit().await?;
+        Ok(rotated.is_some())
+    }
+
+    async fn set_simple_mode(
+        &self,
+        environment: EnvironmentKind,
+        on: bool,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
+        let set = transaction.set_simple_mode(environment, on).await?;
+        transaction.commit().await?;
+        Ok(set.is_some())
+    }
+}
 
 /// An app with its two environments, on a database of its own.
 pub(crate) struct World<E: Engine> {

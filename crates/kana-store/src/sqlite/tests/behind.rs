@@ -243,7 +243,9 @@ async fn a_tool_beside_a_server_sees_what_is_only_in_the_log() {
         [None, Some(11), Some(20), None, None, None]
     );
     // It makes keys beside the server, which leaves the log to the server.
-    tool.revoke_key(1, NOW).await.unwrap();
+    let mut transaction = tool.write().await.unwrap();
+    transaction.revoke_key(1, NOW).await.unwrap();
+    transaction.commit().await.unwrap();
     assert_eq!(stored(directory.path()), (0, 2));
 }
 

@@ -25,11 +25,13 @@ fn value(form: Form) -> BoxedStrategy<Value> {
                 "CANCELLED",
                 "ADD",
                 "SET",
+                "feature",
+                "key",
             ];
             let names: Vec<_> = names.into_iter().filter(|name| is_name(name)).collect();
             proptest::sample::select(names).prop_map(|name| Value::Text(name.to_owned())).boxed()
         }
-        Form::Metadata => proptest::collection::hash_map(".{0,9}", any::<f64>(), 0..3)
+        Form::Metadata | Form::Json => proptest::collection::hash_map(".{0,9}", any::<f64>(), 0..3)
             .prop_map(|map| Value::Text(serde_json::to_string(&map).unwrap()))
             .boxed(),
         Form::Answer => Just(Value::Text(r#"{"Recorded":"NotCounted"}"#.to_owned())).boxed(),

@@ -7,14 +7,14 @@ use kana_core::id::{FeatureId, PackageId, UserId};
 use kana_core::subscription::AsOf;
 use kana_core::user::User;
 
-use crate::environment::Environment;
+use super::read_only::ReadOnly;
 use crate::error::Error;
 
 /// One user of one environment, as a browser may see them: what a user token, or a public key with
 /// a user's id, opens. Nothing can be changed through it.
 #[derive(Clone)]
 pub struct ClientUser {
-    environment: Environment,
+    environment: ReadOnly,
     id: UserId,
 }
 
@@ -33,7 +33,7 @@ pub struct ClientView {
 }
 
 impl ClientUser {
-    pub(crate) fn new(environment: Environment, id: UserId) -> Self {
+    pub(super) fn new(environment: ReadOnly, id: UserId) -> Self {
         Self { environment, id }
     }
 

@@ -9,7 +9,7 @@ use kana_core::decide::Command;
 use kana_core::facts::CounterKey;
 use kana_core::folding::{FoldCounters, oldest_kept};
 use kana_core::id::UserKey;
-use kana_store::{EnvironmentId, EnvironmentKind, Store, StoreError};
+use kana_store::{Actor, EnvironmentId, EnvironmentKind, Store, StoreError};
 use tokio::runtime::Handle;
 
 use crate::error::Error;
@@ -50,6 +50,7 @@ impl Kana {
 /// Reads all counters, a batch at a time, and folds the old ones. Between batches it holds no
 /// `Kana`, so the server can stop.
 async fn fold_all(kana: &Weak<Kana>) -> Result<(), Error> {
+    let actor = Arc::new(Actor::Job);
     for kind in EnvironmentKind::ALL {
         let mut after: Option<(UserKey, CounterKey)> = None;
         while let Some(kana) = kana.upgrade() {
@@ -59,7 +60,8 @@ async fn fold_all(kana: &Weak<Kana>) -> Result<(), Error> {
             let environment = access.environment;
             let counters = next_counters(&kana.store, environment, after.take()).await?;
             for command in commands(&counters, kana.clock.now()) {
-                kana.writer.submit(environment, Command::FoldCounters(command)).await?;
+                let folding = Command::FoldCounters(command);
+                kana.writer.submit(environment, &actor, folding).await?;
             }
             drop(kana);
             if counters.len() < AT_ONCE {

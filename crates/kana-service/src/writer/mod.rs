@@ -5,53 +5,41 @@
 //! of one user do not wait for each other in the store. That is for speed alone: whoever decides on a
 //! user has the user alone in the store, which keeps lanes and other nodes out of each other's way.
 
+mod batch;
+mod catalog_change;
+mod lane;
+mod publish;
+mod queue;
+
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use kana_core::catalog::{Catalog, CatalogVersion};
-use kana_core::catalog_command::{CatalogAnswer, CatalogCommand};
 use kana_core::decide::{Command, Subject};
-use kana_store::{EnvironmentId, NeededThreads, Store};
+use kana_store::{Actor, EnvironmentId, NeededThreads, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::batch::Answered;
-use crate::catalogs::Catalogs;
+use self::batch::Decider;
+use self::lane::Lane;
+pub(crate) use self::publish::{Publish, features_with_usage};
+pub(crate) use self::queue::{Answered, BATCH_MAX, CatalogDone, CatalogRequest};
+use self::queue::{Asked, Request, Together};
 use crate::clock::Clock;
-use crate::configuration::Publish;
 use crate::error::Error;
-use crate::kana::Settings;
-use crate::lane::{Job, Lane, Together};
+use crate::reader::Catalogs;
+use crate::settings::Settings;
 
 /// Commands that may wait in a lane. One more is answered with [`Error::Overloaded`].
 const WAITING_MAX: usize = 16 * 1024;
-/// Commands decided in one transaction.
-pub(crate) const BATCH_MAX: usize = 1024;
 /// Commands handed in together that may wait, beside the others. They are counted one by one.
 const WAITING_TOGETHER_MAX: usize = 64 * 1024;
-
-/// A change of the catalog that is asked for.
-pub(crate) enum CatalogRequest {
-    /// One change.
-    Command(CatalogCommand),
-    /// All that makes the catalog what a configuration says.
-    Publish(Publish),
-}
-
-/// A catalog as it is once a change is done.
-pub(crate) struct CatalogDone {
-    pub(crate) version: CatalogVersion,
-    pub(crate) catalog: Arc<Catalog>,
-    /// What a command was about.
-    pub(crate) about: Option<CatalogAnswer>,
-}
 
 /// Where commands are handed in.
 pub(crate) struct Writer {
     /// At least one.
-    lanes: Vec<mpsc::Sender<Job>>,
+    lanes: Vec<mpsc::Sender<Request>>,
     waiting_together: Arc<Semaphore>,
 }
 
@@ -77,9 +65,9 @@ impl Writer {
         let (alive, finished) = mpsc::channel(1);
         let mut lanes = Vec::new();
         for number in 0..store.lanes().max(1) {
-            let (jobs, waiting) = mpsc::channel(WAITING_MAX);
+            let (requests, waiting) = mpsc::channel(WAITING_MAX);
             let (store, catalogs, clock) = (store.clone(), catalogs.clone(), clock.clone());
-            let lane = Lane { store, catalogs, clock, settings };
+            let lane = Lane::new(Decider { store, catalogs, clock, settings });
             let (runtime, alive) = (Handle::current(), alive.clone());
             let name = format!("kana-writer-{number}");
             let needed = threads.watch(name.as_str());
@@ -90,7 +78,7 @@ impl Writer {
                 drop(lane);
                 drop(alive);
             })?;
-            lanes.push(jobs);
+            lanes.push(requests);
         }
         let waiting_together = Arc::new(Semaphore::new(WAITING_TOGETHER_MAX));
         Ok((Self { lanes, waiting_together }, finished))
@@ -100,11 +88,13 @@ impl Writer {
     pub(crate) async fn submit(
         &self,
         environment: EnvironmentId,
+        actor: &Arc<Actor>,
         command: Command,
     ) -> Result<Answered, Error> {
         let (reply, answer) = oneshot::channel();
         let lane = self.lane_of(environment, &command);
-        self.hand_in(lane, Job::Command { environment, command, reply })?;
+        let asked = Asked { command, actor: Arc::clone(actor) };
+        self.hand_in(lane, Request::Command { environment, asked, reply })?;
         answer.await.unwrap_or(Err(UNANSWERED))
     }
 
@@ -113,6 +103,7 @@ impl Writer {
     pub(crate) async fn submit_together(
         &self,
         environment: EnvironmentId,
+        actor: &Arc<Actor>,
         commands: Vec<Command>,
     ) -> Vec<Result<Answered, Error>> {
         let count = commands.len();
@@ -128,8 +119,10 @@ impl Writer {
                 continue;
             };
             let (reply, answers) = oneshot::channel();
-            let job = Job::Together(Together { environment, commands, reply, waiting });
-            parts.push((places, self.hand_in(lane, job), answers));
+            let asked = |command| Asked { command, actor: Arc::clone(actor) };
+            let asked = commands.into_iter().map(asked).collect();
+            let request = Request::Together(Together { environment, asked, reply, waiting });
+            parts.push((places, self.hand_in(lane, request), answers));
         }
         let mut in_order = all(count, &Error::Bug("a command was not answered"));
         for (places, handed_in, answers) in parts {
@@ -174,10 +167,12 @@ impl Writer {
     pub(crate) async fn submit_catalog(
         &self,
         environment: EnvironmentId,
+        actor: &Arc<Actor>,
         request: CatalogRequest,
     ) -> Result<CatalogDone, Error> {
         let (reply, answer) = oneshot::channel();
-        self.hand_in(CREATING_LANE, Job::Catalog { environment, request, reply })?;
+        let actor = Arc::clone(actor);
+        self.hand_in(CREATING_LANE, Request::Catalog { environment, actor, request, reply })?;
         answer.await.unwrap_or(Err(UNANSWERED))
     }
 
@@ -196,8 +191,8 @@ impl Writer {
         usize::try_from(hasher.finish() % self.lanes.len() as u64).unwrap_or(CREATING_LANE)
     }
 
-    fn hand_in(&self, lane: usize, job: Job) -> Result<(), Error> {
-        self.lanes[lane % self.lanes.len()].try_send(job).map_err(|error| match error {
+    fn hand_in(&self, lane: usize, request: Request) -> Result<(), Error> {
+        self.lanes[lane % self.lanes.len()].try_send(request).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
         })

@@ -1,5 +1,4 @@
-//! Keys: how they look, how they are made, and whose they are (contract: `admin-api.md`,
-//! "Authorisation").
+//! Keys: how they look and how they are made (contract: `admin-api.md`, "Authorisation").
 
 use kana_store::app::{EnvironmentKind, KeyHash, KeyKind};
 use sha2::{Digest, Sha256};
@@ -7,50 +6,6 @@ use sha2::{Digest, Sha256};
 /// Random characters of a key: 40 of 36 hold over 200 bits, so that a plain hash protects them.
 const RANDOM_CHARS: usize = 40;
 const ALPHABET: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-
-/// Why a request has no environment. Clients look for the first word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unauthenticated {
-    /// No key was sent.
-    #[error("Unauthenticated: send a private key in the Authorization header")]
-    Missing,
-    /// What was sent is no key that is known and valid.
-    #[error("Unauthenticated: the key in the Authorization header is unknown or was revoked")]
-    Unknown,
-    /// Nothing that opens the Client API was sent.
-    #[error(
-        "Unauthenticated: send a user token, as Bearer, or a public key with X-User-ID, in the \
-         Authorization header"
-    )]
-    MissingForClient,
-    /// A private key was sent to the Client API.
-    #[error(
-        "Unauthenticated: this is a private key, which must not be used in a browser; send a user \
-         token or a public key"
-    )]
-    PrivateKeyInBrowser,
-    /// A public key does not say who the user is.
-    #[error("Unauthenticated: with a public key, the X-User-ID header must name the user")]
-    UserIdMissing,
-    /// The environment takes user tokens only.
-    #[error(
-        "Unauthenticated: this environment does not let a public key read a user's entitlements; \
-         send a user token"
-    )]
-    SimpleModeOff,
-    /// The user token was not made here, or its secret was withdrawn.
-    #[error("Unauthenticated: the user token is invalid")]
-    InvalidToken,
-    /// The user token's time is over.
-    #[error("Unauthenticated: the user token has expired")]
-    ExpiredToken,
-    /// A public key was sent where a private one belongs.
-    #[error(
-        "Unauthenticated: the Admin API needs a private key, and the Authorization header holds \
-         a public one"
-    )]
-    PublicKey,
-}
 
 /// A key as text, to be shown once. It has no `Debug`, so that it cannot slip into a log.
 pub struct NewSecret(String);

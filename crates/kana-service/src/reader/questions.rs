@@ -14,10 +14,10 @@ use kana_core::id::UserId;
 use kana_store::{EnvironmentId, NeededThreads, Store};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use crate::catalogs::Catalogs;
-use crate::environment::{Rule, apply};
+use super::catalogs::Catalogs;
+use super::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
+use super::rule::{Rule, apply};
 use crate::error::Error;
-use crate::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
 use crate::retry::{Retries, warn_if_unavailable};
 
 /// Questions that may wait. One more is answered with [`Error::Overloaded`].
@@ -26,7 +26,7 @@ const WAITING_MAX: usize = 16 * 1024;
 const TOGETHER_MAX: usize = 1024;
 
 /// Where questions are handed in.
-pub(crate) struct Questions {
+pub(super) struct Questions {
     waiting: mpsc::Sender<Box<dyn Question>>,
 }
 
@@ -88,7 +88,7 @@ impl<T: Send, R: Rule<T>> Question for Asked<T, R> {
 
 impl Questions {
     /// Starts so many readers. They end when the `Questions` are gone.
-    pub(crate) fn start(
+    pub(super) fn start(
         readers: usize,
         store: &Arc<dyn Store>,
         catalogs: &Arc<Catalogs>,
@@ -108,7 +108,7 @@ impl Questions {
     }
 
     /// Asks `rule` about the facts of a user at `now`.
-    pub(crate) async fn ask<T: Send + 'static>(
+    pub(super) async fn ask<T: Send + 'static>(
         &self,
         environment: EnvironmentId,
         user: UserId,

@@ -9,7 +9,7 @@ use kana_core::id::UserId;
 use kana_store::app::{ClientAccess, EnvironmentKind, TokenSecret};
 use serde::{Deserialize, Serialize};
 
-use crate::keys::Unauthenticated;
+use crate::error::Unauthenticated;
 
 const AUDIENCE: &str = "kana-client";
 const ISSUER: &str = "kana";

@@ -2,100 +2,74 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
-use kana_core::catalog::Catalog;
-use kana_core::catalog_command;
 use kana_core::decide::Command;
 use kana_core::id::{SubscriptionId, UserKey};
-use kana_store::{EnvironmentId, Store};
+use kana_store::{Actor, EnvironmentId};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use crate::batch::{Answered, Answers};
-use crate::catalogs::Catalogs;
-use crate::clock::Clock;
+use super::batch::Decider;
+use super::queue::{
+    Answered, Answers, Asked, BATCH_MAX, CatalogDone, CatalogRequest, Reply, Request, Together,
+};
 use crate::error::Error;
 use crate::ids;
-use crate::kana::Settings;
 use crate::retry::retry_batch;
-use crate::writer::{BATCH_MAX, CatalogDone, CatalogRequest};
 
 /// Commands that were handed in together and are decided in one transaction with others of their
 /// kind. The more there are, the more of them change the same pages, each of which is written once
 /// a commit; but a command that came alone waits for all of them.
 const TOGETHER_MAX: usize = 8 * 1024;
 
-type Reply<T> = oneshot::Sender<Result<T, Error>>;
-
-/// Something to be written.
-pub(crate) enum Job {
-    Command { environment: EnvironmentId, command: Command, reply: Reply<Answered> },
-    Together(Together),
-    Catalog { environment: EnvironmentId, request: CatalogRequest, reply: Reply<CatalogDone> },
-}
-
-/// Commands of one environment that were handed in together, at most [`BATCH_MAX`]. Each stands or
-/// falls alone; only a failure of the store answers them all.
-pub(crate) struct Together {
-    pub(crate) environment: EnvironmentId,
-    pub(crate) commands: Vec<Command>,
-    pub(crate) reply: Reply<Answers>,
-    /// Their place in what may wait.
-    pub(crate) waiting: OwnedSemaphorePermit,
-}
-
-impl Together {
-    fn len(&self) -> usize {
-        self.commands.len()
-    }
-}
-
 /// One of the threads that write.
-pub(crate) struct Lane {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) catalogs: Arc<Catalogs>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) settings: Settings,
+pub(super) struct Lane {
+    decider: Decider,
 }
 
 /// Commands of one transaction, those of an environment together. Environments share nothing, so
 /// that only the order within one matters. The environments have an order, so that two lanes do not
 /// wait for each other's.
-type Batch = BTreeMap<EnvironmentId, Vec<(Command, Reply<Answered>)>>;
+type Batch = BTreeMap<EnvironmentId, Vec<(Asked, Reply<Answered>)>>;
 
 impl Lane {
+    pub(super) fn new(decider: Decider) -> Self {
+        Self { decider }
+    }
+
     /// Serves what waits until nobody can hand in any more.
-    pub(crate) fn run(&self, runtime: &Handle, mut waiting: mpsc::Receiver<Job>) {
-        let mut jobs = Vec::with_capacity(BATCH_MAX);
-        while runtime.block_on(waiting.recv_many(&mut jobs, BATCH_MAX)) > 0 {
+    pub(super) fn run(&self, runtime: &Handle, mut waiting: mpsc::Receiver<Request>) {
+        let mut requests = Vec::with_capacity(BATCH_MAX);
+        while runtime.block_on(waiting.recv_many(&mut requests, BATCH_MAX)) > 0 {
             // Whoever woke this thread may be about to hand in more: with one core to share, it
             // was stopped in the middle of that. Alone, this takes no time.
             std::thread::yield_now();
-            while jobs.len() < BATCH_MAX
-                && let Ok(job) = waiting.try_recv()
+            while requests.len() < BATCH_MAX
+                && let Ok(request) = waiting.try_recv()
             {
-                jobs.push(job);
+                requests.push(request);
             }
             let mut batch = Batch::new();
             let mut together = Vec::new();
-            for mut job in jobs.drain(..) {
-                if let Job::Command { command, .. } = &mut job {
-                    self.choose_ids(command);
+            for mut request in requests.drain(..) {
+                if let Request::Command { asked, .. } = &mut request {
+                    self.choose_ids(&mut asked.command);
                 }
-                if !matches!(job, Job::Together(_)) {
+                if !matches!(request, Request::Together(_)) {
                     self.run_together(runtime, std::mem::take(&mut together));
                 }
-                match job {
-                    Job::Command { environment, command, reply } if command.stands_alone() => {
+                match request {
+                    Request::Command { environment, asked, reply }
+                        if asked.command.stands_alone() =>
+                    {
                         self.run_commands(runtime, std::mem::take(&mut batch));
-                        let alone = Batch::from([(environment, vec![(command, reply)])]);
+                        let alone = Batch::from([(environment, vec![(asked, reply)])]);
                         self.run_commands(runtime, alone);
                     }
-                    Job::Command { environment, command, reply } => {
-                        batch.entry(environment).or_default().push((command, reply));
+                    Request::Command { environment, asked, reply } => {
+                        batch.entry(environment).or_default().push((asked, reply));
                     }
-                    Job::Together(next) => {
+                    Request::Together(next) => {
                         self.run_commands(runtime, std::mem::take(&mut batch));
                         let count: usize = together.iter().map(Together::len).sum();
                         if count + next.len() > TOGETHER_MAX {
@@ -103,10 +77,10 @@ impl Lane {
                         }
                         together.push(next);
                     }
-                    Job::Catalog { environment, request, reply } => {
+                    Request::Catalog { environment, actor, request, reply } => {
                         // A catalog is changed between two batches, and so in one piece.
                         self.run_commands(runtime, std::mem::take(&mut batch));
-                        self.run_catalog(runtime, environment, &request, reply);
+                        self.run_catalog(runtime, environment, (&actor, &request), reply);
                     }
                 }
             }
@@ -119,9 +93,9 @@ impl Lane {
     /// that their order is the order of creation, in which lists are paged.
     fn choose_ids(&self, command: &mut Command) {
         match command {
-            Command::CreateUser(user) => user.key = UserKey(ids::next(self.clock.now())),
+            Command::CreateUser(user) => user.key = UserKey(ids::next(self.decider.clock.now())),
             Command::Subscribe(subscribe) => {
-                let now = self.clock.now();
+                let now = self.decider.clock.now();
                 for (_, id) in &mut subscribe.packages {
                     *id = SubscriptionId(ids::next(now));
                 }
@@ -144,7 +118,7 @@ impl Lane {
             commands.push((environment, these));
             replies.extend(their_replies);
         }
-        match contain_panic(|| runtime.block_on(self.decide_and_commit(&commands))) {
+        match contain_panic(|| runtime.block_on(self.decider.decide_and_commit(&commands))) {
             Ok(answers) => {
                 let answers = answers.into_iter().map(|answer| answer.map_err(Error::Refused));
                 answer_all(runtime, replies.into_iter().zip(answers));
@@ -160,14 +134,14 @@ impl Lane {
         if together.is_empty() {
             return;
         }
-        let mut commands: BTreeMap<EnvironmentId, Vec<Command>> = BTreeMap::new();
+        let mut commands: BTreeMap<EnvironmentId, Vec<Asked>> = BTreeMap::new();
         let mut replies = Vec::with_capacity(together.len());
-        for Together { environment, commands: these, reply, waiting } in together {
+        for Together { environment, asked: these, reply, waiting } in together {
             replies.push((environment, reply, these.len(), waiting));
             commands.entry(environment).or_default().extend(these);
         }
-        let commands: Vec<(EnvironmentId, Vec<Command>)> = commands.into_iter().collect();
-        match contain_panic(|| runtime.block_on(self.decide_and_commit(&commands))) {
+        let commands: Vec<(EnvironmentId, Vec<Asked>)> = commands.into_iter().collect();
+        match contain_panic(|| runtime.block_on(self.decider.decide_and_commit(&commands))) {
             Ok(answers) => {
                 let mut answers = answers.into_iter();
                 let mut of_environment: HashMap<EnvironmentId, _> = commands
@@ -194,45 +168,12 @@ impl Lane {
         &self,
         runtime: &Handle,
         environment: EnvironmentId,
-        request: &CatalogRequest,
+        (actor, request): (&Actor, &CatalogRequest),
         reply: Reply<CatalogDone>,
     ) {
-        let change = || self.change_catalog(environment, request);
+        let change = || self.decider.change_catalog(environment, actor, request);
         let done = contain_panic(|| runtime.block_on(retry_batch(1, change)));
         let _ = reply.send(done);
-    }
-
-    async fn change_catalog(
-        &self,
-        environment: EnvironmentId,
-        request: &CatalogRequest,
-    ) -> Result<CatalogDone, Error> {
-        let mut transaction = self.store.write().await?;
-        let version = transaction.catalog_version(environment).await?;
-        let catalog = self.catalogs.at(transaction.as_mut(), environment, version).await?;
-        let now = self.clock.now();
-        let (changes, about) = match request {
-            CatalogRequest::Command(command) => {
-                let (changes, about) = catalog_command::plan(&catalog, command.clone(), now)?;
-                (changes, Some(about))
-            }
-            CatalogRequest::Publish(publish) => {
-                let at = (version, &*catalog);
-                (publish.changes(transaction.as_mut(), environment, at, now).await?, None)
-            }
-        };
-        if changes.is_empty() {
-            return Ok(CatalogDone { version, catalog, about });
-        }
-        let version = transaction.change_catalog(environment, version, &changes).await?;
-        transaction.commit().await?;
-        let mut changed = Catalog::clone(&catalog);
-        for change in &changes {
-            changed.apply(change);
-        }
-        let catalog = Arc::new(changed);
-        self.catalogs.publish(environment, version, &catalog);
-        Ok(CatalogDone { version, catalog, about })
     }
 }
 

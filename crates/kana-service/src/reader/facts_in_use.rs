@@ -8,7 +8,7 @@ use kana_core::idempotency::Replays;
 use kana_core::{Refusal, Timestamp};
 use kana_store::{EnvironmentId, Transaction};
 
-use crate::catalogs::Catalogs;
+use super::catalogs::Catalogs;
 use crate::error::Error;
 
 /// How often a rule may ask for more facts before it answers. The longest chain that the rules

@@ -1,0 +1,222 @@
+//! What the audit log tells (contract: `operations.md`, "Audit log").
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::data::status_name;
+use super::{Change, Effect};
+use crate::catalog::{Catalog, CatalogChange, Feature, Package, PackageFeature, PackageStatus};
+use crate::metadata::{Label, Metadata};
+use crate::period::ResetPeriod;
+use crate::subscription::{Subscription, SubscriptionStatus};
+
+/// One line of the audit log, without who did it and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// What was done, by the name of the mutation where there is one, like `createFeature`.
+    pub action: &'static str,
+    /// What it was done to.
+    pub kind: AuditKind,
+    /// Its id; `None` if it has none.
+    pub subject: Option<String>,
+    /// What it was; `None` if it was not there. Never a secret.
+    pub before: Option<Value>,
+    /// What it is now; `None` if it is gone.
+    pub after: Option<Value>,
+}
+
+/// What an entry of the audit log is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AuditKind {
+    /// A feature.
+    Feature,
+    /// A package.
+    Package,
+    /// A key, or the secret that signs user tokens.
+    Key,
+    /// A setting that is kept in the database.
+    Setting,
+    /// All features and packages at once.
+    Configuration,
+    /// A user, or a user's subscription.
+    User,
+    /// Somebody who administers Kana.
+    Person,
+}
+
+impl AuditKind {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::Feature,
+        Self::Package,
+        Self::Key,
+        Self::Setting,
+        Self::Configuration,
+        Self::User,
+        Self::Person,
+    ];
+
+    /// The name in the contract.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Feature => "feature",
+            Self::Package => "package",
+            Self::Key => "key",
+            Self::Setting => "setting",
+            Self::Configuration => "configuration",
+            Self::User => "user",
+            Self::Person => "person",
+        }
+    }
+}
+
+/// Returns the entries of `changes`, which are made to the catalog `before`, in their order. A
+/// published configuration has one more at the end.
+#[must_use]
+pub fn audit_of_catalog(
+    before: &Catalog,
+    changes: &[CatalogChange],
+    is_configuration: bool,
+) -> Vec<AuditEntry> {
+    let entries = changes.iter().filter_map(|change| match change {
+        CatalogChange::PutFeature(after) => {
+            let before = before.feature(&after.id).map(|feature| shown_feature(feature));
+            let action = if before.is_none() { "createFeature" } else { "updateFeature" };
+            let after = (after.id.as_str(), Some(shown_feature(after)));
+            Some(entry(action, AuditKind::Feature, before, after))
+        }
+        CatalogChange::DeleteFeature(id) => {
+            let before = before.feature(id).map(|feature| shown_feature(feature));
+            Some(entry("deleteFeature", AuditKind::Feature, before, (id.as_str(), None)))
+        }
+        CatalogChange::PutPackage(after) => put_package(before.package(&after.id), after),
+        CatalogChange::DeletePackage(id) => {
+            let before = before.package(id).map(|package| shown_package(package));
+            Some(entry("deletePackage", AuditKind::Package, before, (id.as_str(), None)))
+        }
+    });
+    let mut entries: Vec<AuditEntry> = entries.collect();
+    if is_configuration && !entries.is_empty() {
+        entries.push(AuditEntry {
+            action: "publish",
+            kind: AuditKind::Configuration,
+            subject: None,
+            before: None,
+            after: Some(json!({ "changes": entries.len() })),
+        });
+    }
+    entries
+}
+
+/// Returns the entry of a change of a user; `None` if it is the consequence of another one, or not
+/// about a user. Of a user it has only the names of fields.
+#[must_use]
+pub fn audit_of_user(change: &Change) -> Option<AuditEntry> {
+    let user = change.user.as_ref()?;
+    let (action, before, after) = match &change.effect {
+        Effect::UserCreated => ("createUser", None, None),
+        Effect::UserUpdated { changed, .. } => {
+            ("updateUser", None, Some(json!({ "changed": changed })))
+        }
+        Effect::SubscriptionStarted(subscription) => {
+            ("subscribe", None, Some(shown_subscription(subscription, subscription.status)))
+        }
+        Effect::SubscriptionEnded { subscription, previous_status } => (
+            "cancelSubscription",
+            Some(shown_subscription(subscription, *previous_status)),
+            Some(shown_subscription(subscription, subscription.status)),
+        ),
+        _ => return None,
+    };
+    let subject = Some(user.as_str().to_owned());
+    Some(AuditEntry { action, kind: AuditKind::User, subject, before, after })
+}
+
+fn entry(
+    action: &'static str,
+    kind: AuditKind,
+    before: Option<Value>,
+    (id, after): (&str, Option<Value>),
+) -> AuditEntry {
+    AuditEntry { action, kind, subject: Some(id.to_owned()), before, after }
+}
+
+/// `None` if only what nobody sees has changed.
+fn put_package(before: Option<&Arc<Package>>, after: &Package) -> Option<AuditEntry> {
+    let status = before.map(|before| before.status);
+    let action = match (status, after.status) {
+        (None, _) => "createPackage",
+        (Some(PackageStatus::Draft), PackageStatus::Published) => "publishPackage",
+        (Some(PackageStatus::Published), PackageStatus::Archived) => "archivePackage",
+        _ => "updatePackage",
+    };
+    let before = before.map(|package| shown_package(package));
+    let shown = Some(shown_package(after));
+    if before == shown {
+        return None;
+    }
+    Some(entry(action, AuditKind::Package, before, (after.id.as_str(), shown)))
+}
+
+fn shown_feature(feature: &Feature) -> Value {
+    let (unit_label, unit_label_plural) = feature.unit_labels();
+    json!({
+        "id": feature.id.as_str(),
+        "name": feature.name.as_str(),
+        "type": if feature.is_binary() { "BINARY" } else { "CONSUMABLE" },
+        "unitLabel": unit_label,
+        "unitLabelPlural": unit_label_plural,
+        "metadata": shown_metadata(feature.metadata.as_ref()),
+    })
+}
+
+fn shown_package(package: &Package) -> Value {
+    let bases: Vec<&str> = package.base_packages().iter().map(|id| id.as_str()).collect();
+    let features: Vec<Value> = package
+        .features
+        .iter()
+        .map(|(id, inside)| shown_package_feature(id.as_str(), inside))
+        .collect();
+    json!({
+        "id": package.id.as_str(),
+        "name": package.name.as_str(),
+        "isAddon": package.is_addon(),
+        "basePackageIds": bases,
+        "status": package.status.to_string(),
+        "metadata": shown_metadata(package.metadata.as_ref()),
+        "features": features,
+    })
+}
+
+fn shown_package_feature(id: &str, inside: &PackageFeature) -> Value {
+    let allowance = inside.allowance;
+    json!({
+        "id": id,
+        "name": inside.name.as_ref().map(Label::as_str),
+        "limit": allowance.limit,
+        "resetPeriod": allowance.reset_period.map(reset_name),
+        "overageEnabled": allowance.overage_enabled,
+    })
+}
+
+fn reset_name(reset: ResetPeriod) -> &'static str {
+    match reset {
+        ResetPeriod::Day => "DAY",
+        ResetPeriod::Month => "MONTH",
+        ResetPeriod::Year => "YEAR",
+    }
+}
+
+fn shown_metadata(metadata: Option<&Metadata>) -> Value {
+    metadata.map_or(Value::Null, Metadata::to_value)
+}
+
+fn shown_subscription(subscription: &Subscription, status: SubscriptionStatus) -> Value {
+    json!({
+        "subscriptionId": subscription.id.to_string(),
+        "packageId": subscription.package.as_str(),
+        "status": status_name(status),
+    })
+}

@@ -1,0 +1,63 @@
+//! What a command about a user's subscriptions changes of what the user may do.
+
+use std::collections::HashSet;
+
+use super::{EntitlementDifference, Grant};
+use crate::catalog::Catalog;
+use crate::entitlement::{Entitlement, Reason, known_entitlements};
+use crate::facts::{CounterKey, Obstacle, UserFacts};
+use crate::id::{FeatureId, PackageId, SubscriptionId};
+use crate::meter::needs;
+use crate::subscription::AsOf;
+use crate::timestamp::Timestamp;
+
+/// A user's facts before and after a command.
+pub(crate) struct Known<'a> {
+    pub(crate) before: &'a UserFacts,
+    pub(crate) after: &'a UserFacts,
+    /// Subscriptions that the command creates, which have counted nothing yet.
+    pub(crate) created: &'a [SubscriptionId],
+}
+
+/// Returns the features of `packages` whose access, budget or overage differ, in the order of the
+/// packages. Fails with the counters that are not loaded, all at once.
+pub(crate) fn entitlement_differences<'a>(
+    catalog: &Catalog,
+    known: &Known<'_>,
+    packages: impl Iterator<Item = &'a PackageId>,
+    now: Timestamp,
+) -> Result<Vec<EntitlementDifference>, Obstacle> {
+    let mut seen = HashSet::new();
+    let features: Vec<&FeatureId> = packages
+        .filter_map(|package| catalog.package(package))
+        .flat_map(|package| package.features.keys())
+        .filter(|feature| seen.insert(*feature))
+        .collect();
+    let mut missing = Vec::new();
+    let mut entitlements = |facts| {
+        known_entitlements(catalog, facts, features.iter().copied(), AsOf::Now(now), &mut missing)
+    };
+    let before = entitlements(known.before)?;
+    let after = entitlements(known.after)?;
+    let is_new = |counter: &CounterKey| known.created.contains(&counter.subscription);
+    needs(missing.into_iter().filter(|counter| !is_new(counter)).collect())?;
+    let differences = features.into_iter().zip(before.iter().zip(&after));
+    Ok(differences
+        .map(|(feature, (before, after))| (feature, grant(before), grant(after)))
+        .filter(|(_, before, after)| before != after)
+        .map(|(feature, before, after)| EntitlementDifference {
+            feature: feature.clone(),
+            before,
+            after,
+        })
+        .collect())
+}
+
+fn grant(entitlement: &Entitlement) -> Option<Grant> {
+    let Entitlement { access, reason, consumption } = entitlement;
+    (*reason != Reason::NotGranted).then(|| Grant {
+        access: *access,
+        budget: consumption.and_then(|consumption| consumption.budget),
+        overage_enabled: consumption.is_some_and(|consumption| consumption.overage_enabled),
+    })
+}

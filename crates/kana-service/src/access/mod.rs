@@ -1,0 +1,158 @@
+//! Who may ask what: keys, user tokens, and how an environment lets browsers in.
+
+pub(crate) mod browsers;
+pub(crate) mod creating;
+pub(crate) mod keys;
+mod recent;
+mod tokens;
+
+use std::sync::Arc;
+
+use kana_core::Timestamp;
+use kana_core::id::UserId;
+use kana_store::app::{ClientAccess, EnvironmentKind, Key, KeyHash, KeyKind, TokenSecret};
+use kana_store::{Actor, EnvironmentId, Store};
+use tokio::time::Instant;
+
+use self::recent::Recent;
+use crate::clock::Clock;
+use crate::error::{Error, Unauthenticated};
+use crate::retry::retry;
+use crate::settings::Settings;
+
+/// Tells whom a key or a user token stands for.
+pub(crate) struct Access {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    keys: Recent<KeyHash, Arc<ValidKey>>,
+    client_access: Recent<EnvironmentKind, Arc<ClientAccess>>,
+}
+
+/// A key that is valid, and its holder as an actor.
+pub(crate) struct ValidKey {
+    pub(crate) key: Key,
+    pub(crate) actor: Arc<Actor>,
+}
+
+impl ValidKey {
+    fn new(key: Key) -> Self {
+        let last_four = key.last_four.as_str().into();
+        let actor = Arc::new(Actor::Key { id: key.id, name: None, last_four });
+        Self { key, actor }
+    }
+}
+
+/// A user of an environment, as a browser presented itself.
+pub(crate) struct Browser {
+    pub(crate) environment: EnvironmentId,
+    pub(crate) user: UserId,
+}
+
+impl Access {
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        Self { store, clock, settings, keys: Recent::default(), client_access: Recent::default() }
+    }
+
+    /// The private key that was presented.
+    pub(crate) async fn private_key(&self, presented: &str) -> Result<Arc<ValidKey>, Error> {
+        let valid = self.valid_key(presented).await?;
+        match valid.key.kind {
+            KeyKind::Private => Ok(valid),
+            KeyKind::Public => Err(Unauthenticated::PublicKey.into()),
+        }
+    }
+
+    /// The user that whoever presents a public key names: the Client API's simple mode.
+    pub(crate) async fn public_key(
+        &self,
+        presented: &str,
+        user: Option<&str>,
+    ) -> Result<Browser, Error> {
+        let valid = self.valid_key(presented).await?;
+        let key = &valid.key;
+        if key.kind == KeyKind::Private {
+            return Err(Unauthenticated::PrivateKeyInBrowser.into());
+        }
+        if !self.client_access(key.environment_kind).await?.simple_mode {
+            return Err(Unauthenticated::SimpleModeOff.into());
+        }
+        let user = user.ok_or(Unauthenticated::UserIdMissing)?;
+        Ok(Browser { environment: key.environment, user: UserId::new("X-User-ID", user)? })
+    }
+
+    /// The user that a user token names: the Client API's secure mode.
+    pub(crate) async fn user_token(&self, token: &str) -> Result<Browser, Error> {
+        let kind = tokens::claimed_environment(token)?;
+        let access = self.client_access(kind).await?;
+        let user = tokens::verify(token, kind, &access, self.clock.now())?;
+        Ok(Browser { environment: access.environment, user })
+    }
+
+    /// The key that was presented, if it is known and was not revoked.
+    async fn valid_key(&self, presented: &str) -> Result<Arc<ValidKey>, Error> {
+        let hash = keys::hash_of_presented(presented).ok_or(Unauthenticated::Unknown)?;
+        if let Some(valid) = self.keys.get(&hash) {
+            return Ok(valid);
+        }
+        let asked_at = Instant::now();
+        let found = retry(|| async move { Ok(self.store.find_key(hash).await?) }).await?;
+        let valid = found.filter(|key| key.revoked_at.is_none());
+        let Some(key) = valid else {
+            self.keys.forget(&hash);
+            return Err(Unauthenticated::Unknown.into());
+        };
+        let valid = Arc::new(ValidKey::new(key));
+        self.keys.remember(hash, Arc::clone(&valid), asked_at);
+        Ok(valid)
+    }
+
+    /// How an environment lets browsers in.
+    async fn client_access(&self, kind: EnvironmentKind) -> Result<Arc<ClientAccess>, Error> {
+        if let Some(access) = self.client_access.get(&kind) {
+            return Ok(access);
+        }
+        let asked_at = Instant::now();
+        let access = retry(|| async move { Ok(self.store.client_access(kind).await?) }).await?;
+        // Without an app nobody has a token, and whoever claims to have one made it up.
+        let access = Arc::new(access.ok_or(Unauthenticated::InvalidToken)?);
+        self.client_access.remember(kind, Arc::clone(&access), asked_at);
+        Ok(access)
+    }
+
+    /// A token by which a user's browser reads what that user may do.
+    pub(crate) async fn issue_token(
+        &self,
+        environment: EnvironmentId,
+        kind: EnvironmentKind,
+        user: &UserId,
+    ) -> Result<String, Error> {
+        let access = self.client_access(kind).await?;
+        let now = self.clock.now();
+        let secret = match tokens::signing_secret(&access) {
+            Some(secret) => secret.clone(),
+            // The first token of an environment creates its secret.
+            None => {
+                let new = tokens::new_secret()?;
+                let provide = || self.provide_secret(environment, new.clone(), now);
+                let secret = retry(provide).await?;
+                // The next look-up reads the new secret. A look-up here could fail although the
+                // secret is stored.
+                self.client_access.forget(&kind);
+                secret
+            }
+        };
+        let expires_at = now.saturating_add_ms(self.settings.user_token_ms());
+        tokens::issue(&secret, kind, user, now, expires_at)
+            .map_err(|_| Error::Bug("a user token cannot be written"))
+    }
+
+    async fn provide_secret(
+        &self,
+        environment: EnvironmentId,
+        new: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<TokenSecret, Error> {
+        Ok(self.store.provide_token_secret(environment, new, now).await?)
+    }
+}

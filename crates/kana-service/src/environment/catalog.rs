@@ -1,0 +1,93 @@
+//! An environment's features and packages, changed one at a time.
+
+use std::sync::Arc;
+
+use kana_core::catalog::{Catalog, Feature};
+use kana_core::catalog_command::{CatalogAnswer, CatalogCommand, FeatureEdit, NewPackage};
+use kana_core::edit::Edit;
+use kana_core::id::{FeatureId, PackageId};
+use kana_core::metadata::Metadata;
+
+use super::Environment;
+use crate::error::Error;
+use crate::retry::retry;
+use crate::writer::CatalogRequest;
+
+impl Environment {
+    /// The features and packages as they are now.
+    pub async fn catalog(&self) -> Result<Arc<Catalog>, Error> {
+        retry(|| async move {
+            let mut transaction = self.read.begin().await?;
+            self.read.catalog_in(transaction.as_mut()).await
+        })
+        .await
+    }
+
+    /// Adds a feature.
+    pub async fn create_feature(
+        &self,
+        feature: Feature,
+    ) -> Result<(Arc<Catalog>, FeatureId), Error> {
+        self.change_feature(CatalogCommand::CreateFeature(feature)).await
+    }
+
+    /// Changes a feature's names and metadata.
+    pub async fn update_feature(
+        &self,
+        id: FeatureId,
+        edit: FeatureEdit,
+    ) -> Result<(Arc<Catalog>, FeatureId), Error> {
+        self.change_feature(CatalogCommand::UpdateFeature { id, edit }).await
+    }
+
+    /// Adds a package as a draft.
+    pub async fn create_package(
+        &self,
+        package: NewPackage,
+    ) -> Result<(Arc<Catalog>, PackageId), Error> {
+        self.change_package(CatalogCommand::CreatePackage(package)).await
+    }
+
+    /// Changes a package's metadata.
+    pub async fn update_package(
+        &self,
+        id: PackageId,
+        metadata: Edit<Metadata>,
+    ) -> Result<(Arc<Catalog>, PackageId), Error> {
+        self.change_package(CatalogCommand::UpdatePackage { id, metadata }).await
+    }
+
+    /// Puts a draft on offer.
+    pub async fn publish_package(&self, id: PackageId) -> Result<(Arc<Catalog>, PackageId), Error> {
+        self.change_package(CatalogCommand::PublishPackage(id)).await
+    }
+
+    /// Takes a published package off offer.
+    pub async fn archive_package(&self, id: PackageId) -> Result<(Arc<Catalog>, PackageId), Error> {
+        self.change_package(CatalogCommand::ArchivePackage(id)).await
+    }
+
+    async fn change_feature(
+        &self,
+        command: CatalogCommand,
+    ) -> Result<(Arc<Catalog>, FeatureId), Error> {
+        let request = CatalogRequest::Command(command);
+        let done = self.submit_catalog(request).await?;
+        match done.about {
+            Some(CatalogAnswer::Feature(id)) => Ok((done.catalog, id)),
+            _ => Err(Error::Bug("a feature became something else")),
+        }
+    }
+
+    async fn change_package(
+        &self,
+        command: CatalogCommand,
+    ) -> Result<(Arc<Catalog>, PackageId), Error> {
+        let request = CatalogRequest::Command(command);
+        let done = self.submit_catalog(request).await?;
+        match done.about {
+            Some(CatalogAnswer::Package(id)) => Ok((done.catalog, id)),
+            _ => Err(Error::Bug("a package became something else")),
+        }
+    }
+}

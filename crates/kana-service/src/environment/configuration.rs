@@ -1,0 +1,113 @@
+//! Pricing as code: an environment's features and packages as one configuration, read, checked and
+//! published as a whole.
+
+use std::collections::HashMap;
+
+use kana_core::catalog::CatalogVersion;
+use kana_core::change::packages_to_count;
+use kana_core::configuration::Configuration;
+use kana_core::configuration_plan::{self, Entry, Finding};
+use kana_core::id::PackageId;
+
+use super::Environment;
+use crate::error::Error;
+use crate::retry::retry;
+use crate::writer::{CatalogRequest, Publish, features_with_usage};
+
+/// What an environment holds.
+#[derive(Debug, Clone)]
+pub struct Configured {
+    /// The app's name.
+    pub app: String,
+    /// How often the environment's features and packages have changed.
+    pub version: CatalogVersion,
+    /// Its features and packages.
+    pub configuration: Configuration,
+}
+
+/// What publishing a configuration would do.
+#[derive(Debug, Clone)]
+pub struct Validation {
+    /// How often the environment's features and packages have changed.
+    pub version: CatalogVersion,
+    /// How many features and packages would change.
+    pub changes: usize,
+    /// The plan in sentences, with what prevents publishing.
+    pub findings: Vec<Finding>,
+    /// The plan as data.
+    pub entries: Vec<Entry>,
+}
+
+impl Environment {
+    /// The environment's features and packages as a configuration.
+    pub async fn configuration(&self) -> Result<Configured, Error> {
+        retry(|| async move {
+            let app = self.app_name().await?;
+            let mut transaction = self.read.begin().await?;
+            let (version, catalog) = self.read.versioned_catalog_in(transaction.as_mut()).await?;
+            Ok(Configured { app, version, configuration: Configuration::of(&catalog) })
+        })
+        .await
+    }
+
+    /// What publishing `configuration` now would do.
+    pub async fn validate(&self, configuration: &Configuration) -> Result<Validation, Error> {
+        retry(|| async move {
+            let mut transaction = self.read.begin().await?;
+            let transaction = transaction.as_mut();
+            let (version, catalog) = self.read.versioned_catalog_in(transaction).await?;
+            let used =
+                features_with_usage(transaction, self.read.id(), &catalog, configuration).await?;
+            let now = self.read.now();
+            let plan = configuration_plan::plan(&catalog, configuration, &used, now);
+            let packages = plan.packages_to_count();
+            let counts = transaction.active_subscribers(self.read.id(), &packages).await?;
+            let counts: HashMap<_, _> = packages.into_iter().zip(counts).collect();
+            let (findings, entries) = (plan.findings(&counts), plan.entries(&counts));
+            Ok(Validation { version, changes: plan.len(), findings, entries })
+        })
+        .await
+    }
+
+    /// Makes the environment what `configuration` says, all or nothing. With `expected`, only if its
+    /// features and packages are still at one of these versions; otherwise it is
+    /// [stale](kana_core::Refusal::StaleCatalog).
+    pub async fn publish(
+        &self,
+        configuration: Configuration,
+        expected: Option<Vec<CatalogVersion>>,
+    ) -> Result<Configured, Error> {
+        // Read before the commit, since nothing may fail after it.
+        let app = retry(|| self.app_name()).await?;
+        let active_subscribers = retry(|| self.count_subscribers(&configuration)).await?;
+        let publish = Publish { configuration, expected, active_subscribers };
+        let request = CatalogRequest::Publish(publish);
+        let done = self.submit_catalog(request).await?;
+        let configuration = Configuration::of(&done.catalog);
+        Ok(Configured { app, version: done.version, configuration })
+    }
+
+    /// Counts the active subscribers of the packages that `configuration` would change now.
+    async fn count_subscribers(
+        &self,
+        configuration: &Configuration,
+    ) -> Result<HashMap<PackageId, u64>, Error> {
+        let mut transaction = self.read.begin().await?;
+        let transaction = transaction.as_mut();
+        let (_, catalog) = self.read.versioned_catalog_in(transaction).await?;
+        let id = self.read.id();
+        let used = features_with_usage(transaction, id, &catalog, configuration).await?;
+        let plan = configuration_plan::plan(&catalog, configuration, &used, self.read.now());
+        // What cannot be published changes nothing, and the writer refuses it.
+        let changes = plan.into_changes().unwrap_or_default();
+        let packages = packages_to_count(&catalog, &changes);
+        let counts = transaction.active_subscribers(id, &packages).await?;
+        Ok(packages.into_iter().zip(counts).collect())
+    }
+
+    async fn app_name(&self) -> Result<String, Error> {
+        let app =
+            self.read.kana().store.app().await?.ok_or(Error::Bug("an environment has no app"))?;
+        Ok(app.name)
+    }
+}

@@ -1,0 +1,130 @@
+//! The subscriptions of an environment's users.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use kana_core::catalog::Catalog;
+use kana_core::decide::{Answer, Command};
+use kana_core::id::{PackageId, SubscriptionId, UserId};
+use kana_core::subscribing::{CancelSubscription, Subscribe};
+use kana_core::subscription::Subscription;
+use kana_core::{Refusal, Timestamp};
+use uuid::Uuid;
+
+use super::{ANSWERED_AS_ANOTHER, Environment};
+use crate::error::Error;
+use crate::retry::retry;
+use crate::writer::Answered;
+
+/// Subscriptions with the ids of their users, newest first by their start, then by creation.
+#[derive(Debug)]
+pub struct SubscriptionPage {
+    /// The subscriptions.
+    pub subscriptions: Vec<(UserId, Subscription)>,
+    /// Whether there are more after these.
+    pub has_more: bool,
+    /// The catalog that has their packages.
+    pub catalog: Arc<Catalog>,
+}
+
+impl Environment {
+    /// The user's subscriptions, newest first by their start, then by creation, with the catalog
+    /// that has their packages.
+    pub async fn subscriptions(
+        &self,
+        user: &UserId,
+    ) -> Result<(Arc<Catalog>, Vec<Subscription>), Error> {
+        let (catalog, mut subscriptions) = self
+            .read
+            .ask(user, |catalog, facts, _| {
+                Ok((Arc::clone(catalog), facts.all_subscriptions()?.to_vec()))
+            })
+            .await?;
+        newest_first(&mut subscriptions);
+        Ok((catalog, subscriptions))
+    }
+
+    /// The first `limit` subscriptions of all users, after the one with the start and the id
+    /// `after`.
+    pub async fn all_subscriptions(
+        &self,
+        after: Option<(Timestamp, SubscriptionId)>,
+        limit: usize,
+    ) -> Result<SubscriptionPage, Error> {
+        retry(|| async move {
+            let mut transaction = self.read.begin().await?;
+            let mut subscriptions =
+                transaction.subscriptions_after(self.read.id(), after, limit + 1).await?;
+            let has_more = subscriptions.len() > limit;
+            subscriptions.truncate(limit);
+            let catalog = self.read.catalog_in(transaction.as_mut()).await?;
+            Ok(SubscriptionPage { subscriptions, has_more, catalog })
+        })
+        .await
+    }
+
+    /// The subscription with this id and the catalog, which has its package, and whose it is.
+    pub async fn subscription(
+        &self,
+        id: &str,
+    ) -> Result<(Arc<Catalog>, UserId, Subscription), Error> {
+        let id = subscription_id(id)?;
+        retry(|| async move {
+            let mut transaction = self.read.begin().await?;
+            let found = transaction.subscriptions(self.read.id(), &[id]).await?.pop().flatten();
+            let (user, subscription) =
+                found.ok_or_else(|| Refusal::SubscriptionNotFound(id.to_string()))?;
+            let catalog = self.read.catalog_in(transaction.as_mut()).await?;
+            Ok((catalog, user, subscription))
+        })
+        .await
+    }
+
+    /// Subscribes the user to all of the packages or, when refused, to none. The catalog that
+    /// comes with the subscriptions has their packages.
+    pub async fn subscribe(
+        &self,
+        user: UserId,
+        packages: Vec<PackageId>,
+        started_at: Option<Timestamp>,
+    ) -> Result<(Arc<Catalog>, Vec<Subscription>), Error> {
+        // The writer chooses the ids when the command has its turn.
+        let packages =
+            packages.into_iter().map(|package| (package, SubscriptionId(Uuid::nil()))).collect();
+        let command = Command::Subscribe(Subscribe { user, packages, started_at });
+        match self.submit(command).await? {
+            Answered { answer: Answer::Subscribed(subscriptions), catalog: Some(catalog) } => {
+                Ok((catalog, subscriptions))
+            }
+            _ => Err(ANSWERED_AS_ANOTHER),
+        }
+    }
+
+    /// Cancels a subscription, and with a base the user's add-ons.
+    pub async fn cancel_subscription(
+        &self,
+        id: &str,
+    ) -> Result<(Arc<Catalog>, UserId, Subscription), Error> {
+        let subscription = subscription_id(id)?;
+        let command = Command::CancelSubscription(CancelSubscription { subscription });
+        match self.submit(command).await? {
+            Answered {
+                answer: Answer::Cancelled { user, subscription },
+                catalog: Some(catalog),
+            } => Ok((catalog, user, subscription)),
+            _ => Err(ANSWERED_AS_ANOTHER),
+        }
+    }
+}
+
+pub(super) fn newest_first(subscriptions: &mut [Subscription]) {
+    subscriptions.sort_by_key(|subscription| Reverse((subscription.started_at, subscription.id)));
+}
+
+/// A subscription's id is ours: text that is none is no subscription's.
+fn subscription_id(text: &str) -> Result<SubscriptionId, Refusal> {
+    SubscriptionId::parse(text).ok_or_else(|| {
+        // What was sent may be long; an id is not.
+        Refusal::SubscriptionNotFound(text.chars().take(64).collect())
+    })
+}

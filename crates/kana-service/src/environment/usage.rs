@@ -1,0 +1,79 @@
+//! What an environment's users may use, and what they used.
+
+use kana_core::decide::{Answer, Command};
+use kana_core::entitlement::{self, Entitlement};
+use kana_core::id::{FeatureId, UserId};
+use kana_core::subscription::AsOf;
+use kana_core::usage::{RecordUsage, RecordedUsage, UseFeature, UsedFeature};
+use kana_core::usage_history::{self, UsageHistory};
+
+use super::{ANSWERED_AS_ANOTHER, Environment};
+use crate::error::Error;
+use crate::writer::BATCH_MAX;
+
+impl Environment {
+    /// Whether the user may use `delta` more of the feature.
+    pub async fn can_use_feature(
+        &self,
+        user: &UserId,
+        feature: &FeatureId,
+        delta: i64,
+    ) -> Result<Entitlement, Error> {
+        entitlement::check_delta(delta)?;
+        let feature = feature.clone();
+        self.read
+            .ask(user, move |catalog, facts, now| {
+                entitlement::entitlement(catalog, facts, &feature, delta, AsOf::Now(now))
+            })
+            .await
+    }
+
+    /// What the user used of the feature, period by period.
+    pub async fn show_usage(
+        &self,
+        user: &UserId,
+        feature: &FeatureId,
+    ) -> Result<UsageHistory, Error> {
+        let feature = feature.clone();
+        self.read
+            .ask(user, move |catalog, facts, now| {
+                usage_history::show_usage(catalog, facts, &feature, now)
+            })
+            .await
+    }
+
+    /// Records usage.
+    pub async fn record_usage(&self, usage: RecordUsage) -> Result<RecordedUsage, Error> {
+        match self.submit(Command::RecordUsage(usage)).await?.answer {
+            Answer::Recorded(recorded) => Ok(recorded),
+            _ => Err(ANSWERED_AS_ANOTHER),
+        }
+    }
+
+    /// Records usage many times: an answer each, in their order. Each stands or falls alone, and
+    /// those of one user take effect in their order.
+    pub async fn record_usage_batch(
+        &self,
+        usages: Vec<RecordUsage>,
+    ) -> Vec<Result<RecordedUsage, Error>> {
+        let mut answers = Vec::with_capacity(usages.len());
+        let mut usages = usages.into_iter().map(Command::RecordUsage).peekable();
+        while usages.peek().is_some() {
+            let commands: Vec<Command> = usages.by_ref().take(BATCH_MAX).collect();
+            let decided = self.submit_together(commands).await;
+            answers.extend(decided.into_iter().map(|answered| match answered?.answer {
+                Answer::Recorded(recorded) => Ok(recorded),
+                _ => Err(ANSWERED_AS_ANOTHER),
+            }));
+        }
+        answers
+    }
+
+    /// Checks and records usage in one step.
+    pub async fn use_feature(&self, usage: UseFeature) -> Result<UsedFeature, Error> {
+        match self.submit(Command::UseFeature(usage)).await?.answer {
+            Answer::Used(used) => Ok(used),
+            _ => Err(ANSWERED_AS_ANOTHER),
+        }
+    }
+}

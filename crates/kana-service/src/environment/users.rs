@@ -1,0 +1,124 @@
+//! An environment's users.
+
+use std::sync::Arc;
+
+use kana_core::Refusal;
+use kana_core::catalog::Catalog;
+use kana_core::decide::{Answer, Command};
+use kana_core::id::{UserId, UserKey};
+use kana_core::metadata::{Label, Metadata};
+use kana_core::subscription::Subscription;
+use kana_core::user::{User, UserEdit};
+use uuid::Uuid;
+
+use super::subscriptions::newest_first;
+use super::{ANSWERED_AS_ANOTHER, Environment};
+use crate::error::Error;
+use crate::retry::retry;
+
+/// Users in order of creation.
+#[derive(Debug)]
+pub struct UserPage {
+    /// The users, each with all subscriptions, newest first, where those were asked for.
+    pub users: Vec<(User, Option<Vec<Subscription>>)>,
+    /// Whether there are more after these.
+    pub has_more: bool,
+    /// The catalog that has the packages of the subscriptions.
+    pub catalog: Arc<Catalog>,
+}
+
+/// A user to be made.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// The product's own id.
+    pub id: UserId,
+    /// The id at the billing provider.
+    pub billing_id: Option<Label>,
+    /// The user's name.
+    pub name: Option<Label>,
+    /// The user's e-mail address.
+    pub email: Option<Label>,
+    /// What the product attaches to the user.
+    pub metadata: Option<Metadata>,
+}
+
+impl Environment {
+    /// The user with this id.
+    pub async fn user(&self, id: &UserId) -> Result<User, Error> {
+        retry(|| async move {
+            let mut transaction = self.read.begin().await?;
+            let user =
+                transaction.users(self.read.id(), std::slice::from_ref(id)).await?.pop().flatten();
+            user.ok_or_else(|| Refusal::UserNotFound(id.clone()).into())
+        })
+        .await
+    }
+
+    /// The first `limit` users in order of creation, after the one with the key `after`.
+    pub async fn users(
+        &self,
+        after: Option<UserKey>,
+        limit: usize,
+        with_subscriptions: bool,
+    ) -> Result<UserPage, Error> {
+        retry(|| self.try_users(after, limit, with_subscriptions)).await
+    }
+
+    async fn try_users(
+        &self,
+        after: Option<UserKey>,
+        limit: usize,
+        with_subscriptions: bool,
+    ) -> Result<UserPage, Error> {
+        let mut transaction = self.read.begin().await?;
+        // One more than asked for tells whether there are more.
+        let mut users = transaction.users_after(self.read.id(), after, limit + 1).await?;
+        let has_more = users.len() > limit;
+        users.truncate(limit);
+        let subscriptions = if with_subscriptions {
+            let keys: Vec<UserKey> = users.iter().map(|user| user.key).collect();
+            let all = transaction.subscriptions_of(self.read.id(), &keys).await?;
+            all.into_iter()
+                .map(|mut subscriptions| {
+                    newest_first(&mut subscriptions);
+                    Some(subscriptions)
+                })
+                .collect()
+        } else {
+            vec![None; users.len()]
+        };
+        let catalog = self.read.catalog_in(transaction.as_mut()).await?;
+        Ok(UserPage { users: users.into_iter().zip(subscriptions).collect(), has_more, catalog })
+    }
+
+    /// Makes a user.
+    pub async fn create_user(&self, new: NewUser) -> Result<User, Error> {
+        let user = User {
+            // The writer chooses it when the command has its turn.
+            key: UserKey(Uuid::nil()),
+            id: new.id,
+            billing_id: new.billing_id,
+            name: new.name,
+            email: new.email,
+            metadata: new.metadata,
+        };
+        match self.submit(Command::CreateUser(user)).await?.answer {
+            Answer::User(user) => Ok(user),
+            _ => Err(ANSWERED_AS_ANOTHER),
+        }
+    }
+
+    /// Changes what is known of a user.
+    pub async fn update_user(&self, user: UserId, edit: UserEdit) -> Result<User, Error> {
+        match self.submit(Command::UpdateUser { user, edit }).await?.answer {
+            Answer::User(user) => Ok(user),
+            _ => Err(ANSWERED_AS_ANOTHER),
+        }
+    }
+
+    /// A token by which the user's browser reads what the user may do.
+    pub async fn issue_user_token(&self, user: &UserId) -> Result<String, Error> {
+        self.user(user).await?;
+        self.read.kana().access.issue_token(self.read.id(), self.kind, user).await
+    }
+}

@@ -1,0 +1,101 @@
+//! Answers questions, each from one consistent view of the database.
+
+mod catalogs;
+mod facts_in_use;
+mod questions;
+mod rule;
+
+use std::sync::Arc;
+
+use kana_core::Timestamp;
+use kana_core::catalog::{Catalog, CatalogVersion};
+use kana_core::id::UserId;
+use kana_store::{EnvironmentId, NeededThreads, Store, Transaction};
+
+pub(crate) use self::catalogs::Catalogs;
+pub(crate) use self::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
+use self::questions::Questions;
+pub(crate) use self::rule::Rule;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::retry::retry;
+
+/// Reads for all environments.
+pub(crate) struct Reader {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    catalogs: Arc<Catalogs>,
+    /// `None`: a question reads where it is asked.
+    questions: Option<Questions>,
+}
+
+impl Reader {
+    /// Starts as many tasks as the store has readers. They end when the `Reader` is gone.
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        threads: &NeededThreads,
+    ) -> Self {
+        let catalogs = Arc::new(Catalogs::default());
+        let questions =
+            store.readers().map(|readers| Questions::start(readers, &store, &catalogs, threads));
+        Self { store, clock, catalogs, questions }
+    }
+
+    /// The catalogs in memory, which the writer keeps current.
+    pub(crate) fn catalogs(&self) -> &Arc<Catalogs> {
+        &self.catalogs
+    }
+
+    /// Begins a consistent view.
+    pub(crate) async fn begin(&self) -> Result<Box<dyn Transaction>, Error> {
+        Ok(self.store.read().await?)
+    }
+
+    /// The environment's catalog, with its version, as it is in `transaction`.
+    pub(crate) async fn catalog_in(
+        &self,
+        transaction: &mut dyn Transaction,
+        environment: EnvironmentId,
+    ) -> Result<(CatalogVersion, Arc<Catalog>), Error> {
+        let version = transaction.catalog_version(environment).await?;
+        Ok((version, self.catalogs.at(transaction, environment, version).await?))
+    }
+
+    /// Answers a question about one user from one consistent view.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        environment: EnvironmentId,
+        user: &UserId,
+        rule: impl Rule<T>,
+    ) -> Result<T, Error> {
+        let now = self.clock.now();
+        if let Some(questions) = &self.questions {
+            return questions.ask(environment, user.clone(), now, rule).await;
+        }
+        match self.try_to_ask(environment, user, &rule, now).await {
+            // The first try keeps no state for retries, since nearly every question succeeds at
+            // once.
+            Err(Error::Unavailable(_)) => {
+                retry(|| self.try_to_ask(environment, user, &rule, now)).await
+            }
+            answered => answered,
+        }
+    }
+
+    async fn try_to_ask<T>(
+        &self,
+        environment: EnvironmentId,
+        user: &UserId,
+        rule: &impl Rule<T>,
+        now: Timestamp,
+    ) -> Result<T, Error> {
+        let mut transaction = self.store.read().await?;
+        let transaction = transaction.as_mut();
+        let mut facts =
+            FactsInUse::load(transaction, &self.catalogs, environment, vec![user.clone()]).await?;
+        let answered =
+            facts.ask(transaction, Some(user), |facts| rule::apply(rule, facts, user, now)).await?;
+        Ok(answered?)
+    }
+}

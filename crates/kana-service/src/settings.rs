@@ -1,0 +1,32 @@
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Operator settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// For how many days a user token is good.
+    pub user_token_days: u32,
+    /// For how many days an idempotency key is kept at least. After that a request with it is new.
+    pub idempotency_days: u32,
+    /// For how many days a usage event is kept at least; `None`: for ever.
+    pub events_days: Option<u32>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { user_token_days: 30, idempotency_days: 30, events_days: None }
+    }
+}
+
+impl Settings {
+    pub(crate) fn user_token_ms(self) -> i64 {
+        i64::from(self.user_token_days) * DAY_MS
+    }
+
+    pub(crate) fn events_ms(self) -> Option<i64> {
+        self.events_days.map(|days| i64::from(days) * DAY_MS)
+    }
+
+    pub(crate) fn idempotency_ms(self) -> i64 {
+        i64::from(self.idempotency_days) * DAY_MS
+    }
+}

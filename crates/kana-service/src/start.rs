@@ -1,0 +1,46 @@
+//! Starts a Kana: the reader, the writer, and what runs in the background.
+
+use std::sync::{Arc, Mutex};
+
+use kana_store::Store;
+
+use crate::access::Access;
+use crate::clock::Clock;
+use crate::jobs::{folding, retention};
+use crate::kana::Kana;
+use crate::reader::Reader;
+use crate::settings::Settings;
+use crate::writer::Writer;
+
+impl Kana {
+    /// Starts with the settings that most need. Must be called within a Tokio runtime.
+    pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> std::io::Result<Arc<Self>> {
+        Self::start_with(store, clock, Settings::default())
+    }
+
+    /// Starts the writer. Must be called within a Tokio runtime.
+    pub fn start_with(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> std::io::Result<Arc<Self>> {
+        let threads = store.needed_threads();
+        let reader = Reader::start(Arc::clone(&store), Arc::clone(&clock), &threads);
+        let (writer, finished) =
+            Writer::start(&store, reader.catalogs(), &clock, settings, &threads)?;
+        let access = Access::new(Arc::clone(&store), Arc::clone(&clock), settings);
+        let kana = Arc::new(Self {
+            store,
+            clock,
+            settings,
+            access,
+            reader,
+            writer,
+            threads,
+            writer_finished: Mutex::new(Some(finished)),
+        });
+        folding::start(Arc::downgrade(&kana));
+        retention::start(Arc::downgrade(&kana), &kana.threads);
+        Ok(kana)
+    }
+}

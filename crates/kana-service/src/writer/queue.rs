@@ -1,0 +1,94 @@
+//! What waits for the writer, and what it is answered with.
+
+use std::sync::Arc;
+
+use kana_core::Refusal;
+use kana_core::catalog::{Catalog, CatalogVersion};
+use kana_core::catalog_command::{CatalogAnswer, CatalogCommand};
+use kana_core::decide::{Answer, Command};
+use kana_store::{Actor, EnvironmentId};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::publish::Publish;
+use crate::error::Error;
+
+/// Commands decided in one transaction.
+pub(crate) const BATCH_MAX: usize = 1024;
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Something to be written.
+pub(super) enum Request {
+    Command {
+        environment: EnvironmentId,
+        asked: Asked,
+        reply: Reply<Answered>,
+    },
+    Together(Together),
+    Catalog {
+        environment: EnvironmentId,
+        actor: Arc<Actor>,
+        request: CatalogRequest,
+        reply: Reply<CatalogDone>,
+    },
+}
+
+/// A command, and who asks for it.
+pub(super) struct Asked {
+    pub(super) command: Command,
+    pub(super) actor: Arc<Actor>,
+}
+
+/// Commands of one environment that were handed in together, at most [`BATCH_MAX`]. Each stands or
+/// falls alone; only a failure of the store answers them all.
+pub(super) struct Together {
+    pub(super) environment: EnvironmentId,
+    pub(super) asked: Vec<Asked>,
+    pub(super) reply: Reply<Answers>,
+    /// Their place in what may wait.
+    pub(super) waiting: OwnedSemaphorePermit,
+}
+
+impl Together {
+    pub(super) fn len(&self) -> usize {
+        self.asked.len()
+    }
+}
+
+/// What each command of an environment is answered with, in their order.
+pub(super) type Answers = Vec<Result<Answered, Refusal>>;
+
+/// The answer to a command, returned once the command is durable. It is complete: the caller reads
+/// nothing after the commit, so nothing can fail after it.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) answer: Answer,
+    /// The catalog that the command was decided on, if the answer names packages.
+    pub(crate) catalog: Option<Arc<Catalog>>,
+}
+
+impl Answered {
+    pub(super) fn new(answer: Answer, catalog: &Arc<Catalog>) -> Self {
+        let catalog = match &answer {
+            Answer::Subscribed(_) | Answer::Cancelled { .. } => Some(Arc::clone(catalog)),
+            Answer::User(_) | Answer::Recorded(_) | Answer::Used(_) | Answer::Folded => None,
+        };
+        Self { answer, catalog }
+    }
+}
+
+/// A change of the catalog that is asked for.
+pub(crate) enum CatalogRequest {
+    /// One change.
+    Command(CatalogCommand),
+    /// All that makes the catalog what a configuration says.
+    Publish(Publish),
+}
+
+/// A catalog as it is once a change is done.
+pub(crate) struct CatalogDone {
+    pub(crate) version: CatalogVersion,
+    pub(crate) catalog: Arc<Catalog>,
+    /// What a command was about.
+    pub(crate) about: Option<CatalogAnswer>,
+}
