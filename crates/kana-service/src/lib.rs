@@ -34,7 +34,7 @@ pub use environment::users::{NewUser, UserPage};
 pub use error::{Error, Unauthenticated};
 pub use kana::Kana;
 pub use kana_store::app::{EnvironmentKind, Key, KeyKind};
-pub use kana_store::feed::{AuditQuery, AuditRow, ChangesQuery, StoredChange};
+pub use kana_store::feed::{AuditPage, AuditQuery, AuditRow, ChangesQuery, StoredChange};
 pub use kana_store::{Actor, LogThrottle};
 pub use readiness::NotReady;
 pub use settings::Settings;

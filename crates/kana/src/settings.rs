@@ -149,6 +149,41 @@ pub(crate) struct ServeSettings {
         value_parser = clap::value_parser!(u32).range(1..=36500)
     )]
     pub(crate) events_days: Option<u32>,
+    #[command(flatten)]
+    pub(crate) logs: LogSettings,
+}
+
+/// How long the changes feed and the audit log go back.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct LogSettings {
+    /// For how many days a change stays in the changes feed, 1 to 365
+    #[arg(
+        long,
+        env = "KANA_CHANGES_DAYS",
+        default_value = "30",
+        value_name = "DAYS",
+        value_parser = clap::value_parser!(u32).range(1..=365)
+    )]
+    pub(crate) changes_days: u32,
+    /// How many changes the changes feed of an environment keeps at most, 100 to 1000000000. The
+    /// oldest go first, however new they are
+    #[arg(
+        long,
+        env = "KANA_CHANGES_MAX",
+        default_value = "10000000",
+        value_name = "CHANGES",
+        value_parser = clap::value_parser!(i64).range(100..=1_000_000_000)
+    )]
+    pub(crate) changes_max: i64,
+    /// For how many days an entry of the audit log is kept, 1 to 36500
+    #[arg(
+        long,
+        env = "KANA_AUDIT_DAYS",
+        default_value = "400",
+        value_name = "DAYS",
+        value_parser = clap::value_parser!(u32).range(1..=36500)
+    )]
+    pub(crate) audit_days: u32,
 }
 
 #[derive(Debug, Clone, Copy, Args)]

@@ -8,7 +8,7 @@ use kana_core::Timestamp;
 use kana_store::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
-use kana_store::feed::{AuditQuery, AuditRow, ChangesPage, ChangesQuery, Feed};
+use kana_store::feed::{AuditPage, AuditQuery, ChangesPage, ChangesQuery, Feed};
 use kana_store::store::{Store, Transaction, WriteTransaction};
 use kana_store::transfer::{Export, Import, Scope};
 use kana_store::{NeededThreads, StoreError};
@@ -182,7 +182,7 @@ impl Feed for FailingStore {
         &self,
         environment: EnvironmentId,
         query: &AuditQuery,
-    ) -> Result<Vec<AuditRow>, StoreError> {
+    ) -> Result<AuditPage, StoreError> {
         self.read_from()?.audit_log(environment, query).await
     }
 

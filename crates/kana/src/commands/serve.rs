@@ -57,6 +57,9 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
         user_token_days: settings.tokens.user_token_days,
         idempotency_days: settings.idempotency_days,
         events_days: settings.events_days,
+        changes_days: settings.logs.changes_days,
+        changes_max: settings.logs.changes_max,
+        audit_days: settings.logs.audit_days,
     };
     let kana = Kana::start_with(store, Arc::new(SystemClock), service)?;
     let address = listener.local_addr()?;
