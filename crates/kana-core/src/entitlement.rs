@@ -17,14 +17,14 @@ pub struct Entitlement {
     pub access: bool,
     /// Why.
     pub reason: Reason,
-    /// How much was used; `None` for a `BINARY` feature and where nothing grants it.
+    /// How much was used; `None` for a `BINARY` feature, or if nothing grants the feature.
     pub consumption: Option<Consumption>,
 }
 
 /// How much of a budget was used in a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consumption {
-    /// What was used, 0 or more. It can exceed the budget.
+    /// The usage, 0 or more. It can exceed the budget.
     pub used: i64,
     /// The limit; `None` means unlimited.
     pub budget: Option<i64>,
@@ -37,20 +37,20 @@ pub struct Consumption {
 pub enum Reason {
     /// Nothing grants the feature.
     NotGranted,
-    /// A `BINARY` feature, granted.
+    /// The feature is `BINARY` and granted.
     Granted,
-    /// No limit.
+    /// There is no limit.
     Unlimited,
     /// `used + delta` is at most the limit.
     WithinLimit,
-    /// Over the limit, which is allowed.
+    /// Usage goes over the limit, and overage is enabled.
     Overage,
-    /// Over the limit, which is not allowed.
+    /// Usage would go over the limit, and overage is not enabled.
     LimitReached,
 }
 
 impl Reason {
-    /// One plain sentence for a developer's log.
+    /// Returns the reason as a sentence for a developer's log. It is fixed and names no ids.
     #[must_use]
     pub fn sentence(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ impl Reason {
     }
 }
 
-/// What a rule found about one feature for one user at one moment.
+/// What counts for one feature and user at a time.
 #[derive(Debug)]
 pub(crate) enum Standing<'a> {
     NotGranted,
@@ -73,7 +73,7 @@ pub(crate) enum Standing<'a> {
 }
 
 /// Returns the subscription that counts at `as_of` and, for a consumable feature, the meter of the
-/// period at that moment. `now` is the time of the request; `as_of` may be earlier.
+/// period at that time. `now` is the time of the request; `as_of` may be earlier.
 pub(crate) fn standing<'a>(
     catalog: &'a Catalog,
     facts: &'a UserFacts,
@@ -100,7 +100,7 @@ pub(crate) fn standing<'a>(
     Ok(meter.map_or(Standing::NotGranted, |meter| Standing::Consumable { counting, meter }))
 }
 
-/// The rows of the table for a consumable feature that is granted.
+/// Applies the rows of the table for a consumable feature that is granted.
 pub(crate) fn within(allowance: Allowance, used: i64, delta: i64) -> Entitlement {
     let (access, reason) = match allowance.limit {
         None => (true, Reason::Unlimited),
@@ -113,7 +113,7 @@ pub(crate) fn within(allowance: Allowance, used: i64, delta: i64) -> Entitlement
     Entitlement { access, reason, consumption: Some(consumption(allowance, used)) }
 }
 
-/// What was used of what an allowance gives.
+/// Returns how much of an allowance was used.
 pub(crate) fn consumption(allowance: Allowance, used: i64) -> Consumption {
     Consumption { used, budget: allowance.limit, overage_enabled: allowance.overage_enabled }
 }
@@ -123,18 +123,18 @@ pub(crate) const NOT_GRANTED: Entitlement =
 pub(crate) const BINARY_GRANTED: Entitlement =
     Entitlement { access: true, reason: Reason::Granted, consumption: None };
 
-/// Refuses a negative amount to ask for.
+/// Checks an amount that is asked for. Fails if it is negative.
 pub fn check_delta(delta: i64) -> Result<(), InvalidValue> {
     if delta < 0 { Err(InvalidValue::new("delta", "must not be negative here")) } else { Ok(()) }
 }
 
-/// The feature with this id, or the refusal that says that there is none.
+/// Returns the feature with this id. Fails if there is none.
 pub fn find_feature<'a>(catalog: &'a Catalog, id: &FeatureId) -> Result<&'a Feature, Refusal> {
     catalog.feature(id).map(AsRef::as_ref).ok_or_else(|| Refusal::FeatureNotFound(id.clone()))
 }
 
-/// Whether the user may use `delta` more of the feature; `delta` is 0 or more and does not matter
-/// for a `BINARY` feature.
+/// Returns whether the user may use `delta` more of the feature. `delta` is 0 or more, and ignored for
+/// a `BINARY` feature.
 pub fn entitlement(
     catalog: &Catalog,
     facts: &UserFacts,
@@ -151,8 +151,7 @@ pub fn entitlement(
     Ok(entitlement)
 }
 
-/// The access table for a feature of which it is known what counts. Counters that are not loaded are
-/// added to `missing`.
+/// Applies the access table to a feature. Adds counters that are not loaded to `missing`.
 fn entitled(
     facts: &UserFacts,
     standing: &Standing<'_>,
@@ -168,8 +167,8 @@ fn entitled(
     }
 }
 
-/// Whether the user may use one more of each of the features, in their order. What has to be
-/// loaded is asked for in one go.
+/// Returns whether the user may use one more of each feature, in their order. Fails with everything
+/// that is not loaded at once.
 pub fn entitlements<'a>(
     catalog: &Catalog,
     facts: &UserFacts,
@@ -178,7 +177,7 @@ pub fn entitlements<'a>(
 ) -> Result<Vec<Entitlement>, Obstacle> {
     let mut missing = Vec::new();
     let entitlements = known_entitlements(catalog, facts, features, as_of, &mut missing)?;
-    // One by one they would be asked for one by one.
+    // All at once, so that they are loaded in one round trip.
     needs(missing)?;
     Ok(entitlements)
 }

@@ -16,19 +16,19 @@ use crate::refusal::InvalidValue;
 use crate::subscription::AsOf;
 use crate::timestamp::Timestamp;
 
-/// How far ahead of the server's clock `occurredAt` may lie.
+/// How far `occurredAt` may be ahead of the server's clock.
 const OCCURRED_AHEAD_MS_MAX: i64 = 5 * 60 * 1000;
 
-/// What an event does to the counter.
+/// What a usage event does to the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum UsageAction {
-    /// Adds the delta, which may be negative, to what was used; never below 0.
+    /// Adds the delta, which may be negative. The counter never goes below 0.
     Add,
-    /// Replaces what was used in the period by the delta.
+    /// Replaces the usage of the period by the delta.
     Set,
 }
 
-/// The fact that a user used an amount of a feature, to be recorded.
+/// Records that a user used an amount of a feature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordUsage {
     /// Who used it.
@@ -39,31 +39,31 @@ pub struct RecordUsage {
     pub action: UsageAction,
     /// The amount, in the feature's unit.
     pub delta: i64,
-    /// When it was used, where that is not now.
+    /// When it was used; `None` means now.
     pub occurred_at: Option<Timestamp>,
-    /// The key under which this may be repeated.
+    /// The key under which the request can be repeated.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// What the product attached to the event.
+    /// The product's own data.
     pub metadata: Option<Metadata>,
 }
 
 /// The answer to [`RecordUsage`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RecordedUsage {
-    /// The usage is recorded, and counted where the feature is consumable.
+    /// The usage is recorded and, for a consumable feature, counted.
     Recorded,
-    /// Nothing granted the feature: the event is kept in the log and not counted.
+    /// Nothing granted the feature. The usage event is kept, and not counted.
     NotCounted,
 }
 
 impl RecordedUsage {
-    /// Whether the usage was recorded.
+    /// Returns true if the usage was recorded.
     #[must_use]
     pub fn recorded(self) -> bool {
         self == Self::Recorded
     }
 
-    /// Why not; `None` when it was.
+    /// Returns why it was not recorded; `None` if it was.
     #[must_use]
     pub fn reason(self) -> Option<&'static str> {
         match self {
@@ -76,7 +76,7 @@ impl RecordedUsage {
     }
 }
 
-/// Checks whether a user may use an amount and records it in the same step.
+/// Checks whether a user may use an amount and, if so, records it, in one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UseFeature {
     /// Who wants to use it.
@@ -85,22 +85,22 @@ pub struct UseFeature {
     pub feature: FeatureId,
     /// The amount, 0 or more, in the feature's unit.
     pub delta: i64,
-    /// The key under which this may be repeated.
+    /// The key under which the request can be repeated.
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
 /// The answer to [`UseFeature`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedFeature {
-    /// Whether the usage was granted and so recorded.
+    /// Whether the usage was granted, and therefore recorded.
     pub granted: bool,
     /// Why.
     pub reason: Reason,
-    /// What is used after the call; `None` for a `BINARY` feature and where nothing grants it.
+    /// The usage after the call; `None` for a `BINARY` feature, or if nothing grants the feature.
     pub consumption: Option<Consumption>,
 }
 
-/// One line of the log of usage.
+/// A usage event, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageEvent {
     /// What was used.
@@ -111,19 +111,19 @@ pub struct UsageEvent {
     pub delta: i64,
     /// When it was used.
     pub occurred_at: Timestamp,
-    /// When Kana was told.
+    /// When Kana recorded it.
     pub recorded_at: Timestamp,
-    /// The subscription that it was counted against or, for a `BINARY` feature, that granted it;
-    /// `None` when nothing granted the feature.
+    /// The subscription that it counts for or, for a `BINARY` feature, that granted it; `None` if
+    /// nothing granted the feature.
     pub subscription: Option<SubscriptionId>,
     /// The key under which it was sent.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// What the product attached to it.
+    /// The product's own data.
     pub metadata: Option<Metadata>,
 }
 
 impl RecordUsage {
-    /// Refuses values that are wrong whatever is stored.
+    /// Checks the values that can be checked without stored facts.
     pub fn check(&self, now: Timestamp) -> Result<(), InvalidValue> {
         if self.action == UsageAction::Set && self.delta < 0 {
             return Err(InvalidValue::new("delta", "must not be negative with action SET"));
@@ -137,7 +137,7 @@ impl RecordUsage {
     }
 }
 
-/// Decides a [`RecordUsage`] whose values were checked. It is recorded even over a hard limit.
+/// Decides a [`RecordUsage`] whose values were checked. Usage is recorded even over a hard limit.
 pub(crate) fn record_usage(
     catalog: &Catalog,
     facts: &UserFacts,
@@ -202,13 +202,13 @@ fn set_of_a_folded_period() -> InvalidValue {
 }
 
 impl UseFeature {
-    /// Refuses values that are wrong whatever is stored.
+    /// Checks the values that can be checked without stored facts.
     pub fn check(&self) -> Result<(), InvalidValue> {
         check_delta(self.delta)
     }
 }
 
-/// Decides a [`UseFeature`] whose values were checked: nothing is recorded unless granted.
+/// Decides a [`UseFeature`] whose values were checked. Nothing is recorded unless it is granted.
 pub(crate) fn use_feature(
     catalog: &Catalog,
     facts: &UserFacts,

@@ -3,16 +3,17 @@ use axum::response::{IntoResponse, Response};
 use kana_core::Refusal;
 use kana_core::catalog::CatalogVersion;
 use kana_core::configuration::{Place, Problem, Step};
-use kana_core::configuration_plan::{Finding, Severity};
+use kana_core::configuration_plan::{Entry, Finding, Severity};
 use kana_service::{Error, Validation};
 use serde::Serialize;
 use serde_json::json;
 
 use super::version;
+use super::written_entry::WrittenEntry;
 use crate::error::Told;
 use crate::events::{Stop, add_headers};
 
-/// What an environment holds.
+/// The answer of `/cli/pull` and `/cli/publish`: the environment's configuration.
 pub(super) struct Configured(pub(super) kana_service::Configured);
 
 impl IntoResponse for Configured {
@@ -22,11 +23,12 @@ impl IntoResponse for Configured {
     }
 }
 
-/// What publishing would do. Old clients read `data` alone.
+/// The answer of `/cli/validate`. Old clients read only `data`.
 #[derive(Serialize)]
 pub(super) struct Validated {
     data: Vec<String>,
     findings: Vec<WrittenFinding>,
+    entries: Vec<WrittenEntry>,
     changes: usize,
     #[serde(skip)]
     version: Option<CatalogVersion>,
@@ -50,21 +52,28 @@ enum WrittenStep {
 }
 
 impl Validated {
-    /// The configuration itself is invalid.
+    /// Creates the answer for a configuration that is invalid by itself, so that it has no plan.
     pub(super) fn invalid(findings: Vec<Finding>) -> Self {
-        Self::new(findings, 0, None)
+        Self::new(findings, Vec::new(), 0, None)
     }
 
-    fn new(findings: Vec<Finding>, changes: usize, version: Option<CatalogVersion>) -> Self {
+    fn new(
+        findings: Vec<Finding>,
+        entries: Vec<Entry>,
+        changes: usize,
+        version: Option<CatalogVersion>,
+    ) -> Self {
         let data = findings.iter().map(ToString::to_string).collect();
         let findings = findings.into_iter().map(WrittenFinding::from).collect();
-        Self { data, findings, changes, version }
+        let entries = entries.into_iter().map(WrittenEntry::from).collect();
+        Self { data, findings, entries, changes, version }
     }
 }
 
 impl From<Validation> for Validated {
     fn from(validation: Validation) -> Self {
-        Self::new(validation.findings, validation.changes, Some(validation.version))
+        let Validation { version, changes, findings, entries } = validation;
+        Self::new(findings, entries, changes, Some(version))
     }
 }
 
@@ -76,16 +85,20 @@ impl From<Finding> for WrittenFinding {
             Step::Item(index) => WrittenStep::Item(*index),
         });
         Self {
-            severity: match finding.severity {
-                Severity::Information => "information",
-                Severity::Warning => "warning",
-                Severity::Error => "error",
-            },
+            severity: severity_name(finding.severity),
             steps: steps.collect(),
             place: finding.place.map(|place| place.to_string()),
             message: finding.sentence,
             refused: finding.is_refused,
         }
+    }
+}
+
+pub(super) fn severity_name(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Information => "information",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
     }
 }
 
@@ -95,7 +108,7 @@ impl IntoResponse for Validated {
     }
 }
 
-/// Nothing was done.
+/// The answer to a call that failed and changed nothing.
 pub(super) struct Failed(Stop);
 
 impl From<Error> for Failed {

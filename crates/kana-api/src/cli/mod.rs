@@ -8,6 +8,7 @@
 mod answer;
 mod json;
 mod version;
+mod written_entry;
 
 use std::sync::Arc;
 

@@ -1,8 +1,7 @@
-//! What happened, typed: the changes that a decision makes known to other programs
-//! (contract: `changes.md`, "The log").
+//! The changes feed: what happened, for other programs (contract: `changes.md`, "The log").
 //!
-//! A [`Change`] tells an effect, not how it is stored. The rules make changes beside what is to be
-//! stored; the store numbers them and keeps them in the same transaction. Usage makes none.
+//! A [`Change`] describes an effect, not how it is stored. The rules return changes beside what to
+//! store; the store numbers them and stores them in the same transaction. Usage has no changes.
 
 mod audit;
 mod catalog;
@@ -17,10 +16,10 @@ pub(crate) use entitlements::{Known, entitlement_differences};
 use crate::id::{FeatureId, PackageId, UserId};
 use crate::subscription::{Subscription, SubscriptionStatus};
 
-/// An effect that other programs are told of.
+/// An effect that other programs can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The user whom it concerns, by the id after the change; `None` if it concerns no user.
+    /// The user that it is about, by the id after the change; `None` if it is about no user.
     pub user: Option<UserId>,
     /// What happened.
     pub effect: Effect,
@@ -39,7 +38,7 @@ pub enum Effect {
     UserCreated,
     /// `user.updated`.
     UserUpdated {
-        /// The fields that have another value, by their names in the Admin API.
+        /// The fields whose values changed, by their names in the Admin API.
         changed: Vec<&'static str>,
         /// The earlier id, if the user has a new one.
         previous_id: Option<UserId>,
@@ -67,9 +66,9 @@ pub enum Effect {
     PackageUpdated {
         /// The package.
         package: PackageId,
-        /// What has another value, by the names of the Admin API.
+        /// The fields whose values changed, by their names in the Admin API.
         changed: Vec<&'static str>,
-        /// To how many users its subscriptions grant something, if what they get has changed.
+        /// The number of active subscribers, if what the package gives has changed.
         active_subscribers: Option<u64>,
     },
     /// `package.published`.
@@ -88,7 +87,7 @@ pub enum Effect {
     TokenSecretRotated,
 }
 
-/// What a user may do with a feature before and after a command. `None`: nothing grants it.
+/// What a user may do with a feature before and after a command; `None` if nothing grants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntitlementDifference {
     /// The feature.
@@ -119,7 +118,7 @@ pub struct PublishedCounts {
     pub packages: [u64; 5],
 }
 
-/// How people tell a key from others, without the key itself.
+/// What people know a key by, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyName {
     /// Its number.
@@ -130,8 +129,7 @@ pub struct KeyName {
     pub last_four: String,
 }
 
-/// The names of all types of changes that the log can have, those that come with later parts of the
-/// contract included.
+/// The names of all types of changes, including those of parts of the contract that come later.
 pub const TYPES: [&str; 21] = [
     "user.created",
     "user.updated",
@@ -157,7 +155,7 @@ pub const TYPES: [&str; 21] = [
 ];
 
 impl Effect {
-    /// The name of the type of change, one of [`TYPES`].
+    /// Returns the name of the type, one of [`TYPES`].
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         match self {

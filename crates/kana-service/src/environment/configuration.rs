@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use kana_core::catalog::CatalogVersion;
 use kana_core::change::packages_to_count;
 use kana_core::configuration::Configuration;
-use kana_core::configuration_plan::{self, Finding};
+use kana_core::configuration_plan::{self, Entry, Finding};
 use kana_core::id::PackageId;
 
 use super::Environment;
@@ -32,8 +32,10 @@ pub struct Validation {
     pub version: CatalogVersion,
     /// How many features and packages would change.
     pub changes: usize,
-    /// What whoever is about to publish should know.
+    /// The plan in sentences, with what prevents publishing.
     pub findings: Vec<Finding>,
+    /// The plan as data.
+    pub entries: Vec<Entry>,
 }
 
 impl Environment {
@@ -61,7 +63,8 @@ impl Environment {
             let packages = plan.packages_to_count();
             let counts = transaction.active_subscribers(self.read.id(), &packages).await?;
             let counts: HashMap<_, _> = packages.into_iter().zip(counts).collect();
-            Ok(Validation { version, changes: plan.len(), findings: plan.findings(&counts) })
+            let (findings, entries) = (plan.findings(&counts), plan.entries(&counts));
+            Ok(Validation { version, changes: plan.len(), findings, entries })
         })
         .await
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::engines::{Engine, engines};
+use crate::pricing_files::on_a_terminal;
 use crate::process::{Server, kana, run, text};
 
 /// A server, and a repository beside it in which the keys stand in `.env`.
@@ -369,4 +370,14 @@ fn the_page_shows_a_file_that_publishes_and_the_plan_as_it_is() {
     let plan: Value = serde_json::from_str(&shop.failed(&["validate", "--json"])).unwrap();
     let shown: Value = serde_json::from_str(fenced("```json\n")).unwrap();
     assert_eq!(plan, shown);
+    shop.replace("reset_period: MONTH", "reset_period: DAY");
+    shop.replace("name: Dashboard", "name: The dashboard");
+    shop.replace(
+        "    unit_label_plural: API calls\n",
+        "    unit_label_plural: API calls\n  - { id: seats, name: Seats, type: CONSUMABLE }\n",
+    );
+    shop.replace("        - id: dashboard\n", "        - { id: seats, limit: 5 }\n");
+    let terminal = on_a_terminal(&shop, 100, &[("NO_COLOR", "1")]);
+    let shown = fenced("```text\n");
+    assert_eq!(terminal.replace(&server.url, "http://127.0.0.1:4000"), shown);
 }

@@ -34,7 +34,7 @@ fn a_file_that_is_wrong_is_told_with_its_line_and_column() {
     };
     for (from, to, said) in [
         ("name: Free", "name: 7", "must be text; it is 7: put it into quotes"),
-        ("name: Free", "naem: Free", "is no key of a package: it has id, name, features"),
+        ("name: Free", "naem: Free", "is an unknown key: a package has id, name, features"),
         (
             "id: seats\n    name",
             "id: dashboard\n    name",
@@ -44,7 +44,7 @@ fn a_file_that_is_wrong_is_told_with_its_line_and_column() {
         (
             "id: seats\n          limit: 1\n",
             "id: sso\n          limit: 1\n",
-            "names the feature \"sso\", which the list features does not define",
+            "names the feature \"sso\", which is not in the list features",
         ),
         ("limit: 100\n", "limit: lots\n", "or null for unlimited; it is \"lots\""),
         ("reset_period: MONTH # or", "reset_period: WEEK # or", "it is \"WEEK\""),
@@ -52,7 +52,7 @@ fn a_file_that_is_wrong_is_told_with_its_line_and_column() {
         (
             "version: 1.0.0",
             "version: 2.0.0",
-            "must be 1.0.0, the form that this release reads; it is \"2.0.0\"",
+            "must be 1.0.0, the format of this release; it is \"2.0.0\"",
         ),
     ] {
         let (line, column) = place_of(from);
@@ -305,24 +305,55 @@ fn an_environment_that_changes_while_the_question_stands_is_left_as_it_is() {
     assert_eq!((shop.held(key), shop.file()), (held, mine));
 }
 
+/// Runs `kana validate` on a terminal with so many columns, and answers what it shows.
+pub(crate) fn on_a_terminal(shop: &Shop, columns: u16, variables: &[(&str, &str)]) -> String {
+    let program = kana(shop.repository.path(), &["validate"]);
+    let path = program.get_program().to_string_lossy();
+    let line = format!("stty cols {columns} && exec {path} validate");
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    script.current_dir(shop.repository.path()).stdin(Stdio::null());
+    script.env("TERM", "xterm").env_remove("NO_COLOR").envs(variables.iter().copied());
+    let output = script.output().expect("util-linux has it");
+    text(&output.stdout).replace("\r\n", "\n")
+}
+
 #[test]
 fn colours_are_for_terminals_only() {
     let shop = Shop::with_example();
     shop.replace("limit: 100\n", "limit: 200\n");
     assert!(!shop.failed(&["validate"]).contains('\u{1b}'));
-    // A terminal of the script's own.
-    let program = kana(shop.repository.path(), &["validate"]);
-    let line = format!("{} validate", program.get_program().to_string_lossy());
-    let mut script = std::process::Command::new("script");
-    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-    script.current_dir(shop.repository.path());
-    let output = script.output().expect("util-linux has it");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        text(&output.stdout).contains("\u{1b}[1;31m[ERROR]\u{1b}[0m "),
-        "{}",
-        text(&output.stdout)
+    let shown = on_a_terminal(&shop, 80, &[]);
+    assert!(shown.contains("\u{1b}[1;31m[ERROR]"), "{shown}");
+    for variables in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let shown = on_a_terminal(&shop, 80, &[variables]);
+        assert!(!shown.contains('\u{1b}') && shown.contains("[ERROR]"), "{shown}");
+    }
+}
+
+#[test]
+fn a_terminal_shows_the_plan_as_a_diff_that_fits_it() {
+    let shop = Shop::with_example();
+    shop.replace("limit: 100\n", "limit: 200\n");
+    shop.replace("name: Pro", "name: Professional");
+    let plan = |end: &str| {
+        format!(
+            "kana/kana.dev.yaml → test  {}\n\nPackages\n  ~ free  [ERROR] no active subscribers\n      \
+             ~ api-calls  limit 100 per MONTH → limit 200 per MONTH\n  ~ pro   [WARNING] name \"Pro\" \
+             → \"Professional\"\n\n2 changes to test: 2 changed, 1 error (needs --force), 1 {end}\n",
+            shop.server.url
+        )
+    };
+    assert_eq!(on_a_terminal(&shop, 80, &[("NO_COLOR", "1")]), plan("warning."));
+    let narrow = on_a_terminal(&shop, 45, &[("NO_COLOR", "1")]);
+    assert!(narrow.lines().all(|line| line.chars().count() <= 45), "{narrow}");
+    assert_eq!(
+        narrow.split_whitespace().collect::<Vec<_>>(),
+        plan("warning.").split_whitespace().collect::<Vec<_>>()
     );
-    let output = script.env("NO_COLOR", "1").output().unwrap();
-    assert!(!text(&output.stdout).contains('\u{1b}'));
+    // What is wrong with the file itself is shown with its line.
+    shop.replace("limit: 200\n", "limit: lots\n");
+    let shown = on_a_terminal(&shop, 120, &[("NO_COLOR", "1")]);
+    assert!(shown.contains("\n    39 │           limit: lots\n"), "{shown}");
+    assert!(shown.ends_with("\nCannot be published: 1 error.\n"), "{shown}");
 }

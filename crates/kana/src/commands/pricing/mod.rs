@@ -3,16 +3,21 @@
 //!
 //! The [file](mod@file) is YAML that knows where everything stands ([`yaml`], [`scalars`]), so that what is
 //! wrong with it is told with line and column, and so that a little change is made in place
-//! ([`edit`]); otherwise it is written anew ([`writing`]). What publishing it would do, the [`server`]
-//! says, and [`report`] prints. Keys and addresses come from the [`surroundings`].
+//! ([`edit`]); otherwise it is written anew ([`writing`]). The [`server`] says what publishing it would
+//! do ([`entry`]); [`output`] prints the [`report`], as a [`diff`] on a [`terminal`]. Keys and addresses
+//! come from the [`surroundings`].
 
+mod diff;
 mod edit;
+mod entry;
 mod failure;
 mod file;
+mod output;
 mod report;
 mod scalars;
 mod server;
 mod surroundings;
+mod terminal;
 mod writing;
 mod yaml;
 
@@ -27,7 +32,8 @@ use serde_json::{Value, json};
 use crate::settings::{PricingCommand, PricingSettings};
 use failure::Failure;
 use file::File;
-use report::{Output, Report, Reported};
+use output::Output;
+use report::{Report, Reported};
 use server::{Server, Validated};
 use surroundings::Surroundings;
 
@@ -144,7 +150,7 @@ fn publish(settings: &PricingSettings) -> Result<bool, Failure> {
 /// The file with the version of the environment that its plan was made on.
 type Planned = (File, Option<String>);
 
-/// What publishing the file would do; without a plan where the file itself is wrong.
+/// Asks the server what publishing the file would do. Returns no plan if the file itself is wrong.
 fn plan(settings: &PricingSettings, server: &Server) -> Result<(Report, Option<Planned>), Failure> {
     let (path, environment) = (settings.path(), settings.environment());
     let file = File::read(&path)?.ok_or_else(|| Failure::NoFile(path.clone()))?;
@@ -152,13 +158,17 @@ fn plan(settings: &PricingSettings, server: &Server) -> Result<(Report, Option<P
         Ok(said) => said,
         Err(wrong) => {
             let findings = wrong.into_iter().map(Reported::from).collect();
-            return Ok((Report::new(&path, environment, 0, findings), None));
+            let report = Report::new(&path, environment, 0, findings);
+            let report = Report { server: server.address(), text: file.text, ..report };
+            return Ok((report, None));
         }
     };
     let validated = server.validate(&said.value)?;
-    let Validated { findings, changes, version } = validated;
+    let Validated { findings, entries, changes, version } = validated;
     let findings = findings.into_iter().map(|finding| Reported::of(finding, &said)).collect();
     let report = Report::new(&path, environment, changes, findings);
+    let text = file.text.clone();
+    let report = Report { entries, server: server.address(), text, ..report };
     Ok((report, Some((File { text: file.text, read: Ok(said) }, version))))
 }
 

@@ -11,6 +11,7 @@ use ureq::Agent;
 use ureq::http::{Response, header};
 use ureq::tls::{RootCerts, TlsConfig};
 
+use super::entry::Entry;
 use super::failure::Failure;
 use super::surroundings::{Surroundings, key_name};
 use crate::settings::without_passwords;
@@ -32,6 +33,8 @@ pub(super) struct Server {
 #[derive(Debug, Deserialize)]
 pub(super) struct Validated {
     pub(super) findings: Vec<Finding>,
+    /// The plan as data. A server of an older release does not send it.
+    pub(super) entries: Option<Vec<Entry>>,
     /// How many features and packages would change.
     pub(super) changes: usize,
     /// The version of the environment that was looked at.
@@ -117,6 +120,12 @@ impl Server {
         }
         let (value, _) = self.answer(request.send_json(configuration))?;
         self.configuration(value)
+    }
+
+    /// The server's address, without its password.
+    pub(super) fn address(&self) -> String {
+        let address = self.without_password(&self.address);
+        printable(address.strip_suffix("/cli").unwrap_or(&address))
     }
 
     fn url(&self, call: &str) -> String {
