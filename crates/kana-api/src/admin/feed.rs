@@ -6,14 +6,14 @@ use kana_core::Timestamp;
 use kana_core::change::{AuditKind, types_named};
 use kana_core::id::UserId;
 use kana_core::refusal::InvalidValue;
+use kana_graphql::{Json, List, loading};
 use kana_service::{AuditPage, AuditQuery, AuditRow, ChangesQuery, StoredChange};
 use uuid::Uuid;
 
 use super::connection::{PageInfo, page_length};
-use super::environment;
+use super::environment::environment;
 use crate::error::ApiError;
-use crate::graphql::scalars::{BigInt, DateTime, Json};
-use crate::graphql::{List, loading};
+use crate::scalars::{BigInt, DateTime};
 
 /// Something that happened in the environment.
 pub(super) struct Change(StoredChange);

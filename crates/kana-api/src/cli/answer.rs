@@ -4,14 +4,14 @@ use kana_core::Refusal;
 use kana_core::catalog::CatalogVersion;
 use kana_core::configuration::{Place, Problem, Step};
 use kana_core::configuration_plan::{Entry, Finding, Severity};
+use kana_graphql::ErrorBody;
 use kana_service::{Error, Validation};
 use serde::Serialize;
 use serde_json::json;
 
 use super::version;
 use super::written_entry::WrittenEntry;
-use crate::error::Told;
-use crate::events::{Stop, add_headers};
+use crate::http_error::{HttpError, add_headers};
 
 /// The answer of `/cli/pull` and `/cli/publish`: the environment's configuration.
 pub(super) struct Configured(pub(super) kana_service::Configured);
@@ -109,17 +109,17 @@ impl IntoResponse for Validated {
 }
 
 /// The answer to a call that failed and changed nothing.
-pub(super) struct Failed(Stop);
+pub(super) struct Failed(HttpError);
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self(Stop::from(&error))
+        Self(HttpError::from(&error))
     }
 }
 
-impl From<Stop> for Failed {
-    fn from(stop: Stop) -> Self {
-        Self(stop)
+impl From<HttpError> for Failed {
+    fn from(error: HttpError) -> Self {
+        Self(error)
     }
 }
 
@@ -131,8 +131,8 @@ impl From<Vec<Problem>> for Failed {
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
-        let Stop { status, told } = self.0;
-        let Told { code, name, message } = told;
+        let HttpError { status, body } = self.0;
+        let ErrorBody { code, name, message } = body;
         let mut response =
             answer(status, &json!({ "error": message, "code": code, "name": name }), None);
         add_headers(&mut response);
@@ -148,7 +148,7 @@ fn answer(
     let json = match serde_json::to_vec(written) {
         Ok(json) => json,
         Err(error) => {
-            let message = Told::internal(&error).message;
+            let message = ErrorBody::internal(&error).message;
             return (StatusCode::INTERNAL_SERVER_ERROR, message).into_response();
         }
     };

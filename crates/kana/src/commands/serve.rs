@@ -1,27 +1,16 @@
-mod accept;
-mod connections;
-mod head;
-mod open_files;
-mod pulse;
-mod rarely;
-#[cfg(test)]
-mod tests;
-mod unread;
 mod waiting;
 
 use std::future::Future;
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connections::Limits;
+use kana_http::Limits;
 use kana_service::{Kana, SystemClock};
 use kana_store::{PostgresStore, SqliteStore, Store, postgres};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, create_app};
-use crate::settings::{ConnectionSettings, ListenAddress, ServeSettings};
+use crate::settings::{ConnectionSettings, ServeSettings};
 
 /// How long requests in flight may take once the server is told to stop. With what the writer
 /// needs, the process ends within ten seconds.
@@ -45,7 +34,8 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     }
     ignore_signals()?;
     // Listens first, so that a port in use leaves nothing behind.
-    let listener = listen(settings.listen)?;
+    let listener = kana_http::listen(&settings.listen.candidates())
+        .map_err(|error| Failure::Listen(settings.listen, error))?;
     let Some(store) = open_for_server(&settings).await? else {
         tracing::info!("stopped while waiting for the database");
         return Ok(());
@@ -78,7 +68,7 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     };
     let router = kana_api::router_with(&kana, settings);
     tracing::info!(%address, "ready: listening on http://{address}");
-    if !accept::serve(listener, router, limits, stop, DRAIN_TIME).await {
+    if !kana_http::serve(listener, router, limits, stop, DRAIN_TIME).await {
         tracing::warn!("some requests were not finished in time, and have no answer");
     }
     if tokio::time::timeout(WRITER_TIME, kana.finish()).await.is_err() {
@@ -89,29 +79,6 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Listens on the first candidate address that the machine has.
-fn listen(address: ListenAddress) -> Result<TcpListener, Failure> {
-    let mut failed = std::io::Error::from(ErrorKind::AddrNotAvailable);
-    for candidate in address.candidates() {
-        match accept::listen(candidate) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => {
-                failed = error;
-                if !is_missing(&failed) {
-                    break;
-                }
-            }
-        }
-    }
-    Err(Failure::Listen(address, failed))
-}
-
-/// Returns true if the machine does not have the address, or no IPv6 at all.
-fn is_missing(error: &std::io::Error) -> bool {
-    error.kind() == ErrorKind::AddrNotAvailable
-        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
 /// Opens the shared database of the settings, or the embedded one for this server alone. Returns
@@ -130,7 +97,7 @@ async fn open_for_server(settings: &ServeSettings) -> Result<Option<Arc<dyn Stor
 
 fn limits(settings: ConnectionSettings) -> Limits {
     Limits {
-        connections_max: open_files::allow(settings.connections_max),
+        connections_max: kana_http::raise_for_connections(settings.connections_max),
         idle: Duration::from_secs(settings.idle_timeout_seconds.into()),
         head: PATIENCE,
         stall: PATIENCE,
