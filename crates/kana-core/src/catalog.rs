@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+pub use crate::allowance::Allowance;
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::{Label, Metadata};
-use crate::period::ResetPeriod;
 use crate::terms::TermsHistory;
 use crate::timestamp::Timestamp;
 
@@ -155,22 +155,6 @@ pub struct PackageFeature {
     /// How much of it the package gives. For a `BINARY` feature it is
     /// [`UNLIMITED`](Allowance::UNLIMITED), and nothing reads it.
     pub allowance: Allowance,
-}
-
-/// How much of a feature a package gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance {
-    /// The most that may be used in a period, 0 or more; `None` means unlimited.
-    pub limit: Option<i64>,
-    /// When usage starts again at 0; `None` means never.
-    pub reset_period: Option<ResetPeriod>,
-    /// Whether usage may go over the limit.
-    pub overage_enabled: bool,
-}
-
-impl Allowance {
-    /// No limit and no reset: the default.
-    pub const UNLIMITED: Self = Self { limit: None, reset_period: None, overage_enabled: false };
 }
 
 /// Counts the changes of an environment's catalog. It is read together with a user's facts, to

@@ -13,11 +13,14 @@
 //!   changes that make it what a file says.
 //! - [`change`] has what other programs and the audit log are told.
 
+mod access;
+mod allowance;
 pub mod catalog;
 pub mod catalog_command;
 pub mod change;
 pub mod configuration;
 pub mod configuration_plan;
+pub mod counting;
 pub mod decide;
 pub mod edit;
 pub mod entitlement;
@@ -25,6 +28,7 @@ pub mod facts;
 pub mod folding;
 pub mod id;
 pub mod idempotency;
+mod idempotency_record;
 mod invalid;
 pub mod metadata;
 mod meter;
@@ -36,6 +40,7 @@ pub mod subscription;
 pub mod terms;
 pub mod timestamp;
 pub mod usage;
+mod usage_event;
 pub mod usage_history;
 pub mod user;
 

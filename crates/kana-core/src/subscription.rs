@@ -1,10 +1,6 @@
-//! Which subscription counts (contract: `entitlements.md`, first section).
+//! Subscriptions, and when they grant (contract: `entitlements.md`, first section).
 
-use std::cmp::Reverse;
-
-use crate::catalog::{Allowance, Catalog};
-use crate::id::{FeatureId, PackageId, SubscriptionId};
-use crate::schedule::Schedule;
+use crate::id::{PackageId, SubscriptionId};
 use crate::timestamp::Timestamp;
 
 /// One user's subscription to one package.
@@ -82,54 +78,4 @@ impl Subscription {
             }
         }
     }
-}
-
-/// The subscription that counts for a feature.
-#[derive(Debug, Clone, Copy)]
-pub struct Counting<'a> {
-    /// The subscription.
-    pub subscription: &'a Subscription,
-    /// The package's allowance of the feature at that time.
-    pub allowance: Allowance,
-    /// The subscription's periods for the feature.
-    pub(crate) schedule: Schedule<'a>,
-}
-
-/// Rule 2: returns the subscription with the highest limit, of those that grant `feature`.
-///
-/// Ties: overage enabled first, then the oldest start, then the smallest id. The order of
-/// `subscriptions` does not matter.
-#[must_use]
-pub fn counting_subscription<'a>(
-    catalog: &'a Catalog,
-    subscriptions: &'a [Subscription],
-    feature: &FeatureId,
-    as_of: AsOf,
-) -> Option<Counting<'a>> {
-    subscriptions
-        .iter()
-        .filter(|subscription| subscription.grants_as_of(as_of))
-        .filter_map(|subscription| {
-            let package = catalog.package(&subscription.package)?;
-            let allowance = match as_of {
-                AsOf::Now(_) => package.features.get(feature)?.allowance,
-                AsOf::Moment(at) => {
-                    Schedule::new(subscription, package, feature)?.allowance_at(at)?
-                }
-            };
-            Some((subscription, package, allowance))
-        })
-        .max_by_key(|(subscription, _, allowance)| {
-            (
-                allowance.limit.is_none(),
-                allowance.limit,
-                allowance.overage_enabled,
-                Reverse(subscription.started_at),
-                Reverse(subscription.id),
-            )
-        })
-        .and_then(|(subscription, package, allowance)| {
-            let schedule = Schedule::new(subscription, package, feature)?;
-            Some(Counting { subscription, allowance, schedule })
-        })
 }

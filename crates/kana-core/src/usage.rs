@@ -1,32 +1,22 @@
 //! Recording usage (contract: `entitlements.md`, "Recording usage").
 
-use serde::{Deserialize, Serialize};
-
 use crate::catalog::Catalog;
 use crate::entitlement::{
-    BINARY_GRANTED, Consumption, Entitlement, NOT_GRANTED, Reason, Standing, check_delta,
-    consumption, find_feature, standing, within,
+    BINARY_GRANTED, Entitlement, NOT_GRANTED, Standing, check_delta, consumption, find_feature,
+    standing, within,
 };
 use crate::facts::{Change, Obstacle, UserFacts};
 use crate::folding::COUNTED_ONE_BY_ONE;
-use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId};
+use crate::id::{FeatureId, IdempotencyKey, UserId};
 use crate::idempotency::{Content, Earlier, KeptAnswer, Replays, keep};
 use crate::metadata::Metadata;
 use crate::refusal::InvalidValue;
 use crate::subscription::AsOf;
 use crate::timestamp::Timestamp;
+pub use crate::usage_event::{RecordedUsage, UsageAction, UsageEvent, UsedFeature};
 
 /// How far `occurredAt` may be ahead of the server's clock.
 const OCCURRED_AHEAD_MS_MAX: i64 = 5 * 60 * 1000;
-
-/// What a usage event does to the counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum UsageAction {
-    /// Adds the delta, which may be negative. The counter never goes below 0.
-    Add,
-    /// Replaces the usage of the period by the delta.
-    Set,
-}
 
 /// Records that a user used an amount of a feature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,35 +37,6 @@ pub struct RecordUsage {
     pub metadata: Option<Metadata>,
 }
 
-/// The answer to [`RecordUsage`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RecordedUsage {
-    /// The usage is recorded and, for a consumable feature, counted.
-    Recorded,
-    /// Nothing granted the feature. The usage event is kept, and not counted.
-    NotCounted,
-}
-
-impl RecordedUsage {
-    /// Returns true if the usage was recorded.
-    #[must_use]
-    pub fn recorded(self) -> bool {
-        self == Self::Recorded
-    }
-
-    /// Returns why it was not recorded; `None` if it was.
-    #[must_use]
-    pub fn reason(self) -> Option<&'static str> {
-        match self {
-            Self::Recorded => None,
-            Self::NotCounted => Some(
-                "None of the user's subscriptions granted this feature at that time: \
-                 the event is kept and not counted.",
-            ),
-        }
-    }
-}
-
 /// Checks whether a user may use an amount and, if so, records it, in one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UseFeature {
@@ -87,39 +48,6 @@ pub struct UseFeature {
     pub delta: i64,
     /// The key under which the request can be repeated.
     pub idempotency_key: Option<IdempotencyKey>,
-}
-
-/// The answer to [`UseFeature`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsedFeature {
-    /// Whether the usage was granted, and therefore recorded.
-    pub granted: bool,
-    /// Why.
-    pub reason: Reason,
-    /// The usage after the call; `None` for a `BINARY` feature, or if nothing grants the feature.
-    pub consumption: Option<Consumption>,
-}
-
-/// A usage event, as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsageEvent {
-    /// What was used.
-    pub feature: FeatureId,
-    /// What the amount does.
-    pub action: UsageAction,
-    /// The amount.
-    pub delta: i64,
-    /// When it was used.
-    pub occurred_at: Timestamp,
-    /// When Kana recorded it.
-    pub recorded_at: Timestamp,
-    /// The subscription that it counts for or, for a `BINARY` feature, that granted it; `None` if
-    /// nothing granted the feature.
-    pub subscription: Option<SubscriptionId>,
-    /// The key under which it was sent.
-    pub idempotency_key: Option<IdempotencyKey>,
-    /// The product's own data.
-    pub metadata: Option<Metadata>,
 }
 
 impl RecordUsage {

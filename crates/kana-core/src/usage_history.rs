@@ -3,13 +3,14 @@
 use std::cmp::Reverse;
 
 use crate::catalog::Catalog;
+use crate::counting::counting_subscription;
 use crate::entitlement::{Consumption, consumption, find_feature};
 use crate::facts::{Obstacle, UserFacts};
 use crate::id::FeatureId;
 use crate::meter::{Meter, needs};
 use crate::period::Period;
 use crate::schedule::{Place, Schedule};
-use crate::subscription::{AsOf, Subscription, counting_subscription};
+use crate::subscription::{AsOf, Subscription};
 use crate::timestamp::Timestamp;
 
 /// The maximum number of past periods in an answer.

@@ -2,8 +2,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kana_core::Refusal;
 use kana_core::catalog::CatalogVersion;
-use kana_core::configuration::{Place, Problem, Step};
-use kana_core::configuration_plan::{Entry, Finding, Severity};
+use kana_core::configuration::Problem;
+use kana_core::configuration_plan::{Entry, Finding};
 use kana_graphql::ErrorBody;
 use kana_service::{Error, Validation};
 use serde::Serialize;
@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::version;
 use super::written_entry::WrittenEntry;
+use super::written_finding::WrittenFinding;
 use crate::http_error::{HttpError, add_headers};
 
 /// The answer of `/cli/pull` and `/cli/publish`: the environment's configuration.
@@ -32,23 +33,6 @@ pub(super) struct Validated {
     changes: usize,
     #[serde(skip)]
     version: Option<CatalogVersion>,
-}
-
-#[derive(Serialize)]
-struct WrittenFinding {
-    severity: &'static str,
-    message: String,
-    place: Option<String>,
-    steps: Vec<WrittenStep>,
-    refused: bool,
-}
-
-/// A step to a place: a key, or an item's index.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum WrittenStep {
-    Key(String),
-    Item(usize),
 }
 
 impl Validated {
@@ -74,31 +58,6 @@ impl From<Validation> for Validated {
     fn from(validation: Validation) -> Self {
         let Validation { version, changes, findings, entries } = validation;
         Self::new(findings, entries, changes, Some(version))
-    }
-}
-
-impl From<Finding> for WrittenFinding {
-    fn from(finding: Finding) -> Self {
-        let steps = finding.place.iter().flat_map(Place::steps);
-        let steps = steps.map(|step| match step {
-            Step::Key(key) => WrittenStep::Key(key.clone()),
-            Step::Item(index) => WrittenStep::Item(*index),
-        });
-        Self {
-            severity: severity_name(finding.severity),
-            steps: steps.collect(),
-            place: finding.place.map(|place| place.to_string()),
-            message: finding.sentence,
-            refused: finding.is_refused,
-        }
-    }
-}
-
-pub(super) fn severity_name(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Information => "information",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
     }
 }
 

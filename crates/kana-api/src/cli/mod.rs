@@ -9,6 +9,7 @@ mod answer;
 mod json;
 mod version;
 mod written_entry;
+mod written_finding;
 
 use std::sync::Arc;
 

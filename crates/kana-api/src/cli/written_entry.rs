@@ -1,7 +1,7 @@
 use kana_core::configuration_plan::{Action, Difference, Entry, EntryKind, Field};
 use serde::Serialize;
 
-use super::answer::severity_name;
+use super::written_finding::severity_name;
 
 /// An entry of the plan, as `/cli/validate` writes it.
 #[derive(Serialize)]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::data::status_name;
 use super::{Change, Effect};
 use crate::catalog::{Catalog, CatalogChange, Feature, Package, PackageFeature, PackageStatus};
+use crate::id::PackageId;
 use crate::metadata::{Label, Metadata};
 use crate::period::ResetPeriod;
 use crate::subscription::{Subscription, SubscriptionStatus};
@@ -173,7 +174,7 @@ fn shown_feature(feature: &Feature) -> Value {
 }
 
 fn shown_package(package: &Package) -> Value {
-    let bases: Vec<&str> = package.base_packages().iter().map(|id| id.as_str()).collect();
+    let bases: Vec<&str> = package.base_packages().iter().map(PackageId::as_str).collect();
     let features: Vec<Value> = package
         .features
         .iter()

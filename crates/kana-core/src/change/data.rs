@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::{Effect, EntitlementDifference, Grant, KeyName, PublishedCounts};
+use crate::id::UserId;
 use crate::subscription::{Subscription, SubscriptionStatus};
 use crate::timestamp::Timestamp;
 
@@ -133,7 +134,7 @@ impl<'a> Data<'a> {
             Effect::UserCreated | Effect::TokenSecretRotated => none,
             Effect::UserUpdated { changed, previous_id } => Self {
                 changed: Some(changed),
-                previous_id: previous_id.as_ref().map(|id| id.as_str()),
+                previous_id: previous_id.as_ref().map(UserId::as_str),
                 ..none
             },
             Effect::SubscriptionStarted(subscription) => {

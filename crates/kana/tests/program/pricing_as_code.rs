@@ -148,7 +148,7 @@ fn a_team_keeps_its_prices_beside_its_code() {
         git(repository, &["commit", "--quiet", "--message", "Keep prices beside the code"]);
         assert_eq!(shop.done(&["validate"]), "Nothing would change in test.\n");
         assert_eq!(shop.done(&["publish"]), "Nothing would change in test.\n");
-        assert_eq!(shop.done(&["pull"]), "kana/kana.dev.yaml says what test holds already.\n");
+        assert_eq!(shop.done(&["pull"]), "kana/kana.dev.yaml is up to date with test.\n");
 
         // Somebody subscribes, and a limit is changed.
         let (server, [key, live]) = (&shop.server, &shop.keys);
@@ -217,7 +217,7 @@ fn an_old_client_pulls_validates_and_publishes() {
 fn pull_writes_a_file_and_changes_one_where_it_stands() {
     let shop = Shop::open();
     let key = &shop.keys[0];
-    assert_eq!(shop.done(&["pull"]), "kana/kana.dev.yaml is written from test.\n");
+    assert_eq!(shop.done(&["pull"]), "kana/kana.dev.yaml was written from test.\n");
     assert_eq!(
         shop.file(),
         "version: 1.0.0\nfeatures: []\npackages:\n  draft: []\n  published: []\n\

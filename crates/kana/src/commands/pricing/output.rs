@@ -9,7 +9,7 @@ use super::diff;
 use super::report::{Report, Reported, count};
 use super::terminal::Terminal;
 
-/// Where to print, and how.
+/// Standard output.
 pub(super) struct Output {
     pub(super) json: bool,
     terminal: Option<Terminal>,
@@ -20,14 +20,14 @@ impl Output {
         Self { json, terminal: Terminal::of_stdout() }
     }
 
-    /// Prints what the changes are and what they come to.
+    /// Prints a plan for people.
     pub(super) fn plan(&self, report: &Report) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
         write(&mut out, report, self.terminal)?;
         out.flush()
     }
 
-    /// What was done, for people.
+    /// Prints a line for people; nothing with `--json`.
     pub(super) fn say(&self, text: &str) -> std::io::Result<()> {
         if self.json {
             return Ok(());
@@ -37,7 +37,7 @@ impl Output {
         out.flush()
     }
 
-    /// What was done, for programs.
+    /// Prints JSON for programs; nothing without `--json`.
     pub(super) fn json(&self, value: &impl Serialize) -> std::io::Result<()> {
         if !self.json {
             return Ok(());
@@ -49,7 +49,7 @@ impl Output {
     }
 }
 
-/// Writes a diff to a terminal, if the server sends what it takes, and lines otherwise.
+/// Writes a diff to a terminal, if the server sent the plan as data. Otherwise writes lines.
 fn write(out: &mut impl Write, report: &Report, terminal: Option<Terminal>) -> std::io::Result<()> {
     match (terminal, &report.entries) {
         (Some(terminal), Some(entries)) => {
@@ -59,7 +59,7 @@ fn write(out: &mut impl Write, report: &Report, terminal: Option<Terminal>) -> s
     }
 }
 
-/// Writes a line for each finding, and what they come to.
+/// Writes a line for each finding, and a summary.
 fn lines(out: &mut impl Write, report: &Report, has_colour: bool) -> std::io::Result<()> {
     for finding in &report.findings {
         line(out, &report.file, finding, has_colour)?;

@@ -10,22 +10,22 @@ use super::entry::Entry;
 use super::file::{Said, Wrong};
 use super::server::{Finding, printable};
 
-/// A plan, or why there is none.
+/// A plan, or the problems of the file.
 #[derive(Serialize)]
 pub(super) struct Report {
-    /// The file.
+    /// The path of the file.
     pub(super) file: String,
     /// `test` or `live`.
     pub(super) environment: &'static str,
-    /// How many features and packages change.
+    /// The number of features and packages that change.
     pub(super) changes: usize,
-    /// How many findings are errors, those that refuse included.
+    /// The number of errors, including those that prevent publishing.
     pub(super) errors: usize,
-    /// How many findings are warnings.
+    /// The number of warnings.
     pub(super) warnings: usize,
-    /// What was found, in the order in which it is printed.
+    /// The findings, in the order in which they are printed.
     pub(super) findings: Vec<Reported>,
-    /// Whether the plan was carried out. Only after `publish`.
+    /// Whether it was published. Only after `publish`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) published: Option<bool>,
     /// The plan as data; `None` if the server is of a release that does not send it.
@@ -39,14 +39,14 @@ pub(super) struct Report {
     pub(super) text: String,
 }
 
-/// A finding and where it stands.
+/// A finding with its place in the file.
 #[derive(Serialize)]
 pub(super) struct Reported {
     pub(super) severity: String,
     pub(super) message: String,
-    /// Whether nothing can be published because of it, not even with `--force`.
+    /// Whether it prevents publishing, even with `--force`.
     pub(super) refused: bool,
-    /// The place within the configuration; null for what stands in the environment only.
+    /// The place within the configuration; null if the file omits what it is about.
     pub(super) place: Option<String>,
     pub(super) line: Option<usize>,
     pub(super) column: Option<usize>,
@@ -74,7 +74,7 @@ impl Report {
         }
     }
 
-    /// Whether something cannot be published, not even by force.
+    /// Returns true if something prevents publishing, even by force.
     pub(super) fn is_refused(&self) -> bool {
         self.findings.iter().any(|finding| finding.refused)
     }
@@ -94,7 +94,7 @@ impl From<Wrong> for Reported {
 }
 
 impl Reported {
-    /// A finding of the server, with where in the file it is.
+    /// Converts a finding of the server, and adds its place in the file.
     pub(super) fn of(finding: Finding, said: &Said) -> Self {
         let position = finding.place.as_ref().map(|_| said.node.find_steps(&finding.steps()));
         Self {
