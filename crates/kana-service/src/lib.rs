@@ -9,6 +9,7 @@ mod access;
 mod clock;
 mod environment;
 mod error;
+mod feed;
 mod ids;
 pub mod jobs;
 mod kana;
@@ -20,7 +21,9 @@ mod start;
 mod writer;
 
 pub use access::browsers::{rotate_token_secret, set_simple_mode};
-pub use access::creating::{InitialKeys, Uncommitted, begin_init, begin_key, create_key, init};
+pub use access::creating::{
+    InitialKeys, Uncommitted, begin_init, begin_key, create_key, init, revoke_key,
+};
 pub use access::keys::NewSecret;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use environment::Environment;
@@ -30,7 +33,8 @@ pub use environment::subscriptions::SubscriptionPage;
 pub use environment::users::{NewUser, UserPage};
 pub use error::{Error, Unauthenticated};
 pub use kana::Kana;
-pub use kana_store::LogThrottle;
 pub use kana_store::app::{EnvironmentKind, Key, KeyKind};
+pub use kana_store::feed::{AuditPage, AuditQuery, AuditRow, ChangesQuery, StoredChange};
+pub use kana_store::{Actor, LogThrottle};
 pub use readiness::NotReady;
 pub use settings::Settings;

@@ -9,11 +9,24 @@ pub struct Settings {
     pub idempotency_days: u32,
     /// For how many days a usage event is kept at least; `None`: for ever.
     pub events_days: Option<u32>,
+    /// For how many days a change stays in the changes feed.
+    pub changes_days: u32,
+    /// How many changes the changes feed of an environment keeps at most.
+    pub changes_max: i64,
+    /// For how many days an entry of the audit log is kept.
+    pub audit_days: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { user_token_days: 30, idempotency_days: 30, events_days: None }
+        Self {
+            user_token_days: 30,
+            idempotency_days: 30,
+            events_days: None,
+            changes_days: 30,
+            changes_max: 10_000_000,
+            audit_days: 400,
+        }
     }
 }
 
@@ -24,6 +37,14 @@ impl Settings {
 
     pub(crate) fn events_ms(self) -> Option<i64> {
         self.events_days.map(|days| i64::from(days) * DAY_MS)
+    }
+
+    pub(crate) fn changes_ms(self) -> i64 {
+        i64::from(self.changes_days) * DAY_MS
+    }
+
+    pub(crate) fn audit_ms(self) -> i64 {
+        i64::from(self.audit_days) * DAY_MS
     }
 
     pub(crate) fn idempotency_ms(self) -> i64 {

@@ -1,19 +1,21 @@
 use async_graphql::{Context, Lookahead, Object};
 use kana_core::Refusal;
 use kana_core::id::{FeatureId, PackageId, UserId};
+use kana_graphql::{List, loading};
 
 use super::connection::{
     LIST_MAX, PackageSubscriptionConnection, UserConnection, after_subscription, after_user,
     page_length,
 };
-use super::environment;
+use super::environment::environment;
 use super::feature::Feature;
+use super::feed::{self, AuditFilter, AuditLogConnection, ChangePage, ChangesFilter};
 use super::package::{Package, PackageStatus};
 use super::subscription::PackageSubscription;
 use super::usage::{CanUseFeatureData, ShowUsageData};
 use super::user::User;
 use crate::error::ApiError;
-use crate::graphql::{List, loading};
+use crate::scalars::DateTime;
 
 /// What can be asked.
 pub(super) struct Query;
@@ -193,6 +195,43 @@ impl Query {
             }
         };
         Ok(PackageSubscriptionConnection::new(subscriptions, turn, has_more, after.is_some()))
+    }
+
+    /// What happened, in the order of the numbers. Errors: ChangesGoneError if changes after the
+    /// number have been deleted, ValidationError for a number above the newest one, a type that
+    /// there is none of, or a page of a wrong size.
+    async fn changes(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "A number: only what comes after it; absent: from the oldest kept")]
+        after: Option<String>,
+        #[graphql(desc = "How many: 1 to 1000", default_with = "Some(100)")] first: Option<i32>,
+        #[graphql(desc = "Types (user.created), groups of them (user.*), or * for all")]
+        types: Option<Vec<String>>,
+        #[graphql(desc = "Only what concerns the user who had this id then")] user_id: Option<
+            String,
+        >,
+    ) -> Result<ChangePage, ApiError> {
+        feed::changes(context, ChangesFilter { after, first, types, user_id }).await
+    }
+
+    /// Who changed what, newest first. Errors: ValidationError.
+    #[allow(clippy::too_many_arguments)]
+    async fn audit_log(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "How many: 1 to 1000", default_with = "Some(100)")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page starts")] after: Option<String>,
+        #[graphql(
+            desc = "Only about one kind: feature, package, key, setting, configuration, user, person"
+        )]
+        kind: Option<String>,
+        #[graphql(desc = "Only about the item with this id")] subject: Option<String>,
+        #[graphql(desc = "Only what happened then or later")] since: Option<DateTime>,
+        #[graphql(desc = "Only what happened before")] until: Option<DateTime>,
+    ) -> Result<AuditLogConnection, ApiError> {
+        let filter = AuditFilter { first, after, kind, subject, since, until };
+        feed::audit_log(context, filter).await
     }
 }
 

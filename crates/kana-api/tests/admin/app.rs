@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use kana_core::Timestamp;
-use kana_service::{InitialKeys, Kana, ManualClock, init};
+use kana_service::{Actor, InitialKeys, Kana, ManualClock, NewSecret, init, revoke_key};
 use kana_store::Store;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -30,7 +30,7 @@ pub(crate) type Stored = BTreeMap<String, Vec<Vec<String>>>;
 pub(crate) struct TestApp {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: InitialKeys,
-    clock: Arc<ManualClock>,
+    pub(crate) clock: Arc<ManualClock>,
     kana: Arc<Kana>,
     router: Router,
     database: Database,
@@ -137,7 +137,15 @@ impl TestApp {
     /// Folds old counters, as a running server does once a day.
     #[allow(dead_code, reason = "some tests run on one engine only")]
     pub(crate) async fn fold_old_counters(&self) {
-        self.kana.fold_old_counters().await.unwrap();
+        kana_service::jobs::housekeeping(&self.kana).run_now().await.unwrap();
+    }
+
+    /// Revokes a key, as `kana keys revoke` does.
+    pub(crate) async fn revoke(&self, key: &NewSecret) {
+        let found = self.store.find_key(key.hash()).await.unwrap().unwrap();
+        let (store, clock) = (self.store.as_ref(), self.clock.as_ref());
+        let revoked = revoke_key(store, clock, &Actor::CommandLine, found.id).await.unwrap();
+        assert!(revoked.is_some());
     }
 
     /// Sets the clock.

@@ -4,7 +4,7 @@ use axum::http::{StatusCode, header};
 use kana_service::NewSecret;
 use serde_json::json;
 
-use crate::app::{Answer, Ask, GRAPHQL_RESPONSE, JSON, TestApp, time};
+use crate::app::{Answer, Ask, GRAPHQL_RESPONSE, JSON, TestApp};
 
 const MISSING: &str = "UNAUTHENTICATED AuthenticationError: Unauthenticated: send a private key \
                        in the Authorization header";
@@ -69,8 +69,7 @@ async fn whoever_has_no_valid_private_key_is_told_so_and_nothing_is_done() {
     let app = &TestApp::shop().await;
     refused_both_ways(app, || mutation(app).without(&header::AUTHORIZATION), MISSING).await;
 
-    let revoked = app.store.find_key(app.keys.live_private.hash()).await.unwrap().unwrap();
-    app.store.revoke_key(revoked.id, time(crate::app::NOW)).await.unwrap();
+    app.revoke(&app.keys.live_private).await;
     let reveal = NewSecret::reveal;
     for (authorization, expected) in [
         (String::new(), MISSING),

@@ -1,10 +1,10 @@
 //! The Client API beside the Admin API that feeds it (contract: `client-api.md`).
 
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use kana_service::EnvironmentKind;
+use kana_service::{Actor, EnvironmentKind, set_simple_mode};
 use serde_json::{Value, json};
 
-use crate::app::{Answer, NOW, TestApp, only_error, time};
+use crate::app::{Answer, TestApp, only_error};
 
 const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 const CURRENT_USER: &str = "{ currentUser { id name email subscribedPackages {
@@ -91,7 +91,8 @@ async fn what_opens_nothing_is_refused_in_both_media_types() {
     // A header of its own says that the token has no signature.
     let claims = good.split('.').nth(1).unwrap();
     let unsigned = format!("Bearer eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{claims}.");
-    kana_service::set_simple_mode(app.store.as_ref(), EnvironmentKind::Live, false).await.unwrap();
+    let (store, clock, kind) = (app.store.as_ref(), app.clock.as_ref(), EnvironmentKind::Live);
+    set_simple_mode(store, clock, &Actor::CommandLine, kind, false).await.unwrap();
     for (headers, said) in [
         (vec![], "Authorization header"),
         (vec![(header::AUTHORIZATION, "garbage")], "invalid"),
@@ -176,8 +177,7 @@ async fn an_expired_token_is_401_where_statuses_mean_something_and_a_page_may_re
 #[tokio::test]
 async fn a_revoked_public_key_opens_nothing() {
     let (app, _) = TestApp::subscribed("basic").await;
-    let key = app.store.find_key(app.keys.test_public.hash()).await.unwrap().unwrap();
-    app.store.revoke_key(key.id, time(NOW)).await.unwrap();
+    app.revoke(&app.keys.test_public).await;
     let headers = [(header::AUTHORIZATION, app.keys.test_public.reveal()), (USER_ID, "124")];
     assert_eq!(
         only_error(&ask(&app, CURRENT_USER, &headers).await.ok()),

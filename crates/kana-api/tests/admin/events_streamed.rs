@@ -12,7 +12,7 @@ use axum::http::{Request, StatusCode, header};
 use futures_util::future::join_all;
 use futures_util::stream;
 use kana_core::id::{FeatureId, UserId};
-use kana_service::{InitialKeys, Kana, ManualClock, init};
+use kana_service::{Actor, InitialKeys, Kana, ManualClock, SystemClock, init};
 use kana_store::Store;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -281,6 +281,9 @@ async fn a_sender_that_falls_silent_is_answered_and_what_it_sent_is_recorded() {
     let stream = shop.open_stream();
     stream.write(format!("{}{}{{\"id\"", line(1), line(2)));
     shop.wait_until_used(2).await;
+    // Once this is answered, so is the commit before it: nothing waits for the database any more
+    // whose deadline the clock would reach.
+    shop.send_pieces(vec![line(9).into()]).await;
     tokio::time::pause();
     let (status, answer) = stream.answer.await.unwrap();
     tokio::time::resume();
@@ -383,7 +386,8 @@ async fn a_stream_does_not_outlive_its_key() {
     shop.wait_until_used(1).await;
     let key = &shop.keys.test_private;
     let revoked = shop.store.find_key(key.hash()).await.unwrap().unwrap();
-    shop.store.revoke_key(revoked.id, time(NOW)).await.unwrap();
+    let actor = &Actor::CommandLine;
+    kana_service::revoke_key(shop.store.as_ref(), &SystemClock, actor, revoked.id).await.unwrap();
     // For as long as a revocation may take to be obeyed.
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(5)).await;

@@ -24,6 +24,8 @@ const ADMIN: &[(&str, &str)] = &[
     ("subscription", r#"{ subscription(id: "$subscription") { userId } }"#),
     ("subscriptions", "{ subscriptions { userId } }"),
     ("usersConnection", "{ usersConnection { edges { node { id } } } }"),
+    ("changes", "{ changes { nodes { userId data } } }"),
+    ("auditLog", "{ auditLog { edges { node { subject before after } } } }"),
     ("subscriptionsConnection", "{ subscriptionsConnection { edges { node { userId } } } }"),
     ("createFeature", r#"mutation { createFeature(input: {id: "new", type: BINARY}) { id } }"#),
     ("updateFeature", r#"mutation { updateFeature(id: "sso", input: {name: "x"}) { name } }"#),

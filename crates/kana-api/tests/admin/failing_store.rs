@@ -8,9 +8,12 @@ use kana_core::Timestamp;
 use kana_store::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
+use kana_store::feed::{AuditPage, AuditQuery, ChangesPage, ChangesQuery, Feed};
+use kana_store::jobs::{ClaimedJob, Ended, Job, JobId, JobStore, Lease, Retried, Room};
 use kana_store::store::{Store, Transaction, WriteTransaction};
 use kana_store::transfer::{Export, Import, Scope};
 use kana_store::{NeededThreads, StoreError};
+use tokio::sync::Notify;
 
 /// Which calls fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,10 +108,6 @@ impl Store for FailingStore {
         self.write_to()?.begin_app(app, keys, created_at).await
     }
 
-    async fn begin_key(&self, key: NewKey) -> Result<Box<dyn WriteTransaction>, StoreError> {
-        self.write_to()?.begin_key(key).await
-    }
-
     async fn check_ready(&self) -> Result<(), StoreError> {
         self.read_from()?.check_ready().await
     }
@@ -119,10 +118,6 @@ impl Store for FailingStore {
 
     async fn find_key(&self, hash: KeyHash) -> Result<Option<Key>, StoreError> {
         self.read_from()?.find_key(hash).await
-    }
-
-    async fn revoke_key(&self, id: i64, at: Timestamp) -> Result<Option<Key>, StoreError> {
-        self.write_to()?.revoke_key(id, at).await
     }
 
     async fn client_access(
@@ -139,25 +134,6 @@ impl Store for FailingStore {
         created_at: Timestamp,
     ) -> Result<TokenSecret, StoreError> {
         self.write_to()?.provide_token_secret(environment, secret, created_at).await
-    }
-
-    async fn rotate_token_secret(
-        &self,
-        environment: EnvironmentKind,
-        secret: Vec<u8>,
-        now: Timestamp,
-        earlier_valid_until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let store = self.write_to()?;
-        store.rotate_token_secret(environment, secret, now, earlier_valid_until).await
-    }
-
-    async fn set_simple_mode(
-        &self,
-        environment: EnvironmentKind,
-        on: bool,
-    ) -> Result<bool, StoreError> {
-        self.write_to()?.set_simple_mode(environment, on).await
     }
 
     fn needed_threads(&self) -> NeededThreads {
@@ -191,5 +167,80 @@ impl Store for FailingStore {
 
     async fn write(&self) -> Result<Box<dyn WriteTransaction>, StoreError> {
         self.write_to()?.write().await
+    }
+}
+
+#[async_trait]
+impl JobStore for FailingStore {
+    async fn claim_jobs(
+        &self,
+        rooms: &[Room],
+        at_most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<ClaimedJob>, StoreError> {
+        self.write_to()?.claim_jobs(rooms, at_most, now).await
+    }
+
+    async fn renew_lease(&self, lease: Lease, now: Timestamp) -> Result<(), StoreError> {
+        self.write_to()?.renew_lease(lease, now).await
+    }
+
+    async fn end_attempt(
+        &self,
+        lease: Lease,
+        ended: Ended,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write_to()?.end_attempt(lease, ended, now).await
+    }
+
+    async fn jobs(&self, at_most: usize) -> Result<Vec<Job>, StoreError> {
+        self.read_from()?.jobs(at_most).await
+    }
+
+    async fn retry_job(&self, id: JobId, now: Timestamp) -> Result<Retried, StoreError> {
+        self.write_to()?.retry_job(id, now).await
+    }
+
+    fn jobs_scheduled(&self) -> Arc<Notify> {
+        self.store.jobs_scheduled()
+    }
+}
+
+#[async_trait]
+impl Feed for FailingStore {
+    async fn changes(
+        &self,
+        environment: EnvironmentId,
+        query: &ChangesQuery,
+    ) -> Result<ChangesPage, StoreError> {
+        self.read_from()?.changes(environment, query).await
+    }
+
+    async fn audit_log(
+        &self,
+        environment: EnvironmentId,
+        query: &AuditQuery,
+    ) -> Result<AuditPage, StoreError> {
+        self.read_from()?.audit_log(environment, query).await
+    }
+
+    async fn forget_changes(
+        &self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        kept_max: i64,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        self.write_to()?.forget_changes(environment, before, kept_max, at_most).await
+    }
+
+    async fn forget_audit_log(
+        &self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        self.write_to()?.forget_audit_log(environment, before, at_most).await
     }
 }

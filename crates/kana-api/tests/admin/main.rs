@@ -25,6 +25,7 @@ mod events_overload;
 mod events_streamed;
 mod every_operation;
 mod failing_store;
+mod feed;
 mod health;
 mod http;
 mod ids;

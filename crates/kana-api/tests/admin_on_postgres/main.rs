@@ -33,6 +33,8 @@ mod every_operation;
 #[path = "../admin/failing_store.rs"]
 #[allow(dead_code, reason = "some of it is for tests that run on one engine only")]
 mod failing_store;
+#[path = "../admin/feed.rs"]
+mod feed;
 mod folding;
 #[path = "../admin/ids.rs"]
 mod ids;

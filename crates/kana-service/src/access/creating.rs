@@ -2,12 +2,13 @@
 //! "Authorisation").
 
 use kana_core::Timestamp;
-use kana_store::app::{App, EnvironmentKind, KeyKind, NewKey};
-use kana_store::{Store, StoreError, WriteTransaction};
+use kana_store::app::{App, EnvironmentKind, Key, KeyKind, NewKey};
+use kana_store::{Actor, Store, StoreError, WriteTransaction};
 
 use super::keys::NewSecret;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::feed;
 
 /// The first keys of an app.
 pub struct InitialKeys {
@@ -87,11 +88,14 @@ pub async fn init(
 pub async fn begin_key(
     store: &dyn Store,
     clock: &dyn Clock,
+    actor: &Actor,
     environment: EnvironmentKind,
     kind: KeyKind,
 ) -> Result<Uncommitted<NewSecret>, Error> {
     let secret = NewSecret::generate(environment, kind)?;
-    let transaction = store.begin_key(new_key(environment, kind, &secret, clock.now())).await?;
+    let mut transaction = store.write().await?;
+    let key = transaction.add_key(&new_key(environment, kind, &secret, clock.now())).await?;
+    transaction.append(key.environment, feed::key_created(actor, &key)).await?;
     Ok(Uncommitted { secrets: secret, transaction })
 }
 
@@ -99,10 +103,31 @@ pub async fn begin_key(
 pub async fn create_key(
     store: &dyn Store,
     clock: &dyn Clock,
+    actor: &Actor,
     environment: EnvironmentKind,
     kind: KeyKind,
 ) -> Result<NewSecret, Error> {
-    Ok(begin_key(store, clock, environment, kind).await?.commit().await?)
+    Ok(begin_key(store, clock, actor, environment, kind).await?.commit().await?)
+}
+
+/// Revokes a key and returns it; `None` if there is no such key. A key that is revoked already
+/// stays so since then. Running servers obey within five seconds.
+pub async fn revoke_key(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    id: i64,
+) -> Result<Option<Key>, Error> {
+    let now = clock.now();
+    let mut transaction = store.write().await?;
+    let Some((key, is_new)) = transaction.revoke_key(id, now).await? else {
+        return Ok(None);
+    };
+    if is_new {
+        transaction.append(key.environment, feed::key_revoked(actor, &key, now)).await?;
+        transaction.commit().await?;
+    }
+    Ok(Some(key))
 }
 
 fn new_key(

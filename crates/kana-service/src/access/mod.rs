@@ -11,7 +11,7 @@ use std::sync::Arc;
 use kana_core::Timestamp;
 use kana_core::id::UserId;
 use kana_store::app::{ClientAccess, EnvironmentKind, Key, KeyHash, KeyKind, TokenSecret};
-use kana_store::{EnvironmentId, Store};
+use kana_store::{Actor, EnvironmentId, Store};
 use tokio::time::Instant;
 
 use self::recent::Recent;
@@ -25,8 +25,22 @@ pub(crate) struct Access {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     settings: Settings,
-    keys: Recent<KeyHash, Key>,
+    keys: Recent<KeyHash, Arc<ValidKey>>,
     client_access: Recent<EnvironmentKind, Arc<ClientAccess>>,
+}
+
+/// A key that is valid, and its holder as an actor.
+pub(crate) struct ValidKey {
+    pub(crate) key: Key,
+    pub(crate) actor: Arc<Actor>,
+}
+
+impl ValidKey {
+    fn new(key: Key) -> Self {
+        let last_four = key.last_four.as_str().into();
+        let actor = Arc::new(Actor::Key { id: key.id, name: None, last_four });
+        Self { key, actor }
+    }
 }
 
 /// A user of an environment, as a browser presented itself.
@@ -41,10 +55,10 @@ impl Access {
     }
 
     /// The private key that was presented.
-    pub(crate) async fn private_key(&self, presented: &str) -> Result<Key, Error> {
-        let key = self.valid_key(presented).await?;
-        match key.kind {
-            KeyKind::Private => Ok(key),
+    pub(crate) async fn private_key(&self, presented: &str) -> Result<Arc<ValidKey>, Error> {
+        let valid = self.valid_key(presented).await?;
+        match valid.key.kind {
+            KeyKind::Private => Ok(valid),
             KeyKind::Public => Err(Unauthenticated::PublicKey.into()),
         }
     }
@@ -55,7 +69,8 @@ impl Access {
         presented: &str,
         user: Option<&str>,
     ) -> Result<Browser, Error> {
-        let key = self.valid_key(presented).await?;
+        let valid = self.valid_key(presented).await?;
+        let key = &valid.key;
         if key.kind == KeyKind::Private {
             return Err(Unauthenticated::PrivateKeyInBrowser.into());
         }
@@ -75,10 +90,10 @@ impl Access {
     }
 
     /// The key that was presented, if it is known and was not revoked.
-    async fn valid_key(&self, presented: &str) -> Result<Key, Error> {
+    async fn valid_key(&self, presented: &str) -> Result<Arc<ValidKey>, Error> {
         let hash = keys::hash_of_presented(presented).ok_or(Unauthenticated::Unknown)?;
-        if let Some(key) = self.keys.get(&hash) {
-            return Ok(key);
+        if let Some(valid) = self.keys.get(&hash) {
+            return Ok(valid);
         }
         let asked_at = Instant::now();
         let found = retry(|| async move { Ok(self.store.find_key(hash).await?) }).await?;
@@ -87,8 +102,9 @@ impl Access {
             self.keys.forget(&hash);
             return Err(Unauthenticated::Unknown.into());
         };
-        self.keys.remember(hash, key.clone(), asked_at);
-        Ok(key)
+        let valid = Arc::new(ValidKey::new(key));
+        self.keys.remember(hash, Arc::clone(&valid), asked_at);
+        Ok(valid)
     }
 
     /// How an environment lets browsers in.

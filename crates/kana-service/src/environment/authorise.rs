@@ -15,8 +15,9 @@ impl Kana {
         self: &Arc<Self>,
         presented: &str,
     ) -> Result<Environment, Error> {
-        let key = self.access.private_key(presented).await?;
-        Ok(Environment::new(Arc::clone(self), key.environment, key.environment_kind))
+        let valid = self.access.private_key(presented).await?;
+        let (id, kind) = (valid.key.environment, valid.key.environment_kind);
+        Ok(Environment::new(Arc::clone(self), id, kind, Arc::clone(&valid.actor)))
     }
 
     /// The user that whoever presents a public key names: the Client API's simple mode.

@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 
 use kana_core::catalog::CatalogVersion;
+use kana_core::change::packages_to_count;
 use kana_core::configuration::Configuration;
-use kana_core::configuration_plan::{self, Finding};
+use kana_core::configuration_plan::{self, Entry, Finding};
+use kana_core::id::PackageId;
 
 use super::Environment;
 use crate::error::Error;
@@ -30,8 +32,10 @@ pub struct Validation {
     pub version: CatalogVersion,
     /// How many features and packages would change.
     pub changes: usize,
-    /// What whoever is about to publish should know.
+    /// The plan in sentences, with what prevents publishing.
     pub findings: Vec<Finding>,
+    /// The plan as data.
+    pub entries: Vec<Entry>,
 }
 
 impl Environment {
@@ -59,7 +63,8 @@ impl Environment {
             let packages = plan.packages_to_count();
             let counts = transaction.active_subscribers(self.read.id(), &packages).await?;
             let counts: HashMap<_, _> = packages.into_iter().zip(counts).collect();
-            Ok(Validation { version, changes: plan.len(), findings: plan.findings(&counts) })
+            let (findings, entries) = (plan.findings(&counts), plan.entries(&counts));
+            Ok(Validation { version, changes: plan.len(), findings, entries })
         })
         .await
     }
@@ -74,10 +79,30 @@ impl Environment {
     ) -> Result<Configured, Error> {
         // Read before the commit, since nothing may fail after it.
         let app = retry(|| self.app_name()).await?;
-        let request = CatalogRequest::Publish(Publish { configuration, expected });
+        let active_subscribers = retry(|| self.count_subscribers(&configuration)).await?;
+        let publish = Publish { configuration, expected, active_subscribers };
+        let request = CatalogRequest::Publish(publish);
         let done = self.submit_catalog(request).await?;
         let configuration = Configuration::of(&done.catalog);
         Ok(Configured { app, version: done.version, configuration })
+    }
+
+    /// Counts the active subscribers of the packages that `configuration` would change now.
+    async fn count_subscribers(
+        &self,
+        configuration: &Configuration,
+    ) -> Result<HashMap<PackageId, u64>, Error> {
+        let mut transaction = self.read.begin().await?;
+        let transaction = transaction.as_mut();
+        let (_, catalog) = self.read.versioned_catalog_in(transaction).await?;
+        let id = self.read.id();
+        let used = features_with_usage(transaction, id, &catalog, configuration).await?;
+        let plan = configuration_plan::plan(&catalog, configuration, &used, self.read.now());
+        // What cannot be published changes nothing, and the writer refuses it.
+        let changes = plan.into_changes().unwrap_or_default();
+        let packages = packages_to_count(&catalog, &changes);
+        let counts = transaction.active_subscribers(id, &packages).await?;
+        Ok(packages.into_iter().zip(counts).collect())
     }
 
     async fn app_name(&self) -> Result<String, Error> {

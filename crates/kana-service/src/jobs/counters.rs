@@ -12,7 +12,7 @@ use kana_core::id::{FeatureId, SubscriptionId, UserKey};
 use kana_core::refusal::InvalidValue;
 use kana_core::terms::TermsNumber;
 use kana_store::jobs::Due;
-use kana_store::{EnvironmentId, EnvironmentKind};
+use kana_store::{Actor, EnvironmentId, EnvironmentKind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -104,9 +104,11 @@ impl Counters {
             return Ok(true);
         };
         let after = pass.after.as_ref().map(Place::read).transpose()?;
+        let actor = Arc::new(Actor::Job);
         let counters = self.counters_after(access.environment, after).await?;
         for command in commands(&counters, kana.clock.now()) {
-            kana.writer.submit(access.environment, Command::FoldCounters(command)).await?;
+            let folding = Command::FoldCounters(command);
+            kana.writer.submit(access.environment, &actor, folding).await?;
         }
         if counters.len() == AT_ONCE {
             pass.after = counters.last().map(Place::of);

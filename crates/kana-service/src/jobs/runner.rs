@@ -13,6 +13,7 @@ use super::attempt::{Attempt, Node};
 use super::blocking::off_thread;
 use super::registry::JobKinds;
 use crate::clock::Clock;
+use crate::kana::Kana;
 
 /// How many jobs a node runs at the same time.
 const PLACES: usize = 4;
@@ -34,10 +35,12 @@ pub struct JobRunner {
 
 impl JobRunner {
     /// Starts to run jobs of these kinds, and schedules those that recur. Must be called within a
-    /// Tokio runtime.
-    pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, kinds: JobKinds) -> Self {
+    /// Tokio runtime. A panic in the runner itself is reported by [`Kana::thread_lost`].
+    #[must_use]
+    pub fn start(kana: &Kana, kinds: JobKinds) -> Self {
         let (stop, stops) = watch::channel(false);
-        let needed = store.needed_threads().watch("kana-jobs");
+        let needed = kana.threads.watch("kana-jobs");
+        let (store, clock) = (Arc::clone(&kana.store), Arc::clone(&kana.clock));
         let running = tokio::spawn(async move {
             let _needed = needed;
             run(store, clock, kinds, stops).await;

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kana_core::Timestamp;
-use kana_core::decide::{Command, Subject, decide};
+use kana_core::decide::{Subject, decide};
 use kana_core::facts::{Change, CounterKey, Obstacle, UserFacts};
 use kana_core::id::{IdempotencyKey, UserId, UserKey};
+use kana_store::feed::Records;
 use kana_store::{EnvironmentId, Store, WriteTransaction};
 
-use super::queue::{Answered, Answers};
+use super::queue::{Answered, Answers, Asked};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::feed::Recorder;
 use crate::reader::{Catalogs, FactsInUse, ROUNDS_MAX, Wanted};
 use crate::retry::retry_batch;
 use crate::settings::Settings;
@@ -30,6 +32,8 @@ struct Decided {
     changes: Vec<(UserKey, Change)>,
     /// Keys that must be forgotten before they are used anew.
     outdated_keys: Vec<IdempotencyKey>,
+    /// What goes to the changes feed and the audit log.
+    records: Records,
 }
 
 impl Decider {
@@ -37,7 +41,7 @@ impl Decider {
     /// or the database went away for a moment.
     pub(super) async fn decide_and_commit(
         &self,
-        commands: &[(EnvironmentId, Vec<Command>)],
+        commands: &[(EnvironmentId, Vec<Asked>)],
     ) -> Result<Answers, Error> {
         let count = commands.iter().map(|(_, commands)| commands.len()).sum();
         retry_batch(count, || self.try_to_commit(commands)).await
@@ -45,21 +49,27 @@ impl Decider {
 
     async fn try_to_commit(
         &self,
-        commands: &[(EnvironmentId, Vec<Command>)],
+        commands: &[(EnvironmentId, Vec<Asked>)],
     ) -> Result<Answers, Error> {
         let mut transaction = self.store.write().await?;
-        let mut answers = Answers::new();
+        let (mut answers, mut recorded) = (Answers::new(), Vec::new());
         let mut changed = false;
         for (environment, commands) in commands {
-            let Decided { answers: theirs, changes, outdated_keys } =
+            let Decided { answers: theirs, changes, outdated_keys, records } =
                 self.decide_all(transaction.as_mut(), *environment, commands).await?;
             answers.extend(theirs);
+            if !records.is_empty() {
+                recorded.push((*environment, records));
+            }
             if !changes.is_empty() {
                 self.forget_keys(transaction.as_mut(), *environment, &changes, outdated_keys)
                     .await?;
                 transaction.change_facts(*environment, &changes).await?;
                 changed = true;
             }
+        }
+        for (environment, records) in recorded {
+            transaction.append(environment, records).await?;
         }
         if changed {
             transaction.commit().await?;
@@ -100,7 +110,7 @@ impl Decider {
         &self,
         transaction: &mut dyn WriteTransaction,
         environment: EnvironmentId,
-        commands: &[Command],
+        commands: &[Asked],
     ) -> Result<Decided, Error> {
         let subjects = resolve(transaction, environment, commands).await?;
         let mut users: Vec<UserId> = subjects.iter().flatten().cloned().collect();
@@ -115,7 +125,7 @@ impl Decider {
         // another before it is loaded below.
         for _ in 0..ROUNDS_MAX {
             let mut wanted = Wanted::default();
-            for (command, user) in commands.iter().zip(&subjects) {
+            for (Asked { command, .. }, user) in commands.iter().zip(&subjects) {
                 let about = user.as_ref().and_then(|user| facts.user(user));
                 let decision = decide(&facts.catalog, about, &facts.replays, command, now);
                 if let Err(Obstacle::Needs(need)) = decision {
@@ -129,8 +139,8 @@ impl Decider {
         }
 
         let mut answers = Answers::with_capacity(commands.len());
-        let mut changes = Changes::default();
-        for (command, user) in commands.iter().zip(&subjects) {
+        let (mut changes, mut recorder) = (Changes::default(), Recorder::default());
+        for (Asked { command, actor }, user) in commands.iter().zip(&subjects) {
             let rule = |facts: &FactsInUse| {
                 let about = user.as_ref().and_then(|user| facts.user(user));
                 decide(&facts.catalog, about, &facts.replays, command, now)
@@ -140,10 +150,16 @@ impl Decider {
                 for change in decision.changes {
                     changes.add(&mut facts, user.as_ref(), change);
                 }
+                recorder.user(actor, now, decision.feed);
                 Answered::new(decision.answer, &facts.catalog)
             }));
         }
-        Ok(Decided { answers, changes: changes.list, outdated_keys: facts.outdated })
+        Ok(Decided {
+            answers,
+            changes: changes.list,
+            outdated_keys: facts.outdated,
+            records: recorder.finish(),
+        })
     }
 }
 
@@ -152,11 +168,11 @@ impl Decider {
 async fn resolve(
     transaction: &mut dyn WriteTransaction,
     environment: EnvironmentId,
-    commands: &[Command],
+    commands: &[Asked],
 ) -> Result<Vec<Option<UserId>>, Error> {
     let subscriptions: Vec<_> = commands
         .iter()
-        .filter_map(|command| match command.subject() {
+        .filter_map(|asked| match asked.command.subject() {
             Subject::Subscriber(subscription) => Some(subscription),
             Subject::User(_) => None,
         })
@@ -169,7 +185,7 @@ async fn resolve(
     let mut owners = owners.into_iter();
     Ok(commands
         .iter()
-        .map(|command| match command.subject() {
+        .map(|asked| match asked.command.subject() {
             Subject::User(id) => Some(id.clone()),
             Subject::Subscriber(_) => owners.next().flatten().map(|(owner, _)| owner),
         })

@@ -1,20 +1,25 @@
 //! A change of the catalog: planned and committed in one transaction.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use kana_core::catalog::Catalog;
+use kana_core::catalog::{Catalog, CatalogChange};
 use kana_core::catalog_command;
-use kana_store::EnvironmentId;
+use kana_core::change::{audit_of_catalog, of_catalog, packages_to_count};
+use kana_core::id::PackageId;
+use kana_store::{Actor, EnvironmentId, Transaction};
 
 use super::batch::Decider;
 use super::queue::{CatalogDone, CatalogRequest};
 use crate::error::Error;
+use crate::feed::Recorder;
 
 impl Decider {
     /// Plans what is asked for on the catalog as it is, and commits it.
     pub(super) async fn change_catalog(
         &self,
         environment: EnvironmentId,
+        actor: &Actor,
         request: &CatalogRequest,
     ) -> Result<CatalogDone, Error> {
         let mut transaction = self.store.write().await?;
@@ -34,7 +39,17 @@ impl Decider {
         if changes.is_empty() {
             return Ok(CatalogDone { version, catalog, about });
         }
+        let subscribers =
+            count_subscribers(transaction.as_mut(), environment, &catalog, (&changes, request))
+                .await?;
         let version = transaction.change_catalog(environment, version, &changes).await?;
+        let is_configuration = matches!(request, CatalogRequest::Publish(_));
+        let mut recorder = Recorder::default();
+        let told = of_catalog(&catalog, &changes, &subscribers, is_configuration);
+        recorder.changes(actor, now, told);
+        let entries = audit_of_catalog(&catalog, &changes, is_configuration);
+        recorder.audit(actor, now, entries);
+        transaction.append(environment, recorder.finish()).await?;
         transaction.commit().await?;
         let mut changed = Catalog::clone(&catalog);
         for change in &changes {
@@ -44,4 +59,27 @@ impl Decider {
         self.catalogs.publish(environment, version, &catalog);
         Ok(CatalogDone { version, catalog, about })
     }
+}
+
+/// Counts the active subscribers of packages that give something else from now on. Whoever publishes
+/// a configuration has counted them before, so that the writer does not wait for it; only a package
+/// that has changed since is counted here.
+async fn count_subscribers(
+    transaction: &mut dyn Transaction,
+    environment: EnvironmentId,
+    catalog: &Catalog,
+    (changes, request): (&[CatalogChange], &CatalogRequest),
+) -> Result<HashMap<PackageId, u64>, Error> {
+    let mut counts = match request {
+        CatalogRequest::Publish(publish) => publish.active_subscribers.clone(),
+        CatalogRequest::Command(_) => HashMap::new(),
+    };
+    let touched = packages_to_count(catalog, changes);
+    let missing: Vec<PackageId> =
+        touched.into_iter().filter(|package| !counts.contains_key(package)).collect();
+    if !missing.is_empty() {
+        let counted = transaction.active_subscribers(environment, &missing).await?;
+        counts.extend(missing.into_iter().zip(counted));
+    }
+    Ok(counts)
 }

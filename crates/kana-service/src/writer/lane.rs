@@ -5,13 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kana_core::decide::Command;
 use kana_core::id::{SubscriptionId, UserKey};
-use kana_store::EnvironmentId;
+use kana_store::{Actor, EnvironmentId};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::batch::Decider;
 use super::queue::{
-    Answered, Answers, BATCH_MAX, CatalogDone, CatalogRequest, Reply, Request, Together,
+    Answered, Answers, Asked, BATCH_MAX, CatalogDone, CatalogRequest, Reply, Request, Together,
 };
 use crate::error::Error;
 use crate::ids;
@@ -30,7 +30,7 @@ pub(super) struct Lane {
 /// Commands of one transaction, those of an environment together. Environments share nothing, so
 /// that only the order within one matters. The environments have an order, so that two lanes do not
 /// wait for each other's.
-type Batch = BTreeMap<EnvironmentId, Vec<(Command, Reply<Answered>)>>;
+type Batch = BTreeMap<EnvironmentId, Vec<(Asked, Reply<Answered>)>>;
 
 impl Lane {
     pub(super) fn new(decider: Decider) -> Self {
@@ -52,20 +52,22 @@ impl Lane {
             let mut batch = Batch::new();
             let mut together = Vec::new();
             for mut request in requests.drain(..) {
-                if let Request::Command { command, .. } = &mut request {
-                    self.choose_ids(command);
+                if let Request::Command { asked, .. } = &mut request {
+                    self.choose_ids(&mut asked.command);
                 }
                 if !matches!(request, Request::Together(_)) {
                     self.run_together(runtime, std::mem::take(&mut together));
                 }
                 match request {
-                    Request::Command { environment, command, reply } if command.stands_alone() => {
+                    Request::Command { environment, asked, reply }
+                        if asked.command.stands_alone() =>
+                    {
                         self.run_commands(runtime, std::mem::take(&mut batch));
-                        let alone = Batch::from([(environment, vec![(command, reply)])]);
+                        let alone = Batch::from([(environment, vec![(asked, reply)])]);
                         self.run_commands(runtime, alone);
                     }
-                    Request::Command { environment, command, reply } => {
-                        batch.entry(environment).or_default().push((command, reply));
+                    Request::Command { environment, asked, reply } => {
+                        batch.entry(environment).or_default().push((asked, reply));
                     }
                     Request::Together(next) => {
                         self.run_commands(runtime, std::mem::take(&mut batch));
@@ -75,10 +77,10 @@ impl Lane {
                         }
                         together.push(next);
                     }
-                    Request::Catalog { environment, request, reply } => {
+                    Request::Catalog { environment, actor, request, reply } => {
                         // A catalog is changed between two batches, and so in one piece.
                         self.run_commands(runtime, std::mem::take(&mut batch));
-                        self.run_catalog(runtime, environment, &request, reply);
+                        self.run_catalog(runtime, environment, (&actor, &request), reply);
                     }
                 }
             }
@@ -132,13 +134,13 @@ impl Lane {
         if together.is_empty() {
             return;
         }
-        let mut commands: BTreeMap<EnvironmentId, Vec<Command>> = BTreeMap::new();
+        let mut commands: BTreeMap<EnvironmentId, Vec<Asked>> = BTreeMap::new();
         let mut replies = Vec::with_capacity(together.len());
-        for Together { environment, commands: these, reply, waiting } in together {
+        for Together { environment, asked: these, reply, waiting } in together {
             replies.push((environment, reply, these.len(), waiting));
             commands.entry(environment).or_default().extend(these);
         }
-        let commands: Vec<(EnvironmentId, Vec<Command>)> = commands.into_iter().collect();
+        let commands: Vec<(EnvironmentId, Vec<Asked>)> = commands.into_iter().collect();
         match contain_panic(|| runtime.block_on(self.decider.decide_and_commit(&commands))) {
             Ok(answers) => {
                 let mut answers = answers.into_iter();
@@ -166,10 +168,10 @@ impl Lane {
         &self,
         runtime: &Handle,
         environment: EnvironmentId,
-        request: &CatalogRequest,
+        (actor, request): (&Actor, &CatalogRequest),
         reply: Reply<CatalogDone>,
     ) {
-        let change = || self.decider.change_catalog(environment, request);
+        let change = || self.decider.change_catalog(environment, actor, request);
         let done = contain_panic(|| runtime.block_on(retry_batch(1, change)));
         let _ = reply.send(done);
     }

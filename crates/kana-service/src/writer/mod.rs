@@ -17,7 +17,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use kana_core::decide::{Command, Subject};
-use kana_store::{EnvironmentId, NeededThreads, Store};
+use kana_store::{Actor, EnvironmentId, NeededThreads, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -25,7 +25,7 @@ use self::batch::Decider;
 use self::lane::Lane;
 pub(crate) use self::publish::{Publish, features_with_usage};
 pub(crate) use self::queue::{Answered, BATCH_MAX, CatalogDone, CatalogRequest};
-use self::queue::{Request, Together};
+use self::queue::{Asked, Request, Together};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::reader::Catalogs;
@@ -88,11 +88,13 @@ impl Writer {
     pub(crate) async fn submit(
         &self,
         environment: EnvironmentId,
+        actor: &Arc<Actor>,
         command: Command,
     ) -> Result<Answered, Error> {
         let (reply, answer) = oneshot::channel();
         let lane = self.lane_of(environment, &command);
-        self.hand_in(lane, Request::Command { environment, command, reply })?;
+        let asked = Asked { command, actor: Arc::clone(actor) };
+        self.hand_in(lane, Request::Command { environment, asked, reply })?;
         answer.await.unwrap_or(Err(UNANSWERED))
     }
 
@@ -101,6 +103,7 @@ impl Writer {
     pub(crate) async fn submit_together(
         &self,
         environment: EnvironmentId,
+        actor: &Arc<Actor>,
         commands: Vec<Command>,
     ) -> Vec<Result<Answered, Error>> {
         let count = commands.len();
@@ -116,7 +119,9 @@ impl Writer {
                 continue;
             };
             let (reply, answers) = oneshot::channel();
-            let request = Request::Together(Together { environment, commands, reply, waiting });
+            let asked = |command| Asked { command, actor: Arc::clone(actor) };
+            let asked = commands.into_iter().map(asked).collect();
+            let request = Request::Together(Together { environment, asked, reply, waiting });
             parts.push((places, self.hand_in(lane, request), answers));
         }
         let mut in_order = all(count, &Error::Bug("a command was not answered"));
@@ -162,10 +167,12 @@ impl Writer {
     pub(crate) async fn submit_catalog(
         &self,
         environment: EnvironmentId,
+        actor: &Arc<Actor>,
         request: CatalogRequest,
     ) -> Result<CatalogDone, Error> {
         let (reply, answer) = oneshot::channel();
-        self.hand_in(CREATING_LANE, Request::Catalog { environment, request, reply })?;
+        let actor = Arc::clone(actor);
+        self.hand_in(CREATING_LANE, Request::Catalog { environment, actor, request, reply })?;
         answer.await.unwrap_or(Err(UNANSWERED))
     }
 

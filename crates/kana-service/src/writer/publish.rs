@@ -1,11 +1,11 @@
 //! A configuration that is published as a whole.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::configuration::Configuration;
 use kana_core::configuration_plan;
-use kana_core::id::FeatureId;
+use kana_core::id::{FeatureId, PackageId};
 use kana_core::{Refusal, Timestamp};
 use kana_store::{EnvironmentId, Transaction};
 
@@ -16,6 +16,8 @@ pub(crate) struct Publish {
     pub(crate) configuration: Configuration,
     /// The versions of the catalog at which it may be published; `None`: any.
     pub(crate) expected: Option<Vec<CatalogVersion>>,
+    /// The active subscribers of the packages that it would change, as far as they were counted.
+    pub(crate) active_subscribers: HashMap<PackageId, u64>,
 }
 
 impl Publish {

@@ -6,7 +6,7 @@ use kana_core::Refusal;
 use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_core::catalog_command::{CatalogAnswer, CatalogCommand};
 use kana_core::decide::{Answer, Command};
-use kana_store::EnvironmentId;
+use kana_store::{Actor, EnvironmentId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::publish::Publish;
@@ -19,16 +19,31 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 /// Something to be written.
 pub(super) enum Request {
-    Command { environment: EnvironmentId, command: Command, reply: Reply<Answered> },
+    Command {
+        environment: EnvironmentId,
+        asked: Asked,
+        reply: Reply<Answered>,
+    },
     Together(Together),
-    Catalog { environment: EnvironmentId, request: CatalogRequest, reply: Reply<CatalogDone> },
+    Catalog {
+        environment: EnvironmentId,
+        actor: Arc<Actor>,
+        request: CatalogRequest,
+        reply: Reply<CatalogDone>,
+    },
+}
+
+/// A command, and who asks for it.
+pub(super) struct Asked {
+    pub(super) command: Command,
+    pub(super) actor: Arc<Actor>,
 }
 
 /// Commands of one environment that were handed in together, at most [`BATCH_MAX`]. Each stands or
 /// falls alone; only a failure of the store answers them all.
 pub(super) struct Together {
     pub(super) environment: EnvironmentId,
-    pub(super) commands: Vec<Command>,
+    pub(super) asked: Vec<Asked>,
     pub(super) reply: Reply<Answers>,
     /// Their place in what may wait.
     pub(super) waiting: OwnedSemaphorePermit,
@@ -36,7 +51,7 @@ pub(super) struct Together {
 
 impl Together {
     pub(super) fn len(&self) -> usize {
-        self.commands.len()
+        self.asked.len()
     }
 }
 

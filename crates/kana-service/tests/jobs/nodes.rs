@@ -23,7 +23,7 @@ async fn open(database: &Database) -> Arc<PostgresStore> {
 }
 
 fn start(store: &Arc<PostgresStore>, kinds: JobKinds) -> JobRunner {
-    JobRunner::start(Arc::clone(store) as Arc<dyn Store>, Arc::new(SystemClock), kinds)
+    crate::world::start(Arc::clone(store) as Arc<dyn Store>, Arc::new(SystemClock), kinds)
 }
 
 /// Jobs of two slices, each of which leaves time for another node to interfere.

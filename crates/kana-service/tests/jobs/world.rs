@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use kana_core::Timestamp;
-use kana_service::Clock;
 use kana_service::jobs::{Due, JobKinds, JobRunner, NewJob};
+use kana_service::{Clock, Kana};
 use kana_store::jobs::{ClaimedJob, Job, JobStatus, JobStore as _, Room};
 use kana_store::{SqliteStore, Store};
 use tempfile::TempDir;
@@ -52,7 +52,7 @@ impl World {
     }
 
     pub(crate) fn start(&self, kinds: JobKinds) -> JobRunner {
-        JobRunner::start(Arc::clone(&self.store) as _, Arc::clone(&self.clock) as _, kinds)
+        start(Arc::clone(&self.store) as _, Arc::clone(&self.clock) as _, kinds)
     }
 
     pub(crate) async fn schedule<const N: usize>(&self, keys: [&str; N]) {
@@ -108,6 +108,11 @@ impl World {
     pub(crate) async fn until_gone(&self, key: &str) {
         self.until(key, |job| job.is_none()).await;
     }
+}
+
+/// Starts to run jobs of a node.
+pub(crate) fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, kinds: JobKinds) -> JobRunner {
+    JobRunner::start(&Kana::start(store, clock).unwrap(), kinds)
 }
 
 /// A job of the kind `work`, due at once.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use kana_service::{EnvironmentKind, Error, Key, KeyKind, Unauthenticated, create_key, init};
+use kana_service::{
+    Actor, EnvironmentKind, Error, Key, KeyKind, Unauthenticated, create_key, init, revoke_key,
+};
 use kana_store::{SqliteStore, Store};
 
 use crate::world::{World, sentence, time, user, user_id};
@@ -114,7 +116,7 @@ async fn a_key_that_was_used_a_moment_ago_opens_nothing_five_seconds_after_its_r
     // Another process, as `kana keys revoke` is one.
     let other = SqliteStore::open(world.dir()).unwrap();
     let id = id_of(&other, &world.keys.test_private).await;
-    let revoked = other.revoke_key(id, time(crate::world::NOW)).await.unwrap();
+    let revoked = revoke_key(&other, world.clock.as_ref(), &Actor::CommandLine, id).await.unwrap();
     assert!(revoked.is_some_and(|key: Key| key.revoked_at.is_some()));
 
     tokio::time::advance(Duration::from_secs(5)).await;
@@ -131,7 +133,7 @@ async fn steady_use_does_not_keep_a_revoked_key_alive() {
     let key = world.keys.test_private.reveal();
     world.test().await;
     let id = id_of(world.store.as_ref(), &world.keys.test_private).await;
-    world.store.revoke_key(id, time(crate::world::NOW)).await.unwrap();
+    revoke_key(world.store.as_ref(), world.clock.as_ref(), &Actor::CommandLine, id).await.unwrap();
     // Ten times a second for as long as a revocation may take.
     for _ in 0..50 {
         let _ = world.kana.authorise_private(key).await;
@@ -144,7 +146,7 @@ async fn steady_use_does_not_keep_a_revoked_key_alive() {
 async fn a_revoked_key_that_was_not_used_lately_is_refused_at_once() {
     let world = World::new().await;
     let id = id_of(world.store.as_ref(), &world.keys.live_private).await;
-    world.store.revoke_key(id, time(crate::world::NOW)).await.unwrap();
+    revoke_key(world.store.as_ref(), world.clock.as_ref(), &Actor::CommandLine, id).await.unwrap();
     assert_eq!(refused(&world, world.keys.live_private.reveal()).await, Unauthenticated::Unknown);
 }
 
@@ -164,10 +166,16 @@ async fn a_key_that_is_made_while_the_server_runs_opens_its_environment_at_once(
     // Another process, as `kana keys create` is one.
     let other = SqliteStore::open(world.dir()).unwrap();
     let clock = world.clock.as_ref();
-    let private = create_key(&other, clock, EnvironmentKind::Live, KeyKind::Private).await.unwrap();
+    let private =
+        create_key(&other, clock, &Actor::CommandLine, EnvironmentKind::Live, KeyKind::Private)
+            .await
+            .unwrap();
     let live = world.kana.authorise_private(private.reveal()).await.unwrap();
     assert!(live.user(&user_id("124")).await.is_ok());
-    let public = create_key(&other, clock, EnvironmentKind::Live, KeyKind::Public).await.unwrap();
+    let public =
+        create_key(&other, clock, &Actor::CommandLine, EnvironmentKind::Live, KeyKind::Public)
+            .await
+            .unwrap();
     assert_eq!(refused(&world, public.reveal()).await, Unauthenticated::PublicKey);
     assert_eq!(other.keys().await.unwrap().len(), 6);
 }
@@ -177,7 +185,9 @@ async fn there_is_no_key_before_there_is_an_app() {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(dir.path()).unwrap();
     let clock = kana_service::ManualClock::new(time(crate::world::NOW));
-    let made = create_key(&store, &clock, EnvironmentKind::Test, KeyKind::Private).await;
+    let made =
+        create_key(&store, &clock, &Actor::CommandLine, EnvironmentKind::Test, KeyKind::Private)
+            .await;
     assert!(sentence(made.map(|_| ())).contains("the app was never made"));
 }
 

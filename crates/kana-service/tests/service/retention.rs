@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kana_service::jobs::housekeeping;
 use kana_service::{Kana, Settings};
 use kana_store::Store;
 
@@ -19,13 +20,13 @@ async fn events_are_kept_for_as_long_as_the_settings_say_and_counters_stay() {
     // `World` begins on 2024-01-15 at noon.
     world.clock.set(time("2024-01-20T11:59:59.999Z"));
     assert!(record(&test, usage()).await.recorded());
-    kana.forget_old_events().await.unwrap();
+    housekeeping(&kana).run_now().await.unwrap();
     assert_eq!(world.count("events"), 2);
 
     world.clock.set(time("2024-01-20T12:00:00.001Z"));
-    world.kana.forget_old_events().await.unwrap();
+    housekeeping(&world.kana).run_now().await.unwrap();
     assert_eq!(world.count("events"), 2, "without the setting they are kept for ever");
-    kana.forget_old_events().await.unwrap();
+    housekeeping(&kana).run_now().await.unwrap();
     assert_eq!(world.count("events"), 1);
     assert_eq!(used(&test, "124").await, 2);
 }

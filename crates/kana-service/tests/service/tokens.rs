@@ -5,7 +5,7 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 use kana_core::id::UserId;
 use kana_service::{
-    ClientUser, EnvironmentKind, Error, Settings, Unauthenticated, rotate_token_secret,
+    Actor, ClientUser, EnvironmentKind, Error, Settings, Unauthenticated, rotate_token_secret,
     set_simple_mode,
 };
 use kana_store::Store;
@@ -192,7 +192,8 @@ async fn a_token_of_a_user_who_is_gone_finds_nobody() {
 async fn rotate(world: &World, at_once: bool) {
     let (store, clock) = (world.store.as_ref(), world.clock.as_ref());
     let kind = EnvironmentKind::Test;
-    assert!(rotate_token_secret(store, clock, Settings::default(), kind, at_once).await.unwrap());
+    let (actor, settings) = (&Actor::CommandLine, Settings::default());
+    assert!(rotate_token_secret(store, clock, actor, settings, kind, at_once).await.unwrap());
     // By then a running server obeys.
     tokio::time::advance(Duration::from_secs(5)).await;
 }
@@ -262,7 +263,8 @@ async fn simple_mode_can_be_turned_off_and_on_again() {
     for (on, expected) in [(false, Err(Unauthenticated::SimpleModeOff)), (true, Ok(user_id("124")))]
     {
         let kind = EnvironmentKind::Test;
-        assert!(set_simple_mode(world.store.as_ref(), kind, on).await.unwrap());
+        let (store, clock) = (world.store.as_ref(), world.clock.as_ref());
+        assert!(set_simple_mode(store, clock, &Actor::CommandLine, kind, on).await.unwrap());
         tokio::time::advance(Duration::from_secs(5)).await;
         assert_eq!(by_key(&world, public, Some("124")).await, expected);
         // Tokens go on.

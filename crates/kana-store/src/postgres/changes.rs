@@ -1,4 +1,4 @@
-//! Changes gathered by table, as they are in the end: a row each, a column per array.
+//! Changes grouped by table, in their final state: an array for each column.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,8 +11,8 @@ use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::usage::UsageEvent;
 use kana_core::user::User;
 
-/// What is to be written to each table. A row that changes many times is written once, so that the
-/// order of the changes no longer matters.
+/// What to write to each table. A row that changes many times is written once, so the order of the
+/// changes no longer matters.
 #[derive(Default)]
 pub(super) struct Gathered<'a> {
     pub(super) updated_users: IndexMap<UserKey, &'a User>,
@@ -26,7 +26,7 @@ pub(super) struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    /// Every feature that is used, once and in their order.
+    /// The features that are used, each once, sorted.
     pub(super) fn used_features(&self) -> BTreeSet<&'a FeatureId> {
         let counted = self.counters.keys().map(|(_, counter)| &counter.feature);
         counted.chain(self.events.iter().map(|(_, event)| &event.feature)).collect()
@@ -34,7 +34,7 @@ impl<'a> Gathered<'a> {
 
     pub(super) fn new(changes: &'a [(UserKey, Change)]) -> Self {
         let mut gathered = Self::default();
-        // Where a row stands that is new in this batch.
+        // The position of each row that is new in this batch.
         let mut created: HashMap<UserKey, usize> = HashMap::new();
         let mut added: HashMap<(UserKey, SubscriptionId), usize> = HashMap::new();
         for (user, change) in changes {
@@ -75,8 +75,7 @@ impl<'a> Gathered<'a> {
                 Change::KeepReplay { key, replay } => gathered.replays.push((key, replay)),
             }
         }
-        // Whoever has a new key makes others wait for it: always in the same order, so that nobody
-        // waits for somebody who waits for him.
+        // Writers of a new key wait for each other. The order is always the same, to avoid deadlocks.
         gathered.created_users.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
         gathered.replays.sort_by_key(|(key, _)| *key);
         gathered
@@ -120,7 +119,7 @@ mod tests {
             (bob, Change::UpdateUser(user("bob"))),
             (ada, Change::AddSubscription(subscription.clone())),
             (ada, Change::CancelSubscription { subscription: id, ended_at: end }),
-            // Not the owner: nothing of its is cancelled.
+            // Another user's, so nothing is cancelled.
             (bob, Change::CancelSubscription { subscription: id, ended_at: end }),
         ];
         let gathered = Gathered::new(&changes);

@@ -10,7 +10,8 @@ use super::transaction::PostgresTransaction;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::feed::{
-    AuditQuery, AuditRow, ChangesPage, ChangesQuery, Feed, Records, SCANNED_MAX, StoredChange,
+    AUDIT_PAGE_BYTES, AuditPage, AuditQuery, AuditRow, ChangesPage, ChangesQuery, Feed, Records,
+    SCANNED_MAX, StoredChange,
 };
 
 /// A statement with its parameters.
@@ -107,13 +108,14 @@ impl Feed for PostgresStore {
         &self,
         environment: EnvironmentId,
         query: &AuditQuery,
-    ) -> Result<Vec<AuditRow>, StoreError> {
+    ) -> Result<AuditPage, StoreError> {
         let (at, id) = query.before();
         let since = query.since.unwrap_or(Timestamp::MIN).as_ms();
-        let (at, limit) = (at.as_ms(), count(query.limit));
+        // One more than asked for tells whether there are more.
+        let (at, limit, full) = (at.as_ms(), count(query.limit + 1), count(AUDIT_PAGE_BYTES));
         let kind = query.kind.map(|kind| kind.name());
         let mut parameters: Vec<&(dyn ToSql + Sync)> =
-            vec![&environment.0, &at, &id, &since, &limit];
+            vec![&environment.0, &at, &id, &since, &limit, &full];
         let statement = match (&query.subject, &kind) {
             (Some(subject), kind) => {
                 parameters.extend([subject as &(dyn ToSql + Sync), kind]);
@@ -125,7 +127,16 @@ impl Feed for PostgresStore {
             }
             (None, None) => sql::AUDIT_LOG,
         };
-        self.begin_read().ask_one(statement, &parameters).await?.iter().map(audit_row).collect()
+        let (mut page, mut bytes) = (AuditPage::default(), 0);
+        let rows = self.begin_read().ask_one(statement, &parameters).await?;
+        for row in &rows {
+            if !page.add(audit_row(row)?, (&mut bytes, query.limit)) {
+                break;
+            }
+        }
+        let found: i64 = rows.first().map_or(Ok(0), |row| row.try_get(9))?;
+        page.has_more |= found > count(page.rows.len());
+        Ok(page)
     }
 
     async fn forget_changes(

@@ -75,6 +75,26 @@ macro_rules! now_ms {
     };
 }
 
+/// Reads a page of the audit log, and no more rows once those before have so many bytes. Each row says
+/// how many there would be.
+macro_rules! audit_log {
+    ($filter:literal) => {
+        concat!(
+            "SELECT id, at, actor, action, kind, subject, before, after, request_id, found FROM (
+                SELECT *, count(*) OVER () AS found, sum(coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0))
+                    OVER (ORDER BY at DESC, id DESC
+                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes
+                FROM (
+                    SELECT * FROM audit_log
+                    WHERE environment_id = $1 AND (at, id) < ($2, $3) AND at >= $4",
+            $filter,
+            "
+                    ORDER BY at DESC, id DESC LIMIT $5) entry) page
+            WHERE coalesce(bytes, 0) <= $6::bigint"
+        )
+    };
+}
+
 statements! {
     APP = "SELECT name FROM app WHERE id = 1";
     CREATE_APP = "
@@ -526,19 +546,9 @@ statements! {
             WHERE at < $2 OR number <= (
                 SELECT number FROM change_heads WHERE environment_id = $1) - $3)
         RETURNING number";
-    AUDIT_LOG = "
-        SELECT id, at, actor, action, kind, subject, before, after, request_id FROM audit_log
-        WHERE environment_id = $1 AND (at, id) < ($2, $3) AND at >= $4
-        ORDER BY at DESC, id DESC LIMIT $5";
-    AUDIT_LOG_OF_KIND = "
-        SELECT id, at, actor, action, kind, subject, before, after, request_id FROM audit_log
-        WHERE environment_id = $1 AND kind = $6 AND (at, id) < ($2, $3) AND at >= $4
-        ORDER BY at DESC, id DESC LIMIT $5";
-    AUDIT_LOG_OF_SUBJECT = "
-        SELECT id, at, actor, action, kind, subject, before, after, request_id FROM audit_log
-        WHERE environment_id = $1 AND subject = $6 AND (at, id) < ($2, $3) AND at >= $4
-            AND ($7::text IS NULL OR kind = $7)
-        ORDER BY at DESC, id DESC LIMIT $5";
+    AUDIT_LOG = audit_log!("");
+    AUDIT_LOG_OF_KIND = audit_log!(" AND kind = $7");
+    AUDIT_LOG_OF_SUBJECT = audit_log!(" AND subject = $7 AND ($8::text IS NULL OR kind = $8)");
     FORGET_AUDIT_LOG = "
         DELETE FROM audit_log WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM audit_log WHERE environment_id = $1 AND at < $2

@@ -8,7 +8,7 @@ use super::statements as sql;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::feed::{
-    AuditQuery, AuditRow, ChangesPage, ChangesQuery, NewAuditEntry, NewChange, Records,
+    AuditPage, AuditQuery, AuditRow, ChangesPage, ChangesQuery, NewAuditEntry, NewChange, Records,
     SCANNED_MAX, StoredChange,
 };
 
@@ -143,10 +143,11 @@ pub(super) fn audit_log(
     connection: &Connection,
     environment: EnvironmentId,
     query: &AuditQuery,
-) -> Result<Vec<AuditRow>, StoreError> {
+) -> Result<AuditPage, StoreError> {
     let (at, id) = query.before();
     let since = query.since.unwrap_or(Timestamp::MIN).as_ms();
-    let (at, limit) = (at.as_ms(), limit(query.limit));
+    // One more than asked for tells whether there are more.
+    let (at, limit) = (at.as_ms(), limit(query.limit + 1));
     let kind = query.kind.map(|kind| kind.name());
     let mut statement;
     let mut rows = match (&query.subject, kind) {
@@ -163,9 +164,9 @@ pub(super) fn audit_log(
             statement.query(params![environment.0, at, id, since, limit])?
         }
     };
-    let mut entries = Vec::new();
+    let (mut page, mut bytes) = (AuditPage::default(), 0);
     while let Some(row) = rows.next()? {
-        entries.push(AuditRow {
+        let entry = AuditRow {
             id: row.get(0)?,
             at: Timestamp::from_ms(row.get(1)?),
             actor: row.get(2)?,
@@ -175,9 +176,12 @@ pub(super) fn audit_log(
             before: row.get(6)?,
             after: row.get(7)?,
             request_id: row.get(8)?,
-        });
+        };
+        if !page.add(entry, (&mut bytes, query.limit)) {
+            break;
+        }
     }
-    Ok(entries)
+    Ok(page)
 }
 
 pub(super) fn forget_changes(

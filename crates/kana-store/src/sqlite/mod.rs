@@ -40,7 +40,7 @@ use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
 use crate::error::StoreError;
-use crate::feed::{AuditQuery, AuditRow, ChangesPage, ChangesQuery, Feed};
+use crate::feed::{AuditPage, AuditQuery, ChangesPage, ChangesQuery, Feed};
 use crate::store::{Store, Transaction, WriteTransaction};
 use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
@@ -338,7 +338,7 @@ impl Feed for SqliteStore {
         &self,
         environment: EnvironmentId,
         query: &AuditQuery,
-    ) -> Result<Vec<AuditRow>, StoreError> {
+    ) -> Result<AuditPage, StoreError> {
         self.ask(|connection| feed::audit_log(connection, environment, query))
     }
 

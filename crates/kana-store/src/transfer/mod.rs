@@ -22,15 +22,21 @@ use std::io::{self, BufRead, Write};
 
 use async_trait::async_trait;
 use kana_core::Timestamp;
+use kana_core::change::AuditKind;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 pub use batch::{Batch, Batches, Counts, Export, Scope};
 pub use checksum::{Checksum, Tally};
 pub use kinds::Kind;
 
+use crate::actor::Actor;
+use crate::app::EnvironmentKind;
 use crate::error::StoreError;
 use crate::store::Store;
+use batch::Row;
 use reading::{LinesRead, ReadError, Reader};
+use value::Value;
 use writing::{WriteError, Writer};
 
 /// An import that has begun. Until [`commit`](Import::commit) nothing has happened; dropped, it
@@ -146,10 +152,21 @@ enum Parsed {
 /// How many batches may wait for the database.
 const WAITING_MAX: usize = 2;
 
-/// Imports an export into an empty store, all or nothing. Answers what was imported, and of what.
+/// Who imports, and when: what the audit log has of the import itself.
+#[derive(Debug, Clone)]
+pub struct ImportedBy {
+    /// Who imports.
+    pub actor: Actor,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Imports an export into an empty store, all or nothing, and adds an entry to the audit log of each
+/// environment if it is known `by` whom. Returns what was imported, and of what.
 pub async fn import(
     store: &dyn Store,
     input: impl BufRead + Send + 'static,
+    by: Option<&ImportedBy>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Scope, Tally), TransferError> {
     let reader = Reader::begin(input)?;
@@ -157,8 +174,32 @@ pub async fn import(
     let mut import = store.import().await?;
     let tally = insert_all(import.as_mut(), parse_beside(reader)?, progress).await?;
     check(import.as_mut(), &scope, &tally, progress).await?;
+    if let Some(by) = by {
+        import.insert(&audited(&scope, &tally, by)).await?;
+    }
     import.commit().await?;
     Ok((scope, tally))
+}
+
+/// The entries of the audit log that an import adds.
+fn audited(scope: &Scope, tally: &Tally, by: &ImportedBy) -> Batch {
+    let after = format!("{{\"records\":{}}}", tally.counts.total());
+    let entry = |environment: &EnvironmentKind| Row {
+        environment: Some(*environment),
+        // In the order of the columns of the kind.
+        values: vec![
+            Value::Uuid(Uuid::now_v7()),
+            Value::Integer(by.at.as_ms()),
+            Value::Text(by.actor.to_string()),
+            Value::Text("import".to_owned()),
+            Value::Text(AuditKind::Configuration.name().to_owned()),
+            Value::Null,
+            Value::Null,
+            Value::Text(after.clone()),
+            Value::Null,
+        ],
+    };
+    Batch { kind: Kind::AuditEntry, rows: scope.environments.iter().map(entry).collect() }
 }
 
 /// Reads and checks a file while the database takes what was read before. The thread ends when

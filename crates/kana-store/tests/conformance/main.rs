@@ -143,6 +143,7 @@ macro_rules! every_story_on {
                 the_oldest_changes_are_forgotten_by_age_and_by_number,
                 the_audit_log_is_read_newest_first_and_by_its_filters,
                 the_oldest_entries_of_the_audit_log_are_forgotten,
+                a_page_of_the_audit_log_ends_before_it_takes_too_much_memory,
             }
             replays {
                 a_key_that_was_never_used_answers_nothing,

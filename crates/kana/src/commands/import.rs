@@ -1,16 +1,17 @@
 use std::fs::File;
 use std::io::{BufReader, Read};
 
-use kana_store::transfer;
+use kana_service::{Actor, Clock as _, SystemClock};
+use kana_store::transfer::{self, ImportedBy};
 
 use super::progress::Bar;
 use super::{Failure, describe, open};
 use crate::settings::ImportSettings;
 
-/// How much is read at once.
+/// The size of a read.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Makes an export the content of an empty database.
+/// Imports an export into an empty database.
 pub(crate) async fn run(settings: ImportSettings) -> Result<(), Failure> {
     let (input, bytes): (Box<dyn Read + Send>, _) = if settings.file.as_os_str() == "-" {
         (Box::new(std::io::stdin()), None)
@@ -24,7 +25,8 @@ pub(crate) async fn run(settings: ImportSettings) -> Result<(), Failure> {
     let store = open(&settings.database).await?;
     let bar = Bar::of_bytes(bytes);
     let mut show = |progress| bar.show(progress);
-    let imported = transfer::import(store.as_ref(), input, &mut show).await;
+    let by = ImportedBy { actor: Actor::CommandLine, at: SystemClock.now() };
+    let imported = transfer::import(store.as_ref(), input, Some(&by), &mut show).await;
     let (scope, tally) = imported.map_err(Failure::Import)?;
     drop(bar);
     tracing::info!("imported, and read back the same: {}", describe(&tally));

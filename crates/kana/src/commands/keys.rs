@@ -1,10 +1,13 @@
 use std::sync::Arc;
 
-use kana_service::{Clock, EnvironmentKind, KeyKind, SystemClock};
+use kana_service::{Actor, EnvironmentKind, KeyKind, SystemClock, begin_key};
 use kana_store::Store;
 
 use super::{Failure, open_existing, print, print_then_commit};
 use crate::settings::{DatabaseSettings, TokenSettings};
+
+/// Who these commands are in the changes feed and the audit log.
+const ACTOR: Actor = Actor::CommandLine;
 
 /// Shows every key, a line each.
 pub(crate) async fn list(settings: &DatabaseSettings) -> Result<(), Failure> {
@@ -34,14 +37,14 @@ pub(crate) async fn create(
     kind: KeyKind,
 ) -> Result<(), Failure> {
     let store = open_with_app(settings).await?;
-    let key = kana_service::begin_key(store.as_ref(), &SystemClock, environment, kind).await?;
+    let key = begin_key(store.as_ref(), &SystemClock, &ACTOR, environment, kind).await?;
     print_then_commit(key, "the key", |key| format!("{}\n", key.reveal())).await
 }
 
 /// Revokes a key; one that is revoked already stays so.
 pub(crate) async fn revoke(settings: &DatabaseSettings, id: i64) -> Result<(), Failure> {
     let store = open_with_app(settings).await?;
-    match store.revoke_key(id, SystemClock.now()).await? {
+    match kana_service::revoke_key(store.as_ref(), &SystemClock, &ACTOR, id).await? {
         Some(key) => {
             tracing::info!(
                 id,
@@ -64,9 +67,9 @@ pub(crate) async fn rotate_token_secret(
     tokens: TokenSettings,
 ) -> Result<(), Failure> {
     let store = open_with_app(settings).await?;
-    let clock = SystemClock;
-    let store = store.as_ref();
-    kana_service::rotate_token_secret(store, &clock, tokens.into(), environment, at_once).await?;
+    let (store, clock) = (store.as_ref(), &SystemClock);
+    let settings = tokens.into();
+    kana_service::rotate_token_secret(store, clock, &ACTOR, settings, environment, at_once).await?;
     if at_once {
         tracing::info!(
             "a new secret signs the user tokens of {environment}; earlier ones are void"
@@ -87,7 +90,8 @@ pub(crate) async fn set_simple_mode(
     on: bool,
 ) -> Result<(), Failure> {
     let store = open_with_app(settings).await?;
-    kana_service::set_simple_mode(store.as_ref(), environment, on).await?;
+    let store = store.as_ref();
+    kana_service::set_simple_mode(store, &SystemClock, &ACTOR, environment, on).await?;
     let state = if on { "on" } else { "off" };
     tracing::info!("simple mode is {state} for {environment}");
     Ok(())
