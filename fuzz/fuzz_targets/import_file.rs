@@ -93,7 +93,7 @@ fn id(object: &Value) -> String {
 }
 
 fn imported(store: &SqliteStore, file: Vec<u8>) -> Result<(Scope, Tally), TransferError> {
-    let result = runtime().block_on(import(store, Cursor::new(file), &mut |_| {}));
+    let result = runtime().block_on(import(store, Cursor::new(file), None, &mut |_| {}));
     let is_ours = matches!(
         &result,
         Err(TransferError::Store(_) | TransferError::NotTheSame(_) | TransferError::Write(_))
