@@ -96,6 +96,12 @@ impl<'a> Walk<'a> {
         let Some(default) = &definition.default_value else {
             return Ok(());
         };
+        // The library panics if this is the type of the items of a list and does not exist.
+        let named = innermost(&definition.var_type.node.base);
+        if self.types.input(named).is_none() {
+            let problem = format!("{named:?} is no input type");
+            return Err(refuse("Variable", &definition.name.node, &problem, pos));
+        }
         let value = default.node.clone().into_value();
         let mut path = vec![definition.name.node.to_string()];
         match self.problem(&value, &definition.var_type.node, false, &mut path) {
@@ -374,6 +380,17 @@ fn same_base(ty: &BaseType, place: &BaseType) -> bool {
             (place.nullable || !ty.nullable) && same_base(&ty.base, &place.base)
         }
         _ => false,
+    }
+}
+
+/// The type of what is in a list, in the lists of a list, and so on.
+fn innermost(ty: &BaseType) -> &str {
+    let mut ty = ty;
+    loop {
+        match ty {
+            BaseType::Named(name) => return name,
+            BaseType::List(inner) => ty = &inner.base,
+        }
     }
 }
 
