@@ -74,7 +74,8 @@ pub fn with_server(input: impl FnOnce(&Server)) {
 /// A directory whose files cost no disk, where the machine has one.
 pub fn temporary_directory() -> TempDir {
     let memory = Path::new("/dev/shm");
-    let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let directory =
+        if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     directory.expect("a temporary directory")
 }
 
