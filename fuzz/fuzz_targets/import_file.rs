@@ -10,8 +10,8 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use kana_fuzz::{Server, now, runtime, temporary_directory};
-use kana_store::{EnvironmentKind, SqliteStore};
 use kana_store::transfer::{Scope, Tally, TransferError, export, import};
+use kana_store::{EnvironmentKind, SqliteStore};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -93,7 +93,7 @@ fn id(object: &Value) -> String {
 }
 
 fn imported(store: &SqliteStore, file: Vec<u8>) -> Result<(Scope, Tally), TransferError> {
-    let result = runtime().block_on(import(store, Cursor::new(file), &mut |_| {}));
+    let result = runtime().block_on(import(store, Cursor::new(file), None, &mut |_| {}));
     let is_ours = matches!(
         &result,
         Err(TransferError::Store(_) | TransferError::NotTheSame(_) | TransferError::Write(_))
@@ -104,7 +104,8 @@ fn imported(store: &SqliteStore, file: Vec<u8>) -> Result<(Scope, Tally), Transf
 
 fn exported(store: &SqliteStore, scope: &Scope, tally: Tally) -> Vec<u8> {
     let mut file = Vec::new();
-    let told = runtime().block_on(export(store, scope, &mut file, now(), &mut |_| {})).expect("an export");
+    let told =
+        runtime().block_on(export(store, scope, &mut file, now(), &mut |_| {})).expect("an export");
     assert_eq!(told, tally);
     file
 }
@@ -128,5 +129,6 @@ fn end_of(lines: &[u8]) -> Vec<u8> {
         counts.into_iter().map(|(kind, count)| (kind, Value::from(count))).collect();
     let counts = Value::from(counts);
     let line_end = if lines.ends_with(b"\n") { "" } else { "\n" };
-    format!(r#"{line_end}{{"record":"end","counts":{counts},"checksum":"{checksum}"}}"#).into_bytes()
+    format!(r#"{line_end}{{"record":"end","counts":{counts},"checksum":"{checksum}"}}"#)
+        .into_bytes()
 }

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use kana_core::Timestamp;
-use kana_service::{Kana, KeyKind, ManualClock, NewSecret, create_key, init};
+use kana_service::{Actor, Kana, KeyKind, ManualClock, NewSecret, create_key, init};
 use kana_store::{EnvironmentKind, SqliteStore, Store};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -74,7 +74,8 @@ pub fn with_server(input: impl FnOnce(&Server)) {
 /// A directory whose files cost no disk, where the machine has one.
 pub fn temporary_directory() -> TempDir {
     let memory = Path::new("/dev/shm");
-    let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let directory =
+        if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     directory.expect("a temporary directory")
 }
 
@@ -93,7 +94,8 @@ impl Server {
     pub fn on(store: Arc<dyn Store>, environment: EnvironmentKind) -> Self {
         let runtime = runtime();
         let clock = Arc::new(ManualClock::new(now()));
-        let key = create_key(store.as_ref(), clock.as_ref(), environment, KeyKind::Private);
+        let (actor, kind) = (Actor::CommandLine, KeyKind::Private);
+        let key = create_key(store.as_ref(), clock.as_ref(), &actor, environment, kind);
         let key = runtime.block_on(key).expect("a key");
         let kana = runtime.block_on(async { Kana::start(store, clock) }).expect("a server");
         let router = kana_api::router(&kana);

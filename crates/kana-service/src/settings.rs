@@ -3,17 +3,17 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Operator settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// For how many days a user token is good.
+    /// Days that user tokens are valid.
     pub user_token_days: u32,
-    /// For how many days an idempotency key is kept at least. After that a request with it is new.
+    /// Minimum days that idempotency keys are kept. After that, a request with the same key is new.
     pub idempotency_days: u32,
-    /// For how many days a usage event is kept at least; `None`: for ever.
+    /// Minimum days that usage events are kept; `None` means for ever.
     pub events_days: Option<u32>,
-    /// For how many days a change stays in the changes feed.
+    /// Days that changes stay in the changes feed.
     pub changes_days: u32,
-    /// How many changes the changes feed of an environment keeps at most.
+    /// Maximum number of changes in the changes feed of an environment.
     pub changes_max: i64,
-    /// For how many days an entry of the audit log is kept.
+    /// Days that entries of the audit log are kept.
     pub audit_days: u32,
 }
 

@@ -291,9 +291,9 @@ async fn a_variable_that_was_not_given_leaves_what_its_field_would_change() {
 async fn a_variable_with_a_default_and_an_unknown_type_is_refused() {
     let app = TestApp::shop().await;
     for (declared, unknown) in [
-        ("$a: Strng = \"x\"", "Strng"),
-        ("$a: [Strng!] = [\"x\"]", "Strng"),
-        ("$a: [[Strng]]! = null", "Strng"),
+        ("$a: Nothing = \"x\"", "Nothing"),
+        ("$a: [Nothing!] = [\"x\"]", "Nothing"),
+        ("$a: [[Nothing]]! = null", "Nothing"),
         ("$a: [User] = [{id: \"x\"}]", "User"),
     ] {
         let query = format!("query ({declared}) {{ features {{ id }} }}");

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use super::audit::Audit;
+use super::changes::Changes;
 use super::counters::Counters;
 use super::events::Events;
 use super::partitions::Partitions;
@@ -12,7 +14,11 @@ use crate::kana::Kana;
 #[must_use]
 pub fn housekeeping(kana: &Arc<Kana>) -> JobKinds {
     let kana = || Arc::clone(kana);
-    let kinds = JobKinds::new().with(Counters(kana())).with(Events(kana()));
+    let kinds = JobKinds::new()
+        .with(Audit(kana()))
+        .with(Changes(kana()))
+        .with(Counters(kana()))
+        .with(Events(kana()));
     if !kana().store.needs_upkeep() {
         return kinds;
     }

@@ -6,8 +6,10 @@
 //! runs each in slices of a few seconds. Nothing else in Kana runs in a loop of its own.
 
 mod attempt;
+mod audit;
 mod backoff;
 mod blocking;
+mod changes;
 mod counters;
 mod events;
 mod housekeeping;

@@ -11,32 +11,31 @@ use kana_store::{EnvironmentId, Transaction};
 use super::catalogs::Catalogs;
 use crate::error::Error;
 
-/// How often a rule may ask for more facts before it answers. The longest chain that the rules
-/// know is: a replay, then ended subscriptions, then counters.
+/// How often a rule can ask for more facts before it must answer. The longest chain of the rules is an
+/// idempotency record, then ended subscriptions, then counters.
 pub(crate) const ROUNDS_MAX: usize = 8;
 
-/// The facts of some users of one environment, loaded through one transaction as the rules ask
-/// for them.
+/// Facts of users of one environment, loaded through one transaction as the rules need them.
 pub(crate) struct FactsInUse {
     environment: EnvironmentId,
-    /// The catalog that was current when the facts were.
+    /// The catalog of the same instant as the facts.
     pub(crate) catalog: Arc<Catalog>,
     /// `None` for a user that does not exist.
     pub(crate) users: HashMap<UserId, Option<UserFacts>>,
     pub(crate) replays: Replays,
-    /// Keys kept before this are as good as forgotten.
+    /// Idempotency keys that were stored before this have expired.
     kept_since: Timestamp,
-    /// Keys that were found and are as good as forgotten: they are to go before they are used anew.
+    /// Expired keys that were found. They must be deleted before they are used again.
     pub(crate) outdated: Vec<IdempotencyKey>,
 }
 
-/// Facts that are needed, gathered so that each kind is loaded at once.
+/// Facts that are needed, grouped so that each kind is loaded in one call.
 #[derive(Default)]
 pub(crate) struct Wanted {
     ended_subscriptions: Vec<(UserId, UserKey)>,
     counters: Vec<(UserId, (UserKey, CounterKey))>,
     profiles: Vec<UserId>,
-    /// Whose facts want to know of which id.
+    /// Which ids must be looked up for whose facts.
     ids_taken: Vec<(UserId, UserId)>,
     replays: Vec<IdempotencyKey>,
 }
@@ -61,7 +60,7 @@ impl FactsInUse {
         })
     }
 
-    /// Takes keys that were kept before `kept_since` for forgotten.
+    /// Treats keys that were stored before `kept_since` as expired.
     pub(crate) fn with_keys_kept_since(self, kept_since: Timestamp) -> Self {
         Self { kept_since, ..self }
     }
@@ -70,7 +69,7 @@ impl FactsInUse {
         self.users.get(id).and_then(Option::as_ref)
     }
 
-    /// Adds what a rule said it needs about a user.
+    /// Adds what a rule needs about a user.
     pub(crate) fn want(&self, user: Option<&UserId>, need: Need, wanted: &mut Wanted) {
         let facts = user.and_then(|user| self.user(user));
         match (need, facts) {
@@ -84,7 +83,7 @@ impl FactsInUse {
             }
             (Need::Profile, Some(facts)) => wanted.profiles.push(facts.id.clone()),
             (Need::IdTaken(id), Some(facts)) => wanted.ids_taken.push((facts.id.clone(), id)),
-            // Rules ask for these only about a user whose facts they have.
+            // Rules need these only for a user whose facts they have.
             (
                 Need::EndedSubscriptions | Need::Counters(_) | Need::Profile | Need::IdTaken(_),
                 None,
@@ -92,7 +91,7 @@ impl FactsInUse {
         }
     }
 
-    /// Loads what is wanted: a call per kind of fact, however much of it, and each fact once.
+    /// Loads what is wanted, each fact once, with one call for each kind.
     pub(crate) async fn supply(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -172,7 +171,7 @@ impl FactsInUse {
 }
 
 impl Wanted {
-    /// Many commands of a batch may want the same fact.
+    /// Removes duplicates, since many commands of a batch can want the same fact.
     fn drop_duplicates(&mut self) {
         fn distinct<T: Ord>(wanted: &mut Vec<T>) {
             wanted.sort_unstable();

@@ -1,5 +1,7 @@
 use async_trait::async_trait;
 use kana_core::Timestamp;
+use kana_core::change::AuditKind;
+use kana_core::id::UserId;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -69,7 +71,7 @@ impl Feed for PostgresStore {
         let ChangesQuery { after, limit, types, user } = query;
         let after = after.unwrap_or(0);
         let (scanned, limit) = (SCANNED_MAX as i64, count(*limit));
-        let user = user.as_ref().map(|user| user.as_str());
+        let user = user.as_ref().map(UserId::as_str);
         let page: &[&(dyn ToSql + Sync)] =
             &[&environment.0, &after, &scanned, types, &limit, &user];
         let scan: &[&(dyn ToSql + Sync)] = &[&environment.0, &after, &scanned, &user];
@@ -113,7 +115,7 @@ impl Feed for PostgresStore {
         let since = query.since.unwrap_or(Timestamp::MIN).as_ms();
         // One more than asked for tells whether there are more.
         let (at, limit, full) = (at.as_ms(), count(query.limit + 1), count(AUDIT_PAGE_BYTES));
-        let kind = query.kind.map(|kind| kind.name());
+        let kind = query.kind.map(AuditKind::name);
         let mut parameters: Vec<&(dyn ToSql + Sync)> =
             vec![&environment.0, &at, &id, &since, &limit, &full];
         let statement = match (&query.subject, &kind) {

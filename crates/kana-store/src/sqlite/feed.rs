@@ -1,4 +1,6 @@
 use kana_core::Timestamp;
+use kana_core::change::AuditKind;
+use kana_core::id::UserId;
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::connection::Connection;
@@ -40,7 +42,7 @@ fn add_change(
     change: &NewChange,
 ) -> Result<(), StoreError> {
     let NewChange { id, at, user, actor, effect } = change;
-    let user = user.as_ref().map(|user| user.as_str());
+    let user = user.as_ref().map(UserId::as_str);
     connection.statement(sql::ADD_CHANGE)?.execute(params![
         environment.0,
         number,
@@ -148,7 +150,7 @@ pub(super) fn audit_log(
     let since = query.since.unwrap_or(Timestamp::MIN).as_ms();
     // One more than asked for tells whether there are more.
     let (at, limit) = (at.as_ms(), limit(query.limit + 1));
-    let kind = query.kind.map(|kind| kind.name());
+    let kind = query.kind.map(AuditKind::name);
     let mut statement;
     let mut rows = match (&query.subject, kind) {
         (Some(subject), kind) => {
