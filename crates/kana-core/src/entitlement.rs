@@ -147,7 +147,7 @@ pub fn entitlement(
     let mut missing = Vec::new();
     let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
     let entitlement = entitled(facts, &standing, delta, &mut missing);
-    needs(missing)?;
+    needs(facts.key, missing)?;
     Ok(entitlement)
 }
 
@@ -179,7 +179,7 @@ pub fn entitlements<'a>(
     let mut missing = Vec::new();
     let entitlements = known_entitlements(catalog, facts, features, as_of, &mut missing)?;
     // One by one they would be asked for one by one.
-    needs(missing)?;
+    needs(facts.key, missing)?;
     Ok(entitlements)
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Change, Need, Obstacle};
+use crate::facts::{Change, Need, Obstacle, UserChange};
 use crate::id::{FeatureId, IdempotencyKey, UserKey};
 use crate::refusal::Refusal;
 use crate::timestamp::Timestamp;
@@ -109,9 +109,10 @@ pub(crate) fn keep(
     content: Content,
     answer: KeptAnswer,
     now: Timestamp,
-) -> Option<Change> {
-    key.map(|key| Change::KeepReplay {
-        key: key.clone(),
-        replay: Replay { content, answer, kept_at: now },
+) -> Option<UserChange> {
+    key.map(|key| {
+        let user = content.user;
+        let replay = Replay { content, answer, kept_at: now };
+        (user, Change::KeepReplay { key: key.clone(), replay })
     })
 }

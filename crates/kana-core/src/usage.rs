@@ -7,7 +7,7 @@ use crate::entitlement::{
     BINARY_GRANTED, Consumption, Entitlement, NOT_GRANTED, Reason, Standing, check_delta,
     consumption, find_feature, standing, within,
 };
-use crate::facts::{Change, Obstacle, UserFacts};
+use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::folding::COUNTED_ONE_BY_ONE;
 use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId};
 use crate::idempotency::{Content, Earlier, KeptAnswer, Replays, keep};
@@ -144,7 +144,7 @@ pub(crate) fn record_usage(
     replays: &Replays,
     command: &RecordUsage,
     now: Timestamp,
-) -> Result<(RecordedUsage, Vec<Change>), Obstacle> {
+) -> Result<(RecordedUsage, Vec<UserChange>), Obstacle> {
     let content = Content {
         user: facts.key,
         feature: command.feature.clone(),
@@ -178,7 +178,7 @@ pub(crate) fn record_usage(
             (RecordedUsage::Recorded, Some(counting.subscription.id))
         }
     };
-    changes.push(Change::LogEvent(UsageEvent {
+    let event = UsageEvent {
         feature: command.feature.clone(),
         action: command.action,
         delta: command.delta,
@@ -187,7 +187,8 @@ pub(crate) fn record_usage(
         subscription,
         idempotency_key: command.idempotency_key.clone(),
         metadata: command.metadata.clone(),
-    }));
+    };
+    changes.push((facts.key, Change::LogEvent(event)));
     changes.extend(keep(key, content, KeptAnswer::Recorded(answer), now));
     Ok((answer, changes))
 }
@@ -215,7 +216,7 @@ pub(crate) fn use_feature(
     replays: &Replays,
     command: &UseFeature,
     now: Timestamp,
-) -> Result<(UsedFeature, Vec<Change>), Obstacle> {
+) -> Result<(UsedFeature, Vec<UserChange>), Obstacle> {
     let content = Content {
         user: facts.key,
         feature: command.feature.clone(),
@@ -250,7 +251,7 @@ pub(crate) fn use_feature(
     };
     let Entitlement { access, reason, consumption } = entitlement;
     if access {
-        changes.push(Change::LogEvent(UsageEvent {
+        let event = UsageEvent {
             feature: command.feature.clone(),
             action: UsageAction::Add,
             delta: command.delta,
@@ -259,7 +260,8 @@ pub(crate) fn use_feature(
             subscription,
             idempotency_key: command.idempotency_key.clone(),
             metadata: None,
-        }));
+        };
+        changes.push((facts.key, Change::LogEvent(event)));
     }
     let answer = UsedFeature { granted: access, reason, consumption };
     changes.extend(keep(key, content, KeptAnswer::Used(answer), now));

@@ -1,11 +1,11 @@
 //! Changes gathered by table, as they are in the end: a row each, a column per array.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey};
-use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserKey};
+use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::usage::UsageEvent;
@@ -15,8 +15,7 @@ use kana_core::user::User;
 /// order of the changes no longer matters.
 #[derive(Default)]
 pub(super) struct Gathered<'a> {
-    pub(super) updated_users: IndexMap<UserKey, &'a User>,
-    pub(super) created_users: Vec<(UserKey, &'a User)>,
+    pub(super) users: Users<'a>,
     pub(super) added: Vec<(UserKey, Subscription)>,
     pub(super) cancelled: IndexMap<(UserKey, SubscriptionId), Timestamp>,
     /// The new value of each counter; `None` deletes it.
@@ -35,21 +34,12 @@ impl<'a> Gathered<'a> {
     pub(super) fn new(changes: &'a [(UserKey, Change)]) -> Self {
         let mut gathered = Self::default();
         // Where a row stands that is new in this batch.
-        let mut created: HashMap<UserKey, usize> = HashMap::new();
         let mut added: HashMap<(UserKey, SubscriptionId), usize> = HashMap::new();
         for (user, change) in changes {
             match change {
-                Change::CreateUser(new) => {
-                    created.insert(*user, gathered.created_users.len());
-                    gathered.created_users.push((*user, new));
-                }
-                Change::UpdateUser(changed) => {
-                    let new = created.get(user).and_then(|at| gathered.created_users.get_mut(*at));
-                    if let Some((_, new)) = new {
-                        *new = changed;
-                    } else {
-                        gathered.updated_users.insert(*user, changed);
-                    }
+                Change::CreateUser(new) => gathered.users.create(*user, new),
+                Change::UpdateUser { user: changed, previous_id } => {
+                    gathered.users.update(*user, changed, previous_id.as_ref());
                 }
                 Change::AddSubscription(new) => {
                     added.insert((*user, new.id), gathered.added.len());
@@ -77,9 +67,66 @@ impl<'a> Gathered<'a> {
         }
         // Whoever has a new key makes others wait for it: always in the same order, so that nobody
         // waits for somebody who waits for him.
-        gathered.created_users.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
         gathered.replays.sort_by_key(|(key, _)| *key);
         gathered
+    }
+}
+
+/// Users who are new or change.
+#[derive(Default)]
+pub(super) struct Users<'a> {
+    /// In the order of the changes.
+    rows: Vec<(UserKey, &'a User)>,
+    /// The row of each user in the end.
+    last: HashMap<UserKey, &'a User>,
+    created: Vec<UserKey>,
+    taken_ids: HashSet<&'a UserId>,
+    freed_ids: HashSet<&'a UserId>,
+}
+
+impl<'a> Users<'a> {
+    fn create(&mut self, key: UserKey, user: &'a User) {
+        self.created.push(key);
+        self.taken_ids.insert(&user.id);
+        self.add(key, user);
+    }
+
+    fn update(&mut self, key: UserKey, user: &'a User, previous_id: Option<&'a UserId>) {
+        if let Some(previous) = previous_id {
+            self.taken_ids.insert(&user.id);
+            self.freed_ids.insert(previous);
+        }
+        self.add(key, user);
+    }
+
+    fn add(&mut self, key: UserKey, user: &'a User) {
+        self.rows.push((key, user));
+        self.last.insert(key, user);
+    }
+
+    pub(super) fn created(&self) -> &[UserKey] {
+        &self.created
+    }
+
+    /// Returns true if the row of this user is written.
+    pub(super) fn has(&self, user: UserKey) -> bool {
+        self.last.contains_key(&user)
+    }
+
+    /// The rows of each statement, in the order of the statements.
+    ///
+    /// Nearly always there is one, in the order of the ids: whoever has a new id makes others wait
+    /// for it, so that nobody waits for somebody who waits for him. Only if an id that is freed is
+    /// taken as well, each change has a statement of its own, in its turn: the index of ids allows
+    /// no id to be two users' at any time. An id that was somebody's only in between is written,
+    /// too, so that nobody else has it before the commit.
+    pub(super) fn statements(&self) -> Vec<Vec<(UserKey, &'a User)>> {
+        if !self.taken_ids.is_disjoint(&self.freed_ids) {
+            return self.rows.iter().map(|row| vec![*row]).collect();
+        }
+        let mut rows: Vec<_> = self.last.iter().map(|(key, user)| (*key, *user)).collect();
+        rows.sort_unstable_by(|(_, one), (_, other)| one.id.cmp(&other.id));
+        if rows.is_empty() { Vec::new() } else { vec![rows] }
     }
 }
 
@@ -89,6 +136,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    fn updated(id: &str, previous: Option<&str>) -> Change {
+        let previous_id = previous.map(|id| UserId::new("id", id).unwrap());
+        Change::UpdateUser { user: user(id), previous_id }
+    }
 
     fn user(id: &str) -> User {
         User {
@@ -115,17 +167,17 @@ mod tests {
         let end = Timestamp::from_ms(7);
         let changes = [
             (ada, Change::CreateUser(user("z"))),
-            (bob, Change::UpdateUser(user("b"))),
-            (ada, Change::UpdateUser(user("ada"))),
-            (bob, Change::UpdateUser(user("bob"))),
+            (bob, updated("b", None)),
+            (ada, updated("ada", None)),
+            (bob, updated("bob", None)),
             (ada, Change::AddSubscription(subscription.clone())),
             (ada, Change::CancelSubscription { subscription: id, ended_at: end }),
             // Not the owner: nothing of its is cancelled.
             (bob, Change::CancelSubscription { subscription: id, ended_at: end }),
         ];
         let gathered = Gathered::new(&changes);
-        assert_eq!(gathered.created_users, [(ada, &user("ada"))]);
-        assert_eq!(gathered.updated_users, IndexMap::from([(bob, &user("bob"))]));
+        assert_eq!(gathered.users.created(), [ada]);
+        assert_eq!(gathered.users.statements(), [[(ada, &user("ada")), (bob, &user("bob"))]]);
         let cancelled = Subscription {
             status: SubscriptionStatus::Cancelled,
             ended_at: Some(end),
@@ -133,5 +185,38 @@ mod tests {
         };
         assert_eq!(gathered.added, [(ada, cancelled)]);
         assert_eq!(gathered.cancelled, IndexMap::from([((bob, id), end)]));
+    }
+
+    #[test]
+    fn ids_are_taken_in_their_order_whoever_is_new_and_whoever_has_another() {
+        let [ada, bob, cyd] = [1, 2, 3].map(|n| UserKey(Uuid::from_u128(n)));
+        let changes = [
+            (cyd, updated("n", Some("cyd"))),
+            (ada, Change::CreateUser(user("z"))),
+            (bob, Change::CreateUser(user("a"))),
+        ];
+        let users = Gathered::new(&changes).users;
+        let expected = [(bob, user("a")), (cyd, user("n")), (ada, user("z"))];
+        let [written] = &users.statements()[..] else { panic!("one statement") };
+        assert!(written.iter().map(|(key, user)| (*key, (*user).clone())).eq(expected));
+    }
+
+    #[test]
+    fn users_are_written_one_by_one_if_an_id_goes_from_one_to_another() {
+        let [ada, bob] = [1, 2].map(|n| UserKey(Uuid::from_u128(n)));
+        let goes_on = [(ada, updated("x", Some("ada"))), (bob, updated("ada", Some("bob")))];
+        let is_made_anew =
+            [(ada, updated("x", Some("ada"))), (bob, Change::CreateUser(user("ada")))];
+        let in_between = [(ada, updated("x", Some("ada"))), (ada, updated("y", Some("x")))];
+        let comes_back = [(ada, updated("x", Some("ada"))), (ada, updated("ada", Some("x")))];
+        for changes in [goes_on, is_made_anew, in_between, comes_back] {
+            let written: Vec<_> = Gathered::new(&changes).users.statements();
+            let rows: Vec<UserId> = written.concat().iter().map(|row| row.1.id.clone()).collect();
+            let ids = changes.iter().map(|(_, change)| match change {
+                Change::CreateUser(user) | Change::UpdateUser { user, .. } => user.id.clone(),
+                other => panic!("{other:?}"),
+            });
+            assert_eq!((written.len(), rows), (2, ids.collect()), "{changes:?}");
+        }
     }
 }
