@@ -1,17 +1,12 @@
 //! Errors as callers see them: the one place where a refusal gets its code and its name
 //! (contract: `admin-api.md`, "Errors").
 
-use async_graphql::{ErrorExtensionValues, Value};
 use kana_core::Refusal;
 use kana_core::refusal::InvalidValue;
+use kana_graphql::{ErrorBody, Overloaded};
 use kana_service::Error;
 
-use crate::failure_log::FailureLog;
-
-/// One for the process, as the log is.
-static FAILURES: FailureLog = FailureLog::new();
-
-/// Why a field could not be answered.
+/// Why a field could not be answered, or an event not be recorded.
 ///
 /// It has no `Display` on purpose: the GraphQL library would turn anything that has one into an
 /// error without a code, internals included.
@@ -22,6 +17,10 @@ pub(crate) enum ApiError {
     /// A question below a root field failed. The root field may be a mutation that was recorded, so
     /// the message must not say that nothing was.
     Nested(Error),
+    /// What was sent is malformed.
+    Malformed(String),
+    /// Too many large answers are being built.
+    AnswersFull,
     /// A counter is too large for a 32-bit field.
     ValueTooLarge {
         /// The field that has the exact value.
@@ -47,66 +46,29 @@ impl From<InvalidValue> for ApiError {
     }
 }
 
+impl From<Overloaded> for ApiError {
+    fn from(_: Overloaded) -> Self {
+        Self::AnswersFull
+    }
+}
+
 /// The message for a nested field that could not be read. Unlike the message for a root field, it
 /// does not say that nothing was recorded.
 const UNREAD: &str = "this field cannot be read at the moment; ask for it again";
 
-/// An error as every surface tells it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Told {
-    /// For programs, by kind.
-    pub(crate) code: &'static str,
-    /// For programs: existing clients map it to their own exceptions.
-    pub(crate) name: &'static str,
-    /// For people.
-    pub(crate) message: String,
-}
-
-impl Told {
-    /// A request that is malformed before anything in it is looked at.
-    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
-        Self { code: "BAD_USER_INPUT", name: "ValidationError", message: message.into() }
-    }
-
-    /// The error of an answer that is too large.
-    pub(crate) fn answer_too_large(message: String) -> Self {
-        Self { code: "ANSWER_TOO_LARGE", name: "AnswerTooLargeError", message }
-    }
-
-    /// An internal error. The cause is logged, and the caller gets the id of the log line.
-    pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
-        let error_id = FAILURES.add(cause);
-        Self {
-            code: "INTERNAL_SERVER_ERROR",
-            name: "InternalError",
-            message: format!("Something went wrong on our side. It is logged as {error_id}."),
-        }
-    }
-
-    /// `code` and `exception`, as they stand under `extensions`.
-    pub(crate) fn extensions(&self) -> ErrorExtensionValues {
-        let mut extensions = ErrorExtensionValues::default();
-        extensions.set("code", self.code);
-        let exception = [
-            (async_graphql::Name::new("name"), Value::from(self.name)),
-            (async_graphql::Name::new("message"), Value::from(self.message.as_str())),
-        ];
-        extensions.set("exception", Value::Object(exception.into_iter().collect()));
-        extensions
-    }
-}
-
-impl From<&ApiError> for Told {
+impl From<&ApiError> for ErrorBody {
     fn from(error: &ApiError) -> Self {
         match error {
-            ApiError::Service(error) => Self::from(error),
+            ApiError::Service(error) => error_body(error),
             ApiError::Nested(error) => {
-                let body = Self::from(error);
+                let body = error_body(error);
                 match body.code {
                     "OVERLOADED" => Self { message: UNREAD.to_owned(), ..body },
                     _ => body,
                 }
             }
+            ApiError::Malformed(message) => Self::bad_request(message),
+            ApiError::AnswersFull => Overloaded.into(),
             ApiError::ValueTooLarge { exact_field } => Self {
                 code: "VALUE_TOO_LARGE",
                 name: "ValueTooLargeError",
@@ -116,20 +78,19 @@ impl From<&ApiError> for Told {
     }
 }
 
-impl From<&Error> for Told {
-    fn from(error: &Error) -> Self {
-        let (name, code) = match error {
-            Error::Unauthenticated(_) => ("AuthenticationError", "UNAUTHENTICATED"),
-            Error::Refused(refusal) => name_and_code(refusal),
-            Error::Overloaded | Error::ShuttingDown | Error::Unavailable(_) => {
-                ("OverloadedError", "OVERLOADED")
-            }
-            // Our fault, and the one that the caller must know what to do about.
-            Error::OutcomeUnknown(_) => ("InternalError", "INTERNAL_SERVER_ERROR"),
-            Error::Store(_) | Error::Bug(_) => return Self::internal(error),
-        };
-        Self { code, name, message: error.to_string() }
-    }
+/// Returns what clients see of an error of the service.
+pub(crate) fn error_body(error: &Error) -> ErrorBody {
+    let (name, code) = match error {
+        Error::Unauthenticated(_) => ("AuthenticationError", "UNAUTHENTICATED"),
+        Error::Refused(refusal) => name_and_code(refusal),
+        Error::Overloaded | Error::ShuttingDown | Error::Unavailable(_) => {
+            return ErrorBody::overloaded(error.to_string());
+        }
+        // Our fault, and the one that the caller must know what to do about.
+        Error::OutcomeUnknown(_) => ("InternalError", "INTERNAL_SERVER_ERROR"),
+        Error::Store(_) | Error::Bug(_) => return ErrorBody::internal(error),
+    };
+    ErrorBody { code, name, message: error.to_string() }
 }
 
 fn name_and_code(refusal: &Refusal) -> (&'static str, &'static str) {
@@ -155,8 +116,8 @@ fn name_and_code(refusal: &Refusal) -> (&'static str, &'static str) {
 
 impl From<ApiError> for async_graphql::Error {
     fn from(error: ApiError) -> Self {
-        let told = Told::from(&error);
-        let extensions = Some(told.extensions());
-        Self { message: told.message, source: None, extensions }
+        let body = ErrorBody::from(&error);
+        let extensions = Some(body.extensions());
+        Self { message: body.message, source: None, extensions }
     }
 }

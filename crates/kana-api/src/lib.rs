@@ -6,25 +6,23 @@
 //! [`Environment`]: kana_service::Environment
 
 pub mod admin;
-mod body_memory;
-mod byte_order_mark;
+mod authorisation;
 mod cli;
 pub mod client;
-mod content_encoding;
 mod counter;
 mod error;
 mod events;
-mod exact;
-mod failure_log;
 mod graphql;
-mod header_text;
 mod health;
+mod http_error;
+mod scalars;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
-use body_memory::BodyMemory;
+use kana_graphql::AnswerBudget;
+use kana_http::body::BodyMemory;
 use kana_service::Kana;
 
 /// Operator settings.
@@ -53,7 +51,7 @@ pub fn router(kana: &Arc<Kana>) -> Router {
 /// Every route of the server (contract: `server.md`).
 pub fn router_with(kana: &Arc<Kana>, settings: Settings) -> Router {
     let body_memory = BodyMemory::new(settings.body_memory_bytes);
-    let answers = graphql::AnswerBudget::new();
+    let answers = AnswerBudget::new();
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

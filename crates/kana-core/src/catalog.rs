@@ -1,4 +1,4 @@
-//! An environment's features and packages: small, read always, changed rarely.
+//! An environment's features and packages: small, read by every request, changed rarely.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,47 +6,47 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+pub use crate::allowance::Allowance;
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::{Label, Metadata};
-use crate::period::ResetPeriod;
 use crate::terms::TermsHistory;
 use crate::timestamp::Timestamp;
 
-/// Anything that could be billed.
+/// Something that can be billed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feature {
     /// Unique within the environment; never changes.
     pub id: FeatureId,
     /// The feature's own name; a package may give it another.
     pub name: Label,
-    /// A switch or an amount; never changes.
+    /// `BINARY` or `CONSUMABLE`; never changes.
     pub kind: FeatureKind,
-    /// What the product attached to it.
+    /// The product's own data.
     pub metadata: Option<Metadata>,
 }
 
-/// What a feature is, with what only that kind has.
+/// The type of a feature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeatureKind {
-    /// A switch: granted or not.
+    /// `BINARY`: granted or not.
     Binary,
-    /// An amount that is used up.
+    /// `CONSUMABLE`: an amount that is used up.
     Consumable {
-        /// What one unit is called.
+        /// The name of one unit.
         unit_label: Option<Label>,
-        /// What several units are called.
+        /// The name of several units.
         unit_label_plural: Option<Label>,
     },
 }
 
 impl Feature {
-    /// Whether the feature is a switch, which has no consumption.
+    /// Returns true if the feature is `BINARY`, and so has no consumption.
     #[must_use]
     pub fn is_binary(&self) -> bool {
         matches!(self.kind, FeatureKind::Binary)
     }
 
-    /// What one unit and what several are called; a `BINARY` feature has no such names.
+    /// Returns the names of one unit and of several. A `BINARY` feature has none.
     #[must_use]
     pub fn unit_labels(&self) -> (Option<&str>, Option<&str>) {
         match &self.kind {
@@ -68,13 +68,13 @@ pub struct Package {
     pub name: Label,
     /// Base or add-on.
     pub kind: PackageKind,
-    /// Where it stands in its life.
+    /// Draft, published or archived.
     pub status: PackageStatus,
-    /// What the product attached to it.
+    /// The product's own data.
     pub metadata: Option<Metadata>,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// Its features, in the order in which they were given.
+    /// Its features, in the product's order.
     pub features: IndexMap<FeatureId, PackageFeature>,
     /// The terms of each feature that have changed since the package was published. Includes
     /// features that were taken out of it, and omits those whose terms never changed.
@@ -82,13 +82,14 @@ pub struct Package {
 }
 
 impl Package {
-    /// Whether the package goes on top of a base.
+    /// Returns true for an add-on.
     #[must_use]
     pub fn is_addon(&self) -> bool {
         self.kind.is_addon()
     }
 
-    /// For an add-on, the base packages it may be added to; empty means any. None for a base.
+    /// Returns the base packages that an add-on goes with; empty means any. Also empty for a base
+    /// package.
     #[must_use]
     pub fn base_packages(&self) -> &[PackageId] {
         self.kind.base_packages()
@@ -102,19 +103,20 @@ pub enum PackageKind {
     Base,
     /// Any number per user, on top of a base.
     Addon {
-        /// The base packages it may be added to; empty means any.
+        /// The base packages that it goes with; empty means any.
         base_packages: Vec<PackageId>,
     },
 }
 
 impl PackageKind {
-    /// Whether a package of this kind goes on top of a base.
+    /// Returns true for an add-on.
     #[must_use]
     pub fn is_addon(&self) -> bool {
         matches!(self, Self::Addon { .. })
     }
 
-    /// For an add-on, the base packages it may be added to; empty means any. None for a base.
+    /// Returns the base packages that an add-on goes with; empty means any. Also empty for a base
+    /// package.
     #[must_use]
     pub fn base_packages(&self) -> &[PackageId] {
         match self {
@@ -124,14 +126,14 @@ impl PackageKind {
     }
 }
 
-/// A package's life: `DRAFT`, then `PUBLISHED`, then `ARCHIVED`, never back.
+/// The status of a package. It goes from draft to published to archived, and never back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PackageStatus {
-    /// Being prepared; nobody can subscribe to it.
+    /// `DRAFT`: nobody can subscribe to it yet.
     Draft,
-    /// On offer.
+    /// `PUBLISHED`: users can subscribe to it.
     Published,
-    /// No longer on offer; changes nothing for those who are subscribed.
+    /// `ARCHIVED`: nobody can subscribe to it any more; subscribers keep it.
     Archived,
 }
 
@@ -145,52 +147,36 @@ impl fmt::Display for PackageStatus {
     }
 }
 
-/// A feature as it sits in one package.
+/// A feature in a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageFeature {
-    /// The feature's name in this package, where it differs from its own.
+    /// The feature's name in this package, if it differs from the feature's own name.
     pub name: Option<Label>,
     /// How much of it the package gives. For a `BINARY` feature it is
     /// [`UNLIMITED`](Allowance::UNLIMITED), and nothing reads it.
     pub allowance: Allowance,
 }
 
-/// How much of a feature a package gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance {
-    /// The most that may be used in a period, 0 or more; `None` means unlimited.
-    pub limit: Option<i64>,
-    /// When usage starts again at 0; `None` means never.
-    pub reset_period: Option<ResetPeriod>,
-    /// Whether usage may go over the limit.
-    pub overage_enabled: bool,
-}
-
-impl Allowance {
-    /// No limit, never reset: what a package gives where nothing else is said.
-    pub const UNLIMITED: Self = Self { limit: None, reset_period: None, overage_enabled: false };
-}
-
-/// How often an environment's catalog has changed. Whoever reads a user's facts reads this with
-/// them, and so knows whether the catalog in memory is the current one.
+/// Counts the changes of an environment's catalog. It is read together with a user's facts, to
+/// tell whether the catalog in memory is current.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CatalogVersion(pub i64);
 
-/// One change of the catalog, as stored: the thing as it is from now on.
+/// One change of the catalog: what to store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CatalogChange {
-    /// The feature is new or replaces the one with its id.
+    /// Adds a feature, or replaces the one with its id.
     PutFeature(Arc<Feature>),
-    /// The package is new or replaces the one with its id, its features included.
+    /// Adds a package with its features, or replaces the one with its id.
     PutPackage(Arc<Package>),
-    /// The feature, which no package has, is gone.
+    /// Deletes a feature that no package has.
     DeleteFeature(FeatureId),
-    /// The package, which nobody ever subscribed to, is gone.
+    /// Deletes a package that nobody ever subscribed to.
     DeletePackage(PackageId),
 }
 
 /// An immutable snapshot of an environment's features and packages, each in order of creation.
-/// Cloning it is cheap in memory: the things themselves are shared.
+/// A clone shares them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalog {
     features: IndexMap<FeatureId, Arc<Feature>>,
@@ -198,29 +184,29 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The feature with this id.
+    /// Returns the feature with this id.
     #[must_use]
     pub fn feature(&self, id: &FeatureId) -> Option<&Arc<Feature>> {
         self.features.get(id)
     }
 
-    /// The package with this id, whatever its status.
+    /// Returns the package with this id, whatever its status.
     #[must_use]
     pub fn package(&self, id: &PackageId) -> Option<&Arc<Package>> {
         self.packages.get(id)
     }
 
-    /// Every feature, in order of creation.
+    /// Iterates over all features, in order of creation.
     pub fn features(&self) -> impl Iterator<Item = &Arc<Feature>> {
         self.features.values()
     }
 
-    /// Every package, whatever its status, in order of creation.
+    /// Iterates over all packages, whatever their status, in order of creation.
     pub fn packages(&self) -> impl Iterator<Item = &Arc<Package>> {
         self.packages.values()
     }
 
-    /// Makes one change.
+    /// Applies one change.
     pub fn apply(&mut self, change: &CatalogChange) {
         match change {
             CatalogChange::PutFeature(feature) => {

@@ -1,9 +1,8 @@
-//! Pricing as code: an environment's features and packages as a file in the app's own repository
-//! holds them (contract: `cli.md`).
+//! Pricing as code: the features and packages of an environment as a file (contract: `cli.md`).
 //!
-//! [`Configuration::read`] checks what a file says by itself, [`Configuration::of`] is what an
-//! environment holds, [`Configuration::to_json`] writes either. What becomes of the environment is
-//! planned by [`configuration_plan`](crate::configuration_plan).
+//! [`Configuration::read`] reads and checks a file, [`Configuration::of`] converts a catalog, and
+//! [`Configuration::to_json`] writes JSON. [`configuration_plan`](crate::configuration_plan) plans how
+//! an environment becomes what a file says.
 
 mod place;
 mod reading;
@@ -24,13 +23,13 @@ use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
 use crate::period::ResetPeriod;
 
-/// The version of the file's form that this release writes. It reads all of 1.
+/// The format version that this release writes. It reads every version 1.
 pub const FORM_VERSION: &str = "1.0.0";
 
 /// Every reset period.
 const RESET_PERIODS: [ResetPeriod; 3] = [ResetPeriod::Day, ResetPeriod::Month, ResetPeriod::Year];
 
-/// A reset period's name.
+/// Returns the name of a reset period.
 pub(crate) fn name_of(reset_period: ResetPeriod) -> &'static str {
     match reset_period {
         ResetPeriod::Day => "DAY",
@@ -39,8 +38,8 @@ pub(crate) fn name_of(reset_period: ResetPeriod) -> &'static str {
     }
 }
 
-/// Features and packages as a file holds them: each id once, everything that is referred to is
-/// there or may be in the environment.
+/// The features and packages of a file. Each id is there once; every feature that a package names is
+/// in the file, and a base package may also be in the environment only.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Configuration {
     /// The features, in the file's order.
@@ -49,20 +48,20 @@ pub struct Configuration {
     pub packages: Vec<ConfiguredPackage>,
 }
 
-/// A feature as a file holds it.
+/// A feature of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfiguredFeature {
     /// Its id.
     pub id: FeatureId,
     /// Its own name.
     pub name: Label,
-    /// A switch or an amount.
+    /// `BINARY` or `CONSUMABLE`.
     pub kind: FeatureKind,
-    /// Where it stands.
+    /// Its place in the file.
     pub place: Place,
 }
 
-/// A package as a file holds it.
+/// A package of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfiguredPackage {
     /// Its id.
@@ -71,17 +70,18 @@ pub struct ConfiguredPackage {
     pub name: Label,
     /// Base or add-on.
     pub kind: PackageKind,
-    /// Whether it stands in the list of the published ones, or of the drafts.
+    /// Whether it is in the list `published`, or else in `draft`.
     pub is_published: bool,
     /// How much it gives of each feature, in the file's order. What it gives of a `BINARY` feature
     /// is [`UNLIMITED`](Allowance::UNLIMITED).
     pub features: IndexMap<FeatureId, Allowance>,
-    /// Where it stands.
+    /// Its place in the file.
     pub place: Place,
 }
 
 impl Configuration {
-    /// What the environment holds, in order of creation. Archived packages have no place in a file.
+    /// Converts a catalog, in order of creation. Leaves out archived packages, since a file has no
+    /// place for them.
     #[must_use]
     pub fn of(catalog: &Catalog) -> Self {
         let features = catalog.features().enumerate().map(|(index, feature)| {
@@ -102,8 +102,8 @@ impl Configuration {
         Self { features: features.collect(), packages: packages.collect() }
     }
 
-    /// Whether both say the same, in whatever order the features and packages stand. The order of
-    /// the features within a package says something.
+    /// Returns true if both have the same features and packages, in any order. The order of the
+    /// features within a package counts.
     #[must_use]
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         self.by_id() == other.by_id()
@@ -143,19 +143,19 @@ impl ConfiguredPackage {
         }
     }
 
-    /// Whether it goes on top of a base.
+    /// Returns true for an add-on.
     #[must_use]
     pub fn is_addon(&self) -> bool {
         self.kind.is_addon()
     }
 
-    /// For an add-on, the base packages it may be added to.
+    /// Returns the base packages that an add-on goes with.
     #[must_use]
     pub fn base_packages(&self) -> &[PackageId] {
         self.kind.base_packages()
     }
 
-    /// Where it says what it gives of `feature`.
+    /// Returns the place that says how much it gives of `feature`.
     #[must_use]
     pub fn place_of_feature(&self, feature: &FeatureId) -> Place {
         match self.features.get_index_of(feature) {

@@ -43,7 +43,7 @@ pub enum Command {
 pub struct Basis<'a> {
     /// The environment's features and packages.
     pub catalog: &'a Catalog,
-    /// The facts of each user whom the command names; `None` for one who does not exist.
+    /// The facts of each user that the command names; `None` for a user who does not exist.
     pub users: Subjects<Option<&'a UserFacts>>,
     /// What was answered under idempotency keys.
     pub replays: &'a Replays,
@@ -85,7 +85,8 @@ pub struct Decision {
 }
 
 impl Command {
-    /// The users whose facts the command needs. A new id names whoever has it until now.
+    /// Returns the users whose facts the command needs. A new id names the user who has it already,
+    /// if there is one.
     #[must_use]
     pub fn subjects(&self) -> Subjects<Subject<'_>> {
         match self {
@@ -182,7 +183,7 @@ pub fn decide(basis: &Basis<'_>, command: &Command) -> Result<Decision, Obstacle
     }
 }
 
-/// Changes what is known of a user. `others` has whoever has the new id, if there is one.
+/// Changes what is known of a user. `others` has the user who has the new id already, if any.
 fn update_user(
     facts: &UserFacts,
     edit: &UserEdit,

@@ -1,24 +1,24 @@
-//! Updates tell "leave it" from "clear it" from "make it this".
+//! Updates of optional values: keep, clear, or set.
 
-/// What an update does to a value that may be absent.
+/// What an update does to an optional value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Edit<T> {
-    /// Leaves it as it is.
+    /// Keeps the value.
     #[default]
     Keep,
-    /// Removes it.
+    /// Clears the value.
     Clear,
-    /// Replaces it.
+    /// Sets the value.
     Set(T),
 }
 
 impl<T> Edit<T> {
-    /// The edit after which the value is `value`.
+    /// Creates the edit that sets `value`, or clears it for `None`.
     pub fn to(value: Option<T>) -> Self {
         value.map_or(Self::Clear, Self::Set)
     }
 
-    /// Makes the edit.
+    /// Applies the edit to a value.
     pub fn apply_to(self, value: &mut Option<T>) {
         match self {
             Self::Keep => {}

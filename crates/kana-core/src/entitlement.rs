@@ -1,70 +1,16 @@
 //! The access table (contract: `entitlements.md`, "Access").
 
-use serde::{Deserialize, Serialize};
-
+pub use crate::access::{Consumption, Entitlement, Reason};
 use crate::catalog::{Allowance, Catalog, Feature};
+use crate::counting::{Counting, counting_subscription};
 use crate::facts::{CounterKey, Obstacle, UserFacts};
 use crate::id::FeatureId;
 use crate::meter::{Meter, needs};
 use crate::refusal::{InvalidValue, Refusal};
-use crate::subscription::{AsOf, Counting, counting_subscription};
+use crate::subscription::AsOf;
 use crate::timestamp::Timestamp;
 
-/// Whether a user may use a feature, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entitlement {
-    /// Whether the user may use it.
-    pub access: bool,
-    /// Why.
-    pub reason: Reason,
-    /// How much was used; `None` for a `BINARY` feature and where nothing grants it.
-    pub consumption: Option<Consumption>,
-}
-
-/// How much of a budget was used in a period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Consumption {
-    /// What was used, 0 or more. It can exceed the budget.
-    pub used: i64,
-    /// The limit; `None` means unlimited.
-    pub budget: Option<i64>,
-    /// Whether usage may go over the budget.
-    pub overage_enabled: bool,
-}
-
-/// The row of the access table that an answer comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Reason {
-    /// Nothing grants the feature.
-    NotGranted,
-    /// A `BINARY` feature, granted.
-    Granted,
-    /// No limit.
-    Unlimited,
-    /// `used + delta` is at most the limit.
-    WithinLimit,
-    /// Over the limit, which is allowed.
-    Overage,
-    /// Over the limit, which is not allowed.
-    LimitReached,
-}
-
-impl Reason {
-    /// One plain sentence for a developer's log.
-    #[must_use]
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::NotGranted => "None of the user's subscriptions grants this feature.",
-            Self::Granted => "A subscription of the user grants this feature.",
-            Self::Unlimited => "A subscription of the user grants this feature without a limit.",
-            Self::WithinLimit => "The usage is within the limit of the user's subscription.",
-            Self::Overage => "The usage is over the limit, and the subscription allows overage.",
-            Self::LimitReached => "The usage would go over the limit of the user's subscription.",
-        }
-    }
-}
-
-/// What a rule found about one feature for one user at one moment.
+/// What counts for one feature and user at a time.
 #[derive(Debug)]
 pub(crate) enum Standing<'a> {
     NotGranted,
@@ -73,7 +19,7 @@ pub(crate) enum Standing<'a> {
 }
 
 /// Returns the subscription that counts at `as_of` and, for a consumable feature, the meter of the
-/// period at that moment. `now` is the time of the request; `as_of` may be earlier.
+/// period at that time. `now` is the time of the request; `as_of` may be earlier.
 pub(crate) fn standing<'a>(
     catalog: &'a Catalog,
     facts: &'a UserFacts,
@@ -100,7 +46,7 @@ pub(crate) fn standing<'a>(
     Ok(meter.map_or(Standing::NotGranted, |meter| Standing::Consumable { counting, meter }))
 }
 
-/// The rows of the table for a consumable feature that is granted.
+/// Applies the rows of the table for a consumable feature that is granted.
 pub(crate) fn within(allowance: Allowance, used: i64, delta: i64) -> Entitlement {
     let (access, reason) = match allowance.limit {
         None => (true, Reason::Unlimited),
@@ -113,7 +59,7 @@ pub(crate) fn within(allowance: Allowance, used: i64, delta: i64) -> Entitlement
     Entitlement { access, reason, consumption: Some(consumption(allowance, used)) }
 }
 
-/// What was used of what an allowance gives.
+/// Returns how much of an allowance was used.
 pub(crate) fn consumption(allowance: Allowance, used: i64) -> Consumption {
     Consumption { used, budget: allowance.limit, overage_enabled: allowance.overage_enabled }
 }
@@ -123,18 +69,18 @@ pub(crate) const NOT_GRANTED: Entitlement =
 pub(crate) const BINARY_GRANTED: Entitlement =
     Entitlement { access: true, reason: Reason::Granted, consumption: None };
 
-/// Refuses a negative amount to ask for.
+/// Checks an amount that is asked for. Fails if it is negative.
 pub fn check_delta(delta: i64) -> Result<(), InvalidValue> {
     if delta < 0 { Err(InvalidValue::new("delta", "must not be negative here")) } else { Ok(()) }
 }
 
-/// The feature with this id, or the refusal that says that there is none.
+/// Returns the feature with this id. Fails if there is none.
 pub fn find_feature<'a>(catalog: &'a Catalog, id: &FeatureId) -> Result<&'a Feature, Refusal> {
     catalog.feature(id).map(AsRef::as_ref).ok_or_else(|| Refusal::FeatureNotFound(id.clone()))
 }
 
-/// Whether the user may use `delta` more of the feature; `delta` is 0 or more and does not matter
-/// for a `BINARY` feature.
+/// Returns whether the user may use `delta` more of the feature. `delta` is 0 or more, and ignored for
+/// a `BINARY` feature.
 pub fn entitlement(
     catalog: &Catalog,
     facts: &UserFacts,
@@ -151,8 +97,7 @@ pub fn entitlement(
     Ok(entitlement)
 }
 
-/// The access table for a feature of which it is known what counts. Counters that are not loaded are
-/// added to `missing`.
+/// Applies the access table to a feature. Adds counters that are not loaded to `missing`.
 fn entitled(
     facts: &UserFacts,
     standing: &Standing<'_>,
@@ -168,8 +113,8 @@ fn entitled(
     }
 }
 
-/// Whether the user may use one more of each of the features, in their order. What has to be
-/// loaded is asked for in one go.
+/// Returns whether the user may use one more of each feature, in their order. Fails with everything
+/// that is not loaded at once.
 pub fn entitlements<'a>(
     catalog: &Catalog,
     facts: &UserFacts,
@@ -178,7 +123,7 @@ pub fn entitlements<'a>(
 ) -> Result<Vec<Entitlement>, Obstacle> {
     let mut missing = Vec::new();
     let entitlements = known_entitlements(catalog, facts, features, as_of, &mut missing)?;
-    // One by one they would be asked for one by one.
+    // All at once, so that they are loaded in one round trip.
     needs(facts.key, missing)?;
     Ok(entitlements)
 }

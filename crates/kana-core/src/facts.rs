@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
-use crate::idempotency::Replay;
+use crate::idempotency_record::Replay;
 use crate::refusal::Refusal;
 use crate::subscription::Subscription;
 use crate::terms::TermsNumber;
 use crate::timestamp::Timestamp;
-use crate::usage::UsageEvent;
+use crate::usage_event::UsageEvent;
 use crate::user::User;
 
 /// What is stored about one user, as far as it was loaded.

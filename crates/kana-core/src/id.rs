@@ -1,4 +1,4 @@
-//! Identifiers, each kind its own type, so that one cannot stand where another belongs.
+//! Ids. Each kind is its own type, so that they cannot be mixed up.
 //!
 //! Feature, package and user ids are chosen by the product (contract: `admin-api.md`, "Values"):
 //! 1 to 255 characters, no control characters, no leading or trailing space, compared exactly.
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::invalid::InvalidValue;
 
-/// The most characters that a product's own id may have.
+/// The maximum length of a product's own id, in characters.
 pub const ID_CHARS_MAX: usize = 255;
 
 fn check(field: &'static str, text: &str) -> Result<(), InvalidValue> {
@@ -35,13 +35,13 @@ macro_rules! product_id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks `text`; `field` names it in the error.
+            /// Creates an id. Fails if `text` breaks the bounds; the error names `field`.
             pub fn new(field: &'static str, text: &str) -> Result<Self, InvalidValue> {
                 check(field, text)?;
                 Ok(Self(Arc::from(text)))
             }
 
-            /// The id as the product wrote it.
+            /// Returns the id as the product wrote it.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -77,28 +77,27 @@ product_id! {
     PackageId
 }
 product_id! {
-    /// The id that the product gave to a user, unique within an environment. It can change;
+    /// The product's id of a user, unique within an environment. It can change;
     /// [`UserKey`] cannot.
     UserId
 }
 product_id! {
-    /// The key under which a caller repeats one request safely, unique within an environment.
+    /// The key under which a caller can repeat a request safely, unique within an environment.
     IdempotencyKey
 }
 
-/// The permanent key of a user's facts. It is ours, never shown, and survives a new [`UserId`].
+/// The permanent key of a user's facts. It is never shown, and stays when the [`UserId`] changes.
 ///
-/// Version 7 UUIDs grow with time, so that their order is the order of creation.
+/// Version 7 UUIDs grow with time, so their order is the order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserKey(pub Uuid);
 
-/// The id of a subscription: ours, shown to callers, ordered by creation.
+/// The id of a subscription. Kana chooses it; its order is the order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(pub Uuid);
 
 impl SubscriptionId {
-    /// Reads an id as [`Display`](fmt::Display) writes it; `None` for anything else, which is no
-    /// subscription's id.
+    /// Parses an id as [`Display`](fmt::Display) writes it. Returns `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let id = Uuid::try_parse(text).ok().map(Self)?;

@@ -1,57 +1,19 @@
-//! Requests that may be repeated (contract: `entitlements.md`, "Recording usage",
-//! `idempotencyKey`): the same key records once, and every repeat answers as the first did.
+//! Idempotency records (contract: `entitlements.md`, "Recording usage", `idempotencyKey`): a request
+//! that is repeated under the same key records once, and gets the first answer again.
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::facts::{Change, Need, Obstacle, UserChange};
-use crate::id::{FeatureId, IdempotencyKey, UserKey};
+use crate::id::IdempotencyKey;
+pub use crate::idempotency_record::{Content, KeptAnswer, Replay};
 use crate::refusal::Refusal;
 use crate::timestamp::Timestamp;
-use crate::usage::{RecordedUsage, UsageAction, UsedFeature};
 
-/// What makes two requests the same, beside the operation, which the kind of answer tells.
-/// A default counts as if it had been written; metadata is not compared.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
-    /// The user, also after a new id.
-    pub user: UserKey,
-    /// The feature.
-    pub feature: FeatureId,
-    /// The action.
-    pub action: UsageAction,
-    /// The amount.
-    pub delta: i64,
-    /// The time that was named, if any.
-    pub occurred_at: Option<Timestamp>,
-}
-
-/// The answer that repeats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum KeptAnswer {
-    /// To `recordUsage` and `createUsageEvent`, which are one operation.
-    Recorded(RecordedUsage),
-    /// To `useFeature`, a refusal included, with the consumption of then.
-    Used(UsedFeature),
-}
-
-/// What was asked under a key, and what was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replay {
-    /// What was asked.
-    pub content: Content,
-    /// What was answered.
-    pub answer: KeptAnswer,
-    /// When; keys are forgotten some time after.
-    pub kept_at: Timestamp,
-}
-
-/// The answers kept in one environment, as far as they were loaded.
+/// The loaded idempotency records of one environment.
 #[derive(Debug, Clone, Default)]
 pub struct Replays(HashMap<IdempotencyKey, Option<Replay>>);
 
-/// What an earlier request under the same key was.
+/// An earlier request under the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Earlier {
     /// There was none.
@@ -63,8 +25,8 @@ pub(crate) enum Earlier {
 }
 
 impl Earlier {
-    /// Refuses a key that was used for anything else: other content, or, once a rule has looked
-    /// for its own kind of answer, another operation.
+    /// Fails if the key was used for anything else: other content or, once a rule has looked for its
+    /// own kind of answer, another operation.
     pub(crate) fn refuse_other(&self) -> Result<(), Refusal> {
         match self {
             Self::None => Ok(()),
@@ -74,12 +36,12 @@ impl Earlier {
 }
 
 impl Replays {
-    /// Adds what is stored under a key; `None` when nothing is.
+    /// Adds what is stored under a key; `None` if nothing is.
     pub fn load(&mut self, key: IdempotencyKey, replay: Option<Replay>) {
         self.0.entry(key).or_insert(replay);
     }
 
-    /// Takes over what a change keeps.
+    /// Adds the record that a change stores.
     pub fn apply(&mut self, change: &Change) {
         if let Change::KeepReplay { key, replay } = change {
             self.0.insert(key.clone(), Some(replay.clone()));
@@ -103,7 +65,7 @@ impl Replays {
     }
 }
 
-/// The change that keeps an answer under its key, if there is one.
+/// Returns the change that stores an answer under the request's key, if it has one.
 pub(crate) fn keep(
     key: Option<&IdempotencyKey>,
     content: Content,

@@ -1,20 +1,26 @@
 //! The rules of Kana: who may use what, how usage counts, when it resets.
 //!
-//! Everything here is a pure function of stored facts and a point in time. Nothing reads a clock,
-//! a file or a socket, so that every surface gives the same answer because it asks the same code.
-//! The rules are those of the contract's page `entitlements.md`; each module names the part that
-//! it holds.
+//! Everything here is a pure function of stored facts and a point in time. Nothing reads a clock, a
+//! file or a socket. The rules are those of the contract's page `entitlements.md`; each module names
+//! its section.
 //!
-//! The two ways in are [`decide`](decide::decide) for whatever changes a user's facts, and
-//! [`plan`](catalog_command::plan) for whatever changes the catalog; many such changes at once are
-//! [planned](configuration_plan::plan) out of a configuration. Questions are asked with
-//! [`entitlement`](entitlement::entitlement) and [`show_usage`](usage_history::show_usage).
+//! Where to start:
+//!
+//! - [`decide`](decide::decide) decides every change of a user's facts.
+//! - [`entitlement`](entitlement::entitlement) and [`show_usage`](usage_history::show_usage) answer
+//!   questions.
+//! - [`catalog_command::plan`] decides one change of the catalog, and [`configuration_plan::plan`] all
+//!   changes that make it what a file says.
+//! - [`change`] has what other programs and the audit log are told.
 
+mod access;
+mod allowance;
 pub mod catalog;
 pub mod catalog_command;
 pub mod change;
 pub mod configuration;
 pub mod configuration_plan;
+pub mod counting;
 pub mod decide;
 pub mod edit;
 pub mod entitlement;
@@ -22,6 +28,7 @@ pub mod facts;
 pub mod folding;
 pub mod id;
 pub mod idempotency;
+mod idempotency_record;
 mod invalid;
 pub mod metadata;
 mod meter;
@@ -34,6 +41,7 @@ pub mod subscription;
 pub mod terms;
 pub mod timestamp;
 pub mod usage;
+mod usage_event;
 pub mod usage_history;
 pub mod user;
 

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::invalid::InvalidValue;
 
-/// The most characters of a [`Label`].
+/// The maximum length of a [`Label`], in characters.
 pub const LABEL_CHARS_MAX: usize = 255;
-/// The most bytes of a [`Metadata`] object, as compact JSON.
+/// The maximum size of [`Metadata`], in bytes of compact JSON.
 pub const METADATA_BYTES_MAX: usize = 16 * 1024;
 
 /// A name, unit label, e-mail address or billing id: up to 255 characters, none of them NUL.
@@ -18,19 +18,19 @@ pub const METADATA_BYTES_MAX: usize = 16 * 1024;
 pub struct Label(Arc<str>);
 
 impl Label {
-    /// Checks `text`; `field` names it in the error.
+    /// Creates a label. Fails if `text` breaks the bounds; the error names `field`.
     pub fn new(field: &'static str, text: &str) -> Result<Self, InvalidValue> {
         if text.len() > LABEL_CHARS_MAX && text.chars().count() > LABEL_CHARS_MAX {
             return Err(InvalidValue::new(field, "must have at most 255 characters"));
         }
         if text.contains('\0') {
-            // One of the engines cannot store it, and no name needs it.
+            // PostgreSQL cannot store it, and no name needs it.
             return Err(InvalidValue::new(field, "must not contain the character U+0000"));
         }
         Ok(Self(Arc::from(text)))
     }
 
-    /// The label as it was written.
+    /// Returns the label as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -46,7 +46,7 @@ impl fmt::Debug for Label {
 macro_rules! label_from_id {
     ($($id:ty),*) => {
         $(impl From<&$id> for Label {
-            /// An id is a fine label: its own bounds are narrower.
+            /// Converts an id, whose bounds are narrower than those of a label.
             fn from(id: &$id) -> Self {
                 Self(Arc::from(id.as_str()))
             }
@@ -56,15 +56,14 @@ macro_rules! label_from_id {
 
 label_from_id!(crate::id::FeatureId, crate::id::PackageId);
 
-/// A JSON object of up to 16 KiB, kept as it was given, keys in their order.
+/// A JSON object of up to 16 KiB, with its keys in the order given.
 ///
-/// What is given is a value already. Whoever reads it from a text refuses the numbers that were
-/// rounded on the way, since nothing shows here that they were.
+/// Callers that parse JSON must refuse numbers that were rounded by parsing; it cannot be told here.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Metadata(Arc<Map<String, Value>>);
 
 impl Metadata {
-    /// Checks `value`; `field` names it in the error.
+    /// Creates metadata. Fails if `value` is no object or too large; the error names `field`.
     pub fn new(field: &'static str, value: Value) -> Result<Self, InvalidValue> {
         let Value::Object(object) = value else {
             return Err(InvalidValue::new(field, "must be a JSON object"));
@@ -76,14 +75,14 @@ impl Metadata {
         Ok(metadata)
     }
 
-    /// The object as compact JSON.
+    /// Returns the object as compact JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         // Writing a map of strings and values to memory cannot fail.
         serde_json::to_string(&*self.0).unwrap_or_default()
     }
 
-    /// The object as a JSON value.
+    /// Returns the object as a JSON value.
     #[must_use]
     pub fn to_value(&self) -> Value {
         Value::Object((*self.0).clone())

@@ -136,7 +136,7 @@ impl<'a> Meter<'a> {
         Ok(())
     }
 
-    /// The counters of the periods that have taken this one over.
+    /// Returns the counters of the periods that have taken this one over.
     fn takers(&self) -> Vec<CounterKey> {
         let start = if self.is_folded() {
             self.schedule.subscription.started_at

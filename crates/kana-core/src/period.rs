@@ -1,7 +1,7 @@
 //! Reset periods (contract: `entitlements.md`, "Reset periods").
 //!
-//! Period *k* of a subscription is `[anchor + k·P, anchor + (k+1)·P)`, computed from the anchor
-//! each time and never from the period before, in UTC, to the millisecond.
+//! Period *k* of a subscription is `[anchor + k·P, anchor + (k+1)·P)`, always computed from the
+//! anchor and never from the period before, in UTC, to the millisecond.
 
 use jiff::ToSpan;
 
@@ -14,25 +14,25 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 pub enum ResetPeriod {
     /// Every 24 hours.
     Day,
-    /// Every calendar month, on the anchor's day, or on the month's last day where it lacks it.
+    /// Every calendar month, on the anchor's day, or on the last day of a shorter month.
     Month,
     /// Every calendar year, on the anchor's date; 29 February becomes 28 in a common year.
     Year,
 }
 
-/// A half-open stretch of time in which usage is counted together.
+/// A half-open span of time in which usage is counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Period {
     /// The first instant of the period.
     pub start: Timestamp,
-    /// The first instant after it; `None` when usage never resets.
+    /// The first instant after it; `None` if usage never resets.
     pub end: Option<Timestamp>,
 }
 
 impl Period {
-    /// The period that contains `at`, of those anchored at `anchor`.
+    /// Returns the period that contains `at`, of those anchored at `anchor`.
     ///
-    /// Without a reset period there is one, which starts at the anchor and never ends.
+    /// Without a reset period there is only one. It starts at the anchor and never ends.
     #[must_use]
     pub fn containing(anchor: Timestamp, reset: Option<ResetPeriod>, at: Timestamp) -> Self {
         match reset {
@@ -41,21 +41,21 @@ impl Period {
         }
     }
 
-    /// Period `index` of those anchored at `anchor`; 0 starts at the anchor.
+    /// Returns period `index` of those anchored at `anchor`. Period 0 starts at the anchor.
     #[must_use]
     pub fn nth(anchor: Timestamp, reset: ResetPeriod, index: i64) -> Self {
         let end = start(anchor, reset, index.saturating_add(1));
         Self { start: start(anchor, reset, index), end: Some(end) }
     }
 
-    /// Whether `at` lies within.
+    /// Returns true if the period contains `at`.
     #[must_use]
     pub fn contains(&self, at: Timestamp) -> bool {
         self.start <= at && self.end.is_none_or(|end| at < end)
     }
 }
 
-/// The index of the period that contains `at`; negative before the anchor.
+/// Returns the index of the period that contains `at`; negative before the anchor.
 #[must_use]
 pub fn index_at(anchor: Timestamp, reset: ResetPeriod, at: Timestamp) -> i64 {
     let step = match reset {
@@ -72,7 +72,7 @@ pub fn index_at(anchor: Timestamp, reset: ResetPeriod, at: Timestamp) -> i64 {
     if start(anchor, reset, guess) <= at { guess } else { guess - 1 }
 }
 
-/// When period `index` starts, held within the range of [`Timestamp`].
+/// Returns when period `index` starts, clamped to the range of [`Timestamp`].
 fn start(anchor: Timestamp, reset: ResetPeriod, index: i64) -> Timestamp {
     let months = match reset {
         ResetPeriod::Day => {
@@ -81,7 +81,7 @@ fn start(anchor: Timestamp, reset: ResetPeriod, index: i64) -> Timestamp {
         ResetPeriod::Month => index,
         ResetPeriod::Year => index.saturating_mul(12),
     };
-    // The calendar keeps the day of the anchor, or takes the last one of a month that lacks it.
+    // The calendar keeps the anchor's day, or takes the last day of a shorter month.
     1.month()
         .checked_mul(months)
         .ok()

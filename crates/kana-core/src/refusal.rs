@@ -1,4 +1,4 @@
-//! Why a request is refused. Surfaces turn these into their own codes; the sentence is here, once.
+//! Why a request is refused. Each surface maps refusals to its own codes; the messages are here.
 
 use crate::catalog::PackageStatus;
 use crate::configuration::Problem;
@@ -8,7 +8,7 @@ pub use crate::invalid::InvalidValue;
 /// Why a command, a plan or a question was refused. A refused request changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A value breaks its bounds, whatever else is stored.
+    /// A value is invalid, whatever is stored.
     #[error(transparent)]
     Invalid(#[from] InvalidValue),
     /// No such feature in this environment.
@@ -41,23 +41,23 @@ pub enum Refusal {
     /// `subscribe` names a package that does not exist. The message is fixed by the contract.
     #[error("Package Id not found for app")]
     SubscribePackageNotFound(PackageId),
-    /// A link to subscribe by needs a billing provider.
+    /// A subscription link needs a billing provider.
     #[error("A subscription link cannot be made: no billing provider is linked")]
     NoBillingProvider,
-    /// More than fits one answer.
+    /// There is more than fits into one answer.
     #[error("There are more than {max} {what}: ask for them in pages, with {instead}")]
     TooMany {
         /// What was asked for.
         what: &'static str,
-        /// How many are answered at most.
+        /// The maximum number in an answer.
         max: usize,
-        /// The field that answers pages.
+        /// The field that returns pages.
         instead: &'static str,
     },
-    /// A configuration that cannot be published as it is.
+    /// The configuration cannot be published.
     #[error("The configuration cannot be published: {}", summary(.0))]
     Configuration(Vec<Problem>),
-    /// The catalog is no longer at the version that the caller knows.
+    /// The catalog has changed since the caller read it.
     #[error(
         "The features and packages have changed since they were pulled: pull them, and make your \
          change again"
@@ -72,12 +72,12 @@ pub enum Refusal {
         /// The number of the oldest change that is kept.
         oldest: i64,
     },
-    /// Any other row of the contract's table "Subscribing".
+    /// Another row of the contract's table "Subscribing".
     #[error(transparent)]
     Subscribe(#[from] SubscribeRefusal),
 }
 
-/// The first of many problems, and how many there are.
+/// Returns the first problem and the number of others.
 fn summary(problems: &[Problem]) -> String {
     let Some(first) = problems.first() else { return String::new() };
     match problems.len() - 1 {

@@ -1,20 +1,16 @@
-//! Which subscription counts (contract: `entitlements.md`, first section).
+//! Subscriptions, and when they grant (contract: `entitlements.md`, first section).
 
-use std::cmp::Reverse;
-
-use crate::catalog::{Allowance, Catalog};
-use crate::id::{FeatureId, PackageId, SubscriptionId};
-use crate::schedule::Schedule;
+use crate::id::{PackageId, SubscriptionId};
 use crate::timestamp::Timestamp;
 
 /// One user's subscription to one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// Ours, ordered by creation.
+    /// Chosen by Kana; its order is the order of creation.
     pub id: SubscriptionId,
-    /// The package; it exists, whatever its status is by now.
+    /// The package. It exists, whatever its status is by now.
     pub package: PackageId,
-    /// Whether it grants its features.
+    /// Its status, which decides whether it grants its features.
     pub status: SubscriptionStatus,
     /// When it started: the anchor of its periods.
     pub started_at: Timestamp,
@@ -22,14 +18,14 @@ pub struct Subscription {
     pub ended_at: Option<Timestamp>,
 }
 
-/// Where a subscription stands.
+/// The status of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SubscriptionStatus {
-    /// Grants.
+    /// It grants its features.
     Active,
-    /// Grants, for a trial.
+    /// It grants its features, for a trial.
     Trialing,
-    /// Ended; it granted until then.
+    /// It has ended, and granted its features until then.
     Cancelled,
     /// A payment failed.
     PastDue,
@@ -41,18 +37,18 @@ pub enum SubscriptionStatus {
     IncompleteExpired,
 }
 
-/// The moment that a question is about.
+/// The time that a question is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AsOf {
-    /// Now. What is stored is what holds: a start that lies ahead of this clock, as another
-    /// node's clock may have set it, does not hide a subscription.
+    /// Now. A subscription that starts later than this clock says counts: another node's clock may
+    /// be ahead.
     Now(Timestamp),
-    /// A moment that was named (`occurredAt`).
+    /// A time that the request names (`occurredAt`).
     Moment(Timestamp),
 }
 
 impl AsOf {
-    /// The instant itself.
+    /// Returns the instant.
     #[must_use]
     pub fn at(self) -> Timestamp {
         match self {
@@ -62,14 +58,14 @@ impl AsOf {
 }
 
 impl Subscription {
-    /// Rule 1: whether the subscription grants its package's features by its status.
+    /// Rule 1: returns true if the status grants the package's features.
     #[must_use]
     pub fn is_granting(&self) -> bool {
         matches!(self.status, SubscriptionStatus::Active | SubscriptionStatus::Trialing)
     }
 
-    /// Rules 1 and 2: whether it grants, or granted, at the moment asked about. A cancelled one
-    /// granted until it ended; any other status counts as it stands now.
+    /// Rules 1 and 2: returns true if the subscription grants, or granted, at that time. A cancelled
+    /// one granted until it ended; any other status counts as it is now.
     #[must_use]
     pub fn grants_as_of(&self, as_of: AsOf) -> bool {
         match as_of {
@@ -82,54 +78,4 @@ impl Subscription {
             }
         }
     }
-}
-
-/// The subscription that counts for a feature.
-#[derive(Debug, Clone, Copy)]
-pub struct Counting<'a> {
-    /// The subscription.
-    pub subscription: &'a Subscription,
-    /// The package's allowance of the feature at the moment asked about.
-    pub allowance: Allowance,
-    /// The subscription's periods for the feature.
-    pub(crate) schedule: Schedule<'a>,
-}
-
-/// Rule 2: of the subscriptions that grant `feature`, the one with the highest limit, alone.
-///
-/// Ties: overage enabled first, then the oldest start, then the smallest id. The order of
-/// `subscriptions` does not matter.
-#[must_use]
-pub fn counting_subscription<'a>(
-    catalog: &'a Catalog,
-    subscriptions: &'a [Subscription],
-    feature: &FeatureId,
-    as_of: AsOf,
-) -> Option<Counting<'a>> {
-    subscriptions
-        .iter()
-        .filter(|subscription| subscription.grants_as_of(as_of))
-        .filter_map(|subscription| {
-            let package = catalog.package(&subscription.package)?;
-            let allowance = match as_of {
-                AsOf::Now(_) => package.features.get(feature)?.allowance,
-                AsOf::Moment(at) => {
-                    Schedule::new(subscription, package, feature)?.allowance_at(at)?
-                }
-            };
-            Some((subscription, package, allowance))
-        })
-        .max_by_key(|(subscription, _, allowance)| {
-            (
-                allowance.limit.is_none(),
-                allowance.limit,
-                allowance.overage_enabled,
-                Reverse(subscription.started_at),
-                Reverse(subscription.id),
-            )
-        })
-        .and_then(|(subscription, package, allowance)| {
-            let schedule = Schedule::new(subscription, package, feature)?;
-            Some(Counting { subscription, allowance, schedule })
-        })
 }

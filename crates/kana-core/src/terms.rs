@@ -1,7 +1,7 @@
 //! The terms of a package's features over time (contract: `entitlements.md`, "When a published file
 //! changes terms").
 
-use crate::catalog::Allowance;
+use crate::allowance::Allowance;
 use crate::timestamp::Timestamp;
 
 /// How many changes of a feature's terms a package keeps.

@@ -9,7 +9,7 @@ use crate::invalid::InvalidValue;
 
 const MINUTE_MS: i64 = 60 * 1000;
 
-/// Where the count of milliseconds starts.
+/// The instant that milliseconds are counted from.
 const EPOCH: DateTime = civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, within the years 0000 to 9999.
@@ -24,30 +24,29 @@ impl Timestamp {
     /// 9999-12-31T23:59:59.999Z
     pub const MAX: Self = Self(253_402_300_799_999);
 
-    /// What [`parse`](Self::parse) reads, in words.
+    /// Describes what [`parse`](Self::parse) reads.
     pub const FORMAT: &str = "an RFC 3339 instant with a time zone, like 2022-08-10T15:07:01.803Z";
 
-    /// The point in time `ms` milliseconds after 1970, held within [`MIN`](Self::MIN) and
+    /// Creates a point in time from milliseconds since 1970, clamped to [`MIN`](Self::MIN) and
     /// [`MAX`](Self::MAX).
     #[must_use]
     pub fn from_ms(ms: i64) -> Self {
         Self(ms.clamp(Self::MIN.0, Self::MAX.0))
     }
 
-    /// Milliseconds since 1970.
+    /// Returns the milliseconds since 1970.
     #[must_use]
     pub fn as_ms(self) -> i64 {
         self.0
     }
 
-    /// This point plus `ms` milliseconds, held within the range.
+    /// Adds milliseconds, clamped to the range.
     #[must_use]
     pub fn saturating_add_ms(self, ms: i64) -> Self {
         Self::from_ms(self.0.saturating_add(ms))
     }
 
-    /// Reads an RFC 3339 instant; digits past the millisecond are cut. `field` names it in the
-    /// error.
+    /// Parses an RFC 3339 instant. Digits after the millisecond are cut. The error names `field`.
     pub fn parse(field: &'static str, text: &str) -> Result<Self, InvalidValue> {
         read(text.as_bytes())
             .ok_or_else(|| InvalidValue::new(field, format!("must be {}", Self::FORMAT)))
@@ -70,8 +69,8 @@ impl Timestamp {
     }
 }
 
-/// RFC 3339's `date-time`, and nothing else that its reader would take: no comma for the point, no
-/// space for the T, no zone in brackets.
+/// Parses RFC 3339's `date-time` exactly. The library would also take a comma for the point, a space
+/// for the T, and a zone in brackets.
 fn read(text: &[u8]) -> Option<Timestamp> {
     let (year, text) = number::<4>(text)?;
     let (month, text) = number::<2>(text.strip_prefix(b"-")?)?;
@@ -81,8 +80,8 @@ fn read(text: &[u8]) -> Option<Timestamp> {
     let (second, text) = number::<2>(text.strip_prefix(b":")?)?;
     let (ms, text) = milliseconds(text)?;
     let offset_minutes = offset_minutes(text)?;
-    // A leap second is the last second of its minute: the count of milliseconds has no place for
-    // it.
+    // A leap second counts as the last second of its minute, since the count of milliseconds has no
+    // place for it.
     let second = if second == 60 { 59 } else { second };
     let small = |number: i16| i8::try_from(number).ok();
     let civil = DateTime::new(
@@ -100,7 +99,7 @@ fn read(text: &[u8]) -> Option<Timestamp> {
     Timestamp::within_range(local.0 - offset_minutes * MINUTE_MS)
 }
 
-/// The number that the first `DIGITS` bytes write, and what follows them.
+/// Parses the first `DIGITS` bytes as a number. Returns it with the rest.
 fn number<const DIGITS: usize>(text: &[u8]) -> Option<(i16, &[u8])> {
     let (digits, rest) = text.split_at_checked(DIGITS)?;
     let number = digits.iter().try_fold(0, |number: i16, digit| {
@@ -109,13 +108,13 @@ fn number<const DIGITS: usize>(text: &[u8]) -> Option<(i16, &[u8])> {
     Some((number?, rest))
 }
 
-/// What follows the byte, which may be one of two.
+/// Expects one of two bytes. Returns the rest.
 fn either(text: &[u8], one: u8, other: u8) -> Option<&[u8]> {
     let (first, rest) = text.split_first()?;
     (*first == one || *first == other).then_some(rest)
 }
 
-/// The milliseconds of a fraction with any number of digits, if there is one.
+/// Parses an optional fraction, with any number of digits, as milliseconds.
 fn milliseconds(text: &[u8]) -> Option<(i16, &[u8])> {
     let Some(fraction) = text.strip_prefix(b".") else {
         return Some((0, text));
@@ -126,7 +125,7 @@ fn milliseconds(text: &[u8]) -> Option<(i16, &[u8])> {
     (!digits.is_empty()).then(|| (digit(0) * 100 + digit(1) * 10 + digit(2), rest))
 }
 
-/// By how many minutes local time is ahead of UTC.
+/// Parses an offset: the minutes by which local time is ahead of UTC.
 fn offset_minutes(text: &[u8]) -> Option<i64> {
     let (sign, hours, minutes) = match text {
         b"Z" | b"z" => return Some(0),

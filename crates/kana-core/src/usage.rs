@@ -1,34 +1,24 @@
 //! Recording usage (contract: `entitlements.md`, "Recording usage").
 
-use serde::{Deserialize, Serialize};
-
 use crate::catalog::Catalog;
 use crate::entitlement::{
-    BINARY_GRANTED, Consumption, Entitlement, NOT_GRANTED, Reason, Standing, check_delta,
-    consumption, find_feature, standing, within,
+    BINARY_GRANTED, Entitlement, NOT_GRANTED, Standing, check_delta, consumption, find_feature,
+    standing, within,
 };
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::folding::COUNTED_ONE_BY_ONE;
-use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId};
+use crate::id::{FeatureId, IdempotencyKey, UserId};
 use crate::idempotency::{Content, Earlier, KeptAnswer, Replays, keep};
 use crate::metadata::Metadata;
 use crate::refusal::InvalidValue;
 use crate::subscription::AsOf;
 use crate::timestamp::Timestamp;
+pub use crate::usage_event::{RecordedUsage, UsageAction, UsageEvent, UsedFeature};
 
-/// How far ahead of the server's clock `occurredAt` may lie.
+/// How far `occurredAt` may be ahead of the server's clock.
 const OCCURRED_AHEAD_MS_MAX: i64 = 5 * 60 * 1000;
 
-/// What an event does to the counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum UsageAction {
-    /// Adds the delta, which may be negative, to what was used; never below 0.
-    Add,
-    /// Replaces what was used in the period by the delta.
-    Set,
-}
-
-/// The fact that a user used an amount of a feature, to be recorded.
+/// Records that a user used an amount of a feature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordUsage {
     /// Who used it.
@@ -39,44 +29,15 @@ pub struct RecordUsage {
     pub action: UsageAction,
     /// The amount, in the feature's unit.
     pub delta: i64,
-    /// When it was used, where that is not now.
+    /// When it was used; `None` means now.
     pub occurred_at: Option<Timestamp>,
-    /// The key under which this may be repeated.
+    /// The key under which the request can be repeated.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// What the product attached to the event.
+    /// The product's own data.
     pub metadata: Option<Metadata>,
 }
 
-/// The answer to [`RecordUsage`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RecordedUsage {
-    /// The usage is recorded, and counted where the feature is consumable.
-    Recorded,
-    /// Nothing granted the feature: the event is kept in the log and not counted.
-    NotCounted,
-}
-
-impl RecordedUsage {
-    /// Whether the usage was recorded.
-    #[must_use]
-    pub fn recorded(self) -> bool {
-        self == Self::Recorded
-    }
-
-    /// Why not; `None` when it was.
-    #[must_use]
-    pub fn reason(self) -> Option<&'static str> {
-        match self {
-            Self::Recorded => None,
-            Self::NotCounted => Some(
-                "None of the user's subscriptions granted this feature at that time: \
-                 the event is kept and not counted.",
-            ),
-        }
-    }
-}
-
-/// Checks whether a user may use an amount and records it in the same step.
+/// Checks whether a user may use an amount and, if so, records it, in one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UseFeature {
     /// Who wants to use it.
@@ -85,45 +46,12 @@ pub struct UseFeature {
     pub feature: FeatureId,
     /// The amount, 0 or more, in the feature's unit.
     pub delta: i64,
-    /// The key under which this may be repeated.
+    /// The key under which the request can be repeated.
     pub idempotency_key: Option<IdempotencyKey>,
-}
-
-/// The answer to [`UseFeature`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsedFeature {
-    /// Whether the usage was granted and so recorded.
-    pub granted: bool,
-    /// Why.
-    pub reason: Reason,
-    /// What is used after the call; `None` for a `BINARY` feature and where nothing grants it.
-    pub consumption: Option<Consumption>,
-}
-
-/// One line of the log of usage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsageEvent {
-    /// What was used.
-    pub feature: FeatureId,
-    /// What the amount does.
-    pub action: UsageAction,
-    /// The amount.
-    pub delta: i64,
-    /// When it was used.
-    pub occurred_at: Timestamp,
-    /// When Kana was told.
-    pub recorded_at: Timestamp,
-    /// The subscription that it was counted against or, for a `BINARY` feature, that granted it;
-    /// `None` when nothing granted the feature.
-    pub subscription: Option<SubscriptionId>,
-    /// The key under which it was sent.
-    pub idempotency_key: Option<IdempotencyKey>,
-    /// What the product attached to it.
-    pub metadata: Option<Metadata>,
 }
 
 impl RecordUsage {
-    /// Refuses values that are wrong whatever is stored.
+    /// Checks the values that can be checked without stored facts.
     pub fn check(&self, now: Timestamp) -> Result<(), InvalidValue> {
         if self.action == UsageAction::Set && self.delta < 0 {
             return Err(InvalidValue::new("delta", "must not be negative with action SET"));
@@ -137,7 +65,7 @@ impl RecordUsage {
     }
 }
 
-/// Decides a [`RecordUsage`] whose values were checked. It is recorded even over a hard limit.
+/// Decides a [`RecordUsage`] whose values were checked. Usage is recorded even over a hard limit.
 pub(crate) fn record_usage(
     catalog: &Catalog,
     facts: &UserFacts,
@@ -203,13 +131,13 @@ fn set_of_a_folded_period() -> InvalidValue {
 }
 
 impl UseFeature {
-    /// Refuses values that are wrong whatever is stored.
+    /// Checks the values that can be checked without stored facts.
     pub fn check(&self) -> Result<(), InvalidValue> {
         check_delta(self.delta)
     }
 }
 
-/// Decides a [`UseFeature`] whose values were checked: nothing is recorded unless granted.
+/// Decides a [`UseFeature`] whose values were checked. Nothing is recorded unless it is granted.
 pub(crate) fn use_feature(
     catalog: &Catalog,
     facts: &UserFacts,

@@ -1,42 +1,42 @@
-//! What was used in the current period and in earlier ones (contract: `entitlements.md`,
-//! "showUsage").
+//! Usage in the current period and in earlier ones (contract: `entitlements.md`, "showUsage").
 
 use std::cmp::Reverse;
 
 use crate::catalog::Catalog;
+use crate::counting::counting_subscription;
 use crate::entitlement::{Consumption, consumption, find_feature};
 use crate::facts::{Obstacle, UserFacts};
 use crate::id::FeatureId;
 use crate::meter::{Meter, needs};
 use crate::period::Period;
 use crate::schedule::{Place, Schedule};
-use crate::subscription::{AsOf, Subscription, counting_subscription};
+use crate::subscription::{AsOf, Subscription};
 use crate::timestamp::Timestamp;
 
-/// The most past periods that are answered.
+/// The maximum number of past periods in an answer.
 pub const PAST_PERIODS_MAX: i64 = 100;
 
-/// What was used of one feature, period by period.
+/// The usage of one feature, period by period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageHistory {
-    /// The period of the subscription that counts now; `None` when nothing does, or the feature
-    /// is `BINARY`.
+    /// The period of the subscription that counts now; `None` if none does or the feature is
+    /// `BINARY`.
     pub current: Option<ConsumptionInPeriod>,
-    /// Earlier periods over all of the user's subscriptions that contained the feature, newest
-    /// first by their start, at most [`PAST_PERIODS_MAX`], those without usage included.
+    /// Earlier periods of all subscriptions of the user that had the feature, including periods
+    /// without usage: newest first by their start, at most [`PAST_PERIODS_MAX`].
     pub past: Vec<ConsumptionInPeriod>,
 }
 
-/// What was used in one period.
+/// The usage in one period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConsumptionInPeriod {
-    /// The period. A past one that the subscription's end cut short ends there.
+    /// The period. It ends with the subscription, if that ended earlier.
     pub period: Period,
-    /// What was used of the budget that was in force.
+    /// The usage, and the budget that was in force.
     pub consumption: Consumption,
 }
 
-/// The usage history of `feature`.
+/// Returns the usage history of `feature`.
 pub fn show_usage(
     catalog: &Catalog,
     facts: &UserFacts,

@@ -3,9 +3,9 @@ use std::time::UNIX_EPOCH;
 
 use kana_core::Timestamp;
 
-/// Where the time comes from. Nothing else in Kana asks the operating system for it.
+/// The source of the time. Nothing else in Kana asks the operating system for it.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -28,7 +28,7 @@ impl SystemClock {
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     fn now(&self) -> Timestamp {
-        // A clock before 1970 is a machine that has not been set up; it counts from there.
+        // A clock before 1970 belongs to a machine that was not set up; it counts as 1970.
         let since_1970 = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
         let ms = since_1970.unwrap_or_default().as_millis();
         Timestamp::from_ms(i64::try_from(ms).unwrap_or(i64::MAX))
@@ -40,7 +40,7 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Creates a clock that shows `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.as_ms()))

@@ -4,49 +4,49 @@ use kana_core::Refusal;
 use kana_core::refusal::InvalidValue;
 use kana_store::StoreError;
 
-/// Why something was not answered. Nothing of it has been stored then, but for
+/// Why a call failed. Nothing was stored, except perhaps for
 /// [`OutcomeUnknown`](Error::OutcomeUnknown).
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// What was asked for is refused; the caller can mend it.
+    /// A rule refuses the request. The caller can correct it.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The key opens nothing here.
+    /// The key or token is not valid.
     #[error(transparent)]
     Unauthenticated(#[from] Unauthenticated),
-    /// More is waiting to be written than Kana holds. The caller may try again.
-    #[error("too much is waiting to be written; try again shortly")]
+    /// A queue is full. The caller can retry.
+    #[error("too much is waiting to be written; nothing was recorded. Retry")]
     Overloaded,
-    /// The server is about to stop. The caller may try again elsewhere.
-    #[error("the server is shutting down; try again")]
+    /// The server is about to stop. The caller can retry on another one.
+    #[error("the server is shutting down; nothing was recorded. Retry")]
     ShuttingDown,
-    /// The database is away, or others are always faster. The caller may try again.
-    #[error("{}, and nothing was recorded; try again", unavailable(.0))]
+    /// The database is unavailable or full, or other writers were always faster. The caller can retry.
+    #[error("{}; nothing was recorded. Retry", unavailable(.0))]
     Unavailable(#[source] Arc<StoreError>),
-    /// The database went away while it committed, and has not come back to say whether it did.
+    /// The connection broke during a commit, and the database could not be asked whether it happened.
     #[error(
-        "the database went away while this was recorded, and whether it was is not known; with an \
-         idempotency key, send it again"
+        "the database went away during the commit; whether this was recorded is not known. If the \
+         request has an idempotency key, retry"
     )]
     OutcomeUnknown(#[source] Arc<StoreError>),
-    /// The store failed. One failure can answer a whole batch.
+    /// The store failed. One failure can be the answer to a whole batch.
     #[error(transparent)]
     Store(Arc<StoreError>),
-    /// Kana itself is wrong.
+    /// A bug in Kana.
     #[error("a bug: {0}")]
     Bug(&'static str),
 }
 
-/// Why a request has no environment. Clients look for the first word.
+/// Why a request is not authenticated. Clients look for the first word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthenticated {
     /// No key was sent.
     #[error("Unauthenticated: send a private key in the Authorization header")]
     Missing,
-    /// What was sent is no key that is known and valid.
+    /// The key is unknown or was revoked.
     #[error("Unauthenticated: the key in the Authorization header is unknown or was revoked")]
     Unknown,
-    /// Nothing that opens the Client API was sent.
+    /// No user token and no public key was sent to the Client API.
     #[error(
         "Unauthenticated: send a user token, as Bearer, or a public key with X-User-ID, in the \
          Authorization header"
@@ -58,22 +58,22 @@ pub enum Unauthenticated {
          token or a public key"
     )]
     PrivateKeyInBrowser,
-    /// A public key does not say who the user is.
+    /// A public key was sent without a user's id.
     #[error("Unauthenticated: with a public key, the X-User-ID header must name the user")]
     UserIdMissing,
-    /// The environment takes user tokens only.
+    /// The environment accepts user tokens only.
     #[error(
         "Unauthenticated: this environment does not let a public key read a user's entitlements; \
          send a user token"
     )]
     SimpleModeOff,
-    /// The user token was not made here, or its secret was withdrawn.
+    /// The user token has no valid signature, or its secret was withdrawn.
     #[error("Unauthenticated: the user token is invalid")]
     InvalidToken,
-    /// The user token's time is over.
+    /// The user token has expired.
     #[error("Unauthenticated: the user token has expired")]
     ExpiredToken,
-    /// A public key was sent where a private one belongs.
+    /// A public key was sent to the Admin API.
     #[error(
         "Unauthenticated: the Admin API needs a private key, and the Authorization header holds \
          a public one"
@@ -86,7 +86,7 @@ fn unavailable(cause: &StoreError) -> &'static str {
     match cause {
         StoreError::Full { .. } => "the disk is full",
         StoreError::Busy(_) => "another process holds the database",
-        _ => "the database cannot do this at the moment",
+        _ => "the database is unavailable",
     }
 }
 
@@ -94,7 +94,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let error = Arc::new(error);
         match *error {
-            // A server that takes no changes is a standby that has yet to take over.
+            // A read-only server is a standby that has yet to take over.
             StoreError::Conflict(_)
             | StoreError::Unavailable(_)
             | StoreError::Busy(_)
@@ -113,7 +113,7 @@ impl From<InvalidValue> for Error {
 }
 
 impl From<getrandom::Error> for Error {
-    /// The operating system gave no randomness for a key or a secret.
+    /// Converts the error of an operating system without randomness for a key or secret.
     fn from(error: getrandom::Error) -> Self {
         StoreError::Engine(Box::new(error)).into()
     }

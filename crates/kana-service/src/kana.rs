@@ -46,7 +46,7 @@ impl Kana {
     }
 
     /// Waits until everything that was accepted is written. Call it when nothing else holds this
-    /// `Kana`, so that nothing more can be accepted.
+    /// `Kana`, its jobs included, so that nothing more can be accepted.
     pub async fn finish(self: Arc<Self>) {
         let finished = self.writer_finished.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(self);

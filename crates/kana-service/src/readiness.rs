@@ -1,6 +1,6 @@
 use kana_store::StoreError;
 
-/// Why a server should get no requests at the moment.
+/// Why a server is not ready for requests.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReady {
     /// The database returned an error, or its last commit failed.

@@ -3,17 +3,30 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Operator settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// For how many days a user token is good.
+    /// Days that user tokens are valid.
     pub user_token_days: u32,
-    /// For how many days an idempotency key is kept at least. After that a request with it is new.
+    /// Minimum days that idempotency keys are kept. After that, a request with the same key is new.
     pub idempotency_days: u32,
-    /// For how many days a usage event is kept at least; `None`: for ever.
+    /// Minimum days that usage events are kept; `None` means for ever.
     pub events_days: Option<u32>,
+    /// Days that changes stay in the changes feed.
+    pub changes_days: u32,
+    /// Maximum number of changes in the changes feed of an environment.
+    pub changes_max: i64,
+    /// Days that entries of the audit log are kept.
+    pub audit_days: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { user_token_days: 30, idempotency_days: 30, events_days: None }
+        Self {
+            user_token_days: 30,
+            idempotency_days: 30,
+            events_days: None,
+            changes_days: 30,
+            changes_max: 10_000_000,
+            audit_days: 400,
+        }
     }
 }
 
@@ -24,6 +37,14 @@ impl Settings {
 
     pub(crate) fn events_ms(self) -> Option<i64> {
         self.events_days.map(|days| i64::from(days) * DAY_MS)
+    }
+
+    pub(crate) fn changes_ms(self) -> i64 {
+        i64::from(self.changes_days) * DAY_MS
+    }
+
+    pub(crate) fn audit_ms(self) -> i64 {
+        i64::from(self.audit_days) * DAY_MS
     }
 
     pub(crate) fn idempotency_ms(self) -> i64 {

@@ -1,4 +1,4 @@
-//! Starts a Kana: the reader, the writer, and what runs in the background.
+//! Starts a Kana: the reader and the writer.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +6,6 @@ use kana_store::Store;
 
 use crate::access::Access;
 use crate::clock::Clock;
-use crate::jobs::{folding, retention};
 use crate::kana::Kana;
 use crate::reader::Reader;
 use crate::settings::Settings;
@@ -18,7 +17,7 @@ impl Kana {
         Self::start_with(store, clock, Settings::default())
     }
 
-    /// Starts the writer. Must be called within a Tokio runtime.
+    /// Starts the reader and the writer, and no jobs (see [`jobs`](crate::jobs)). Must be called within a Tokio runtime.
     pub fn start_with(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
@@ -29,7 +28,7 @@ impl Kana {
         let (writer, finished) =
             Writer::start(&store, reader.catalogs(), &clock, settings, &threads)?;
         let access = Access::new(Arc::clone(&store), Arc::clone(&clock), settings);
-        let kana = Arc::new(Self {
+        Ok(Arc::new(Self {
             store,
             clock,
             settings,
@@ -38,9 +37,6 @@ impl Kana {
             writer,
             threads,
             writer_finished: Mutex::new(Some(finished)),
-        });
-        folding::start(Arc::downgrade(&kana));
-        retention::start(Arc::downgrade(&kana), &kana.threads);
-        Ok(kana)
+        }))
     }
 }

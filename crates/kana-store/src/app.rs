@@ -4,10 +4,10 @@ use std::fmt;
 
 use kana_core::Timestamp;
 
-/// Names one environment in every query.
+/// The id of an environment. Every query takes one.
 ///
-/// Only this crate makes one: for the environment of a key that was presented, or for the app's
-/// own tools. Code that forgets to ask whose data it may touch so does not compile.
+/// Only this crate creates it, for a valid key or for the app's own tools. So code that does not
+/// know whose data it may touch does not compile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EnvironmentId(pub(crate) i64);
 
@@ -21,10 +21,10 @@ pub enum EnvironmentKind {
 }
 
 impl EnvironmentKind {
-    /// Both of them: an app has one of each.
+    /// Both environments of an app.
     pub const ALL: [Self; 2] = [Self::Test, Self::Live];
 
-    /// The name as it stands in keys and on the command line.
+    /// Returns the name that keys and the command line use.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -40,7 +40,7 @@ impl fmt::Display for EnvironmentKind {
     }
 }
 
-/// What a key opens.
+/// The kind of a key: which API it opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyKind {
     /// The Admin API, for back ends.
@@ -50,7 +50,7 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
-    /// The name as it stands on the command line.
+    /// Returns the name that the command line uses.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ pub struct App {
     pub name: String,
 }
 
-/// The SHA-256 hash of a key: all that is stored of it.
+/// The SHA-256 hash of a key. The key itself is not stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash(pub [u8; 32]);
 
@@ -83,24 +83,23 @@ impl fmt::Debug for KeyHash {
     }
 }
 
-/// How an environment lets browsers in (contract: `client-api.md`).
+/// Who may use the Client API of an environment (contract: `client-api.md`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientAccess {
-    /// The environment. Nobody has shown a key for it yet: only who has shown a token that one of
-    /// the secrets signed may use it.
+    /// The environment. Use it only after a user token was verified with one of the secrets.
     pub environment: EnvironmentId,
     /// Whether a public key and a user's id in a header are enough.
     pub simple_mode: bool,
-    /// What user tokens may be signed with, the newest first.
+    /// The secrets that user tokens may be signed with, newest first.
     pub token_secrets: Vec<TokenSecret>,
 }
 
-/// What user tokens are signed with.
+/// A secret that signs user tokens.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenSecret {
     /// The secret itself.
     pub secret: Vec<u8>,
-    /// Until when its tokens are good; `None` for the one that signs new tokens.
+    /// When its tokens stop being valid; `None` for the secret that signs new tokens.
     pub valid_until: Option<Timestamp>,
 }
 
@@ -117,13 +116,13 @@ impl fmt::Debug for TokenSecret {
 pub struct NewKey {
     /// The environment that it opens.
     pub environment: EnvironmentKind,
-    /// What it opens there.
+    /// Which API it opens.
     pub kind: KeyKind,
     /// Its hash.
     pub hash: KeyHash,
-    /// Its last four characters, by which a person tells it from others.
+    /// Its last four characters, by which people recognise it.
     pub last_four: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
@@ -145,18 +144,18 @@ impl NewKey {
 /// A key as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// By which it is revoked.
+    /// Its number, which `kana keys revoke` takes.
     pub id: i64,
     /// The environment that it opens.
     pub environment: EnvironmentId,
-    /// Which of the two that is.
+    /// Test or live.
     pub environment_kind: EnvironmentKind,
-    /// What it opens there.
+    /// Which API it opens.
     pub kind: KeyKind,
     /// Its last four characters.
     pub last_four: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was revoked; it opens nothing since.
+    /// When it was revoked; `None` while it is valid.
     pub revoked_at: Option<Timestamp>,
 }

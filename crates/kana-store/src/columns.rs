@@ -1,5 +1,5 @@
-//! How values stand in columns, the same in every engine: enums by the contract's names,
-//! instants as milliseconds, JSON as text.
+//! The format of values in columns, the same in every engine: enums by the contract's names, instants
+//! as milliseconds, JSON as text.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,9 +13,9 @@ use kana_core::usage::UsageAction;
 use crate::app::{EnvironmentKind, KeyKind};
 use crate::error::StoreError;
 
-/// A value that stands in a column by its name.
+/// A value that is stored by its name.
 pub(crate) trait Named: Sized + Copy + PartialEq + 'static {
-    /// What the column holds, for the message about a name that is none.
+    /// What the column holds, for the error about an unknown name.
     const COLUMN: &'static str;
     /// Every value with its name.
     const NAMES: &'static [(Self, &'static str)];

@@ -1,20 +1,20 @@
 use std::path::PathBuf;
 
-/// Whatever an engine says when it fails.
+/// The error of an engine.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a store could not do. Nothing of what was asked has been stored then, but for
+/// Why a call of a store failed. Nothing was stored, except perhaps for
 /// [`OutcomeUnknown`](StoreError::OutcomeUnknown).
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The engine failed.
     #[error("the database failed: {0}")]
     Engine(#[source] Cause),
-    /// Another writer was faster. The same can be tried again at once, on what is stored now.
+    /// Another writer was faster. The call can be retried at once, on what is stored now.
     #[error("another writer was faster: {0}")]
     Conflict(#[source] Cause),
-    /// The database cannot be reached, or went away before it was told to commit. The same can be
-    /// tried again once it is back.
+    /// The database cannot be reached, or went away before the commit. The call can be retried once it
+    /// is back.
     #[error("the database cannot be reached: {0}")]
     Unavailable(#[source] Cause),
     /// Another process holds the database. The call can be retried.
@@ -44,20 +44,23 @@ pub enum StoreError {
         /// The error of the engine.
         source: Cause,
     },
-    /// The database went away while it committed, and could not be asked since what became of it.
+    /// The connection broke during a commit, and the database could not be asked whether it happened.
     /// Only a request with an idempotency key can be repeated without counting twice.
     #[error(
         "the database went away while it committed, and whether it did is not known: send the \
          request again with the same idempotency key ({0})"
     )]
     OutcomeUnknown(#[source] Cause),
-    /// A stored value is none that this release writes.
+    /// A stored value is not one that this release writes.
     #[error("the database holds a value that this release cannot read: {0}")]
     Unreadable(String),
+    /// Another node has claimed the job since, or it is done. Whoever had it must stop.
+    #[error("the lease of the job is lost")]
+    LostLease,
     /// The catalog has changed since the version that a change was planned on.
     #[error("the catalog has changed meanwhile")]
     StaleCatalog,
-    /// The database has an app, where an empty one is needed.
+    /// The database has an app, but must be empty.
     #[error("the database has an app already: an import needs an empty database")]
     NotEmpty,
     /// The database was migrated by a newer release.
@@ -103,8 +106,8 @@ pub enum StoreError {
         /// What shows that there was a database.
         evidence: PathBuf,
     },
-    /// The database's URL cannot be read. The problem holds nothing of the URL, which may have a
-    /// password in it.
+    /// The database URL is invalid. The problem repeats nothing of the URL, which may contain a
+    /// password.
     #[error(
         "the database URL is wrong: {problem}; it is like postgres://user:password@host:5432/database"
     )]
@@ -112,19 +115,19 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The database does not let us in.
+    /// The database refuses the user or password.
     #[error("the database refuses the user or the password of the database URL: {0}")]
     AccessDenied(#[source] Cause),
     /// There is no such database on the server.
     #[error("the server of the database URL has no such database: {0}")]
     NoDatabase(#[source] Cause),
-    /// The database takes no changes.
+    /// The database accepts no changes.
     #[error(
         "the database is a read-only standby, or does not allow changes: give the URL of the \
          primary, or of all servers (postgres://user@one,two/database)"
     )]
     ReadOnly,
-    /// The data directory cannot be made or opened.
+    /// The data directory cannot be created or opened.
     #[error("cannot use the data directory {}: {source}", path.display())]
     DataDir {
         /// The directory or a file in it.

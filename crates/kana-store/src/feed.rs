@@ -143,6 +143,19 @@ impl AuditQuery {
     }
 }
 
+/// A page of the audit log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditPage {
+    /// The entries. A page ends after about 8 MiB, however few entries it has; it has at least one
+    /// if there is one.
+    pub rows: Vec<AuditRow>,
+    /// Whether there are older ones.
+    pub has_more: bool,
+}
+
+/// How many bytes of `before` and `after` make a page of the audit log full.
+pub(crate) const AUDIT_PAGE_BYTES: usize = 8 * 1024 * 1024;
+
 /// An entry of the audit log as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRow {
@@ -166,6 +179,20 @@ pub struct AuditRow {
     pub request_id: Option<String>,
 }
 
+impl AuditPage {
+    /// Adds a row, unless the page is full. Returns false if it is.
+    pub(crate) fn add(&mut self, row: AuditRow, (bytes, limit): (&mut usize, usize)) -> bool {
+        if self.rows.len() >= limit || *bytes >= AUDIT_PAGE_BYTES {
+            self.has_more = true;
+            return false;
+        }
+        let length = |json: &Option<String>| json.as_ref().map_or(0, String::len);
+        *bytes += length(&row.before) + length(&row.after);
+        self.rows.push(row);
+        true
+    }
+}
+
 /// Reads and shortens the changes feed and the audit log. Both are written by
 /// [`append`](crate::store::WriteTransaction::append).
 #[async_trait]
@@ -178,12 +205,12 @@ pub trait Feed: Send + Sync {
         query: &ChangesQuery,
     ) -> Result<ChangesPage, StoreError>;
 
-    /// Returns entries of the audit log, newest first.
+    /// Returns a page of the audit log, newest first.
     async fn audit_log(
         &self,
         environment: EnvironmentId,
         query: &AuditQuery,
-    ) -> Result<Vec<AuditRow>, StoreError>;
+    ) -> Result<AuditPage, StoreError>;
 
     /// Deletes the oldest changes, at most `at_most`: those from before `before`, and those beyond
     /// the newest `kept_max`. Returns how many it deleted.

@@ -12,6 +12,7 @@ pub mod app;
 mod columns;
 mod error;
 pub mod feed;
+pub mod jobs;
 mod log_throttle;
 pub mod postgres;
 pub mod sqlite;

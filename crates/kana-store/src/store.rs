@@ -17,6 +17,7 @@ use crate::app::{
 };
 use crate::error::StoreError;
 use crate::feed::{Feed, Records};
+use crate::jobs::{JobStore, JobTransaction};
 use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
 
@@ -32,7 +33,7 @@ pub struct Facts {
 /// A database that keeps one app. Once a call that changes something has returned, the change
 /// survives `kill -9` and power loss.
 #[async_trait]
-pub trait Store: Feed + Send + Sync + 'static {
+pub trait Store: Feed + JobStore + Send + Sync + 'static {
     /// The app; `None` on an empty database.
     async fn app(&self) -> Result<Option<App>, StoreError>;
 
@@ -116,6 +117,19 @@ pub trait Store: Feed + Send + Sync + 'static {
     /// [`keys_kept_before`](Transaction::keys_kept_before). A key that is still there counts as
     /// forgotten.
     async fn forget_old_keys(&self, _before: Timestamp, _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Whether the engine keeps events in partitions and forgets idempotency keys in bulk. Then
+    /// [`make_partitions`](Store::make_partitions) and [`forget_old_keys`](Store::forget_old_keys)
+    /// must be called now and then.
+    fn needs_upkeep(&self) -> bool {
+        false
+    }
+
+    /// Creates the partitions that events will need this month and the next. Recording creates one
+    /// that is missing, but others wait for that.
+    async fn make_partitions(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -251,9 +265,9 @@ pub trait Transaction: Send {
 /// fails with [`Conflict`](StoreError::Conflict) where it notices late that another was faster.
 /// Ask for the facts of all users that are to be changed first, in one call.
 #[async_trait]
-pub trait WriteTransaction: Transaction {
-    /// Writes changes of users' facts, in their order. An id that one of them frees can be another
-    /// user's by a later one.
+pub trait WriteTransaction: Transaction + JobTransaction {
+    /// Writes changes of users' facts, in their order. An id that one change frees can be taken by a
+    /// later one.
     async fn change_facts(
         &mut self,
         environment: EnvironmentId,

@@ -7,12 +7,18 @@ mod settings;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
 
 use crate::commands::Failure;
 use crate::settings::{Command, KeysCommand, Switch};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long the process waits at its end for threads that are still at work.
+const HUNG_THREADS_TIME: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let command = match settings::reading::read() {
@@ -50,8 +56,15 @@ fn cannot_log(error: &std::io::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-#[tokio::main]
-async fn run(command: Command) -> Result<(), Failure> {
+fn run(command: Command) -> Result<(), Failure> {
+    let runtime = Runtime::new()?;
+    let done = runtime.block_on(run_async(command));
+    // A job whose thread hangs does not keep the process from ending.
+    runtime.shutdown_timeout(HUNG_THREADS_TIME);
+    done
+}
+
+async fn run_async(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(settings) => commands::serve::run(settings).await,
         Command::Init(settings) => commands::init::run(settings).await,

@@ -32,11 +32,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the server. On an empty database, first do what `kana init` does
+    /// Run the server. On an empty database, first run `kana init`
     Serve(ServeSettings),
-    /// Make the app with its two environments and print their keys, once
+    /// Create the app with its two environments, and print their keys once
     ///
-    /// On a database that has the app already, change nothing.
+    /// Does nothing if the database already has the app.
     Init(InitSettings),
     /// List, create and revoke keys, also while a server runs on the same database
     Keys {
@@ -45,14 +45,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
-    /// Write everything that the database holds, or one environment of it, to a file
+    /// Export the database, or one environment of it, to a file
     ///
-    /// What is written is of one instant, also while a server runs on the database. kana import
-    /// makes it a database again, of either engine.
+    /// The export is a snapshot of one instant, also while a server runs. `kana import` loads it into
+    /// an empty database of either engine.
     Export(ExportSettings),
-    /// Make an export the content of an empty database, all or nothing
+    /// Import an export into an empty database, all or nothing
     ///
-    /// Everything is read back and compared before it counts.
+    /// Everything is read back and compared before it is committed.
     Import(ImportSettings),
     /// Migrate the database to the schema of this release, as kana serve does when it starts
     ///
@@ -66,41 +66,41 @@ pub(crate) enum Command {
     Pricing(PricingCommand),
 }
 
-/// Pricing as code: the features and packages of an environment in a file of one's own repository.
+/// Pricing as code: an environment's features and packages in a file of your repository.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PricingCommand {
-    /// Write what an environment holds to kana/kana.dev.yaml
+    /// Write the features and packages of an environment to kana/kana.dev.yaml
     ///
-    /// A file that says the same already is left as it is.
+    /// Leaves the file alone if it already says the same.
     Pull(PricingSettings),
-    /// Say what publishing the file would change
+    /// Show what publishing the file would change
     ///
-    /// Exits with 1 if anything is an error: a breaking change, or something that cannot be
-    /// published.
+    /// Exits with 1 if there is an error: a breaking change, or something that cannot be published.
     Validate(PricingSettings),
-    /// Make an environment what the file says, all or nothing
+    /// Publish the file to an environment, all or nothing
     ///
-    /// Shows what changes and asks. With an error it changes nothing, unless it is forced.
+    /// Shows the changes and asks. With an error it changes nothing, unless --force is given.
     Publish(PricingSettings),
     /// Write an example to kana/kana.example.yaml
     Bootstrap(PricingSettings),
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "The server is named by KANA_URL (http://127.0.0.1:4000 otherwise); the \
-    private keys stand in KANA_DEV_KEY and, for --live, KANA_LIVE_KEY. All of them may stand in a \
-    file .env.")]
+#[command(
+    after_help = "KANA_URL is the server (default: http://127.0.0.1:4000). KANA_DEV_KEY and, for \
+    --live, KANA_LIVE_KEY are the private keys. All of them can be in a file .env."
+)]
 pub(crate) struct PricingSettings {
-    /// The live environment and kana/kana.yaml, instead of test and kana/kana.dev.yaml
+    /// Use live and kana/kana.yaml instead of test and kana/kana.dev.yaml
     #[arg(long)]
     pub(crate) live: bool,
-    /// Go on in spite of errors; with bootstrap, overwrite another example
+    /// Go on despite errors; with bootstrap, overwrite an example that was edited
     #[arg(long, short)]
     pub(crate) force: bool,
     /// Do not ask
     #[arg(long, short)]
     pub(crate) yes: bool,
-    /// Print what a program can read
+    /// Print JSON for programs
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -110,14 +110,14 @@ pub(crate) struct ServeSettings {
     #[command(flatten)]
     pub(crate) database: DatabaseSettings,
     /// The address to listen on: an IP address and a port, localhost:4000, or :4000 for all
-    /// addresses of the machine. With port 0, a free port is picked
+    /// addresses of the machine. Port 0 picks a free port
     #[arg(long, env = "KANA_LISTEN", default_value = "127.0.0.1:4000", value_name = "ADDRESS")]
     pub(crate) listen: ListenAddress,
     /// The origins of the web pages that may call the Client API, separated by commas, each like
-    /// `https://app.example.com` or `http://localhost:3000`. With `*`, all may
+    /// `https://app.example.com` or `http://localhost:3000`. `*` allows all
     #[arg(long, env = "KANA_CLIENT_ORIGINS", default_value = "*", value_name = "ORIGINS")]
     pub(crate) client_origins: AllowedOrigins,
-    /// How many connections to the database of --database-url this server opens at most, 6 to 1000
+    /// Maximum number of connections to the database of --database-url, 6 to 1000
     #[arg(
         long,
         env = "KANA_DATABASE_CONNECTIONS",
@@ -130,8 +130,8 @@ pub(crate) struct ServeSettings {
     pub(crate) connections: ConnectionSettings,
     #[command(flatten)]
     pub(crate) tokens: TokenSettings,
-    /// For how many days an idempotency key is kept at least, 1 to 3650. After that, a request with
-    /// it counts as new
+    /// Minimum number of days that idempotency keys are kept, 1 to 3650. After that, a request with
+    /// the same key counts as new
     #[arg(
         long,
         env = "KANA_IDEMPOTENCY_DAYS",
@@ -140,8 +140,8 @@ pub(crate) struct ServeSettings {
         value_parser = clap::value_parser!(u32).range(1..=3650)
     )]
     pub(crate) idempotency_days: u32,
-    /// For how many days a usage event is kept at least, 1 to 36500; without it, for ever. Counters
-    /// stay, so that nobody may do more or less for it. PostgreSQL forgets whole months
+    /// Minimum number of days that usage events are kept, 1 to 36500. Default: for ever. Counters stay,
+    /// so entitlements do not change. PostgreSQL deletes whole months
     #[arg(
         long,
         env = "KANA_EVENTS_DAYS",
@@ -149,12 +149,47 @@ pub(crate) struct ServeSettings {
         value_parser = clap::value_parser!(u32).range(1..=36500)
     )]
     pub(crate) events_days: Option<u32>,
+    #[command(flatten)]
+    pub(crate) logs: LogSettings,
+}
+
+/// The retention of the changes feed and the audit log.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct LogSettings {
+    /// Number of days that changes stay in the changes feed, 1 to 365
+    #[arg(
+        long,
+        env = "KANA_CHANGES_DAYS",
+        default_value = "30",
+        value_name = "DAYS",
+        value_parser = clap::value_parser!(u32).range(1..=365)
+    )]
+    pub(crate) changes_days: u32,
+    /// Maximum number of changes in the changes feed of an environment, 100 to 1000000000. The oldest
+    /// are deleted first, whatever their age
+    #[arg(
+        long,
+        env = "KANA_CHANGES_MAX",
+        default_value = "10000000",
+        value_name = "CHANGES",
+        value_parser = clap::value_parser!(i64).range(100..=1_000_000_000)
+    )]
+    pub(crate) changes_max: i64,
+    /// Number of days that entries of the audit log are kept, 1 to 36500
+    #[arg(
+        long,
+        env = "KANA_AUDIT_DAYS",
+        default_value = "400",
+        value_name = "DAYS",
+        value_parser = clap::value_parser!(u32).range(1..=36500)
+    )]
+    pub(crate) audit_days: u32,
 }
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct ConnectionSettings {
-    /// How many connections may be open at once, 1 to 1000000. For one more, the one that has
-    /// waited longest for a request is closed
+    /// Maximum number of open connections, 1 to 1000000. For one more, the connection that has waited
+    /// longest for a request is closed
     #[arg(
         long,
         env = "KANA_CONNECTIONS_MAX",
@@ -163,8 +198,8 @@ pub(crate) struct ConnectionSettings {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub(crate) connections_max: u32,
-    /// For how many seconds a connection may wait for its next request, 1 to 86400. Behind a load
-    /// balancer, choose more than that keeps its connections
+    /// Number of seconds that a connection may wait for its next request, 1 to 86400. Behind a load
+    /// balancer, choose more than the load balancer's own idle timeout
     #[arg(
         long,
         env = "KANA_IDLE_TIMEOUT_SECONDS",
@@ -177,7 +212,7 @@ pub(crate) struct ConnectionSettings {
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct TokenSettings {
-    /// For how many days a user token is good, 1 to 3650
+    /// Number of days that user tokens are valid, 1 to 3650
     #[arg(
         long,
         env = "KANA_USER_TOKEN_DAYS",
@@ -203,7 +238,7 @@ pub(crate) struct InitSettings {
     pub(crate) app: String,
 }
 
-/// Checks the name of an app, which has the limits of other names and no control characters.
+/// Checks the name of an app: the limits of other names, and no control characters.
 fn app_name(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("must not be empty".to_owned());
@@ -219,13 +254,13 @@ fn app_name(text: &str) -> Result<String, String> {
 pub(crate) struct ExportSettings {
     #[command(flatten)]
     pub(crate) database: DatabaseSettings,
-    /// Only this environment. Both otherwise
+    /// Export only this environment. Default: both
     #[arg(long)]
     pub(crate) env: Option<Env>,
-    /// With the secrets that sign user tokens. Whoever has the file can then make tokens
+    /// Include the secrets that sign user tokens. Anyone who has the file can then create tokens
     #[arg(long)]
     pub(crate) token_secrets: bool,
-    /// The file to make, which must not exist yet. Standard output otherwise, and with -
+    /// The file to create; it must not exist yet. Default, or with -: standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 }
@@ -234,7 +269,7 @@ pub(crate) struct ExportSettings {
 pub(crate) struct ImportSettings {
     #[command(flatten)]
     pub(crate) database: DatabaseSettings,
-    /// The export to import. With -, standard input
+    /// The export to import; - reads standard input
     pub(crate) file: PathBuf,
 }
 
@@ -249,17 +284,17 @@ pub(crate) struct DatabaseSettings {
         global = true
     )]
     pub(crate) data_dir: PathBuf,
-    /// A PostgreSQL database to use instead of the embedded one, which any number of servers can
-    /// share: postgres://user:password@host:5432/database
+    /// A PostgreSQL database to use instead of the embedded one; any number of servers can share it:
+    /// postgres://user:password@host:5432/database
     #[arg(long, env = "KANA_DATABASE_URL", value_name = "URL", global = true)]
     pub(crate) database_url: Option<DatabaseUrl>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Show every key: id, environment, kind, last four characters, created, revoked
+    /// List all keys: id, environment, kind, last four characters, created, revoked
     List,
-    /// Make a key and print it, once
+    /// Create a key and print it once
     Create {
         /// The environment that the key opens
         #[arg(long)]
@@ -268,23 +303,23 @@ pub(crate) enum KeysCommand {
         #[arg(long)]
         kind: Kind,
     },
-    /// Sign user tokens with a new secret. Those signed before stay good until they expire
+    /// Sign user tokens with a new secret. Earlier tokens stay valid until they expire
     ///
-    /// Running servers obey within five seconds.
+    /// Running servers follow within five seconds.
     RotateTokenSecret {
         /// The environment whose tokens these are
         #[arg(long)]
         env: Env,
-        /// Withdraw the tokens signed before at once
+        /// Make earlier tokens invalid at once
         #[arg(long)]
         at_once: bool,
         #[command(flatten)]
         tokens: TokenSettings,
     },
-    /// Say whether a public key and a user's id are enough for the Client API
+    /// Set whether a public key and a user's id are enough for the Client API
     ///
-    /// While it is on, as it is at first, anyone who has the public key can read any user's
-    /// entitlements. Running servers obey within five seconds.
+    /// While it is on (the default), anyone who has the public key can read any user's entitlements.
+    /// Running servers follow within five seconds.
     SimpleMode {
         /// The environment
         #[arg(long)]
@@ -292,7 +327,7 @@ pub(crate) enum KeysCommand {
         /// on or off
         mode: Switch,
     },
-    /// Revoke a key. Running servers obey within five seconds
+    /// Revoke a key. Running servers follow within five seconds
     Revoke {
         /// The key's id, as `kana keys list` shows it
         id: i64,

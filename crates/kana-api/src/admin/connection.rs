@@ -5,10 +5,10 @@ use async_graphql::SimpleObject;
 use kana_core::Timestamp;
 use kana_core::id::{SubscriptionId, UserKey};
 use kana_core::refusal::InvalidValue;
+use kana_graphql::{List, Turn};
 
 use super::subscription::PackageSubscription;
 use super::user::User;
-use crate::graphql::{List, Turn};
 
 /// The most items of a page.
 const PAGE_MAX: i32 = 1000;

@@ -8,8 +8,7 @@
 
 use axum::http::{Method, Request, header};
 use axum::response::{IntoResponse, Response};
-
-use crate::graphql::prefers_html;
+use kana_graphql::prefers_html;
 
 const PAGE: &str = include_str!("console/page.html");
 const SCRIPT: &str = include_str!("console/console.js");

@@ -1,37 +1,19 @@
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, InputObject, MaybeUndefined, Object};
+use async_graphql::{Context, InputObject, MaybeUndefined, Object};
 use kana_core::catalog::{self, Catalog, FeatureKind};
 use kana_core::catalog_command::FeatureEdit;
 use kana_core::id::{FeatureId, UserId};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::refusal::InvalidValue;
+use kana_graphql::{Json, List};
 
+use super::environment::environment;
+use super::feature_type::FeatureType;
+use super::input::{label, metadata, read, read_change, read_edit};
 use super::package::Package;
 use super::usage::Entitlement;
-use super::{environment, label, metadata, read, read_change, read_edit};
 use crate::error::ApiError;
-use crate::graphql::List;
-use crate::graphql::scalars::Json;
-
-/// Whether a feature is a switch or an amount. It never changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(name = "FeatureType")]
-pub(super) enum FeatureType {
-    /// A switch: granted or not
-    Binary,
-    /// An amount that is used up
-    Consumable,
-}
-
-impl From<&FeatureKind> for FeatureType {
-    fn from(kind: &FeatureKind) -> Self {
-        match kind {
-            FeatureKind::Binary => Self::Binary,
-            FeatureKind::Consumable { .. } => Self::Consumable,
-        }
-    }
-}
 
 /// A feature in the catalog that was current when it was asked for.
 pub(super) struct Feature {

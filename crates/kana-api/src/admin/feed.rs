@@ -6,14 +6,14 @@ use kana_core::Timestamp;
 use kana_core::change::{AuditKind, types_named};
 use kana_core::id::UserId;
 use kana_core::refusal::InvalidValue;
-use kana_service::{AuditQuery, AuditRow, ChangesQuery, StoredChange};
+use kana_graphql::{Json, List, loading};
+use kana_service::{AuditPage, AuditQuery, AuditRow, ChangesQuery, StoredChange};
 use uuid::Uuid;
 
 use super::connection::{PageInfo, page_length};
-use super::environment;
+use super::environment::environment;
 use crate::error::ApiError;
-use crate::graphql::scalars::{BigInt, DateTime, Json};
-use crate::graphql::{List, loading};
+use crate::scalars::{BigInt, DateTime};
 
 /// Something that happened in the environment.
 pub(super) struct Change(StoredChange);
@@ -217,7 +217,7 @@ pub(super) async fn audit_log(
     let (since, until) = (instant(filter.since), instant(filter.until));
     let turn = loading(context, limit).await?;
     let query = AuditQuery { after, limit, kind, subject: filter.subject, since, until };
-    let (rows, has_more) = environment(context)?.audit_log(query).await?;
+    let AuditPage { rows, has_more } = environment(context)?.audit_log(&query).await?;
     let edge = |row: AuditRow| AuditLogEdge {
         cursor: format!("{}.{}", row.at.as_ms(), row.id.simple()),
         node: AuditLogEntry(row),

@@ -7,8 +7,11 @@
 
 mod connection;
 mod console;
+mod environment;
 mod feature;
+mod feature_type;
 mod feed;
+mod input;
 mod mutation;
 mod package;
 mod plan;
@@ -19,21 +22,19 @@ mod user;
 
 use std::sync::Arc;
 
-use async_graphql::{Context, EmptySubscription, MaybeUndefined, Schema, SchemaBuilder};
+use async_graphql::{EmptySubscription, Schema, SchemaBuilder};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
-use kana_core::edit::Edit;
-use kana_core::metadata::{Label, Metadata};
-use kana_core::refusal::InvalidValue;
-use kana_service::{Environment, Error, Kana, Unauthenticated};
+use kana_graphql::{AnswerBudget, Endpoint};
+use kana_http::body::{BodyMemory, RequestBody};
+use kana_service::Kana;
 
-use crate::body_memory::BodyMemory;
-use crate::error::ApiError;
-use crate::graphql::scalars::Json;
-use crate::graphql::{AnswerBudget, Endpoint, presented};
+use crate::authorisation::authorise;
+use crate::graphql::{read, unauthorised};
+use crate::scalars;
 use mutation::Mutation;
 use plan::UsagePlan;
 use query::Query;
@@ -41,6 +42,7 @@ use query::Query;
 /// What the route holds.
 struct AdminApi {
     kana: Arc<Kana>,
+    body_memory: Arc<BodyMemory>,
     endpoint: Endpoint<Query, Mutation, UsagePlan>,
 }
 
@@ -50,8 +52,9 @@ pub(crate) fn router(
     body_memory: &Arc<BodyMemory>,
     answers: &Arc<AnswerBudget>,
 ) -> Router {
-    let endpoint = Endpoint::new(builder, body_memory, answers);
-    let api = AdminApi { kana: Arc::clone(kana), endpoint };
+    let endpoint = Endpoint::new(builder, &scalars::CUSTOM, answers);
+    let (kana, body_memory) = (Arc::clone(kana), Arc::clone(body_memory));
+    let api = AdminApi { kana, body_memory, endpoint };
     let methods: MethodRouter<Arc<AdminApi>> = get(answer).post(answer);
     Router::new()
         .route("/graphql", methods)
@@ -74,63 +77,10 @@ async fn answer(State(api): State<Arc<AdminApi>>, http: Request) -> Response {
     if console::is_wanted(&http) {
         return console::page();
     }
-    api.endpoint.respond(http, async |headers| authorise(&api.kana, headers).await).await
-}
-
-/// The environment of the private key in the `Authorization` header.
-pub(crate) async fn authorise(kana: &Arc<Kana>, headers: &HeaderMap) -> Result<Environment, Error> {
-    kana.authorise_private(presented(headers, Unauthenticated::Missing)?).await
-}
-
-/// The environment that the request was authorised for.
-fn environment<'a>(context: &Context<'a>) -> Result<&'a Environment, ApiError> {
-    context
-        .data_opt::<Environment>()
-        .ok_or(ApiError::Service(Error::Bug("a resolver ran without an environment")))
-}
-
-/// What an update does to a value that it can clear: absent leaves it, null clears it.
-fn read_edit<T, U>(
-    field: &'static str,
-    value: MaybeUndefined<T>,
-    constructor: impl FnOnce(&'static str, T) -> Result<U, InvalidValue>,
-) -> Result<Edit<U>, InvalidValue> {
-    Ok(match value {
-        MaybeUndefined::Undefined => Edit::Keep,
-        MaybeUndefined::Null => Edit::Clear,
-        MaybeUndefined::Value(value) => Edit::Set(constructor(field, value)?),
-    })
-}
-
-/// What an update does to a value that is always there: null is an error.
-fn read_change<T, U>(
-    field: &'static str,
-    value: MaybeUndefined<T>,
-    constructor: impl FnOnce(&'static str, T) -> Result<U, InvalidValue>,
-) -> Result<Option<U>, InvalidValue> {
-    match value {
-        MaybeUndefined::Undefined => Ok(None),
-        MaybeUndefined::Null => Err(InvalidValue::new(field, "cannot be cleared: leave it out")),
-        MaybeUndefined::Value(value) => constructor(field, value).map(Some),
-    }
-}
-
-/// A label as it arrives.
-#[expect(clippy::needless_pass_by_value, reason = "a constructor for `read_edit`")]
-fn label(field: &'static str, text: String) -> Result<Label, InvalidValue> {
-    Label::new(field, &text)
-}
-
-/// Metadata as it arrives.
-fn metadata(field: &'static str, json: Json) -> Result<Metadata, InvalidValue> {
-    Metadata::new(field, json.0)
-}
-
-/// An optional field read by one of the constructors that name it in their error.
-fn read<T, U, E>(
-    field: &'static str,
-    value: Option<T>,
-    constructor: impl FnOnce(&'static str, T) -> Result<U, E>,
-) -> Result<Option<U>, E> {
-    value.map(|value| constructor(field, value)).transpose()
+    let (head, body) = http.into_parts();
+    let mut body = RequestBody::new(body, &api.body_memory);
+    let authorise = async |headers: &HeaderMap| {
+        authorise(&api.kana, headers).await.map_err(|error| unauthorised(&error))
+    };
+    api.endpoint.respond(head, authorise, async || read(&mut body).await).await
 }

@@ -2,9 +2,10 @@ use async_graphql::{Context, Object, SimpleObject};
 use kana_core::Refusal;
 use kana_core::id::{FeatureId, PackageId, UserId};
 use kana_core::refusal::InvalidValue;
+use kana_graphql::List;
 use kana_service::Error;
 
-use super::environment;
+use super::environment::environment;
 use super::feature::{CreateFeatureInput, Feature, UpdateFeatureInput};
 use super::package::{CreatePackageInput, Package, UpdatePackageInput};
 use super::query::selects_subscriptions;
@@ -14,8 +15,7 @@ use super::usage::{
 };
 use super::user::{CreateUserInput, UpdateUserInput, User};
 use crate::error::ApiError;
-use crate::graphql::List;
-use crate::graphql::scalars::DateTime;
+use crate::scalars::DateTime;
 
 /// The most inputs of a batch.
 const BATCH_INPUTS_MAX: usize = 10_000;

@@ -10,13 +10,13 @@ use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::period;
 use kana_core::refusal::InvalidValue;
+use kana_graphql::{Json, List};
 
-use super::feature::FeatureType;
-use super::{metadata, read, read_edit};
+use super::feature_type::FeatureType;
+use super::input::{metadata, read, read_edit};
 use crate::counter::int;
 use crate::error::ApiError;
-use crate::graphql::List;
-use crate::graphql::scalars::{DateTime, Json};
+use crate::scalars::DateTime;
 
 /// Where a package stands in its life: DRAFT, then PUBLISHED, then ARCHIVED, never back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]

@@ -15,12 +15,12 @@ use kana_core::entitlement::{Consumption, Entitlement, Reason};
 use kana_core::id::{FeatureId, IdempotencyKey, UserId};
 use kana_core::refusal::InvalidValue;
 use kana_core::usage::{RecordUsage, RecordedUsage, UsageAction, UseFeature, UsedFeature};
+use kana_graphql::{Outcome, Plan};
 use kana_service::{Environment, Error};
 
-use super::read;
+use super::input::read;
 use crate::counter::int;
 use crate::error::ApiError;
-use crate::graphql::{Outcome, Plan};
 use variables::{
     Borrowed, Given, Source, UsageEventAction, UsageEventInput, UseFeatureInput, Variables,
 };

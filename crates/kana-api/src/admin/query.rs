@@ -1,12 +1,13 @@
 use async_graphql::{Context, Lookahead, Object};
 use kana_core::Refusal;
 use kana_core::id::{FeatureId, PackageId, UserId};
+use kana_graphql::{List, loading};
 
 use super::connection::{
     LIST_MAX, PackageSubscriptionConnection, UserConnection, after_subscription, after_user,
     page_length,
 };
-use super::environment;
+use super::environment::environment;
 use super::feature::Feature;
 use super::feed::{self, AuditFilter, AuditLogConnection, ChangePage, ChangesFilter};
 use super::package::{Package, PackageStatus};
@@ -14,8 +15,7 @@ use super::subscription::PackageSubscription;
 use super::usage::{CanUseFeatureData, ShowUsageData};
 use super::user::User;
 use crate::error::ApiError;
-use crate::graphql::scalars::DateTime;
-use crate::graphql::{List, loading};
+use crate::scalars::DateTime;
 
 /// What can be asked.
 pub(super) struct Query;

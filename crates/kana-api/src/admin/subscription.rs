@@ -10,7 +10,7 @@ use kana_service::SubscriptionPage;
 
 use super::package::Package;
 use crate::error::ApiError;
-use crate::graphql::scalars::DateTime;
+use crate::scalars::DateTime;
 
 /// Where a subscription stands. ACTIVE and TRIALING grant; every other status grants nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]

@@ -5,12 +5,12 @@ use kana_core::metadata::Metadata;
 use kana_core::refusal::InvalidValue;
 use kana_core::usage::{RecordUsage, UsageAction, UseFeature};
 use kana_core::{usage, usage_history};
+use kana_graphql::{ErrorBody, Json, List};
 
-use super::read;
+use super::input::read;
 use crate::counter::int;
-use crate::error::{ApiError, Told};
-use crate::graphql::List;
-use crate::graphql::scalars::{BigInt, DateTime, Json};
+use crate::error::ApiError;
+use crate::scalars::{BigInt, DateTime};
 
 macro_rules! entitlement_object {
     ($(#[$doc:meta])* $name:ident, $graphql_name:literal) => {
@@ -189,8 +189,8 @@ impl From<Result<usage::RecordedUsage, ApiError>> for RecordedUsageResult {
                 error_code: None,
             },
             Err(error) => {
-                let told = Told::from(&error);
-                Self { recorded: false, reason: Some(told.message), error_code: Some(told.code) }
+                let body = ErrorBody::from(&error);
+                Self { recorded: false, reason: Some(body.message), error_code: Some(body.code) }
             }
         }
     }

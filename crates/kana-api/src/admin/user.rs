@@ -7,13 +7,13 @@ use kana_core::metadata::{Label, Metadata};
 use kana_core::refusal::InvalidValue;
 use kana_core::subscription::Subscription;
 use kana_core::user::{self, UserEdit};
+use kana_graphql::{Json, List, loading};
 use kana_service::{NewUser, UserPage};
 
+use super::environment::environment;
+use super::input::{label, metadata, read, read_change, read_edit};
 use super::subscription::PackageSubscription;
-use super::{environment, label, metadata, read, read_change, read_edit};
 use crate::error::ApiError;
-use crate::graphql::scalars::Json;
-use crate::graphql::{List, loading};
 
 /// How many rows the subscriptions of one user count as before they are loaded.
 const SUBSCRIPTIONS_EXPECTED: usize = 100;

@@ -2,17 +2,19 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kana_core::Refusal;
 use kana_core::catalog::CatalogVersion;
-use kana_core::configuration::{Place, Problem, Step};
-use kana_core::configuration_plan::{Finding, Severity};
+use kana_core::configuration::Problem;
+use kana_core::configuration_plan::{Entry, Finding};
+use kana_graphql::ErrorBody;
 use kana_service::{Error, Validation};
 use serde::Serialize;
 use serde_json::json;
 
 use super::version;
-use crate::error::Told;
-use crate::events::{Stop, add_headers};
+use super::written_entry::WrittenEntry;
+use super::written_finding::WrittenFinding;
+use crate::http_error::{HttpError, add_headers};
 
-/// What an environment holds.
+/// The answer of `/cli/pull` and `/cli/publish`: the environment's configuration.
 pub(super) struct Configured(pub(super) kana_service::Configured);
 
 impl IntoResponse for Configured {
@@ -22,70 +24,40 @@ impl IntoResponse for Configured {
     }
 }
 
-/// What publishing would do. Old clients read `data` alone.
+/// The answer of `/cli/validate`. Old clients read only `data`.
 #[derive(Serialize)]
 pub(super) struct Validated {
     data: Vec<String>,
     findings: Vec<WrittenFinding>,
+    entries: Vec<WrittenEntry>,
     changes: usize,
     #[serde(skip)]
     version: Option<CatalogVersion>,
 }
 
-#[derive(Serialize)]
-struct WrittenFinding {
-    severity: &'static str,
-    message: String,
-    place: Option<String>,
-    steps: Vec<WrittenStep>,
-    refused: bool,
-}
-
-/// A step to a place: a key, or an item's index.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum WrittenStep {
-    Key(String),
-    Item(usize),
-}
-
 impl Validated {
-    /// The configuration itself is invalid.
+    /// Creates the answer for a configuration that is invalid by itself, so that it has no plan.
     pub(super) fn invalid(findings: Vec<Finding>) -> Self {
-        Self::new(findings, 0, None)
+        Self::new(findings, Vec::new(), 0, None)
     }
 
-    fn new(findings: Vec<Finding>, changes: usize, version: Option<CatalogVersion>) -> Self {
+    fn new(
+        findings: Vec<Finding>,
+        entries: Vec<Entry>,
+        changes: usize,
+        version: Option<CatalogVersion>,
+    ) -> Self {
         let data = findings.iter().map(ToString::to_string).collect();
         let findings = findings.into_iter().map(WrittenFinding::from).collect();
-        Self { data, findings, changes, version }
+        let entries = entries.into_iter().map(WrittenEntry::from).collect();
+        Self { data, findings, entries, changes, version }
     }
 }
 
 impl From<Validation> for Validated {
     fn from(validation: Validation) -> Self {
-        Self::new(validation.findings, validation.changes, Some(validation.version))
-    }
-}
-
-impl From<Finding> for WrittenFinding {
-    fn from(finding: Finding) -> Self {
-        let steps = finding.place.iter().flat_map(Place::steps);
-        let steps = steps.map(|step| match step {
-            Step::Key(key) => WrittenStep::Key(key.clone()),
-            Step::Item(index) => WrittenStep::Item(*index),
-        });
-        Self {
-            severity: match finding.severity {
-                Severity::Information => "information",
-                Severity::Warning => "warning",
-                Severity::Error => "error",
-            },
-            steps: steps.collect(),
-            place: finding.place.map(|place| place.to_string()),
-            message: finding.sentence,
-            refused: finding.is_refused,
-        }
+        let Validation { version, changes, findings, entries } = validation;
+        Self::new(findings, entries, changes, Some(version))
     }
 }
 
@@ -95,18 +67,18 @@ impl IntoResponse for Validated {
     }
 }
 
-/// Nothing was done.
-pub(super) struct Failed(Stop);
+/// The answer to a call that failed and changed nothing.
+pub(super) struct Failed(HttpError);
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self(Stop::from(&error))
+        Self(HttpError::from(&error))
     }
 }
 
-impl From<Stop> for Failed {
-    fn from(stop: Stop) -> Self {
-        Self(stop)
+impl From<HttpError> for Failed {
+    fn from(error: HttpError) -> Self {
+        Self(error)
     }
 }
 
@@ -118,8 +90,8 @@ impl From<Vec<Problem>> for Failed {
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
-        let Stop { status, told } = self.0;
-        let Told { code, name, message } = told;
+        let HttpError { status, body } = self.0;
+        let ErrorBody { code, name, message } = body;
         let mut response =
             answer(status, &json!({ "error": message, "code": code, "name": name }), None);
         add_headers(&mut response);
@@ -135,7 +107,7 @@ fn answer(
     let json = match serde_json::to_vec(written) {
         Ok(json) => json,
         Err(error) => {
-            let message = Told::internal(&error).message;
+            let message = ErrorBody::internal(&error).message;
             return (StatusCode::INTERNAL_SERVER_ERROR, message).into_response();
         }
     };

@@ -3,10 +3,9 @@
 use std::cell::Cell;
 use std::fmt;
 
+use kana_graphql::exact;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-
-use crate::exact;
 
 /// The most values of a configuration, each of which takes many times its text in memory.
 const VALUES_MAX: usize = 1_000_000;

@@ -8,6 +8,8 @@
 mod answer;
 mod json;
 mod version;
+mod written_entry;
+mod written_finding;
 
 use std::sync::Arc;
 
@@ -18,14 +20,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use kana_core::configuration::{Configuration, Place, Problem};
 use kana_core::configuration_plan::Finding;
+use kana_http::body::{BodyMemory, ContentEncoding, RequestBody};
 use kana_service::Kana;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::admin::authorise;
-use crate::body_memory::BodyMemory;
-use crate::content_encoding::ContentEncoding;
-use crate::events::{RequestBody, Stop};
+use crate::authorisation::authorise;
+use crate::http_error::HttpError;
 use answer::{Configured, Failed, Validated};
 
 /// The most bytes of a configuration.
@@ -57,7 +58,7 @@ pub(crate) fn router(kana: &Arc<Kana>, body_memory: &Arc<BodyMemory>) -> Router 
 
 async fn pull(State(api): State<Arc<CliApi>>, headers: HeaderMap) -> Result<Response, Failed> {
     let environment = authorise(&api.kana, &headers).await?;
-    ContentEncoding::identity(&headers).map_err(Stop::from)?;
+    ContentEncoding::identity(&headers).map_err(HttpError::from)?;
     Ok(Configured(environment.configuration().await?).into_response())
 }
 
@@ -86,9 +87,10 @@ async fn publish(State(api): State<Arc<CliApi>>, http: Request) -> Result<Respon
     Ok(Configured(environment.publish(configuration, expected).await?).into_response())
 }
 
-async fn whole(body: &mut RequestBody, headers: &HeaderMap) -> Result<bytes::Bytes, Stop> {
+async fn whole(body: &mut RequestBody, headers: &HeaderMap) -> Result<bytes::Bytes, HttpError> {
     ContentEncoding::identity(headers)?;
-    body.whole(BODY_BYTES_MAX, "The configuration is larger than 8 MiB").await
+    let too_large = "The configuration is larger than 8 MiB";
+    body.whole(BODY_BYTES_MAX).await.map_err(|error| HttpError::unreadable(&error, too_large))
 }
 
 fn read(text: &[u8]) -> Result<Configuration, Vec<Problem>> {

@@ -11,12 +11,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, header};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
+use kana_graphql::{AnswerBudget, Endpoint, NoPlan};
+use kana_http::body::{BodyMemory, RequestBody};
+use kana_http::decoded;
 use kana_service::{ClientUser, Error, Kana, Unauthenticated};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use crate::body_memory::BodyMemory;
-use crate::graphql::{AnswerBudget, Endpoint, NoPlan, presented};
-use crate::header_text::decoded;
+use crate::authorisation::presented;
+use crate::graphql::{read, unauthorised};
 pub use origins::{AllowedOrigins, InvalidOrigin, Origin};
 use schema::Query;
 
@@ -31,6 +33,7 @@ const PREFLIGHT_SECONDS: std::time::Duration = std::time::Duration::from_secs(24
 struct ClientApi {
     kana: Arc<Kana>,
     endpoint: Endpoint<Query, EmptyMutation, NoPlan>,
+    body_memory: Arc<BodyMemory>,
 }
 
 /// `/client/graphql`.
@@ -40,8 +43,9 @@ pub(crate) fn router(
     answers: &Arc<AnswerBudget>,
     origins: AllowedOrigins,
 ) -> Router {
-    let endpoint = Endpoint::new(builder, body_memory, answers);
-    let api = ClientApi { kana: Arc::clone(kana), endpoint };
+    let endpoint = Endpoint::new(builder, &[], answers);
+    let (kana, body_memory) = (Arc::clone(kana), Arc::clone(body_memory));
+    let api = ClientApi { kana, endpoint, body_memory };
     let methods: MethodRouter<Arc<ClientApi>> = get(answer).post(answer);
     Router::new().route("/client/graphql", methods).layer(cors(origins)).with_state(Arc::new(api))
 }
@@ -70,7 +74,12 @@ fn builder() -> SchemaBuilder<Query, EmptyMutation, EmptySubscription> {
 }
 
 async fn answer(State(api): State<Arc<ClientApi>>, http: Request) -> Response {
-    api.endpoint.respond(http, async |headers| authorise(&api.kana, headers).await).await
+    let (head, body) = http.into_parts();
+    let mut body = RequestBody::new(body, &api.body_memory);
+    let authorise = async |headers: &HeaderMap| {
+        authorise(&api.kana, headers).await.map_err(|error| unauthorised(&error))
+    };
+    api.endpoint.respond(head, authorise, async || read(&mut body).await).await
 }
 
 /// The user of a user token, or the one that the holder of a public key names.

@@ -6,12 +6,11 @@ use kana_core::catalog::{self, FeatureKind};
 use kana_core::entitlement;
 use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::Label;
+use kana_graphql::{Json, List};
 use kana_service::{ClientUser, ClientView, Error};
 
 use crate::counter::int;
 use crate::error::ApiError;
-use crate::graphql::List;
-use crate::graphql::scalars::Json;
 
 /// What can be asked about the user whom the token or the header names.
 pub(super) struct Query;

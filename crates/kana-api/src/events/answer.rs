@@ -1,77 +1,12 @@
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use kana_core::Refusal;
-use kana_service::Error;
+use kana_graphql::ErrorBody;
 use serde::Serialize;
 
-use crate::body_memory::NoMemory;
-use crate::content_encoding::UnsupportedEncoding;
-use crate::error::Told;
+use crate::http_error::{HttpError, add_headers};
 
 /// The most characters of an event's id that are repeated.
 const ID_CHARS_MAX: usize = 255;
-
-/// Why a request was not taken to its end.
-#[derive(Debug)]
-pub(crate) struct Stop {
-    pub(crate) status: StatusCode,
-    pub(crate) told: Told,
-}
-
-impl Stop {
-    fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, told: Told::bad_request(message) }
-    }
-
-    /// The body is malformed as a whole, or cannot be read on.
-    pub(super) fn bad_request(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, message)
-    }
-
-    /// The body is of a kind that is not taken.
-    pub(super) fn unsupported(message: &str) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
-    }
-
-    /// The body is larger than it may be.
-    pub(super) fn too_large(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
-    }
-
-    /// Nothing arrives any more.
-    pub(super) fn too_slow(message: &str) -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, message)
-    }
-}
-
-impl From<NoMemory> for Stop {
-    fn from(no_memory: NoMemory) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, told: no_memory.into() }
-    }
-}
-
-impl From<UnsupportedEncoding> for Stop {
-    fn from(unsupported: UnsupportedEncoding) -> Self {
-        Self::unsupported(&unsupported.to_string())
-    }
-}
-
-impl From<&Error> for Stop {
-    fn from(error: &Error) -> Self {
-        let status = match error {
-            Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-            Error::Refused(Refusal::StaleCatalog) => StatusCode::PRECONDITION_FAILED,
-            Error::Refused(_) => StatusCode::BAD_REQUEST,
-            Error::Overloaded | Error::ShuttingDown | Error::Unavailable(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Error::OutcomeUnknown(_) | Error::Store(_) | Error::Bug(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
-        };
-        Self { status, told: Told::from(error) }
-    }
-}
 
 /// What has become of the events.
 #[derive(Debug, Default, Serialize)]
@@ -107,8 +42,8 @@ impl Tally {
     }
 
     /// An event is refused. `id` is `None` where it could not be read.
-    pub(super) fn refuse(&mut self, index: u64, id: Option<&str>, told: Told) {
-        let Told { code, name, message } = told;
+    pub(super) fn refuse(&mut self, index: u64, id: Option<&str>, body: ErrorBody) {
+        let ErrorBody { code, name, message } = body;
         let id = id.map(|id| id.chars().take(ID_CHARS_MAX).collect());
         self.refused.push(Refused { id, index, code, name, message });
     }
@@ -123,20 +58,20 @@ impl Tally {
 /// rest was not, if there may be any.
 #[derive(Debug)]
 pub(super) struct Answer {
-    stop: Option<Stop>,
+    stop: Option<HttpError>,
     tally: Option<Tally>,
 }
 
-impl From<Stop> for Answer {
+impl From<HttpError> for Answer {
     /// No event was looked at.
-    fn from(stop: Stop) -> Self {
+    fn from(stop: HttpError) -> Self {
         Self { stop: Some(stop), tally: None }
     }
 }
 
 impl Answer {
-    /// What is refused is told in the order of the events.
-    pub(super) fn new(mut tally: Tally, stop: Option<Stop>) -> Self {
+    /// Lists the refused events in their order.
+    pub(super) fn new(mut tally: Tally, stop: Option<HttpError>) -> Self {
         tally.refused.sort_by_key(|refused| refused.index);
         Self { stop, tally: Some(tally) }
     }
@@ -161,35 +96,24 @@ struct WrittenError<'a> {
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let status = self.stop.as_ref().map_or(StatusCode::OK, |stop| stop.status);
-        let error = self.stop.as_ref().map(|Stop { told, .. }| {
+        let error = self.stop.as_ref().map(|HttpError { body, .. }| {
             let again = "all events may be sent again: what was recorded is not recorded again";
             let message = match self.tally {
-                Some(_) => format!("{}; {again}", told.message),
-                None => told.message.clone(),
+                Some(_) => format!("{}; {again}", body.message),
+                None => body.message.clone(),
             };
-            WrittenError { code: told.code, name: told.name, message }
+            WrittenError { code: body.code, name: body.name, message }
         });
         let written = Written { error, tally: self.tally.as_ref() };
         let mut response = match serde_json::to_vec(&written) {
             Ok(json) => (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], json)
                 .into_response(),
             Err(error) => {
-                let told = Told::internal(&error);
-                (StatusCode::INTERNAL_SERVER_ERROR, told.message).into_response()
+                let body = ErrorBody::internal(&error);
+                (StatusCode::INTERNAL_SERVER_ERROR, body.message).into_response()
             }
         };
         add_headers(&mut response);
         response
     }
-}
-
-/// What a status says to a client by a header too.
-pub(crate) fn add_headers(response: &mut Response) {
-    let more = match response.status() {
-        StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
-        StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, "1")),
-        _ => None,
-    };
-    let more = more.map(|(name, value)| (name, HeaderValue::from_static(value)));
-    response.headers_mut().extend(more);
 }

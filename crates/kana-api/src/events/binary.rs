@@ -5,17 +5,17 @@
 use std::borrow::Cow;
 
 use axum::http::HeaderMap;
+use kana_http::decoded;
 use percent_encoding::percent_decode;
 
-use super::answer::Stop;
-use crate::header_text::decoded;
+use crate::http_error::HttpError;
 
 /// The headers of the attributes that Kana reads.
 const HEADERS: [&str; 6] =
     ["ce-specversion", "ce-type", "ce-source", "ce-id", "ce-subject", "ce-time"];
 
 /// Converts an event to the JSON format. `data` must be valid JSON, or blank if the event has none.
-pub(super) fn in_json_format(headers: &HeaderMap, data: &[u8]) -> Result<Vec<u8>, Stop> {
+pub(super) fn in_json_format(headers: &HeaderMap, data: &[u8]) -> Result<Vec<u8>, HttpError> {
     let mut event = vec![b'{'];
     for header in HEADERS {
         if let Some(value) = attribute(headers, header)? {
@@ -41,18 +41,18 @@ fn push_member(object: &mut Vec<u8>, name: &str, json: &[u8]) {
 }
 
 /// Returns the value of an attribute; `None` if the header is absent.
-fn attribute(headers: &HeaderMap, header: &'static str) -> Result<Option<String>, Stop> {
+fn attribute(headers: &HeaderMap, header: &'static str) -> Result<Option<String>, HttpError> {
     let mut values = headers.get_all(header).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(Stop::bad_request(format!("The header {header} is given more than once")));
+        return Err(HttpError::bad_request(format!("The header {header} is given more than once")));
     }
     let text = decoded(value.as_bytes());
     match percent_decode(unquoted(&text).as_bytes()).decode_utf8() {
         Ok(value) => Ok(Some(value.into_owned())),
-        Err(_) => Err(Stop::bad_request(format!(
+        Err(_) => Err(HttpError::bad_request(format!(
             "The header {header} is not UTF-8 once its percent-encoding is decoded"
         ))),
     }

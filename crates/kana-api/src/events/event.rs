@@ -15,6 +15,8 @@ use kana_core::id::{FeatureId, IdempotencyKey, UserId};
 use kana_core::metadata::Metadata;
 use kana_core::refusal::InvalidValue;
 use kana_core::usage::{RecordUsage, UsageAction};
+use kana_graphql::ErrorBody;
+use kana_graphql::exact::{self, Problem, Unkept};
 use kana_service::Error;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -23,8 +25,7 @@ use serde_json::{Number, Value};
 
 use super::form::is_json;
 use super::key::idempotency_key;
-use crate::error::Told;
-use crate::exact::{self, Problem, Unkept};
+use crate::error::{ApiError, error_body};
 
 /// The most characters of a reader's message, which can repeat what was sent.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -36,11 +37,11 @@ pub(super) struct Event<'a> {
     pub(super) usage: RecordUsage,
 }
 
-/// An event that asks for nothing that can be done. `id` is `None` where it cannot be read.
+/// An event that cannot be recorded. `id` is `None` if it cannot be read.
 #[derive(Debug)]
-pub(super) struct Unfit<'a> {
+pub(super) struct RejectedEvent<'a> {
     pub(super) id: Option<Cow<'a, str>>,
-    pub(super) told: Told,
+    pub(super) error: ErrorBody,
 }
 
 /// What the attributes of an event are, whatever they should be. JSON's null is an attribute that
@@ -103,10 +104,10 @@ enum Given<'a, Object = IgnoredAny> {
 }
 
 /// Reads a CloudEvent.
-pub(super) fn read(text: &[u8]) -> Result<Event<'_>, Unfit<'_>> {
-    let unfit = |id, message: String| Unfit { id, told: Told::bad_request(message) };
+pub(super) fn read(text: &[u8]) -> Result<Event<'_>, RejectedEvent<'_>> {
+    let reject = |id, message: String| RejectedEvent { id, error: ErrorBody::bad_request(message) };
     let Ok(text) = std::str::from_utf8(text) else {
-        return Err(unfit(None, "The event is not encoded as UTF-8".to_owned()));
+        return Err(reject(None, "The event is not encoded as UTF-8".to_owned()));
     };
     // The derived reader would take an array for an object.
     if !text.trim_ascii_start().starts_with('{') {
@@ -114,17 +115,19 @@ pub(super) fn read(text: &[u8]) -> Result<Event<'_>, Unfit<'_>> {
             Ok(_) => "The event is not a JSON object".to_owned(),
             Err(error) => format!("The event is not valid JSON: {error}"),
         };
-        return Err(unfit(None, message));
+        return Err(reject(None, message));
     }
     let mut attributes: Attributes<'_> = serde_json::from_str(text)
-        .map_err(|error| unfit(identify(text), why_unreadable("The event", text, &error)))?;
+        .map_err(|error| reject(identify(text), why_unreadable("The event", text, &error)))?;
     match usage(&mut attributes, text) {
         Ok(usage) => Ok(Event { id: attributes.id.into_text().unwrap_or_default(), usage }),
-        Err(told) => Err(Unfit { id: attributes.id.into_text(), told }),
+        Err(error) => {
+            Err(RejectedEvent { id: attributes.id.into_text(), error: ErrorBody::from(&error) })
+        }
     }
 }
 
-fn usage(attributes: &mut Attributes<'_>, text: &str) -> Result<RecordUsage, Told> {
+fn usage(attributes: &mut Attributes<'_>, text: &str) -> Result<RecordUsage, ApiError> {
     if attributes.specversion.required("specversion")? != "1.0" {
         return Err(InvalidValue::new("specversion", "must be 1.0").into());
     }
@@ -166,7 +169,7 @@ impl UsageAttributes {
         self,
         data: &mut Given<'_, Data<'_>>,
         text: &DataText<'_>,
-    ) -> Result<RecordUsage, Told> {
+    ) -> Result<RecordUsage, ApiError> {
         let data = match data {
             Given::Object(data) => data,
             Given::Absent => return Err(InvalidValue::new("data", "is missing").into()),
@@ -204,9 +207,9 @@ fn decode(encoded: &Given<'_>, data: &Given<'_, Data<'_>>) -> Result<Option<Stri
     Ok(Some(text))
 }
 
-fn read_data(text: &str) -> Result<Given<'_, Data<'_>>, Told> {
+fn read_data(text: &str) -> Result<Given<'_, Data<'_>>, ApiError> {
     serde_json::from_str(text)
-        .map_err(|error| Told::bad_request(why_unreadable("data_base64", text, &error)))
+        .map_err(|error| ApiError::Malformed(why_unreadable("data_base64", text, &error)))
 }
 
 /// The text that contains the data of an event.
@@ -246,11 +249,11 @@ fn delta(given: &Given<'_>, text: &DataText<'_>) -> Result<i64, InvalidValue> {
 }
 
 /// Reads metadata, and fails if a number in it cannot be kept exactly.
-fn metadata(value: Value, text: &DataText<'_>) -> Result<Metadata, Told> {
+fn metadata(value: Value, text: &DataText<'_>) -> Result<Metadata, ApiError> {
     if exact::has_double(&value)
         && let Some(problem) = text.problem_in("metadata")
     {
-        return Err(Told::bad_request(problem.to_string()));
+        return Err(ApiError::Malformed(problem.to_string()));
     }
     Ok(Metadata::new("data.metadata", value)?)
 }
@@ -281,8 +284,8 @@ fn why_unreadable(what: &str, text: &str, error: &serde_json::Error) -> String {
     message
 }
 
-/// Why usage was refused, in the words of an event.
-pub(super) fn told(refusal: Refusal) -> Told {
+/// Returns the error of refused usage, with the fields' names in an event.
+pub(super) fn refused(refusal: Refusal) -> ErrorBody {
     let refusal = match refusal {
         Refusal::Invalid(InvalidValue { field, problem }) => {
             let field = match field {
@@ -301,17 +304,11 @@ pub(super) fn told(refusal: Refusal) -> Told {
         ),
         _ => None,
     };
-    let mut told = Told::from(&Error::Refused(refusal));
+    let mut body = error_body(&Error::Refused(refusal));
     if let Some(message) = message {
-        message.clone_into(&mut told.message);
+        message.clone_into(&mut body.message);
     }
-    told
-}
-
-impl From<InvalidValue> for Told {
-    fn from(invalid: InvalidValue) -> Self {
-        Self::from(&Error::from(invalid))
-    }
+    body
 }
 
 impl<'a, Object> Given<'a, Object> {

@@ -1,6 +1,6 @@
 use axum::http::{HeaderMap, header};
 
-use super::answer::Stop;
+use crate::http_error::HttpError;
 
 /// How events stand in a request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(super) enum Form {
 
 impl Form {
     /// By the headers that describe the body.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Stop> {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, HttpError> {
         let content_type = headers
             .get(header::CONTENT_TYPE)
             .map_or("", |value| value.to_str().unwrap_or_default());
@@ -29,7 +29,7 @@ impl Form {
             // A media type of CloudEvents means a whole event, and `ce-` headers are then ignored.
             other if !other.starts_with("application/cloudevents") && has_attributes(headers) => {
                 if !other.is_empty() && !is_json(other) {
-                    return Err(Stop::unsupported(
+                    return Err(HttpError::unsupported(
                         "The data of an event in ce- headers must be JSON: send the Content-Type \
                          application/json",
                     ));
@@ -37,7 +37,7 @@ impl Form {
                 Self::Data
             }
             _ => {
-                return Err(Stop::unsupported(
+                return Err(HttpError::unsupported(
                     "The Content-Type header must be application/cloudevents+json, \
                      application/cloudevents-batch+json or application/x-ndjson, or the event's \
                      attributes must be in ce- headers",
@@ -49,7 +49,7 @@ impl Form {
             name.eq_ignore_ascii_case("charset").then(|| value.trim_matches('"'))
         });
         if charset.is_some_and(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
-            return Err(Stop::unsupported("The request body must be encoded as UTF-8"));
+            return Err(HttpError::unsupported("The request body must be encoded as UTF-8"));
         }
         Ok(form)
     }

@@ -3,14 +3,15 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, poll_immediate, select};
 use kana_core::usage::{RecordUsage, RecordedUsage};
+use kana_graphql::ErrorBody;
+use kana_http::body::BodyShare;
 use kana_service::Error;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::Sender;
-use super::answer::{Answer, Stop, Tally};
+use super::answer::{Answer, Tally};
 use super::event;
-use crate::body_memory::BodyShare;
-use crate::error::Told;
+use super::sender::{Sender, Turn};
+use crate::http_error::HttpError;
 
 /// The most events that are recorded together.
 const BATCH_EVENTS_MAX: usize = 1024;
@@ -30,7 +31,7 @@ pub(super) struct Intake {
     sender: Arc<Sender>,
     gathered: Batch,
     progress: Progress,
-    failure: Option<Stop>,
+    failure: Option<HttpError>,
     tally: Tally,
 }
 
@@ -43,9 +44,6 @@ enum Progress {
     /// A batch is being recorded.
     Recording(Recording),
 }
-
-/// Resolves when a batch may be handed to the writer; `None` if no turn is given any more.
-pub(super) type Turn = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
 /// Events to be recorded together.
 struct Batch {
@@ -89,14 +87,14 @@ impl Intake {
                 self.gathered.names.push(index, &event.id);
                 self.gathered.bytes += text.len();
             }
-            Err(unfit) => self.tally.refuse(index, unfit.id.as_deref(), unfit.told),
+            Err(rejected) => self.tally.refuse(index, rejected.id.as_deref(), rejected.error),
         }
     }
 
     /// Counts one more event, which is not looked at.
     pub(super) fn refuse(&mut self, why: &str) {
         let index = self.tally.receive();
-        self.tally.refuse(index, None, Told::bad_request(why));
+        self.tally.refuse(index, None, ErrorBody::bad_request(why));
     }
 
     /// How many events were refused so far. Some of those that were taken still may be.
@@ -140,7 +138,7 @@ impl Intake {
     }
 
     /// Records what is left, and answers. `read` says whether the request was read to its end.
-    pub(super) async fn finish(mut self, read: Result<(), Stop>) -> Answer {
+    pub(super) async fn finish(mut self, read: Result<(), HttpError>) -> Answer {
         self.start_recording().await;
         self.finish_recording().await;
         Answer::new(self.tally, self.failure.or(read.err()))
@@ -187,7 +185,7 @@ impl Intake {
             match answer {
                 Ok(recorded) => self.tally.record(recorded.recorded()),
                 Err(Error::Refused(refusal)) => {
-                    self.tally.refuse(index, Some(id), event::told(refusal));
+                    self.tally.refuse(index, Some(id), event::refused(refusal));
                 }
                 Err(error) => self.fail(&error),
             }
@@ -202,7 +200,7 @@ impl Intake {
 
 impl Batch {
     fn new(sender: &Sender) -> Self {
-        let share = sender.api.body_memory.share();
+        let share = sender.body_memory().share();
         Self { usages: Vec::new(), names: Names::default(), bytes: 0, share }
     }
 
@@ -213,7 +211,7 @@ impl Batch {
         self.usages.len() >= BATCH_EVENTS_MAX
             || self.bytes >= BATCH_BYTES_MAX
             || (memory > UNCOUNTED_BYTES_MAX + self.share.bytes()
-                && self.share.grow_for_lines(COUNTED_BYTES).is_err())
+                && self.share.grow_for_batch(COUNTED_BYTES).is_err())
     }
 
     async fn record(

@@ -4,44 +4,44 @@
 use serde::de::IgnoredAny;
 use serde_json::Deserializer;
 
-use super::answer::Stop;
+use crate::http_error::HttpError;
 
 /// The one object that the text is.
-pub(super) fn object(text: &[u8]) -> Result<&[u8], Stop> {
+pub(super) fn object(text: &[u8]) -> Result<&[u8], HttpError> {
     check_json(text)?;
     match text.trim_ascii() {
         [b'{', ..] => Ok(text),
-        [b'[', ..] => Err(Stop::bad_request(
+        [b'[', ..] => Err(HttpError::bad_request(
             "The request body is a JSON array: send it with the Content-Type \
              application/cloudevents-batch+json",
         )),
-        _ => Err(Stop::bad_request("The request body must be a JSON object")),
+        _ => Err(HttpError::bad_request("The request body must be a JSON object")),
     }
 }
 
 /// The items of the array that the text is, at most `items_max`, each as its text.
-pub(super) fn array(text: &[u8], items_max: usize) -> Result<Vec<&[u8]>, Stop> {
+pub(super) fn array(text: &[u8], items_max: usize) -> Result<Vec<&[u8]>, HttpError> {
     match split(text, items_max) {
-        Some(items) if items.len() > items_max => Err(Stop::too_large(format!(
+        Some(items) if items.len() > items_max => Err(HttpError::too_large(format!(
             "The request body has more than {items_max} events: send more batches, or the events \
              as lines, with the Content-Type application/x-ndjson"
         ))),
         Some(items) => Ok(items),
         None => {
             check_json(text)?;
-            Err(Stop::bad_request("The request body must be a JSON array"))
+            Err(HttpError::bad_request("The request body must be a JSON array"))
         }
     }
 }
 
 /// Says what is wrong with a text that is not JSON, and where.
-pub(super) fn check_json(text: &[u8]) -> Result<(), Stop> {
+pub(super) fn check_json(text: &[u8]) -> Result<(), HttpError> {
     if text.is_empty() {
-        return Err(Stop::bad_request("The request body is empty"));
+        return Err(HttpError::bad_request("The request body is empty"));
     }
-    serde_json::from_slice::<IgnoredAny>(text)
-        .map(|_| ())
-        .map_err(|error| Stop::bad_request(format!("The request body is not valid JSON: {error}")))
+    serde_json::from_slice::<IgnoredAny>(text).map(|_| ()).map_err(|error| {
+        HttpError::bad_request(format!("The request body is not valid JSON: {error}"))
+    })
 }
 
 /// The items of a JSON array, one more than `items_max` where there are more; `None` when the text

@@ -1,21 +1,20 @@
 //! Usage in bulk, beside GraphQL: `POST /events` takes CloudEvents 1.0 (`docs/events.md`).
 //!
-//! The [`body`] has one of four [forms](form): one event, a JSON array of events ([`items`]), one
+//! The body has one of four [forms](form): one event, a JSON array of events ([`items`]), one
 //! event per [line](lines), or the data of an event whose attributes are in the headers
-//! ([`binary`]). It may be compressed ([`gunzip`]). Each event is read on its own ([`event`],
+//! ([`binary`]). It may be compressed. Each event is read on its own ([`event`],
 //! [`key`]) and recorded in a batch with those around it ([`intake`]): while one batch is made
 //! durable, the next is read. The [`answer`] counts all events and lists the refused ones.
 
 mod answer;
 mod binary;
-mod body;
 mod event;
 mod form;
-mod gunzip;
 mod intake;
 mod items;
 mod key;
 mod lines;
+mod sender;
 
 use std::sync::Arc;
 
@@ -24,19 +23,16 @@ use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use futures_util::FutureExt as _;
-use kana_service::{Environment, Error, Kana, Unauthenticated};
-use tokio::sync::Semaphore;
+use bytes::Bytes;
+use kana_http::body::{BodyMemory, ContentEncoding, RequestBody};
+use kana_service::Kana;
 
-use crate::body_memory::BodyMemory;
-use crate::content_encoding::ContentEncoding;
-use crate::graphql::presented;
+use crate::http_error::HttpError;
 use answer::Answer;
-pub(crate) use answer::{Stop, add_headers};
-pub(crate) use body::RequestBody;
 use form::Form;
-use intake::{Intake, Turn};
+use intake::Intake;
 use lines::{Line, Lines};
+use sender::{EventsApi, Sender};
 
 /// The most bytes of a body that is one event.
 const EVENT_BYTES_MAX: usize = 1024 * 1024;
@@ -52,67 +48,28 @@ const LINE_BYTES_MAX: usize = 64 * 1024;
 const EMPTY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How many refused events of a stream are listed before it is stopped.
 const REFUSED_MAX: usize = 1_000;
-/// How many batches of all requests are handed to the writer at the same time. One can wait while
-/// another is made durable; more would only make everybody else wait longer.
-const RECORDING_MAX: usize = 2;
-
-/// What the route holds.
-struct EventsApi {
-    kana: Arc<Kana>,
-    body_memory: Arc<BodyMemory>,
-    /// Who has one may hand a batch to the writer. They are given in the order of asking.
-    turns: Arc<Semaphore>,
-}
-
 /// `/events`.
 pub(crate) fn router(kana: &Arc<Kana>, body_memory: &Arc<BodyMemory>) -> Router {
-    let api = EventsApi {
-        kana: Arc::clone(kana),
-        body_memory: Arc::clone(body_memory),
-        turns: Arc::new(Semaphore::new(RECORDING_MAX)),
-    };
-    Router::new().route("/events", post(respond)).with_state(Arc::new(api))
+    Router::new().route("/events", post(respond)).with_state(EventsApi::new(kana, body_memory))
 }
 
 async fn respond(State(api): State<Arc<EventsApi>>, http: Request) -> Response {
     let (parts, body) = http.into_parts();
     let sender = match Sender::authorise(api, &parts.headers).await {
         Ok(sender) => sender,
-        // Nothing is read from whoever may not send.
-        Err(error) => return Answer::from(Stop::from(&error)).into_response(),
+        // The body of a sender without a valid key is not read.
+        Err(error) => return Answer::from(HttpError::from(&error)).into_response(),
     };
-    let mut body = RequestBody::new(body, &sender.api.body_memory);
+    let mut body = RequestBody::new(body, sender.body_memory());
     let answer = take(sender, &parts.headers, &mut body).await;
     answer.unwrap_or_else(Answer::from).into_response()
 }
 
-/// Whoever sends the events, by a private key.
-struct Sender {
-    api: Arc<EventsApi>,
-    key: String,
-}
-
-impl Sender {
-    /// By the `Authorization` header, as in the Admin API.
-    async fn authorise(api: Arc<EventsApi>, headers: &HeaderMap) -> Result<Self, Error> {
-        let key = presented(headers, Unauthenticated::Missing)?.to_owned();
-        let sender = Self { api, key };
-        sender.environment().await?;
-        Ok(sender)
-    }
-
-    /// Waits for a turn to hand a batch to the writer. The semaphore is never closed.
-    fn turn(&self) -> Turn {
-        Box::pin(Arc::clone(&self.api.turns).acquire_owned().map(Result::ok))
-    }
-
-    /// What the key opens now. A stream can last for longer than its key is valid.
-    async fn environment(&self) -> Result<Environment, Error> {
-        self.api.kana.authorise_private(&self.key).await
-    }
-}
-
-async fn take(sender: Sender, headers: &HeaderMap, body: &mut RequestBody) -> Result<Answer, Stop> {
+async fn take(
+    sender: Sender,
+    headers: &HeaderMap,
+    body: &mut RequestBody,
+) -> Result<Answer, HttpError> {
     let form = Form::of(headers)?;
     body.unpack(ContentEncoding::identity_or_gzip(headers)?);
     match form {
@@ -124,8 +81,8 @@ async fn take(sender: Sender, headers: &HeaderMap, body: &mut RequestBody) -> Re
 }
 
 /// A body that is malformed records nothing: it is read to its end first.
-async fn take_event(sender: Sender, body: &mut RequestBody) -> Result<Answer, Stop> {
-    let text = body.whole(EVENT_BYTES_MAX, EVENT_TOO_LARGE).await?;
+async fn take_event(sender: Sender, body: &mut RequestBody) -> Result<Answer, HttpError> {
+    let text = whole(body, EVENT_BYTES_MAX, EVENT_TOO_LARGE).await?;
     Ok(take_all(sender, &[items::object(&text)?]).await)
 }
 
@@ -134,8 +91,8 @@ async fn take_data(
     sender: Sender,
     headers: &HeaderMap,
     body: &mut RequestBody,
-) -> Result<Answer, Stop> {
-    let data = body.whole(EVENT_BYTES_MAX, EVENT_TOO_LARGE).await?;
+) -> Result<Answer, HttpError> {
+    let data = whole(body, EVENT_BYTES_MAX, EVENT_TOO_LARGE).await?;
     if !data.is_empty() {
         items::check_json(&data)?;
     }
@@ -143,11 +100,20 @@ async fn take_data(
 }
 
 /// The same of many.
-async fn take_batch(sender: Sender, body: &mut RequestBody) -> Result<Answer, Stop> {
+async fn take_batch(sender: Sender, body: &mut RequestBody) -> Result<Answer, HttpError> {
     let too_large = "The request body is larger than 4 MiB: send more batches, or the events as \
                      lines, with the Content-Type application/x-ndjson";
-    let text = body.whole(BATCH_BYTES_MAX, too_large).await?;
+    let text = whole(body, BATCH_BYTES_MAX, too_large).await?;
     Ok(take_all(sender, &items::array(&text, BATCH_EVENTS_MAX)?).await)
+}
+
+/// Reads a whole body. Fails with the message `too_large` if it has more than `bytes_max` bytes.
+async fn whole(
+    body: &mut RequestBody,
+    bytes_max: usize,
+    too_large: &str,
+) -> Result<Bytes, HttpError> {
+    body.whole(bytes_max).await.map_err(|error| HttpError::unreadable(&error, too_large))
 }
 
 async fn take_all(sender: Sender, events: &[&[u8]]) -> Answer {
@@ -169,7 +135,7 @@ async fn take_lines(sender: Sender, body: &mut RequestBody) -> Answer {
     intake.finish(read).await
 }
 
-async fn read_lines(intake: &mut Intake, body: &mut RequestBody) -> Result<(), Stop> {
+async fn read_lines(intake: &mut Intake, body: &mut RequestBody) -> Result<(), HttpError> {
     let mut lines = Lines::new(LINE_BYTES_MAX);
     let (mut bytes, mut bytes_in_events) = (0_usize, 0_usize);
     loop {
@@ -185,7 +151,7 @@ async fn read_lines(intake: &mut Intake, body: &mut RequestBody) -> Result<(), S
                 bytes = bytes.saturating_add(frame.len());
                 let empty = bytes.saturating_sub(bytes_in_events).saturating_sub(bytes_in_events);
                 if body.is_compressed() && empty > EMPTY_BYTES_MAX {
-                    return Err(Stop::too_large(
+                    return Err(HttpError::too_large(
                         "The request body has more than 4 MiB of blank or too long lines, once \
                          it is decompressed",
                     ));
@@ -198,24 +164,24 @@ async fn read_lines(intake: &mut Intake, body: &mut RequestBody) -> Result<(), S
                 }
                 return Ok(());
             }
-            Some(Err(stop)) => {
+            Some(Err(error)) => {
                 // Even if it reads well: more of it may have been on its way.
                 if lines.last().is_some() {
                     intake.refuse("The request body was cut within this event");
                 }
-                return Err(stop);
+                return Err(HttpError::from(&error));
             }
         }
     }
 }
 
 /// Takes the event of a line, if it has one. Returns how many bytes the event has.
-async fn take_line(intake: &mut Intake, line: Line<'_>) -> Result<usize, Stop> {
+async fn take_line(intake: &mut Intake, line: Line<'_>) -> Result<usize, HttpError> {
     if matches!(line, Line::Whole(text) if text.trim_ascii().is_empty()) {
         return Ok(0);
     }
     if intake.refused() >= REFUSED_MAX {
-        return Err(Stop::bad_request(format!(
+        return Err(HttpError::bad_request(format!(
             "More than {REFUSED_MAX} events were refused: those that follow the received ones were \
              not looked at"
         )));

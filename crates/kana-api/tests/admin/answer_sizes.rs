@@ -203,6 +203,20 @@ async fn a_list_that_is_selected_twice_is_merged() {
     }
 }
 
+/// A request need not name the only operation of its document.
+#[tokio::test]
+async fn lists_are_merged_in_an_operation_that_has_a_name() {
+    let (app, _) = TestApp::subscribed("pro").await;
+    let query = "query Named { user(id: \"124\") { subscriptions { status } } ...more }
+        fragment more on Query { user(id: \"124\") { subscriptions { package { id } } } }";
+    let data = app.data(query, json!({})).await;
+    let subscriptions = json!([{ "status": "ACTIVE", "package": { "id": "pro" } }]);
+    assert_eq!(data["user"]["subscriptions"], subscriptions);
+    let ask = json!({ "query": query, "operationName": "Named" });
+    let answer = app.post(ask.to_string()).send().await.ok();
+    assert_eq!(answer["data"]["user"]["subscriptions"], subscriptions);
+}
+
 #[tokio::test]
 async fn answers_that_nobody_reads_have_a_bound_together() {
     let shop = Shop::open().await;

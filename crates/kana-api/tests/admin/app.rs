@@ -137,7 +137,7 @@ impl TestApp {
     /// Folds old counters, as a running server does once a day.
     #[allow(dead_code, reason = "some tests run on one engine only")]
     pub(crate) async fn fold_old_counters(&self) {
-        self.kana.fold_old_counters().await.unwrap();
+        kana_service::jobs::housekeeping(&self.kana).run_now().await.unwrap();
     }
 
     /// Revokes a key, as `kana keys revoke` does.

@@ -137,26 +137,26 @@ async fn the_key_of_an_event_is_one_that_graphql_knows() {
     assert_eq!(used(&app).await, 1);
 }
 
+fn good_and_bad_events() -> Value {
+    json!([
+        event("good-1", json!({})),
+        event("no-user", json!({ "subject": "nobody" })),
+        event_with("no-feature", json!({ "featureId": "nothing" })),
+        event("no-subject", json!({ "subject": null })),
+        event_with("too-much", json!({ "delta": 2_147_483_648_i64 })),
+        event_with("good-1", json!({ "delta": 2 })),
+        event_with("late", json!({ "featureId": "sso" })),
+        event("early", json!({ "time": "2024-01-15T12:05:00.001Z" })),
+        event_with("below", json!({ "delta": -1, "action": "SET" })),
+        7,
+        event_with("good-2", json!({ "delta": 10 })),
+    ])
+}
+
 #[tokio::test]
 async fn each_event_of_a_batch_stands_or_falls_alone() {
     let (app, _) = TestApp::subscribed("basic").await;
-    let answer = send_all(
-        &app,
-        json!([
-            event("good-1", json!({})),
-            event("no-user", json!({ "subject": "nobody" })),
-            event_with("no-feature", json!({ "featureId": "nothing" })),
-            event("no-subject", json!({ "subject": null })),
-            event_with("too-much", json!({ "delta": 2_147_483_648_i64 })),
-            event_with("good-1", json!({ "delta": 2 })),
-            event_with("late", json!({ "featureId": "sso" })),
-            event("early", json!({ "time": "2024-01-15T12:05:00.001Z" })),
-            event_with("below", json!({ "delta": -1, "action": "SET" })),
-            7,
-            event_with("good-2", json!({ "delta": 10 })),
-        ]),
-    )
-    .await;
+    let answer = send_all(&app, good_and_bad_events()).await;
     insta::assert_json_snapshot!(answer, @r#"
 {
   "received": 11,
@@ -262,22 +262,36 @@ async fn the_other_environment_has_events_of_its_own() {
 }
 
 /// Each event, as it is written, with the id that its refusal has and what is wrong with it.
+/// An event's text, its id as far as it can be read, and why it is refused.
+type Misfit<'a> = (String, Option<&'a str>, &'a str);
+
+/// Each event is refused with its message, in a batch and as a line, and nothing is stored.
+async fn assert_refused(app: &TestApp, misfits: &[Misfit<'_>]) {
+    let stored = app.stored();
+    for (text, id, message) in misfits {
+        for (form, body) in [(BATCH, format!("[{text}]")), (LINES, text.clone())] {
+            let mut answer = send(app, form, body).await;
+            let refused = answer["refused"][0].take();
+            let expected = json!({
+                "id": id, "index": 0, "code": "BAD_USER_INPUT", "name": "ValidationError",
+                "message": message,
+            });
+            assert_eq!(refused, expected, "{text}");
+            let rest = json!({ "received": 1, "recorded": 0, "notCounted": 0, "refused": [null] });
+            assert_eq!(answer, rest, "{text}");
+        }
+    }
+    assert_eq!(app.stored(), stored);
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_an_event_is_told_by_the_name_of_its_attribute() {
     let (app, _) = TestApp::subscribed("basic").await;
-    let stored = app.stored();
     let with = |more: Value| event("a", more).to_string();
-    let with_data = |data: Value| event_with("a", data).to_string();
-    let whole = "data.delta must be a whole number of 32 bits, -2147483648 to 2147483647";
     let instant =
         "time must be an RFC 3339 instant with a time zone, like 2022-08-10T15:07:01.803Z";
-    let metadata = |text: &str| {
-        event("a", json!({}))
-            .to_string()
-            .replace(r#""featureId""#, &format!(r#""metadata": {text}, "featureId""#))
-    };
     let long = "x".repeat(256);
-    for (text, id, message) in [
+    let misfits = [
         (with(json!({ "id": null })), None, "id is missing"),
         (with(json!({ "id": "" })), Some(""), "id must not be empty"),
         (with(json!({ "id": 7 })), None, "id must be a string"),
@@ -314,6 +328,25 @@ async fn what_is_wrong_with_an_event_is_told_by_the_name_of_its_attribute() {
             Some("a"),
             "data_base64 must not stand beside data",
         ),
+        ("7".to_owned(), None, "The event is not a JSON object"),
+        ("[\"1.0\", \"a\"]".to_owned(), None, "The event is not a JSON object"),
+        ("null".to_owned(), None, "The event is not a JSON object"),
+    ];
+    assert_refused(&app, &misfits).await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_data_is_told_by_the_name_of_its_field() {
+    let (app, _) = TestApp::subscribed("basic").await;
+    let with = |more: Value| event("a", more).to_string();
+    let with_data = |data: Value| event_with("a", data).to_string();
+    let whole = "data.delta must be a whole number of 32 bits, -2147483648 to 2147483647";
+    let metadata = |text: &str| {
+        event("a", json!({}))
+            .to_string()
+            .replace(r#""featureId""#, &format!(r#""metadata": {text}, "featureId""#))
+    };
+    let misfits = [
         (with(json!({ "data": null })), Some("a"), "data is missing"),
         (with(json!({ "data": "{}" })), Some("a"), "data must be a JSON object"),
         (with(json!({ "data": [] })), Some("a"), "data must be a JSON object"),
@@ -350,23 +383,8 @@ async fn what_is_wrong_with_an_event_is_told_by_the_name_of_its_attribute() {
             Some("a"),
             "data.metadata.a is the number 1e999, which is out of range: send it as a string",
         ),
-        ("7".to_owned(), None, "The event is not a JSON object"),
-        ("[\"1.0\", \"a\"]".to_owned(), None, "The event is not a JSON object"),
-        ("null".to_owned(), None, "The event is not a JSON object"),
-    ] {
-        for (form, body) in [(BATCH, format!("[{text}]")), (LINES, text.clone())] {
-            let mut answer = send(&app, form, body).await;
-            let refused = answer["refused"][0].take();
-            let expected = json!({
-                "id": id, "index": 0, "code": "BAD_USER_INPUT", "name": "ValidationError",
-                "message": message,
-            });
-            assert_eq!(refused, expected, "{text}");
-            let rest = json!({ "received": 1, "recorded": 0, "notCounted": 0, "refused": [null] });
-            assert_eq!(answer, rest, "{text}");
-        }
-    }
-    assert_eq!(app.stored(), stored);
+    ];
+    assert_refused(&app, &misfits).await;
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ async fn a_server_that_is_overloaded_says_so_and_all_may_be_sent_again() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
         error(&answer),
-        "OVERLOADED OverloadedError: too much is waiting to be written; try again shortly"
+        "OVERLOADED OverloadedError: too much is waiting to be written; nothing was recorded. Retry"
     );
     assert_eq!(answer["recorded"], 1);
     assert_eq!(answer["refused"], json!([]));

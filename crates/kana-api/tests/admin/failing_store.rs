@@ -8,10 +8,12 @@ use kana_core::Timestamp;
 use kana_store::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
-use kana_store::feed::{AuditQuery, AuditRow, ChangesPage, ChangesQuery, Feed};
+use kana_store::feed::{AuditPage, AuditQuery, ChangesPage, ChangesQuery, Feed};
+use kana_store::jobs::{ClaimedJob, Ended, Job, JobId, JobStore, Lease, Retried, Room};
 use kana_store::store::{Store, Transaction, WriteTransaction};
 use kana_store::transfer::{Export, Import, Scope};
 use kana_store::{NeededThreads, StoreError};
+use tokio::sync::Notify;
 
 /// Which calls fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,6 +171,43 @@ impl Store for FailingStore {
 }
 
 #[async_trait]
+impl JobStore for FailingStore {
+    async fn claim_jobs(
+        &self,
+        rooms: &[Room],
+        at_most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<ClaimedJob>, StoreError> {
+        self.write_to()?.claim_jobs(rooms, at_most, now).await
+    }
+
+    async fn renew_lease(&self, lease: Lease, now: Timestamp) -> Result<(), StoreError> {
+        self.write_to()?.renew_lease(lease, now).await
+    }
+
+    async fn end_attempt(
+        &self,
+        lease: Lease,
+        ended: Ended,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write_to()?.end_attempt(lease, ended, now).await
+    }
+
+    async fn jobs(&self, at_most: usize) -> Result<Vec<Job>, StoreError> {
+        self.read_from()?.jobs(at_most).await
+    }
+
+    async fn retry_job(&self, id: JobId, now: Timestamp) -> Result<Retried, StoreError> {
+        self.write_to()?.retry_job(id, now).await
+    }
+
+    fn jobs_scheduled(&self) -> Arc<Notify> {
+        self.store.jobs_scheduled()
+    }
+}
+
+#[async_trait]
 impl Feed for FailingStore {
     async fn changes(
         &self,
@@ -182,7 +221,7 @@ impl Feed for FailingStore {
         &self,
         environment: EnvironmentId,
         query: &AuditQuery,
-    ) -> Result<Vec<AuditRow>, StoreError> {
+    ) -> Result<AuditPage, StoreError> {
         self.read_from()?.audit_log(environment, query).await
     }
 

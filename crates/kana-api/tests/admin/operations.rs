@@ -1,6 +1,6 @@
 //! Every operation as it goes well, with every field that it can answer.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::{TestApp, without_ids};
 
@@ -93,9 +93,8 @@ async fn a_switch_has_no_unit_and_is_named_by_its_id() {
 "#);
 }
 
-#[tokio::test]
-async fn a_package_is_made_as_a_draft_published_and_found() {
-    let app = TestApp::new().await;
+/// Creates the package `pro` with two features, and answers it.
+async fn create_pro(app: &TestApp) -> Value {
     for input in [
         json!({ "id": "api-calls", "type": "CONSUMABLE", "unitLabel": "call" }),
         json!({ "id": "sso", "type": "BINARY", "metadata": { "icon": "key" } }),
@@ -115,8 +114,13 @@ async fn a_package_is_made_as_a_draft_published_and_found() {
             } },
         ],
     });
-    let made = answers(&app, query, PACKAGE, json!({ "input": input })).await;
-    insta::assert_json_snapshot!(made, @r#"
+    answers(app, query, PACKAGE, json!({ "input": input })).await
+}
+
+#[tokio::test]
+async fn a_package_is_made_as_a_draft() {
+    let app = TestApp::new().await;
+    insta::assert_json_snapshot!(create_pro(&app).await, @r#"
 {
   "createPackage": {
     "id": "pro",
@@ -158,6 +162,12 @@ async fn a_package_is_made_as_a_draft_published_and_found() {
   }
 }
 "#);
+}
+
+#[tokio::test]
+async fn a_draft_is_published_once_and_found() {
+    let app = TestApp::new().await;
+    let made = create_pro(&app).await;
 
     app.set_time("2024-01-16T08:30:00.123Z");
     let query = r#"mutation { publishPackage(id: "pro") { ...package } }"#;
@@ -400,9 +410,8 @@ async fn subscriptions_are_answered_newest_first_by_their_start_then_by_their_cr
     assert_eq!(ids, ["boost", "extra", "pro"]);
 }
 
-#[tokio::test]
-async fn usage_is_recorded_asked_for_and_shown() {
-    let (app, _) = TestApp::subscribed("basic").await;
+/// Has the user use all 100 calls of `basic`, and answers what was recorded of it.
+async fn use_all_calls(app: &TestApp) -> Value {
     let query = r#"mutation {
         recorded: recordUsage(input: {userId: "124", featureId: "api-calls", delta: 40,
             action: ADD, idempotencyKey: "a", occurredAt: "2024-01-15T12:00:00.000Z",
@@ -415,7 +424,13 @@ async fn usage_is_recorded_asked_for_and_shown() {
         refused: useFeature(input: {userId: "124", featureId: "api-calls"}) {
             granted reason consumption { ...consumption } }
     }"#;
-    insta::assert_json_snapshot!(answers(&app, query, CONSUMPTION, json!({})).await, @r#"
+    answers(app, query, CONSUMPTION, json!({})).await
+}
+
+#[tokio::test]
+async fn usage_is_recorded() {
+    let (app, _) = TestApp::subscribed("basic").await;
+    insta::assert_json_snapshot!(use_all_calls(&app).await, @r#"
 {
   "recorded": {
     "recorded": true,
@@ -451,14 +466,17 @@ async fn usage_is_recorded_asked_for_and_shown() {
   }
 }
 "#);
+}
+
+#[tokio::test]
+async fn usage_is_asked_for() {
+    let (app, _) = TestApp::subscribed("basic").await;
+    use_all_calls(&app).await;
     app.set_time("2024-02-20T00:00:00.000Z");
     let query = r#"{
         can: canUseFeature(userId: "124", featureId: "api-calls", delta: 100) {
             access reason consumption { ...consumption } }
         cannot: canUseFeature(userId: "124", featureId: "api-calls", delta: 101) { access reason }
-        show: showUsage(userId: "124", featureId: "api-calls") {
-            current { periodStart periodEnd consumption { ...consumption } }
-            past { periodStart periodEnd consumption { ...consumption } } }
         feature(id: "api-calls") { entitlement(userId: "124") {
             access reason consumption { ...consumption } } }
         nothing: canUseFeature(userId: "124", featureId: "sso") { access reason consumption { used } }
@@ -480,7 +498,39 @@ async fn usage_is_recorded_asked_for_and_shown() {
     "access": false,
     "reason": "The usage would go over the limit of the user's subscription."
   },
-  "show": {
+  "feature": {
+    "entitlement": {
+      "access": true,
+      "reason": "The usage is within the limit of the user's subscription.",
+      "consumption": {
+        "used": 0,
+        "budget": 100,
+        "overageEnabled": false,
+        "usedExact": "0",
+        "budgetExact": "100"
+      }
+    }
+  },
+  "nothing": {
+    "access": false,
+    "reason": "None of the user's subscriptions grants this feature.",
+    "consumption": null
+  }
+}
+"#);
+}
+
+#[tokio::test]
+async fn usage_is_shown_by_its_periods() {
+    let (app, _) = TestApp::subscribed("basic").await;
+    use_all_calls(&app).await;
+    app.set_time("2024-02-20T00:00:00.000Z");
+    let query = r#"{ showUsage(userId: "124", featureId: "api-calls") {
+        current { periodStart periodEnd consumption { ...consumption } }
+        past { periodStart periodEnd consumption { ...consumption } } } }"#;
+    insta::assert_json_snapshot!(answers(&app, query, CONSUMPTION, json!({})).await, @r#"
+{
+  "showUsage": {
     "current": {
       "periodStart": "2024-02-15T12:00:00.000Z",
       "periodEnd": "2024-03-15T12:00:00.000Z",
@@ -505,24 +555,6 @@ async fn usage_is_recorded_asked_for_and_shown() {
         }
       }
     ]
-  },
-  "feature": {
-    "entitlement": {
-      "access": true,
-      "reason": "The usage is within the limit of the user's subscription.",
-      "consumption": {
-        "used": 0,
-        "budget": 100,
-        "overageEnabled": false,
-        "usedExact": "0",
-        "budgetExact": "100"
-      }
-    }
-  },
-  "nothing": {
-    "access": false,
-    "reason": "None of the user's subscriptions grants this feature.",
-    "consumption": null
   }
 }
 "#);

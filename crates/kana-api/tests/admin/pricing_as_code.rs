@@ -91,7 +91,7 @@ async fn pull_then_publish_unchanged_changes_nothing() {
     let pulled = pull(&app).await;
     let stored = app.stored();
     let answer = validating(&app, &pulled.json()).send().await;
-    assert_eq!(answer.ok(), json!({ "data": [], "findings": [], "changes": 0 }));
+    assert_eq!(answer.ok(), json!({ "data": [], "findings": [], "entries": [], "changes": 0 }));
     assert_eq!(version(&answer), version(&pulled));
     let published = publishing(&app, &pulled.json()).send().await;
     assert_eq!(published.ok(), pulled.json());
@@ -129,7 +129,11 @@ async fn what_validate_says_is_what_publish_does() {
         findings.push(json!({ "severity": severity, "message": message, "refused": false,
             "place": place["place"], "steps": place["steps"] }));
     }
-    assert_eq!(answer, json!({ "data": data, "findings": findings, "changes": 3 }));
+    let entries = answer["entries"].clone();
+    assert_eq!(
+        answer,
+        json!({ "data": data, "findings": findings, "entries": entries, "changes": 3 })
+    );
     let published = publishing(&app, &file).send().await.ok();
     assert_eq!(published, file);
     assert_eq!(lines(&app, &file).await, [""; 0]);
@@ -141,6 +145,43 @@ async fn what_validate_says_is_what_publish_does() {
         )
         .await;
     assert_eq!(budget["canUseFeature"]["consumption"]["budget"], 2000);
+}
+
+#[tokio::test]
+async fn the_plan_is_there_as_data() {
+    let app = TestApp::shop().await;
+    app.subscribe("pro").await;
+    let mut file = pull(&app).await.ok();
+    file["packages"]["published"][1]["features"][1]["reset_period"] = json!("DAY");
+    file["packages"]["draft"] = json!([]);
+    let features = file["features"].as_array_mut().unwrap();
+    features.push(json!({ "id": "new", "name": "New", "type": "BINARY" }));
+    let answer = validating(&app, &file).send().await.ok();
+    let value = |field: &str, after: &str| json!({ "field": field, "before": null, "after": after, "severity": "information" });
+    let entry = |kind: &str, id: &str, action: &str, severity: &str, differences: Value| {
+        json!({ "kind": kind, "id": id, "action": action, "severity": severity,
+            "differences": differences, "omitted_differences": 0, "reason": null,
+            "active_subscribers": null })
+    };
+    let created = json!([value("type", "BINARY"), value("name", "New")]);
+    let changed = json!([{
+        "field": "feature",
+        "feature": "api-calls",
+        "before": "limit 1000 per MONTH, overage",
+        "after": "limit 1000 per DAY, overage",
+        "severity": "error",
+        "note": "usage starts again at 0",
+    }]);
+    let mut pro = entry("package", "pro", "change", "error", changed);
+    pro["active_subscribers"] = json!(1);
+    assert_eq!(
+        answer["entries"],
+        json!([
+            entry("feature", "new", "create", "information", created),
+            pro,
+            entry("package", "draft", "delete", "warning", json!([])),
+        ])
+    );
 }
 
 #[tokio::test]

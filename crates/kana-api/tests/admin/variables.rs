@@ -286,6 +286,25 @@ async fn a_variable_that_was_not_given_leaves_what_its_field_would_change() {
     assert_eq!(cleared["updateUser"], json!({ "name": "Bea", "email": null }));
 }
 
+/// The library panicked, and the client was told of an internal error.
+#[tokio::test]
+async fn a_variable_with_a_default_and_an_unknown_type_is_refused() {
+    let app = TestApp::shop().await;
+    for (declared, unknown) in [
+        ("$a: Nothing = \"x\"", "Nothing"),
+        ("$a: [Nothing!] = [\"x\"]", "Nothing"),
+        ("$a: [[Nothing]]! = null", "Nothing"),
+        ("$a: [User] = [{id: \"x\"}]", "User"),
+    ] {
+        let query = format!("query ({declared}) {{ features {{ id }} }}");
+        let told = format!(
+            "GRAPHQL_VALIDATION_FAILED GraphQLError: Variable \"a\" is invalid: \"{unknown}\" is no \
+             input type"
+        );
+        assert_eq!(app.refused(&query, json!({})).await, told, "{declared}");
+    }
+}
+
 #[tokio::test]
 async fn minus_zero_is_an_int_in_a_literal_and_in_a_variable() {
     let (app, _) = TestApp::subscribed("basic").await;

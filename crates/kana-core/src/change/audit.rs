@@ -1,4 +1,4 @@
-//! What the audit log tells (contract: `operations.md`, "Audit log").
+//! Entries of the audit log (contract: `operations.md`, "Audit log").
 
 use std::sync::Arc;
 
@@ -7,26 +7,27 @@ use serde_json::{Value, json};
 use super::data::status_name;
 use super::{Change, Effect};
 use crate::catalog::{Catalog, CatalogChange, Feature, Package, PackageFeature, PackageStatus};
+use crate::id::PackageId;
 use crate::metadata::{Label, Metadata};
 use crate::period::ResetPeriod;
 use crate::subscription::{Subscription, SubscriptionStatus};
 
-/// One line of the audit log, without who did it and when.
+/// An entry of the audit log, without who did it and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// What was done, by the name of the mutation where there is one, like `createFeature`.
+    /// What was done: the name of the mutation, if there is one, like `createFeature`.
     pub action: &'static str,
-    /// What it was done to.
+    /// The kind of thing that it was done to.
     pub kind: AuditKind,
     /// Its id; `None` if it has none.
     pub subject: Option<String>,
-    /// What it was; `None` if it was not there. Never a secret.
+    /// The state before; `None` if it did not exist. Never a secret.
     pub before: Option<Value>,
-    /// What it is now; `None` if it is gone.
+    /// The state after; `None` if it no longer exists.
     pub after: Option<Value>,
 }
 
-/// What an entry of the audit log is about.
+/// The kind of thing that an entry of the audit log is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AuditKind {
     /// A feature.
@@ -57,7 +58,7 @@ impl AuditKind {
         Self::Person,
     ];
 
-    /// The name in the contract.
+    /// Returns the name in the contract.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -72,8 +73,8 @@ impl AuditKind {
     }
 }
 
-/// Returns the entries of `changes`, which are made to the catalog `before`, in their order. A
-/// published configuration has one more at the end.
+/// Returns the entries of `changes` to the catalog `before`, in their order. A published configuration
+/// has one more at the end.
 #[must_use]
 pub fn audit_of_catalog(
     before: &Catalog,
@@ -110,8 +111,8 @@ pub fn audit_of_catalog(
     entries
 }
 
-/// Returns the entry of a change of a user; `None` if it is the consequence of another one, or not
-/// about a user. Of a user it has only the names of fields.
+/// Returns the entry of a change of a user. Returns `None` if it follows from another change, or is
+/// not about a user. Of a user's fields it has only the names.
 #[must_use]
 pub fn audit_of_user(change: &Change) -> Option<AuditEntry> {
     let user = change.user.as_ref()?;
@@ -143,7 +144,7 @@ fn entry(
     AuditEntry { action, kind, subject: Some(id.to_owned()), before, after }
 }
 
-/// `None` if only what nobody sees has changed.
+/// Returns `None` if nothing visible has changed.
 fn put_package(before: Option<&Arc<Package>>, after: &Package) -> Option<AuditEntry> {
     let status = before.map(|before| before.status);
     let action = match (status, after.status) {
@@ -173,7 +174,7 @@ fn shown_feature(feature: &Feature) -> Value {
 }
 
 fn shown_package(package: &Package) -> Value {
-    let bases: Vec<&str> = package.base_packages().iter().map(|id| id.as_str()).collect();
+    let bases: Vec<&str> = package.base_packages().iter().map(PackageId::as_str).collect();
     let features: Vec<Value> = package
         .features
         .iter()

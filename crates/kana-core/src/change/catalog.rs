@@ -1,4 +1,4 @@
-//! The changes that changes of the catalog make known.
+//! The changes of the feed for changes of the catalog.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::{Change, Effect, PublishedCounts};
 use crate::catalog::{Catalog, CatalogChange, Package, PackageStatus};
 use crate::id::PackageId;
 
-/// Returns what is told of `changes`, which are made to the catalog `before`, in their order.
+/// Returns the changes of the feed for `changes` to the catalog `before`, in their order.
 /// `active_subscribers` has the counts of [`packages_to_count`]. For a published configuration, one
 /// more change at the end counts them.
 #[must_use]
@@ -37,8 +37,8 @@ pub fn of_catalog(
     effects.into_iter().map(|effect| Change { user: None, effect }).collect()
 }
 
-/// Returns the packages whose active subscribers [`of_catalog`] tells: those that give something
-/// else to whoever is subscribed.
+/// Returns the packages whose active subscribers [`of_catalog`] takes: those that give their
+/// subscribers something else.
 #[must_use]
 pub fn packages_to_count(before: &Catalog, changes: &[CatalogChange]) -> Vec<PackageId> {
     let touched = |change: &CatalogChange| {
@@ -82,9 +82,9 @@ fn put_package(
     }
 }
 
-/// What of a package differs, apart from its status, by the names of the Admin API.
+/// Returns the fields of a package that differ, except its status, by their names in the Admin API.
 fn differences(before: &Package, after: &Package) -> Vec<&'static str> {
-    // Maps are equal in whatever order.
+    // Maps are equal in any order.
     let same_features = before.features.iter().eq(after.features.iter());
     [
         ("name", before.name != after.name),

@@ -1,13 +1,14 @@
-//! What the log tells of a change: the object `data`, as JSON text.
+//! The object `data` of a change, as JSON text.
 
 use serde::{Serialize, Serializer};
 
 use super::{Effect, EntitlementDifference, Grant, KeyName, PublishedCounts};
+use crate::id::UserId;
 use crate::subscription::{Subscription, SubscriptionStatus};
 use crate::timestamp::Timestamp;
 
-/// The most bytes of `data`. A whole change has at most 20 KiB; what stands around `data` has less
-/// than 2 KiB.
+/// The maximum size of `data`, in bytes. A whole change has at most 20 KiB, of which less than 2 KiB
+/// are around `data`.
 pub const DATA_BYTES_MAX: usize = 18 * 1024;
 
 /// The object `data` of a change.
@@ -101,8 +102,8 @@ fn displayed_if_any<T: std::fmt::Display, S: Serializer>(
 }
 
 impl Effect {
-    /// The object `data`, as JSON text of at most [`DATA_BYTES_MAX`] bytes. A list that is too long
-    /// is cut, and `truncated` is then true.
+    /// Returns the object `data` as JSON text of at most [`DATA_BYTES_MAX`] bytes. A list that is too
+    /// long is cut; then `truncated` is true.
     #[must_use]
     pub fn data_json(&self) -> String {
         let mut data = Data::of(self);
@@ -111,7 +112,7 @@ impl Effect {
             let Some(features) = data.features.as_mut().filter(|list| !list.is_empty()) else {
                 break;
             };
-            // As many as fit if all were as long as the average, and always fewer than now.
+            // As many as fit if all are of average length, and always fewer than now.
             let kept = features.len() * DATA_BYTES_MAX / json.len();
             features.truncate(kept.min(features.len() - 1));
             data.truncated = true;
@@ -133,7 +134,7 @@ impl<'a> Data<'a> {
             Effect::UserCreated | Effect::TokenSecretRotated => none,
             Effect::UserUpdated { changed, previous_id } => Self {
                 changed: Some(changed),
-                previous_id: previous_id.as_ref().map(|id| id.as_str()),
+                previous_id: previous_id.as_ref().map(UserId::as_str),
                 ..none
             },
             Effect::SubscriptionStarted(subscription) => {
@@ -223,7 +224,7 @@ fn grant(grant: Grant) -> ShownGrant {
     ShownGrant { access, budget, overage_enabled }
 }
 
-/// The name of a status in the Admin API.
+/// Returns the name of a status in the Admin API.
 pub(super) fn status_name(status: SubscriptionStatus) -> &'static str {
     match status {
         SubscriptionStatus::Active => "ACTIVE",

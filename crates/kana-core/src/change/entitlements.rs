@@ -1,4 +1,4 @@
-//! What a command about a user's subscriptions changes of what the user may do.
+//! What a user may do before and after a command about subscriptions.
 
 use std::collections::HashSet;
 

@@ -1,41 +1,41 @@
 use std::fmt;
 
-/// Where in a configuration something stands, like `packages.published[0].features[1].limit`.
+/// A place in a configuration, like `packages.published[0].features[1].limit`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Place(Vec<Step>);
 
-/// One step on the way to a [`Place`].
+/// One step of a [`Place`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// To the value under this key.
+    /// The value under this key.
     Key(String),
-    /// To this item of a list, from 0 on.
+    /// The item of a list with this index, from 0.
     Item(usize),
 }
 
-/// The most characters of a key that are repeated: a file may hold anything in its place.
+/// The maximum number of characters of a key that are shown, since a file may have any key.
 const KEY_CHARS_MAX: usize = 64;
 
 impl Place {
-    /// The whole configuration.
+    /// Returns the place of the whole configuration.
     #[must_use]
     pub fn root() -> Self {
         Self::default()
     }
 
-    /// One of the four lists of packages.
+    /// Returns the place of one of the four lists of packages.
     pub(crate) fn list(is_addon: bool, is_published: bool) -> Self {
         let kind = if is_addon { "addons" } else { "packages" };
         Self::root().key(kind).key(if is_published { "published" } else { "draft" })
     }
 
-    /// What stands here under `key`.
+    /// Returns the place under `key`.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
         self.with(Step::Key(key.to_owned()))
     }
 
-    /// The item with this index of the list that stands here.
+    /// Returns the place of the item with this index.
     #[must_use]
     pub fn item(&self, index: usize) -> Self {
         self.with(Step::Item(index))
@@ -48,7 +48,7 @@ impl Place {
         Self(steps)
     }
 
-    /// The way to it.
+    /// Returns the steps from the root to the place.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
         &self.0
@@ -81,18 +81,18 @@ impl fmt::Display for Place {
     }
 }
 
-/// Something in a configuration that is wrong, and why it cannot be published.
+/// Something wrong in a configuration, which prevents publishing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]
 pub struct Problem {
-    /// Where.
+    /// Where it is.
     pub place: Place,
-    /// What is wrong, and what to do where that does not follow.
+    /// What is wrong and, if that is not obvious, what to do.
     pub message: String,
 }
 
 impl Problem {
-    /// What is wrong at `place`.
+    /// Creates a problem at `place`.
     pub fn new(place: Place, message: impl Into<String>) -> Self {
         Self { place, message: message.into() }
     }

@@ -1,4 +1,5 @@
-//! What a file says by itself, checked: its shape, its values, its ids and what they refer to.
+//! Reads a file and checks what can be checked without an environment: shape, values, ids and what
+//! they refer to.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,18 +15,17 @@ use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
 use crate::period::ResetPeriod;
 
-/// The most features, and the most packages of one list, that a file has.
+/// The maximum number of features, and of packages in one list.
 const THINGS_MAX: usize = 10_000;
-/// The most problems that are told of one file. Whoever has so many has one and the same.
+/// The maximum number of problems that are reported. More are usually repetitions of one mistake.
 const PROBLEMS_MAX: usize = 100;
 
 impl Configuration {
-    /// Reads a configuration in the form of [`to_json`](Self::to_json). Whatever is wrong with it
-    /// by itself is told at once, up to 100 problems.
+    /// Reads a configuration in the format of [`to_json`](Self::to_json). Fails with all problems
+    /// that can be found without an environment, up to 100.
     ///
-    /// `app` is not looked at: the key decides whose environment it is. A list that is empty may be
-    /// left out or null, except `features` and `packages`, so that half a file is not taken for
-    /// the wish to archive the rest.
+    /// Ignores `app`, since the key decides about the environment. Empty lists can be left out or
+    /// null, except `features` and `packages`: half a file must not archive the rest.
     pub fn read(value: &Value) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::default();
         let configuration = reader.configuration(value);
@@ -36,11 +36,11 @@ impl Configuration {
     }
 }
 
-/// Gathers what is wrong. A method that answers `None` has said why.
+/// Collects problems. A method that returns `None` has added one.
 #[derive(Default)]
 struct Reader {
     problems: Vec<Problem>,
-    /// Whether each is a switch, where that could be read, and where it stands.
+    /// Whether each feature is `BINARY`, if that could be read, and its place.
     features: HashMap<FeatureId, (Option<bool>, Place)>,
     packages: HashMap<PackageId, Place>,
 }
@@ -64,7 +64,7 @@ impl Reader {
             let is_known = version.as_str().is_some_and(|text| text.split('.').next() == Some("1"));
             if !is_known {
                 let message = format!(
-                    "must be {FORM_VERSION}, the form that this release reads; it is {}",
+                    "must be {FORM_VERSION}, the format of this release; it is {}",
                     shown(version)
                 );
                 self.refuse::<()>(&root.key("version"), message);
@@ -73,7 +73,9 @@ impl Reader {
         for needed in ["features", "packages"] {
             let problem = match file.get(needed) {
                 None => format!("{needed} is missing"),
-                Some(Value::Null) => format!("{needed} is empty: say what it has, be it nothing"),
+                Some(Value::Null) => {
+                    format!("{needed} has no value: if there are none, write empty lists")
+                }
                 Some(Value::Object(lists)) if lists.is_empty() => {
                     format!("{needed} has neither draft nor published")
                 }
@@ -173,7 +175,7 @@ impl Reader {
         let name = name.and_then(|name| self.label(name, &place.key("name"), "name"));
         let features = self.package_features(object.get("features"), &place.key("features"));
         if is_published && features.as_ref().is_some_and(IndexMap::is_empty) {
-            let message = "must have a feature: a package without any can only be a draft";
+            let message = "is empty: only a draft can have no features";
             self.refuse::<()>(&place.key("features"), message);
         }
         let kind = if is_addon {
@@ -229,12 +231,12 @@ impl Reader {
         let id = self.id(object, place, FeatureId::new)?;
         let Some((is_binary, _)) = self.features.get(&id) else {
             let message = format!(
-                "names the feature {}, which the list features does not define",
+                "names the feature {}, which is not in the list features",
                 quoted(id.as_str())
             );
             return self.refuse(&place.key("id"), message);
         };
-        // Where its type could not be read, that has been told.
+        // If its type could not be read, that is a problem already.
         if (*is_binary)? {
             return self.without_amount(object, place, &id).map(|()| (id, Allowance::UNLIMITED));
         }
@@ -273,7 +275,7 @@ impl Reader {
         self.refuse(&place.key("limit"), message)
     }
 
-    /// A switch has no amount; what says so is accepted.
+    /// Checks that a `BINARY` feature has no amount. Values that say so are accepted.
     fn without_amount(
         &mut self,
         object: &Map<String, Value>,
@@ -327,7 +329,7 @@ impl Reader {
         }
     }
 
-    /// Whether there are such packages is for the planner, who knows the environment too.
+    /// Reads base packages. The planner checks that they exist, since it knows the environment.
     fn bases(&mut self, value: Option<&Value>, package: &Place) -> Vec<PackageId> {
         let place = package.key("base_packages");
         let mut seen = HashSet::new();
@@ -361,13 +363,13 @@ impl Reader {
             return self.refuse(place, message);
         };
         for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
-            let message = format!("is no key of {what}: it has {}", known.join(", "));
+            let message = format!("is an unknown key: {what} has {}", known.join(", "));
             self.refuse::<()>(&place.key(key), message);
         }
         Some(object)
     }
 
-    /// An empty list may be left out or null.
+    /// Reads a list. An empty one can be left out or null.
     fn list<'a>(&mut self, value: Option<&'a Value>, place: &Place) -> &'a [Value] {
         match value {
             None | Some(Value::Null) => &[],
@@ -406,7 +408,7 @@ impl Reader {
         self.refuse(place, format!("must be text; it is {}{quotes}", shown(value)))
     }
 
-    /// Refuses a text that is out of its bounds.
+    /// Adds the problem of a text that breaks its bounds.
     fn refuse_text<T>(&mut self, place: &Place, problem: &str, text: &str) -> Option<T> {
         self.refuse(place, format!("{problem}; it is {}", quoted(text)))
     }
@@ -435,7 +437,7 @@ impl Reader {
 
 type NewId<T> = fn(&'static str, &str) -> Result<T, crate::invalid::InvalidValue>;
 
-/// What stands under a key; null is nothing.
+/// Returns the value under a key; `None` for null.
 fn given<'a>(object: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
     object.get(field).filter(|value| !value.is_null())
 }

@@ -8,8 +8,9 @@ use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
 
 impl Configuration {
-    /// The configuration as clients read it: every list is there, also an empty one; what says
-    /// nothing (no reset period, no overage, no label) is left out. `app` is the app's name.
+    /// Writes the configuration as clients read it. Every list is there, even an empty one; values
+    /// that say nothing (no reset period, no overage, no label) are left out. `app` is the app's
+    /// name.
     #[must_use]
     pub fn to_json(&self, app: &str) -> Value {
         let features: Vec<Value> = self.features.iter().map(feature).collect();

@@ -1,38 +1,110 @@
-//! What is different, in words.
+//! Compares features and packages, and puts the differences in words.
 
 use indexmap::IndexMap;
 
-use crate::catalog::{Allowance, Feature, FeatureKind, Package};
+use super::entry::{Difference, Field};
+use crate::catalog::{Allowance, Feature, FeatureKind, Package, PackageKind};
 use crate::configuration::{name_of, quoted};
-use crate::id::FeatureId;
+use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
 
-/// The most differences of one thing that are told.
+/// The maximum number of differences that one sentence has.
 const DIFFERENCES_MAX: usize = 10;
+/// What a package gives of a `BINARY` feature.
+const INCLUDED: &str = "included";
 
-fn joined(differences: &[String]) -> String {
-    let mut text = differences[..differences.len().min(DIFFERENCES_MAX)].join(", ");
+/// Joins the words of all differences, and counts those that are too many.
+pub(super) fn in_words(differences: &[Difference]) -> String {
+    let shown = &differences[..differences.len().min(DIFFERENCES_MAX)];
+    let mut text = shown.iter().map(Difference::in_words).collect::<Vec<_>>().join(", ");
     if let Some(more) = differences.len().checked_sub(DIFFERENCES_MAX).filter(|more| *more > 0) {
         text.push_str(&format!(" and {more} more"));
     }
     text
 }
 
-pub(super) fn feature_differences(before: &Feature, name: &Label, kind: &FeatureKind) -> String {
-    let mut differences = Vec::new();
-    let mut compare = |what: &str, before: Option<&str>, after: Option<&str>| {
-        if before != after {
-            let shown = |label: Option<&str>| label.map_or_else(|| "none".to_owned(), quoted);
-            differences.push(format!("{what} {} → {}", shown(before), shown(after)));
+impl Difference {
+    /// Writes, for example, `name "Calls" → "API calls"` or `sso is added`.
+    fn in_words(&self) -> String {
+        let Self { field, feature: Some(id), before, after, note, .. } = self else {
+            let shown = |text: &Option<String>| text.as_deref().map_or("none".to_owned(), quoted);
+            return format!(
+                "{} {} → {}",
+                self.field.name(),
+                shown(&self.before),
+                shown(&self.after)
+            );
+        };
+        debug_assert_eq!(*field, Field::Feature);
+        match (before, after) {
+            (Some(before), Some(after)) => {
+                let note = note.map(|note| format!("; {note}")).unwrap_or_default();
+                format!("{id} ({before}) → ({after}{note})")
+            }
+            (None, Some(after)) if after != INCLUDED => format!("{id} is added ({after})"),
+            (None, _) => format!("{id} is added"),
+            (Some(_), None) => format!("{id} is removed"),
         }
-    };
-    compare("name", Some(before.name.as_str()), Some(name.as_str()));
-    let (one, many) = before.unit_labels();
-    if let FeatureKind::Consumable { unit_label, unit_label_plural } = kind {
-        compare("unit label", one, unit_label.as_ref().map(Label::as_str));
-        compare("unit label (plural)", many, unit_label_plural.as_ref().map(Label::as_str));
     }
-    joined(&differences)
+}
+
+impl Field {
+    /// The name of the value in sentences.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Type => "type",
+            Self::Name => "name",
+            Self::UnitLabel => "unit label",
+            Self::UnitLabelPlural => "unit label (plural)",
+            Self::Status => "status",
+            Self::BasePackages => "base packages",
+            Self::Feature => "feature",
+            Self::Order => "order",
+        }
+    }
+}
+
+/// Compares a feature's names.
+pub(super) fn of_feature(before: &Feature, name: &Label, kind: &FeatureKind) -> Vec<Difference> {
+    let (one, many) = before.unit_labels();
+    let mut all = vec![(Field::Name, Some(before.name.as_str()), Some(name.as_str()))];
+    if let FeatureKind::Consumable { unit_label, unit_label_plural } = kind {
+        let (after, after_many) =
+            (unit_label.as_ref().map(Label::as_str), unit_label_plural.as_ref().map(Label::as_str));
+        all.push((Field::UnitLabel, one, after));
+        all.push((Field::UnitLabelPlural, many, after_many));
+    }
+    let different = all.into_iter().filter(|(_, before, after)| before != after);
+    different.map(|(field, before, after)| Difference::new(field, before, after)).collect()
+}
+
+/// Lists what a new feature has.
+pub(super) fn of_new_feature(
+    feature_type: &str,
+    name: &Label,
+    kind: &FeatureKind,
+) -> Vec<Difference> {
+    let mut all = vec![(Field::Type, Some(feature_type)), (Field::Name, Some(name.as_str()))];
+    if let FeatureKind::Consumable { unit_label, unit_label_plural } = kind {
+        all.push((Field::UnitLabel, unit_label.as_ref().map(Label::as_str)));
+        all.push((Field::UnitLabelPlural, unit_label_plural.as_ref().map(Label::as_str)));
+    }
+    let given = all.into_iter().filter(|(_, after)| after.is_some());
+    given.map(|(field, after)| Difference::new(field, None, after)).collect()
+}
+
+/// Names the base packages of an add-on. Returns `None` for a base package.
+pub(super) fn bases_in_words(kind: &PackageKind) -> Option<String> {
+    match kind {
+        PackageKind::Base => None,
+        PackageKind::Addon { base_packages } if base_packages.is_empty() => {
+            Some("any base package".to_owned())
+        }
+        PackageKind::Addon { base_packages } => {
+            let bases: Vec<&str> = base_packages.iter().map(PackageId::as_str).collect();
+            Some(bases.join(", "))
+        }
+    }
 }
 
 /// How much a package gives of each feature.
@@ -40,45 +112,52 @@ pub(super) fn gives(package: &Package) -> IndexMap<FeatureId, Allowance> {
     package.features.iter().map(|(id, inside)| (id.clone(), inside.allowance)).collect()
 }
 
-/// What a package gives differently, whatever the order, and the first feature of which it gives
-/// anything new.
-pub(super) fn gives_differences(
+/// Compares what a package gives, whatever the order. Also returns the first feature of which it
+/// gives anything new.
+///
+/// Only a package that `has_subscribers` says what another reset period does to usage: nobody has
+/// usage under a draft.
+pub(super) fn of_gives(
     before: &IndexMap<FeatureId, Allowance>,
     after: &IndexMap<FeatureId, Allowance>,
     is_consumable: &impl Fn(&FeatureId) -> bool,
-) -> (String, Option<FeatureId>) {
+    has_subscribers: bool,
+) -> (Vec<Difference>, Option<FeatureId>) {
+    let amount = |id: &FeatureId, allowance: Allowance| {
+        let is_included = allowance == Allowance::UNLIMITED && !is_consumable(id);
+        if is_included { INCLUDED.to_owned() } else { amount(allowance) }
+    };
     let mut differences = Vec::new();
-    let mut first = None;
     for (id, allowance) in after {
-        let difference = match before.get(id) {
-            None if is_consumable(id) => format!("{id} is added ({})", amount(*allowance)),
-            None => format!("{id} is added"),
-            Some(known) if known != allowance => {
-                let effect = effect_on_usage(*known, *allowance);
-                format!("{id} ({}) → ({}{effect})", amount(*known), amount(*allowance))
-            }
-            Some(_) => continue,
-        };
-        first.get_or_insert_with(|| id.clone());
-        differences.push(difference);
+        let known = before.get(id).copied();
+        if known == Some(*allowance) {
+            continue;
+        }
+        let known_amount = known.map(|known| amount(id, known));
+        let difference = Difference::of_feature(id, known_amount, Some(amount(id, *allowance)));
+        let note = known.filter(|_| has_subscribers);
+        let note = note.and_then(|known| effect_on_usage(known, *allowance));
+        differences.push(Difference { note, ..difference });
     }
-    for id in before.keys().filter(|id| !after.contains_key(*id)) {
-        differences.push(format!("{id} is removed"));
+    let first = differences.first().and_then(|difference| difference.feature.clone());
+    for (id, known) in before.iter().filter(|(id, _)| !after.contains_key(*id)) {
+        differences.push(Difference::of_feature(id, Some(amount(id, *known)), None));
     }
-    (joined(&differences), first)
+    (differences, first)
 }
 
-/// Says what another reset period does to the usage of those who are subscribed
+/// Returns what another reset period does to the usage of those who are subscribed
 /// (contract: `entitlements.md`, "When a published file changes terms").
-fn effect_on_usage(before: Allowance, after: Allowance) -> &'static str {
+fn effect_on_usage(before: Allowance, after: Allowance) -> Option<&'static str> {
     if before.reset_period == after.reset_period {
-        return "";
+        return None;
     }
     let is_longer = match (before.reset_period, after.reset_period) {
         (Some(before), Some(after)) => after > before,
         (_, after) => after.is_none(),
     };
-    if is_longer { "; usage of the new period so far counts" } else { "; usage starts again at 0" }
+    let counts = "usage of the new period so far counts";
+    Some(if is_longer { counts } else { "usage starts again at 0" })
 }
 
 fn amount(allowance: Allowance) -> String {

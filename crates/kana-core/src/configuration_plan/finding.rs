@@ -5,7 +5,7 @@ use crate::configuration::{Place, Problem};
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// It changes, and nobody is surprised.
+    /// A change that surprises nobody.
     Information,
     /// Something to look at twice.
     Warning,
@@ -13,21 +13,21 @@ pub enum Severity {
     Error,
 }
 
-/// Something that whoever is about to publish a configuration should know.
+/// Something to know before a configuration is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// How much it matters.
     pub severity: Severity,
-    /// Where in the configuration; `None` for what stands in the environment only.
+    /// The place in the configuration; `None` if it is about something that the file omits.
     pub place: Option<Place>,
-    /// What it is.
+    /// What changes, or what is wrong.
     pub sentence: String,
-    /// Whether nothing can be published because of it, not even by force.
+    /// Whether it prevents publishing, even by force.
     pub is_refused: bool,
 }
 
 impl Finding {
-    /// Of something that cannot be published.
+    /// Creates the finding for something that cannot be published.
     #[must_use]
     pub fn refused(problem: Problem) -> Self {
         let Problem { place, message } = problem;
@@ -35,7 +35,7 @@ impl Finding {
     }
 }
 
-/// As a line, whose mark old clients look for: `[ERROR]`, `[WARNING]` or none.
+/// Writes a line with the mark that old clients look for: `[ERROR]`, `[WARNING]` or none.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = match self.severity {

@@ -180,86 +180,30 @@ fn the_audit_log_has_a_thing_before_and_after() {
     let world = world();
     let change = |command| {
         let changes = plan(world.catalog(), command, world.now()).unwrap().0;
-        let entries = audit_of_catalog(world.catalog(), &changes, false);
-        entries.iter().map(|entry| format!("{entry:#?}")).collect::<Vec<_>>().join("\n")
+        let entries = audit_of_catalog(world.catalog(), &changes, false).into_iter();
+        let lines = entries.map(|entry| {
+            let json = |value: Option<serde_json::Value>| value.unwrap().to_string();
+            let (kind, subject) = (entry.kind.name(), entry.subject.unwrap());
+            format!(
+                "{} {kind} {subject}\n{}\n{}",
+                entry.action,
+                json(entry.before),
+                json(entry.after)
+            )
+        });
+        lines.collect::<Vec<_>>().join("\n")
     };
     assert_snapshot!(change(CatalogCommand::ArchivePackage(package_id("free"))), @r#"
-    AuditEntry {
-        action: "archivePackage",
-        kind: Package,
-        subject: Some(
-            "free",
-        ),
-        before: Some(
-            Object {
-                "id": String("free"),
-                "name": String("free"),
-                "isAddon": Bool(false),
-                "basePackageIds": Array [],
-                "status": String("PUBLISHED"),
-                "metadata": Null,
-                "features": Array [
-                    Object {
-                        "id": String("calls"),
-                        "name": Null,
-                        "limit": Number(3),
-                        "resetPeriod": String("MONTH"),
-                        "overageEnabled": Bool(false),
-                    },
-                ],
-            },
-        ),
-        after: Some(
-            Object {
-                "id": String("free"),
-                "name": String("free"),
-                "isAddon": Bool(false),
-                "basePackageIds": Array [],
-                "status": String("ARCHIVED"),
-                "metadata": Null,
-                "features": Array [
-                    Object {
-                        "id": String("calls"),
-                        "name": Null,
-                        "limit": Number(3),
-                        "resetPeriod": String("MONTH"),
-                        "overageEnabled": Bool(false),
-                    },
-                ],
-            },
-        ),
-    }
+    archivePackage package free
+    {"id":"free","name":"free","isAddon":false,"basePackageIds":[],"status":"PUBLISHED","metadata":null,"features":[{"id":"calls","name":null,"limit":3,"resetPeriod":"MONTH","overageEnabled":false}]}
+    {"id":"free","name":"free","isAddon":false,"basePackageIds":[],"status":"ARCHIVED","metadata":null,"features":[{"id":"calls","name":null,"limit":3,"resetPeriod":"MONTH","overageEnabled":false}]}
     "#);
     let edit = FeatureEdit { name: Some(label("Calls")), ..FeatureEdit::default() };
     let id = feature_id("calls");
     assert_snapshot!(change(CatalogCommand::UpdateFeature { id, edit }), @r#"
-    AuditEntry {
-        action: "updateFeature",
-        kind: Feature,
-        subject: Some(
-            "calls",
-        ),
-        before: Some(
-            Object {
-                "id": String("calls"),
-                "name": String("calls"),
-                "type": String("CONSUMABLE"),
-                "unitLabel": Null,
-                "unitLabelPlural": Null,
-                "metadata": Null,
-            },
-        ),
-        after: Some(
-            Object {
-                "id": String("calls"),
-                "name": String("Calls"),
-                "type": String("CONSUMABLE"),
-                "unitLabel": Null,
-                "unitLabelPlural": Null,
-                "metadata": Null,
-            },
-        ),
-    }
+    updateFeature feature calls
+    {"id":"calls","name":"calls","type":"CONSUMABLE","unitLabel":null,"unitLabelPlural":null,"metadata":null}
+    {"id":"calls","name":"Calls","type":"CONSUMABLE","unitLabel":null,"unitLabelPlural":null,"metadata":null}
     "#);
 }
 

@@ -102,14 +102,14 @@ fn half_a_file_is_not_a_wish_to_archive_the_rest() {
     assert!(read(&json!({})).is_err());
     // As somebody leaves them who has only begun to write.
     for (packages, problem) in [
-        (json!(null), "the file: packages is empty: say what it has, be it nothing"),
+        (json!(null), "the file: packages has no value: if there are none, write empty lists"),
         (json!({}), "the file: packages has neither draft nor published"),
     ] {
         let problems = read(&json!({ "features": [], "packages": packages })).unwrap_err();
         assert_eq!(problems[0].to_string(), problem);
     }
     let problems = read(&json!({ "features": null, "packages": { "draft": [] } })).unwrap_err();
-    let problem = "the file: features is empty: say what it has, be it nothing";
+    let problem = "the file: features has no value: if there are none, write empty lists";
     assert_eq!(problems[0].to_string(), problem);
 }
 
@@ -133,10 +133,12 @@ fn an_unknown_key_is_refused_wherever_it_stands() {
     ] {
         let problems = read(&with_key(pointer, "colour", json!(1))).unwrap_err();
         assert_eq!(problems.len(), 1);
-        assert!(problems[0].starts_with(&format!("{place}: is no key of")), "{problems:?}");
+        assert!(problems[0].starts_with(&format!("{place}: is an unknown key")), "{problems:?}");
     }
     let base = with_key("/packages/draft/0", "base_packages", json!([]));
-    assert!(read(&base).unwrap_err()[0].starts_with("packages.draft[0].base_packages: is no key"));
+    assert!(
+        read(&base).unwrap_err()[0].starts_with("packages.draft[0].base_packages: is an unknown")
+    );
 }
 
 #[test]
@@ -173,8 +175,7 @@ fn values_out_of_their_bounds_are_refused() {
         (json!(""), "\"\""),
         (json!({}), "an object"),
     ] {
-        let message =
-            format!("version: must be 1.0.0, the form that this release reads; it is {shown}");
+        let message = format!("version: must be 1.0.0, the format of this release; it is {shown}");
         is_refused(&with("/version", wrong), &message);
     }
     let limit = "/packages/published/0/features/1/limit";
@@ -262,8 +263,8 @@ fn each_id_stands_once() {
 fn a_feature_that_no_list_defines_is_refused() {
     is_refused(
         &with("/packages/published/0/features/0/id", json!("sso")),
-        "packages.published[0].features[0].id: names the feature \"sso\", which the list features \
-         does not define",
+        "packages.published[0].features[0].id: names the feature \"sso\", which is not in the \
+         list features",
     );
 }
 
@@ -292,8 +293,7 @@ fn a_switch_has_no_amount() {
 fn a_published_package_has_a_feature_and_a_draft_needs_none() {
     is_refused(
         &with("/packages/published/0/features", json!([])),
-        "packages.published[0].features: must have a feature: a package without any can only be a \
-         draft",
+        "packages.published[0].features: is empty: only a draft can have no features",
     );
 }
 

@@ -9,7 +9,9 @@ use kana_core::catalog::{
     PackageStatus,
 };
 use kana_core::configuration::{Configuration, ConfiguredPackage};
-use kana_core::configuration_plan::{Plan, Severity, features_to_look_up, plan};
+use kana_core::configuration_plan::{
+    Action, Difference, Entry, EntryKind, Field, Finding, Plan, Severity, features_to_look_up, plan,
+};
 use kana_core::id::FeatureId;
 use kana_core::metadata::Metadata;
 use proptest::prelude::*;
@@ -49,6 +51,40 @@ fn told_with(catalog: &Catalog, value: &Value, used: &[&str], subscribers: u64) 
     let plan = plan(catalog, &configuration(value), &used, time(LATER));
     let counts = plan.packages_to_count().into_iter().map(|id| (id, subscribers)).collect();
     plan.findings(&counts).iter().map(ToString::to_string).collect()
+}
+
+/// The plan of the same as data.
+fn entries_with(catalog: &Catalog, value: &Value, used: &[&str], subscribers: u64) -> Vec<Entry> {
+    let used = used.iter().map(|id| feature_id(id)).collect();
+    let plan = plan(catalog, &configuration(value), &used, time(LATER));
+    let counts = plan.packages_to_count().into_iter().map(|id| (id, subscribers)).collect();
+    plan.entries(&counts)
+}
+
+/// An entry in one line: action, kind and id, severity, subscribers, and the reason.
+fn brief(entry: &Entry) -> String {
+    let Entry { kind, id, action, severity, reason, active_subscribers, .. } = entry;
+    let mut text = format!("{action:?} {kind:?} {id}: {severity:?}");
+    if let Some(count) = active_subscribers {
+        text.push_str(&format!(", {count} subscribers"));
+    }
+    if let Some(reason) = reason {
+        text.push_str(&format!(", {reason}"));
+    }
+    text
+}
+
+/// A difference in one line.
+fn difference(difference: &Difference) -> String {
+    let Difference { field, feature, before, after, severity, note } = difference;
+    let thing = feature.as_ref().map_or_else(|| format!("{field:?}"), ToString::to_string);
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    let note = note.map(|note| format!("; {note}")).unwrap_or_default();
+    format!("{thing}: {} → {}{note} ({severity:?})", value(before), value(after))
+}
+
+fn differences(entry: &Entry) -> Vec<String> {
+    entry.differences.iter().map(difference).collect()
 }
 
 /// The environment after `value` was published over it.
@@ -416,6 +452,129 @@ fn an_id_that_looks_like_a_mark_is_none() {
     assert_eq!(told(&published(&full()), &value), ["the feature [error] x is new (BINARY)"]);
 }
 
+#[test]
+fn the_entries_of_something_new_list_what_it_has() {
+    let entries = entries_with(&Catalog::default(), &full(), &[], 0);
+    assert_eq!(
+        entries.iter().map(brief).collect::<Vec<_>>(),
+        [
+            "Create Feature api-calls: Information",
+            "Create Feature dashboard: Information",
+            "Create Package next: Information",
+            "Create Package pro: Information",
+            "Create Addon extra: Information",
+        ]
+    );
+    assert_eq!(
+        differences(&entries[0]),
+        [
+            "Type: - → CONSUMABLE (Information)",
+            "Name: - → API Calls (Information)",
+            "UnitLabel: - → API Call (Information)",
+            "UnitLabelPlural: - → API Calls (Information)",
+        ]
+    );
+    assert_eq!(
+        differences(&entries[3]),
+        [
+            "Status: - → PUBLISHED (Information)",
+            "Name: - → Pro (Information)",
+            "dashboard: - → included (Information)",
+            "api-calls: - → limit 1000 per MONTH, overage (Information)",
+        ]
+    );
+    assert_eq!(differences(&entries[4])[2], "BasePackages: - → pro (Information)");
+}
+
+#[test]
+fn the_entry_of_a_published_package_says_what_changes_for_how_many() {
+    let catalog = published(&full());
+    let value = changed(|file| {
+        file["packages"]["published"][0]["name"] = json!("Professional");
+        file["packages"]["published"][0]["features"] =
+            json!([{ "id": "api-calls", "limit": 2000, "reset_period": "DAY" }]);
+    });
+    let entries = entries_with(&catalog, &value, &[], 7);
+    assert_eq!(
+        entries.iter().map(brief).collect::<Vec<_>>(),
+        ["Change Package pro: Error, 7 subscribers"]
+    );
+    assert_eq!(
+        differences(&entries[0]),
+        [
+            "Name: Pro → Professional (Warning)",
+            "api-calls: limit 1000 per MONTH, overage → limit 2000 per DAY; usage starts again at \
+             0 (Error)",
+            "dashboard: included → - (Error)",
+        ]
+    );
+}
+
+#[test]
+fn the_entry_of_a_draft_has_no_subscribers_and_no_usage() {
+    let next = |period: &str| {
+        changed(|file| {
+            file["packages"]["draft"][0]["features"] =
+                json!([{ "id": "api-calls", "limit": 5, "reset_period": period }]);
+        })
+    };
+    let catalog = published(&next("MONTH"));
+    let entries = entries_with(&catalog, &next("DAY"), &[], 7);
+    assert_eq!(entries.iter().map(brief).collect::<Vec<_>>(), ["Change Package next: Information"]);
+    assert_eq!(
+        differences(&entries[0]),
+        ["api-calls: limit 5 per MONTH → limit 5 per DAY (Information)"]
+    );
+    let mut value = next("MONTH");
+    let draft = remove(&mut value["packages"]["draft"], 0);
+    push(&mut value["packages"]["published"], draft);
+    let entries = entries_with(&catalog, &value, &[], 7);
+    assert_eq!(differences(&entries[0]), ["Status: DRAFT → PUBLISHED (Information)"]);
+}
+
+#[test]
+fn the_entries_of_what_is_absent_say_what_becomes_of_it() {
+    let catalog = published(&changed(|file| {
+        for id in ["seats", "old"] {
+            push(&mut file["features"], json!({ "id": id, "name": id, "type": "CONSUMABLE" }));
+        }
+    }));
+    let value = changed(|file| {
+        remove(&mut file["packages"]["draft"], 0);
+        remove(&mut file["addons"]["published"], 0);
+    });
+    let brief_with = |subscribers| {
+        let entries = entries_with(&catalog, &value, &["seats"], subscribers);
+        entries.iter().map(brief).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        brief_with(0),
+        [
+            "Delete Package next: Warning",
+            "Archive Addon extra: Warning, 0 subscribers",
+            "Keep Feature seats: Warning, it has usage",
+            "Delete Feature old: Warning",
+        ]
+    );
+    assert_eq!(brief_with(1)[1], "Archive Addon extra: Error, 1 subscribers");
+}
+
+#[test]
+fn a_plan_has_a_bounded_number_of_differences_and_counts_the_others() {
+    let features =
+        (0..10_000).map(|n| json!({ "id": format!("f{n}"), "name": "f", "type": "BINARY" }));
+    let inside: Vec<Value> = (0..9_000).map(|n| json!({ "id": format!("f{n}") })).collect();
+    let package = |id: &str| json!({ "id": id, "name": id, "features": inside });
+    let value = json!({
+        "features": features.collect::<Vec<_>>(),
+        "packages": { "draft": [package("a"), package("b")], "published": [] },
+    });
+    let entries = entries_with(&Catalog::default(), &value, &[], 0);
+    let all: usize = entries.iter().map(|entry| entry.differences.len()).sum();
+    let omitted: usize = entries.iter().map(|entry| entry.omitted_differences).sum();
+    assert_eq!((entries.len(), all, omitted), (10_002, 20_000, 2 * 10_000 + 2 * 9_002 - 20_000));
+}
+
 /// How a package of a random catalog is: its name, status, features with limits, base packages.
 type RandomPackage = (u8, u8, Vec<(usize, Option<i64>)>, Vec<usize>);
 
@@ -540,6 +699,35 @@ fn is_allowed(catalog: &Catalog, wanted: &Configuration) -> bool {
     types_stay && lives_go_on && bases_are_there
 }
 
+/// What is told in sentences is told as data, once for each thing, and just as grave.
+fn assert_told_as_data(before: &Catalog, planned: &Plan, told: &[Finding]) {
+    let entries = planned.entries(&HashMap::new());
+    let things: BTreeSet<_> = entries.iter().map(|entry| (entry.kind, &entry.id)).collect();
+    assert_eq!(things.len(), entries.len());
+    assert!(told.len() >= entries.len(), "{told:?} {entries:?}");
+    let gravest = |severities: &mut dyn Iterator<Item = Severity>| severities.max();
+    assert_eq!(
+        gravest(&mut told.iter().map(|finding| finding.severity)),
+        gravest(&mut entries.iter().map(|entry| entry.severity))
+    );
+    assert_eq!(entries.iter().filter(|entry| entry.action != Action::Keep).count(), planned.len());
+    for entry in &entries {
+        let is_there = match entry.kind {
+            EntryKind::Feature => before.feature(&feature_id(&entry.id)).is_some(),
+            EntryKind::Package | EntryKind::Addon => {
+                before.package(&package_id(&entry.id)).is_some()
+            }
+        };
+        assert_eq!(is_there, entry.action != Action::Create, "{entry:?}");
+        assert_eq!(entry.reason.is_some(), entry.action == Action::Keep, "{entry:?}");
+        let has_difference = matches!(entry.action, Action::Create | Action::Change);
+        assert_eq!(!entry.differences.is_empty(), has_difference, "{entry:?}");
+        for difference in &entry.differences {
+            assert_eq!(difference.feature.is_some(), difference.field == Field::Feature);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn what_an_environment_holds_changes_nothing_and_reads_as_it_was(catalog in any_catalog()) {
@@ -570,6 +758,7 @@ proptest! {
         let told = planned.findings(&HashMap::new());
         prop_assert_eq!(changes.is_ok(), told.iter().all(|finding| !finding.is_refused));
         let Ok(changes) = changes else { return Ok(()) };
+        assert_told_as_data(&before, &planned, &told);
         prop_assert!(changes.is_empty() || !told.is_empty(), "what changes is told");
 
         let mut after = before.clone();

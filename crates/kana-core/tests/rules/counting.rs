@@ -1,8 +1,9 @@
 //! Which subscription counts: rules 1, 2 and 3.
 
 use kana_core::Timestamp;
+use kana_core::counting::counting_subscription;
 use kana_core::id::SubscriptionId;
-use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus, counting_subscription};
+use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus};
 use kana_core::usage::RecordedUsage;
 use proptest::prelude::*;
 use uuid::Uuid;

@@ -9,6 +9,7 @@ use kana_core::catalog_command::{
     CatalogAnswer, CatalogCommand, NewPackage, NewPackageFeature, PackageEdit, plan,
 };
 use kana_core::change::{self, of_catalog};
+use kana_core::counting::counting_subscription;
 use kana_core::decide::{Answer, Basis, Command, Decision, decide};
 use kana_core::entitlement::{Entitlement, entitlement, entitlements};
 use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
@@ -18,7 +19,7 @@ use kana_core::metadata::{Label, Metadata};
 use kana_core::period::ResetPeriod;
 use kana_core::subjects::{Subject, Subjects};
 use kana_core::subscribing::{CancelSubscription, Subscribe};
-use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus, counting_subscription};
+use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus};
 use kana_core::usage::{
     RecordUsage, RecordedUsage, UsageAction, UsageEvent, UseFeature, UsedFeature,
 };

@@ -1,24 +1,24 @@
-//! Keys: how they look and how they are made (contract: `admin-api.md`, "Authorisation").
+//! The format and creation of keys (contract: `admin-api.md`, "Authorisation").
 
 use kana_store::app::{EnvironmentKind, KeyHash, KeyKind};
 use sha2::{Digest, Sha256};
 
-/// Random characters of a key: 40 of 36 hold over 200 bits, so that a plain hash protects them.
+/// The number of random characters of a key: 40 of 36 have over 200 bits, so a plain hash is enough.
 const RANDOM_CHARS: usize = 40;
 const ALPHABET: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
-/// A key as text, to be shown once. It has no `Debug`, so that it cannot slip into a log.
+/// A new key, to be shown once. It has no `Debug`, so that it cannot get into a log by mistake.
 pub struct NewSecret(String);
 
 impl NewSecret {
-    /// Makes a key from the operating system's randomness.
+    /// Creates a key from the operating system's randomness.
     pub fn generate(environment: EnvironmentKind, kind: KeyKind) -> Result<Self, getrandom::Error> {
         let mut text = prefix(environment, kind).to_owned();
         let full = text.len() + RANDOM_CHARS;
         let mut random = [0; 64];
         while text.len() < full {
             getrandom::fill(&mut random)?;
-            // 252 is the largest multiple of 36: what lies above would favour some characters.
+            // 252 is the largest multiple of 36. Bytes above it would favour some characters.
             let fair = random.iter().filter(|byte| **byte < 252);
             let chars = fair.map(|byte| char::from(ALPHABET[usize::from(byte % 36)]));
             text.extend(chars.take(full - text.len()));
@@ -26,19 +26,19 @@ impl NewSecret {
         Ok(Self(text))
     }
 
-    /// The key itself.
+    /// Returns the key itself.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Its last four characters, by which a person tells it from others.
+    /// Returns its last four characters, by which people recognise it.
     #[must_use]
     pub fn last_four(&self) -> &str {
         &self.0[self.0.len() - 4..]
     }
 
-    /// What is stored of it.
+    /// Returns its hash, which is stored.
     #[must_use]
     pub fn hash(&self) -> KeyHash {
         hash(&self.0)
@@ -58,7 +58,7 @@ fn hash(text: &str) -> KeyHash {
     KeyHash(Sha256::digest(text.as_bytes()).into())
 }
 
-/// The hash of what was presented, if it looks like a key at all.
+/// Returns the hash of a presented key; `None` if it does not look like a key.
 pub(crate) fn hash_of_presented(presented: &str) -> Option<KeyHash> {
     let random = ["prv_test_", "prv_live_", "pub_test_", "pub_live_"]
         .iter()

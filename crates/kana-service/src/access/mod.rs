@@ -1,4 +1,4 @@
-//! Who may ask what: keys, user tokens, and how an environment lets browsers in.
+//! Authentication: keys, user tokens, and an environment's settings for browsers.
 
 pub(crate) mod browsers;
 pub(crate) mod creating;
@@ -20,7 +20,7 @@ use crate::error::{Error, Unauthenticated};
 use crate::retry::retry;
 use crate::settings::Settings;
 
-/// Tells whom a key or a user token stands for.
+/// Verifies keys and user tokens.
 pub(crate) struct Access {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -29,7 +29,7 @@ pub(crate) struct Access {
     client_access: Recent<EnvironmentKind, Arc<ClientAccess>>,
 }
 
-/// A key that is valid, and its holder as an actor.
+/// A valid key, and its holder as an actor.
 pub(crate) struct ValidKey {
     pub(crate) key: Key,
     pub(crate) actor: Arc<Actor>,
@@ -43,7 +43,7 @@ impl ValidKey {
     }
 }
 
-/// A user of an environment, as a browser presented itself.
+/// The user of an environment whose browser was authenticated.
 pub(crate) struct Browser {
     pub(crate) environment: EnvironmentId,
     pub(crate) user: UserId,
@@ -54,7 +54,7 @@ impl Access {
         Self { store, clock, settings, keys: Recent::default(), client_access: Recent::default() }
     }
 
-    /// The private key that was presented.
+    /// Verifies a private key.
     pub(crate) async fn private_key(&self, presented: &str) -> Result<Arc<ValidKey>, Error> {
         let valid = self.valid_key(presented).await?;
         match valid.key.kind {
@@ -63,7 +63,7 @@ impl Access {
         }
     }
 
-    /// The user that whoever presents a public key names: the Client API's simple mode.
+    /// Verifies a public key with a user's id: the Client API's simple mode.
     pub(crate) async fn public_key(
         &self,
         presented: &str,
@@ -81,7 +81,7 @@ impl Access {
         Ok(Browser { environment: key.environment, user: UserId::new("X-User-ID", user)? })
     }
 
-    /// The user that a user token names: the Client API's secure mode.
+    /// Verifies a user token: the Client API's secure mode.
     pub(crate) async fn user_token(&self, token: &str) -> Result<Browser, Error> {
         let kind = tokens::claimed_environment(token)?;
         let access = self.client_access(kind).await?;
@@ -89,7 +89,7 @@ impl Access {
         Ok(Browser { environment: access.environment, user })
     }
 
-    /// The key that was presented, if it is known and was not revoked.
+    /// Returns a key if it is known and not revoked.
     async fn valid_key(&self, presented: &str) -> Result<Arc<ValidKey>, Error> {
         let hash = keys::hash_of_presented(presented).ok_or(Unauthenticated::Unknown)?;
         if let Some(valid) = self.keys.get(&hash) {
@@ -107,20 +107,20 @@ impl Access {
         Ok(valid)
     }
 
-    /// How an environment lets browsers in.
+    /// Returns an environment's settings for browsers.
     async fn client_access(&self, kind: EnvironmentKind) -> Result<Arc<ClientAccess>, Error> {
         if let Some(access) = self.client_access.get(&kind) {
             return Ok(access);
         }
         let asked_at = Instant::now();
         let access = retry(|| async move { Ok(self.store.client_access(kind).await?) }).await?;
-        // Without an app nobody has a token, and whoever claims to have one made it up.
+        // Without an app there are no tokens, so this one was made up.
         let access = Arc::new(access.ok_or(Unauthenticated::InvalidToken)?);
         self.client_access.remember(kind, Arc::clone(&access), asked_at);
         Ok(access)
     }
 
-    /// A token by which a user's browser reads what that user may do.
+    /// Creates a token with which a user's browser can read what the user may do.
     pub(crate) async fn issue_token(
         &self,
         environment: EnvironmentId,

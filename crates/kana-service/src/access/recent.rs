@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long what was looked up is trusted without asking the store again. A revocation must be
-/// obeyed within five seconds, whichever process made it.
+/// How long a look-up is trusted without asking the store again. A revocation by any process must
+/// take effect within five seconds.
 const TRUSTED_FOR: Duration = Duration::from_secs(2);
 
-/// Things remembered at most.
+/// The maximum number of entries.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// What was looked up a moment ago. Whoever remembers something here must be sure that it exists,
-/// so that nobody can fill this from outside.
+/// A cache of recent look-ups. Callers must only add what exists, so that nobody can fill it from
+/// outside.
 pub(crate) struct Recent<K, V>(RwLock<HashMap<K, Entry<V>>>);
 
 struct Entry<V> {
-    /// `None` if it was forgotten. The entry stays, so that a look-up that began earlier does not
-    /// bring the value back.
+    /// `None` if the value was dropped. The entry stays, so that an earlier look-up that is still
+    /// running does not bring the value back.
     value: Option<V>,
     at: Instant,
 }
@@ -37,7 +37,7 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
         (entry.at.elapsed() < TRUSTED_FOR).then(|| value.clone())
     }
 
-    /// Remembers what held at `looked_up_at`, which is before the store was asked.
+    /// Adds a value. `looked_up_at` is the time before the store was asked.
     pub(crate) fn remember(&self, key: K, value: V, looked_up_at: Instant) {
         let mut recent = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if recent.get(&key).is_some_and(|entry| entry.at > looked_up_at) {

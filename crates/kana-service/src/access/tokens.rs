@@ -1,4 +1,4 @@
-//! User tokens: what a back end makes for its user's browser (contract: `client-api.md`).
+//! User tokens, which a back end creates for its user's browser (contract: `client-api.md`).
 
 mod hs256;
 
@@ -14,10 +14,10 @@ use crate::error::Unauthenticated;
 const AUDIENCE: &str = "kana-client";
 const ISSUER: &str = "kana";
 
-/// Bytes of a secret: as many as the hash has.
+/// The length of a secret in bytes: that of the hash.
 const SECRET_BYTES: usize = 32;
 
-/// The most bytes of a token. An id of 255 characters, escaped and encoded, fits.
+/// The maximum length of a token, in bytes. An id of 255 characters, escaped and encoded, fits.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 #[derive(Serialize, Deserialize)]
@@ -34,19 +34,19 @@ struct Claims {
     exp: i64,
 }
 
-/// A new secret to sign with.
+/// Creates a secret to sign with.
 pub(crate) fn new_secret() -> Result<Vec<u8>, getrandom::Error> {
     let mut secret = vec![0; SECRET_BYTES];
     getrandom::fill(&mut secret)?;
     Ok(secret)
 }
 
-/// The secret that signs new tokens, if there is one.
+/// Returns the secret that signs new tokens, if there is one.
 pub(crate) fn signing_secret(access: &ClientAccess) -> Option<&TokenSecret> {
     access.token_secrets.iter().find(|secret| secret.valid_until.is_none())
 }
 
-/// A token that says who its bearer is until `expires_at`.
+/// Creates a token that identifies a user until `expires_at`.
 pub(crate) fn issue(
     secret: &TokenSecret,
     environment: EnvironmentKind,
@@ -67,8 +67,8 @@ pub(crate) fn issue(
     jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&secret.secret))
 }
 
-/// The environment that a token says it is for. Nothing about it has been verified yet: it only
-/// tells whose secrets to verify it with.
+/// Returns the environment that a token claims to be for, unverified. It tells whose secrets to verify
+/// the token with.
 pub(crate) fn claimed_environment(token: &str) -> Result<EnvironmentKind, Unauthenticated> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(Unauthenticated::InvalidToken);
@@ -83,7 +83,7 @@ pub(crate) fn claimed_environment(token: &str) -> Result<EnvironmentKind, Unauth
     }
 }
 
-/// Whose token this is, if one of the environment's secrets signed it and its time is not over.
+/// Verifies a token with the environment's secrets and the time. Returns the user's id.
 pub(crate) fn verify(
     token: &str,
     environment: EnvironmentKind,

@@ -1,4 +1,4 @@
-//! What a key or a user token opens.
+//! Opens environments for keys and user tokens.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::kana::Kana;
 
 impl Kana {
-    /// The environment of a private key, as it was presented.
+    /// Opens the environment of a private key.
     pub async fn authorise_private(
         self: &Arc<Self>,
         presented: &str,
@@ -20,7 +20,7 @@ impl Kana {
         Ok(Environment::new(Arc::clone(self), id, kind, Arc::clone(&valid.actor)))
     }
 
-    /// The user that whoever presents a public key names: the Client API's simple mode.
+    /// Opens a user for a public key with the user's id: the Client API's simple mode.
     pub async fn authorise_public(
         self: &Arc<Self>,
         presented: &str,
@@ -29,7 +29,7 @@ impl Kana {
         Ok(self.client_user(self.access.public_key(presented, user).await?))
     }
 
-    /// The user that a user token names: the Client API's secure mode.
+    /// Opens the user of a user token: the Client API's secure mode.
     pub async fn authorise_token(self: &Arc<Self>, token: &str) -> Result<ClientUser, Error> {
         Ok(self.client_user(self.access.user_token(token).await?))
     }

@@ -14,7 +14,7 @@ use crate::retry::retry;
 use crate::writer::CatalogRequest;
 
 impl Environment {
-    /// The features and packages as they are now.
+    /// Returns the current features and packages.
     pub async fn catalog(&self) -> Result<Arc<Catalog>, Error> {
         retry(|| async move {
             let mut transaction = self.read.begin().await?;
@@ -23,7 +23,7 @@ impl Environment {
         .await
     }
 
-    /// Adds a feature.
+    /// Creates a feature.
     pub async fn create_feature(
         &self,
         feature: Feature,
@@ -40,7 +40,7 @@ impl Environment {
         self.change_feature(CatalogCommand::UpdateFeature { id, edit }).await
     }
 
-    /// Adds a package as a draft.
+    /// Creates a package as a draft.
     pub async fn create_package(
         &self,
         package: NewPackage,
@@ -57,12 +57,12 @@ impl Environment {
         self.change_package(CatalogCommand::UpdatePackage { id, metadata }).await
     }
 
-    /// Puts a draft on offer.
+    /// Publishes a draft.
     pub async fn publish_package(&self, id: PackageId) -> Result<(Arc<Catalog>, PackageId), Error> {
         self.change_package(CatalogCommand::PublishPackage(id)).await
     }
 
-    /// Takes a published package off offer.
+    /// Archives a published package.
     pub async fn archive_package(&self, id: PackageId) -> Result<(Arc<Catalog>, PackageId), Error> {
         self.change_package(CatalogCommand::ArchivePackage(id)).await
     }

@@ -10,25 +10,25 @@ use kana_core::user::User;
 use super::read_only::ReadOnly;
 use crate::error::Error;
 
-/// One user of one environment, as a browser may see them: what a user token, or a public key with
-/// a user's id, opens. Nothing can be changed through it.
+/// One user of an environment, as the user's browser may see it: opened by a user token, or by a public
+/// key with the user's id. Read-only.
 #[derive(Clone)]
 pub struct ClientUser {
     environment: ReadOnly,
     id: UserId,
 }
 
-/// What a browser sees of its user, all of the same instant.
+/// What a browser sees of its user, from one snapshot.
 #[derive(Debug)]
 pub struct ClientView {
     /// The catalog, which has the packages and their features.
     pub catalog: Arc<Catalog>,
     /// The user.
     pub user: User,
-    /// The packages of the subscriptions that grant now, each once, oldest subscription first.
+    /// The packages of the granting subscriptions, each once, oldest subscription first.
     pub packages: Vec<PackageId>,
-    /// The user's entitlement to each feature of these packages, over all subscriptions; empty
-    /// unless asked for.
+    /// The user's entitlements to the features of these packages, over all subscriptions; empty unless
+    /// asked for.
     pub entitlements: HashMap<FeatureId, Entitlement>,
 }
 
@@ -37,7 +37,7 @@ impl ClientUser {
         Self { environment, id }
     }
 
-    /// The user with packages and, if asked for, entitlements.
+    /// Returns the user with packages and, if asked for, entitlements.
     pub async fn view(&self, with_entitlements: bool) -> Result<ClientView, Error> {
         self.environment
             .ask(&self.id, move |catalog, facts, now| {

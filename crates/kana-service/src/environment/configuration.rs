@@ -1,12 +1,12 @@
-//! Pricing as code: an environment's features and packages as one configuration, read, checked and
-//! published as a whole.
+//! Pricing as code: reads, validates and publishes an environment's features and packages as one
+//! configuration.
 
 use std::collections::HashMap;
 
 use kana_core::catalog::CatalogVersion;
 use kana_core::change::packages_to_count;
 use kana_core::configuration::Configuration;
-use kana_core::configuration_plan::{self, Finding};
+use kana_core::configuration_plan::{self, Entry, Finding};
 use kana_core::id::PackageId;
 
 use super::Environment;
@@ -14,30 +14,32 @@ use crate::error::Error;
 use crate::retry::retry;
 use crate::writer::{CatalogRequest, Publish, features_with_usage};
 
-/// What an environment holds.
+/// The configuration of an environment.
 #[derive(Debug, Clone)]
 pub struct Configured {
     /// The app's name.
     pub app: String,
-    /// How often the environment's features and packages have changed.
+    /// The version of the environment's catalog.
     pub version: CatalogVersion,
-    /// Its features and packages.
+    /// The features and packages.
     pub configuration: Configuration,
 }
 
-/// What publishing a configuration would do.
+/// The plan of a configuration.
 #[derive(Debug, Clone)]
 pub struct Validation {
-    /// How often the environment's features and packages have changed.
+    /// The version of the environment's catalog.
     pub version: CatalogVersion,
-    /// How many features and packages would change.
+    /// The number of features and packages that would change.
     pub changes: usize,
-    /// What whoever is about to publish should know.
+    /// The plan in sentences, with what prevents publishing.
     pub findings: Vec<Finding>,
+    /// The plan as data.
+    pub entries: Vec<Entry>,
 }
 
 impl Environment {
-    /// The environment's features and packages as a configuration.
+    /// Returns the environment's features and packages as a configuration.
     pub async fn configuration(&self) -> Result<Configured, Error> {
         retry(|| async move {
             let app = self.app_name().await?;
@@ -48,7 +50,7 @@ impl Environment {
         .await
     }
 
-    /// What publishing `configuration` now would do.
+    /// Plans what publishing `configuration` would do now.
     pub async fn validate(&self, configuration: &Configuration) -> Result<Validation, Error> {
         retry(|| async move {
             let mut transaction = self.read.begin().await?;
@@ -61,14 +63,14 @@ impl Environment {
             let packages = plan.packages_to_count();
             let counts = transaction.active_subscribers(self.read.id(), &packages).await?;
             let counts: HashMap<_, _> = packages.into_iter().zip(counts).collect();
-            Ok(Validation { version, changes: plan.len(), findings: plan.findings(&counts) })
+            let (findings, entries) = (plan.findings(&counts), plan.entries(&counts));
+            Ok(Validation { version, changes: plan.len(), findings, entries })
         })
         .await
     }
 
-    /// Makes the environment what `configuration` says, all or nothing. With `expected`, only if its
-    /// features and packages are still at one of these versions; otherwise it is
-    /// [stale](kana_core::Refusal::StaleCatalog).
+    /// Publishes `configuration`, all or nothing. With `expected`, fails as
+    /// [stale](kana_core::Refusal::StaleCatalog) if the catalog is at none of these versions.
     pub async fn publish(
         &self,
         configuration: Configuration,

@@ -2,7 +2,7 @@
 
 use kana_core::Refusal;
 use kana_core::refusal::InvalidValue;
-use kana_store::feed::{AuditQuery, AuditRow, ChangesPage, ChangesQuery};
+use kana_store::feed::{AuditPage, AuditQuery, ChangesPage, ChangesQuery};
 
 use super::Environment;
 use crate::error::Error;
@@ -29,16 +29,9 @@ impl Environment {
         }
     }
 
-    /// Returns entries of the audit log, newest first, and whether there are more
-    /// (contract: `operations.md`, "Audit log").
-    pub async fn audit_log(&self, query: AuditQuery) -> Result<(Vec<AuditRow>, bool), Error> {
+    /// Returns a page of the audit log, newest first (contract: `operations.md`, "Audit log").
+    pub async fn audit_log(&self, query: &AuditQuery) -> Result<AuditPage, Error> {
         let (store, id) = (&self.read.kana().store, self.read.id());
-        let limit = query.limit;
-        // One more than asked for tells whether there are more.
-        let query = &AuditQuery { limit: limit + 1, ..query };
-        let mut rows = retry(|| async move { Ok(store.audit_log(id, query).await?) }).await?;
-        let has_more = rows.len() > limit;
-        rows.truncate(limit);
-        Ok((rows, has_more))
+        retry(|| async move { Ok(store.audit_log(id, query).await?) }).await
     }
 }

@@ -1,4 +1,4 @@
-//! What can be asked and told of one environment, a file for each subject.
+//! Everything that can be asked and changed of one environment, a file for each subject.
 
 mod authorise;
 mod catalog;
@@ -20,17 +20,17 @@ use crate::error::Error;
 use crate::kana::Kana;
 use crate::writer::{Answered, CatalogDone, CatalogRequest};
 
-/// One environment, as an actor may use it: everything that can be asked or told of it. Only
-/// authorisation makes one, of an [`Actor`], which only those are who may change something.
+/// One environment and the actor that uses it. Only authorisation creates one. An [`Actor`] is someone
+/// who may change something.
 #[derive(Clone)]
 pub struct Environment {
     read: ReadOnly,
     kind: EnvironmentKind,
-    /// Who asks for what is changed.
+    /// Who asks for changes.
     actor: Arc<Actor>,
 }
 
-/// The writer answers each command with an answer of its own kind.
+/// The error for an answer that does not belong to its command, which the writer never gives.
 const ANSWERED_AS_ANOTHER: Error = Error::Bug("a command was answered as another");
 
 impl Environment {
@@ -38,17 +38,17 @@ impl Environment {
         Self { read: ReadOnly::new(kana, id), kind, actor }
     }
 
-    /// Hands a command to the writer, and answers once it is durable.
+    /// Submits a command. Returns once it is durable.
     async fn submit(&self, command: Command) -> Result<Answered, Error> {
         self.read.kana().writer.submit(self.read.id(), &self.actor, command).await
     }
 
-    /// Hands commands to the writer, at most [`BATCH_MAX`](crate::writer::BATCH_MAX).
+    /// Submits up to [`BATCH_MAX`](crate::writer::BATCH_MAX) commands.
     async fn submit_together(&self, commands: Vec<Command>) -> Vec<Result<Answered, Error>> {
         self.read.kana().writer.submit_together(self.read.id(), &self.actor, commands).await
     }
 
-    /// Hands a change of the catalog to the writer, and answers once it is durable.
+    /// Submits a change of the catalog. Returns once it is durable.
     async fn submit_catalog(&self, request: CatalogRequest) -> Result<CatalogDone, Error> {
         self.read.kana().writer.submit_catalog(self.read.id(), &self.actor, request).await
     }

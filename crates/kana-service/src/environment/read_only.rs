@@ -1,4 +1,4 @@
-//! The part of an environment by which it is read.
+//! The read-only part of an environment.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::kana::Kana;
 use crate::reader::Rule;
 
-/// One environment, to be read and not changed.
+/// Read-only access to one environment.
 #[derive(Clone)]
 pub(super) struct ReadOnly {
     kana: Arc<Kana>,
@@ -35,12 +35,12 @@ impl ReadOnly {
         self.kana.clock.now()
     }
 
-    /// Begins a consistent view.
+    /// Begins a read transaction, which reads one snapshot.
     pub(super) async fn begin(&self) -> Result<Box<dyn Transaction>, Error> {
         self.kana.reader.begin().await
     }
 
-    /// The catalog as it is in `transaction`.
+    /// Returns the catalog in the transaction's snapshot.
     pub(super) async fn catalog_in(
         &self,
         transaction: &mut dyn Transaction,
@@ -48,7 +48,7 @@ impl ReadOnly {
         Ok(self.versioned_catalog_in(transaction).await?.1)
     }
 
-    /// The catalog with its version, as it is in `transaction`.
+    /// Returns the catalog with its version, in the transaction's snapshot.
     pub(super) async fn versioned_catalog_in(
         &self,
         transaction: &mut dyn Transaction,
@@ -56,7 +56,7 @@ impl ReadOnly {
         self.kana.reader.catalog_in(transaction, self.id).await
     }
 
-    /// Answers a question about one user from one consistent view.
+    /// Answers a question about one user from one snapshot.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         user: &UserId,

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::retry::retry;
 use crate::writer::Answered;
 
-/// Subscriptions with the ids of their users, newest first by their start, then by creation.
+/// A page of subscriptions with the ids of their users, newest first by start, then by creation.
 #[derive(Debug)]
 pub struct SubscriptionPage {
     /// The subscriptions.
@@ -28,8 +28,8 @@ pub struct SubscriptionPage {
 }
 
 impl Environment {
-    /// The user's subscriptions, newest first by their start, then by creation, with the catalog
-    /// that has their packages.
+    /// Returns the user's subscriptions, newest first by start, then by creation, with the catalog that
+    /// has their packages.
     pub async fn subscriptions(
         &self,
         user: &UserId,
@@ -44,7 +44,7 @@ impl Environment {
         Ok((catalog, subscriptions))
     }
 
-    /// The first `limit` subscriptions of all users, after the one with the start and the id
+    /// Returns the first `limit` subscriptions of all users after the one with the start and id
     /// `after`.
     pub async fn all_subscriptions(
         &self,
@@ -63,7 +63,7 @@ impl Environment {
         .await
     }
 
-    /// The subscription with this id and the catalog, which has its package, and whose it is.
+    /// Returns the subscription with this id, its user, and the catalog that has its package.
     pub async fn subscription(
         &self,
         id: &str,
@@ -80,8 +80,8 @@ impl Environment {
         .await
     }
 
-    /// Subscribes the user to all of the packages or, when refused, to none. The catalog that
-    /// comes with the subscriptions has their packages.
+    /// Subscribes the user to all packages or, if refused, to none. Returns the subscriptions with the
+    /// catalog that has their packages.
     pub async fn subscribe(
         &self,
         user: UserId,
@@ -100,7 +100,7 @@ impl Environment {
         }
     }
 
-    /// Cancels a subscription, and with a base the user's add-ons.
+    /// Cancels a subscription. Cancelling a base also cancels the user's add-ons.
     pub async fn cancel_subscription(
         &self,
         id: &str,
@@ -121,10 +121,10 @@ pub(super) fn newest_first(subscriptions: &mut [Subscription]) {
     subscriptions.sort_by_key(|subscription| Reverse((subscription.started_at, subscription.id)));
 }
 
-/// A subscription's id is ours: text that is none is no subscription's.
+/// Parses a subscription's id. Fails as not found if the text is no id, since Kana chooses them.
 fn subscription_id(text: &str) -> Result<SubscriptionId, Refusal> {
     SubscriptionId::parse(text).ok_or_else(|| {
-        // What was sent may be long; an id is not.
+        // The text may be long; an id is not.
         Refusal::SubscriptionNotFound(text.chars().take(64).collect())
     })
 }

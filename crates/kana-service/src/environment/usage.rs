@@ -1,4 +1,4 @@
-//! What an environment's users may use, and what they used.
+//! What users may use, and what they used.
 
 use kana_core::decide::{Answer, Command};
 use kana_core::entitlement::{self, Entitlement};
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::writer::BATCH_MAX;
 
 impl Environment {
-    /// Whether the user may use `delta` more of the feature.
+    /// Returns whether the user may use `delta` more of the feature.
     pub async fn can_use_feature(
         &self,
         user: &UserId,
@@ -28,7 +28,7 @@ impl Environment {
             .await
     }
 
-    /// What the user used of the feature, period by period.
+    /// Returns the user's usage of the feature, period by period.
     pub async fn show_usage(
         &self,
         user: &UserId,
@@ -50,8 +50,8 @@ impl Environment {
         }
     }
 
-    /// Records usage many times: an answer each, in their order. Each stands or falls alone, and
-    /// those of one user take effect in their order.
+    /// Records usage many times. Returns an answer for each, in order. Each succeeds or fails alone;
+    /// those of one user take effect in order.
     pub async fn record_usage_batch(
         &self,
         usages: Vec<RecordUsage>,

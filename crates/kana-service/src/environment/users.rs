@@ -16,10 +16,10 @@ use super::{ANSWERED_AS_ANOTHER, Environment};
 use crate::error::Error;
 use crate::retry::retry;
 
-/// Users in order of creation.
+/// A page of users, in order of creation.
 #[derive(Debug)]
 pub struct UserPage {
-    /// The users, each with all subscriptions, newest first, where those were asked for.
+    /// The users, each with all subscriptions, newest first, if those were asked for.
     pub users: Vec<(User, Option<Vec<Subscription>>)>,
     /// Whether there are more after these.
     pub has_more: bool,
@@ -27,7 +27,7 @@ pub struct UserPage {
     pub catalog: Arc<Catalog>,
 }
 
-/// A user to be made.
+/// A user to create.
 #[derive(Debug, Clone)]
 pub struct NewUser {
     /// The product's own id.
@@ -38,12 +38,12 @@ pub struct NewUser {
     pub name: Option<Label>,
     /// The user's e-mail address.
     pub email: Option<Label>,
-    /// What the product attaches to the user.
+    /// The product's own data.
     pub metadata: Option<Metadata>,
 }
 
 impl Environment {
-    /// The user with this id.
+    /// Returns the user with this id.
     pub async fn user(&self, id: &UserId) -> Result<User, Error> {
         retry(|| async move {
             let mut transaction = self.read.begin().await?;
@@ -54,7 +54,7 @@ impl Environment {
         .await
     }
 
-    /// The first `limit` users in order of creation, after the one with the key `after`.
+    /// Returns the first `limit` users in order of creation, after the one with the key `after`.
     pub async fn users(
         &self,
         after: Option<UserKey>,
@@ -71,7 +71,7 @@ impl Environment {
         with_subscriptions: bool,
     ) -> Result<UserPage, Error> {
         let mut transaction = self.read.begin().await?;
-        // One more than asked for tells whether there are more.
+        // One more than asked for, to tell whether there are more.
         let mut users = transaction.users_after(self.read.id(), after, limit + 1).await?;
         let has_more = users.len() > limit;
         users.truncate(limit);
@@ -91,7 +91,7 @@ impl Environment {
         Ok(UserPage { users: users.into_iter().zip(subscriptions).collect(), has_more, catalog })
     }
 
-    /// Makes a user.
+    /// Creates a user.
     pub async fn create_user(&self, new: NewUser) -> Result<User, Error> {
         let user = User {
             // The writer chooses it when the command has its turn.
@@ -108,7 +108,7 @@ impl Environment {
         }
     }
 
-    /// Changes what is known of a user.
+    /// Updates a user.
     pub async fn update_user(&self, user: UserId, edit: UserEdit) -> Result<User, Error> {
         match self.submit(Command::UpdateUser { user, edit }).await?.answer {
             Answer::User(user) => Ok(user),
@@ -116,7 +116,7 @@ impl Environment {
         }
     }
 
-    /// A token by which the user's browser reads what the user may do.
+    /// Creates a token with which the user's browser can read what the user may do.
     pub async fn issue_user_token(&self, user: &UserId) -> Result<String, Error> {
         self.user(user).await?;
         self.read.kana().access.issue_token(self.read.id(), self.kind, user).await

@@ -1,4 +1,27 @@
-//! What runs in the background.
+//! Work that is done later, by one node at a time.
+//!
+//! A job is a row in the store that says what is to be done, when, and how far it is
+//! ([`kana_store::jobs`]); whoever wants one schedules it in its own transaction. A [`JobKind`] says
+//! how jobs of a kind are done. Each node has one [`JobRunner`], which claims jobs that are due and
+//! runs each in slices of a few seconds. Nothing else in Kana runs in a loop of its own.
 
-pub(crate) mod folding;
-pub(crate) mod retention;
+mod attempt;
+mod audit;
+mod backoff;
+mod blocking;
+mod changes;
+mod counters;
+mod events;
+mod housekeeping;
+mod kind;
+mod partitions;
+mod registry;
+mod replays;
+mod runner;
+
+pub use backoff::Backoff;
+pub use housekeeping::housekeeping;
+pub use kana_store::jobs::{Due, JobId, NewJob};
+pub use kind::{Failure, JobKind, Policy, Progress, Slice};
+pub use registry::JobKinds;
+pub use runner::JobRunner;

@@ -5,13 +5,13 @@ use arc_swap::ArcSwap;
 use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_store::{EnvironmentId, StoreError, Transaction};
 
-/// The newest catalog of each environment that this process has seen, behind an atomic pointer.
+/// The newest known catalog of each environment, behind an atomic pointer.
 #[derive(Default)]
 pub(crate) struct Catalogs(ArcSwap<HashMap<EnvironmentId, (CatalogVersion, Arc<Catalog>)>>);
 
 impl Catalogs {
-    /// The environment's catalog at `version`, which was read through `transaction`. It is loaded
-    /// only when this process has another version in memory.
+    /// Returns the environment's catalog at `version`, which was read through `transaction`. Loads it
+    /// only if the version in memory is another one.
     pub(crate) async fn at(
         &self,
         transaction: &mut dyn Transaction,
@@ -28,7 +28,7 @@ impl Catalogs {
         Ok(catalog)
     }
 
-    /// Takes over a catalog, unless a newer one is known already.
+    /// Stores a catalog, unless a newer one is known.
     pub(crate) fn publish(
         &self,
         environment: EnvironmentId,

@@ -12,34 +12,33 @@ use kana_store::{EnvironmentId, Transaction};
 use super::catalogs::Catalogs;
 use crate::error::Error;
 
-/// How often a rule may ask for more facts before it answers. The longest chain that the rules
-/// know is: a replay, then ended subscriptions, then counters.
+/// How often a rule can ask for more facts before it must answer. The longest chain of the rules is an
+/// idempotency record, then ended subscriptions, then counters.
 pub(crate) const ROUNDS_MAX: usize = 8;
 
-/// Where the facts of a user are. It stays the same when the user gets another id.
+/// Where the facts of a user are. A user who gets another id keeps the place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place(usize);
 
-/// The facts of some users of one environment, loaded through one transaction as the rules ask
-/// for them.
+/// Facts of users of one environment, loaded through one transaction as the rules need them.
 pub(crate) struct FactsInUse {
     environment: EnvironmentId,
-    /// The catalog that was current when the facts were.
+    /// The catalog of the same instant as the facts.
     pub(crate) catalog: Arc<Catalog>,
-    /// Where whoever has an id now is. An id that nobody has has a place, too, for whoever gets it.
+    /// The place of each id. An id that is free has one for the user who gets it.
     places: HashMap<UserId, Place>,
-    /// By place; `None` where nobody is.
+    /// By place; `None` for an id that is free.
     users: Vec<Option<UserFacts>>,
-    /// Where the users are whose subscriptions commands name.
+    /// The places of the users whose subscriptions are named by commands.
     subscribers: HashMap<SubscriptionId, Place>,
     pub(crate) replays: Replays,
-    /// Keys kept before this are as good as forgotten.
+    /// Idempotency keys that were stored before this have expired.
     kept_since: Timestamp,
-    /// Keys that were found and are as good as forgotten: they are to go before they are used anew.
+    /// Expired keys that were found. They must be deleted before they are used again.
     pub(crate) outdated: Vec<IdempotencyKey>,
 }
 
-/// Facts that are needed, gathered so that each kind is loaded at once.
+/// Facts that are needed, grouped so that each kind is loaded in one call.
 #[derive(Default)]
 pub(crate) struct Wanted {
     ended_subscriptions: Vec<(Place, UserKey)>,
@@ -70,24 +69,24 @@ impl FactsInUse {
         })
     }
 
-    /// Takes keys that were kept before `kept_since` for forgotten.
+    /// Treats keys that were stored before `kept_since` as expired.
     pub(crate) fn with_keys_kept_since(self, kept_since: Timestamp) -> Self {
         Self { kept_since, ..self }
     }
 
-    /// Knows who has these subscriptions, by the ids that the users have as they are loaded.
+    /// Adds the stored owners of subscriptions.
     pub(crate) fn with_subscribers(mut self, owners: HashMap<SubscriptionId, UserId>) -> Self {
         let place = |(id, owner)| self.place(&owner).map(|place| (id, place));
         self.subscribers = owners.into_iter().filter_map(place).collect();
         self
     }
 
-    /// Where whoever has this id now is, or would be.
+    /// The place of the user who has this id now. An id that is free has a place, too.
     pub(crate) fn place(&self, id: &UserId) -> Option<Place> {
         self.places.get(id).copied()
     }
 
-    /// Where the users are whom a command names, by the ids that they have now.
+    /// The places of the users whom a command names, by the ids that they have now.
     pub(crate) fn places(&self, subjects: &Subjects<Subject<'_>>) -> Subjects<Option<Place>> {
         subjects.map(|subject| match subject {
             Subject::User(id) => self.place(id),
@@ -109,15 +108,15 @@ impl FactsInUse {
         self.users.get_mut(place.0)?.as_mut()
     }
 
-    /// Which of the places is that of the user with this key.
+    /// Returns which of the places is the user's.
     fn place_of(&self, user: UserKey, places: &Subjects<Option<Place>>) -> Option<Place> {
         let is_of_user = |place: &Place| self.at(*place).is_some_and(|facts| facts.key == user);
         places.iter().flatten().copied().find(is_of_user)
     }
 
-    /// Adds what a rule said it needs about the users at these places.
+    /// Adds what a rule needs about the users at these places.
     pub(crate) fn want(&self, need: Need, places: &Subjects<Option<Place>>, wanted: &mut Wanted) {
-        // Rules ask only about users whose facts they have.
+        // Rules need facts only of users whom the command names.
         let place = |user| self.place_of(user, places);
         match need {
             Need::Replay(key) => wanted.replays.push(key),
@@ -131,14 +130,14 @@ impl FactsInUse {
             }
             Need::Profile(user) => {
                 let Some(place) = place(user) else { return };
-                // Whoever has got another id meanwhile has a profile, so that this is the stored id.
+                // A user who got another id in this batch has a profile, so this is the stored id.
                 let id = self.at(place).map(|facts| (place, facts.id.clone()));
                 wanted.profiles.extend(id);
             }
         }
     }
 
-    /// Loads what is wanted: a call per kind of fact, however much of it, and each fact once.
+    /// Loads what is wanted, each fact once, with one call for each kind.
     pub(crate) async fn supply(
         &mut self,
         transaction: &mut dyn Transaction,
@@ -208,7 +207,7 @@ impl FactsInUse {
         Err(Error::Bug("a rule went on asking for facts"))
     }
 
-    /// Makes a change of a command about the users at these places, for the commands that follow.
+    /// Applies a change of a command that names the users at these places, for the commands after it.
     pub(crate) fn apply(
         &mut self,
         user: UserKey,
@@ -218,7 +217,7 @@ impl FactsInUse {
         self.replays.apply(change);
         if let Change::CreateUser(new) = change {
             if let Some(user) = self.place(&new.id).and_then(|place| self.users.get_mut(place.0)) {
-                // The store does not have it before the batch ends.
+                // The store has no profile of the user before the batch ends.
                 let mut facts = UserFacts::new(new.key, new.id.clone(), Vec::new());
                 facts.load_profile(new.clone());
                 *user = Some(facts);
@@ -229,7 +228,7 @@ impl FactsInUse {
             && let Some(place) = self.place(previous)
             && let Some(free) = self.places.insert(user.id.clone(), place)
         {
-            // Whoever gets the id that is free from now on is where nobody was.
+            // The ids change places, so the id that is free now has an empty one.
             self.places.insert(previous.clone(), free);
         }
         let Some(place) = self.place_of(user, places) else {
@@ -245,7 +244,7 @@ impl FactsInUse {
 }
 
 impl Wanted {
-    /// Many commands of a batch may want the same fact.
+    /// Removes duplicates, since many commands of a batch can want the same fact.
     fn drop_duplicates(&mut self) {
         fn distinct<T: Ord>(wanted: &mut Vec<T>) {
             wanted.sort_unstable();

@@ -1,4 +1,4 @@
-//! Answers questions, each from one consistent view of the database.
+//! Answers questions, each from one snapshot of the database.
 
 mod catalogs;
 mod facts_in_use;
@@ -21,17 +21,17 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::retry::retry;
 
-/// Reads for all environments.
+/// The reader of all environments.
 pub(crate) struct Reader {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     catalogs: Arc<Catalogs>,
-    /// `None`: a question reads where it is asked.
+    /// `None` if a question reads on the thread that asks.
     questions: Option<Questions>,
 }
 
 impl Reader {
-    /// Starts as many tasks as the store has readers. They end when the `Reader` is gone.
+    /// Starts as many tasks as the store has readers. They end when the `Reader` is dropped.
     pub(crate) fn start(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
@@ -43,17 +43,17 @@ impl Reader {
         Self { store, clock, catalogs, questions }
     }
 
-    /// The catalogs in memory, which the writer keeps current.
+    /// Returns the catalogs in memory, which the writer keeps current.
     pub(crate) fn catalogs(&self) -> &Arc<Catalogs> {
         &self.catalogs
     }
 
-    /// Begins a consistent view.
+    /// Begins a read transaction, which reads one snapshot.
     pub(crate) async fn begin(&self) -> Result<Box<dyn Transaction>, Error> {
         Ok(self.store.read().await?)
     }
 
-    /// The environment's catalog, with its version, as it is in `transaction`.
+    /// Returns the environment's catalog and its version, in the transaction's snapshot.
     pub(crate) async fn catalog_in(
         &self,
         transaction: &mut dyn Transaction,
@@ -63,7 +63,7 @@ impl Reader {
         Ok((version, self.catalogs.at(transaction, environment, version).await?))
     }
 
-    /// Answers a question about one user from one consistent view.
+    /// Answers a question about one user from one snapshot.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         environment: EnvironmentId,
@@ -75,7 +75,7 @@ impl Reader {
             return questions.ask(environment, user.clone(), now, rule).await;
         }
         match self.try_to_ask(environment, user, &rule, now).await {
-            // The first try keeps no state for retries, since nearly every question succeeds at
+            // The first attempt keeps no state for retries, since nearly every question succeeds at
             // once.
             Err(Error::Unavailable(_)) => {
                 retry(|| self.try_to_ask(environment, user, &rule, now)).await

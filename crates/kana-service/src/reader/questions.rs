@@ -1,9 +1,9 @@
-//! Questions that are asked at the same time, answered from one view of the database.
+//! Answers questions that are asked at the same time from one snapshot of the database.
 //!
-//! To read over a network takes as long for a thousand users as for one. So what is asked while a view
-//! is being read gathers and is read together: no timers, and no added wait for a lone question. The
-//! view begins after the last of its questions came, so that none is answered from a state older than
-//! a write that was acknowledged before it.
+//! Reading over a network takes as long for a thousand users as for one. So questions that arrive while
+//! others are being read are read together afterwards: no timers, and no added wait for a lone question.
+//! A snapshot begins after the last of its questions arrived, so no question is answered from a state
+//! older than a write that was acknowledged before it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,21 +21,21 @@ use super::rule::{Rule, apply};
 use crate::error::Error;
 use crate::retry::{Retries, warn_if_unavailable};
 
-/// Questions that may wait. One more is answered with [`Error::Overloaded`].
+/// The maximum number of waiting questions. One more fails with [`Error::Overloaded`].
 const WAITING_MAX: usize = 16 * 1024;
-/// Questions answered from one view.
+/// The maximum number of questions answered from one snapshot.
 const TOGETHER_MAX: usize = 1024;
 
-/// Where questions are handed in.
+/// The queue of questions.
 pub(super) struct Questions {
     waiting: mpsc::Sender<Box<dyn Question>>,
 }
 
-/// A question about one user, whatever kind of answer it has.
+/// A question about one user, with any type of answer.
 trait Question: Send {
     fn environment(&self) -> EnvironmentId;
     fn user(&self) -> &UserId;
-    /// Answers if the facts suffice, and says what it needs otherwise.
+    /// Answers if the facts suffice. Otherwise returns what it needs.
     fn ask(&mut self, facts: &FactsInUse) -> Result<(), Need>;
     fn is_answered(&self) -> bool;
     /// Answers with an error.
@@ -47,14 +47,14 @@ struct Asked<T, R> {
     user: UserId,
     rule: R,
     now: Timestamp,
-    /// Gone when it is answered.
+    /// `None` once it is answered.
     reply: Option<oneshot::Sender<Result<T, Error>>>,
 }
 
 impl<T, R> Asked<T, R> {
     fn reply(&mut self, answer: Result<T, Error>) {
         if let Some(reply) = self.reply.take() {
-            // Whoever asked may have gone away meanwhile.
+            // The caller may be gone.
             let _ = reply.send(answer);
         }
     }
@@ -88,7 +88,7 @@ impl<T: Send, R: Rule<T>> Question for Asked<T, R> {
 }
 
 impl Questions {
-    /// Starts so many readers. They end when the `Questions` are gone.
+    /// Starts this number of readers. They end when the `Questions` are dropped.
     pub(super) fn start(
         readers: usize,
         store: &Arc<dyn Store>,
@@ -137,8 +137,8 @@ async fn read_all(
             return;
         }
         let (store, catalogs) = (Arc::clone(&store), Arc::clone(&catalogs));
-        // On its own, so that a bug in one rule does not end the reader. Those who asked then learn
-        // that they were not answered.
+        // In a task of its own, so that a bug in a rule does not end the reader. The callers then get
+        // an error.
         let _ = tokio::spawn(async move {
             let mut retries = Retries::new();
             while let Err(error) = answer_all(store.as_ref(), &catalogs, &mut questions).await {
@@ -154,7 +154,7 @@ async fn read_all(
     }
 }
 
-/// Answers all questions from one view.
+/// Answers all questions from one snapshot.
 async fn answer_all(
     store: &dyn Store,
     catalogs: &Catalogs,

@@ -9,7 +9,7 @@ use kana_core::{Refusal, Timestamp};
 
 use super::facts_in_use::FactsInUse;
 
-/// What answers a question about a user, or says what it needs.
+/// A function that answers a question about a user, or returns what it needs.
 pub(crate) trait Rule<T>:
     Fn(&Arc<Catalog>, &UserFacts, Timestamp) -> Result<T, Obstacle> + Send + Sync + 'static
 {
@@ -20,7 +20,7 @@ impl<T, F> Rule<T> for F where
 {
 }
 
-/// Asks a rule about a user, who must exist.
+/// Applies a rule to a user. Fails if the user does not exist.
 pub(super) fn apply<T>(
     rule: &impl Rule<T>,
     facts: &FactsInUse,

@@ -161,7 +161,7 @@ impl Decider {
     }
 }
 
-/// Who has the subscriptions that the commands name.
+/// Returns the owners of the subscriptions that the commands name.
 async fn owners(
     transaction: &mut dyn WriteTransaction,
     environment: EnvironmentId,
@@ -183,7 +183,7 @@ async fn owners(
     Ok(subscriptions.into_iter().zip(found).filter_map(owner).collect())
 }
 
-/// The users whose facts the commands need, each once and in the order in which they are locked.
+/// Returns the users whose facts the commands need, each once, in the order of locking.
 fn named_users(commands: &[Asked], owners: &HashMap<SubscriptionId, UserId>) -> Vec<UserId> {
     let mut users = Vec::with_capacity(commands.len());
     for Asked { command, .. } in commands {

@@ -16,7 +16,7 @@ use kana_test_postgres::{Database, is_here};
 pub(crate) struct World {
     pub(crate) nodes: [Environment; 2],
     pub(crate) stores: [Arc<PostgresStore>; 2],
-    running: Vec<Arc<Kana>>,
+    pub(crate) running: Vec<Arc<Kana>>,
     pub(crate) database: Database,
 }
 

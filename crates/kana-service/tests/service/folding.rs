@@ -43,7 +43,7 @@ async fn old_counters_are_folded_and_what_they_held_is_still_known() {
     // A restart writes all counters to their table, where folding looks for old ones.
     let world = world.restart().await;
     assert_eq!(world.count("counters"), 1600);
-    world.kana.fold_old_counters().await.unwrap();
+    kana_service::jobs::housekeeping(&world.kana).run_now().await.unwrap();
     let world = world.restart().await;
     assert_eq!(world.count("counters"), 1501);
     let (feature, user) = (feature_id("api-calls"), user_id("124"));

@@ -142,8 +142,8 @@ fn bases_of_packages(rows: &[Row]) -> Result<HashMap<PackageId, Vec<PackageId>>,
     Ok(bases)
 }
 
-/// Moves the catalog from `planned_on` to its next version, unless somebody else has, and writes
-/// the changes.
+/// Moves the catalog from `planned_on` to its next version and writes the changes. Fails if it is at
+/// another version.
 pub(super) async fn change(
     transaction: &mut PostgresTransaction,
     environment: EnvironmentId,
@@ -154,10 +154,10 @@ pub(super) async fn change(
     let advanced = transaction.change(&[(sql::ADVANCE_CATALOG, parameters)]).await?;
     let row = advanced.first().and_then(|rows| rows.first()).ok_or(StoreError::StaleCatalog)?;
     let version = CatalogVersion(row.try_get(0)?);
-    // Of two changes of one thing the last holds, in the place of the first.
+    // Of two changes of one thing, the last one holds, in the position of the first.
     let mut features: IndexMap<&FeatureId, &Feature> = IndexMap::new();
     let mut packages: IndexMap<&PackageId, &Package> = IndexMap::new();
-    // What is deleted and made again is new.
+    // Something that is deleted and created again is new.
     let (mut no_features, mut no_packages) = (Vec::new(), Vec::new());
     for change in changes {
         match change {
@@ -298,7 +298,7 @@ async fn put_packages(
     Ok(())
 }
 
-/// What the packages have inside, a column per array.
+/// The contents of packages, an array for each column.
 #[derive(Default)]
 struct Features<'a> {
     packages: Vec<&'a str>,

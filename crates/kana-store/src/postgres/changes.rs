@@ -1,4 +1,4 @@
-//! Changes gathered by table, as they are in the end: a row each, a column per array.
+//! Changes grouped by table, in their final state: an array for each column.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -11,8 +11,8 @@ use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::usage::UsageEvent;
 use kana_core::user::User;
 
-/// What is to be written to each table. A row that changes many times is written once, so that the
-/// order of the changes no longer matters.
+/// What to write to each table. A row that changes many times is written once, so the order of the
+/// changes no longer matters.
 #[derive(Default)]
 pub(super) struct Gathered<'a> {
     pub(super) users: Users<'a>,
@@ -25,7 +25,7 @@ pub(super) struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    /// Every feature that is used, once and in their order.
+    /// The features that are used, each once, sorted.
     pub(super) fn used_features(&self) -> BTreeSet<&'a FeatureId> {
         let counted = self.counters.keys().map(|(_, counter)| &counter.feature);
         counted.chain(self.events.iter().map(|(_, event)| &event.feature)).collect()
@@ -33,7 +33,7 @@ impl<'a> Gathered<'a> {
 
     pub(super) fn new(changes: &'a [(UserKey, Change)]) -> Self {
         let mut gathered = Self::default();
-        // Where a row stands that is new in this batch.
+        // The position of each subscription that is new in this batch.
         let mut added: HashMap<(UserKey, SubscriptionId), usize> = HashMap::new();
         for (user, change) in changes {
             match change {
@@ -65,8 +65,7 @@ impl<'a> Gathered<'a> {
                 Change::KeepReplay { key, replay } => gathered.replays.push((key, replay)),
             }
         }
-        // Whoever has a new key makes others wait for it: always in the same order, so that nobody
-        // waits for somebody who waits for him.
+        // Writers of a new key wait for each other. The order is always the same, to avoid deadlocks.
         gathered.replays.sort_by_key(|(key, _)| *key);
         gathered
     }
@@ -75,9 +74,9 @@ impl<'a> Gathered<'a> {
 /// Users who are new or change.
 #[derive(Default)]
 pub(super) struct Users<'a> {
-    /// In the order of the changes.
+    /// A row for each change, in their order.
     rows: Vec<(UserKey, &'a User)>,
-    /// The row of each user in the end.
+    /// The last row of each user.
     last: HashMap<UserKey, &'a User>,
     created: Vec<UserKey>,
     taken_ids: HashSet<&'a UserId>,
@@ -113,13 +112,12 @@ impl<'a> Users<'a> {
         self.last.contains_key(&user)
     }
 
-    /// The rows of each statement, in the order of the statements.
+    /// Returns the rows of each statement, in the order of the statements.
     ///
-    /// Nearly always there is one, in the order of the ids: whoever has a new id makes others wait
-    /// for it, so that nobody waits for somebody who waits for him. Only if an id that is freed is
-    /// taken as well, each change has a statement of its own, in its turn: the index of ids allows
-    /// no id to be two users' at any time. An id that was somebody's only in between is written,
-    /// too, so that nobody else has it before the commit.
+    /// Usually it is one statement, with its rows in the order of the ids: writers of a new id wait
+    /// for each other, and one order avoids deadlocks. If an id is freed and also taken, each change
+    /// gets its own statement, since the unique index is checked after each row. An id that a user
+    /// has only for a moment is written, too: no other transaction can take it before the commit.
     pub(super) fn statements(&self) -> Vec<Vec<(UserKey, &'a User)>> {
         if !self.taken_ids.is_disjoint(&self.freed_ids) {
             return self.rows.iter().map(|row| vec![*row]).collect();
@@ -172,7 +170,7 @@ mod tests {
             (bob, updated("bob", None)),
             (ada, Change::AddSubscription(subscription.clone())),
             (ada, Change::CancelSubscription { subscription: id, ended_at: end }),
-            // Not the owner: nothing of its is cancelled.
+            // Another user's, so nothing is cancelled.
             (bob, Change::CancelSubscription { subscription: id, ended_at: end }),
         ];
         let gathered = Gathered::new(&changes);

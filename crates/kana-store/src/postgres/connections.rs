@@ -1,4 +1,4 @@
-//! Connections: where the server is, what every session of ours wants, and how many there are.
+//! Connections: the address of the server, the settings of our sessions, and the pools.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use super::patience::Patience;
 use super::{Settings, database_url};
 use crate::error::StoreError;
 
-/// After how long without a sign of the other side a connection counts as broken. A server that
-/// vanishes without a word is noticed in time, and so is a node that holds locks.
+/// How long a connection can be silent before it counts as broken. So a server that vanishes is
+/// noticed in time, and so is a node that holds locks.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// What holds for every session of ours.
+/// The settings of each of our sessions.
 ///
-/// All tables are in a schema of their own, beside whatever else the database has. A commit waits
-/// until it is durable, whatever the server's default is.
+/// All tables are in a schema of their own, since the database may have others. A commit waits until
+/// it is durable, whatever the server's default is.
 ///
 /// Every wait has a limit: for a lock, for a statement, and for a node that froze in the middle of
 /// a transaction, which the server then ends, since others wait for its locks. The limits of the
 /// server are shorter than the deadlines in [`Patience`], so that others get the locks before their
 /// own deadline has passed.
 ///
-/// Every statement of ours finds its rows by an index, so the planner need not look at the values
-/// (`force_generic_plan`), nor choose what only pays while a table is small: what it costs stays the
-/// same as tables grow.
+/// Each of our statements finds its rows by an index. So the planner need not look at values
+/// (`force_generic_plan`), or choose plans that pay only while a table is small: the cost stays the same
+/// as tables grow.
 const SESSION: &str = "-c search_path=kana -c synchronous_commit=on \
     -c default_transaction_isolation=read\\ committed \
     -c lock_timeout=6s -c statement_timeout=8s -c idle_in_transaction_session_timeout=5s \
@@ -35,7 +35,7 @@ const SESSION: &str = "-c search_path=kana -c synchronous_commit=on \
     -c plan_cache_mode=force_generic_plan -c jit=off -c enable_seqscan=off \
     -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 
-/// Two pools, so that questions never take the connections that the writers need.
+/// Two pools, so that questions never take the connections of the writers.
 pub(super) struct Connections {
     pub(super) readers: Pool,
     pub(super) writers: Pool,
@@ -43,11 +43,11 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Reads the URL. Connects nowhere yet.
+    /// Creates the pools of a URL. Does not connect yet.
     pub(super) fn new(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let patience = settings.patience;
         let config = config(url, patience)?;
-        // Beside the lanes, keys and the like are written now and then.
+        // Beside the lanes, keys and settings are written now and then.
         let writers = settings.lanes + 1;
         let readers = settings.connections_max.saturating_sub(writers).max(1);
         let (readers, writers) =
@@ -69,7 +69,7 @@ fn pool(config: &Config, connections_max: usize, patience: Patience) -> Result<P
     pool.map_err(|error| StoreError::Engine(Box::new(error)))
 }
 
-/// Takes a connection that nobody else has meanwhile.
+/// Takes a connection out of a pool.
 pub(super) async fn take(pool: &Pool) -> Result<Object, StoreError> {
     Ok(pool.get().await?)
 }
@@ -77,7 +77,7 @@ pub(super) async fn take(pool: &Pool) -> Result<Object, StoreError> {
 fn config(url: &str, patience: Patience) -> Result<Config, StoreError> {
     let mut config = database_url::read(url)?;
     let theirs = config.get_options().unwrap_or_default();
-    // What stands in the URL comes last, and so holds.
+    // The URL's own options come last, so they win.
     let options = format!("{SESSION} {theirs}");
     config
         .options(options)

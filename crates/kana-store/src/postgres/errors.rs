@@ -11,7 +11,7 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use super::connector::is_standby;
 use crate::error::{Cause, StoreError};
 
-/// Another transaction was faster, and the database saw it before we did.
+/// Another transaction was faster.
 const CONFLICTS: &[SqlState] = &[
     SqlState::T_R_SERIALIZATION_FAILURE,
     SqlState::T_R_DEADLOCK_DETECTED,
@@ -29,7 +29,7 @@ const DAMAGED: &[SqlState] = &[
     SqlState::INVALID_SCHEMA_NAME,
 ];
 
-/// The server is not there for us now, though it answers.
+/// The server answers, but cannot serve us now.
 const AWAY: &[SqlState] = &[
     SqlState::ADMIN_SHUTDOWN,
     SqlState::CRASH_SHUTDOWN,
@@ -52,7 +52,7 @@ impl From<Error> for StoreError {
         if CONFLICTS.contains(&state) || is_about_a_new_partition(&error) {
             Self::Conflict(cause(&error))
         } else if state == SqlState::READ_ONLY_SQL_TRANSACTION {
-            // The server was a primary when we connected, and is none now.
+            // The server was a primary when we connected, and is a standby now.
             Self::Unavailable(cause(&error))
         } else if AWAY.contains(&state) || class == "08" {
             Self::Unavailable(cause(&error))
@@ -73,20 +73,20 @@ impl From<Error> for StoreError {
     }
 }
 
-/// An error of the driver or of the way to the server.
+/// Sorts an error of the driver or the network.
 fn without_code(error: &Error) -> StoreError {
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     match io {
         Some(_) if is_standby(error) => StoreError::ReadOnly,
         Some(_) => StoreError::Unavailable(cause(error)),
         None if error.is_closed() || is_timeout(error) => StoreError::Unavailable(cause(error)),
-        // A password that is missing, or a way to show it that the driver does not know.
+        // A missing password, or an authentication method that the driver does not know.
         None if is_about_access(error) => StoreError::AccessDenied(cause(error)),
         None => StoreError::Engine(cause(error)),
     }
 }
 
-// The driver does not tell the kinds of its errors but by their text.
+// The driver tells the kinds of its errors only by their text.
 fn is_timeout(error: &Error) -> bool {
     error.to_string().starts_with("timeout")
 }
@@ -120,14 +120,13 @@ fn place(error: &Error) -> String {
     }
 }
 
-/// Whether an error answers the question what became of a transaction that was told to commit: the
-/// server said that it failed, and went on.
+/// Returns true if an error proves that a commit did not happen: the server reported the failure, and
+/// the connection goes on.
 pub(super) fn says_it_was_not_committed(error: &Error) -> bool {
     error.as_db_error().and_then(DbError::parsed_severity) == Some(Severity::Error)
 }
 
-/// An error with all that it knows in one line: the driver says only the kind of it, and keeps the
-/// rest in its sources.
+/// Writes an error with its sources in one line. The driver's own text has only the kind.
 pub(super) fn cause(error: &Error) -> Cause {
     let mut text = error.to_string();
     let mut source = error.source();

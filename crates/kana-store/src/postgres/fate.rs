@@ -1,4 +1,4 @@
-//! What became of a transaction whose connection broke while it committed.
+//! Finds out whether a transaction was committed whose connection broke during the commit.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use super::patience::{Leased, within};
 use super::statements as sql;
 use crate::error::StoreError;
 
-/// How often the question is asked at least while it gets no answer.
+/// The minimum number of attempts to ask.
 const TRIES_MIN: u32 = 4;
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// By which the server knows a transaction.
+/// Identifies a transaction to the server.
 #[derive(Debug, Clone)]
 pub(super) struct Mark {
     number: String,
-    /// A standby that took over counts on from what it had seen: only on the same timeline is a
-    /// number the same transaction.
+    /// The timeline. A standby that took over continues from what it had received, so a number is the
+    /// same transaction only on the same timeline.
     pub(super) timeline: String,
 }
 
@@ -29,7 +29,7 @@ impl Mark {
     }
 }
 
-/// Asks whether a transaction was committed, until the server is there to say so: `Ok` if it was.
+/// Asks whether a transaction was committed, until the server answers. Returns `Ok` if it was.
 pub(super) async fn ask(
     connections: &Connections,
     mark: &Mark,
@@ -54,7 +54,7 @@ async fn ask_until_known(connections: &Connections, mark: &Mark) -> Option<Fate>
         match ask_once(connections, mark).await {
             Ok(Some(fate)) if fate == "committed" => return Some(Fate::Committed),
             Ok(Some(fate)) if fate == "aborted" => return Some(Fate::Aborted),
-            // It still commits, on a connection that only the server believes in.
+            // It is still committing, on a connection that only the server takes for alive.
             Ok(Some(_)) => {}
             Ok(None) => return None,
             Err(StoreError::Unavailable(_) | StoreError::ReadOnly) => {}

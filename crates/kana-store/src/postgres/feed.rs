@@ -1,5 +1,7 @@
 use async_trait::async_trait;
 use kana_core::Timestamp;
+use kana_core::change::AuditKind;
+use kana_core::id::UserId;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -10,7 +12,8 @@ use super::transaction::PostgresTransaction;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::feed::{
-    AuditQuery, AuditRow, ChangesPage, ChangesQuery, Feed, Records, SCANNED_MAX, StoredChange,
+    AUDIT_PAGE_BYTES, AuditPage, AuditQuery, AuditRow, ChangesPage, ChangesQuery, Feed, Records,
+    SCANNED_MAX, StoredChange,
 };
 
 /// A statement with its parameters.
@@ -68,7 +71,7 @@ impl Feed for PostgresStore {
         let ChangesQuery { after, limit, types, user } = query;
         let after = after.unwrap_or(0);
         let (scanned, limit) = (SCANNED_MAX as i64, count(*limit));
-        let user = user.as_ref().map(|user| user.as_str());
+        let user = user.as_ref().map(UserId::as_str);
         let page: &[&(dyn ToSql + Sync)] =
             &[&environment.0, &after, &scanned, types, &limit, &user];
         let scan: &[&(dyn ToSql + Sync)] = &[&environment.0, &after, &scanned, &user];
@@ -107,13 +110,14 @@ impl Feed for PostgresStore {
         &self,
         environment: EnvironmentId,
         query: &AuditQuery,
-    ) -> Result<Vec<AuditRow>, StoreError> {
+    ) -> Result<AuditPage, StoreError> {
         let (at, id) = query.before();
         let since = query.since.unwrap_or(Timestamp::MIN).as_ms();
-        let (at, limit) = (at.as_ms(), count(query.limit));
-        let kind = query.kind.map(|kind| kind.name());
+        // One more than asked for tells whether there are more.
+        let (at, limit, full) = (at.as_ms(), count(query.limit + 1), count(AUDIT_PAGE_BYTES));
+        let kind = query.kind.map(AuditKind::name);
         let mut parameters: Vec<&(dyn ToSql + Sync)> =
-            vec![&environment.0, &at, &id, &since, &limit];
+            vec![&environment.0, &at, &id, &since, &limit, &full];
         let statement = match (&query.subject, &kind) {
             (Some(subject), kind) => {
                 parameters.extend([subject as &(dyn ToSql + Sync), kind]);
@@ -125,7 +129,16 @@ impl Feed for PostgresStore {
             }
             (None, None) => sql::AUDIT_LOG,
         };
-        self.begin_read().ask_one(statement, &parameters).await?.iter().map(audit_row).collect()
+        let (mut page, mut bytes) = (AuditPage::default(), 0);
+        let rows = self.begin_read().ask_one(statement, &parameters).await?;
+        for row in &rows {
+            if !page.add(audit_row(row)?, (&mut bytes, query.limit)) {
+                break;
+            }
+        }
+        let found: i64 = rows.first().map_or(Ok(0), |row| row.try_get(9))?;
+        page.has_more |= found > count(page.rows.len());
+        Ok(page)
     }
 
     async fn forget_changes(

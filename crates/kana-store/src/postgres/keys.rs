@@ -16,7 +16,7 @@ pub(super) async fn app(transaction: &mut PostgresTransaction) -> Result<Option<
     rows.first().map(|row| Ok(App { name: text(row, 0)?.to_owned() })).transpose()
 }
 
-/// Says whether there was none yet.
+/// Returns true if this call created the app.
 pub(super) async fn create_app(
     transaction: &mut PostgresTransaction,
     app: &App,
@@ -24,7 +24,7 @@ pub(super) async fn create_app(
     created_at: Timestamp,
 ) -> Result<bool, StoreError> {
     let parameters: &[&(dyn ToSql + Sync)] = &[&app.name, &created_at.as_ms()];
-    // Who comes second waits here for the first, and then sees the app.
+    // A second caller waits here for the first, and then sees the app.
     if changed(transaction, sql::CREATE_APP, parameters).await? == 0 {
         return Ok(false);
     }
@@ -178,7 +178,7 @@ pub(super) async fn set_simple_mode(
     Ok(Some((EnvironmentId(known.try_get(0)?), known.try_get(1)?)))
 }
 
-/// Runs a statement that changes rows: how many, where it returns them.
+/// Runs a statement that changes rows and returns them. Returns their number.
 async fn changed(
     transaction: &mut PostgresTransaction,
     statement: &'static str,

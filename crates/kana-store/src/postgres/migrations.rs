@@ -13,6 +13,7 @@ use crate::error::StoreError;
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_foundation.sql"),
     include_str!("migrations/0002_changes_and_audit_log.sql"),
+    include_str!("migrations/0003_jobs.sql"),
 ];
 
 /// How long migrating may take, including the wait for another node that migrates.

@@ -12,6 +12,7 @@ mod database_url;
 mod errors;
 mod fate;
 mod feed;
+mod jobs;
 mod keys;
 mod locks;
 mod migrations;
@@ -86,6 +87,8 @@ struct Shared {
     used_features: Mutex<HashSet<(EnvironmentId, FeatureId)>>,
     round_trips: AtomicU64,
     last_change: LastChange,
+    /// Is notified of commits that scheduled jobs.
+    jobs_scheduled: Arc<tokio::sync::Notify>,
 }
 
 impl Shared {
@@ -133,6 +136,7 @@ impl PostgresStore {
         migrations::run(connection.get()?, settings.patience).await?;
         connection.give_back();
         let store = Self::new(connections, settings);
+        // One that cannot be created is logged, and does not keep the node from starting.
         partitions::provide_now(&store.shared).await?;
         Ok(store)
     }
@@ -156,6 +160,7 @@ impl PostgresStore {
             used_features: Mutex::default(),
             round_trips: AtomicU64::new(0),
             last_change: LastChange::default(),
+            jobs_scheduled: Arc::default(),
         };
         Self { shared: Arc::new(shared), lanes: settings.lanes }
     }
@@ -246,6 +251,14 @@ impl Store for PostgresStore {
 
     async fn forget_old_keys(&self, before: Timestamp, now: Timestamp) -> Result<(), StoreError> {
         old_keys::forget(&self.shared, before, now).await
+    }
+
+    fn needs_upkeep(&self) -> bool {
+        true
+    }
+
+    async fn make_partitions(&self) -> Result<(), StoreError> {
+        partitions::keep_ahead(&self.shared).await
     }
 
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {

@@ -155,14 +155,29 @@ pub(super) async fn provide_all(shared: &Shared, recorded_at: Timestamp) {
     }
 }
 
-/// Creates the partitions for events of the server's current time.
-pub(super) async fn provide_now(shared: &Shared) -> Result<(), StoreError> {
+/// Creates the partitions that events of the server's current time need, and fails if one is still
+/// missing.
+pub(super) async fn keep_ahead(shared: &Shared) -> Result<(), StoreError> {
+    let now = provide_now(shared).await?;
+    match shared.partitions.known().missing_for(now.as_ms()) {
+        None => Ok(()),
+        Some(_) => {
+            let why = "a partition of the events could not be created: is a long query or a dump at \
+                       work on them?";
+            Err(StoreError::Conflict(why.into()))
+        }
+    }
+}
+
+/// Creates the partitions for events of the server's current time, which it returns.
+pub(super) async fn provide_now(shared: &Shared) -> Result<Timestamp, StoreError> {
     let mut connection = Leased::take(&shared.connections.readers).await?;
     let limit = shared.connections.patience.answer;
     let now = within(limit, connection.get()?.query_one(sql::NOW, &[])).await?.try_get(0)?;
     connection.give_back();
-    provide_all(shared, Timestamp::from_ms(now)).await;
-    Ok(())
+    let now = Timestamp::from_ms(now);
+    provide_all(shared, now).await;
+    Ok(now)
 }
 
 /// Creates the partition of the month of `ms`, unless it exists. Returns the month's bounds.

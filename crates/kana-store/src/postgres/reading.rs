@@ -27,7 +27,7 @@ impl Transaction for PostgresTransaction {
         &mut self,
         environment: EnvironmentId,
     ) -> Result<CatalogVersion, StoreError> {
-        // Whoever asks for it in order to write is about to change the catalog.
+        // A writer that asks for it is about to change the catalog.
         self.claim_catalog(environment).await?;
         let rows = self.ask_one(sql::CATALOG_VERSION, &[&environment.0]).await?;
         let row = rows.first().ok_or_else(no_environment)?;
@@ -290,8 +290,8 @@ impl PostgresTransaction {
         Ok(users.iter().map(|user| by_user.get(user).cloned().unwrap_or_default()).collect())
     }
 
-    /// Looks up the counters that stand beside users, unless they came with the facts. A user who does
-    /// not exist has none there.
+    /// Looks up the counters in users' rows, unless they came with the facts. A user who does not exist
+    /// has none.
     pub(super) async fn load_recent_counters(
         &mut self,
         environment: EnvironmentId,
@@ -311,7 +311,7 @@ impl PostgresTransaction {
         Ok(())
     }
 
-    /// What the table of counters says.
+    /// Reads the table of counters.
     async fn older_counters(
         &mut self,
         environment: EnvironmentId,
@@ -345,8 +345,8 @@ impl PostgresTransaction {
         Ok(used)
     }
 
-    /// Who writes decides on nothing that another may still change: a subscription's owner may have
-    /// another id by now.
+    /// A writer must not decide on what another can still change: a subscription's owner may have a
+    /// new id by now.
     fn check_owners(
         &self,
         environment: EnvironmentId,
@@ -367,12 +367,12 @@ pub(super) fn no_environment() -> StoreError {
     StoreError::Unreadable("the environment is gone".to_owned())
 }
 
-/// The ids, each once and in their order, which is the one in which users are locked.
+/// Sorts ids and removes duplicates. Users are locked in this order.
 fn texts(ids: &[UserId]) -> Vec<&str> {
     distinct(ids.iter().map(UserId::as_str))
 }
 
-/// Values for an array of a statement, in order.
+/// Collects values for an array of a statement.
 pub(super) fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
     let mut values: Vec<T> = values.collect();
     values.sort_unstable();
@@ -380,12 +380,12 @@ pub(super) fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
     values
 }
 
-/// A page's length as the server takes it.
+/// Converts the length of a page to the server's type.
 fn length(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// What was found, in the order in which it was asked for.
+/// Returns what was found, in the order in which it was asked for.
 fn in_order<K: Eq + Hash, V: Clone>(asked: &[K], found: &HashMap<K, V>) -> Vec<Option<V>> {
     asked.iter().map(|key| found.get(key).cloned()).collect()
 }

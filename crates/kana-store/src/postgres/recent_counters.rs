@@ -1,9 +1,9 @@
-//! The counters that stand beside their user.
+//! The counters in their user's row.
 //!
-//! Whoever decides on a user locks the user's row, and nearly always goes on to read and write a few
-//! counters of the user. Those that were written last stand in that row, so that one lookup brings
-//! them and one change of one row writes them all. In the table of counters are those that gave way;
-//! what it says of a counter that stands beside the user is out of date.
+//! A writer locks the user's row, and nearly always reads and writes a few counters of the user. The
+//! counters that were written last are in that row, so one look-up brings them and one change of one
+//! row writes them all. The table of counters has those that gave way to newer ones; its value of a
+//! counter that is in the row is out of date.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 
-/// How many counters stand beside a user. The row is to stay small, since every change writes it anew.
+/// The maximum number of counters in a user's row. Small, since every change writes the whole row.
 pub(super) const RECENT_MAX: usize = 16;
 
 /// A counter as it is written: subscription, feature, terms number, start of the period, value.
@@ -30,14 +30,14 @@ fn written((counter, used): &(CounterKey, i64)) -> Written<'_> {
 /// Counters of one user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct RecentCounters {
-    /// At most [`RECENT_MAX`], the one that was written last in the end.
+    /// At most [`RECENT_MAX`]; the one that was written last is at the end.
     counters: VecDeque<(CounterKey, i64)>,
     /// Whether the table may have counters of the user.
     pub(super) has_older: bool,
 }
 
 impl RecentCounters {
-    /// From the columns of a user: `recent_counters, has_older_counters`.
+    /// Reads the columns `recent_counters, has_older_counters` of a user.
     pub(super) fn read(text: Option<&str>, has_older: bool) -> Result<Self, StoreError> {
         let written: Vec<Written<'_>> =
             text.map(serde_json::from_str).transpose()?.unwrap_or_default();
@@ -54,7 +54,7 @@ impl RecentCounters {
         Ok(Self { counters, has_older })
     }
 
-    /// The text of the column.
+    /// Writes the text of the column.
     pub(super) fn to_json(&self) -> Result<String, StoreError> {
         let written: Vec<Written<'_>> = self.counters.iter().map(written).collect();
         Ok(serde_json::to_string(&written)?)
@@ -72,7 +72,7 @@ impl RecentCounters {
         self.counters.retain(|(recent, _)| recent != counter);
     }
 
-    /// Sets a counter. Answers the one that gives way to it, and has to be written to the table.
+    /// Sets a counter. Returns the one that gives way to it; the caller writes that to the table.
     pub(super) fn set(&mut self, counter: &CounterKey, used: i64) -> Option<(CounterKey, i64)> {
         self.counters.retain(|(recent, _)| recent != counter);
         self.counters.push_back((counter.clone(), used));

@@ -1,5 +1,5 @@
-//! Rows as the rules know them. Columns are checked as they are read: what breaks its bounds was not
-//! written by Kana.
+//! Converts rows to the types of the rules. Columns are checked as they are read: a value out of bounds
+//! was not written by Kana.
 
 use std::borrow::Cow;
 
@@ -19,12 +19,12 @@ use super::recent_counters::RecentCounters;
 use crate::columns::Named;
 use crate::error::StoreError;
 
-/// The text of a column.
+/// Reads the text of a column.
 pub(super) fn text(row: &Row, column: usize) -> Result<&str, StoreError> {
     Ok(row.try_get(column)?)
 }
 
-/// A column that may be null, read by `read`.
+/// Reads a nullable column with `read`.
 pub(super) fn optional<T>(
     row: &Row,
     column: usize,
@@ -80,7 +80,7 @@ pub(super) fn subscription(row: &Row, first: usize) -> Result<Subscription, Stor
     })
 }
 
-/// The subscriptions that run, as they stand beside their user.
+/// Reads the running subscriptions in their user's row.
 pub(super) fn running_subscriptions(
     row: &Row,
     column: usize,

@@ -67,6 +67,34 @@ macro_rules! keep_replays_in {
     };
 }
 
+/// The database's clock when the statement began, in milliseconds. The planner can look for it in an
+/// index, which it does not do for `clock_timestamp()`.
+macro_rules! now_ms {
+    () => {
+        "(extract(epoch FROM statement_timestamp()) * 1000)::bigint"
+    };
+}
+
+/// Reads a page of the audit log, and no more rows once those before have so many bytes. Each row says
+/// how many there would be.
+macro_rules! audit_log {
+    ($filter:literal) => {
+        concat!(
+            "SELECT id, at, actor, action, kind, subject, before, after, request_id, found FROM (
+                SELECT *, count(*) OVER () AS found, sum(coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0))
+                    OVER (ORDER BY at DESC, id DESC
+                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes
+                FROM (
+                    SELECT * FROM audit_log
+                    WHERE environment_id = $1 AND (at, id) < ($2, $3) AND at >= $4",
+            $filter,
+            "
+                    ORDER BY at DESC, id DESC LIMIT $5) entry) page
+            WHERE coalesce(bytes, 0) <= $6::bigint"
+        )
+    };
+}
+
 statements! {
     APP = "SELECT name FROM app WHERE id = 1";
     CREATE_APP = "
@@ -441,7 +469,8 @@ statements! {
                 ('subscriptions', 'change'), ('counters', 'change'),
                 ('features_with_usage', 'insert'), ('events', 'insert'),
                 ('events_default', 'read'), ('replays_0', 'insert'),
-                ('replays_1', 'insert'), ('replays_2', 'insert'), ('replays_3', 'insert')
+                ('replays_1', 'insert'), ('replays_2', 'insert'), ('replays_3', 'insert'),
+                ('jobs', 'change')
             ) AS needed (name, rights)) t";
     MAKE_EVENTS_PARTITION = "SELECT from_ms, to_ms FROM make_events_partition($1)";
     NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -509,22 +538,114 @@ statements! {
             WHERE at < $2 OR number <= (
                 SELECT number FROM change_heads WHERE environment_id = $1) - $3)
         RETURNING number";
-    AUDIT_LOG = "
-        SELECT id, at, actor, action, kind, subject, before, after, request_id FROM audit_log
-        WHERE environment_id = $1 AND (at, id) < ($2, $3) AND at >= $4
-        ORDER BY at DESC, id DESC LIMIT $5";
-    AUDIT_LOG_OF_KIND = "
-        SELECT id, at, actor, action, kind, subject, before, after, request_id FROM audit_log
-        WHERE environment_id = $1 AND kind = $6 AND (at, id) < ($2, $3) AND at >= $4
-        ORDER BY at DESC, id DESC LIMIT $5";
-    AUDIT_LOG_OF_SUBJECT = "
-        SELECT id, at, actor, action, kind, subject, before, after, request_id FROM audit_log
-        WHERE environment_id = $1 AND subject = $6 AND (at, id) < ($2, $3) AND at >= $4
-            AND ($7::text IS NULL OR kind = $7)
-        ORDER BY at DESC, id DESC LIMIT $5";
+    AUDIT_LOG = audit_log!("");
+    AUDIT_LOG_OF_KIND = audit_log!(" AND kind = $7");
+    AUDIT_LOG_OF_SUBJECT = audit_log!(" AND subject = $7 AND ($8::text IS NULL OR kind = $8)");
     FORGET_AUDIT_LOG = "
         DELETE FROM audit_log WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM audit_log WHERE environment_id = $1 AND at < $2
             ORDER BY at, id LIMIT $3))
         RETURNING at";
+
+    // A wait that began later than now began before the clock went back. It begins anew.
+    MEND_WAITS = concat!("
+        UPDATE jobs SET
+            due_at = due_at - (waits_since - ", now_ms!(), "), waits_since = ", now_ms!(), "
+        WHERE id = ANY (ARRAY(
+            SELECT id FROM jobs WHERE waits_since > ", now_ms!(), "
+            LIMIT $1 FOR UPDATE SKIP LOCKED))
+        RETURNING id");
+    // Of each kind as many as there is room for, and of these those that are due first.
+    CLAIM_JOBS = concat!("
+        UPDATE jobs SET
+            is_running = true, fence = fence + 1, attempts = attempts + 1, again_at = NULL,
+            due_at = ", now_ms!(), " + $4, waits_since = ", now_ms!(), ",
+            last_error = CASE WHEN is_running THEN $5 ELSE last_error END
+        WHERE id = ANY (ARRAY(
+            SELECT d.id FROM unnest($1::text[], $2::bigint[]) k (kind, room)
+            CROSS JOIN LATERAL (
+                SELECT id, due_at FROM jobs
+                WHERE kind = k.kind AND failed_at IS NULL AND due_at <= ", now_ms!(), "
+                ORDER BY due_at LIMIT k.room FOR UPDATE SKIP LOCKED) d
+            ORDER BY d.due_at LIMIT $3))
+        RETURNING id, fence, kind, key, environment_id, attempts, state");
+    RENEW_LEASE = concat!("
+        UPDATE jobs SET due_at = ", now_ms!(), " + $3, waits_since = ", now_ms!(), "
+        WHERE id = $1 AND fence = $2 AND is_running
+        RETURNING id");
+    SAVE_JOB = "
+        UPDATE jobs SET state = $3 WHERE id = $1 AND fence = $2 AND is_running RETURNING id";
+    // Whoever schedules the job meanwhile holds its row: the first of these two waits for that, and
+    // then the second one finds it.
+    FINISH_JOB = "
+        DELETE FROM jobs WHERE id = $1 AND fence = $2 AND is_running AND again_at IS NULL
+        RETURNING id";
+    BEGIN_JOB_AGAIN = concat!("
+        UPDATE jobs SET
+            is_running = false, attempts = 0, due_at = again_at, waits_since = NULL, again_at = NULL,
+            state = NULL, last_error = NULL, succeeded_at = ", now_ms!(), "
+        WHERE id = $1 AND fence = $2 AND is_running AND again_at IS NOT NULL
+        RETURNING id");
+    // Due at an instant or, without one, after a wait.
+    GO_ON_WITH_JOB = concat!("
+        UPDATE jobs SET
+            is_running = false, attempts = 0,
+            due_at = least(coalesce($3, ", now_ms!(), " + $4), again_at),
+            waits_since = CASE WHEN $3 IS NULL THEN ", now_ms!(), " END, again_at = NULL,
+            state = $5, last_error = NULL, succeeded_at = ", now_ms!(), "
+        WHERE id = $1 AND fence = $2 AND is_running
+        RETURNING id");
+    RETRY_JOB_LATER = concat!("
+        UPDATE jobs SET
+            is_running = false, due_at = ", now_ms!(), " + $3, waits_since = ", now_ms!(), ",
+            again_at = NULL, last_error = $4
+        WHERE id = $1 AND fence = $2 AND is_running
+        RETURNING id");
+    BURY_JOB = concat!("
+        UPDATE jobs SET
+            is_running = false, waits_since = NULL, again_at = NULL, last_error = $3,
+            due_at = coalesce(again_at, ", now_ms!(), "),
+            attempts = CASE WHEN again_at IS NULL THEN attempts ELSE 0 END,
+            failed_at = CASE WHEN again_at IS NULL THEN ", now_ms!(), " END
+        WHERE id = $1 AND fence = $2 AND is_running
+        RETURNING id");
+    GIVE_JOB_BACK = concat!("
+        UPDATE jobs SET
+            is_running = false, attempts = greatest(attempts - 1, 0), due_at = ", now_ms!(), ",
+            waits_since = ", now_ms!(), ", again_at = NULL
+        WHERE id = $1 AND fence = $2 AND is_running
+        RETURNING id");
+    // Due at an instant or, without one, after a wait. In the order of the arrays, so that two
+    // transactions that schedule the same jobs do not deadlock.
+    SCHEDULE_JOBS = concat!("
+        INSERT INTO jobs (id, kind, key, environment_id, due_at, waits_since, created_at)
+        SELECT n.id, n.kind, n.key, n.environment_id, coalesce(n.due_at, ", now_ms!(), " + n.wait),
+            CASE WHEN n.due_at IS NULL THEN ", now_ms!(), " END, ", now_ms!(), "
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
+            WITH ORDINALITY AS n (id, kind, key, environment_id, due_at, wait, position)
+        ORDER BY n.position
+        ON CONFLICT (kind, key, coalesce(environment_id, 0)) DO UPDATE SET
+            again_at = CASE WHEN jobs.is_running THEN least(jobs.again_at, excluded.due_at) END,
+            due_at = CASE
+                WHEN jobs.failed_at IS NOT NULL THEN excluded.due_at
+                WHEN jobs.is_running OR jobs.attempts > 0 THEN jobs.due_at
+                ELSE least(jobs.due_at, excluded.due_at) END,
+            waits_since = CASE
+                WHEN jobs.failed_at IS NOT NULL THEN excluded.waits_since
+                WHEN jobs.is_running OR jobs.attempts > 0 OR jobs.due_at <= excluded.due_at
+                    THEN jobs.waits_since
+                ELSE excluded.waits_since END,
+            attempts = CASE WHEN jobs.failed_at IS NULL THEN jobs.attempts ELSE 0 END,
+            failed_at = NULL");
+    JOBS = "
+        SELECT j.id, j.kind, j.key, e.kind, j.is_running, j.due_at, j.attempts, j.last_error,
+            j.failed_at, j.created_at, j.succeeded_at
+        FROM jobs j LEFT JOIN environments e ON e.id = j.environment_id
+        ORDER BY j.failed_at IS NULL, j.attempts = j.is_running::int, j.due_at, j.id LIMIT $1";
+    RETRY_JOB = concat!("
+        UPDATE jobs SET
+            due_at = ", now_ms!(), ", waits_since = ", now_ms!(), ", attempts = 0, failed_at = NULL
+        WHERE id = $1 AND NOT is_running
+        RETURNING id");
+    HAS_JOB = "SELECT id FROM jobs WHERE id = $1";
 }

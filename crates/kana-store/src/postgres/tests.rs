@@ -211,7 +211,8 @@ fn fill_the_logs(database: &Database) {
 async fn every_statement_finds_its_rows_by_an_index_also_when_it_was_planned_on_empty_tables() {
     /// What they look at in vain is little by nature: keys, secrets, a catalog, subscriptions that
     /// run beside those that have ended, and that run without granting anything; so many changes
-    /// as one page may look at; the entries of one subject.
+    /// as one page may look at; the entries of a page, or of one subject; dead
+    /// jobs, which are not in the index. JOBS lists all there are.
     const FEW: &[&str] = &[
         "KEYS",
         "ADD_KEYS",
@@ -219,6 +220,8 @@ async fn every_statement_finds_its_rows_by_an_index_also_when_it_was_planned_on_
         "CHANGES",
         "CHANGES_OF_USER",
         "FORGET_CHANGES",
+        "AUDIT_LOG",
+        "AUDIT_LOG_OF_KIND",
         "AUDIT_LOG_OF_SUBJECT",
         "FORGET_TOKEN_SECRETS",
         "PROVIDE_TOKEN_SECRET",
@@ -231,6 +234,8 @@ async fn every_statement_finds_its_rows_by_an_index_also_when_it_was_planned_on_
         "DELETE_PACKAGES",
         "ACTIVE_SUBSCRIBERS",
         "ENDED_SUBSCRIPTIONS",
+        "CLAIM_JOBS",
+        "JOBS",
     ];
     if !is_here() {
         return;
@@ -245,11 +250,11 @@ async fn every_statement_finds_its_rows_by_an_index_also_when_it_was_planned_on_
             assert!(plan.contains("cost="), "{name}: {plan}");
             let is_list = ["FIRST", "AFTER", "BEFORE"].iter().any(|part| name.contains(part));
             let lines = plan.lines().map(str::trim_start);
-            // A row that is found by its place is still asked whose it is.
-            let by_place = plan.contains("Tid Scan");
+            // One row that is found by its place or its key is still asked whose it is.
+            let is_one = plan.contains("Tid Scan") || plan.contains("Index Cond: (id = $1)\n");
             let searches = lines
                 .clone()
-                .any(|line| line.contains("Seq Scan") || line.starts_with("Filter:") && !by_place);
+                .any(|line| line.contains("Seq Scan") || line.starts_with("Filter:") && !is_one);
             let sorts = is_list && lines.clone().any(|line| line.starts_with("->  Sort"));
             let walks = walks_through_an_index(&plan, &indexes);
             if searches && !FEW.contains(name) || sorts || walks {

@@ -66,6 +66,7 @@ pub(super) struct PostgresTransaction {
     pub(super) used_features: Vec<(EnvironmentId, FeatureId)>,
     /// The table that takes new idempotency keys, if it is known.
     pub(super) replays_table: Option<ReplaysTable>,
+    pub(super) schedules_jobs: bool,
     /// Whose subscriptions were looked up by their own ids, before the users were locked.
     pub(super) owners: HashMap<(EnvironmentId, UserId), UserKey>,
     /// What is sent with the commit, before it.
@@ -87,6 +88,7 @@ impl PostgresTransaction {
             places: HashMap::new(),
             used_features: Vec::new(),
             replays_table: None,
+            schedules_jobs: false,
             owners: HashMap::new(),
             appending: Vec::new(),
         }
@@ -226,6 +228,9 @@ impl PostgresTransaction {
             Ok(Ok(())) => {
                 self.shared.note_used(self.used_features.drain(..));
                 self.shared.last_change.succeeded();
+                if self.schedules_jobs {
+                    self.shared.jobs_scheduled.notify_one();
+                }
                 return Ok(());
             }
             Ok(Err(error)) if says_it_was_not_committed(&error) => {

@@ -149,7 +149,8 @@ impl WriteTransaction for PostgresTransaction {
 }
 
 impl PostgresTransaction {
-    /// Sets counters beside their users. Answers whose have changed, and the counters that give way.
+    /// Sets counters in their users' rows. Returns the users whose rows changed, and the counters that
+    /// give way.
     async fn set_counters(
         &mut self,
         environment: EnvironmentId,
@@ -179,7 +180,8 @@ impl PostgresTransaction {
         Ok((changed, older))
     }
 
-    /// What now stands beside these users. The rows of those who are `written` have moved.
+    /// Returns the counters that are now in these users' rows. The rows of users in `written` have
+    /// moved.
     fn recent_counters_of(
         &self,
         environment: EnvironmentId,
@@ -205,7 +207,7 @@ impl PostgresTransaction {
         Ok(Some(Table { statement: sql::SET_RECENT_COUNTERS, columns }))
     }
 
-    /// Keeps everybody else from the catalog who would decide on it or change it. Questions go on.
+    /// Locks the catalog against everyone who would decide on it or change it. Questions go on.
     pub(super) async fn claim_catalog(
         &mut self,
         environment: EnvironmentId,
@@ -219,18 +221,18 @@ impl PostgresTransaction {
     }
 }
 
-/// Counters for the table of counters, each once.
+/// The rows for the table of counters, each counter once.
 type OlderCounters = IndexMap<(UserKey, CounterKey), i64>;
 
 type Column = Box<dyn ToSql + Sync + Send>;
 
-/// Rows of one table, with the statement that writes them.
+/// The rows of one table, with the statement that writes them.
 struct Table {
     statement: &'static str,
     columns: Vec<Column>,
 }
 
-/// An array of what each row has in one column.
+/// Collects the values of one column into an array.
 fn column<R, T: ToSql + Sync + Send + 'static>(
     rows: impl IntoIterator<Item = R>,
     value: impl Fn(R) -> T,

@@ -35,7 +35,7 @@ pub(super) fn version(
     version.map(CatalogVersion).ok_or_else(gone)
 }
 
-/// Moves the catalog from `planned_on` to its next version, unless somebody else has.
+/// Moves the catalog from `planned_on` to its next version. Fails if it is at another version.
 pub(super) fn advance(
     connection: &Connection,
     environment: EnvironmentId,
@@ -288,7 +288,7 @@ fn delete_package(
     Ok(())
 }
 
-/// Notes that the feature was used.
+/// Records that a feature was used.
 pub(super) fn note_usage(
     connection: &Connection,
     environment: EnvironmentId,

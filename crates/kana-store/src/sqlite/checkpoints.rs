@@ -1,10 +1,9 @@
-//! Moving what the log holds into the database file, without keeping anybody waiting.
+//! Checkpoints: copies the WAL into the database file without making commits wait.
 //!
-//! SQLite would do it in the commit that finds the log long, which then takes tens of milliseconds.
-//! Here a thread of its own copies while the writer goes on, often, so that the disk never has much
-//! to write at once beside what a commit waits for. Under a load that never pauses it can never catch
-//! up with the log's end, and the log would grow for ever; so once that is long, the writer copies
-//! the little that is left, between two commits, and the log begins anew.
+//! SQLite would do it in the commit that finds the WAL long, which then takes tens of milliseconds.
+//! Here a thread copies often, while the writer goes on, so that the disk never has much to write at
+//! once. Under a load without pauses the thread never reaches the end of the WAL. So once the WAL is
+//! long, the writer copies the rest between two commits, and the WAL starts again.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,36 +16,36 @@ use super::health::Health;
 use crate::error::StoreError;
 use crate::threads::NeededThreads;
 
-/// After how many changes of rows the log is copied.
+/// The number of changed rows after which the WAL is copied.
 const CHANGES: usize = 16 * 1024;
-/// What a commit counts for beside its changes: however few they are, it writes some pages. Without
-/// this, commands that come alone would let the log grow to hundreds of MiB.
+/// What a commit counts for beside its changes, since even a small one writes some pages. Without
+/// this, single commands would let the WAL grow to hundreds of MiB.
 const COMMIT: usize = 16;
 
-/// How many pages the log must have for the writer to wait until it can begin anew.
+/// The number of pages of the WAL from which on the writer helps to start it again.
 const PAGES: i64 = 8 * 1024;
-/// How many pages of the log a pass of the copier may find new, for it to leave what has come since
-/// to the writer, which must copy them and wait for the disk while commands wait.
+/// The copier leaves the rest to the writer once a pass finds fewer new pages than this. The writer
+/// then copies them while commands wait.
 const LEFT_TO_THE_WRITER: i64 = 64;
 const PASSES_MAX: usize = 8;
 
-/// As `nice` counts it: a tenth of what others get, where they want all there is.
+/// The priority of the copier, as for `nice`: about a tenth of the CPU if others want all of it.
 #[cfg(target_os = "linux")]
 const PRIORITY: i32 = 10;
 
-/// Copies as much of the log as nobody still reads past, and waits for nobody.
+/// Copies as much of the WAL as no reader needs, without waiting.
 const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 const NAME: &str = "kana-checkpoint";
 
-/// Decides when the log is copied, for the one connection that writes.
+/// Decides when the WAL is copied. Belongs to the connection that writes.
 pub(super) struct Checkpoints {
     /// Changes since the copier was last asked.
     changes: usize,
     health: Arc<Health>,
     /// Whether the copier has copied what there was when it was asked.
     copied: Arc<AtomicBool>,
-    /// `None` once it is to end.
+    /// `None` once it must end.
     copier: Option<Copier>,
 }
 
@@ -56,7 +55,7 @@ struct Copier {
 }
 
 impl Checkpoints {
-    /// Starts the copier, for a writer that does not copy by itself.
+    /// Starts the copier.
     pub(super) fn start(
         file: &Path,
         statements: &Arc<AtomicU64>,
@@ -82,7 +81,8 @@ impl Checkpoints {
         Ok(Self { changes: 0, health, copied, copier })
     }
 
-    /// Called by the writer between two commits, with how many rows the last one changed.
+    /// Must be called by the writer between two commits, with the number of rows that the last one
+    /// changed.
     pub(super) fn after_commit(&mut self, writer: &Connection, changes: usize) {
         if self.copied.swap(false, Ordering::Acquire) {
             copy(writer, &self.health);
@@ -91,7 +91,7 @@ impl Checkpoints {
         if self.changes >= CHANGES {
             self.changes = 0;
             if let Some(copier) = &self.copier {
-                // A copier that has not come to it yet will copy these changes, too.
+                // If the copier is still busy, it will copy these changes, too.
                 let _ = copier.wake.try_send(());
             }
         }
@@ -102,23 +102,22 @@ impl Drop for Checkpoints {
     fn drop(&mut self) {
         if let Some(Copier { wake, thread }) = self.copier.take() {
             drop(wake);
-            // Whoever drops the store may be about to open the same database again.
+            // The caller may open the same database again right after dropping the store.
             let _ = thread.join();
         }
     }
 }
 
-/// Lets the threads that answer go first: copying is work of many milliseconds, and nobody waits
-/// for it.
+/// Lowers the priority of the copier: a copy takes many milliseconds, and nobody waits for it.
 fn yield_to_others() {
     #[cfg(target_os = "linux")]
-    // There each thread has a priority of its own. Without the right to change it, it stays.
+    // On Linux each thread has its own priority. Without the right to change it, it stays.
     let _ = rustix::process::setpriority_process(None, PRIORITY);
 }
 
 fn run(connection: &Connection, woken: &Receiver<()>, copied: &AtomicBool, health: &Health) {
     while woken.recv().is_ok() {
-        // Each pass copies what was written during the one before, and so takes less time.
+        // Each pass copies what was written during the pass before, so it takes less time.
         let mut log = copy(connection, health);
         for _ in 1..PASSES_MAX {
             let before = log;
@@ -133,14 +132,14 @@ fn run(connection: &Connection, woken: &Receiver<()>, copied: &AtomicBool, healt
     }
 }
 
-/// How many pages the log has, and how many of them are in the file, too.
+/// The number of pages of the WAL, and of those that the file has, too.
 #[derive(Debug, Default, Clone, Copy)]
 struct Log {
     pages: i64,
     copied: i64,
 }
 
-/// Copies the log. A failure harms nothing: what is in the log counts, and is copied another time.
+/// Copies the WAL. A failure is harmless: what is in the WAL counts, and is copied later.
 fn copy(connection: &Connection, health: &Health) -> Log {
     let log = |row: &rusqlite::Row<'_>| Ok(Log { pages: row.get(1)?, copied: row.get(2)? });
     let copied = connection.statement(COPY).and_then(|mut copy| copy.query_row([], log));

@@ -9,22 +9,22 @@ use rusqlite::{CachedStatement, OpenFlags};
 
 use crate::error::StoreError;
 
-/// Prepared statements kept per connection: more than there are, so that each is prepared once.
+/// The number of prepared statements that a connection keeps: more than there are.
 const PREPARED_STATEMENTS_MAX: usize = 128;
 
 /// How long a statement waits for another process (`kana keys`) to release the database while the
 /// connection is opened.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How much of the file is mapped into memory: all of it, however large it grows. A page is then
-/// read where the operating system keeps it, without a call and without a copy.
+/// How much of the file is mapped into memory: all of it. A page is then read where the operating
+/// system keeps it, without a call or a copy.
 const MAPPED_BYTES_MAX: i64 = 1 << 40;
 
-/// How much the connection that writes keeps in memory of pages that it has changed or that the
-/// log has newer than the file, in KiB.
+/// The page cache of the connection that writes, in KiB. It keeps pages that were changed, and those
+/// that are newer in the WAL than in the file.
 const WRITER_CACHE_KIB: i64 = 64 * 1024;
 
-/// A connection that prepares each statement once and counts what it runs.
+/// A connection that prepares each statement once and counts the statements it runs.
 pub(super) struct Connection {
     sqlite: rusqlite::Connection,
     statements: Arc<AtomicU64>,
@@ -44,8 +44,8 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Opens a connection that writes to an existing database, without changing how it is set up.
-    /// It is in WAL mode since it was created.
+    /// Opens a connection that writes to an existing database, without changing its settings. The
+    /// database is in WAL mode since it was created.
     pub(super) fn open_existing(
         file: &Path,
         statements: &Arc<AtomicU64>,
@@ -57,7 +57,7 @@ impl Connection {
 
     fn prepare_to_write(&self) -> rusqlite::Result<()> {
         self.sqlite.execute_batch(
-            // FULL makes the log durable at every commit; the log is cut back when it has grown.
+            // FULL makes the WAL durable at every commit; a WAL that has grown is cut back.
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
              PRAGMA journal_size_limit = 67108864;",
         )?;
@@ -68,8 +68,8 @@ impl Connection {
         file: &Path,
         statements: &Arc<AtomicU64>,
     ) -> Result<Self, StoreError> {
-        // Opened for writing, since a reader must be able to mend the log of a server that was
-        // killed, but it is told not to write.
+        // Opened for writing, since a reader must be able to recover the WAL of a server that was
+        // killed; `query_only` then forbids writing.
         let connection = Self::open(file, OpenFlags::SQLITE_OPEN_READ_WRITE, statements)?;
         connection.sqlite.execute_batch("PRAGMA query_only = ON;")?;
         Ok(connection)
@@ -84,8 +84,8 @@ impl Connection {
             rusqlite::Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         rusqlite::vtab::array::load_module(&sqlite)?;
         sqlite.busy_timeout(BUSY_TIMEOUT)?;
-        // Without this, SQLite compiles a statement anew for every value that is bound to it, in
-        // case another plan would suit that value: several times the work of running it.
+        // Without this, SQLite compiles a statement again for every bound value, in case another plan
+        // suits that value: several times the work of running it.
         sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         sqlite.pragma_update(None, "mmap_size", MAPPED_BYTES_MAX)?;
         sqlite.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS_MAX);
@@ -102,24 +102,24 @@ impl Connection {
         Ok(())
     }
 
-    /// Leaves it to others to copy the log into the file, however long it gets.
+    /// Never copies the WAL into the file, however long it gets.
     pub(super) fn never_checkpoint_by_itself(&self) -> rusqlite::Result<()> {
         self.sqlite.pragma_update(None, "wal_autocheckpoint", 0)
     }
 
-    /// Reads pages into a small cache instead of where the file is mapped, for whoever reads all of
-    /// it: a process then takes as little memory for a large database as for a small one.
+    /// Reads pages through a small cache instead of the map, for callers that read the whole file. So
+    /// the process takes as little memory for a large database as for a small one.
     pub(super) fn read_without_map(&self) -> rusqlite::Result<()> {
         self.sqlite.pragma_update(None, "mmap_size", 0)
     }
 
-    /// A prepared statement, about to be run once.
+    /// Returns a prepared statement, and counts it as run once.
     pub(super) fn statement(&self, sql: &'static str) -> rusqlite::Result<CachedStatement<'_>> {
         self.statements.fetch_add(1, Ordering::Relaxed);
         self.sqlite.prepare_cached(sql)
     }
 
-    /// Runs a statement that takes nothing and answers nothing.
+    /// Runs a statement without parameters and results.
     pub(super) fn run(&self, sql: &'static str) -> rusqlite::Result<()> {
         self.statement(sql)?.execute([]).map(|_| ())
     }
@@ -131,12 +131,12 @@ impl Connection {
         Ok(self.sqlite.pragma_update(None, "user_version", version)?)
     }
 
-    /// Whether a transaction is open.
+    /// Returns true if a transaction is open.
     pub(super) fn in_transaction(&self) -> bool {
         !self.sqlite.is_autocommit()
     }
 
-    /// The connection itself, for what is not a statement of [`statements`](super::statements).
+    /// Returns the underlying connection, for what is not in [`statements`](super::statements).
     pub(super) fn sqlite(&mut self) -> &mut rusqlite::Connection {
         &mut self.sqlite
     }

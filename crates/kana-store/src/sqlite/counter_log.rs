@@ -1,7 +1,7 @@
-//! The durable log of what counters have come to hold since they were last written to their table.
+//! The counter log: the values of counters that are not yet in their table.
 //!
-//! A counter of eight bytes costs a page of four KiB where it stands in its table, since counters of
-//! different users lie far apart. Here those of a commit stand together.
+//! In its table, a counter of eight bytes costs a page of four KiB, since counters of different users
+//! are far apart. In the log, the counters of a commit are one row.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use super::{facts, statements as sql};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 
-/// What a counter has come to hold.
+/// The new value of a counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CounterSet {
     pub(super) environment: EnvironmentId,
@@ -27,7 +27,7 @@ pub(super) struct CounterSet {
 }
 
 impl CounterSet {
-    /// Returns the change of the counters' table.
+    /// Converts it to the change of the table.
     pub(super) fn into_change(self) -> Change {
         let (_, counter) = self.counter;
         match self.used {
@@ -40,7 +40,7 @@ impl CounterSet {
 /// User key, subscription, feature, terms number, start of the period, used.
 type Logged<Feature> = (Uuid, Uuid, Feature, u32, i64, Option<i64>);
 
-/// Logs what a commit makes of counters, a row for each environment. Answers the last row's id.
+/// Appends the counters of a commit, a row for each environment. Returns the last row's id.
 pub(super) fn append(
     connection: &Connection,
     number: u64,
@@ -67,7 +67,8 @@ pub(super) fn append(
     Ok(last)
 }
 
-/// The number of the last commit that changed counters, as the connection sees it; 0 for none.
+/// Returns the number of the last commit that changed counters, in the connection's snapshot; 0 if
+/// there is none.
 pub(super) fn last_number(connection: &Connection) -> Result<u64, StoreError> {
     let number = connection
         .statement(sql::LAST_NUMBER_LOGGED)?
@@ -102,8 +103,8 @@ pub(super) fn read(connection: &Connection) -> Result<LoggedCounters, StoreError
     Ok(counters)
 }
 
-/// Writes everything in the log to the counters' table and empties the log, within the transaction
-/// that is open. Only for whoever alone changes counters.
+/// Writes everything in the log to the table and empties the log, within the open transaction. The
+/// caller must be the only one that changes counters.
 pub(super) fn write_through(connection: &Connection) -> Result<(), StoreError> {
     let logged = read(connection)?;
     if logged.is_empty() {
@@ -111,7 +112,7 @@ pub(super) fn write_through(connection: &Connection) -> Result<(), StoreError> {
     }
     for (environment, counters) in logged {
         let mut counters: Vec<_> = counters.into_iter().collect();
-        // In the order of the table, so that each of its pages is changed once.
+        // In the table's order, so that each page is changed once.
         counters.sort_unstable();
         for (counter, used) in counters {
             let user = counter.0;
@@ -122,7 +123,7 @@ pub(super) fn write_through(connection: &Connection) -> Result<(), StoreError> {
     forget(connection, i64::MAX)
 }
 
-/// Deletes the rows up to the one with the id `through`.
+/// Deletes the rows with ids up to `through`.
 pub(super) fn forget(connection: &Connection, through: i64) -> Result<(), StoreError> {
     connection.statement(sql::FORGET_COUNTERS_LOGGED)?.execute([through])?;
     Ok(())

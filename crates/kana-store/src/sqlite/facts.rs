@@ -18,7 +18,7 @@ use crate::app::EnvironmentId;
 use crate::columns::Named;
 use crate::error::StoreError;
 
-/// Columns are checked as they are read: what breaks its bounds was not written by Kana.
+/// Columns are checked as they are read. A value out of bounds was not written by Kana.
 impl From<InvalidValue> for StoreError {
     fn from(invalid: InvalidValue) -> Self {
         Self::Unreadable(invalid.to_string())
@@ -37,12 +37,12 @@ impl From<serde_json::Error> for StoreError {
     }
 }
 
-/// The text of a column.
+/// Reads the text of a column.
 pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, StoreError> {
     Ok(row.get_ref(column)?.as_str()?)
 }
 
-/// A column that may be null, read by `read`.
+/// Reads a nullable column with `read`.
 pub(super) fn optional<T>(
     row: &Row<'_>,
     column: usize,

@@ -1,4 +1,6 @@
 use kana_core::Timestamp;
+use kana_core::change::AuditKind;
+use kana_core::id::UserId;
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::connection::Connection;
@@ -8,7 +10,7 @@ use super::statements as sql;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::feed::{
-    AuditQuery, AuditRow, ChangesPage, ChangesQuery, NewAuditEntry, NewChange, Records,
+    AuditPage, AuditQuery, AuditRow, ChangesPage, ChangesQuery, NewAuditEntry, NewChange, Records,
     SCANNED_MAX, StoredChange,
 };
 
@@ -40,7 +42,7 @@ fn add_change(
     change: &NewChange,
 ) -> Result<(), StoreError> {
     let NewChange { id, at, user, actor, effect } = change;
-    let user = user.as_ref().map(|user| user.as_str());
+    let user = user.as_ref().map(UserId::as_str);
     connection.statement(sql::ADD_CHANGE)?.execute(params![
         environment.0,
         number,
@@ -143,11 +145,12 @@ pub(super) fn audit_log(
     connection: &Connection,
     environment: EnvironmentId,
     query: &AuditQuery,
-) -> Result<Vec<AuditRow>, StoreError> {
+) -> Result<AuditPage, StoreError> {
     let (at, id) = query.before();
     let since = query.since.unwrap_or(Timestamp::MIN).as_ms();
-    let (at, limit) = (at.as_ms(), limit(query.limit));
-    let kind = query.kind.map(|kind| kind.name());
+    // One more than asked for tells whether there are more.
+    let (at, limit) = (at.as_ms(), limit(query.limit + 1));
+    let kind = query.kind.map(AuditKind::name);
     let mut statement;
     let mut rows = match (&query.subject, kind) {
         (Some(subject), kind) => {
@@ -163,9 +166,9 @@ pub(super) fn audit_log(
             statement.query(params![environment.0, at, id, since, limit])?
         }
     };
-    let mut entries = Vec::new();
+    let (mut page, mut bytes) = (AuditPage::default(), 0);
     while let Some(row) = rows.next()? {
-        entries.push(AuditRow {
+        let entry = AuditRow {
             id: row.get(0)?,
             at: Timestamp::from_ms(row.get(1)?),
             actor: row.get(2)?,
@@ -175,9 +178,12 @@ pub(super) fn audit_log(
             before: row.get(6)?,
             after: row.get(7)?,
             request_id: row.get(8)?,
-        });
+        };
+        if !page.add(entry, (&mut bytes, query.limit)) {
+            break;
+        }
     }
-    Ok(entries)
+    Ok(page)
 }
 
 pub(super) fn forget_changes(

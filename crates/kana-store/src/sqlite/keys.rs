@@ -15,7 +15,7 @@ pub(super) fn app(connection: &Connection) -> Result<Option<App>, StoreError> {
     Ok(statement.query_row([], |row| Ok(App { name: row.get(0)? })).optional()?)
 }
 
-/// Says whether there was none yet.
+/// Returns true if this call created the app.
 pub(super) fn create_app(
     connection: &Connection,
     app: &App,

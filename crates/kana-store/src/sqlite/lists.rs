@@ -15,7 +15,7 @@ use super::statements as sql;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 
-/// A page's length as SQLite takes it.
+/// Converts the length of a page to SQLite's type.
 pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
@@ -73,7 +73,7 @@ pub(super) fn subscriptions_of(
     environment: EnvironmentId,
     users: &[UserKey],
 ) -> Result<Vec<Vec<Subscription>>, StoreError> {
-    // Each user once: one that is asked about twice would otherwise be joined twice.
+    // Each user once, since a user that is named twice would be joined twice.
     let distinct: HashSet<UserKey> = users.iter().copied().collect();
     let keys: Vec<Value> = distinct.iter().map(|user| Value::Blob(user.0.into())).collect();
     let mut statement = connection.statement(sql::SUBSCRIPTIONS_OF)?;

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_pricing_as_code.sql"),
     include_str!("migrations/0006_changed_terms.sql"),
     include_str!("migrations/0007_changes_and_audit_log.sql"),
+    include_str!("migrations/0008_jobs.sql"),
 ];
 
 /// Returns how many migrations the database has; 0 if it has no tables.

@@ -13,6 +13,7 @@ mod errors;
 mod facts;
 mod feed;
 mod health;
+mod jobs;
 mod keys;
 mod lists;
 mod migrations;
@@ -39,7 +40,7 @@ use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
 use crate::error::StoreError;
-use crate::feed::{AuditQuery, AuditRow, ChangesPage, ChangesQuery, Feed};
+use crate::feed::{AuditPage, AuditQuery, ChangesPage, ChangesQuery, Feed};
 use crate::store::{Store, Transaction, WriteTransaction};
 use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
@@ -61,6 +62,7 @@ pub struct SqliteStore {
     writer: Arc<tokio::sync::Mutex<Writer>>,
     /// Held while a readiness check runs.
     checking: Arc<tokio::sync::Mutex<()>>,
+    jobs_scheduled: Arc<tokio::sync::Notify>,
     threads: NeededThreads,
     /// Keeps a second server off the data directory.
     _claim: Option<File>,
@@ -175,11 +177,18 @@ impl SqliteStore {
         server: Option<ServersWriter>,
         claim: Option<File>,
     ) -> Self {
-        let writer = Writer { connection, server, used_features: HashSet::new() };
+        let jobs_scheduled = Arc::default();
+        let writer = Writer {
+            connection,
+            server,
+            used_features: HashSet::new(),
+            jobs_scheduled: Arc::clone(&jobs_scheduled),
+        };
         Self {
             pool: Arc::new(pool),
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
             checking: Arc::default(),
+            jobs_scheduled,
             threads: NeededThreads::default(),
             _claim: claim,
         }
@@ -329,7 +338,7 @@ impl Feed for SqliteStore {
         &self,
         environment: EnvironmentId,
         query: &AuditQuery,
-    ) -> Result<Vec<AuditRow>, StoreError> {
+    ) -> Result<AuditPage, StoreError> {
         self.ask(|connection| feed::audit_log(connection, environment, query))
     }
 

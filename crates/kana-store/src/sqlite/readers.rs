@@ -17,16 +17,16 @@ use super::{DATABASE_FILE, catalog, facts};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 
-/// Connections that wait to be used again. More may be open for a moment, at most one a thread.
+/// The maximum number of idle connections. For a short time more can be open, at most one a thread.
 const IDLE_READERS_MAX: usize = 16;
 
-/// Whether a view of the database may serve the next reader, and where that finds the counters that
-/// are not in their table.
+/// Whether a snapshot can serve the next reader, and where that reader finds counters that are not in
+/// their table.
 pub(super) enum Views {
-    /// Every reader begins a view of its own, since another process may have committed.
+    /// Every reader begins a snapshot, since another process may have committed.
     Fresh,
-    /// A view serves as long as this process has not committed. To begin and to end one takes the
-    /// operating system's locks, which cost as much as what a question reads.
+    /// A snapshot is kept until this process commits. To begin and to end one takes locks of the
+    /// operating system, which cost as much as what a question reads.
     Kept(Arc<RecentCounters>),
 }
 
@@ -37,28 +37,28 @@ pub(super) struct ReaderPool {
     health: Arc<Health>,
     views: Views,
     readers: Mutex<Readers>,
-    /// How often this process has committed. It grows before anybody is told of the commit.
+    /// The number of commits of this process. Incremented before a commit is acknowledged.
     commits: AtomicU64,
 }
 
 #[derive(Default)]
 struct Readers {
     idle: Vec<Reader>,
-    /// The commits before each view that somebody reads through.
+    /// For each snapshot in use, the number of commits before it.
     views_in_use: Vec<u64>,
 }
 
-/// A connection with the view that it has open, if any.
+/// A connection with its snapshot, if it has one open.
 struct Reader {
     connection: Connection,
     view: Option<View>,
-    /// Of the environments that were asked for in this view.
+    /// The versions that were read in this snapshot.
     catalog_versions: RefCell<Vec<(EnvironmentId, CatalogVersion)>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct View {
-    /// The number of commits before the view began: it shows those, and perhaps later ones.
+    /// The number of commits before the snapshot began. It shows those, and perhaps later ones.
     after: u64,
     /// The last commit in it that changed counters.
     as_of: u64,
@@ -75,12 +75,12 @@ impl ReaderPool {
         &self.health
     }
 
-    /// The database's file.
+    /// Returns the file of the database.
     pub(super) fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The count of statements, for a connection beside the pool.
+    /// Returns the count of statements, for connections outside of the pool.
     pub(super) fn statements(&self) -> &Arc<AtomicU64> {
         &self.statements
     }
@@ -89,7 +89,7 @@ impl ReaderPool {
         self.statements.load(Ordering::Relaxed)
     }
 
-    /// A connection without a view: each statement shows what is stored then, also by others.
+    /// Takes a connection without a snapshot. Each statement sees what is stored when it runs.
     pub(super) fn take(self: &Arc<Self>) -> Result<ReadLease, StoreError> {
         let taken = self.lease().and_then(|mut lease| {
             lease.reader_mut().end_view()?;
@@ -98,7 +98,7 @@ impl ReaderPool {
         self.health.noted_read(taken)
     }
 
-    /// A connection with a view that shows everything that this process has committed.
+    /// Takes a connection with a snapshot that shows everything that this process has committed.
     pub(super) fn take_view(self: &Arc<Self>) -> Result<ReadLease, StoreError> {
         let taken = self.lease().and_then(|mut lease| {
             let commits = self.commits();
@@ -110,13 +110,13 @@ impl ReaderPool {
         self.health.noted_read(taken)
     }
 
-    /// How often this process has committed.
+    /// Returns the number of commits of this process.
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Acquire)
     }
 
-    /// Sees to it that no view of before a commit serves a reader after it. An old view would also
-    /// keep the log from being cut back.
+    /// Counts a commit and ends idle snapshots, so that none from before the commit serves a later
+    /// reader. An old snapshot would also keep the WAL from starting again.
     pub(super) fn note_commit(&self) {
         self.commits.fetch_add(1, Ordering::Release);
         for reader in &mut self.readers().idle {
@@ -124,7 +124,7 @@ impl ReaderPool {
         }
     }
 
-    /// A number of commits that every view shows, those that have yet to begin included.
+    /// Returns a number of commits that every snapshot shows, now and later.
     pub(super) fn shown_by_all(&self) -> u64 {
         let readers = self.readers();
         readers.views_in_use.iter().copied().fold(self.commits(), u64::min)
@@ -133,7 +133,7 @@ impl ReaderPool {
     fn lease(self: &Arc<Self>) -> Result<ReadLease, StoreError> {
         let mut readers = self.readers();
         let idle = readers.idle.pop();
-        // Under the lock, so that nobody forgets meanwhile what the view asks for.
+        // Under the lock, so that no counter that the snapshot needs is dropped meanwhile.
         let view_after = match &idle {
             Some(Reader { view: Some(view), .. }) => view.after,
             _ => self.commits(),
@@ -159,8 +159,8 @@ impl ReaderPool {
         let Some(mut reader) = reader else {
             return;
         };
-        // Whoever commits counts it before looking for idle readers, and so either finds this one
-        // or has let it know.
+        // A commit is counted before idle readers are looked for. So either this reader is found, or
+        // it sees the new count.
         let current = reader.view.is_some_and(|view| view.after == self.commits());
         if matches!(self.views, Views::Fresh) || !current {
             reader.end_view_or_log(&self.health);
@@ -192,8 +192,8 @@ impl Reader {
         if self.connection.in_transaction() { self.connection.run("ROLLBACK") } else { Ok(()) }
     }
 
-    /// Ends the view where nobody can be told that it could not be. Whoever takes the connection
-    /// next tries again, and is told.
+    /// Ends the snapshot. Only logs a failure, since no caller can receive it; the next user of the
+    /// connection tries again.
     fn end_view_or_log(&mut self, health: &Health) {
         if let Err(error) = self.end_view() {
             health.note_in_background(error, "cannot end a read transaction");
@@ -201,14 +201,13 @@ impl Reader {
     }
 }
 
-/// A connection of the pool, which goes back to it.
+/// A connection of the pool. Dropping it returns it to the pool.
 pub(super) struct ReadLease {
     // `None` until it is opened, and again once the lease ends.
     reader: Option<Reader>,
-    /// What the pool has noted of the view.
+    /// The snapshot's number in `views_in_use`.
     view_after: u64,
-    /// The log of counters as the view shows it, read when it is needed first. A server's readers
-    /// find in memory what is in it.
+    /// The counter log in this snapshot, read on first use. A server's readers use memory instead.
     logged: OnceCell<LoggedCounters>,
     pool: Arc<ReaderPool>,
 }
@@ -237,7 +236,7 @@ impl ReadLease {
         }
         let connection = &self.reader().connection;
         connection.run("BEGIN DEFERRED")?;
-        // SQLite's view begins with the first statement that reads.
+        // SQLite's snapshot begins with the first statement that reads.
         let as_of = match self.pool.views {
             Views::Kept(_) => counter_log::last_number(connection)?,
             Views::Fresh => 0,

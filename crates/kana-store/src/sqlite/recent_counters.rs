@@ -1,8 +1,7 @@
 //! Counters that have changed and are not yet in their table.
 //!
-//! Each is durable in the [log](super::counter_log). Readers find here what it held in the commit
-//! that their view of the database shows, however many have been made since, so that counters and
-//! all other facts are of one instant.
+//! Each is durable in the [counter log](super::counter_log). Readers find here the value as of the
+//! commit that their snapshot shows, so that counters and all other facts are of one instant.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +12,8 @@ use kana_core::id::UserKey;
 use super::counter_log::CounterSet;
 use crate::app::EnvironmentId;
 
-/// The counters of two generations: those that are being written to their table do not change, and
-/// go all at once when they are.
+/// Changed counters in two generations. The older one is being written to the table; it does not
+/// change, and is dropped as a whole once it is written.
 #[derive(Default)]
 pub(super) struct RecentCounters {
     generations: Mutex<Generations>,
@@ -23,16 +22,16 @@ pub(super) struct RecentCounters {
 #[derive(Default)]
 struct Generations {
     newer: Counters,
-    /// Shared, so that its order is found without holding up readers.
+    /// Shared, so that it can be sorted without blocking readers.
     older: Arc<Counters>,
 }
 
 type Counters = HashMap<EnvironmentId, HashMap<(UserKey, CounterKey), Recent>>;
 
-/// What a counter holds, in the order of the commits; at least one.
+/// The values of a counter, in the order of the commits; at least one.
 type Recent = Vec<Version>;
 
-/// What a counter holds from a commit on.
+/// The value of a counter from a commit on.
 #[derive(Debug, Clone, Copy)]
 struct Version {
     commit: u64,
@@ -61,8 +60,8 @@ impl RecentCounters {
         })
     }
 
-    /// Notes what the counter is to hold from `commit` on, which has yet to be made. Nobody who
-    /// begins to read asks for anything before `oldest_view` any more.
+    /// Adds the value of a counter from `commit` on, before that commit is made. Drops values that no
+    /// snapshot needs; the oldest snapshot shows the commit `oldest_view`.
     pub(super) fn set(&self, set: &CounterSet, commit: u64, oldest_view: u64) {
         let CounterSet { environment, counter, used } = set;
         let mut generations = self.generations();
@@ -75,13 +74,13 @@ impl RecentCounters {
         if versions.last().is_some_and(|last| last.commit == commit) {
             versions.pop();
         }
-        // The newest of those that even the oldest view sees is all that it asks for.
+        // Of the values that even the oldest snapshot shows, only the newest is needed.
         let seen_by_all = versions.iter().rposition(|version| version.commit <= oldest_view);
         versions.drain(..seen_by_all.unwrap_or(0));
         versions.push(version);
     }
 
-    /// Takes back what was noted last, for a commit that was not made.
+    /// Removes the value that was added for a commit that failed.
     pub(super) fn unset(&self, set: &CounterSet, commit: u64) {
         let mut generations = self.generations();
         let Some(counters) = generations.newer.get_mut(&set.environment) else {
@@ -96,8 +95,8 @@ impl RecentCounters {
         }
     }
 
-    /// Makes all counters the older generation, which must be empty, and answers them in the order of
-    /// their table.
+    /// Turns all counters into the older generation, which must be empty. Returns them in the table's
+    /// order.
     pub(super) fn grow_old(&self) -> Vec<(EnvironmentId, (UserKey, CounterKey))> {
         let mut generations = self.generations();
         debug_assert!(generations.older.is_empty());
@@ -114,14 +113,14 @@ impl RecentCounters {
         order
     }
 
-    /// Forgets the older generation.
+    /// Drops the older generation.
     pub(super) fn forget_older(&self) {
         let older = std::mem::take(&mut self.generations().older);
-        // Outside of the lock, since it takes its time.
+        // Outside of the lock, since dropping it takes long.
         drop(older);
     }
 
-    /// How many counters there are, and how many versions of them.
+    /// Returns the number of counters.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.count(|_| 1)

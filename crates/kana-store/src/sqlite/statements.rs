@@ -270,4 +270,76 @@ statements! {
         DELETE FROM audit_log WHERE rowid IN (
             SELECT rowid FROM audit_log WHERE environment_id = ?1 AND at < ?2
             ORDER BY at, id LIMIT ?3)";
+
+    // A wait that began later than now began before the clock went back. It begins anew.
+    WAITS_SINCE_LATER = "SELECT 1 FROM jobs WHERE waits_since > ?1 LIMIT 1";
+    MEND_WAITS = "
+        UPDATE jobs SET due_at = due_at - (waits_since - ?1), waits_since = ?1
+        WHERE id IN (SELECT id FROM jobs WHERE waits_since > ?1 LIMIT ?2)";
+    JOBS_DUE = "
+        SELECT due_at, id FROM jobs
+        WHERE kind = ?1 AND failed_at IS NULL AND due_at <= ?2 ORDER BY due_at LIMIT ?3";
+    CLAIM_JOB = "
+        UPDATE jobs SET
+            is_running = 1, fence = fence + 1, attempts = attempts + 1, again_at = NULL,
+            due_at = ?2, waits_since = ?3,
+            last_error = CASE WHEN is_running THEN ?4 ELSE last_error END
+        WHERE id = ?1
+        RETURNING id, fence, kind, key, environment_id, attempts, state";
+    RENEW_LEASE = "
+        UPDATE jobs SET due_at = ?3, waits_since = ?4 WHERE id = ?1 AND fence = ?2 AND is_running";
+    SAVE_JOB = "UPDATE jobs SET state = ?3 WHERE id = ?1 AND fence = ?2 AND is_running";
+    FINISH_JOB = "
+        DELETE FROM jobs WHERE id = ?1 AND fence = ?2 AND is_running AND again_at IS NULL";
+    BEGIN_JOB_AGAIN = "
+        UPDATE jobs SET
+            is_running = 0, attempts = 0, due_at = again_at, waits_since = NULL, again_at = NULL,
+            state = NULL, last_error = NULL, succeeded_at = ?3
+        WHERE id = ?1 AND fence = ?2 AND is_running AND again_at IS NOT NULL";
+    GO_ON_WITH_JOB = "
+        UPDATE jobs SET
+            is_running = 0, attempts = 0, due_at = min(?4, coalesce(again_at, ?4)),
+            waits_since = ?5, again_at = NULL, state = ?6, last_error = NULL, succeeded_at = ?3
+        WHERE id = ?1 AND fence = ?2 AND is_running";
+    RETRY_JOB_LATER = "
+        UPDATE jobs SET
+            is_running = 0, due_at = ?3, waits_since = ?4, again_at = NULL, last_error = ?5
+        WHERE id = ?1 AND fence = ?2 AND is_running";
+    BURY_JOB = "
+        UPDATE jobs SET
+            is_running = 0, waits_since = NULL, again_at = NULL, last_error = ?4,
+            due_at = coalesce(again_at, ?3),
+            attempts = CASE WHEN again_at IS NULL THEN attempts ELSE 0 END,
+            failed_at = CASE WHEN again_at IS NULL THEN ?3 END
+        WHERE id = ?1 AND fence = ?2 AND is_running";
+    GIVE_JOB_BACK = "
+        UPDATE jobs SET
+            is_running = 0, attempts = max(attempts - 1, 0), due_at = ?3, waits_since = ?3,
+            again_at = NULL
+        WHERE id = ?1 AND fence = ?2 AND is_running";
+    SCHEDULE_JOB = "
+        INSERT INTO jobs (id, kind, key, environment_id, due_at, waits_since, created_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        ON CONFLICT (kind, key, coalesce(environment_id, 0)) DO UPDATE SET
+            again_at = CASE WHEN is_running
+                THEN min(coalesce(again_at, excluded.due_at), excluded.due_at) END,
+            due_at = CASE
+                WHEN failed_at IS NOT NULL THEN excluded.due_at
+                WHEN is_running OR attempts > 0 THEN due_at
+                ELSE min(due_at, excluded.due_at) END,
+            waits_since = CASE
+                WHEN failed_at IS NOT NULL THEN excluded.waits_since
+                WHEN is_running OR attempts > 0 OR due_at <= excluded.due_at THEN waits_since
+                ELSE excluded.waits_since END,
+            attempts = CASE WHEN failed_at IS NULL THEN attempts ELSE 0 END,
+            failed_at = NULL";
+    JOBS = "
+        SELECT j.id, j.kind, j.key, e.kind, j.is_running, j.due_at, j.attempts, j.last_error,
+            j.failed_at, j.created_at, j.succeeded_at
+        FROM jobs j LEFT JOIN environments e ON e.id = j.environment_id
+        ORDER BY j.failed_at IS NULL, j.attempts = j.is_running, j.due_at, j.id LIMIT ?1";
+    RETRY_JOB = "
+        UPDATE jobs SET due_at = ?2, waits_since = ?2, attempts = 0, failed_at = NULL
+        WHERE id = ?1 AND NOT is_running";
+    HAS_JOB = "SELECT 1 FROM jobs WHERE id = ?1";
 }

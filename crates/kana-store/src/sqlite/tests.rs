@@ -132,7 +132,8 @@ mod plans {
 
     /// The app's own tables, by the names under which statements speak of them. The rows of all
     /// others belong to an environment.
-    const THE_APPS_OWN: &[&str] = &["app", "environments", "e", "keys", "k", "counter_log"];
+    const THE_APPS_OWN: &[&str] =
+        &["app", "environments", "e", "keys", "k", "counter_log", "jobs", "j"];
 
     /// Tables that grow with the number of users, or with what they do. All others are as large
     /// as the catalog or smaller.
@@ -156,6 +157,11 @@ mod plans {
             || (statement == "ENVIRONMENTS" && step == "SCAN environments")
             // The users that are asked for, handed in as a list.
             || (statement == "SUBSCRIPTIONS_OF" && step.starts_with("SCAN k "))
+            // Whoever lists the jobs asks for all of them.
+            || (statement == "JOBS"
+                && (step == "SCAN j" || step == "USE TEMP B-TREE FOR ORDER BY"))
+            // As many as are mended at once.
+            || (statement == "MEND_WAITS" && step == "LIST SUBQUERY 1")
             // What a server left behind, which is bounded.
             || (statement == "COUNTERS_LOGGED" && step == "SCAN counter_log")
             // Its last row, which is at the end of the table.
@@ -626,7 +632,7 @@ mod migrations_and_files {
         old.execute_batch(
             "DROP VIEW current_counters; DROP TABLE counters; DROP TABLE counter_log;
              DROP TABLE package_feature_terms; DROP TABLE change_heads; DROP TABLE changes;
-             DROP TABLE audit_log; PRAGMA user_version = 5;",
+             DROP TABLE audit_log; DROP TABLE jobs; PRAGMA user_version = 5;",
         )
         .unwrap();
         let foundation = include_str!("migrations/0001_foundation.sql");
@@ -792,7 +798,7 @@ mod migrations_and_files {
     /// A database with a few hundred users, closed, so that its log is empty.
     async fn database_of_many_pages() -> (TempDir, EnvironmentId) {
         let (store, environment, directory) = store_with_app().await;
-        for n in 1..=300 {
+        for n in 1..=500 {
             change(&store, environment, user_key(n), [create_user(n), subscribe(n, None)]).await;
         }
         drop(store);
@@ -805,11 +811,12 @@ mod migrations_and_files {
             let store = SqliteStore::open(directory)?;
             store.app().await?;
             store.keys().await?;
+            crate::jobs::JobStore::jobs(&store, 10).await?;
             store.changes(environment, &ChangesQuery { limit: 1, ..Default::default() }).await?;
             store.audit_log(environment, &AuditQuery { limit: 1, ..Default::default() }).await?;
             let mut reader = store.read().await?;
             reader.catalog(environment).await?;
-            let ids: Vec<_> = (1..=300).map(|n: u32| user_id(&n.to_string())).collect();
+            let ids: Vec<_> = (1..=500).map(|n: u32| user_id(&n.to_string())).collect();
             let users = reader.users(environment, &ids).await?;
             let facts = reader.facts(environment, &ids).await?;
             let keys: Vec<_> = facts.users.iter().flatten().map(|user| user.key).collect();

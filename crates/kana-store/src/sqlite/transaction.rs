@@ -12,7 +12,7 @@ use kana_core::idempotency::Replay;
 use kana_core::subscription::Subscription;
 use kana_core::usage::UsageEvent;
 use kana_core::user::User;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{Notify, OwnedMutexGuard};
 
 use super::checkpoints::Checkpoints;
 use super::connection::Connection;
@@ -31,6 +31,8 @@ pub(super) struct Writer {
     pub(super) server: Option<ServersWriter>,
     /// Features of which it is stored that they were used: as many as catalogs have at most.
     pub(super) used_features: HashSet<(EnvironmentId, FeatureId)>,
+    /// Is notified of commits that scheduled jobs.
+    pub(super) jobs_scheduled: Arc<Notify>,
 }
 
 /// What a server's writer, which alone changes counters, does beside writing.
@@ -70,6 +72,7 @@ pub(super) struct WriteLease {
     sets: Vec<CounterSet>,
     /// Features that were used for the first time.
     used_features: HashSet<(EnvironmentId, FeatureId)>,
+    schedules_jobs: bool,
     /// Without a server: whether the log of counters was written to their table.
     written_through: OnceCell<()>,
 }
@@ -84,6 +87,7 @@ impl WriteLease {
             changes: 0,
             sets: Vec::new(),
             used_features: HashSet::new(),
+            schedules_jobs: false,
             written_through: OnceCell::new(),
         }
     }
@@ -149,7 +153,7 @@ impl WriteLease {
 
     fn commit(&mut self) -> Result<(), StoreError> {
         let number = self.number;
-        let Writer { connection, server, used_features } = &mut *self.writer;
+        let Writer { connection, server, used_features, .. } = &mut *self.writer;
         let Some(ServersWriter { checkpoints, behind }) = server else {
             let committed = connection.run("COMMIT");
             self.pool.note_commit();
@@ -264,11 +268,19 @@ impl SqliteTransaction<WriteLease> {
         Ok(forgotten)
     }
 
+    /// Notes that jobs are scheduled, for whoever waits for that.
+    pub(super) fn note_scheduled(&mut self) {
+        self.lease.schedules_jobs = true;
+    }
+
     /// Makes everything durable.
     pub(super) fn commit_changes(mut self) -> Result<(), StoreError> {
         let committed = self.lease.commit();
         self.lease.noted(committed)?;
         self.lease.pool.health().note_commit();
+        if self.lease.schedules_jobs {
+            self.lease.writer.jobs_scheduled.notify_one();
+        }
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! Writing counters to their table, some with each commit, seldom and in the table's order: of many
-//! changes of a counter, and of many counters on a page, one is written.
+//! Write-back of counters: writes changed counters to their table rarely, some with each commit, in the
+//! table's order. So many changes of a counter, and of a page, cost one write.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::error::StoreError;
 /// When and how fast counters are written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    /// After how many changes they begin to be written. It bounds what a server keeps in memory and
-    /// what the log of counters holds, and how long the next start takes to write that.
+    /// The number of changes after which writing starts. It bounds the memory, the counter log, and the
+    /// time that the next start takes to write it.
     pub(super) changes: usize,
-    /// How many a commit writes at least, while they are being written. Few, so that no command waits
-    /// for long.
+    /// The minimum number of counters that a commit writes meanwhile. Small, so that no command waits
+    /// long.
     pub(super) step: usize,
 }
 
@@ -30,37 +30,37 @@ impl Default for Pace {
     }
 }
 
-/// What the connection that writes knows of the counters that are not in their table.
+/// The state of the write-back. Belongs to the connection that writes.
 pub(super) struct WriteBehind {
     pub(super) recent: Arc<RecentCounters>,
     pub(super) pace: Pace,
-    /// Of counters, since they began to be written last.
+    /// Changes of counters since the last writing started.
     changes: usize,
-    /// The last row of the log.
+    /// The last row of the counter log.
     last_row: i64,
     stage: Stage,
 }
 
 enum Stage {
     Gathering,
-    /// The older generation is being written, and then what the log has of it deleted.
+    /// The older generation is being written; then its rows are deleted from the counter log.
     Writing {
         order: Vec<(EnvironmentId, (UserKey, CounterKey))>,
         written: usize,
-        /// The last row of the log that holds nothing else.
+        /// The last row of the counter log that has only counters of the older generation.
         through: i64,
     },
-    /// Views that began before this commit still look for the older generation.
+    /// Snapshots from before this commit still need the older generation.
     Written {
         commit: u64,
     },
 }
 
-/// How far a commit takes the writing, if it is made.
+/// What a commit writes, to be reported once it is made.
 pub(super) struct Progress {
     changes: usize,
     last_row: Option<i64>,
-    /// How many counters are written with it.
+    /// The number of counters that it writes.
     pub(super) writes: usize,
     forgot: bool,
 }
@@ -70,8 +70,8 @@ impl WriteBehind {
         Self { recent, pace: Pace::default(), changes: 0, last_row: 0, stage: Stage::Gathering }
     }
 
-    /// Writes some counters, in a transaction that is about to be committed and that changes
-    /// `changes` counters, logged up to `last_row`.
+    /// Writes some counters in a transaction that is about to be committed. The transaction changes
+    /// `changes` counters, and `last_row` is their last row in the counter log.
     pub(super) fn write_some(
         &self,
         connection: &Connection,
@@ -82,7 +82,7 @@ impl WriteBehind {
         let Stage::Writing { order, written, through } = &self.stage else {
             return Ok(progress);
         };
-        // Faster than others gather.
+        // Faster than new changes arrive.
         let step = self.pace.step.max(2 * changes);
         let (_, left) = order.split_at_checked(*written).unwrap_or_default();
         let now = left.get(..step).unwrap_or(left);
@@ -94,15 +94,15 @@ impl WriteBehind {
         }
         progress.writes = now.len();
         if now.is_empty() {
-            // All at once: pages that become free one by one are used again in no order, and the disk
-            // then writes each by itself.
+            // All at once: pages that become free one by one are reused in random order, and the disk
+            // then writes each separately.
             counter_log::forget(connection, *through)?;
             progress.forgot = true;
         }
         Ok(progress)
     }
 
-    /// Takes note of a commit that was made. Every view shows all commits up to `shown_by_all`.
+    /// Records that a commit was made. Every snapshot shows all commits up to `shown_by_all`.
     pub(super) fn after_commit(&mut self, progress: &Progress, commit: u64, shown_by_all: u64) {
         self.changes += progress.changes;
         self.last_row = progress.last_row.unwrap_or(self.last_row);

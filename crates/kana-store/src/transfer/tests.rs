@@ -70,17 +70,19 @@ fn a_file_that_is_cut_anywhere_is_refused() {
     }
 }
 
+/// What each of these files is refused with, below what is wrong with it.
+fn refusals(files: Vec<(&str, String)>) -> String {
+    let mut told = String::new();
+    for (what, file) in files {
+        let problem = read(file.as_bytes()).expect_err(what);
+        writeln!(told, "{what}\n    {problem}").unwrap();
+    }
+    told
+}
+
 #[test]
-fn a_file_that_holds_what_it_may_not_is_refused_with_the_line() {
-    let records = [APP, ENVIRONMENT, USER, EVENT];
-    let (end, whole) = (end(&records), whole());
-    let with = |line: &str| file(&[HEADER, APP, ENVIRONMENT, line]);
-    let user = |from: &str, to: &str| {
-        assert!(USER.contains(from), "{from}");
-        with(&USER.replace(from, to))
-    };
-    let long = "x".repeat(4 * 1024 * 1024 + 1);
-    let cases = [
+fn a_first_line_that_is_no_header_is_refused() {
+    let files = vec![
         ("an empty file", String::new()),
         ("no export", "{}\n".to_owned()),
         ("a picture", "\u{89}PNG\n".to_owned()),
@@ -90,6 +92,37 @@ fn a_file_that_holds_what_it_may_not_is_refused_with_the_line() {
         ("an environment twice", HEADER.replace("\"test\"", "\"test\",\"test\"")),
         ("no environment", HEADER.replace("\"test\"", "")),
         ("a time that is none", HEADER.replace("2024-01-01", "2024-13-01")),
+    ];
+    insta::assert_snapshot!(refusals(files), @r#"
+    an empty file
+        line 1: the file is empty, and so no export
+    no export
+        line 1: this is no export of Kana: its first line has no kana_export
+    a picture
+        line 1: this is no export of Kana: its first line has no kana_export
+    a newer format
+        line 1: the export has format 2, and this release reads format 1: import it with the release that made it, or a newer one
+    another field in the header
+        line 1: unknown field `at`, expected one of `kana_export`, `environments`, `exported_at`, `token_secrets` (column 45)
+    another environment
+        line 1: environments: there is no environment "dev"
+    an environment twice
+        line 1: environments: test stands twice
+    no environment
+        line 1: environments must not be empty
+    a time that is none
+        line 1: exported_at must be an RFC 3339 instant with a time zone, like 2022-08-10T15:07:01.803Z
+    "#);
+}
+
+/// Files whose fourth line is no record.
+fn with_a_record_that_is_none() -> Vec<(&'static str, String)> {
+    let with = |line: &str| file(&[HEADER, APP, ENVIRONMENT, line]);
+    let user = |from: &str, to: &str| {
+        assert!(USER.contains(from), "{from}");
+        with(&USER.replace(from, to))
+    };
+    vec![
         ("a kind that is unknown", with(r#"{"record":"plan","id":"a"}"#)),
         ("a field that is unknown", user("\"id\"", "\"ID\"")),
         ("a field twice", user("\"id\"", "\"id\":\"bob\",\"id\"")),
@@ -127,49 +160,13 @@ fn a_file_that_holds_what_it_may_not_is_refused_with_the_line() {
             ),
         ),
         ("a kind out of order", with(APP)),
-        ("a line that is too long", with(&long)),
-        ("no end", file(&[HEADER, APP])),
-        ("something after the end", whole.clone() + "\n"),
-        ("a record less", file(&[HEADER, APP, ENVIRONMENT, USER, &end])),
-        ("a record more", file(&[HEADER, APP, ENVIRONMENT, USER, EVENT, EVENT, &end])),
-        ("another value", whole.replace("\"ada", "\"eve")),
-        ("another number of metadata", whole.replace("1.50", "1.5")),
-        ("no app", file(&[HEADER, ENVIRONMENT, &self::end(&[ENVIRONMENT])])),
-        ("an environment less", file(&[HEADER, APP, &self::end(&[APP])])),
-        ("no checksum", file(&[HEADER, r#"{"record":"end","counts":{}}"#])),
-        (
-            "a checksum that is none",
-            file(&[HEADER, r#"{"record":"end","counts":{},"checksum":"0"}"#]),
-        ),
-        (
-            "a count of nothing",
-            file(&[HEADER, r#"{"record":"end","counts":{"plan":1},"checksum":""}"#]),
-        ),
-    ];
-    let mut told = String::new();
-    for (what, file) in cases {
-        let problem = read(file.as_bytes()).expect_err(what);
-        writeln!(told, "{what}\n    {problem}").unwrap();
-    }
-    insta::assert_snapshot!(told, @r#"
-    an empty file
-        line 1: the file is empty, and so no export
-    no export
-        line 1: this is no export of Kana: its first line has no kana_export
-    a picture
-        line 1: this is no export of Kana: its first line has no kana_export
-    a newer format
-        line 1: the export has format 2, and this release reads format 1: import it with the release that made it, or a newer one
-    another field in the header
-        line 1: unknown field `at`, expected one of `kana_export`, `environments`, `exported_at`, `token_secrets` (column 45)
-    another environment
-        line 1: environments: there is no environment "dev"
-    an environment twice
-        line 1: environments: test stands twice
-    no environment
-        line 1: environments must not be empty
-    a time that is none
-        line 1: exported_at must be an RFC 3339 instant with a time zone, like 2022-08-10T15:07:01.803Z
+        ("a line that is too long", with(&"x".repeat(4 * 1024 * 1024 + 1))),
+    ]
+}
+
+#[test]
+fn a_record_that_holds_what_it_may_not_is_refused_with_the_line() {
+    insta::assert_snapshot!(refusals(with_a_record_that_is_none()), @r#"
     a kind that is unknown
         line 4: there is no kind of record "plan" in this release (column 16)
     a field that is unknown
@@ -216,6 +213,32 @@ fn a_file_that_holds_what_it_may_not_is_refused_with_the_line() {
         line 4: app must stand before environment
     a line that is too long
         line 4: the line is longer than 4 MiB
+    "#);
+}
+
+#[test]
+fn records_that_are_not_those_of_the_end_are_refused() {
+    let (end, whole) = (end(&[APP, ENVIRONMENT, USER, EVENT]), whole());
+    let files = vec![
+        ("no end", file(&[HEADER, APP])),
+        ("something after the end", whole.clone() + "\n"),
+        ("a record less", file(&[HEADER, APP, ENVIRONMENT, USER, &end])),
+        ("a record more", file(&[HEADER, APP, ENVIRONMENT, USER, EVENT, EVENT, &end])),
+        ("another value", whole.replace("\"ada", "\"eve")),
+        ("another number of metadata", whole.replace("1.50", "1.5")),
+        ("no app", file(&[HEADER, ENVIRONMENT, &self::end(&[ENVIRONMENT])])),
+        ("an environment less", file(&[HEADER, APP, &self::end(&[APP])])),
+        ("no checksum", file(&[HEADER, r#"{"record":"end","counts":{}}"#])),
+        (
+            "a checksum that is none",
+            file(&[HEADER, r#"{"record":"end","counts":{},"checksum":"0"}"#]),
+        ),
+        (
+            "a count of nothing",
+            file(&[HEADER, r#"{"record":"end","counts":{"plan":1},"checksum":""}"#]),
+        ),
+    ];
+    insta::assert_snapshot!(refusals(files), @r#"
     no end
         line 2: the file has no end: it was cut
     something after the end
@@ -261,6 +284,9 @@ fn gather(columns: impl Iterator<Item = (String, String)>) -> Tables {
     tables
 }
 
+const JOBS_STAY: &str = "jobs do not travel: a server that starts schedules those that recur, and what a \
+     one-off job would do is done, or scheduled anew, by the server that it belongs to";
+
 /// Who adds a column without saying here that it travels would lose it.
 #[test]
 fn every_column_of_the_embedded_engine_travels() {
@@ -272,6 +298,7 @@ fn every_column_of_the_embedded_engine_travels() {
     let mut statement = database.prepare(columns).unwrap();
     let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     let mut found = gather(columns.map(Result::unwrap));
+    assert!(found.remove("jobs").is_some(), "{JOBS_STAY}");
     // What the log of counters holds travels as counters.
     assert!(found.remove("counter_log").is_some());
     // Only the order of the events.
@@ -292,6 +319,7 @@ fn every_column_of_postgres_travels() {
             AND table_name !~ '^events_' AND table_name <> 'schema_version'";
     let rows = kana_test_postgres::rows(database.url(), columns);
     let mut found = gather(rows.into_iter().map(|row| (row[0].clone(), row[1].clone())));
+    assert!(found.remove("jobs").is_some(), "{JOBS_STAY}");
     // They say once more what travels as subscriptions, and hold what travels as counters.
     for column in ["running_subscriptions", "recent_counters", "has_older_counters"] {
         assert!(found.get_mut("users").unwrap().remove(column));

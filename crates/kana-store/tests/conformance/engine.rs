@@ -18,6 +18,10 @@ pub(crate) trait Engine: 'static {
 
     /// Opens it, as a server or a tool would that starts now. It can be open several times.
     async fn open(database: &Self::Database) -> Arc<dyn Store>;
+
+    /// Lets time pass, or go back, for the jobs of an engine that has a clock of its own. For others,
+    /// a story says what time it is.
+    fn pass_time(_database: &Self::Database, _milliseconds: i64) {}
 }
 
 /// The embedded engine, in a directory that nobody has claimed.
@@ -73,5 +77,16 @@ impl Engine for Postgres {
             ..Default::default()
         };
         Arc::new(PostgresStore::open(database.url(), settings).await.unwrap())
+    }
+
+    fn pass_time(database: &Self::Database, milliseconds: i64) {
+        // To jobs it is the same whether the clock is set forward or all that they remember back.
+        let earlier = format!(
+            "UPDATE kana.jobs SET due_at = due_at - {milliseconds},
+                waits_since = waits_since - {milliseconds}, again_at = again_at - {milliseconds},
+                failed_at = failed_at - {milliseconds}, created_at = created_at - {milliseconds},
+                succeeded_at = succeeded_at - {milliseconds}"
+        );
+        kana_test_postgres::run(database.url(), &earlier);
     }
 }

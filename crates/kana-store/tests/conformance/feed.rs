@@ -248,7 +248,7 @@ pub(crate) async fn the_audit_log_is_read_newest_first_and_by_its_filters<E: Eng
 
     let find = async |query: AuditQuery| {
         let query = AuditQuery { limit: if query.limit == 0 { 10 } else { query.limit }, ..query };
-        let rows = world.store.audit_log(world.test, &query).await.unwrap();
+        let rows = world.store.audit_log(world.test, &query).await.unwrap().rows;
         let place = |row: &kana_store::feed::AuditRow| {
             entries.iter().position(|entry| entry.id == row.id).unwrap()
         };
@@ -269,12 +269,12 @@ pub(crate) async fn the_audit_log_is_read_newest_first_and_by_its_filters<E: Eng
     assert_eq!(find(AuditQuery { since, until, after, ..none.clone() }).await, [1]);
 
     let row =
-        &world.store.audit_log(world.test, &AuditQuery { limit: 1, ..none }).await.unwrap()[0];
+        &world.store.audit_log(world.test, &AuditQuery { limit: 1, ..none }).await.unwrap().rows[0];
     assert_eq!((row.kind.as_str(), row.action.as_str()), ("package", "updateFeature"));
     assert_eq!((row.before.as_deref(), row.after.as_deref()), (Some(r#"{"name":"a"}"#), None));
     assert_eq!((row.actor.as_str(), row.request_id.as_deref()), ("command line", None));
     let live = AuditQuery { limit: 10, ..AuditQuery::default() };
-    assert_eq!(world.store.audit_log(world.live, &live).await.unwrap(), []);
+    assert_eq!(world.store.audit_log(world.live, &live).await.unwrap().rows, []);
 }
 
 pub(crate) async fn the_oldest_entries_of_the_audit_log_are_forgotten<E: Engine>() {
@@ -285,11 +285,34 @@ pub(crate) async fn the_oldest_entries_of_the_audit_log_are_forgotten<E: Engine>
     append(store, world.test, Records { changes: Vec::new(), audit }).await;
     let left = async || {
         let query = AuditQuery { limit: 10, ..AuditQuery::default() };
-        store.audit_log(world.test, &query).await.unwrap().len()
+        store.audit_log(world.test, &query).await.unwrap().rows.len()
     };
     assert_eq!(store.forget_audit_log(world.live, second(9), 100).await.unwrap(), 0);
     assert_eq!(store.forget_audit_log(world.test, second(3), 2).await.unwrap(), 2);
     assert_eq!(store.forget_audit_log(world.test, second(3), 2).await.unwrap(), 1);
     assert_eq!(store.forget_audit_log(world.test, second(3), 2).await.unwrap(), 0);
     assert_eq!(left().await, 2);
+}
+
+pub(crate) async fn a_page_of_the_audit_log_ends_before_it_takes_too_much_memory<E: Engine>() {
+    let world = World::<E>::new().await;
+    let store = world.store.as_ref();
+    let second = |second: i64| time("2024-01-01T00:00:00Z").saturating_add_ms(second * 1000);
+    let large = format!("\"{}\"", "x".repeat(3 * 1024 * 1024));
+    let audit = (0..5).map(|at| {
+        let after = Some(large.clone());
+        NewAuditEntry { before: None, after, ..entry(AuditKind::Package, None, second(at)) }
+    });
+    append(store, world.test, Records { changes: Vec::new(), audit: audit.collect() }).await;
+    let mut query = AuditQuery { limit: 10, ..AuditQuery::default() };
+    let mut sizes = Vec::new();
+    loop {
+        let page = store.audit_log(world.test, &query).await.unwrap();
+        sizes.push(page.rows.len());
+        query.after = page.rows.last().map(|row| (row.at, row.id));
+        if !page.has_more {
+            break;
+        }
+    }
+    assert_eq!(sizes, [3, 2]);
 }

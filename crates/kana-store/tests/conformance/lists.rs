@@ -9,8 +9,7 @@ use kana_store::EnvironmentId;
 
 use crate::Engine;
 use crate::world::{
-    World, by_id, cancelled, create_user, subscription, subscription_id, time, user, user_id,
-    user_ids, user_key,
+    World, by_id, cancelled, create_user, subscription, subscription_id, time, user, user_key,
 };
 
 async fn users_page<E: Engine>(

@@ -16,6 +16,7 @@ mod engine;
 mod events;
 mod feed;
 mod isolation;
+mod jobs;
 mod lists;
 mod old_keys;
 mod publishing;
@@ -143,6 +144,7 @@ macro_rules! every_story_on {
                 the_oldest_changes_are_forgotten_by_age_and_by_number,
                 the_audit_log_is_read_newest_first_and_by_its_filters,
                 the_oldest_entries_of_the_audit_log_are_forgotten,
+                a_page_of_the_audit_log_ends_before_it_takes_too_much_memory,
             }
             replays {
                 a_key_that_was_never_used_answers_nothing,
@@ -203,6 +205,29 @@ macro_rules! every_story_on {
                 the_same_ids_in_two_catalogs_are_different_things,
                 each_catalog_has_its_own_version,
                 what_is_in_one_environment_is_nowhere_in_the_other,
+            }
+            jobs {
+                a_job_is_claimed_by_one_when_it_is_due,
+                a_job_that_is_not_committed_never_happened,
+                jobs_are_claimed_in_the_order_in_which_they_are_due_and_as_many_as_there_is_room_for,
+                jobs_differ_by_kind_key_and_environment,
+                a_job_that_is_there_is_not_made_twice_but_brought_forward,
+                a_job_that_is_scheduled_while_it_runs_runs_again,
+                a_lease_that_is_renewed_lasts_and_one_that_ran_out_is_lost,
+                a_job_that_is_done_is_gone,
+                a_job_that_goes_on_keeps_where_it_is,
+                a_job_that_fails_is_tried_again_after_its_pause,
+                a_job_that_fails_is_not_brought_forward,
+                a_dead_job_is_tried_again_only_when_somebody_wants_it,
+                a_job_that_is_given_back_can_be_claimed_at_once,
+                where_a_job_is_can_be_saved_with_other_changes_under_its_lease_only,
+                the_bounds_of_what_is_kept_of_a_job_hold,
+                a_clock_that_goes_back_makes_no_wait_longer,
+                what_is_due_at_an_instant_waits_for_it_though_the_clock_went_back,
+                of_many_who_claim_at_once_each_job_has_one,
+                jobs_are_listed_with_those_first_that_need_somebody,
+                whoever_waits_for_jobs_is_woken_by_a_commit_that_schedules_some,
+                jobs_are_there_after_opening_again,
             }
             survival {
                 everything_that_was_committed_is_there_after_opening_again,

@@ -52,6 +52,12 @@ fn records(file: &[u8]) -> BTreeMap<String, Vec<Value>> {
 
 /// Something of every kind, in both environments, with every column set somewhere and null elsewhere.
 pub(crate) async fn fill<E: Engine>(world: &World<E>) {
+    fill_access(world).await;
+    fill_catalogs(world).await;
+    fill_users(world).await;
+}
+
+async fn fill_access<E: Engine>(world: &World<E>) {
     let public = NewKey {
         environment: EnvironmentKind::Live,
         kind: KeyKind::Public,
@@ -69,7 +75,9 @@ pub(crate) async fn fill<E: Engine>(world: &World<E>) {
             world.store.rotate_token_secret(EnvironmentKind::Test, secret.into(), now, until);
         assert!(rotate.await.unwrap());
     }
+}
 
+async fn fill_catalogs<E: Engine>(world: &World<E>) {
     let mut calls = feature("calls");
     calls.kind = FeatureKind::Consumable {
         unit_label: Some(label("call")),
@@ -98,7 +106,9 @@ pub(crate) async fn fill<E: Engine>(world: &World<E>) {
             [put_feature(&calls), put_feature(&sso), put_package(&pro), put_package(&addon)];
         world.change_catalog(environment, &changes).await;
     }
+}
 
+async fn fill_users<E: Engine>(world: &World<E>) {
     for environment in [world.test, world.live] {
         for n in 1..=3 {
             let mut person = user(user_key(n), &format!("user {n}"));

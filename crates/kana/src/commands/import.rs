@@ -8,10 +8,10 @@ use super::progress::Bar;
 use super::{Failure, describe, open};
 use crate::settings::ImportSettings;
 
-/// How much is read at once.
+/// The size of a read.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Makes an export the content of an empty database.
+/// Imports an export into an empty database.
 pub(crate) async fn run(settings: ImportSettings) -> Result<(), Failure> {
     let (input, bytes): (Box<dyn Read + Send>, _) = if settings.file.as_os_str() == "-" {
         (Box::new(std::io::stdin()), None)

@@ -20,7 +20,7 @@ use kana_store::{PostgresStore, SqliteStore, Store, StoreError, postgres};
 
 use crate::settings::{DatabaseSettings, ListenAddress};
 
-/// Why a command could not be carried out.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Store(StoreError),
@@ -50,7 +50,7 @@ pub(crate) enum Failure {
     Io(std::io::Error),
 }
 
-/// The exit code of a process that a bug has ended.
+/// The exit code of a process that ends because of a bug.
 pub(crate) const BUG: u8 = 70;
 
 impl Failure {
@@ -124,7 +124,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// What a command needs that asks one thing and ends.
+/// The parts that a short command needs.
 const FOR_A_TOOL: postgres::Settings =
     postgres::Settings { connections_max: 3, lanes: 1, ..postgres::Settings::DEFAULT };
 
@@ -144,7 +144,7 @@ async fn open_existing(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Fa
     })
 }
 
-/// What an export holds, for a person: how many records of each kind, and its checksum.
+/// Describes an export: the number of records of each kind, and its checksum.
 fn describe(tally: &Tally) -> String {
     let counts = tally.counts.iter().filter(|(_, count)| *count > 0);
     let counts: Vec<String> =

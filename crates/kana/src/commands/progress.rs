@@ -1,4 +1,4 @@
-//! How far an export or an import is, on a terminal; nothing otherwise.
+//! The progress of an export or import, shown on terminals only.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kana_store::transfer::Progress;
@@ -7,7 +7,7 @@ const RECORDS: &str = "{msg} {wide_bar} {human_pos}/{human_len} records, {eta}";
 const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes}, {eta}";
 const BYTES_OF_UNKNOWN: &str = "{msg} {spinner} {bytes}, {bytes_per_sec}";
 
-/// A bar on standard error, gone when it is dropped.
+/// A progress bar on standard error. Removed on drop.
 pub(crate) struct Bar {
     bar: ProgressBar,
 }
@@ -17,14 +17,14 @@ impl Bar {
         Self::new(Some(0), RECORDS, "exporting")
     }
 
-    /// For a file of so many bytes, if that is known.
+    /// Creates a bar for a file whose size may be known.
     pub(crate) fn of_bytes(bytes: Option<u64>) -> Self {
         let style = if bytes.is_some() { BYTES } else { BYTES_OF_UNKNOWN };
         Self::new(bytes, style, "importing")
     }
 
     fn new(length: Option<u64>, style: &str, message: &'static str) -> Self {
-        // It draws nothing where there is no terminal.
+        // It draws nothing if there is no terminal.
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
         let bar = Self { bar: bar.with_message(message) };
         bar.set_style(style);

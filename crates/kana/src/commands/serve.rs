@@ -1,30 +1,20 @@
-mod accept;
-mod connections;
-mod head;
-mod open_files;
-mod pulse;
-mod rarely;
-#[cfg(test)]
-mod tests;
-mod unread;
 mod waiting;
 
 use std::future::Future;
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connections::Limits;
+use kana_http::Limits;
+use kana_service::jobs::{self, JobRunner};
 use kana_service::{Kana, SystemClock};
 use kana_store::{PostgresStore, SqliteStore, Store, postgres};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, create_app};
-use crate::settings::{ConnectionSettings, ListenAddress, ServeSettings};
+use crate::settings::{ConnectionSettings, ServeSettings};
 
-/// How long requests in flight may take once the server is told to stop. With what the writer
-/// needs, the process ends within ten seconds.
+/// How long requests in flight may take once the server is told to stop. Jobs may take a second
+/// longer. With what the writer needs, the process ends within ten seconds.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 const WRITER_TIME: Duration = Duration::from_secs(2);
 
@@ -45,7 +35,8 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     }
     ignore_signals()?;
     // Listens first, so that a port in use leaves nothing behind.
-    let listener = listen(settings.listen)?;
+    let listener = kana_http::listen(&settings.listen.candidates())
+        .map_err(|error| Failure::Listen(settings.listen, error))?;
     let Some(store) = open_for_server(&settings).await? else {
         tracing::info!("stopped while waiting for the database");
         return Ok(());
@@ -57,8 +48,12 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
         user_token_days: settings.tokens.user_token_days,
         idempotency_days: settings.idempotency_days,
         events_days: settings.events_days,
+        changes_days: settings.logs.changes_days,
+        changes_max: settings.logs.changes_max,
+        audit_days: settings.logs.audit_days,
     };
     let kana = Kana::start_with(store, Arc::new(SystemClock), service)?;
+    let jobs = JobRunner::start(&kana, jobs::housekeeping(&kana));
     let address = listener.local_addr()?;
     let limits = limits(settings.connections);
     let (stop, lost) = (stop_signal()?, kana.thread_lost());
@@ -68,6 +63,7 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
             () = stop => {}
             name = lost => lost_thread = Some(name),
         }
+        jobs.stop();
     };
     let settings = kana_api::Settings {
         client_origins: settings.client_origins,
@@ -75,9 +71,10 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     };
     let router = kana_api::router_with(&kana, settings);
     tracing::info!(%address, "ready: listening on http://{address}");
-    if !accept::serve(listener, router, limits, stop, DRAIN_TIME).await {
+    if !kana_http::serve(listener, router, limits, stop, DRAIN_TIME).await {
         tracing::warn!("some requests were not finished in time, and have no answer");
     }
+    jobs.stopped().await;
     if tokio::time::timeout(WRITER_TIME, kana.finish()).await.is_err() {
         tracing::warn!("stopped before everything was written");
     }
@@ -86,29 +83,6 @@ pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Listens on the first candidate address that the machine has.
-fn listen(address: ListenAddress) -> Result<TcpListener, Failure> {
-    let mut failed = std::io::Error::from(ErrorKind::AddrNotAvailable);
-    for candidate in address.candidates() {
-        match accept::listen(candidate) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => {
-                failed = error;
-                if !is_missing(&failed) {
-                    break;
-                }
-            }
-        }
-    }
-    Err(Failure::Listen(address, failed))
-}
-
-/// Returns true if the machine does not have the address, or no IPv6 at all.
-fn is_missing(error: &std::io::Error) -> bool {
-    error.kind() == ErrorKind::AddrNotAvailable
-        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
 /// Opens the shared database of the settings, or the embedded one for this server alone. Returns
@@ -127,7 +101,7 @@ async fn open_for_server(settings: &ServeSettings) -> Result<Option<Arc<dyn Stor
 
 fn limits(settings: ConnectionSettings) -> Limits {
     Limits {
-        connections_max: open_files::allow(settings.connections_max),
+        connections_max: kana_http::raise_for_connections(settings.connections_max),
         idle: Duration::from_secs(settings.idle_timeout_seconds.into()),
         head: PATIENCE,
         stall: PATIENCE,

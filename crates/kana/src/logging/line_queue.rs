@@ -3,9 +3,9 @@ use std::io::{ErrorKind, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The most lines in the queue.
+/// The maximum number of lines in the queue.
 const LINES_MAX: usize = 8192;
-/// The most bytes in the queue. A single backtrace can be large.
+/// The maximum number of bytes in the queue. A single backtrace can be large.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The pause before another write to a full pipe in non-blocking mode.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -70,7 +70,7 @@ impl LineQueue {
         }
     }
 
-    /// Notes that a line is done. Returns the number of dropped lines if it is time to report them:
+    /// Records that a line is done. Returns the number of dropped lines if it is time to report them:
     /// the queue is empty and writing works, so that the report itself is not dropped.
     fn finish_line(&self, is_written: bool) -> Option<u64> {
         let mut state = self.state();

@@ -16,7 +16,7 @@ use super::{Cli, Command, variable, without_passwords};
 
 /// The file in the working directory. Its keys are the flags' names with underscores.
 const FILE: &str = "kana.toml";
-/// The most characters of a value that a message repeats.
+/// The maximum number of characters of a value in a message.
 const VALUE_CHARS_MAX: usize = 200;
 /// The exit code for invalid settings and wrong usage.
 const WRONG_USE: u8 = 2;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::engines::{Engine, engines};
+use crate::pricing_files::on_a_terminal;
 use crate::process::{Server, kana, run, text};
 
 /// A server, and a repository beside it in which the keys stand in `.env`.
@@ -147,7 +148,7 @@ fn a_team_keeps_its_prices_beside_its_code() {
         git(repository, &["commit", "--quiet", "--message", "Keep prices beside the code"]);
         assert_eq!(shop.done(&["validate"]), "Nothing would change in test.\n");
         assert_eq!(shop.done(&["publish"]), "Nothing would change in test.\n");
-        assert_eq!(shop.done(&["pull"]), "kana/kana.dev.yaml says what test holds already.\n");
+        assert_eq!(shop.done(&["pull"]), "kana/kana.dev.yaml is up to date with test.\n");
 
         // Somebody subscribes, and a limit is changed.
         let (server, [key, live]) = (&shop.server, &shop.keys);
@@ -216,7 +217,7 @@ fn an_old_client_pulls_validates_and_publishes() {
 fn pull_writes_a_file_and_changes_one_where_it_stands() {
     let shop = Shop::open();
     let key = &shop.keys[0];
-    assert_eq!(shop.done(&["pull"]), "kana/kana.dev.yaml is written from test.\n");
+    assert_eq!(shop.done(&["pull"]), "kana/kana.dev.yaml was written from test.\n");
     assert_eq!(
         shop.file(),
         "version: 1.0.0\nfeatures: []\npackages:\n  draft: []\n  published: []\n\
@@ -369,4 +370,14 @@ fn the_page_shows_a_file_that_publishes_and_the_plan_as_it_is() {
     let plan: Value = serde_json::from_str(&shop.failed(&["validate", "--json"])).unwrap();
     let shown: Value = serde_json::from_str(fenced("```json\n")).unwrap();
     assert_eq!(plan, shown);
+    shop.replace("reset_period: MONTH", "reset_period: DAY");
+    shop.replace("name: Dashboard", "name: The dashboard");
+    shop.replace(
+        "    unit_label_plural: API calls\n",
+        "    unit_label_plural: API calls\n  - { id: seats, name: Seats, type: CONSUMABLE }\n",
+    );
+    shop.replace("        - id: dashboard\n", "        - { id: seats, limit: 5 }\n");
+    let terminal = on_a_terminal(&shop, 100, &[("NO_COLOR", "1")]);
+    let shown = fenced("```text\n");
+    assert_eq!(terminal.replace(&server.url, "http://127.0.0.1:4000"), shown);
 }

@@ -34,7 +34,7 @@ fn a_file_that_is_wrong_is_told_with_its_line_and_column() {
     };
     for (from, to, said) in [
         ("name: Free", "name: 7", "must be text; it is 7: put it into quotes"),
-        ("name: Free", "naem: Free", "is no key of a package: it has id, name, features"),
+        ("name: Free", "naem: Free", "is an unknown key: a package has id, name, features"),
         (
             "id: seats\n    name",
             "id: dashboard\n    name",
@@ -44,7 +44,7 @@ fn a_file_that_is_wrong_is_told_with_its_line_and_column() {
         (
             "id: seats\n          limit: 1\n",
             "id: sso\n          limit: 1\n",
-            "names the feature \"sso\", which the list features does not define",
+            "names the feature \"sso\", which is not in the list features",
         ),
         ("limit: 100\n", "limit: lots\n", "or null for unlimited; it is \"lots\""),
         ("reset_period: MONTH # or", "reset_period: WEEK # or", "it is \"WEEK\""),
@@ -52,7 +52,7 @@ fn a_file_that_is_wrong_is_told_with_its_line_and_column() {
         (
             "version: 1.0.0",
             "version: 2.0.0",
-            "must be 1.0.0, the form that this release reads; it is \"2.0.0\"",
+            "must be 1.0.0, the format of this release; it is \"2.0.0\"",
         ),
     ] {
         let (line, column) = place_of(from);
@@ -91,7 +91,7 @@ fn what_is_no_yaml_is_told_with_its_place() {
         ("features: [\n", "kana/kana.dev.yaml:2:1: [ERROR] "),
         (
             "features: []\npackages: {}\nfeatures: []\n",
-            "kana.dev.yaml:3:1: [ERROR] the key \"features\" stands",
+            "kana.dev.yaml:3:1: [ERROR] the key \"features\" is here twice",
         ),
         ("", "kana.dev.yaml:1:1: [ERROR] the file is empty"),
         ("# nothing\n", "[ERROR] the file is empty"),
@@ -107,7 +107,7 @@ fn what_is_no_yaml_is_told_with_its_place() {
         assert!(!output.contains("panicked"), "{output}");
     }
     let not_text = refused(&shop, b"a: 1\nname: \xff\xfe");
-    assert!(not_text.contains("kana/kana.dev.yaml is no UTF-8 text: line 2"), "{not_text}");
+    assert!(not_text.contains("kana/kana.dev.yaml is not valid UTF-8: see line 2"), "{not_text}");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_server_that_is_not_there_or_is_another_is_told() {
         text(&output.stderr).to_owned()
     };
     let said = failed(&[("KANA_URL", "http://127.0.0.1:1")]);
-    assert!(said.contains("does not answer at http://127.0.0.1:1/cli"), "{said}");
+    assert!(said.contains("no answer from the server at http://127.0.0.1:1/cli"), "{said}");
     let elsewhere = format!("{}/nowhere", shop.server.url);
     let said = failed(&[("KANA_DEV_URL", &elsewhere)]);
     assert!(said.contains("status 404") && said.contains("KANA_URL"), "{said}");
@@ -200,7 +200,7 @@ fn a_server_that_is_not_there_or_is_another_is_told() {
     assert!(!said.contains(&unknown), "{said}");
     let https = shop.server.url.replace("http://", "https://");
     let said = failed(&[("KANA_URL", &https)]);
-    assert!(said.contains("does not answer at https://"), "{said}");
+    assert!(said.contains("no answer from the server at https://"), "{said}");
     // The address of the calls, as an existing client has it.
     let mut command = kana(shop.repository.path(), &["validate"]);
     command
@@ -219,7 +219,7 @@ fn a_missing_file_is_told_and_an_example_is_not_overwritten() {
     shop.done(&["bootstrap"]);
     shop.done(&["bootstrap"]);
     std::fs::write(shop.path("kana.example.yaml"), "mine").unwrap();
-    assert!(shop.failed(&["bootstrap"]).contains("kana/kana.example.yaml says something else"));
+    assert!(shop.failed(&["bootstrap"]).contains("kana/kana.example.yaml exists and was edited"));
     assert_eq!(std::fs::read_to_string(shop.path("kana.example.yaml")).unwrap(), "mine");
     shop.done(&["bootstrap", "--force"]);
     let json: Value = serde_json::from_str(&shop.done(&["bootstrap", "--json"])).unwrap();
@@ -248,7 +248,11 @@ fn a_file_that_cannot_be_written_is_told_and_stays() {
     std::fs::remove_file(shop.path("kana.dev.yaml")).unwrap();
     std::fs::create_dir(shop.path("kana.dev.yaml")).unwrap();
     let said = shop.failed(&["pull"]);
-    assert!(said.contains("kana/kana.dev.yaml cannot be"), "{said}");
+    assert!(
+        said.contains("cannot write kana/kana.dev.yaml")
+            || said.contains("cannot read kana/kana.dev.yaml"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -278,7 +282,7 @@ fn a_file_that_changes_while_the_question_stands_is_left_as_it_is() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains("is published, but the file has changed meanwhile"), "{said}");
+    assert!(said.contains("published, but kana/kana.dev.yaml has changed meanwhile"), "{said}");
     assert_eq!(shop.file(), mine);
     let names = |list: &Value| list[0]["name"].clone();
     assert_eq!(names(&shop.held(key)["packages"]["published"]), "Starter");
@@ -305,24 +309,55 @@ fn an_environment_that_changes_while_the_question_stands_is_left_as_it_is() {
     assert_eq!((shop.held(key), shop.file()), (held, mine));
 }
 
+/// Runs `kana validate` on a terminal with so many columns, and answers what it shows.
+pub(crate) fn on_a_terminal(shop: &Shop, columns: u16, variables: &[(&str, &str)]) -> String {
+    let program = kana(shop.repository.path(), &["validate"]);
+    let path = program.get_program().to_string_lossy();
+    let line = format!("stty cols {columns} && exec {path} validate");
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    script.current_dir(shop.repository.path()).stdin(Stdio::null());
+    script.env("TERM", "xterm").env_remove("NO_COLOR").envs(variables.iter().copied());
+    let output = script.output().expect("util-linux has it");
+    text(&output.stdout).replace("\r\n", "\n")
+}
+
 #[test]
 fn colours_are_for_terminals_only() {
     let shop = Shop::with_example();
     shop.replace("limit: 100\n", "limit: 200\n");
     assert!(!shop.failed(&["validate"]).contains('\u{1b}'));
-    // A terminal of the script's own.
-    let program = kana(shop.repository.path(), &["validate"]);
-    let line = format!("{} validate", program.get_program().to_string_lossy());
-    let mut script = std::process::Command::new("script");
-    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-    script.current_dir(shop.repository.path());
-    let output = script.output().expect("util-linux has it");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        text(&output.stdout).contains("\u{1b}[1;31m[ERROR]\u{1b}[0m "),
-        "{}",
-        text(&output.stdout)
+    let shown = on_a_terminal(&shop, 80, &[]);
+    assert!(shown.contains("\u{1b}[1;31m[ERROR]"), "{shown}");
+    for variables in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let shown = on_a_terminal(&shop, 80, &[variables]);
+        assert!(!shown.contains('\u{1b}') && shown.contains("[ERROR]"), "{shown}");
+    }
+}
+
+#[test]
+fn a_terminal_shows_the_plan_as_a_diff_that_fits_it() {
+    let shop = Shop::with_example();
+    shop.replace("limit: 100\n", "limit: 200\n");
+    shop.replace("name: Pro", "name: Professional");
+    let plan = |end: &str| {
+        format!(
+            "kana/kana.dev.yaml → test  {}\n\nPackages\n  ~ free  [ERROR] no active subscribers\n      \
+             ~ api-calls  limit 100 per MONTH → limit 200 per MONTH\n  ~ pro   [WARNING] name \"Pro\" \
+             → \"Professional\"\n\n2 changes to test: 2 changed, 1 error (needs --force), 1 {end}\n",
+            shop.server.url
+        )
+    };
+    assert_eq!(on_a_terminal(&shop, 80, &[("NO_COLOR", "1")]), plan("warning."));
+    let narrow = on_a_terminal(&shop, 45, &[("NO_COLOR", "1")]);
+    assert!(narrow.lines().all(|line| line.chars().count() <= 45), "{narrow}");
+    assert_eq!(
+        narrow.split_whitespace().collect::<Vec<_>>(),
+        plan("warning.").split_whitespace().collect::<Vec<_>>()
     );
-    let output = script.env("NO_COLOR", "1").output().unwrap();
-    assert!(!text(&output.stdout).contains('\u{1b}'));
+    // What is wrong with the file itself is shown with its line.
+    shop.replace("limit: 200\n", "limit: lots\n");
+    let shown = on_a_terminal(&shop, 120, &[("NO_COLOR", "1")]);
+    assert!(shown.contains("\n    39 │           limit: lots\n"), "{shown}");
+    assert!(shown.ends_with("\nCannot be published: 1 error.\n"), "{shown}");
 }

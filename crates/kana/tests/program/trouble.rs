@@ -86,7 +86,7 @@ fn a_full_disk_is_overloaded_with_503_on_every_surface_and_passes() {
             assert_eq!((status, again.as_deref()), (503, Some("1")), "{path}: {answer}");
             let answer = answer.to_string();
             assert!(answer.contains("OVERLOADED"), "{answer}");
-            assert!(answer.contains("the disk is full, and nothing was recorded"), "{answer}");
+            assert!(answer.contains("the disk is full; nothing was recorded"), "{answer}");
             assert!(!answer.contains("kana-data"), "{answer}");
         }
         assert_eq!(not_ready(&server), "disk full");

@@ -121,3 +121,32 @@ async fn stray_events_of_old_months_are_forgotten_in_pieces() {
     assert!(!store.forget_events(now, 1).await.unwrap());
     assert_eq!(partitions(&database), Vec::<Vec<String>>::new());
 }
+
+#[tokio::test]
+async fn partitions_are_made_ahead_and_one_that_cannot_be_is_told() {
+    if !is_here() {
+        return;
+    }
+    let database = Database::new();
+    drop(open(database.url()).await);
+    let partitions = "SELECT relname FROM pg_class WHERE relname ~ '^events_[0-9]{4}_[0-9]{2}$'";
+    let made = rows(database.url(), partitions);
+    assert_eq!(made.len(), 2, "of this month and the next: {made:?}");
+    for partition in &made {
+        run(database.url(), &format!("DROP TABLE kana.{}", partition[0]));
+    }
+    // Nodes that have not looked yet.
+    let node = || {
+        let connections = connections::Connections::new(database.url(), Settings::DEFAULT);
+        PostgresStore::new(connections.unwrap(), Settings::DEFAULT)
+    };
+    let store = node();
+    let writer = take(&store.shared.connections.writers).await.unwrap();
+    writer.batch_execute("BEGIN; SELECT count(*) FROM events").await.unwrap();
+    let error = store.make_partitions().await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(_)), "{error:?}");
+    assert!(error.to_string().contains("partition"), "{error}");
+    writer.batch_execute("COMMIT").await.unwrap();
+    node().make_partitions().await.unwrap();
+    assert_eq!(rows(database.url(), partitions), made);
+}

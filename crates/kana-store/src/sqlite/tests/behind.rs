@@ -88,6 +88,27 @@ fn by_sql(directory: &Path) -> Model {
     statement.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
+/// Changes counters, and answers what the writer sees of them then.
+async fn change_counters(
+    writer: &mut dyn WriteTransaction,
+    environment: EnvironmentId,
+    model: &Model,
+    counters: Vec<(u128, Option<i64>)>,
+) -> Model {
+    let changes: Vec<_> =
+        counters.iter().map(|(n, used)| (user_key(1), set_or_delete(*n, *used))).collect();
+    writer.change_facts(environment, &changes).await.unwrap();
+    let mut changed = model.clone();
+    for (n, used) in counters {
+        match used {
+            Some(used) => changed.insert(n, used),
+            None => changed.remove(&n),
+        };
+    }
+    assert_eq!(writer.counters(environment, &asked()).await.unwrap(), expected(&changed));
+    changed
+}
+
 async fn every_view_shows_one_instant(pace: Pace, steps: Vec<Step>) {
     let (shared, environment, directory) = store_with_app().await;
     drop(shared);
@@ -98,20 +119,7 @@ async fn every_view_shows_one_instant(pace: Pace, steps: Vec<Step>) {
         match step {
             Step::Set { counters, commit } => {
                 let mut writer = store.write().await.unwrap();
-                let changes: Vec<_> = counters
-                    .iter()
-                    .map(|(n, used)| (user_key(1), set_or_delete(*n, *used)))
-                    .collect();
-                writer.change_facts(environment, &changes).await.unwrap();
-                let mut changed = model.clone();
-                for (n, used) in counters {
-                    match used {
-                        Some(used) => changed.insert(n, used),
-                        None => changed.remove(&n),
-                    };
-                }
-                let own = writer.counters(environment, &asked()).await.unwrap();
-                assert_eq!(own, expected(&changed));
+                let changed = change_counters(writer.as_mut(), environment, &model, counters).await;
                 if commit {
                     writer.commit().await.unwrap();
                     model = changed;

@@ -1,4 +1,4 @@
-//! Little changes of a file, made where they stand, so that its comments and its order stay.
+//! Small changes of a file, made in place, so that its comments and its order stay.
 
 use kana_core::configuration::Configuration;
 use saphyr_parser::ScalarStyle;
@@ -8,27 +8,27 @@ use super::file::{File, said};
 use super::writing;
 use super::yaml::{Kind, Node};
 
-/// A stretch of the text and what takes its place.
+/// A range of the text and its replacement.
 struct Change {
     bytes: std::ops::Range<usize>,
     text: String,
 }
 
-/// Where each character begins.
+/// The byte offset of each character.
 struct Text<'a> {
     text: &'a str,
     starts: Vec<usize>,
 }
 
-/// The text of `file` changed so that it says `value`, which is `configuration`; `None` where that
-/// takes more than other values in the same places, items that go, and new ones at the ends of lists.
+/// Edits the text of `file` so that it says `value`, which is `configuration`. Returns `None` if that
+/// takes more than changing values, removing items, and appending items to lists.
 pub(super) fn edited(file: &File, value: &Value, configuration: &Configuration) -> Option<String> {
     let before = file.read.as_ref().ok()?;
     let starts = file.text.char_indices().map(|(start, _)| start).chain([file.text.len()]);
     let text = Text { text: &file.text, starts: starts.collect() };
     let mut changes = Vec::new();
     let mut wanted = value.as_object()?.clone();
-    // What a file may lack, or say in its own way.
+    // Lists that the file may leave out or write in its own way.
     for key in ["app", "version"] {
         wanted.shift_remove(key);
     }
@@ -42,7 +42,7 @@ pub(super) fn edited(file: &File, value: &Value, configuration: &Configuration) 
         done = change.bytes.end;
     }
     edited.push_str(file.text.get(done..)?);
-    // Whatever YAML had in store that was not thought of here.
+    // YAML may have cases that were not thought of here, so the result is read back.
     let is_right = said(&edited).is_ok_and(|it| it.configuration.says_the_same_as(configuration));
     is_right.then_some(edited)
 }
@@ -68,7 +68,7 @@ impl Text<'_> {
         are_there.then_some(())
     }
 
-    /// `key_column` is where its key stands, from 1 on.
+    /// `key_column` is the column of its key, from 1.
     fn value(
         &self,
         node: &Node,
@@ -164,7 +164,7 @@ impl Text<'_> {
         Some(())
     }
 
-    /// Where the line begins in which an item of a block begins with its dash.
+    /// Returns the start of the line with the dash of an item of a block.
     fn line_of_item(&self, item: &Node) -> Option<usize> {
         let start = self.line_of(*self.starts.get(item.characters.start)?);
         self.text.get(start..)?.trim_start_matches(' ').starts_with("- ").then_some(start)
@@ -175,7 +175,7 @@ impl Text<'_> {
         let end = *self.starts.get(node.characters.end)?;
         let text = self.text.get(start..end)?;
         let length = match &node.kind {
-            // The parser counts what stands between a quote and the end of its line, too.
+            // The parser includes what is between a quote and the end of its line.
             Kind::Scalar(_, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted) => {
                 quoted_length(text)?
             }
@@ -184,7 +184,7 @@ impl Text<'_> {
         Some(start..start + length)
     }
 
-    /// Where the last scalar of a node ends.
+    /// Returns the end of the last scalar of a node.
     fn end_of(&self, node: &Node) -> Option<usize> {
         match &node.kind {
             Kind::List(items) if !items.is_empty() => self.end_of(items.last()?),
@@ -213,7 +213,7 @@ fn items_as_text(indent: usize, items: &[&Value]) -> String {
     text
 }
 
-/// How many bytes a scalar in quotes takes at the start of `text`.
+/// Returns the length in bytes of the quoted scalar at the start of `text`.
 fn quoted_length(text: &str) -> Option<usize> {
     let mut characters = text.char_indices();
     let (_, quote) = characters.next()?;
@@ -252,7 +252,7 @@ fn id_of_node(node: &Node) -> Option<&str> {
     }
 }
 
-/// Whether leaving it out says the same.
+/// Returns true if leaving the value out means the same.
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.is_empty(),

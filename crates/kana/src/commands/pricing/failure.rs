@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use kana_core::configuration::quoted;
 use kana_service::EnvironmentKind;
 
-/// Why a command of pricing as code could not be carried out.
+/// Why a command of pricing as code failed.
 #[derive(Debug)]
 pub(super) enum Failure {
     NoKey(&'static str),
@@ -25,7 +25,7 @@ pub(super) enum Failure {
         line: usize,
     },
     Read(PathBuf, std::io::Error),
-    /// `is_published` is what has become of the environment by then.
+    /// `is_published` tells whether the environment has changed.
     Write {
         path: PathBuf,
         error: std::io::Error,
@@ -53,7 +53,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// 2 for a command that was called wrongly, 1 for one that failed.
+    /// Returns 2 for wrong usage, 1 for a failure.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::NoKey(_) | Self::KeyOf { .. } | Self::Address { .. } => 2,
@@ -73,11 +73,11 @@ impl fmt::Display for Failure {
         match self {
             Self::NoKey(name) => write!(
                 f,
-                "{name} is not set: it holds the private key of the environment, in the process's \
-                 environment or in the file .env"
+                "{name} is not set: set it to the private key of the environment, as a variable or in \
+                 the file .env"
             ),
             Self::KeyOf { name, other } => {
-                write!(f, "{name} holds a key of the other environment, {other}: nothing was done")
+                write!(f, "{name} is a key of the other environment, {other}: nothing was done")
             }
             Self::Address { name, value } => write!(
                 f,
@@ -86,33 +86,33 @@ impl fmt::Display for Failure {
             ),
             Self::NoFile(path) => write!(
                 f,
-                "there is no file {}: kana pull writes it from the environment, kana bootstrap an \
-                 example of one",
+                "there is no file {}: create it with kana pull, or start from the example that kana \
+                 bootstrap writes",
                 path.display()
             ),
             Self::FileExists(path) => {
-                write!(f, "{} says something else already: --force overwrites it", path.display())
+                write!(f, "{} exists and was edited: --force overwrites it", path.display())
             }
             Self::TooLarge(path) => {
                 write!(f, "{} is larger than 8 MiB: nothing was done", path.display())
             }
             Self::NotText { path, line } => {
-                write!(f, "{} is no UTF-8 text: line {line} has other bytes", path.display())
+                write!(f, "{} is not valid UTF-8: see line {line}", path.display())
             }
-            Self::Read(path, error) => write!(f, "{} cannot be read: {error}", path.display()),
+            Self::Read(path, error) => write!(f, "cannot read {}: {error}", path.display()),
             Self::Write { path, error, is_published } => {
-                let done = if *is_published { "it is published, but " } else { "" };
-                write!(f, "{done}{} cannot be written: {error}", path.display())
+                let done = if *is_published { "published, but " } else { "" };
+                write!(f, "{done}cannot write {}: {error}", path.display())
             }
             Self::FileMoved(path) => write!(
                 f,
-                "what {} said is published, but the file has changed meanwhile and is left as it is",
+                "published, but {} has changed meanwhile and was not updated: run kana pull",
                 path.display()
             ),
             Self::Unreachable { address, problem } => write!(
                 f,
-                "the server does not answer at {address}: {problem}; KANA_URL, or KANA_DEV_URL \
-                 where it is set, says where it is"
+                "no answer from the server at {address}: {problem}. Set KANA_URL, or KANA_DEV_URL if \
+                 you use it, to the server's address"
             ),
             Self::Refused { status, problem } => {
                 write!(f, "the server refused with status {status}: {problem}")
@@ -122,14 +122,14 @@ impl fmt::Display for Failure {
             }
             Self::NotKana { address, status } => write!(
                 f,
-                "{address} answered with status {status} and nothing that Kana would say: is \
-                 KANA_URL, or KANA_DEV_URL where it is set, right?"
+                "{address} answered with status {status}, but is not a Kana server: check KANA_URL, or \
+                 KANA_DEV_URL if you use it"
             ),
             Self::Stale => f.write_str(
-                "the features and packages have changed since the plan was made: nothing was \
-                 published; run the command again to see the plan as it is now",
+                "the features and packages have changed since the plan was made; nothing was \
+                 published. Run the command again to see the new plan",
             ),
-            Self::Output(error) => write!(f, "the output cannot be written: {error}"),
+            Self::Output(error) => write!(f, "cannot write the output: {error}"),
         }
     }
 }

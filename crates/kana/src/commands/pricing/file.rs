@@ -1,4 +1,4 @@
-//! The file of an environment: read with the places of everything in it, and replaced as a whole.
+//! The file of an environment: read with the place of every value, and replaced as a whole.
 
 use std::fs::{self, File as FsFile};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -10,17 +10,17 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::yaml::{self, Node, Position};
 
-/// The most bytes of a file, as much as the server takes.
+/// The maximum size of a file, in bytes. The server takes no more.
 const BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// A file as it is.
+/// A file as it was read.
 pub(super) struct File {
     pub(super) text: String,
-    /// What it says, and where; or why that cannot be told.
+    /// Its content with places, or what is wrong with it.
     pub(super) read: Result<Said, Vec<Wrong>>,
 }
 
-/// What a file says.
+/// The content of a file.
 pub(super) struct Said {
     pub(super) node: Node,
     pub(super) value: Value,
@@ -36,7 +36,7 @@ pub(super) struct Wrong {
 }
 
 impl File {
-    /// Reads a file; `None` if there is none.
+    /// Reads a file. Returns `None` if it does not exist.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, Failure> {
         let failed = |error| Failure::Read(path.to_path_buf(), error);
         let file = match FsFile::open(path) {
@@ -59,14 +59,14 @@ impl File {
         Ok(Some(Self { text, read }))
     }
 
-    /// Whether it says the same as `configuration`.
+    /// Returns true if it says the same as `configuration`.
     pub(super) fn says(&self, configuration: &Configuration) -> bool {
         let said = self.read.as_ref();
         said.is_ok_and(|said| said.configuration.says_the_same_as(configuration))
     }
 }
 
-/// What a text says.
+/// Reads the content of a file.
 pub(super) fn said(text: &str) -> Result<Said, Vec<Wrong>> {
     let unreadable = |error: yaml::Unreadable| {
         vec![Wrong { position: error.position, place: None, problem: error.problem }]
@@ -87,12 +87,12 @@ pub(super) fn said(text: &str) -> Result<Said, Vec<Wrong>> {
     }
 }
 
-/// Replaces a file, or makes it, with its directory: whoever reads it sees the old text or the new.
+/// Replaces or creates a file, and its directory, atomically: a reader sees the old or the new text.
 pub(super) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    // What the path leads to is replaced, and not what leads there.
+    // A symbolic link is followed, not replaced.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let beside = beside(&target);
     let written = write_beside(&beside, &target, text).and_then(|()| fs::rename(&beside, &target));

@@ -1,18 +1,22 @@
 //! Pricing as code (contract: `cli.md`, "The commands"): an environment's features and packages in a
 //! file of the app's own repository.
 //!
-//! The [file](mod@file) is YAML that knows where everything stands ([`yaml`], [`scalars`]), so that what is
-//! wrong with it is told with line and column, and so that a little change is made in place
-//! ([`edit`]); otherwise it is written anew ([`writing`]). What publishing it would do, the [`server`]
-//! says, and [`report`] prints. Keys and addresses come from the [`surroundings`].
+//! The [file](mod@file) is YAML with the place of every value ([`yaml`], [`scalars`]), so that a mistake is
+//! reported with line and column, and a small change is made in place ([`edit`]); otherwise the file is
+//! written anew ([`writing`]). The [`server`] plans what publishing it does ([`entry`]); [`output`] prints the [`report`], as a [`diff`] on a [`terminal`]. Keys and addresses
+//! come from the [`surroundings`].
 
+mod diff;
 mod edit;
+mod entry;
 mod failure;
 mod file;
+mod output;
 mod report;
 mod scalars;
 mod server;
 mod surroundings;
+mod terminal;
 mod writing;
 mod yaml;
 
@@ -27,7 +31,8 @@ use serde_json::{Value, json};
 use crate::settings::{PricingCommand, PricingSettings};
 use failure::Failure;
 use file::File;
-use report::{Output, Report, Reported};
+use output::Output;
+use report::{Report, Reported};
 use server::{Server, Validated};
 use surroundings::Surroundings;
 
@@ -35,7 +40,7 @@ use surroundings::Surroundings;
 const EXAMPLE_PATH: &str = "kana/kana.example.yaml";
 const EXAMPLE: &str = include_str!("example.yaml");
 
-/// Carries out a command. What is wrong stands on standard error, as plain text.
+/// Runs a command. Errors go to standard error, as plain text.
 pub(crate) fn run(command: &PricingCommand) -> ExitCode {
     let done = match command {
         PricingCommand::Pull(settings) => pull(settings),
@@ -47,7 +52,7 @@ pub(crate) fn run(command: &PricingCommand) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
-            // Nobody is left to be told when this fails too.
+            // If standard error is closed, there is no way to report anything.
             let _ = writeln!(std::io::stderr(), "kana: {failure}");
             ExitCode::from(failure.exit_code())
         }
@@ -68,7 +73,7 @@ impl PricingSettings {
     }
 }
 
-/// Writes what the environment holds to the file.
+/// Writes the environment's features and packages to the file.
 fn pull(settings: &PricingSettings) -> Result<bool, Failure> {
     let (path, environment) = (settings.path(), settings.environment());
     let (value, configuration) = settings.server()?.pull()?;
@@ -77,9 +82,9 @@ fn pull(settings: &PricingSettings) -> Result<bool, Failure> {
     let out = Output::new(settings.json);
     let path = path.display();
     out.say(&if is_written {
-        format!("{path} is written from {environment}.")
+        format!("{path} was written from {environment}.")
     } else {
-        format!("{path} says what {environment} holds already.")
+        format!("{path} is up to date with {environment}.")
     })?;
     out.json(&json!({
         "file": path.to_string(),
@@ -89,7 +94,7 @@ fn pull(settings: &PricingSettings) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Says what publishing the file would do.
+/// Shows what publishing the file would change.
 fn validate(settings: &PricingSettings) -> Result<bool, Failure> {
     let out = Output::new(settings.json);
     let server = settings.server()?;
@@ -101,7 +106,7 @@ fn validate(settings: &PricingSettings) -> Result<bool, Failure> {
     Ok(report.errors == 0)
 }
 
-/// Makes the environment what the file says.
+/// Publishes the file to the environment.
 fn publish(settings: &PricingSettings) -> Result<bool, Failure> {
     let out = Output::new(settings.json);
     let server = settings.server()?;
@@ -144,7 +149,7 @@ fn publish(settings: &PricingSettings) -> Result<bool, Failure> {
 /// The file with the version of the environment that its plan was made on.
 type Planned = (File, Option<String>);
 
-/// What publishing the file would do; without a plan where the file itself is wrong.
+/// Asks the server what publishing the file would do. Returns no plan if the file itself is wrong.
 fn plan(settings: &PricingSettings, server: &Server) -> Result<(Report, Option<Planned>), Failure> {
     let (path, environment) = (settings.path(), settings.environment());
     let file = File::read(&path)?.ok_or_else(|| Failure::NoFile(path.clone()))?;
@@ -152,18 +157,22 @@ fn plan(settings: &PricingSettings, server: &Server) -> Result<(Report, Option<P
         Ok(said) => said,
         Err(wrong) => {
             let findings = wrong.into_iter().map(Reported::from).collect();
-            return Ok((Report::new(&path, environment, 0, findings), None));
+            let report = Report::new(&path, environment, 0, findings);
+            let report = Report { server: server.address(), text: file.text, ..report };
+            return Ok((report, None));
         }
     };
     let validated = server.validate(&said.value)?;
-    let Validated { findings, changes, version } = validated;
+    let Validated { findings, entries, changes, version } = validated;
     let findings = findings.into_iter().map(|finding| Reported::of(finding, &said)).collect();
     let report = Report::new(&path, environment, changes, findings);
+    let text = file.text.clone();
+    let report = Report { entries, server: server.address(), text, ..report };
     Ok((report, Some((File { text: file.text, read: Ok(said) }, version))))
 }
 
-/// Asks whether to go on. The question stands on standard error, since standard output may be read
-/// by a program.
+/// Asks whether to go on. The question goes to standard error, since a program may read standard
+/// output.
 fn is_confirmed(report: &Report) -> Result<bool, Failure> {
     let mut out = std::io::stderr().lock();
     write!(out, "Publish {} to {}? [y/N] ", report.file, report.environment)?;
@@ -173,8 +182,8 @@ fn is_confirmed(report: &Report) -> Result<bool, Failure> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Has the file say what the environment holds, with as little change as can be. Says whether it
-/// was written.
+/// Updates the file to what the environment holds, with as few changes as possible. Returns true if
+/// it was written.
 fn write_back(
     path: &Path,
     before: Option<&File>,
@@ -192,7 +201,7 @@ fn write_back(
     Ok(true)
 }
 
-/// Writes an example to begin from.
+/// Writes an example to start from.
 fn bootstrap(settings: &PricingSettings) -> Result<bool, Failure> {
     let path = Path::new(EXAMPLE_PATH);
     let before = match std::fs::read(path) {
@@ -211,8 +220,8 @@ fn bootstrap(settings: &PricingSettings) -> Result<bool, Failure> {
     }
     let out = Output::new(settings.json);
     out.say(&format!(
-        "{EXAMPLE_PATH} is written: copy it to kana/kana.dev.yaml, make it yours, and publish it to \
-         the test environment with kana publish."
+        "{EXAMPLE_PATH} was written: copy it to kana/kana.dev.yaml, edit it, and publish it to the \
+         test environment with kana publish."
     ))?;
     out.json(&json!({ "file": EXAMPLE_PATH, "written": !is_there }))?;
     Ok(true)

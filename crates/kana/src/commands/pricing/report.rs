@@ -1,42 +1,52 @@
-//! What the commands print: for people, in colour on a terminal, or for programs, as JSON.
+//! What the commands report about a plan, for people and as JSON for programs.
 
-use std::io::{IsTerminal as _, Write};
+use std::fmt::Display;
 use std::path::Path;
 
 use kana_service::EnvironmentKind;
 use serde::Serialize;
 
+use super::entry::Entry;
 use super::file::{Said, Wrong};
 use super::server::{Finding, printable};
 
-/// A plan, or why there is none.
+/// A plan, or the problems of the file.
 #[derive(Serialize)]
 pub(super) struct Report {
-    /// The file.
+    /// The path of the file.
     pub(super) file: String,
     /// `test` or `live`.
     pub(super) environment: &'static str,
-    /// How many features and packages change.
+    /// The number of features and packages that change.
     pub(super) changes: usize,
-    /// How many findings are errors, those that refuse included.
+    /// The number of errors, including those that prevent publishing.
     pub(super) errors: usize,
-    /// How many findings are warnings.
+    /// The number of warnings.
     pub(super) warnings: usize,
-    /// What was found, in the order in which it is printed.
+    /// The findings, in the order in which they are printed.
     pub(super) findings: Vec<Reported>,
-    /// Whether the plan was carried out. Only after `publish`.
+    /// Whether it was published. Only after `publish`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) published: Option<bool>,
+    /// The plan as data; `None` if the server is of a release that does not send it.
+    #[serde(skip)]
+    pub(super) entries: Option<Vec<Entry>>,
+    /// The address of the server.
+    #[serde(skip)]
+    pub(super) server: String,
+    /// The text of the file.
+    #[serde(skip)]
+    pub(super) text: String,
 }
 
-/// A finding and where it stands.
+/// A finding with its place in the file.
 #[derive(Serialize)]
 pub(super) struct Reported {
     pub(super) severity: String,
     pub(super) message: String,
-    /// Whether nothing can be published because of it, not even with `--force`.
+    /// Whether it prevents publishing, even with `--force`.
     pub(super) refused: bool,
-    /// The place within the configuration; null for what stands in the environment only.
+    /// The place within the configuration; null if the file omits what it is about.
     pub(super) place: Option<String>,
     pub(super) line: Option<usize>,
     pub(super) column: Option<usize>,
@@ -58,10 +68,13 @@ impl Report {
             warnings: count("warning"),
             findings,
             published: None,
+            entries: Some(Vec::new()),
+            server: String::new(),
+            text: String::new(),
         }
     }
 
-    /// Whether something cannot be published, not even by force.
+    /// Returns true if something prevents publishing, even by force.
     pub(super) fn is_refused(&self) -> bool {
         self.findings.iter().any(|finding| finding.refused)
     }
@@ -81,7 +94,7 @@ impl From<Wrong> for Reported {
 }
 
 impl Reported {
-    /// A finding of the server, with where in the file it is.
+    /// Converts a finding of the server, and adds its place in the file.
     pub(super) fn of(finding: Finding, said: &Said) -> Self {
         let position = finding.place.as_ref().map(|_| said.node.find_steps(&finding.steps()));
         Self {
@@ -95,81 +108,8 @@ impl Reported {
     }
 }
 
-/// Where to print, and how.
-pub(super) struct Output {
-    pub(super) json: bool,
-    colour: bool,
-}
-
-impl Output {
-    pub(super) fn new(json: bool) -> Self {
-        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { json, colour: wanted && std::io::stdout().is_terminal() }
-    }
-
-    /// The findings, a line each, and what they come to.
-    pub(super) fn plan(&self, report: &Report) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        for finding in &report.findings {
-            self.finding(&mut out, &report.file, finding)?;
-        }
-        let Report { changes, errors, warnings, environment, .. } = report;
-        if report.is_refused() {
-            writeln!(out, "Cannot be published: {}.", count(*errors, "error"))?;
-        } else if *changes == 0 {
-            writeln!(out, "Nothing would change in {environment}.")?;
-        } else {
-            let changes = count(*changes, "change");
-            let (errors, warnings) = (count(*errors, "error"), count(*warnings, "warning"));
-            writeln!(out, "{changes} to {environment}: {errors}, {warnings}.")?;
-        }
-        out.flush()
-    }
-
-    fn finding(&self, out: &mut impl Write, file: &str, finding: &Reported) -> std::io::Result<()> {
-        match (finding.line, finding.column) {
-            (Some(line), Some(column)) => write!(out, "{file}:{line}:{column}: ")?,
-            _ => write!(out, "{file}: ")?,
-        }
-        let (mark, colour) = match finding.severity.as_str() {
-            "error" => ("[ERROR] ", "\u{1b}[1;31m"),
-            "warning" => ("[WARNING] ", "\u{1b}[1;33m"),
-            _ => ("", ""),
-        };
-        if self.colour && !mark.is_empty() {
-            write!(out, "{colour}{}\u{1b}[0m ", mark.trim_end())?;
-        } else {
-            write!(out, "{mark}")?;
-        }
-        match &finding.place {
-            // What is wrong continues a sentence that its place begins.
-            Some(place) if finding.refused => writeln!(out, "{place}: {}", finding.message),
-            _ => writeln!(out, "{}", finding.message),
-        }
-    }
-
-    /// What was done, for people.
-    pub(super) fn say(&self, text: &str) -> std::io::Result<()> {
-        if self.json {
-            return Ok(());
-        }
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{text}")?;
-        out.flush()
-    }
-
-    /// What was done, for programs.
-    pub(super) fn json(&self, value: &impl Serialize) -> std::io::Result<()> {
-        if !self.json {
-            return Ok(());
-        }
-        let mut out = std::io::stdout().lock();
-        serde_json::to_writer_pretty(&mut out, value)?;
-        writeln!(out)?;
-        out.flush()
-    }
-}
-
-fn count(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+/// Writes a number of things, like `1 error` or `2 errors`.
+pub(super) fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, what: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }

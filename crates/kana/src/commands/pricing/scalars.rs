@@ -1,15 +1,15 @@
-//! What a scalar means, by the core schema of YAML 1.2.
+//! The values of scalars, by the core schema of YAML 1.2.
 
 use kana_core::configuration::quoted;
 use saphyr_parser::{ScalarStyle, Tag};
 use serde_json::{Number, Value};
 
-/// Whether a tag, if there is one, says no more than what it stands before.
+/// Returns true if there is no tag, or one that changes nothing.
 pub(super) fn is_tag_of(tag: Option<&Tag>, name: &str) -> bool {
     tag.is_none_or(|tag| tag.is_yaml_core_schema() && tag.suffix == name)
 }
 
-/// A scalar as it is written, or what is wrong with it.
+/// Converts a scalar to a value. Fails with what is wrong with it.
 pub(super) fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, String> {
     let is_string = tag.is_some() && is_tag_of(tag, "str");
     if style != ScalarStyle::Plain || is_string {
@@ -31,7 +31,7 @@ pub(super) fn unknown_tag(tag: &Tag) -> String {
     format!("has the tag {}, which means nothing here", quoted(&format!("{handle}{}", tag.suffix)))
 }
 
-/// What a plain scalar means.
+/// Converts a plain scalar to a value.
 pub(super) fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,

@@ -1,4 +1,4 @@
-//! The three calls to the server.
+//! The client of the server's three calls.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -11,16 +11,17 @@ use ureq::Agent;
 use ureq::http::{Response, header};
 use ureq::tls::{RootCerts, TlsConfig};
 
+use super::entry::Entry;
 use super::failure::Failure;
 use super::surroundings::{Surroundings, key_name};
 use crate::settings::without_passwords;
 
-/// For how long a call may take as a whole.
+/// The time limit of a call.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The most bytes of an answer. The server takes 8 MiB; its answer may say more about them.
+/// The maximum size of an answer, in bytes. It can be larger than the 8 MiB that the server takes.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// A server, and the environment that the key opens there.
+/// A server, with the key of an environment.
 pub(super) struct Server {
     agent: Agent,
     address: String,
@@ -28,18 +29,20 @@ pub(super) struct Server {
     key: String,
 }
 
-/// What the server says publishing would do.
+/// The server's plan.
 #[derive(Debug, Deserialize)]
 pub(super) struct Validated {
     pub(super) findings: Vec<Finding>,
+    /// The plan as data. A server of an older release does not send it.
+    pub(super) entries: Option<Vec<Entry>>,
     /// How many features and packages would change.
     pub(super) changes: usize,
-    /// The version of the environment that was looked at.
+    /// The version of the environment that the plan was made on.
     #[serde(skip)]
     pub(super) version: Option<String>,
 }
 
-/// What the server found.
+/// A finding of the server.
 #[derive(Debug, Deserialize)]
 pub(super) struct Finding {
     pub(super) severity: String,
@@ -57,7 +60,7 @@ enum ReadStep {
 }
 
 impl Finding {
-    /// The steps that lead to its place.
+    /// Returns the steps to its place.
     pub(super) fn steps(&self) -> Vec<Step> {
         let step = |step: &ReadStep| match step {
             ReadStep::Item(index) => Step::Item(*index),
@@ -77,7 +80,7 @@ impl Server {
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            // A key is for the server that was named, and for no other.
+            // The key must not go to another server.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(PATIENCE))
@@ -87,7 +90,7 @@ impl Server {
         Ok(Self { agent: config.into(), address, environment, key })
     }
 
-    /// The environment's configuration, as JSON and as what it says.
+    /// Returns the environment's configuration, as JSON and parsed.
     pub(super) fn pull(&self) -> Result<(Value, Configuration), Failure> {
         let request = self.agent.get(self.url("pull")).header(header::AUTHORIZATION, &self.key);
         let (value, _) = self.answer(request.call())?;
@@ -104,7 +107,7 @@ impl Server {
         Ok(validated)
     }
 
-    /// Publishes onto `version`, if that is still the version of the environment.
+    /// Publishes if the environment is still at `version`.
     pub(super) fn publish(
         &self,
         configuration: &Value,
@@ -117,6 +120,12 @@ impl Server {
         }
         let (value, _) = self.answer(request.send_json(configuration))?;
         self.configuration(value)
+    }
+
+    /// Returns the server's address, with its password hidden.
+    pub(super) fn address(&self) -> String {
+        let address = self.without_password(&self.address);
+        printable(address.strip_suffix("/cli").unwrap_or(&address))
     }
 
     fn url(&self, call: &str) -> String {
@@ -137,7 +146,7 @@ impl Server {
         Ok((value, configuration))
     }
 
-    /// The JSON of an answer, and its version.
+    /// Returns the JSON of an answer, and its version.
     fn answer(
         &self,
         response: Result<Response<ureq::Body>, ureq::Error>,
@@ -169,7 +178,7 @@ impl Server {
     }
 }
 
-/// Text without what would move a terminal's cursor.
+/// Replaces characters that would move a terminal's cursor.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

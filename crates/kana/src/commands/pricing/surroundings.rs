@@ -1,5 +1,4 @@
-//! What the commands find around them: variables, also those of a `.env` file, which name the server
-//! and hold the keys.
+//! The server's address and the keys, from environment variables and a `.env` file.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -11,18 +10,18 @@ use crate::settings::{variable, without_passwords};
 
 /// The file in the working directory.
 const FILE: &str = ".env";
-/// The most bytes of it. Whatever is larger is something else.
+/// The maximum size of the file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const SERVER: &str = "http://127.0.0.1:4000";
 
-/// Variables by their names: those of the process count more than those of the file.
+/// Variables of the process and of the file. Those of the process win.
 pub(super) struct Surroundings {
     file: HashMap<String, String>,
     of_process: fn(&str) -> Option<String>,
 }
 
 impl Surroundings {
-    /// Those of this process and of the file in its working directory.
+    /// Reads the variables of this process and of the file in its working directory.
     pub(super) fn read() -> Result<Self, Failure> {
         let failed = |error| Failure::Read(FILE.into(), error);
         let text = match std::fs::metadata(FILE) {
@@ -37,13 +36,13 @@ impl Surroundings {
         Ok(Self { file: variables(&text), of_process: variable::read_text })
     }
 
-    /// A variable that is set to something.
+    /// Returns a variable; `None` if it is unset or empty.
     fn get(&self, name: &str) -> Option<String> {
         let set = |value: &String| !value.trim().is_empty();
         (self.of_process)(name).filter(set).or_else(|| self.file.get(name).cloned().filter(set))
     }
 
-    /// The private key of an environment.
+    /// Returns the private key of an environment.
     pub(super) fn key(&self, environment: EnvironmentKind) -> Result<String, Failure> {
         let name = key_name(environment);
         let key = self.get(name).ok_or(Failure::NoKey(name))?;
@@ -52,14 +51,14 @@ impl Surroundings {
             EnvironmentKind::Test => EnvironmentKind::Live,
             EnvironmentKind::Live => EnvironmentKind::Test,
         };
-        // Nobody who means one environment shall touch the other.
+        // A key of the other environment would change the wrong one.
         if key.starts_with(&format!("prv_{other}_")) {
             return Err(Failure::KeyOf { name, other });
         }
         Ok(key.to_owned())
     }
 
-    /// The address under which the REST calls are.
+    /// Returns the base address of the REST calls.
     pub(super) fn address(&self) -> Result<String, Failure> {
         let (name, given, path) = match self.get("KANA_DEV_URL") {
             Some(address) => ("KANA_DEV_URL", address, ""),
@@ -77,7 +76,7 @@ impl Surroundings {
     }
 }
 
-/// The variable that holds the private key of an environment.
+/// Returns the name of the variable with the private key of an environment.
 pub(super) fn key_name(environment: EnvironmentKind) -> &'static str {
     match environment {
         EnvironmentKind::Test => "KANA_DEV_KEY",
@@ -85,7 +84,7 @@ pub(super) fn key_name(environment: EnvironmentKind) -> &'static str {
     }
 }
 
-/// The lines `NAME=value` of a file, with or without `export` before and quotes around.
+/// Parses lines like `NAME=value`, with optional `export` and quotes.
 fn variables(text: &str) -> HashMap<String, String> {
     let line = |line: &str| {
         let line = line.trim();

@@ -1,4 +1,4 @@
-//! A configuration as YAML, in the form that a person would give it.
+//! Writes a configuration as YAML, in the style of a person.
 
 use std::fmt::Write as _;
 
@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 
 use super::scalars::plain;
 
-/// The most characters of an object that stands in one line.
+/// The maximum length of an object in one line, in characters.
 const LINE_CHARS_MAX: usize = 100;
 
 /// Writes the whole file.
 pub(super) fn write(configuration: &Value) -> String {
     let mut text = String::new();
     if let Value::Object(object) = configuration {
-        // The key decides whose environment it is.
+        // The file has no app: the key decides about the environment.
         let entries = object.iter().filter(|(key, _)| *key != "app");
         for (key, value) in entries {
             entry(&mut text, 0, key, value);
@@ -22,7 +22,7 @@ pub(super) fn write(configuration: &Value) -> String {
     text
 }
 
-/// Writes an item of a list whose dashes stand in column `indent`, from 0 on.
+/// Writes an item of a list whose dashes are in column `indent`, from 0.
 pub(super) fn item(text: &mut String, indent: usize, value: &Value) {
     let _ = write!(text, "{:indent$}- ", "");
     match value {
@@ -47,7 +47,7 @@ pub(super) fn item(text: &mut String, indent: usize, value: &Value) {
 fn entry(text: &mut String, indent: usize, key: &str, value: &Value) {
     let _ = write!(text, "{:indent$}{key}:", "");
     match value {
-        // So that it is told from a number at sight, though no reader takes it for one.
+        // Quoted so that people do not take it for a number; no parser does.
         Value::String(version) if key == "version" && version.bytes().all(is_of_version) => {
             let _ = writeln!(text, " {version}");
         }
@@ -73,7 +73,7 @@ fn is_of_version(byte: u8) -> bool {
     byte.is_ascii_digit() || byte == b'.'
 }
 
-/// Whether a list of such items stands in one line: ids only.
+/// Returns true if a list of such items is written in one line: ids only.
 fn is_short(value: &Value) -> bool {
     matches!(value, Value::String(text) if text.len() < LINE_CHARS_MAX)
 }
@@ -94,12 +94,12 @@ fn inline_object(object: &Map<String, Value>) -> String {
     format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
 }
 
-/// Text as a scalar that is read as the same text, in a line or within brackets.
+/// Writes text as a scalar that reads as the same text, in a line or within brackets.
 pub(super) fn scalar(text: &str) -> String {
     if is_safe_plain(text) { text.to_owned() } else { quoted(text) }
 }
 
-/// Whether every reader takes it for text without quotes, also those of YAML 1.1.
+/// Returns true if every parser, also of YAML 1.1, reads it as text without quotes.
 fn is_safe_plain(text: &str) -> bool {
     let Some(first) = text.chars().next() else { return false };
     let is_word_of_1_1 = matches!(
@@ -124,7 +124,7 @@ fn quoted(text: &str) -> String {
             '\\' => quoted.push_str("\\\\"),
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
-            // Whatever is not printable, or some readers take for the end of a line.
+            // Not printable, or the end of a line for some parsers.
             c if c.is_control()
                 || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') =>
             {

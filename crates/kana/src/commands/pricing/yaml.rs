@@ -1,6 +1,5 @@
-//! YAML with the place of everything in it: each value knows its line and column, so that whatever
-//! is wrong with it can be shown. What a configuration has no use for is refused: several
-//! documents, keys that are no text, tags of one's own.
+//! Parses YAML into values with line and column. Refuses what a configuration has no use for: several
+//! documents, keys that are not text, custom tags.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -11,38 +10,37 @@ use serde_json::{Map, Value};
 
 use super::scalars::{is_tag_of, scalar, unknown_tag};
 
-/// The most values of a document, those that aliases repeat included.
+/// The maximum number of values, including those that aliases repeat.
 const VALUES_MAX: usize = 1_000_000;
-/// The most text of a document in MiB, that which aliases repeat included: twice what a file may have.
+/// The maximum size of all text in MiB, including text that aliases repeat: twice the size of a file.
 const TEXT_MIB_MAX: usize = 16;
-/// The most lists and objects within each other.
+/// The maximum nesting of lists and objects.
 const DEPTH_MAX: usize = 64;
 
 /// A place in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position {
-    /// From 1 on.
+    /// From 1.
     pub(super) line: usize,
-    /// In characters, from 1 on.
+    /// In characters, from 1.
     pub(super) column: usize,
 }
 
-/// Why a text is no YAML that can be read.
+/// Why a text cannot be read as YAML.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unreadable {
     pub(super) position: Position,
     pub(super) problem: String,
 }
 
-/// A value and where it stands.
+/// A value with its place.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// Where it begins.
+    /// The start of the value.
     pub(super) position: Position,
-    /// The characters of the text that it takes, counted from 0 on. Of a block, its end may lie in
-    /// what follows.
+    /// The range of characters, from 0. The end of a block can be after the block.
     pub(super) characters: std::ops::Range<usize>,
-    /// Whether it stands there by itself, and not by an alias.
+    /// Whether it was written there, and not repeated by an alias.
     pub(super) kind: Kind,
 }
 
@@ -54,7 +52,7 @@ pub(super) enum Kind {
     Alias(Rc<Node>),
 }
 
-/// A list or an object that is not over yet.
+/// A list or object that is not complete yet.
 struct Open {
     position: Position,
     start: usize,
@@ -75,7 +73,7 @@ fn at(span: Span) -> Position {
     Position { line: span.start.line(), column: span.start.col() + 1 }
 }
 
-/// Reads a text that is one document; `None` for one that holds nothing.
+/// Parses a text of one document. Returns `None` if it is empty.
 pub(super) fn read(text: &str) -> Result<Option<Node>, Unreadable> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
@@ -97,7 +95,7 @@ fn what_stands_at(text: &str, position: Position) -> String {
     let line = text.lines().nth(position.line.saturating_sub(1)).unwrap_or_default();
     let rest: String = line.chars().skip(position.column.saturating_sub(1)).collect();
     if !rest.trim().is_empty() {
-        return format!("here stands {}", quoted(rest.trim()));
+        return format!("at {}", quoted(rest.trim()));
     }
     let is_last = text.lines().skip(position.line).all(|line| line.trim().is_empty());
     let what = if is_last { "the file" } else { "the line" };
@@ -122,7 +120,7 @@ impl Builder {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return wrong("a second document begins here: a file has one");
+                    return wrong("a second document begins here: a file must have one");
                 }
                 Ok(())
             }
@@ -213,10 +211,7 @@ impl Builder {
                         }
                     };
                     if !keys.insert(text.clone()) {
-                        return wrong(format!(
-                            "the key {} stands here for the second time",
-                            quoted(&text)
-                        ));
+                        return wrong(format!("the key {} is here twice", quoted(&text)));
                     }
                     *key = Some((text, position));
                 }
@@ -226,7 +221,7 @@ impl Builder {
     }
 }
 
-/// How large a document has become by now.
+/// The size of a document so far.
 #[derive(Default)]
 struct Size {
     values: usize,
@@ -244,7 +239,7 @@ impl Size {
 }
 
 impl Node {
-    /// The value as JSON, aliases repeated, within the bounds of a document.
+    /// Converts the value to JSON, with aliases repeated. Fails if that is too large.
     pub(super) fn to_value(&self) -> Result<Value, Unreadable> {
         self.convert(&mut Size::default())
     }
@@ -276,13 +271,13 @@ impl Node {
         })
     }
 
-    /// Where `place` stands, or, if it does not, whatever it would stand in. An unknown key stands
-    /// where it is written, and not where its value is.
+    /// Returns the position of a place, or of the nearest value around it if it does not exist. The
+    /// position of an unknown key is the key, not its value.
     pub(super) fn find(&self, place: &Place) -> Position {
         self.find_steps(place.steps())
     }
 
-    /// The same by the steps that lead to it.
+    /// Like [`find`](Self::find), by steps.
     pub(super) fn find_steps(&self, steps: &[Step]) -> Position {
         let mut node = self;
         let mut position = self.position;
@@ -378,8 +373,8 @@ mod tests {
         let (line, _, _) = unreadable("a: 1\nb: [1, 2\nc: 3\n");
         assert!(line >= 2);
         for (text, line, column, problem) in [
-            ("a: 1\nb: 2\na: 3\n", 3, 1, "the key \"a\" stands here for the second time"),
-            ("a: 1\n---\nb: 2\n", 2, 1, "a second document begins here: a file has one"),
+            ("a: 1\nb: 2\na: 3\n", 3, 1, "the key \"a\" is here twice"),
+            ("a: 1\n---\nb: 2\n", 2, 1, "a second document begins here: a file must have one"),
             ("a: !mine 1\n", 1, 4, "has the tag \"!mine\", which means nothing here"),
             ("a: !!set {b}\n", 1, 4, "has the tag \"!!set\", which means nothing here"),
             ("a: !!map [1]\n", 1, 4, "has the tag \"!!map\", which means nothing here"),
@@ -391,12 +386,12 @@ mod tests {
             assert_eq!(unreadable(text), (line, column, problem.to_owned()), "{text}");
         }
         for (text, stands) in [
-            ("a: *nope\n", "here stands \"*nope\""),
-            ("a: 'x\n", " here"),
-            ("a: b: c\n", "here stands \": c\""),
+            ("a: *nope\n", "at \"*nope\""),
+            ("a: 'x\n", "at \"'x\""),
+            ("a: b: c\n", "at \": c\""),
             ("a: [1\n", "the file ends here"),
             ("{", "the file ends here"),
-            ("%YAML 9\n---\n", " here"),
+            ("%YAML 9\n---\n", "; "),
         ] {
             let (_, _, problem) = unreadable(text);
             assert!(problem.contains(stands), "{text}: {problem}");

@@ -1,0 +1,79 @@
+//! Usage events, and what a request about usage is answered.
+
+use serde::{Deserialize, Serialize};
+
+use crate::access::{Consumption, Reason};
+use crate::id::{FeatureId, IdempotencyKey, SubscriptionId};
+use crate::metadata::Metadata;
+use crate::timestamp::Timestamp;
+
+/// What a usage event does to the counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum UsageAction {
+    /// Adds the delta, which may be negative. The counter never goes below 0.
+    Add,
+    /// Replaces the usage of the period by the delta.
+    Set,
+}
+
+/// The answer to [`RecordUsage`](crate::usage::RecordUsage).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RecordedUsage {
+    /// The usage is recorded and, for a consumable feature, counted.
+    Recorded,
+    /// Nothing granted the feature. The usage event is kept, and not counted.
+    NotCounted,
+}
+
+impl RecordedUsage {
+    /// Returns true if the usage was recorded.
+    #[must_use]
+    pub fn recorded(self) -> bool {
+        self == Self::Recorded
+    }
+
+    /// Returns why it was not recorded; `None` if it was.
+    #[must_use]
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Recorded => None,
+            Self::NotCounted => Some(
+                "None of the user's subscriptions granted this feature at that time: \
+                 the event is kept and not counted.",
+            ),
+        }
+    }
+}
+
+/// The answer to [`UseFeature`](crate::usage::UseFeature).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedFeature {
+    /// Whether the usage was granted, and therefore recorded.
+    pub granted: bool,
+    /// Why.
+    pub reason: Reason,
+    /// The usage after the call; `None` for a `BINARY` feature, or if nothing grants the feature.
+    pub consumption: Option<Consumption>,
+}
+
+/// A usage event, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageEvent {
+    /// What was used.
+    pub feature: FeatureId,
+    /// What the amount does.
+    pub action: UsageAction,
+    /// The amount.
+    pub delta: i64,
+    /// When it was used.
+    pub occurred_at: Timestamp,
+    /// When Kana recorded it.
+    pub recorded_at: Timestamp,
+    /// The subscription that it counts for or, for a `BINARY` feature, that granted it; `None` if
+    /// nothing granted the feature.
+    pub subscription: Option<SubscriptionId>,
+    /// The key under which it was sent.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// The product's own data.
+    pub metadata: Option<Metadata>,
+}

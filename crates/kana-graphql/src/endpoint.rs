@@ -1,0 +1,339 @@
+//! An endpoint: a schema that answers HTTP requests.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use async_graphql::parser::types::{OperationDefinition, OperationType};
+use async_graphql::{
+    EmptySubscription, ObjectType, Positioned, Schema, SchemaBuilder, ValidationMode,
+};
+use axum::body::Bytes;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::Response;
+use futures_util::FutureExt;
+use serde_json::{Map, Value};
+
+use crate::answer::{self, AnswerBudget, AnswerSize};
+use crate::custom_scalar::CustomScalar;
+use crate::error::{ErrorBody, Overloaded, RequestError, finish_errors};
+use crate::media_type::MediaType;
+use crate::plan::{PlainRequest, Plan, Plans};
+use crate::prepared::{Prepared, PreparedDocuments};
+use crate::request::{self, GraphqlRequest};
+use crate::response::{Answered, Executed, can_be_repeated, refuse, write_answer};
+use crate::schema_types::SchemaTypes;
+use crate::validate_only::ValidateOnly;
+use crate::{absent, variables};
+
+/// A schema, ready to answer requests.
+pub struct Endpoint<Query, Mutation, P> {
+    /// Validates, and does not execute.
+    validating: Schema<Query, Mutation, EmptySubscription>,
+    /// Executes what was validated.
+    trusting: Schema<Query, Mutation, EmptySubscription>,
+    types: SchemaTypes,
+    documents: PreparedDocuments<P>,
+    plans: Plans<P>,
+    answers: Arc<AnswerBudget>,
+}
+
+impl<Query, Mutation, P> Endpoint<Query, Mutation, P>
+where
+    Query: ObjectType + 'static,
+    Mutation: ObjectType + 'static,
+{
+    /// Creates an endpoint for the schema that `builder` builds. `scalars` are the schema's own,
+    /// and `answers` is the budget that its large answers share with those of other endpoints.
+    pub fn new(
+        builder: impl Fn() -> SchemaBuilder<Query, Mutation, EmptySubscription>,
+        scalars: &[CustomScalar],
+        answers: &Arc<AnswerBudget>,
+    ) -> Self {
+        // The library's own limits stay off: ours are held before it validates anything.
+        let validating = builder().extension(ValidateOnly).finish();
+        let trusting = builder().validation_mode(ValidationMode::Fast).finish();
+        let types = SchemaTypes::of_schema(&validating.sdl(), scalars);
+        let documents = PreparedDocuments::new();
+        let answers = Arc::clone(answers);
+        Self { validating, trusting, types, documents, plans: Plans::new(), answers }
+    }
+
+    /// Answers the HTTP request with this head.
+    ///
+    /// `authorise` finds what the resolvers may work on, from the headers alone. Only then does
+    /// `read_body` read the whole body, since a body takes memory.
+    pub async fn respond<Authorised: Any + Send + Sync>(
+        &self,
+        head: Parts,
+        authorise: impl AsyncFnOnce(&HeaderMap) -> Result<Authorised, RequestError>,
+        read_body: impl AsyncFnOnce() -> Result<Bytes, RequestError>,
+    ) -> Response
+    where
+        P: Plan<Authorised>,
+    {
+        let Some(media_type) = MediaType::accepted(&head.headers) else {
+            let message = "This endpoint answers application/json and \
+                           application/graphql-response+json: the Accept header allows neither";
+            let body = ErrorBody::bad_request(message);
+            let refusal = RequestError::malformed(StatusCode::NOT_ACCEPTABLE, &body);
+            return refuse(MediaType::Json, &refusal);
+        };
+        let answer = self.answer(&head, authorise, read_body);
+        let answered = AssertUnwindSafe(answer).catch_unwind().await;
+        match answered {
+            Ok(Ok(answered)) => write_answer(media_type, answered),
+            Ok(Err(refusal)) => refuse(media_type, &refusal),
+            Err(_panic) => {
+                let body = ErrorBody::internal(&"a resolver panicked");
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                refuse(media_type, &RequestError::malformed(status, &body))
+            }
+        }
+    }
+
+    async fn answer<Authorised: Any + Send + Sync>(
+        &self,
+        head: &Parts,
+        authorise: impl AsyncFnOnce(&HeaderMap) -> Result<Authorised, RequestError>,
+        read_body: impl AsyncFnOnce() -> Result<Bytes, RequestError>,
+    ) -> Result<Answered, RequestError>
+    where
+        P: Plan<Authorised>,
+    {
+        let authorised = authorise(&head.headers).await?;
+        // HEAD is GET without the body of the answer.
+        let by_get = matches!(head.method, Method::GET | Method::HEAD);
+        let body = if by_get { Ok(Bytes::new()) } else { read_body().await };
+        let text = body.as_ref().ok().filter(|_| !by_get).cloned();
+        let plain = text.as_ref().and_then(|text| PlainRequest::read(text));
+        if let Some(plain) = &plain
+            && let Some(plan) = self.plans.get(plain.key())
+            && request::check_content_type(&head.headers).is_ok()
+            && let Some(planned) = plan.read(plain.variables())
+        {
+            // The plan takes effect, so nothing else may answer from here on.
+            return Ok(Answered::by_plan(plan.execute(&authorised, planned).await));
+        }
+        let request = GraphqlRequest::read(head, body, by_get)?;
+        self.execute(request, by_get, authorised, plain.as_ref()).await
+    }
+
+    /// Answers with the general executor. From then on, bodies like this one lead to the
+    /// operation's plan.
+    async fn execute<Authorised: Any + Send + Sync>(
+        &self,
+        request: GraphqlRequest,
+        by_get: bool,
+        authorised: Authorised,
+        plain: Option<&PlainRequest<'_>>,
+    ) -> Result<Answered, RequestError>
+    where
+        P: Plan<Authorised>,
+    {
+        let invalid = |error| RequestError::invalid(StatusCode::BAD_REQUEST, vec![error]);
+        let prepared = self
+            .documents
+            .prepare(&self.types, request.query, request.operation_name)
+            .map_err(invalid)?;
+        let operation = prepared.operation().map_err(invalid)?;
+        if by_get && operation.node.ty != OperationType::Query {
+            let body = ErrorBody::bad_request("A mutation must be sent with POST");
+            return Err(RequestError::malformed(StatusCode::METHOD_NOT_ALLOWED, &body));
+        }
+        let variables = variables::coerce(&self.types, operation, request.variables)
+            .map_err(|errors| RequestError::invalid(StatusCode::BAD_REQUEST, errors))?;
+        if let Some(problem) = request.variables_text.problem(&variables) {
+            let path = request.variables_text.path(&problem);
+            return Err(invalid(variables::refuse_inexact(operation, &variables, &problem, path)));
+        }
+
+        if prepared.validated().is_none() {
+            self.validate(&prepared).await?;
+            prepared.set_validated(P::compile(&operation.node));
+        }
+        if let (Some(plain), Some(Some(plan))) = (plain, prepared.validated()) {
+            self.plans.remember(plain.key(), plan);
+        }
+        self.run(&prepared, operation, variables, authorised).await
+    }
+
+    /// Runs a valid operation with coerced variables.
+    async fn run<Authorised: Any + Send + Sync>(
+        &self,
+        prepared: &Prepared<P>,
+        operation: &Positioned<OperationDefinition>,
+        variables: Map<String, Value>,
+        authorised: Authorised,
+    ) -> Result<Answered, RequestError> {
+        let lists = prepared.lists();
+        let is_mutation = operation.node.ty == OperationType::Mutation;
+        let size = lists.any.then(|| AnswerSize::new(&self.answers, is_mutation));
+        if let Some(size) = &size {
+            size.admit().await.map_err(|_| {
+                RequestError::malformed(StatusCode::SERVICE_UNAVAILABLE, &Overloaded.into())
+            })?;
+        }
+        let mut document = prepared.parsed().clone();
+        if lists.must_be_merged {
+            let name = prepared.operation_name().map(String::as_str);
+            answer::merge(&mut document, &operation.node, name, &variables);
+        }
+        absent::leave_out(&mut document, &absent::not_given(&operation.node, &variables));
+        let mut execution = async_graphql::Request::new(String::new())
+            .variables(async_graphql::Variables::from_json(variables.into()))
+            .data(authorised);
+        execution.operation_name = prepared.operation_name().cloned();
+        execution.set_parsed_query(document);
+        let mut response = match &size {
+            Some(size) => {
+                let execution = execution.data(Arc::clone(size));
+                size.watch(self.trusting.execute(execution)).await
+            }
+            None => self.trusting.execute(execution).await,
+        };
+        finish_errors(&mut response.errors);
+        let can_be_repeated = can_be_repeated(&operation.node, &response.errors);
+        Ok(Answered::Response(Box::new(Executed { response, size, can_be_repeated })))
+    }
+
+    /// Has the library validate a document: what it finds does not depend on variables.
+    async fn validate(&self, prepared: &Prepared<P>) -> Result<(), RequestError> {
+        let mut validation = async_graphql::Request::new(String::new());
+        validation.operation_name = prepared.operation_name().cloned();
+        validation.set_parsed_query(prepared.parsed().clone());
+        let mut errors = self.validating.execute(validation).await.errors;
+        if errors.is_empty() {
+            return Ok(());
+        }
+        // The library goes through operations, fragments and variables in no order.
+        errors.sort_by(|a, b| (&a.locations, &a.message).cmp(&(&b.locations, &b.message)));
+        finish_errors(&mut errors);
+        Err(RequestError::invalid(StatusCode::BAD_REQUEST, errors))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_graphql::extensions::{
+        Extension, ExtensionContext, ExtensionFactory, NextValidation,
+    };
+    use async_graphql::{EmptyMutation, Object, ServerError, ValidationResult};
+    use async_trait::async_trait;
+    use axum::http::header;
+
+    use super::*;
+    use crate::error::server_error;
+    use crate::plan::{NoPlan, Outcome};
+
+    fn head() -> Parts {
+        let head = axum::http::Request::post("/").header(header::CONTENT_TYPE, "application/json");
+        head.body(()).unwrap().into_parts().0
+    }
+
+    async fn body_of(response: Response) -> String {
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    struct Query;
+
+    #[Object]
+    impl Query {
+        async fn a(&self) -> i32 {
+            1
+        }
+    }
+
+    /// Counts how often the library validates by all of its rules.
+    #[derive(Clone, Default)]
+    struct Validations(Arc<AtomicUsize>);
+
+    impl ExtensionFactory for Validations {
+        fn create(&self) -> Arc<dyn Extension> {
+            Arc::new(self.clone())
+        }
+    }
+
+    #[async_trait]
+    impl Extension for Validations {
+        async fn validation(
+            &self,
+            context: &ExtensionContext<'_>,
+            next: NextValidation<'_>,
+        ) -> Result<ValidationResult, Vec<ServerError>> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            next.run(context).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_that_comes_again_is_validated_once() {
+        let validations = Validations::default();
+        let answers = AnswerBudget::new();
+        let mut endpoint: Endpoint<_, _, NoPlan> =
+            Endpoint::new(|| Schema::build(Query, EmptyMutation, EmptySubscription), &[], &answers);
+        endpoint.validating = Schema::build(Query, EmptyMutation, EmptySubscription)
+            .extension(validations.clone())
+            .extension(ValidateOnly)
+            .finish();
+        for _ in 0..3 {
+            let body = async || Ok(Bytes::from_static(br#"{"query": "{ a }"}"#));
+            let response = endpoint.respond(head(), async |_| Ok(()), body).await;
+            assert_eq!(body_of(response).await, r#"{"data":{"a":1}}"#);
+        }
+        assert_eq!(validations.0.load(Ordering::SeqCst), 1);
+    }
+
+    struct CountingMutation(Arc<AtomicUsize>);
+
+    #[Object]
+    impl CountingMutation {
+        async fn record(&self) -> bool {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            true
+        }
+    }
+
+    /// A plan that takes effect but fails to write its answer.
+    struct WithoutWords;
+
+    impl Plan<Arc<AtomicUsize>> for WithoutWords {
+        type Request = ();
+
+        fn compile(_: &OperationDefinition) -> Option<Self> {
+            Some(Self)
+        }
+
+        fn read(&self, _: Option<&str>) -> Option<()> {
+            Some(())
+        }
+
+        async fn execute(&self, recorded: &Arc<AtomicUsize>, (): ()) -> Outcome {
+            recorded.fetch_add(1, Ordering::SeqCst);
+            Outcome::Failed(server_error(&ErrorBody::internal(&"no words")))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_cannot_write_what_it_recorded_does_not_have_it_recorded_again() {
+        let recorded = Arc::new(AtomicUsize::new(0));
+        let schema = || {
+            let mutation = CountingMutation(Arc::clone(&recorded));
+            Schema::build(Query, mutation, EmptySubscription)
+        };
+        let answers = AnswerBudget::new();
+        let endpoint: Endpoint<_, _, WithoutWords> = Endpoint::new(schema, &[], &answers);
+        // The first request is not answered by the plan.
+        for times in 1..4 {
+            let body = async || Ok(Bytes::from_static(br#"{"query": "mutation { record }"}"#));
+            let authorise = async |_: &HeaderMap| Ok(Arc::clone(&recorded));
+            let body = body_of(endpoint.respond(head(), authorise, body).await).await;
+            assert_eq!(body == r#"{"data":{"record":true}}"#, times == 1, "{body}");
+            assert_eq!(recorded.load(Ordering::SeqCst), times);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Serves HTTP/1.1: listening, connections and their limits, request bodies. Knows no Kana: the
+//! routes, the limits and the moment to stop come in as plain values.
+//!
+//! [`listen()`] opens a socket and [`serve`] runs a [`Router`](axum::Router) on it. Each connection
+//! notes what it is doing ([`activity`]); one sweep over all connections now and then ends those
+//! that keep the server waiting for longer than the [`Limits`] allow ([`idle_sweep`]). [`body`]
+//! reads request bodies within a limit on the memory of all of them together.
+
+mod accept;
+mod activity;
+pub mod body;
+mod connections;
+mod head;
+mod header_text;
+mod idle_sweep;
+mod limits;
+mod listen;
+mod log_throttle;
+mod message_body;
+mod open_files;
+mod unread_body;
+mod watched_socket;
+
+pub use accept::serve;
+pub use header_text::decoded;
+pub use limits::Limits;
+pub use listen::listen;
+pub use open_files::raise_for_connections;

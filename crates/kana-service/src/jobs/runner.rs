@@ -1,0 +1,173 @@
+//! Runs the jobs of a node: claims those that are due, a few at a time, and attempts each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kana_store::jobs::ClaimedJob;
+use kana_store::{LogThrottle, Store, StoreError};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::attempt::{Attempt, Node};
+use super::blocking::off_thread;
+use super::registry::JobKinds;
+use crate::clock::Clock;
+use crate::kana::Kana;
+
+/// How many jobs a node runs at the same time.
+const PLACES: usize = 4;
+/// How often an idle node looks for jobs that are due. Those that are scheduled on the node itself
+/// are found at once.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The pause after each look, so that many jobs that are scheduled one by one are found together.
+const PAUSE: Duration = Duration::from_millis(10);
+/// How long slices may go on once the server is told to stop.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long it may take to give back what was broken off.
+const GIVE_BACK_WITHIN: Duration = Duration::from_millis(1500);
+
+/// Runs jobs until it is stopped or dropped.
+pub struct JobRunner {
+    stop: watch::Sender<bool>,
+    running: JoinHandle<()>,
+}
+
+impl JobRunner {
+    /// Starts to run jobs of these kinds, and schedules those that recur. Must be called within a
+    /// Tokio runtime. A panic in the runner itself is reported by [`Kana::thread_lost`].
+    #[must_use]
+    pub fn start(kana: &Kana, kinds: JobKinds) -> Self {
+        let (stop, stops) = watch::channel(false);
+        let needed = kana.threads.watch("kana-jobs");
+        let (store, clock) = (Arc::clone(&kana.store), Arc::clone(&kana.clock));
+        let running = tokio::spawn(async move {
+            let _needed = needed;
+            run(store, clock, kinds, stops).await;
+        });
+        Self { stop, running }
+    }
+
+    /// Begins no new slices from now on. Those that run may end.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Stops, and waits until no job runs: at most for about six seconds after the first call of
+    /// [`stop`](Self::stop). A slice that takes longer is broken off, and its job given back, so that
+    /// another node can go on with it at once.
+    pub async fn stopped(self) {
+        self.stop();
+        // It fails only by a panic, which is reported as that of a thread that the server needs.
+        let _ = self.running.await;
+    }
+}
+
+async fn run(
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    kinds: JobKinds,
+    stops: watch::Receiver<bool>,
+) {
+    let (break_off, breaks_off) = watch::channel(false);
+    let node = Arc::new(Node { store, clock, stops: stops.clone(), breaks_off });
+    let mut attempts = JoinSet::new();
+    claim_and_attempt(&node, &kinds, &mut attempts, stops).await;
+    let ending = async { while attempts.join_next().await.is_some() {} };
+    if timeout(GRACE, ending).await.is_err() {
+        tracing::warn!(jobs = attempts.len(), "jobs are broken off, to go on elsewhere or later");
+        break_off.send_replace(true);
+        let giving_back = async { while attempts.join_next().await.is_some() {} };
+        let _ = timeout(GIVE_BACK_WITHIN, giving_back).await;
+    }
+}
+
+/// Claims jobs, and attempts them, until the server stops. It stops between two claims, since jobs
+/// that were claimed and then forgotten would wait for the end of their leases.
+async fn claim_and_attempt(
+    node: &Arc<Node>,
+    kinds: &JobKinds,
+    attempts: &mut JoinSet<()>,
+    mut stops: watch::Receiver<bool>,
+) {
+    let scheduled = node.store.jobs_scheduled();
+    let failing = LogThrottle::new();
+    let mut are_scheduled = false;
+    loop {
+        let looked_at = Instant::now();
+        if !are_scheduled {
+            are_scheduled = noted(&failing, schedule_recurring(node, kinds).await).is_some();
+        }
+        let claimed = noted(&failing, claim(node, kinds, PLACES - attempts.len()).await);
+        for job in claimed.unwrap_or_default() {
+            let kind = kinds.get(&job.kind).map(Arc::clone);
+            // There is room, or it would not have been claimed.
+            if let Some((kind, place)) = kind.and_then(|kind| Some((kind.clone(), kind.place()?))) {
+                let attempt = Attempt { node: Arc::clone(node), kind, job, claimed_at: looked_at };
+                attempts.spawn(attempt.run(place));
+            }
+        }
+        sleep_until(looked_at + PAUSE).await;
+        let is_full = attempts.len() >= PLACES;
+        tokio::select! {
+            biased;
+            // Also if nobody is left to say so.
+            _ = stops.wait_for(|stops| *stops) => return,
+            Some(ended) = attempts.join_next() => log_panic(ended),
+            () = scheduled.notified(), if !is_full => {}
+            () = sleep(LOOK_EVERY), if !is_full => {}
+        }
+        while let Some(ended) = attempts.try_join_next() {
+            log_panic(ended);
+        }
+    }
+}
+
+async fn schedule_recurring(node: &Node, kinds: &JobKinds) -> Result<(), StoreError> {
+    let (recurring, now) = (kinds.recurring(), node.clock.now());
+    if recurring.is_empty() {
+        return Ok(());
+    }
+    off_thread(&node.store, move |store| async move {
+        let mut transaction = store.write().await?;
+        transaction.schedule_jobs(&recurring, now).await?;
+        transaction.commit().await
+    })
+    .await
+}
+
+async fn claim(
+    node: &Node,
+    kinds: &JobKinds,
+    at_most: usize,
+) -> Result<Vec<ClaimedJob>, StoreError> {
+    let (rooms, now) = (kinds.rooms(), node.clock.now());
+    if rooms.is_empty() || at_most == 0 {
+        return Ok(Vec::new());
+    }
+    off_thread(
+        &node.store,
+        move |store| async move { store.claim_jobs(&rooms, at_most, now).await },
+    )
+    .await
+}
+
+/// Logs a panic beside a slice. The job's lease will run out.
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "an attempt at a job panicked, which is a bug");
+    }
+}
+
+/// Logs an error, at most once a second. The next look tries again.
+fn noted<T>(failing: &LogThrottle, result: Result<T, StoreError>) -> Option<T> {
+    match result {
+        Ok(found) => Some(found),
+        Err(error) => {
+            if let Some(times) = failing.count(1) {
+                tracing::warn!(%error, times, "cannot look for jobs; retrying");
+            }
+            None
+        }
+    }
+}
