@@ -1,5 +1,5 @@
-//! Jobs of the embedded engine. One server runs them, so a lease is lost only where the clock was set
-//! forward, or where a server follows one that was killed.
+//! Jobs of the embedded engine. One server runs them. So a lease is lost only if the clock is set forward,
+//! and a server that starts ends all leases, since the server that had them is gone.
 
 use std::sync::Arc;
 

@@ -32,4 +32,7 @@ CREATE UNIQUE INDEX jobs_by_key ON jobs (kind, key, coalesce(environment_id, 0))
 
 CREATE INDEX jobs_by_due ON jobs (kind, due_at) WHERE failed_at IS NULL;
 
+-- A server that starts ends the leases of the one before it.
+CREATE INDEX jobs_that_run ON jobs (id) WHERE is_running = 1;
+
 CREATE INDEX jobs_by_wait ON jobs (waits_since) WHERE waits_since IS NOT NULL;
