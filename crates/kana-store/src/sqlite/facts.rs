@@ -37,6 +37,11 @@ impl From<serde_json::Error> for StoreError {
     }
 }
 
+/// Converts the length of a page to SQLite's type.
+pub(super) fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
 /// Reads the text of a column.
 pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, StoreError> {
     Ok(row.get_ref(column)?.as_str()?)
@@ -184,11 +189,11 @@ pub(super) fn counters_after(
     at_most: usize,
 ) -> Result<Vec<(UserKey, CounterKey)>, StoreError> {
     let mut statement = connection.statement(sql::COUNTERS_AFTER)?;
-    let limit = super::lists::limit(at_most);
+    let at_most = limit(at_most);
     let mut rows = match after {
         // No user has the nil key, so this is before the first counter.
         None => {
-            statement.query(params![environment.0, Uuid::nil(), Uuid::nil(), "", 0, 0, limit])?
+            statement.query(params![environment.0, Uuid::nil(), Uuid::nil(), "", 0, 0, at_most])?
         }
         Some((user, counter)) => statement.query(params![
             environment.0,
@@ -197,7 +202,7 @@ pub(super) fn counters_after(
             counter.feature.as_str(),
             counter.terms.0,
             counter.period_start.as_ms(),
-            limit,
+            at_most,
         ])?,
     };
     let mut counters = Vec::new();
@@ -243,8 +248,7 @@ pub(super) fn keys_kept_before(
     at_most: usize,
 ) -> Result<Vec<IdempotencyKey>, StoreError> {
     let mut statement = connection.statement(sql::KEYS_KEPT_BEFORE)?;
-    let mut rows =
-        statement.query(params![environment.0, before.as_ms(), super::lists::limit(at_most)])?;
+    let mut rows = statement.query(params![environment.0, before.as_ms(), limit(at_most)])?;
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
         keys.push(IdempotencyKey::new("stored idempotency key", text(row, 0)?)?);
@@ -266,7 +270,7 @@ pub(super) fn forget_events(
     before: Timestamp,
     at_most: usize,
 ) -> Result<usize, StoreError> {
-    let parameters = params![before.as_ms(), super::lists::limit(at_most)];
+    let parameters = params![before.as_ms(), limit(at_most)];
     Ok(connection.statement(sql::FORGET_EVENTS)?.execute(parameters)?)
 }
 

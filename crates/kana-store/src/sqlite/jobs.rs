@@ -10,8 +10,7 @@ use tokio::sync::Notify;
 
 use super::SqliteStore;
 use super::connection::Connection;
-use super::facts::text;
-use super::lists::limit;
+use super::facts::{limit, text};
 use super::statements as sql;
 use super::transaction::{SqliteTransaction, WriteLease};
 use crate::app::{EnvironmentId, EnvironmentKind};

@@ -15,6 +15,7 @@ mod feed;
 mod health;
 mod jobs;
 mod keys;
+mod lease;
 mod lists;
 mod migrations;
 mod readers;
