@@ -2,11 +2,12 @@
 
 use crate::catalog::Catalog;
 use crate::change::{self, Effect};
-use crate::facts::{Change, Obstacle, UserFacts};
+use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::folding::{self, FoldCounters};
 use crate::id::{IdempotencyKey, UserId};
 use crate::idempotency::Replays;
 use crate::refusal::Refusal;
+use crate::subjects::{Subject, Subjects};
 use crate::subscribing::{self, CancelSubscription, Subscribe};
 use crate::subscription::Subscription;
 use crate::timestamp::Timestamp;
@@ -37,13 +38,17 @@ pub enum Command {
     FoldCounters(FoldCounters),
 }
 
-/// Whose facts a command is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject<'a> {
-    /// The user with this id.
-    User(&'a UserId),
-    /// The user who has this subscription.
-    Subscriber(crate::id::SubscriptionId),
+/// What a command is decided on.
+#[derive(Debug, Clone)]
+pub struct Basis<'a> {
+    /// The environment's features and packages.
+    pub catalog: &'a Catalog,
+    /// The facts of each user that the command names; `None` for a user who does not exist.
+    pub users: Subjects<Option<&'a UserFacts>>,
+    /// What was answered under idempotency keys.
+    pub replays: &'a Replays,
+    /// The time of the decision.
+    pub now: Timestamp,
 }
 
 /// The answer to a command; each command has its own.
@@ -73,24 +78,33 @@ pub enum Answer {
 pub struct Decision {
     /// What the caller is told once the changes are durable.
     pub answer: Answer,
-    /// What is to be stored, in this order.
-    pub changes: Vec<Change>,
+    /// What is to be stored, in this order, each with the user whose it is.
+    pub changes: Vec<UserChange>,
     /// What goes to the changes feed, in this order. Usage adds nothing to it.
     pub feed: Vec<change::Change>,
 }
 
 impl Command {
-    /// Whose facts the command needs.
+    /// Returns the users whose facts the command needs. A new id names the user who has it already,
+    /// if there is one.
     #[must_use]
-    pub fn subject(&self) -> Subject<'_> {
+    pub fn subjects(&self) -> Subjects<Subject<'_>> {
         match self {
-            Self::CreateUser(user) => Subject::User(&user.id),
-            Self::UpdateUser { user, .. } => Subject::User(user),
-            Self::RecordUsage(command) => Subject::User(&command.user),
-            Self::UseFeature(command) => Subject::User(&command.user),
-            Self::Subscribe(command) => Subject::User(&command.user),
-            Self::CancelSubscription(command) => Subject::Subscriber(command.subscription),
-            Self::FoldCounters(command) => Subject::Subscriber(command.subscription),
+            Self::CreateUser(user) => Subjects::one(Subject::User(&user.id)),
+            Self::UpdateUser { user, edit } => {
+                let subjects = Subjects::one(Subject::User(user));
+                match edit.id.as_ref().filter(|id| *id != user) {
+                    Some(id) => subjects.and(Subject::User(id)),
+                    None => subjects,
+                }
+            }
+            Self::RecordUsage(command) => Subjects::one(Subject::User(&command.user)),
+            Self::UseFeature(command) => Subjects::one(Subject::User(&command.user)),
+            Self::Subscribe(command) => Subjects::one(Subject::User(&command.user)),
+            Self::CancelSubscription(command) => {
+                Subjects::one(Subject::Subscriber(command.subscription))
+            }
+            Self::FoldCounters(command) => Subjects::one(Subject::Subscriber(command.subscription)),
         }
     }
 
@@ -108,13 +122,6 @@ impl Command {
         }
     }
 
-    /// Whether the command must be decided and stored by itself. A new id touches two names of
-    /// which other commands in the same batch may speak.
-    #[must_use]
-    pub fn stands_alone(&self) -> bool {
-        matches!(self, Self::UpdateUser { edit: UserEdit { id: Some(_), .. }, .. })
-    }
-
     /// Refuses values that are wrong whatever is stored.
     fn check(&self, now: Timestamp) -> Result<(), Refusal> {
         match self {
@@ -130,64 +137,60 @@ impl Command {
     }
 }
 
-/// Decides `command` on the facts of its [`subject`](Command::subject); `None` means that there
-/// is no such user.
+/// Decides `command` on the facts of its [`subjects`](Command::subjects).
 ///
 /// Refusals come in the contract's order: bad values, then an unknown user, then an unknown
 /// feature, then whatever the stored facts forbid.
-pub fn decide(
-    catalog: &Catalog,
-    facts: Option<&UserFacts>,
-    replays: &Replays,
-    command: &Command,
-    now: Timestamp,
-) -> Result<Decision, Obstacle> {
-    command.check(now)?;
-    let known = || facts.ok_or_else(|| unknown(command.subject()));
+pub fn decide(basis: &Basis<'_>, command: &Command) -> Result<Decision, Obstacle> {
+    let Basis { catalog, users, replays, now } = basis;
+    command.check(*now)?;
+    let facts = || users.first.ok_or_else(|| unknown(command.subjects().first));
     let of_usage = |answer, changes| Decision { answer, changes, feed: Vec::new() };
     match command {
-        Command::CreateUser(user) if facts.is_some() => {
+        Command::CreateUser(user) if users.first.is_some() => {
             Err(Refusal::UserIdTaken(user.id.clone()).into())
         }
         Command::CreateUser(user) => Ok(Decision {
             answer: Answer::User(user.clone()),
-            changes: vec![Change::CreateUser(user.clone())],
+            changes: vec![(user.key, Change::CreateUser(user.clone()))],
             feed: vec![change::Change::of_user(&user.id, Effect::UserCreated)],
         }),
-        Command::UpdateUser { edit, .. } => update_user(known()?, edit),
+        Command::UpdateUser { edit, .. } => update_user(facts()?, edit, &users.others),
         Command::RecordUsage(command) => {
-            let (answer, changes) = usage::record_usage(catalog, known()?, replays, command, now)?;
+            let (answer, changes) = usage::record_usage(catalog, facts()?, replays, command, *now)?;
             Ok(of_usage(Answer::Recorded(answer), changes))
         }
         Command::UseFeature(command) => {
-            let (answer, changes) = usage::use_feature(catalog, known()?, replays, command, now)?;
+            let (answer, changes) = usage::use_feature(catalog, facts()?, replays, command, *now)?;
             Ok(of_usage(Answer::Used(answer), changes))
         }
         Command::Subscribe(command) => {
-            let facts = known()?;
-            let (answer, changes) = subscribing::subscribe(catalog, facts, command, now)?;
-            let feed = subscribing::told(catalog, facts, &changes, now)?;
+            let facts = facts()?;
+            let (answer, changes) = subscribing::subscribe(catalog, facts, command, *now)?;
+            let feed = subscribing::told(catalog, facts, &changes, *now)?;
             Ok(Decision { answer: Answer::Subscribed(answer), changes, feed })
         }
         Command::CancelSubscription(command) => {
-            let facts = known()?;
-            let (subscription, changes) = subscribing::cancel(catalog, facts, command, now)?;
-            let feed = subscribing::told(catalog, facts, &changes, now)?;
+            let facts = facts()?;
+            let (subscription, changes) = subscribing::cancel(catalog, facts, command, *now)?;
+            let feed = subscribing::told(catalog, facts, &changes, *now)?;
             let answer = Answer::Cancelled { user: facts.id.clone(), subscription };
             Ok(Decision { answer, changes, feed })
         }
         Command::FoldCounters(command) => {
-            Ok(of_usage(Answer::Folded, folding::fold(catalog, known()?, command, now)?))
+            Ok(of_usage(Answer::Folded, folding::fold(catalog, facts()?, command, *now)?))
         }
     }
 }
 
-/// Changes what is known of a user; a new id must be free.
-fn update_user(facts: &UserFacts, edit: &UserEdit) -> Result<Decision, Obstacle> {
-    if let Some(id) = edit.id.as_ref().filter(|id| **id != facts.id)
-        && facts.is_id_taken(id)?
-    {
-        return Err(Refusal::UserIdTaken(id.clone()).into());
+/// Changes what is known of a user. `others` has the user who has the new id already, if any.
+fn update_user(
+    facts: &UserFacts,
+    edit: &UserEdit,
+    others: &[Option<&UserFacts>],
+) -> Result<Decision, Obstacle> {
+    if let Some(owner) = others.iter().flatten().next() {
+        return Err(Refusal::UserIdTaken(owner.id.clone()).into());
     }
     let before = facts.profile()?;
     let mut user = before.clone();
@@ -196,8 +199,9 @@ fn update_user(facts: &UserFacts, edit: &UserEdit) -> Result<Decision, Obstacle>
     let (mut changes, mut feed) = (Vec::new(), Vec::new());
     if !changed.is_empty() {
         let previous_id = (user.id != before.id).then(|| before.id.clone());
-        feed.push(change::Change::of_user(&user.id, Effect::UserUpdated { changed, previous_id }));
-        changes.push(Change::UpdateUser(user.clone()));
+        let effect = Effect::UserUpdated { changed, previous_id: previous_id.clone() };
+        feed.push(change::Change::of_user(&user.id, effect));
+        changes.push((user.key, Change::UpdateUser { user: user.clone(), previous_id }));
     }
     Ok(Decision { answer: Answer::User(user), changes, feed })
 }

@@ -93,7 +93,7 @@ pub fn entitlement(
     let mut missing = Vec::new();
     let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
     let entitlement = entitled(facts, &standing, delta, &mut missing);
-    needs(missing)?;
+    needs(facts.key, missing)?;
     Ok(entitlement)
 }
 
@@ -124,7 +124,7 @@ pub fn entitlements<'a>(
     let mut missing = Vec::new();
     let entitlements = known_entitlements(catalog, facts, features, as_of, &mut missing)?;
     // All at once, so that they are loaded in one round trip.
-    needs(missing)?;
+    needs(facts.key, missing)?;
     Ok(entitlements)
 }
 

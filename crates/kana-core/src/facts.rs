@@ -21,7 +21,6 @@ pub struct UserFacts {
     subscriptions: Vec<Subscription>,
     has_ended_subscriptions: bool,
     profile: Option<User>,
-    ids_taken: HashMap<UserId, bool>,
     /// The loaded counters; `None` for a counter that was never written.
     counters: HashMap<CounterKey, Option<i64>>,
 }
@@ -54,13 +53,11 @@ impl CounterKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
     /// The user's subscriptions that have ended, beside those that run.
-    EndedSubscriptions,
+    EndedSubscriptions(UserKey),
     /// What the product knows of the user.
-    Profile,
-    /// Whether any user has this id.
-    IdTaken(UserId),
-    /// What these counters hold.
-    Counters(Vec<CounterKey>),
+    Profile(UserKey),
+    /// What these counters of the user hold.
+    Counters(UserKey, Vec<CounterKey>),
     /// What was answered under this key.
     Replay(IdempotencyKey),
 }
@@ -88,8 +85,13 @@ impl<R: Into<Refusal>> From<R> for Obstacle {
 pub enum Change {
     /// The user is new.
     CreateUser(User),
-    /// The user is so from now on, also by another id.
-    UpdateUser(User),
+    /// The user is so from now on.
+    UpdateUser {
+        /// The user.
+        user: User,
+        /// The earlier id, if the user has a new one. It is free from now on.
+        previous_id: Option<UserId>,
+    },
     /// The subscription is new.
     AddSubscription(Subscription),
     /// The subscription is cancelled at this instant.
@@ -122,6 +124,9 @@ pub enum Change {
     },
 }
 
+/// A change, with the user whose it is.
+pub type UserChange = (UserKey, Change);
+
 impl UserFacts {
     /// The facts of a user with the subscriptions that run: those without an end.
     #[must_use]
@@ -133,7 +138,6 @@ impl UserFacts {
             subscriptions: running,
             has_ended_subscriptions: false,
             profile: None,
-            ids_taken: HashMap::new(),
             counters: HashMap::new(),
         }
     }
@@ -149,19 +153,13 @@ impl UserFacts {
         if self.has_ended_subscriptions {
             Ok(&self.subscriptions)
         } else {
-            Err(Obstacle::Needs(Need::EndedSubscriptions))
+            Err(Obstacle::Needs(Need::EndedSubscriptions(self.key)))
         }
     }
 
     /// What the product knows of the user.
     pub fn profile(&self) -> Result<&User, Obstacle> {
-        self.profile.as_ref().ok_or(Obstacle::Needs(Need::Profile))
-    }
-
-    /// Whether any user has this id.
-    pub fn is_id_taken(&self, id: &UserId) -> Result<bool, Obstacle> {
-        let taken = self.ids_taken.get(id).copied();
-        taken.ok_or_else(|| Obstacle::Needs(Need::IdTaken(id.clone())))
+        self.profile.as_ref().ok_or(Obstacle::Needs(Need::Profile(self.key)))
     }
 
     /// Returns the counter's stored value: `None` if it was not loaded, `Some(None)` if it was
@@ -187,11 +185,6 @@ impl UserFacts {
         self.profile.get_or_insert(profile);
     }
 
-    /// Adds whether any user has this id.
-    pub fn load_id_taken(&mut self, id: UserId, taken: bool) {
-        self.ids_taken.insert(id, taken);
-    }
-
     /// Adds a counter's stored value; `None` for a counter that was never written.
     pub fn load_counter(&mut self, counter: CounterKey, used: Option<i64>) {
         self.counters.entry(counter).or_insert(used);
@@ -200,7 +193,7 @@ impl UserFacts {
     /// Makes one change to these facts, as the store will.
     pub fn apply(&mut self, change: &Change) {
         match change {
-            Change::UpdateUser(user) => {
+            Change::UpdateUser { user, .. } => {
                 self.id = user.id.clone();
                 self.profile = Some(user.clone());
             }

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::Catalog;
-use crate::facts::{Change, CounterKey, Obstacle, UserFacts};
+use crate::facts::{Change, CounterKey, Obstacle, UserChange, UserFacts};
 use crate::id::{FeatureId, SubscriptionId};
 use crate::meter::needs;
 use crate::schedule::Schedule;
@@ -47,7 +47,7 @@ pub(crate) fn fold(
     facts: &UserFacts,
     command: &FoldCounters,
     now: Timestamp,
-) -> Result<Vec<Change>, Obstacle> {
+) -> Result<Vec<UserChange>, Obstacle> {
     let FoldCounters { subscription, feature, terms, period_starts } = command;
     let subscriptions = facts.all_subscriptions()?;
     let found = subscriptions.iter().find(|known| known.id == *subscription);
@@ -77,23 +77,25 @@ pub(crate) fn fold(
 
     let is_unknown = |counter: &&CounterKey| facts.stored(counter).is_none();
     let asked = old.iter().chain([&sum]).chain(&takers);
-    needs(asked.filter(is_unknown).cloned().collect())?;
+    needs(facts.key, asked.filter(is_unknown).cloned().collect())?;
     let stored = |counter: &CounterKey| facts.stored(counter).flatten();
     let folded: i64 = old.iter().filter_map(stored).fold(0, i64::saturating_add);
-    let mut changes: Vec<Change> = old
+    let mut changes: Vec<UserChange> = old
         .into_iter()
         .filter(|counter| stored(counter).is_some())
-        .map(|counter| Change::DeleteCounter { counter })
+        .map(|counter| (facts.key, Change::DeleteCounter { counter }))
         .collect();
     if changes.is_empty() {
         return Ok(changes);
     }
     let before = stored(&sum).unwrap_or(0);
-    changes.push(Change::SetCounter { counter: sum, used: before.saturating_add(folded) });
+    let used = before.saturating_add(folded);
+    changes.push((facts.key, Change::SetCounter { counter: sum, used }));
     for counter in takers {
         // A counter that was never written includes the sum when it is first read.
         if let Some(used) = stored(&counter) {
-            changes.push(Change::SetCounter { counter, used: used.saturating_add(folded) });
+            let used = used.saturating_add(folded);
+            changes.push((facts.key, Change::SetCounter { counter, used }));
         }
     }
     Ok(changes)

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::facts::{Change, Need, Obstacle};
+use crate::facts::{Change, Need, Obstacle, UserChange};
 use crate::id::IdempotencyKey;
 pub use crate::idempotency_record::{Content, KeptAnswer, Replay};
 use crate::refusal::Refusal;
@@ -71,9 +71,10 @@ pub(crate) fn keep(
     content: Content,
     answer: KeptAnswer,
     now: Timestamp,
-) -> Option<Change> {
-    key.map(|key| Change::KeepReplay {
-        key: key.clone(),
-        replay: Replay { content, answer, kept_at: now },
+) -> Option<UserChange> {
+    key.map(|key| {
+        let user = content.user;
+        let replay = Replay { content, answer, kept_at: now };
+        (user, Change::KeepReplay { key: key.clone(), replay })
     })
 }

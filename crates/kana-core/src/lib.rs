@@ -35,6 +35,7 @@ mod meter;
 pub mod period;
 pub mod refusal;
 mod schedule;
+pub mod subjects;
 pub mod subscribing;
 pub mod subscription;
 pub mod terms;

@@ -1,7 +1,7 @@
 //! The usage of one period: its own counter, and the periods that it has taken over.
 
-use crate::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
-use crate::id::FeatureId;
+use crate::facts::{Change, CounterKey, Need, Obstacle, UserChange, UserFacts};
+use crate::id::{FeatureId, UserKey};
 use crate::schedule::{Place, Schedule, TakenOver};
 use crate::terms::TermsNumber;
 use crate::timestamp::Timestamp;
@@ -55,7 +55,7 @@ impl<'a> Meter<'a> {
     pub(crate) fn used(&self, facts: &UserFacts) -> Result<i64, Obstacle> {
         let mut missing = Vec::new();
         let used = self.read(facts, &mut missing);
-        needs(missing)?;
+        needs(facts.key, missing)?;
         Ok(used)
     }
 
@@ -121,15 +121,16 @@ impl<'a> Meter<'a> {
         facts: &UserFacts,
         before: i64,
         after: i64,
-        changes: &mut Vec<Change>,
+        changes: &mut Vec<UserChange>,
     ) -> Result<(), Obstacle> {
         let takers = self.takers();
-        needs(takers.iter().filter(|taker| facts.stored(taker).is_none()).cloned().collect())?;
-        changes.push(Change::SetCounter { counter: self.counter, used: after });
+        let missing = takers.iter().filter(|taker| facts.stored(taker).is_none()).cloned();
+        needs(facts.key, missing.collect())?;
+        changes.push((facts.key, Change::SetCounter { counter: self.counter, used: after }));
         for counter in takers {
             if let Some(Some(used)) = facts.stored(&counter) {
                 let used = used.saturating_add(after.saturating_sub(before)).max(0);
-                changes.push(Change::SetCounter { counter, used });
+                changes.push((facts.key, Change::SetCounter { counter, used }));
             }
         }
         Ok(())
@@ -147,12 +148,12 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// Fails with the need for the missing counters, unless there are none.
-pub(crate) fn needs(mut missing: Vec<CounterKey>) -> Result<(), Obstacle> {
+/// Fails with the need for the missing counters of a user, unless there are none.
+pub(crate) fn needs(user: UserKey, mut missing: Vec<CounterKey>) -> Result<(), Obstacle> {
     if missing.is_empty() {
         return Ok(());
     }
     missing.sort_unstable();
     missing.dedup();
-    Err(Obstacle::Needs(Need::Counters(missing)))
+    Err(Obstacle::Needs(Need::Counters(user, missing)))
 }

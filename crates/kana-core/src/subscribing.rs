@@ -2,7 +2,7 @@
 
 use crate::catalog::{Catalog, Package, PackageStatus};
 use crate::change::{self, Effect, Known, entitlement_differences};
-use crate::facts::{Change, Obstacle, UserFacts};
+use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::id::{PackageId, SubscriptionId, UserId};
 use crate::refusal::{InvalidValue, Refusal, SubscribeRefusal};
 use crate::subscription::{Subscription, SubscriptionStatus};
@@ -46,7 +46,7 @@ pub(crate) fn subscribe(
     facts: &UserFacts,
     command: &Subscribe,
     now: Timestamp,
-) -> Result<(Vec<Subscription>, Vec<Change>), Obstacle> {
+) -> Result<(Vec<Subscription>, Vec<UserChange>), Obstacle> {
     let mut asked = Vec::with_capacity(command.packages.len());
     for (id, _) in &command.packages {
         let package =
@@ -74,7 +74,8 @@ pub(crate) fn subscribe(
             ended_at: None,
         })
         .collect();
-    let changes = subscriptions.iter().cloned().map(Change::AddSubscription).collect();
+    let add = |new: &Subscription| (facts.key, Change::AddSubscription(new.clone()));
+    let changes = subscriptions.iter().map(add).collect();
     Ok((subscriptions, changes))
 }
 
@@ -124,7 +125,7 @@ pub(crate) fn cancel(
     facts: &UserFacts,
     command: &CancelSubscription,
     now: Timestamp,
-) -> Result<(Subscription, Vec<Change>), Obstacle> {
+) -> Result<(Subscription, Vec<UserChange>), Obstacle> {
     let find = |subscriptions: &[Subscription]| {
         subscriptions.iter().find(|known| known.id == command.subscription).cloned()
     };
@@ -156,6 +157,7 @@ pub(crate) fn cancel(
     let changes = ending
         .iter()
         .map(|ending| Change::CancelSubscription { subscription: ending.id, ended_at })
+        .map(|change| (facts.key, change))
         .collect();
     subscription.status = SubscriptionStatus::Cancelled;
     subscription.ended_at = Some(ended_at);
@@ -167,7 +169,7 @@ pub(crate) fn cancel(
 pub(crate) fn told(
     catalog: &Catalog,
     facts: &UserFacts,
-    changes: &[Change],
+    changes: &[UserChange],
     now: Timestamp,
 ) -> Result<Vec<change::Change>, Obstacle> {
     if changes.is_empty() {
@@ -175,7 +177,7 @@ pub(crate) fn told(
     }
     let mut after = facts.clone();
     let (mut effects, mut created, mut packages) = (Vec::new(), Vec::new(), Vec::new());
-    for change in changes {
+    for (_, change) in changes {
         let before = subscription_in(change).and_then(|id| find(&after, id)).cloned();
         after.apply(change);
         let Some(subscription) = subscription_in(change).and_then(|id| find(&after, id)) else {

@@ -5,7 +5,7 @@ use crate::entitlement::{
     BINARY_GRANTED, Entitlement, NOT_GRANTED, Standing, check_delta, consumption, find_feature,
     standing, within,
 };
-use crate::facts::{Change, Obstacle, UserFacts};
+use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::folding::COUNTED_ONE_BY_ONE;
 use crate::id::{FeatureId, IdempotencyKey, UserId};
 use crate::idempotency::{Content, Earlier, KeptAnswer, Replays, keep};
@@ -72,7 +72,7 @@ pub(crate) fn record_usage(
     replays: &Replays,
     command: &RecordUsage,
     now: Timestamp,
-) -> Result<(RecordedUsage, Vec<Change>), Obstacle> {
+) -> Result<(RecordedUsage, Vec<UserChange>), Obstacle> {
     let content = Content {
         user: facts.key,
         feature: command.feature.clone(),
@@ -106,7 +106,7 @@ pub(crate) fn record_usage(
             (RecordedUsage::Recorded, Some(counting.subscription.id))
         }
     };
-    changes.push(Change::LogEvent(UsageEvent {
+    let event = UsageEvent {
         feature: command.feature.clone(),
         action: command.action,
         delta: command.delta,
@@ -115,7 +115,8 @@ pub(crate) fn record_usage(
         subscription,
         idempotency_key: command.idempotency_key.clone(),
         metadata: command.metadata.clone(),
-    }));
+    };
+    changes.push((facts.key, Change::LogEvent(event)));
     changes.extend(keep(key, content, KeptAnswer::Recorded(answer), now));
     Ok((answer, changes))
 }
@@ -143,7 +144,7 @@ pub(crate) fn use_feature(
     replays: &Replays,
     command: &UseFeature,
     now: Timestamp,
-) -> Result<(UsedFeature, Vec<Change>), Obstacle> {
+) -> Result<(UsedFeature, Vec<UserChange>), Obstacle> {
     let content = Content {
         user: facts.key,
         feature: command.feature.clone(),
@@ -178,7 +179,7 @@ pub(crate) fn use_feature(
     };
     let Entitlement { access, reason, consumption } = entitlement;
     if access {
-        changes.push(Change::LogEvent(UsageEvent {
+        let event = UsageEvent {
             feature: command.feature.clone(),
             action: UsageAction::Add,
             delta: command.delta,
@@ -187,7 +188,8 @@ pub(crate) fn use_feature(
             subscription,
             idempotency_key: command.idempotency_key.clone(),
             metadata: None,
-        }));
+        };
+        changes.push((facts.key, Change::LogEvent(event)));
     }
     let answer = UsedFeature { granted: access, reason, consumption };
     changes.extend(keep(key, content, KeptAnswer::Used(answer), now));

@@ -60,7 +60,7 @@ pub fn show_usage(
     });
     let past = past_meters(catalog, subscriptions, feature, now).into_iter().map(show).collect();
     // All at once: failing at the first would cost a round trip for each.
-    needs(missing)?;
+    needs(facts.key, missing)?;
     Ok(UsageHistory { current, past })
 }
 

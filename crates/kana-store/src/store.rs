@@ -180,13 +180,6 @@ pub trait Transaction: Send {
         ids: &[UserId],
     ) -> Result<Vec<Option<User>>, StoreError>;
 
-    /// Whether users have these ids.
-    async fn ids_taken(
-        &mut self,
-        environment: EnvironmentId,
-        ids: &[UserId],
-    ) -> Result<Vec<bool>, StoreError>;
-
     /// The first `limit` users in order of creation, after the one with the key `after`.
     async fn users_after(
         &mut self,
@@ -273,7 +266,8 @@ pub trait Transaction: Send {
 /// Ask for the facts of all users that are to be changed first, in one call.
 #[async_trait]
 pub trait WriteTransaction: Transaction + JobTransaction {
-    /// Writes changes of users' facts, in their order.
+    /// Writes changes of users' facts, in their order. An id that one change frees can be taken by a
+    /// later one.
     async fn change_facts(
         &mut self,
         environment: EnvironmentId,

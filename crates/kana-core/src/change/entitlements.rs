@@ -40,7 +40,7 @@ pub(crate) fn entitlement_differences<'a>(
     let before = entitlements(known.before)?;
     let after = entitlements(known.after)?;
     let is_new = |counter: &CounterKey| known.created.contains(&counter.subscription);
-    needs(missing.into_iter().filter(|counter| !is_new(counter)).collect())?;
+    needs(known.before.key, missing.into_iter().filter(|counter| !is_new(counter)).collect())?;
     let differences = features.into_iter().zip(before.iter().zip(&after));
     Ok(differences
         .map(|(feature, (before, after))| (feature, grant(before), grant(after)))

@@ -1,9 +1,10 @@
 //! A batch decides several commands on the same loaded facts before anything is stored. That
 //! must be the same as deciding and storing them one by one.
 
-use kana_core::decide::{Command, decide};
+use kana_core::decide::{Basis, Command, decide};
 use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
 use kana_core::idempotency::Replays;
+use kana_core::subjects::Subjects;
 use kana_core::subscribing::{CancelSubscription, Subscribe};
 use kana_core::subscription::Subscription;
 use kana_core::terms::TermsNumber;
@@ -31,6 +32,12 @@ fn world() -> World {
     world = world.subscribed("124", "pro").subscribed("124", "boost");
     world.set_clock("2024-01-12T12:00:00Z");
     world
+}
+
+/// What a command about this user is decided on.
+fn basis<'a>(world: &'a World, facts: &'a UserFacts, replays: &'a Replays) -> Basis<'a> {
+    let users = Subjects::one(Some(facts));
+    Basis { catalog: world.catalog(), users, replays, now: world.now() }
 }
 
 /// One step of a batch, before subscriptions have their ids.
@@ -150,10 +157,10 @@ fn a_key_that_the_batch_has_used_stays_used_when_it_is_loaded() {
     let mut replays = Replays::default();
     replays.load(key.clone(), None);
     let command = send.command();
-    let decision = decide(world.catalog(), Some(&facts), &replays, &command, world.now()).unwrap();
-    decision.changes.iter().for_each(|change| replays.apply(change));
+    let decision = decide(&basis(&world, &facts, &replays), &command).unwrap();
+    decision.changes.iter().for_each(|(_, change)| replays.apply(change));
     replays.load(key, None);
-    let again = decide(world.catalog(), Some(&facts), &replays, &command, world.now()).unwrap();
+    let again = decide(&basis(&world, &facts, &replays), &command).unwrap();
     assert_eq!(again.answer, decision.answer);
     assert_eq!(again.changes, []);
 }
@@ -168,14 +175,13 @@ fn a_fact_that_was_not_loaded_is_asked_for_and_never_taken_for_an_absent_one() {
     let send = recording("125", "api-calls").at("2024-01-12T11:00:00Z").key("k1");
     let key = send.0.idempotency_key.clone().unwrap();
     let command = send.command();
-    let next = |facts: &UserFacts, replays: &Replays| {
-        decide(world.catalog(), Some(facts), replays, &command, world.now())
-    };
+    let next =
+        |facts: &UserFacts, replays: &Replays| decide(&basis(&world, facts, replays), &command);
 
     let needs = |need| Err(Obstacle::Needs(need));
     assert_eq!(next(&facts, &replays), needs(Need::Replay(key.clone())));
     replays.load(key, None);
-    assert_eq!(next(&facts, &replays), needs(Need::EndedSubscriptions));
+    assert_eq!(next(&facts, &replays), needs(Need::EndedSubscriptions(user.key)));
     facts.load_ended_subscriptions(Vec::new());
     let counter = CounterKey {
         subscription: pro.id,
@@ -183,10 +189,10 @@ fn a_fact_that_was_not_loaded_is_asked_for_and_never_taken_for_an_absent_one() {
         terms: TermsNumber::default(),
         period_start: time("2024-01-12T00:00:00Z"),
     };
-    assert_eq!(next(&facts, &replays), needs(Need::Counters(vec![counter.clone()])));
+    assert_eq!(next(&facts, &replays), needs(Need::Counters(user.key, vec![counter.clone()])));
     facts.load_counter(counter.clone(), Some(4));
     let decision = next(&facts, &replays).unwrap();
-    assert!(decision.changes.contains(&Change::SetCounter { counter, used: 5 }));
+    assert!(decision.changes.contains(&(user.key, Change::SetCounter { counter, used: 5 })));
 }
 
 #[test]

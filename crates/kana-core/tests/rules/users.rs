@@ -4,6 +4,7 @@ use kana_core::Refusal;
 use kana_core::decide::{Answer, Command};
 use kana_core::edit::Edit;
 use kana_core::metadata::Metadata;
+use kana_core::subjects::{Subject, Subjects};
 use kana_core::user::{User, UserEdit};
 use serde_json::json;
 
@@ -172,20 +173,22 @@ fn a_user_who_does_not_exist_cannot_be_changed() {
 }
 
 #[test]
-fn only_a_command_with_a_new_id_stands_alone() {
+fn a_command_names_one_user_and_with_a_new_id_whoever_has_that() {
     let mut world = world();
     let update = |edit| Command::UpdateUser { user: user_id("124"), edit };
-    assert!(update(new_id("125")).stands_alone());
-    assert!(update(new_id("124")).stands_alone());
-    assert!(update(UserEdit { id: Some(user_id("125")), ..everything("new", 2) }).stands_alone());
+    let [old, new] = ["124", "125"].map(user_id);
+    let renamed = UserEdit { id: Some(new.clone()), ..everything("new", 2) };
+    let expected = Subjects::one(Subject::User(&old)).and(Subject::User(&new));
+    assert_eq!(update(renamed).subjects(), expected);
     for other in [
+        update(new_id("124")),
         update(UserEdit::default()),
         update(everything("new", 2)),
-        Command::CreateUser(world.new_user("126")),
+        Command::CreateUser(world.new_user("124")),
         recording("124", "api-calls").command(),
         using("124", "api-calls").command(),
     ] {
-        assert!(!other.stands_alone(), "{other:?}");
+        assert_eq!(other.subjects(), Subjects::one(Subject::User(&old)), "{other:?}");
     }
 }
 

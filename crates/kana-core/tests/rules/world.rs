@@ -10,13 +10,14 @@ use kana_core::catalog_command::{
 };
 use kana_core::change::{self, of_catalog};
 use kana_core::counting::counting_subscription;
-use kana_core::decide::{Answer, Command, Decision, Subject, decide};
+use kana_core::decide::{Answer, Basis, Command, Decision, decide};
 use kana_core::entitlement::{Entitlement, entitlement, entitlements};
 use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Replay, Replays};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::period::ResetPeriod;
+use kana_core::subjects::{Subject, Subjects};
 use kana_core::subscribing::{CancelSubscription, Subscribe};
 use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus};
 use kana_core::usage::{
@@ -222,18 +223,17 @@ impl Person {
 
     fn load(&self, need: Need, facts: &mut UserFacts) {
         match need {
-            Need::EndedSubscriptions => {
+            Need::EndedSubscriptions(_) => {
                 let ended = self.subscriptions.iter().filter(|known| known.ended_at.is_some());
                 facts.load_ended_subscriptions(ended.cloned().collect());
             }
-            Need::Counters(counters) => {
+            Need::Counters(_, counters) => {
                 for counter in counters {
                     let used = self.counters.get(&counter).copied();
                     facts.load_counter(counter, used);
                 }
             }
-            Need::Profile => facts.load_profile(self.user.clone()),
-            Need::IdTaken(id) => panic!("no fact of this user: whether {id} is taken"),
+            Need::Profile(_) => facts.load_profile(self.user.clone()),
             Need::Replay(key) => panic!("no fact of a user: the answer under {key}"),
         }
     }
@@ -478,9 +478,9 @@ impl World {
 
     /// The changes that a command comes to, none of them stored.
     pub(crate) fn changes(&self, command: &Command) -> Vec<Change> {
-        let Subject::User(id) = command.subject() else { panic!("a command about a user") };
-        let mut facts = self.person(id.as_str()).facts();
-        self.decide(Some(&mut facts), &mut Replays::default(), command).unwrap().changes
+        let mut facts = self.facts(command);
+        let decision = self.decide(&mut facts, &mut Replays::default(), command).unwrap();
+        decision.changes.into_iter().map(|(_, change)| change).collect()
     }
 
     pub(crate) fn profile(&self, user: &str) -> User {
@@ -489,16 +489,23 @@ impl World {
 
     /// Decides one command on the facts that it asks for, and stores its changes.
     pub(crate) fn run(&mut self, command: &Command) -> Result<Answer, Refusal> {
-        let index = self.stored.people.iter().position(|person| match command.subject() {
-            Subject::User(id) => person.user.id == *id,
-            Subject::Subscriber(id) => person.subscriptions.iter().any(|known| known.id == id),
-        });
-        let person = index.map(|index| &self.stored.people[index]);
-        let mut facts = person.map(Person::facts);
-        let decision = self.decide(facts.as_mut(), &mut Replays::default(), command)?;
-        self.store(index, &decision.changes);
+        let mut facts = self.facts(command);
+        let decision = self.decide(&mut facts, &mut Replays::default(), command)?;
+        self.store(&decision.changes);
         self.feed.extend(decision.feed);
         Ok(decision.answer)
+    }
+
+    /// The facts of the users whom a command names.
+    fn facts(&self, command: &Command) -> Subjects<Option<UserFacts>> {
+        let people = || self.stored.people.iter();
+        let subscribed = |person: &&Person, id| person.subscriptions.iter().any(|s| s.id == id);
+        let named = command.subjects();
+        let person = named.map(|subject| match *subject {
+            Subject::User(id) => people().find(|person| person.user.id == *id),
+            Subject::Subscriber(id) => people().find(|person| subscribed(person, id)),
+        });
+        person.map(|person| person.map(Person::facts))
     }
 
     /// Decides commands of one user one after the other, as a batch does: each on what those
@@ -508,36 +515,36 @@ impl World {
         user: &str,
         commands: &[Command],
     ) -> Vec<Result<Answer, Refusal>> {
-        let index = self.stored.people.iter().position(|person| person.user.id.as_str() == user);
-        let mut facts = self.person(user).facts();
+        let mut facts = Subjects::one(Some(self.person(user).facts()));
         let mut replays = Replays::default();
         let mut changes = Vec::new();
         let mut answers = Vec::new();
         for command in commands {
-            let decision = self.decide(Some(&mut facts), &mut replays, command);
+            let decision = self.decide(&mut facts, &mut replays, command);
             answers.push(decision.map(|decision| {
-                for change in &decision.changes {
-                    facts.apply(change);
+                for (_, change) in &decision.changes {
+                    facts.first.as_mut().unwrap().apply(change);
                     replays.apply(change);
                 }
                 changes.extend(decision.changes);
                 decision.answer
             }));
         }
-        self.store(index, &changes);
+        self.store(&changes);
         answers
     }
 
     fn decide(
         &self,
-        mut facts: Option<&mut UserFacts>,
+        facts: &mut Subjects<Option<UserFacts>>,
         replays: &mut Replays,
         command: &Command,
     ) -> Result<Decision, Refusal> {
         let mut asked = Vec::new();
         loop {
-            let catalog = &self.stored.catalog;
-            let need = match decide(catalog, facts.as_deref(), replays, command, self.now) {
+            let users = facts.map(Option::as_ref);
+            let basis = Basis { catalog: &self.stored.catalog, users, replays, now: self.now };
+            let need = match decide(&basis, command) {
                 Ok(decision) => {
                     assert!(
                         decision.feed.is_empty() || !decision.changes.is_empty(),
@@ -555,44 +562,42 @@ impl World {
                     let kept = self.stored.replays.get(&key).cloned();
                     replays.load(key, kept);
                 }
-                Need::IdTaken(id) => {
-                    let taken = self.stored.people.iter().any(|person| person.user.id == id);
-                    let facts = facts.as_deref_mut().expect("only a user has facts");
-                    facts.load_id_taken(id, taken);
-                }
-                need => {
-                    let facts = facts.as_deref_mut().expect("only a user has facts");
-                    self.person_with(facts.key).load(need, facts);
+                Need::EndedSubscriptions(user) | Need::Profile(user) | Need::Counters(user, _) => {
+                    let known = std::iter::once(&mut facts.first).chain(&mut facts.others);
+                    let facts = known.flatten().find(|facts| facts.key == user);
+                    let facts = facts.expect("only a user who is named has facts");
+                    self.person_with(user).load(need, facts);
                 }
             }
         }
     }
 
-    fn store(&mut self, index: Option<usize>, changes: &[Change]) {
-        let mine = || index.expect("only a user has facts");
-        for change in changes {
+    fn store(&mut self, changes: &[(UserKey, Change)]) {
+        for (user, change) in changes {
             match change.clone() {
                 Change::CreateUser(user) => self.stored.people.push(Person {
                     user,
                     subscriptions: Vec::new(),
                     counters: BTreeMap::new(),
                 }),
-                Change::UpdateUser(user) => self.stored.people[mine()].user = user,
+                Change::UpdateUser { user: changed, .. } => {
+                    self.person_mut_with(*user).user = changed;
+                }
                 Change::AddSubscription(subscription) => {
-                    self.stored.people[mine()].subscriptions.push(subscription);
+                    self.person_mut_with(*user).subscriptions.push(subscription);
                 }
                 Change::CancelSubscription { subscription, ended_at } => {
-                    let known = &mut self.stored.people[mine()].subscriptions;
+                    let known = &mut self.person_mut_with(*user).subscriptions;
                     let known = known.iter_mut().find(|known| known.id == subscription).unwrap();
                     known.status = SubscriptionStatus::Cancelled;
                     known.ended_at = Some(ended_at);
                 }
                 Change::SetCounter { counter, used } => {
                     assert!(used >= 0, "a counter holds 0 or more");
-                    self.stored.people[mine()].counters.insert(counter, used);
+                    self.person_mut_with(*user).counters.insert(counter, used);
                 }
                 Change::DeleteCounter { counter } => {
-                    let gone = self.stored.people[mine()].counters.remove(&counter);
+                    let gone = self.person_mut_with(*user).counters.remove(&counter);
                     assert!(gone.is_some(), "only a stored counter is deleted");
                 }
                 Change::LogEvent(event) => self.stored.events.push(event),
@@ -631,6 +636,10 @@ impl World {
 
     fn person_mut(&mut self, user: &str) -> &mut Person {
         self.stored.people.iter_mut().find(|person| person.user.id.as_str() == user).unwrap()
+    }
+
+    fn person_mut_with(&mut self, key: UserKey) -> &mut Person {
+        self.stored.people.iter_mut().find(|person| person.user.key == key).unwrap()
     }
 
     fn person_with(&self, key: UserKey) -> &Person {

@@ -2,9 +2,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kana_core::catalog::Catalog;
-use kana_core::facts::{CounterKey, Need, Obstacle, UserFacts};
-use kana_core::id::{IdempotencyKey, UserId, UserKey};
+use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
+use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replays;
+use kana_core::subjects::{Subject, Subjects};
 use kana_core::{Refusal, Timestamp};
 use kana_store::{EnvironmentId, Transaction};
 
@@ -15,13 +16,21 @@ use crate::error::Error;
 /// idempotency record, then ended subscriptions, then counters.
 pub(crate) const ROUNDS_MAX: usize = 8;
 
+/// Where the facts of a user are. A user who gets another id keeps the place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(usize);
+
 /// Facts of users of one environment, loaded through one transaction as the rules need them.
 pub(crate) struct FactsInUse {
     environment: EnvironmentId,
     /// The catalog of the same instant as the facts.
     pub(crate) catalog: Arc<Catalog>,
-    /// `None` for a user that does not exist.
-    pub(crate) users: HashMap<UserId, Option<UserFacts>>,
+    /// The place of each id. An id that is free has one for the user who gets it.
+    places: HashMap<UserId, Place>,
+    /// By place; `None` for an id that is free.
+    users: Vec<Option<UserFacts>>,
+    /// The places of the users whose subscriptions are named by commands.
+    subscribers: HashMap<SubscriptionId, Place>,
     pub(crate) replays: Replays,
     /// Idempotency keys that were stored before this have expired.
     kept_since: Timestamp,
@@ -32,16 +41,14 @@ pub(crate) struct FactsInUse {
 /// Facts that are needed, grouped so that each kind is loaded in one call.
 #[derive(Default)]
 pub(crate) struct Wanted {
-    ended_subscriptions: Vec<(UserId, UserKey)>,
-    counters: Vec<(UserId, (UserKey, CounterKey))>,
-    profiles: Vec<UserId>,
-    /// Which ids must be looked up for whose facts.
-    ids_taken: Vec<(UserId, UserId)>,
+    ended_subscriptions: Vec<(Place, UserKey)>,
+    counters: Vec<(Place, (UserKey, CounterKey))>,
+    profiles: Vec<(Place, UserId)>,
     replays: Vec<IdempotencyKey>,
 }
 
 impl FactsInUse {
-    /// Loads the facts of `users`, with the catalog of the same instant.
+    /// Loads the facts of `users`, each named once, with the catalog of the same instant.
     pub(crate) async fn load(
         transaction: &mut dyn Transaction,
         catalogs: &Catalogs,
@@ -53,7 +60,9 @@ impl FactsInUse {
         Ok(Self {
             environment,
             catalog,
-            users: users.into_iter().zip(facts.users).collect(),
+            places: users.into_iter().zip((0..).map(Place)).collect(),
+            users: facts.users,
+            subscribers: HashMap::new(),
             replays: Replays::default(),
             kept_since: Timestamp::MIN,
             outdated: Vec::new(),
@@ -65,29 +74,66 @@ impl FactsInUse {
         Self { kept_since, ..self }
     }
 
-    pub(crate) fn user(&self, id: &UserId) -> Option<&UserFacts> {
-        self.users.get(id).and_then(Option::as_ref)
+    /// Adds the stored owners of subscriptions.
+    pub(crate) fn with_subscribers(mut self, owners: HashMap<SubscriptionId, UserId>) -> Self {
+        let place = |(id, owner)| self.place(&owner).map(|place| (id, place));
+        self.subscribers = owners.into_iter().filter_map(place).collect();
+        self
     }
 
-    /// Adds what a rule needs about a user.
-    pub(crate) fn want(&self, user: Option<&UserId>, need: Need, wanted: &mut Wanted) {
-        let facts = user.and_then(|user| self.user(user));
-        match (need, facts) {
-            (Need::Replay(key), _) => wanted.replays.push(key),
-            (Need::EndedSubscriptions, Some(facts)) => {
-                wanted.ended_subscriptions.push((facts.id.clone(), facts.key));
+    /// The place of the user who has this id now. An id that is free has a place, too.
+    pub(crate) fn place(&self, id: &UserId) -> Option<Place> {
+        self.places.get(id).copied()
+    }
+
+    /// The places of the users whom a command names, by the ids that they have now.
+    pub(crate) fn places(&self, subjects: &Subjects<Subject<'_>>) -> Subjects<Option<Place>> {
+        subjects.map(|subject| match subject {
+            Subject::User(id) => self.place(id),
+            Subject::Subscriber(id) => self.subscribers.get(id).copied(),
+        })
+    }
+
+    /// The user who has this id now.
+    pub(crate) fn user(&self, id: &UserId) -> Option<&UserFacts> {
+        self.at(self.place(id)?)
+    }
+
+    /// The user at this place.
+    pub(crate) fn at(&self, place: Place) -> Option<&UserFacts> {
+        self.users.get(place.0)?.as_ref()
+    }
+
+    fn at_mut(&mut self, place: Place) -> Option<&mut UserFacts> {
+        self.users.get_mut(place.0)?.as_mut()
+    }
+
+    /// Returns which of the places is the user's.
+    fn place_of(&self, user: UserKey, places: &Subjects<Option<Place>>) -> Option<Place> {
+        let is_of_user = |place: &Place| self.at(*place).is_some_and(|facts| facts.key == user);
+        places.iter().flatten().copied().find(is_of_user)
+    }
+
+    /// Adds what a rule needs about the users at these places.
+    pub(crate) fn want(&self, need: Need, places: &Subjects<Option<Place>>, wanted: &mut Wanted) {
+        // Rules need facts only of users whom the command names.
+        let place = |user| self.place_of(user, places);
+        match need {
+            Need::Replay(key) => wanted.replays.push(key),
+            Need::EndedSubscriptions(user) => {
+                wanted.ended_subscriptions.extend(place(user).map(|place| (place, user)));
             }
-            (Need::Counters(counters), Some(facts)) => {
-                let of_user = |counter| (facts.id.clone(), (facts.key, counter));
+            Need::Counters(user, counters) => {
+                let Some(place) = place(user) else { return };
+                let of_user = |counter| (place, (user, counter));
                 wanted.counters.extend(counters.into_iter().map(of_user));
             }
-            (Need::Profile, Some(facts)) => wanted.profiles.push(facts.id.clone()),
-            (Need::IdTaken(id), Some(facts)) => wanted.ids_taken.push((facts.id.clone(), id)),
-            // Rules need these only for a user whose facts they have.
-            (
-                Need::EndedSubscriptions | Need::Counters(_) | Need::Profile | Need::IdTaken(_),
-                None,
-            ) => {}
+            Need::Profile(user) => {
+                let Some(place) = place(user) else { return };
+                // A user who got another id in this batch has a profile, so this is the stored id.
+                let id = self.at(place).map(|facts| (place, facts.id.clone()));
+                wanted.profiles.extend(id);
+            }
         }
     }
 
@@ -111,48 +157,40 @@ impl FactsInUse {
             }
         }
         if !wanted.ended_subscriptions.is_empty() {
-            let (ids, keys): (Vec<_>, Vec<_>) = wanted.ended_subscriptions.into_iter().unzip();
+            let (places, keys): (Vec<_>, Vec<_>) = wanted.ended_subscriptions.into_iter().unzip();
             let ended = transaction.ended_subscriptions(environment, &keys).await?;
-            for (id, ended) in ids.iter().zip(ended) {
-                if let Some(Some(facts)) = self.users.get_mut(id) {
+            for (place, ended) in places.into_iter().zip(ended) {
+                if let Some(facts) = self.at_mut(place) {
                     facts.load_ended_subscriptions(ended);
                 }
             }
         }
         if !wanted.counters.is_empty() {
-            let (ids, counters): (Vec<_>, Vec<_>) = wanted.counters.into_iter().unzip();
+            let (places, counters): (Vec<_>, Vec<_>) = wanted.counters.into_iter().unzip();
             let used = transaction.counters(environment, &counters).await?;
-            for ((id, (_, counter)), used) in ids.iter().zip(counters).zip(used) {
-                if let Some(Some(facts)) = self.users.get_mut(id) {
+            for ((place, (_, counter)), used) in places.into_iter().zip(counters).zip(used) {
+                if let Some(facts) = self.at_mut(place) {
                     facts.load_counter(counter, used);
                 }
             }
         }
         if !wanted.profiles.is_empty() {
-            let profiles = transaction.users(environment, &wanted.profiles).await?;
-            for profile in profiles.into_iter().flatten() {
-                if let Some(Some(facts)) = self.users.get_mut(&profile.id) {
+            let (places, ids): (Vec<_>, Vec<_>) = wanted.profiles.into_iter().unzip();
+            let profiles = transaction.users(environment, &ids).await?;
+            for (place, profile) in places.into_iter().zip(profiles) {
+                if let (Some(facts), Some(profile)) = (self.at_mut(place), profile) {
                     facts.load_profile(profile);
-                }
-            }
-        }
-        if !wanted.ids_taken.is_empty() {
-            let (users, ids): (Vec<_>, Vec<_>) = wanted.ids_taken.into_iter().unzip();
-            let taken = transaction.ids_taken(environment, &ids).await?;
-            for ((user, id), taken) in users.iter().zip(ids).zip(taken) {
-                if let Some(Some(facts)) = self.users.get_mut(user) {
-                    facts.load_id_taken(id, taken);
                 }
             }
         }
         Ok(())
     }
 
-    /// Asks `rule` until it has the facts about `user` that it needs.
+    /// Asks `rule` until it has the facts that it needs about the users at these places.
     pub(crate) async fn ask<T>(
         &mut self,
         transaction: &mut dyn Transaction,
-        user: Option<&UserId>,
+        places: &Subjects<Option<Place>>,
         rule: impl Fn(&Self) -> Result<T, Obstacle>,
     ) -> Result<Result<T, Refusal>, Error> {
         for _ in 0..ROUNDS_MAX {
@@ -161,12 +199,47 @@ impl FactsInUse {
                 Err(Obstacle::Refused(refusal)) => return Ok(Err(refusal)),
                 Err(Obstacle::Needs(need)) => {
                     let mut wanted = Wanted::default();
-                    self.want(user, need, &mut wanted);
+                    self.want(need, places, &mut wanted);
                     self.supply(transaction, wanted).await?;
                 }
             }
         }
         Err(Error::Bug("a rule went on asking for facts"))
+    }
+
+    /// Applies a change of a command that names the users at these places, for the commands after it.
+    pub(crate) fn apply(
+        &mut self,
+        user: UserKey,
+        change: &Change,
+        places: &Subjects<Option<Place>>,
+    ) {
+        self.replays.apply(change);
+        if let Change::CreateUser(new) = change {
+            if let Some(user) = self.place(&new.id).and_then(|place| self.users.get_mut(place.0)) {
+                // The store has no profile of the user before the batch ends.
+                let mut facts = UserFacts::new(new.key, new.id.clone(), Vec::new());
+                facts.load_profile(new.clone());
+                *user = Some(facts);
+            }
+            return;
+        }
+        if let Change::UpdateUser { user, previous_id: Some(previous) } = change
+            && let Some(place) = self.place(previous)
+            && let Some(free) = self.places.insert(user.id.clone(), place)
+        {
+            // The ids change places, so the id that is free now has an empty one.
+            self.places.insert(previous.clone(), free);
+        }
+        let Some(place) = self.place_of(user, places) else {
+            return;
+        };
+        if let Change::AddSubscription(subscription) = change {
+            self.subscribers.insert(subscription.id, place);
+        }
+        if let Some(facts) = self.at_mut(place) {
+            facts.apply(change);
+        }
     }
 }
 
@@ -180,7 +253,6 @@ impl Wanted {
         distinct(&mut self.ended_subscriptions);
         distinct(&mut self.counters);
         distinct(&mut self.profiles);
-        distinct(&mut self.ids_taken);
         distinct(&mut self.replays);
     }
 
@@ -189,6 +261,5 @@ impl Wanted {
             && self.ended_subscriptions.is_empty()
             && self.counters.is_empty()
             && self.profiles.is_empty()
-            && self.ids_taken.is_empty()
     }
 }

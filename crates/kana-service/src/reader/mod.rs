@@ -10,10 +10,11 @@ use std::sync::Arc;
 use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_core::id::UserId;
+use kana_core::subjects::Subjects;
 use kana_store::{EnvironmentId, NeededThreads, Store, Transaction};
 
 pub(crate) use self::catalogs::Catalogs;
-pub(crate) use self::facts_in_use::{FactsInUse, ROUNDS_MAX, Wanted};
+pub(crate) use self::facts_in_use::{FactsInUse, Place, ROUNDS_MAX, Wanted};
 use self::questions::Questions;
 pub(crate) use self::rule::Rule;
 use crate::clock::Clock;
@@ -94,8 +95,9 @@ impl Reader {
         let transaction = transaction.as_mut();
         let mut facts =
             FactsInUse::load(transaction, &self.catalogs, environment, vec![user.clone()]).await?;
+        let about = Subjects::one(facts.place(user));
         let answered =
-            facts.ask(transaction, Some(user), |facts| rule::apply(rule, facts, user, now)).await?;
+            facts.ask(transaction, &about, |facts| rule::apply(rule, facts, user, now)).await?;
         Ok(answered?)
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use kana_core::Timestamp;
 use kana_core::facts::{Need, Obstacle};
 use kana_core::id::UserId;
+use kana_core::subjects::Subjects;
 use kana_store::{EnvironmentId, NeededThreads, Store};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -175,7 +176,8 @@ async fn answer_all(
             questions.retain_mut(|question| match question.ask(&facts) {
                 Ok(()) => false,
                 Err(need) => {
-                    facts.want(Some(question.user()), need, &mut wanted);
+                    let about = Subjects::one(facts.place(question.user()));
+                    facts.want(need, &about, &mut wanted);
                     true
                 }
             });

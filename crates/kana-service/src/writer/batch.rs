@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kana_core::Timestamp;
-use kana_core::decide::{Subject, decide};
-use kana_core::facts::{Change, CounterKey, Obstacle, UserFacts};
-use kana_core::id::{IdempotencyKey, UserId, UserKey};
+use kana_core::decide::{Basis, Command, Decision, decide};
+use kana_core::facts::{Change, CounterKey, Obstacle};
+use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
+use kana_core::subjects::{Subject, Subjects};
 use kana_store::feed::Records;
 use kana_store::{EnvironmentId, Store, WriteTransaction};
 
@@ -14,7 +15,7 @@ use super::queue::{Answered, Answers, Asked};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::feed::Recorder;
-use crate::reader::{Catalogs, FactsInUse, ROUNDS_MAX, Wanted};
+use crate::reader::{Catalogs, FactsInUse, Place, ROUNDS_MAX, Wanted};
 use crate::retry::retry_batch;
 use crate::settings::Settings;
 
@@ -112,24 +113,22 @@ impl Decider {
         environment: EnvironmentId,
         commands: &[Asked],
     ) -> Result<Decided, Error> {
-        let subjects = resolve(transaction, environment, commands).await?;
-        let mut users: Vec<UserId> = subjects.iter().flatten().cloned().collect();
-        users.sort_unstable();
-        users.dedup();
+        let owners = owners(transaction, environment, commands).await?;
+        let users = named_users(commands, &owners);
         let now = self.clock.now();
         let mut facts = FactsInUse::load(transaction, &self.catalogs, environment, users)
             .await?
+            .with_subscribers(owners)
             .with_keys_kept_since(self.kept_since(now));
 
         // First for all commands at once, as if each were alone. What one needs only because of
         // another before it is loaded below.
         for _ in 0..ROUNDS_MAX {
             let mut wanted = Wanted::default();
-            for (Asked { command, .. }, user) in commands.iter().zip(&subjects) {
-                let about = user.as_ref().and_then(|user| facts.user(user));
-                let decision = decide(&facts.catalog, about, &facts.replays, command, now);
-                if let Err(Obstacle::Needs(need)) = decision {
-                    facts.want(user.as_ref(), need, &mut wanted);
+            for Asked { command, .. } in commands {
+                let places = facts.places(&command.subjects());
+                if let Err(Obstacle::Needs(need)) = decide_on(&facts, &places, command, now) {
+                    facts.want(need, &places, &mut wanted);
                 }
             }
             if wanted.is_empty() {
@@ -140,15 +139,14 @@ impl Decider {
 
         let mut answers = Answers::with_capacity(commands.len());
         let (mut changes, mut recorder) = (Changes::default(), Recorder::default());
-        for (Asked { command, actor }, user) in commands.iter().zip(&subjects) {
-            let rule = |facts: &FactsInUse| {
-                let about = user.as_ref().and_then(|user| facts.user(user));
-                decide(&facts.catalog, about, &facts.replays, command, now)
-            };
-            let decided = facts.ask(transaction, user.as_ref(), rule).await?;
+        for Asked { command, actor } in commands {
+            let places = facts.places(&command.subjects());
+            let rule = |facts: &FactsInUse| decide_on(facts, &places, command, now);
+            let decided = facts.ask(transaction, &places, rule).await?;
             answers.push(decided.map(|decision| {
-                for change in decision.changes {
-                    changes.add(&mut facts, user.as_ref(), change);
+                for (user, change) in decision.changes {
+                    facts.apply(user, &change, &places);
+                    changes.add(user, change);
                 }
                 recorder.user(actor, now, decision.feed);
                 Answered::new(decision.answer, &facts.catalog)
@@ -163,33 +161,52 @@ impl Decider {
     }
 }
 
-/// Whose facts each command is about; `None` when that cannot be told, since there is no such
-/// subscription.
-async fn resolve(
+/// Returns the owners of the subscriptions that the commands name.
+async fn owners(
     transaction: &mut dyn WriteTransaction,
     environment: EnvironmentId,
     commands: &[Asked],
-) -> Result<Vec<Option<UserId>>, Error> {
-    let subscriptions: Vec<_> = commands
-        .iter()
-        .filter_map(|asked| match asked.command.subject() {
-            Subject::Subscriber(subscription) => Some(subscription),
-            Subject::User(_) => None,
-        })
-        .collect();
-    let owners = if subscriptions.is_empty() {
-        Vec::new()
-    } else {
-        transaction.subscriptions(environment, &subscriptions).await?
-    };
-    let mut owners = owners.into_iter();
-    Ok(commands
-        .iter()
-        .map(|asked| match asked.command.subject() {
-            Subject::User(id) => Some(id.clone()),
-            Subject::Subscriber(_) => owners.next().flatten().map(|(owner, _)| owner),
-        })
-        .collect())
+) -> Result<HashMap<SubscriptionId, UserId>, Error> {
+    let mut subscriptions = Vec::new();
+    for Asked { command, .. } in commands {
+        for subject in command.subjects().iter() {
+            if let Subject::Subscriber(subscription) = subject {
+                subscriptions.push(*subscription);
+            }
+        }
+    }
+    if subscriptions.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = transaction.subscriptions(environment, &subscriptions).await?;
+    let owner = |(id, found): (_, Option<(UserId, _)>)| found.map(|(owner, _)| (id, owner));
+    Ok(subscriptions.into_iter().zip(found).filter_map(owner).collect())
+}
+
+/// Returns the users whose facts the commands need, each once, in the order of locking.
+fn named_users(commands: &[Asked], owners: &HashMap<SubscriptionId, UserId>) -> Vec<UserId> {
+    let mut users = Vec::with_capacity(commands.len());
+    for Asked { command, .. } in commands {
+        for subject in command.subjects().iter() {
+            users.extend(match subject {
+                Subject::User(id) => Some((*id).clone()),
+                Subject::Subscriber(subscription) => owners.get(subscription).cloned(),
+            });
+        }
+    }
+    users.sort_unstable();
+    users.dedup();
+    users
+}
+
+fn decide_on(
+    facts: &FactsInUse,
+    places: &Subjects<Option<Place>>,
+    command: &Command,
+    now: Timestamp,
+) -> Result<Decision, Obstacle> {
+    let users = places.map(|place| facts.at((*place)?));
+    decide(&Basis { catalog: &facts.catalog, users, replays: &facts.replays, now }, command)
 }
 
 /// What a batch will write. A counter that changes many times in it is written once.
@@ -200,22 +217,7 @@ struct Changes {
 }
 
 impl Changes {
-    /// Makes the change to the facts in use, for the commands that follow, and keeps it.
-    fn add(&mut self, facts: &mut FactsInUse, user: Option<&UserId>, change: Change) {
-        facts.replays.apply(&change);
-        let Some(slot) = user.and_then(|user| facts.users.get_mut(user)) else {
-            return;
-        };
-        if let Change::CreateUser(user) = &change {
-            let mut facts = UserFacts::new(user.key, user.id.clone(), Vec::new());
-            // The store does not have it before the batch ends.
-            facts.load_profile(user.clone());
-            *slot = Some(facts);
-        }
-        let Some(about) = slot else {
-            return;
-        };
-        about.apply(&change);
+    fn add(&mut self, user: UserKey, change: Change) {
         if let Change::SetCounter { counter, .. } | Change::DeleteCounter { counter } = &change {
             if let Some(index) = self.counters.get(counter) {
                 self.list[*index].1 = change;
@@ -223,6 +225,9 @@ impl Changes {
             }
             self.counters.insert(counter.clone(), self.list.len());
         }
-        self.list.push((about.key, change));
+        self.list.push((user, change));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,13 +59,6 @@ impl Lane {
                     self.run_together(runtime, std::mem::take(&mut together));
                 }
                 match request {
-                    Request::Command { environment, asked, reply }
-                        if asked.command.stands_alone() =>
-                    {
-                        self.run_commands(runtime, std::mem::take(&mut batch));
-                        let alone = Batch::from([(environment, vec![(asked, reply)])]);
-                        self.run_commands(runtime, alone);
-                    }
                     Request::Command { environment, asked, reply } => {
                         batch.entry(environment).or_default().push((asked, reply));
                     }

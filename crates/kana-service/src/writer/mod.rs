@@ -16,7 +16,8 @@ use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use kana_core::decide::{Command, Subject};
+use kana_core::decide::Command;
+use kana_core::subjects::Subject;
 use kana_store::{Actor, EnvironmentId, NeededThreads, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -176,14 +177,14 @@ impl Writer {
         answer.await.unwrap_or(Err(UNANSWERED))
     }
 
-    /// The lane of a command. All commands of one user but those that make something have one.
+    /// The lane of a command: that of the user whom it names first, unless it makes something.
     fn lane_of(&self, environment: EnvironmentId, command: &Command) -> usize {
         if self.lanes.len() == 1 || makes_something(command) {
             return CREATING_LANE;
         }
         let mut hasher = DefaultHasher::new();
         environment.hash(&mut hasher);
-        match command.subject() {
+        match command.subjects().first {
             Subject::User(id) => id.hash(&mut hasher),
             Subject::Subscriber(subscription) => subscription.hash(&mut hasher),
         }

@@ -240,7 +240,16 @@ fn any_change_of_a_user() -> impl Strategy<Value = Request> {
     let edit = |value| prop_oneof![Just(Edit::Keep), Just(Edit::Clear), Just(Edit::Set(value))];
     let create = (select(vec![ADA, CYD, CYD]), of(Just("Ms.")))
         .prop_map(|(user, name)| Request::CreateUser { user, name, email: None });
-    let ids = select(vec![(ADA, CYD), (ADA, CYD), (CYD, ADA), (CYD, ADA), (ADA, BOB), (ADA, ADA)]);
+    let ids = select(vec![
+        (ADA, CYD),
+        (ADA, CYD),
+        (CYD, ADA),
+        (CYD, ADA),
+        (ADA, BOB),
+        (BOB, ADA),
+        (BOB, CYD),
+        (ADA, ADA),
+    ]);
     let rename = ids.prop_map(|(user, new_id)| Request::UpdateUser {
         user,
         new_id: Some(new_id),

@@ -1,6 +1,7 @@
 use futures_util::future::join_all;
 use kana_core::Refusal;
-use kana_core::user::UserEdit;
+use kana_core::subscription::Subscription;
+use kana_core::user::{User, UserEdit};
 use kana_service::Error;
 
 use crate::world::{World, new_user, package_id, use_one, used, user_id};
@@ -45,6 +46,46 @@ async fn a_new_id_that_two_users_get_on_two_nodes_belongs_to_one() {
         assert_eq!(answers.iter().filter(|answer| is_taken(answer)).count(), 1, "{answers:?}");
         let winner = answers.iter().position(Result::is_ok).unwrap();
         ids[winner] = new;
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn users_who_take_each_others_ids_on_two_nodes_stay_as_many_and_have_one_id_each() {
+    const USERS: usize = 6;
+    let Some(world) = World::new(10).await else {
+        return;
+    };
+    let id = |number: usize| user_id(&format!("user {}", number % (USERS + 1)));
+    for number in 0..USERS {
+        world.nodes[0].create_user(new_user(id(number).as_str())).await.unwrap();
+    }
+    let users = async || world.nodes[1].users(None, 100, false).await.unwrap().users;
+    let keys = |users: &[(User, Option<Vec<Subscription>>)]| {
+        users.iter().map(|(user, _)| user.key).collect::<Vec<_>>()
+    };
+    let before = keys(&users().await);
+    for round in 0..ROUNDS {
+        // One id is free at first, and so is whichever was given up last.
+        let naming = world.nodes.iter().enumerate().flat_map(|(which, node)| {
+            (0..=USERS).map(move |number| {
+                let (from, to) = (id(number * (which + 2)), id(number + round));
+                let edit = UserEdit { id: Some(to), ..UserEdit::default() };
+                let node = node.clone();
+                tokio::spawn(async move { node.update_user(from, edit).await })
+            })
+        });
+        for answer in join_all(naming).await {
+            let answer = answer.unwrap();
+            let unknown = matches!(answer, Err(Error::Refused(Refusal::UserNotFound(_))));
+            assert!(answer.is_ok() || is_taken(&answer) || unknown, "{answer:?}");
+        }
+        let users = users().await;
+        assert_eq!(keys(&users), before);
+        let mut ids: Vec<_> = users.into_iter().map(|(user, _)| user.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), before.len());
     }
     world.finish().await;
 }

@@ -118,6 +118,70 @@ async fn commands_around_a_new_id_see_it_in_the_order_in_which_they_were_sent() 
 }
 
 #[tokio::test]
+async fn two_who_change_places_in_one_batch_keep_what_is_theirs() {
+    let world = World::subscribed().await;
+    let test = world.test().await;
+    user(&test, "125").await;
+    let bought = subscribe(&test, "125", "pro").await.unwrap();
+    let before = [&test.user(&user_id("124")).await, &test.user(&user_id("125")).await]
+        .map(|user| user.as_ref().unwrap().key);
+    let calls = (0..6).map(|step| {
+        let (test, bought) = (test.clone(), bought.id.to_string());
+        let record = |user| RecordUsage { user: user_id(user), ..usage() };
+        async move {
+            match step {
+                0 => test.update_user(user_id("124"), new_id("x")).await.map(|_| ()),
+                1 => test.update_user(user_id("125"), new_id("124")).await.map(|_| ()),
+                2 => test.update_user(user_id("x"), new_id("125")).await.map(|_| ()),
+                3 => test.record_usage(record("125")).await.map(|_| ()),
+                // Whoever had another id when the batch began.
+                4 => test.cancel_subscription(&bought).await.map(|_| ()),
+                _ => test.record_usage(record("x")).await.map(|_| ()),
+            }
+        }
+    });
+    let answers = world.together(calls).await;
+    let (last, others) = answers.split_last().unwrap();
+    assert!(others.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(sentence(last.clone()), "User not found: x");
+    let after = [test.user(&user_id("125")).await, test.user(&user_id("124")).await]
+        .map(|user| user.unwrap().key);
+    assert_eq!(after, before);
+    assert_eq!(used(&test, "125").await, 1);
+    assert!(test.subscriptions(&user_id("124")).await.unwrap().1[0].ended_at.is_some());
+}
+
+#[tokio::test]
+async fn an_id_that_is_given_up_and_taken_in_one_batch_is_the_new_users() {
+    let world = World::subscribed().await;
+    let test = world.test().await;
+    let calls = (0..4).map(|step| {
+        let test = test.clone();
+        async move {
+            match step {
+                0 => test.create_user(new_user("124")).await,
+                1 => test.update_user(user_id("124"), new_id("125")).await,
+                2 => test.create_user(new_user("124")).await,
+                _ => test.update_user(user_id("125"), new_id("124")).await,
+            }
+        }
+    });
+    let taken = "A user with the id 124 exists already";
+    let answers: Vec<String> = world
+        .together(calls)
+        .await
+        .into_iter()
+        .map(|answer| match answer {
+            Ok(user) => user.id.to_string(),
+            Err(error) => error.to_string(),
+        })
+        .collect();
+    assert_eq!(answers, [taken, "125", "124", taken]);
+    assert!(test.subscriptions(&user_id("124")).await.unwrap().1.is_empty());
+    assert_eq!(test.subscriptions(&user_id("125")).await.unwrap().1.len(), 1);
+}
+
+#[tokio::test]
 async fn a_user_who_is_made_and_changed_in_one_batch_is_changed() {
     let world = World::new().await;
     let test = world.test().await;

@@ -1,11 +1,11 @@
 //! Changes grouped by table, in their final state: an array for each column.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey};
-use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserKey};
+use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::usage::UsageEvent;
@@ -15,8 +15,7 @@ use kana_core::user::User;
 /// changes no longer matters.
 #[derive(Default)]
 pub(super) struct Gathered<'a> {
-    pub(super) updated_users: IndexMap<UserKey, &'a User>,
-    pub(super) created_users: Vec<(UserKey, &'a User)>,
+    pub(super) users: Users<'a>,
     pub(super) added: Vec<(UserKey, Subscription)>,
     pub(super) cancelled: IndexMap<(UserKey, SubscriptionId), Timestamp>,
     /// The new value of each counter; `None` deletes it.
@@ -34,22 +33,13 @@ impl<'a> Gathered<'a> {
 
     pub(super) fn new(changes: &'a [(UserKey, Change)]) -> Self {
         let mut gathered = Self::default();
-        // The position of each row that is new in this batch.
-        let mut created: HashMap<UserKey, usize> = HashMap::new();
+        // The position of each subscription that is new in this batch.
         let mut added: HashMap<(UserKey, SubscriptionId), usize> = HashMap::new();
         for (user, change) in changes {
             match change {
-                Change::CreateUser(new) => {
-                    created.insert(*user, gathered.created_users.len());
-                    gathered.created_users.push((*user, new));
-                }
-                Change::UpdateUser(changed) => {
-                    let new = created.get(user).and_then(|at| gathered.created_users.get_mut(*at));
-                    if let Some((_, new)) = new {
-                        *new = changed;
-                    } else {
-                        gathered.updated_users.insert(*user, changed);
-                    }
+                Change::CreateUser(new) => gathered.users.create(*user, new),
+                Change::UpdateUser { user: changed, previous_id } => {
+                    gathered.users.update(*user, changed, previous_id.as_ref());
                 }
                 Change::AddSubscription(new) => {
                     added.insert((*user, new.id), gathered.added.len());
@@ -76,9 +66,65 @@ impl<'a> Gathered<'a> {
             }
         }
         // Writers of a new key wait for each other. The order is always the same, to avoid deadlocks.
-        gathered.created_users.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
         gathered.replays.sort_by_key(|(key, _)| *key);
         gathered
+    }
+}
+
+/// Users who are new or change.
+#[derive(Default)]
+pub(super) struct Users<'a> {
+    /// A row for each change, in their order.
+    rows: Vec<(UserKey, &'a User)>,
+    /// The last row of each user.
+    last: HashMap<UserKey, &'a User>,
+    created: Vec<UserKey>,
+    taken_ids: HashSet<&'a UserId>,
+    freed_ids: HashSet<&'a UserId>,
+}
+
+impl<'a> Users<'a> {
+    fn create(&mut self, key: UserKey, user: &'a User) {
+        self.created.push(key);
+        self.taken_ids.insert(&user.id);
+        self.add(key, user);
+    }
+
+    fn update(&mut self, key: UserKey, user: &'a User, previous_id: Option<&'a UserId>) {
+        if let Some(previous) = previous_id {
+            self.taken_ids.insert(&user.id);
+            self.freed_ids.insert(previous);
+        }
+        self.add(key, user);
+    }
+
+    fn add(&mut self, key: UserKey, user: &'a User) {
+        self.rows.push((key, user));
+        self.last.insert(key, user);
+    }
+
+    pub(super) fn created(&self) -> &[UserKey] {
+        &self.created
+    }
+
+    /// Returns true if the row of this user is written.
+    pub(super) fn has(&self, user: UserKey) -> bool {
+        self.last.contains_key(&user)
+    }
+
+    /// Returns the rows of each statement, in the order of the statements.
+    ///
+    /// Usually it is one statement, with its rows in the order of the ids: writers of a new id wait
+    /// for each other, and one order avoids deadlocks. If an id is freed and also taken, each change
+    /// gets its own statement, since the unique index is checked after each row. An id that a user
+    /// has only for a moment is written, too: no other transaction can take it before the commit.
+    pub(super) fn statements(&self) -> Vec<Vec<(UserKey, &'a User)>> {
+        if !self.taken_ids.is_disjoint(&self.freed_ids) {
+            return self.rows.iter().map(|row| vec![*row]).collect();
+        }
+        let mut rows: Vec<_> = self.last.iter().map(|(key, user)| (*key, *user)).collect();
+        rows.sort_unstable_by(|(_, one), (_, other)| one.id.cmp(&other.id));
+        if rows.is_empty() { Vec::new() } else { vec![rows] }
     }
 }
 
@@ -88,6 +134,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    fn updated(id: &str, previous: Option<&str>) -> Change {
+        let previous_id = previous.map(|id| UserId::new("id", id).unwrap());
+        Change::UpdateUser { user: user(id), previous_id }
+    }
 
     fn user(id: &str) -> User {
         User {
@@ -114,17 +165,17 @@ mod tests {
         let end = Timestamp::from_ms(7);
         let changes = [
             (ada, Change::CreateUser(user("z"))),
-            (bob, Change::UpdateUser(user("b"))),
-            (ada, Change::UpdateUser(user("ada"))),
-            (bob, Change::UpdateUser(user("bob"))),
+            (bob, updated("b", None)),
+            (ada, updated("ada", None)),
+            (bob, updated("bob", None)),
             (ada, Change::AddSubscription(subscription.clone())),
             (ada, Change::CancelSubscription { subscription: id, ended_at: end }),
             // Another user's, so nothing is cancelled.
             (bob, Change::CancelSubscription { subscription: id, ended_at: end }),
         ];
         let gathered = Gathered::new(&changes);
-        assert_eq!(gathered.created_users, [(ada, &user("ada"))]);
-        assert_eq!(gathered.updated_users, IndexMap::from([(bob, &user("bob"))]));
+        assert_eq!(gathered.users.created(), [ada]);
+        assert_eq!(gathered.users.statements(), [[(ada, &user("ada")), (bob, &user("bob"))]]);
         let cancelled = Subscription {
             status: SubscriptionStatus::Cancelled,
             ended_at: Some(end),
@@ -132,5 +183,38 @@ mod tests {
         };
         assert_eq!(gathered.added, [(ada, cancelled)]);
         assert_eq!(gathered.cancelled, IndexMap::from([((bob, id), end)]));
+    }
+
+    #[test]
+    fn ids_are_taken_in_their_order_whoever_is_new_and_whoever_has_another() {
+        let [ada, bob, cyd] = [1, 2, 3].map(|n| UserKey(Uuid::from_u128(n)));
+        let changes = [
+            (cyd, updated("n", Some("cyd"))),
+            (ada, Change::CreateUser(user("z"))),
+            (bob, Change::CreateUser(user("a"))),
+        ];
+        let users = Gathered::new(&changes).users;
+        let expected = [(bob, user("a")), (cyd, user("n")), (ada, user("z"))];
+        let [written] = &users.statements()[..] else { panic!("one statement") };
+        assert!(written.iter().map(|(key, user)| (*key, (*user).clone())).eq(expected));
+    }
+
+    #[test]
+    fn users_are_written_one_by_one_if_an_id_goes_from_one_to_another() {
+        let [ada, bob] = [1, 2].map(|n| UserKey(Uuid::from_u128(n)));
+        let goes_on = [(ada, updated("x", Some("ada"))), (bob, updated("ada", Some("bob")))];
+        let is_made_anew =
+            [(ada, updated("x", Some("ada"))), (bob, Change::CreateUser(user("ada")))];
+        let in_between = [(ada, updated("x", Some("ada"))), (ada, updated("y", Some("x")))];
+        let comes_back = [(ada, updated("x", Some("ada"))), (ada, updated("ada", Some("x")))];
+        for changes in [goes_on, is_made_anew, in_between, comes_back] {
+            let written: Vec<_> = Gathered::new(&changes).users.statements();
+            let rows: Vec<UserId> = written.concat().iter().map(|row| row.1.id.clone()).collect();
+            let ids = changes.iter().map(|(_, change)| match change {
+                Change::CreateUser(user) | Change::UpdateUser { user, .. } => user.id.clone(),
+                other => panic!("{other:?}"),
+            });
+            assert_eq!((written.len(), rows), (2, ids.collect()), "{changes:?}");
+        }
     }
 }

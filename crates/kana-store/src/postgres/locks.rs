@@ -13,9 +13,12 @@
 //! 2. The **users** whose facts are decided on, rows locked in the order of their ids. Whatever is
 //!    stored under a user's key changes only under this lock. Rows, and not advisory locks by a
 //!    hash of the id, since the server has room for few thousand of the latter in all.
-//! 3. What is **new**, in the order of its keys: a user's id and an idempotency key are each unique,
-//!    so who comes second waits for the first, and then fails with a conflict and decides anew on
-//!    what the first has stored. That is why a user who does not exist needs no lock.
+//! 3. What is **new**, in the order of its keys: the id of a user who is new or gets another one, and an
+//!    idempotency key. Both are unique, so who comes second waits for the first, and then fails with a
+//!    conflict and decides anew on what the first has stored. That is why a user who does not exist
+//!    needs no lock. There is one exception: if ids go from one user to another within a transaction,
+//!    they are written in the order of the commands. If two such transactions wait for each other,
+//!    PostgreSQL fails one after a second, and that is a conflict, too.
 //! 4. The **jobs** that a command schedules, rows in the order of kind, key and environment. Who claims
 //!    jobs passes over rows that are locked, and waits for nobody.
 //!

@@ -77,19 +77,6 @@ impl Transaction for PostgresTransaction {
         Ok(in_order(ids, &users))
     }
 
-    async fn ids_taken(
-        &mut self,
-        environment: EnvironmentId,
-        ids: &[UserId],
-    ) -> Result<Vec<bool>, StoreError> {
-        let rows = self.ask_one(sql::IDS_TAKEN, &[&environment.0, &texts(ids)]).await?;
-        let taken: HashMap<UserId, ()> = rows
-            .iter()
-            .map(|row| Ok((rows::user_id(row, 0)?, ())))
-            .collect::<Result<_, StoreError>>()?;
-        Ok(ids.iter().map(|id| taken.contains_key(id)).collect())
-    }
-
     async fn users_after(
         &mut self,
         environment: EnvironmentId,

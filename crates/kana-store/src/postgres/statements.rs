@@ -252,10 +252,6 @@ statements! {
         FROM unnest($2::text[]) k (id)
         CROSS JOIN LATERAL (
             SELECT * FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u";
-    IDS_TAKEN = "
-        SELECT u.id FROM unnest($2::text[]) k (id)
-        CROSS JOIN LATERAL (
-            SELECT id FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u";
     FIRST_USERS = "
         SELECT key, billing_id, name, email, metadata, id
         FROM users WHERE environment_id = $1 ORDER BY key LIMIT $2";
@@ -367,21 +363,16 @@ statements! {
     FORGET_KEYS_1 = forget_keys_in!("replays_1");
     FORGET_KEYS_2 = forget_keys_in!("replays_2");
     FORGET_KEYS_3 = forget_keys_in!("replays_3");
-    // Whoever updates rows has them locked, so that they stay where they are found.
-    UPDATE_USERS = "
-        UPDATE users u SET
-            id = n.id, billing_id = n.billing_id, name = n.name, email = n.email,
-            metadata = n.metadata
-        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
-            AS n (key, id, billing_id, name, email, metadata)
-        CROSS JOIN LATERAL (
-            SELECT ctid FROM users WHERE environment_id = $1 AND key = n.key OFFSET 0) AS old
-        WHERE u.ctid = old.ctid";
-    CREATE_USERS = "
+    // Those that are new and those that change in one statement, so that ids are taken in the order of
+    // the arrays.
+    PUT_USERS = "
         INSERT INTO users
             (environment_id, key, id, billing_id, name, email, metadata, has_older_counters)
         SELECT $1, n.*, false
-        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) n";
+        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) n
+        ON CONFLICT (environment_id, key) DO UPDATE SET
+            id = excluded.id, billing_id = excluded.billing_id, name = excluded.name,
+            email = excluded.email, metadata = excluded.metadata";
     ADD_SUBSCRIPTIONS = "
         INSERT INTO subscriptions
             (environment_id, user_key, id, package_id, status, started_at, ended_at)
@@ -394,7 +385,8 @@ statements! {
             SELECT ctid FROM subscriptions
             WHERE environment_id = $1 AND user_key = n.user_key AND id = n.id OFFSET 0) AS old
         WHERE s.ctid = old.ctid";
-    // After both of those above.
+    // After both of those above. Whoever updates rows has them locked, so that they stay where they
+    // are found.
     NOTE_RUNNING = "
         UPDATE users u SET running_subscriptions = n.running
         FROM unnest($2::uuid[]) k (key)

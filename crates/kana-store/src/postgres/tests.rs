@@ -77,6 +77,11 @@ fn create_user(n: u128) -> (UserKey, Change) {
     (user_key(n), Change::CreateUser(user(n, user_id(n))))
 }
 
+fn rename(n: u128, from: u128, to: u128) -> (UserKey, Change) {
+    let previous_id = Some(user_id(from));
+    (user_key(n), Change::UpdateUser { user: user(n, user_id(to)), previous_id })
+}
+
 fn subscribe(n: u128) -> (UserKey, Change) {
     let subscription = Subscription {
         id: SubscriptionId(Uuid::from_u128(n)),
@@ -487,14 +492,13 @@ async fn a_user_who_comes_to_an_id_behind_a_lock_is_a_conflict() {
     }
     let (store, environment, _database) = store_with_app().await;
     write(&store, environment, &[create_user(1), subscribe(1), create_user(2)]).await;
-    let rename = |n, id| (user_key(n), Change::UpdateUser(user(n, user_id(id))));
 
     let mut writer = store.write().await.unwrap();
     let id = SubscriptionId(Uuid::from_u128(1));
     let owner = writer.subscriptions(environment, &[id]).await.unwrap().remove(0).unwrap().0;
     // The owner gets another id, and somebody else the old one.
-    write(&store, environment, &[rename(1, 7)]).await;
-    write(&store, environment, &[rename(2, 1)]).await;
+    write(&store, environment, &[rename(1, 1, 7)]).await;
+    write(&store, environment, &[rename(2, 2, 1)]).await;
     let error = writer.facts(environment, &[owner]).await.unwrap_err();
     assert!(matches!(error, StoreError::Conflict(_)), "{error:?}");
 }
@@ -519,6 +523,23 @@ async fn of_two_who_make_the_same_thing_new_the_second_has_a_conflict() {
 }
 
 #[tokio::test]
+async fn an_id_that_was_somebodys_only_within_a_transaction_is_nobody_elses_before_its_end() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, _database) = store_with_app().await;
+    write(&store, environment, &[create_user(1)]).await;
+    let mut first = store.write().await.unwrap();
+    first.change_facts(environment, &[rename(1, 1, 7), rename(1, 7, 8)]).await.unwrap();
+    let mut second = store.write().await.unwrap();
+    let seven = [create_user(7)];
+    let mut writing = std::pin::pin!(second.change_facts(environment, &seven));
+    assert!(timeout(A_WHILE, &mut writing).await.is_err(), "it did not wait");
+    first.commit().await.unwrap();
+    timeout(SOON, writing).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn connections_that_broke_while_nobody_used_them_are_not_noticed() {
     if !is_here() {
         return;
@@ -532,8 +553,8 @@ async fn connections_that_broke_while_nobody_used_them_are_not_noticed() {
     );
     write(&store, environment, &[create_user(2)]).await;
     let mut reader = store.read().await.unwrap();
-    let taken = reader.ids_taken(environment, &[user_id(1), user_id(2)]).await.unwrap();
-    assert_eq!(taken, [true, true]);
+    let users = reader.users(environment, &[user_id(1), user_id(2)]).await.unwrap();
+    assert!(users.iter().all(Option::is_some));
 }
 
 /// Marks a transaction as one that changes something does, commits it or not, and asks for its fate.

@@ -9,7 +9,7 @@ use kana_core::user::User;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::changes::Gathered;
+use super::changes::{Gathered, Users};
 use super::old_keys::ReplaysTable;
 use super::reading::distinct;
 use super::recent_counters::RecentCounters;
@@ -40,12 +40,11 @@ impl WriteTransaction for PostgresTransaction {
             true => None,
             false => Some(replays(&gathered, self.replays_table(environment).await?)?),
         };
-        let tables = [
-            used_features(&used),
-            created_users(&gathered),
-            // Before anything else changes the rows of users.
-            self.recent_counters_of(environment, &counting)?,
-            updated_users(&gathered),
+        let users = gathered.users.statements();
+        let mut tables: Vec<Table> = used_features(&used).into_iter().collect();
+        tables.extend(users.iter().map(|rows| put_users(rows)));
+        let others = [
+            self.recent_counters_of(environment, &counting, &gathered.users)?,
             added_subscriptions(&gathered),
             cancelled_subscriptions(&gathered),
             running_subscriptions(&gathered),
@@ -54,10 +53,10 @@ impl WriteTransaction for PostgresTransaction {
             events(&gathered),
             replays,
         ];
+        tables.extend(others.into_iter().flatten());
         self.places.clear();
         let tables: Vec<(&str, Vec<&(dyn ToSql + Sync)>)> = tables
             .iter()
-            .flatten()
             .map(|Table { statement, columns }| {
                 let environment: &(dyn ToSql + Sync) = &environment.0;
                 let columns = columns.iter().map(|column| column.as_ref() as _);
@@ -157,7 +156,7 @@ impl PostgresTransaction {
         environment: EnvironmentId,
         gathered: &Gathered<'_>,
     ) -> Result<(IndexSet<UserKey>, OlderCounters), StoreError> {
-        for (user, _) in &gathered.created_users {
+        for user in gathered.users.created() {
             self.recent_counters.insert((environment, *user), RecentCounters::default());
         }
         let users = gathered.counters.keys().map(|(user, _)| *user);
@@ -181,11 +180,13 @@ impl PostgresTransaction {
         Ok((changed, older))
     }
 
-    /// Returns the counters that are now in these users' rows.
+    /// Returns the counters that are now in these users' rows. The rows of users in `written` have
+    /// moved.
     fn recent_counters_of(
         &self,
         environment: EnvironmentId,
         users: &IndexSet<UserKey>,
+        written: &Users<'_>,
     ) -> Result<Option<Table>, StoreError> {
         let of = |user: &UserKey| Some((*user, self.recent_counters.get(&(environment, *user))?));
         let rows: Vec<(UserKey, &RecentCounters)> = users.iter().filter_map(of).collect();
@@ -196,7 +197,10 @@ impl PostgresTransaction {
             rows.iter().map(|(_, recent)| recent.to_json()).collect::<Result<_, _>>()?;
         let columns = vec![
             column(&rows, |(user, _)| user.0),
-            column(&rows, |(user, _)| self.places.get(&(environment, *user)).cloned()),
+            column(&rows, |(user, _)| {
+                let place = self.places.get(&(environment, *user));
+                place.filter(|_| !written.has(*user)).cloned()
+            }),
             Box::new(texts),
             column(&rows, |(_, recent)| recent.has_older),
         ];
@@ -246,19 +250,10 @@ fn used_features(features: &[FeatureId]) -> Option<Table> {
     })
 }
 
-fn updated_users(gathered: &Gathered<'_>) -> Option<Table> {
-    let rows = gathered.updated_users.iter().map(|(key, user)| (*key, *user));
-    users(sql::UPDATE_USERS, &rows.collect::<Vec<_>>())
-}
-
-fn created_users(gathered: &Gathered<'_>) -> Option<Table> {
-    users(sql::CREATE_USERS, &gathered.created_users)
-}
-
-fn users(statement: &'static str, rows: &[(UserKey, &User)]) -> Option<Table> {
+fn put_users(rows: &[(UserKey, &User)]) -> Table {
     let text = |label: &Option<Label>| label.as_ref().map(|label| label.as_str().to_owned());
-    (!rows.is_empty()).then(|| Table {
-        statement,
+    Table {
+        statement: sql::PUT_USERS,
         columns: vec![
             column(rows, |(key, _)| key.0),
             column(rows, |(_, user)| user.id.as_str().to_owned()),
@@ -267,7 +262,7 @@ fn users(statement: &'static str, rows: &[(UserKey, &User)]) -> Option<Table> {
             column(rows, |(_, user)| text(&user.email)),
             column(rows, |(_, user)| user.metadata.as_ref().map(Metadata::to_json)),
         ],
-    })
+    }
 }
 
 fn added_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {

@@ -108,14 +108,6 @@ pub(super) fn read_user(row: &Row<'_>, id: UserId) -> Result<User, StoreError> {
     })
 }
 
-pub(super) fn id_taken(
-    connection: &Connection,
-    environment: EnvironmentId,
-    id: &UserId,
-) -> Result<bool, StoreError> {
-    Ok(connection.statement(sql::ID_TAKEN)?.exists(params![environment.0, id.as_str()])?)
-}
-
 pub(super) fn facts(
     connection: &Connection,
     environment: EnvironmentId,
@@ -285,8 +277,8 @@ pub(super) fn write(
     change: &Change,
 ) -> Result<(), StoreError> {
     match change {
-        Change::CreateUser(user) | Change::UpdateUser(user) => {
-            let known = matches!(change, Change::UpdateUser(_));
+        Change::CreateUser(user) | Change::UpdateUser { user, .. } => {
+            let known = matches!(change, Change::UpdateUser { .. });
             let sql = if known { sql::UPDATE_USER } else { sql::CREATE_USER };
             connection.statement(sql)?.execute(params![
                 environment.0,

@@ -122,7 +122,6 @@ statements! {
     USER = "
         SELECT key, billing_id, name, email, metadata
         FROM users WHERE environment_id = ?1 AND id = ?2";
-    ID_TAKEN = "SELECT 1 FROM users WHERE environment_id = ?1 AND id = ?2";
     FIRST_USERS = "
         SELECT key, billing_id, name, email, metadata, id
         FROM users WHERE environment_id = ?1 ORDER BY key LIMIT ?2";

@@ -325,15 +325,6 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         self.lease.noted(ids.iter().map(user).collect())
     }
 
-    async fn ids_taken(
-        &mut self,
-        environment: EnvironmentId,
-        ids: &[UserId],
-    ) -> Result<Vec<bool>, StoreError> {
-        let taken = |id| facts::id_taken(&self.lease, environment, id);
-        self.lease.noted(ids.iter().map(taken).collect())
-    }
-
     async fn users_after(
         &mut self,
         environment: EnvironmentId,

@@ -9,8 +9,7 @@ use kana_store::EnvironmentId;
 
 use crate::Engine;
 use crate::world::{
-    World, by_id, cancelled, create_user, subscription, subscription_id, time, user, user_id,
-    user_ids, user_key,
+    World, by_id, cancelled, create_user, subscription, subscription_id, time, user, user_key,
 };
 
 async fn users_page<E: Engine>(
@@ -161,22 +160,4 @@ pub(crate) async fn lists_of_one_environment_have_nothing_of_the_other<E: Engine
     assert_eq!(subscriptions_page(&world, world.live, None, 10).await, []);
     let mut reader = world.store.read().await.unwrap();
     assert_eq!(reader.subscriptions_of(world.live, &[user_key(1)]).await.unwrap(), [vec![]]);
-    assert_eq!(reader.ids_taken(world.live, &user_ids(["ada"])).await.unwrap(), [false]);
-}
-
-pub(crate) async fn ids_that_are_taken_stand_in_the_order_in_which_they_were_asked_for<
-    E: Engine,
->() {
-    let world = World::<E>::new().await;
-    world.change(world.test, user_key(1), [create_user(user_key(1), "ada")]).await;
-    let mut writer = world.store.write().await.unwrap();
-    let bob = [(user_key(2), create_user(user_key(2), "bob"))];
-    writer.change_facts(world.test, &bob).await.unwrap();
-    let asked = user_ids(["bob", "nobody", "ada", "Ada", "bob"]);
-    let taken = writer.ids_taken(world.test, &asked).await.unwrap();
-    assert_eq!(taken, [true, false, true, false, true]);
-    drop(writer);
-    let mut reader = world.store.read().await.unwrap();
-    assert_eq!(reader.ids_taken(world.test, &[user_id("bob")]).await.unwrap(), [false]);
-    assert!(reader.ids_taken(world.test, &[]).await.unwrap().is_empty());
 }

@@ -85,6 +85,8 @@ macro_rules! every_story_on {
                 an_update_replaces_what_is_known_and_touches_nobody_else,
                 a_new_id_moves_the_user_with_all_facts_and_frees_the_old_one,
                 a_new_id_that_another_has_is_not_written,
+                ids_go_from_one_user_to_another_within_one_transaction,
+                an_id_that_a_transaction_frees_is_another_users_with_all_facts_of_each,
             }
             lists {
                 users_are_listed_in_order_of_creation_whatever_their_ids,
@@ -94,7 +96,6 @@ macro_rules! every_story_on {
                 subscriptions_of_many_users_stand_in_the_order_of_the_users,
                 subscriptions_of_a_thousand_users_are_found_at_once,
                 lists_of_one_environment_have_nothing_of_the_other,
-                ids_that_are_taken_stand_in_the_order_in_which_they_were_asked_for,
             }
             client_access {
                 without_an_app_there_is_no_environment_to_let_anyone_into,

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::Engine;
 use crate::world::{
     World, cancel, count, counter, create_user, feature, keep, label, metadata, put_feature,
-    replay, subscribe, subscription, subscription_id, user, user_id, user_ids, user_key,
+    rename_user, replay, subscribe, subscription, subscription_id, update_user, user, user_id,
+    user_ids, user_key,
 };
 
 pub(crate) async fn an_unknown_user_is_none_and_the_catalog_version_still_answers<E: Engine>() {
@@ -187,13 +188,13 @@ pub(crate) async fn an_update_replaces_what_is_known_and_touches_nobody_else<E: 
         metadata: Some(metadata(json!({ "z": 1, "a": null }))),
         ..user(user_key(1), "124")
     };
-    world.change(world.test, user_key(1), [Change::UpdateUser(known.clone())]).await;
+    world.change(world.test, user_key(1), [update_user(known.clone())]).await;
     assert_eq!(world.user(world.test, "124").await, Some(known));
     assert_eq!(world.user(world.test, "125").await, Some(user(user_key(2), "125")));
     assert_eq!(world.user(world.live, "124").await, Some(user(user_key(1), "124")));
 
     let cleared = user(user_key(1), "124");
-    world.change(world.test, user_key(1), [Change::UpdateUser(cleared.clone())]).await;
+    world.change(world.test, user_key(1), [update_user(cleared.clone())]).await;
     assert_eq!(world.user(world.test, "124").await, Some(cleared));
 }
 
@@ -211,12 +212,11 @@ pub(crate) async fn a_new_id_moves_the_user_with_all_facts_and_frees_the_old_one
     ];
     world.change(world.test, user_key(1), changes).await;
 
-    let renamed = user(user_key(1), "new");
-    world.change(world.test, user_key(1), [Change::UpdateUser(renamed.clone())]).await;
+    world.change(world.test, user_key(1), [rename_user(user_key(1), "old", "new")]).await;
 
     assert_eq!(world.user(world.test, "old").await, None);
     assert_eq!(world.facts_of(world.test, "old").await, None);
-    assert_eq!(world.user(world.test, "new").await, Some(renamed));
+    assert_eq!(world.user(world.test, "new").await, Some(user(user_key(1), "new")));
     assert_eq!(world.running(world.test, "new").await, [subscription(running, "pro")]);
     assert_eq!(world.ended(world.test, user_key(1)).await.len(), 1);
     assert_eq!(world.counter(world.test, user_key(1), api_calls).await, 3);
@@ -236,9 +236,91 @@ pub(crate) async fn a_new_id_that_another_has_is_not_written<E: Engine>() {
         world.change(world.test, user_key(n), [create_user(user_key(n), id)]).await;
     }
     let mut writer = world.store.write().await.unwrap();
-    let taken = [(user_key(2), Change::UpdateUser(user(user_key(2), "124")))];
+    let taken = [(user_key(2), rename_user(user_key(2), "125", "124"))];
     writer.change_facts(world.test, &taken).await.unwrap_err();
     drop(writer);
     assert_eq!(world.user(world.test, "124").await, Some(user(user_key(1), "124")));
     assert_eq!(world.user(world.test, "125").await, Some(user(user_key(2), "125")));
+}
+
+/// Users by their ids, and what happens to the ids of the first ones.
+type Story =
+    (&'static str, &'static [(u16, &'static str, &'static str)], &'static [(u16, &'static str)]);
+
+/// Each begins with the users 1, 2 and 3 under the ids `a`, `b` and `c`. A change without an earlier
+/// id makes a user.
+const STORIES: &[Story] = &[
+    ("on to the next", &[(1, "a", "x"), (2, "b", "a")], &[(1, "x"), (2, "a"), (3, "c")]),
+    ("made anew", &[(1, "a", "x"), (9, "", "a")], &[(1, "x"), (2, "b"), (3, "c"), (9, "a")]),
+    (
+        "two who change places",
+        &[(1, "a", "x"), (2, "b", "a"), (1, "x", "b")],
+        &[(1, "b"), (2, "a"), (3, "c")],
+    ),
+    (
+        "three who move up",
+        &[(3, "c", "x"), (2, "b", "c"), (1, "a", "b"), (3, "x", "a")],
+        &[(1, "b"), (2, "c"), (3, "a")],
+    ),
+    (
+        "of two who were made and moved",
+        &[(8, "", "x"), (8, "x", "y"), (9, "", "x"), (9, "x", "z"), (8, "y", "x")],
+        &[(1, "a"), (2, "b"), (3, "c"), (8, "x"), (9, "z")],
+    ),
+    ("there and back", &[(1, "a", "x"), (1, "x", "a")], &[(1, "a"), (2, "b"), (3, "c")]),
+];
+
+pub(crate) async fn ids_go_from_one_user_to_another_within_one_transaction<E: Engine>() {
+    for (story, moves, expected) in STORIES {
+        let world = World::<E>::new().await;
+        for (n, id) in [(1, "a"), (2, "b"), (3, "c")] {
+            world.change(world.test, user_key(n), [create_user(user_key(n), id)]).await;
+        }
+        let change = |(n, from, to): &(u16, &str, &str)| {
+            let key = user_key(*n);
+            let change = match *from {
+                "" => create_user(key, to),
+                from => rename_user(key, from, to),
+            };
+            (key, change)
+        };
+        let changes: Vec<_> = moves.iter().map(change).collect();
+        let mut writer = world.store.write().await.unwrap();
+        writer.change_facts(world.test, &changes).await.unwrap();
+        writer.commit().await.unwrap();
+
+        let mut reader = world.store.read().await.unwrap();
+        let users = reader.users_after(world.test, None, 10).await.unwrap();
+        let expected: Vec<User> = expected.iter().map(|(n, id)| user(user_key(*n), id)).collect();
+        assert_eq!(users, expected, "{story}");
+    }
+}
+
+pub(crate) async fn an_id_that_a_transaction_frees_is_another_users_with_all_facts_of_each<
+    E: Engine,
+>() {
+    let world = World::<E>::new().await;
+    let [first, second] = [1, 2].map(subscription_id);
+    let calls = |subscription| counter(subscription, "api-calls");
+    let changes = [create_user(user_key(1), "ada"), subscribe(first, "pro")];
+    world.change(world.test, user_key(1), changes).await;
+    world.change(world.test, user_key(1), [count(calls(first), 1)]).await;
+
+    let mut writer = world.store.write().await.unwrap();
+    // Whoever writes has the users.
+    writer.facts(world.test, &user_ids(["ada", "eve"])).await.unwrap();
+    let of = |n| move |change| (user_key(n), change);
+    let eve = [count(calls(first), 2), rename_user(user_key(1), "ada", "eve")].map(of(1));
+    let ada = [create_user(user_key(2), "ada"), subscribe(second, "free"), count(calls(second), 7)];
+    let more = [count(calls(first), 3), cancel(first, "2024-02-01T00:00:00Z")].map(of(1));
+    let changes: Vec<_> = eve.into_iter().chain(ada.map(of(2))).chain(more).collect();
+    writer.change_facts(world.test, &changes).await.unwrap();
+    writer.commit().await.unwrap();
+
+    assert_eq!(world.facts_of(world.test, "eve").await.unwrap().key, user_key(1));
+    assert!(world.running(world.test, "eve").await.is_empty());
+    assert_eq!(world.counter(world.test, user_key(1), calls(first)).await, 3);
+    assert_eq!(world.facts_of(world.test, "ada").await.unwrap().key, user_key(2));
+    assert_eq!(world.running(world.test, "ada").await, [subscription(second, "free")]);
+    assert_eq!(world.counter(world.test, user_key(2), calls(second)).await, 7);
 }

@@ -326,6 +326,16 @@ pub(crate) fn create_user(key: UserKey, id: &str) -> Change {
     Change::CreateUser(user(key, id))
 }
 
+/// The user is so from now on, under the same id.
+pub(crate) fn update_user(user: User) -> Change {
+    Change::UpdateUser { user, previous_id: None }
+}
+
+/// The user has another id from now on, and nothing else is known.
+pub(crate) fn rename_user(key: UserKey, from: &str, to: &str) -> Change {
+    Change::UpdateUser { user: user(key, to), previous_id: Some(user_id(from)) }
+}
+
 /// A subscription that runs since the beginning.
 pub(crate) fn subscription(id: SubscriptionId, package: &str) -> Subscription {
     Subscription {
