@@ -124,37 +124,29 @@ impl<'t> Conversion<'t> {
         &mut self,
         definition: &parsed::OperationDefinition<'t>,
     ) -> Positioned<OperationDefinition> {
-        let operation = match definition {
-            parsed::OperationDefinition::Explicit(explicit) => {
-                let pos = self.pos(explicit);
-                let operation = OperationDefinition {
-                    ty: match bluejay_core::OperationType::from(explicit.operation_type()) {
-                        bluejay_core::OperationType::Query => OperationType::Query,
-                        bluejay_core::OperationType::Mutation => OperationType::Mutation,
-                        bluejay_core::OperationType::Subscription => OperationType::Subscription,
-                    },
-                    variable_definitions: explicit
-                        .variable_definitions()
-                        .map_or_else(Vec::new, |all| {
-                            all.iter().map(|it| self.variable(it)).collect()
-                        }),
-                    directives: self.directives(explicit.directives()),
-                    selection_set: self.selections(explicit.selection_set()),
-                };
-                (pos, operation)
-            }
-            parsed::OperationDefinition::Implicit(_) => {
-                let selection_set = self.selections(definition.selection_set());
-                let operation = OperationDefinition {
-                    ty: OperationType::Query,
-                    variable_definitions: Vec::new(),
-                    directives: Vec::new(),
-                    selection_set,
-                };
-                (operation.selection_set.pos, operation)
-            }
+        let pos = self.pos(definition);
+        let parsed::OperationDefinition::Explicit(explicit) = definition else {
+            let operation = OperationDefinition {
+                ty: OperationType::Query,
+                variable_definitions: Vec::new(),
+                directives: Vec::new(),
+                selection_set: self.selections(definition.selection_set()),
+            };
+            return Positioned::new(operation, pos);
         };
-        Positioned::new(operation.1, operation.0)
+        let variables = explicit.variable_definitions();
+        let operation = OperationDefinition {
+            ty: match bluejay_core::OperationType::from(explicit.operation_type()) {
+                bluejay_core::OperationType::Query => OperationType::Query,
+                bluejay_core::OperationType::Mutation => OperationType::Mutation,
+                bluejay_core::OperationType::Subscription => OperationType::Subscription,
+            },
+            variable_definitions: variables
+                .map_or_else(Vec::new, |all| all.iter().map(|it| self.variable(it)).collect()),
+            directives: self.directives(explicit.directives()),
+            selection_set: self.selections(explicit.selection_set()),
+        };
+        Positioned::new(operation, pos)
     }
 
     fn fragments(
