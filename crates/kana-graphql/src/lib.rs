@@ -1,12 +1,12 @@
 //! GraphQL over HTTP, as the specification of that name has it. Knows no Kana: the schema, who may
 //! ask and how a body is read come in from outside.
 //!
-//! An [`Endpoint`] reads a request ([`request`]), parses its document ([`document`]), and holds it
-//! against the limits ([`limits`]) and its arguments against the schema ([`arguments`]), all that
-//! once for a text that comes again ([`prepared`]). It coerces the variables ([`variables`]) and
-//! refuses numbers that would be rounded ([`exact`]). Only then does it execute anything, with a
-//! limit on the size of the answer ([`answer`]). A hot operation whose text was seen before is
-//! answered by its [`plan`] instead.
+//! An [`Endpoint`] reads a request (`request`). A text that was not seen before is parsed
+//! (`document`), converted to the executor's form (`conversion`), held against the limits
+//! (`limits`) and validated (`validation`), all that once (`prepared`). The variables are
+//! coerced for each request (`variables`), and numbers that would be rounded are refused
+//! ([`exact`]). Only then does it execute anything, with a limit on the size of the answer
+//! (`answer`). A hot operation whose text was seen before is answered by its `plan` instead.
 
 mod absent;
 mod answer;

@@ -283,6 +283,40 @@ mod tests {
     }
 
     #[test]
+    fn what_validation_takes_the_square_of_is_refused() {
+        let many = |count: usize, one: &str| format!(" {one}").repeat(count);
+        let variables = |count| (0..count).map(|n| format!(" $v{n}: Int")).collect::<String>();
+        for (text, fits) in [
+            (format!("query ({}) {{ a }}", variables(256)), true),
+            (format!("query ({}) {{ a }}", variables(257)), false),
+            (format!("{{ a({}) }}", many(256, "b: 1")), true),
+            (format!("{{ a({}) }}", many(257, "b: 1")), false),
+            (format!("{{ a @b({}) }}", many(257, "c: 1")), false),
+            (format!("{{ a {} }}", many(256, "@b")), true),
+            (format!("{{ a {} }}", many(257, "@b")), false),
+            (format!("{{ ... {} {{ a }} }}", many(257, "@b")), false),
+            (format!("query {} {{ a }}", many(257, "@b")), false),
+            (format!("query ($v: Int {}) {{ a }}", many(257, "@b")), false),
+            (format!("{{ a }} fragment f on A {} {{ a }}", many(257, "@b")), false),
+        ] {
+            assert_eq!(check(&parse(&text).unwrap().document).is_ok(), fits, "{text}");
+        }
+    }
+
+    #[test]
+    fn fragments_are_bounded_together_although_nothing_uses_them() {
+        let fragments = |count| {
+            let fragment = |n| format!(" fragment f{n} on A {{ ...g }}");
+            let used = "a ".repeat(900);
+            (0..count).map(fragment).collect::<String>() + &format!(" fragment g on A {{ {used} }}")
+        };
+        for (count, fits) in [(20, true), (23, false)] {
+            let text = format!("{{ a }} {}", fragments(count));
+            assert_eq!(check(&parse(&text).unwrap().document).is_ok(), fits, "{count}");
+        }
+    }
+
+    #[test]
     fn fragments_that_double_each_other_are_counted_without_being_expanded() {
         let mut text = "{ ...f0 }".to_owned();
         for index in 0..90 {

@@ -2,8 +2,8 @@
 //! routes, the limits and the moment to stop come in as plain values.
 //!
 //! [`listen()`] opens a socket and [`serve`] runs a [`Router`](axum::Router) on it. Each connection
-//! notes what it is doing ([`activity`]); one sweep over all connections now and then ends those
-//! that keep the server waiting for longer than the [`Limits`] allow ([`idle_sweep`]). [`body`]
+//! notes what it is doing (`activity`); one sweep over all connections now and then ends those
+//! that keep the server waiting for longer than the [`Limits`] allow (`idle_sweep`). [`body`]
 //! reads request bodies within a limit on the memory of all of them together.
 
 mod accept;
