@@ -3,14 +3,19 @@
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use kana_core::Timestamp;
-use kana_graphql::CustomScalar;
+use kana_graphql::{CustomScalar, Scalars};
 
-/// The scalars that do not accept every value.
-pub(crate) const CUSTOM: [CustomScalar; 1] = [CustomScalar {
-    name: "DateTime",
-    accepts: |value| value.as_str().is_some_and(is_date_time),
-    format: Some(Timestamp::FORMAT),
-}];
+/// The scalars of the Admin API that accept only some values.
+#[derive(Debug)]
+pub(crate) struct AdminScalars;
+
+impl Scalars for AdminScalars {
+    const CHECKED: &'static [CustomScalar] = &[CustomScalar {
+        name: "DateTime",
+        accepts: |value| value.as_str().is_some_and(is_date_time),
+        format: Some(Timestamp::FORMAT),
+    }];
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DateTime(pub(crate) Timestamp);

@@ -1,39 +1,53 @@
 //! Documents: what a request asks for, parsed.
 
 use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, FragmentDefinition, InlineFragment,
-    OperationDefinition, Selection, SelectionSet,
+    DocumentOperations, ExecutableDocument, FragmentDefinition, OperationDefinition,
 };
-use async_graphql::parser::{Error, parse_query};
-use async_graphql::{Name, Positioned, ServerError};
+use async_graphql::{Name, Pos, Positioned, ServerError};
+use bluejay_parser::ast::executable as parsed;
+use bluejay_parser::ast::{Parse as _, ParseOptions};
 
+use crate::conversion::{NamedValues, convert};
 use crate::error::{parse_failed, refusal};
-use crate::spelling::respell;
-use crate::text;
 
-/// How deep brackets of any kind may be nested in the text. The parser and whatever walks its
-/// values recurse; metadata is the only thing that nests deeper than fields do.
-const BRACKETS_MAX: usize = 100;
+/// How deep a document may nest, of whatever kind. The parser, and whatever walks a document
+/// afterwards, recurses; metadata is the only thing that nests deeper than fields do.
+const DEPTH_MAX: usize = 100;
+/// What a definition of a type system starts with.
+const TYPE_SYSTEM: [&str; 9] =
+    ["schema", "scalar", "type", "interface", "union", "enum", "input", "directive", "extend"];
 
+/// A document in the form that the executor takes.
 pub(crate) struct Document(ExecutableDocument);
 
-impl Document {
-    pub(crate) fn parse(text: &str) -> Result<Self, ServerError> {
-        if text::deepest_bracket(text) > BRACKETS_MAX {
-            return Err(parse_failed(
-                &format!("The document nests brackets deeper than {BRACKETS_MAX}"),
-                &[],
-            ));
-        }
-        let mut document = parse_query(respell(text)).map_err(|error| refuse(text, &error))?;
-        text::check_brackets(text)?;
-        if let Some(fragment) = document.fragments.get("on") {
-            return Err(parse_failed("A fragment cannot have the name \"on\"", &[fragment.pos]));
-        }
-        each_selection_set(&mut document, wrap_typenames);
-        Ok(Self(document))
-    }
+/// A document that was parsed and is not validated yet.
+pub(crate) struct Parsed<'t> {
+    pub(crate) text: &'t str,
+    /// The form that the validator takes.
+    pub(crate) syntax: parsed::ExecutableDocument<'t>,
+    pub(crate) document: Document,
+    pub(crate) named_values: NamedValues<'t>,
+    /// The error of the first number that would be rounded.
+    pub(crate) inexact: Option<ServerError>,
+}
 
+/// Parses a document. Fails for a text that is not one, and if the executor's form cannot hold it.
+pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, ServerError> {
+    let options = ParseOptions { max_depth: DEPTH_MAX, ..ParseOptions::default() };
+    let syntax = parsed::ExecutableDocument::parse_with_options(text, options)
+        .result
+        .map_err(|errors| unparsed(text, errors))?;
+    let converted = convert(text, &syntax)?;
+    Ok(Parsed {
+        text,
+        document: Document(converted.document),
+        named_values: converted.named_values,
+        inexact: converted.inexact,
+        syntax,
+    })
+}
+
+impl Document {
     /// All operations, with their names, in the order of the text.
     pub(crate) fn operations(&self) -> Vec<(Option<&Name>, &Positioned<OperationDefinition>)> {
         let mut operations: Vec<_> = self.0.operations.iter().collect();
@@ -77,87 +91,44 @@ impl Document {
     }
 }
 
-/// Says why the parser has no document of this text. Some of its reasons are none of grammar: the
-/// text is a document, but not a valid one.
-fn refuse(text: &str, error: &Error) -> ServerError {
-    let (message, positions) = match error {
-        Error::MultipleOperations { anonymous, .. } => (
-            "An operation without a name must be the only one of its document".to_owned(),
-            vec![*anonymous],
-        ),
-        Error::OperationDuplicated { operation, first, second } => (
-            format!("There are two operations with the name \"{operation}\""),
-            vec![*first, *second],
-        ),
-        Error::FragmentDuplicated { fragment, first, second } => {
-            (format!("There are two fragments with the name \"{fragment}\""), vec![*first, *second])
-        }
-        Error::MissingOperation => ("The document has no operation".to_owned(), vec![]),
-        Error::Syntax { start, .. } if text::type_definition(text) == Some(*start) => (
-            "The document defines a type system: only operations and fragments can be executed"
-                .to_owned(),
-            vec![*start],
-        ),
-        _ => {
-            let positions: Vec<_> = error.positions().collect();
-            return parse_failed(&without_source(error), &positions);
-        }
+/// Returns the error of a text that is not a document.
+fn unparsed(text: &str, errors: Vec<bluejay_parser::Error>) -> ServerError {
+    let first = errors.into_iter().next();
+    let Some(error) = bluejay_parser::Error::into_graphql_errors(text, first).pop() else {
+        return parse_failed("The document cannot be parsed", &[]);
     };
-    let mut refused = refusal(&message, None);
-    refused.locations = positions;
-    refused
-}
-
-/// The message without the line of the document that it shows, which may be long.
-fn without_source(error: &Error) -> String {
-    let message = error.to_string();
-    let last_line = message.lines().last().unwrap_or_default().trim();
-    let position = error.positions().next();
-    match (last_line.strip_prefix("= "), position) {
-        (Some(problem), Some(at)) => {
-            format!("Syntax error in line {}, column {}: {problem}", at.line, at.column)
-        }
-        _ => message,
-    }
-}
-
-/// The selections of every operation and fragment.
-fn each_selection_set(document: &mut ExecutableDocument, change: fn(&mut SelectionSet)) {
-    let of_operation = |operation: &mut Positioned<OperationDefinition>| {
-        change(&mut operation.node.selection_set.node);
+    let Some(at) = error.locations.first() else {
+        return match error.message.as_ref() {
+            "Max depth exceeded" => {
+                parse_failed(&format!("The document nests deeper than {DEPTH_MAX}"), &[])
+            }
+            message => parse_failed(message, &[]),
+        };
     };
-    match &mut document.operations {
-        DocumentOperations::Single(operation) => of_operation(operation),
-        DocumentOperations::Multiple(operations) => operations.values_mut().for_each(of_operation),
+    let at = Pos { line: at.line, column: at.col };
+    if defines_types(text, at) {
+        let message =
+            "The document defines a type system: only operations and fragments can be executed";
+        return refusal(message, Some(at));
     }
-    for fragment in document.fragments.values_mut() {
-        change(&mut fragment.node.selection_set.node);
-    }
+    let message =
+        format!("Syntax error in line {}, column {}: {}", at.line, at.column, error.message);
+    parse_failed(&message, &[at])
 }
 
-/// Puts each `__typename` that has directives into an inline fragment that has them instead, which
-/// means the same. The library looks at no directive of `__typename` when it validates.
-fn wrap_typenames(selections: &mut SelectionSet) {
-    for selection in &mut selections.items {
-        match &mut selection.node {
-            Selection::Field(field)
-                if field.node.name.node == "__typename" && !field.node.directives.is_empty() =>
-            {
-                let directives = std::mem::take(&mut field.node.directives);
-                let bare = Selection::Field(field.clone());
-                let items = vec![Positioned::new(bare, selection.pos)];
-                let selection_set = Positioned::new(SelectionSet { items }, selection.pos);
-                let fragment = InlineFragment { type_condition: None, directives, selection_set };
-                let fragment = Positioned::new(fragment, selection.pos);
-                selection.node = Selection::InlineFragment(fragment);
-            }
-            Selection::Field(field) => wrap_typenames(&mut field.node.selection_set.node),
-            Selection::InlineFragment(fragment) => {
-                wrap_typenames(&mut fragment.node.selection_set.node);
-            }
-            Selection::FragmentSpread(_) => {}
-        }
-    }
+/// Returns true if a definition of a type system starts in this place.
+fn defines_types(text: &str, at: Pos) -> bool {
+    let lines = text.split_inclusive('\n').take(at.line.saturating_sub(1));
+    let (_, rest) = text.split_at(lines.map(str::len).sum());
+    let column = rest.char_indices().nth(at.column.saturating_sub(1));
+    let rest = column.map_or("", |(column, _)| &rest[column..]);
+    let before = &text[..text.len() - rest.len()];
+    // A description may come first.
+    let line = rest.lines().next().unwrap_or_default();
+    let word = line.rsplit('"').next().unwrap_or_default().trim_start();
+    let is_word = |after: &str| !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    matches!(before.trim_end().chars().last(), None | Some('}'))
+        && TYPE_SYSTEM.iter().any(|start| word.strip_prefix(start).is_some_and(is_word))
 }
 
 #[cfg(test)]
@@ -165,7 +136,7 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> (String, String) {
-        let error = Document::parse(text).err().unwrap();
+        let error = parse(text).err().unwrap();
         let extensions = error.extensions.unwrap();
         (extensions.get("code").unwrap().to_string(), error.message)
     }
@@ -206,32 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn a_typename_with_directives_becomes_a_fragment_with_them() {
-        for (text, same) in [
-            ("{ x: __typename @a(b: $c) @d }", "{ ... @a(b: $c) @d { x: __typename } }"),
-            ("{ b @a { __typename @a } }", "{ b @a { ... @a { __typename } } }"),
-            (
-                "{ ... @a { __typename @a } ...f } fragment f on A { __typename @b __typename }",
-                "{ ... @a { ... @a { __typename } } ...f } fragment f on A { ... @b { __typename } __typename }",
-            ),
-        ] {
-            let shown =
-                |text: &str| without_places(&format!("{:?}", Document::parse(text).unwrap().0));
-            assert_eq!(shown(text), shown(same), "{text}");
-        }
-    }
-
-    fn without_places(shown: &str) -> String {
-        let mut parts = shown.split("Pos(");
-        let first = parts.next().unwrap().to_owned();
-        parts.fold(first, |text, part| text + part.split_once(')').unwrap().1)
-    }
-
-    #[test]
     fn operations_and_fragments_come_in_the_order_of_the_text() {
         let text: String =
             (0..50).map(|n| format!("query q{n} {{ a }} fragment f{n} on A {{ a }}\n")).collect();
-        let document = Document::parse(&text).unwrap();
+        let document = parse(&text).unwrap().document;
         let names: Vec<_> =
             document.operations().into_iter().map(|(name, _)| name.unwrap().to_string()).collect();
         assert_eq!(names, (0..50).map(|n| format!("q{n}")).collect::<Vec<_>>());
@@ -243,7 +192,7 @@ mod tests {
     #[test]
     fn a_document_that_nests_without_end_is_refused_before_it_is_parsed() {
         let text = format!("{{ a(b: {}", "[".repeat(900_000));
-        let refused = Document::parse(&text).err().unwrap();
-        assert!(refused.message.contains("nests brackets"), "{}", refused.message);
+        let refused = parse(&text).err().unwrap();
+        assert!(refused.message.contains("nests deeper"), "{}", refused.message);
     }
 }

@@ -16,48 +16,41 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value};
 
 use crate::answer::{self, AnswerBudget, AnswerSize};
-use crate::custom_scalar::CustomScalar;
 use crate::error::{ErrorBody, Overloaded, RequestError, finish_errors};
 use crate::media_type::MediaType;
 use crate::plan::{PlainRequest, Plan, Plans};
 use crate::prepared::{Prepared, PreparedDocuments};
 use crate::request::{self, GraphqlRequest};
 use crate::response::{Answered, Executed, can_be_repeated, refuse, write_answer};
-use crate::schema_types::SchemaTypes;
-use crate::validate_only::ValidateOnly;
+use crate::scalars::Scalars;
+use crate::schema::ApiSchema;
 use crate::{absent, variables};
 
 /// A schema, ready to answer requests.
-pub struct Endpoint<Query, Mutation, P> {
-    /// Validates, and does not execute.
-    validating: Schema<Query, Mutation, EmptySubscription>,
-    /// Executes what was validated.
-    trusting: Schema<Query, Mutation, EmptySubscription>,
-    types: SchemaTypes,
+pub struct Endpoint<Query, Mutation, P, S: Scalars = ()> {
+    executor: Schema<Query, Mutation, EmptySubscription>,
+    schema: ApiSchema<S>,
     documents: PreparedDocuments<P>,
     plans: Plans<P>,
     answers: Arc<AnswerBudget>,
 }
 
-impl<Query, Mutation, P> Endpoint<Query, Mutation, P>
+impl<Query, Mutation, P, S: Scalars> Endpoint<Query, Mutation, P, S>
 where
     Query: ObjectType + 'static,
     Mutation: ObjectType + 'static,
 {
-    /// Creates an endpoint for the schema that `builder` builds. `scalars` are the schema's own,
-    /// and `answers` is the budget that its large answers share with those of other endpoints.
+    /// Creates an endpoint. `answers` is the budget that its large answers share with those of
+    /// other endpoints.
     pub fn new(
-        builder: impl Fn() -> SchemaBuilder<Query, Mutation, EmptySubscription>,
-        scalars: &[CustomScalar],
+        schema: SchemaBuilder<Query, Mutation, EmptySubscription>,
         answers: &Arc<AnswerBudget>,
     ) -> Self {
-        // The library's own limits stay off: ours are held before it validates anything.
-        let validating = builder().extension(ValidateOnly).finish();
-        let trusting = builder().validation_mode(ValidationMode::Fast).finish();
-        let types = SchemaTypes::of_schema(&validating.sdl(), scalars);
-        let documents = PreparedDocuments::new();
-        let answers = Arc::clone(answers);
-        Self { validating, trusting, types, documents, plans: Plans::new(), answers }
+        // Documents are limited and validated before the executor sees them.
+        let executor = schema.validation_mode(ValidationMode::Fast).finish();
+        let schema = ApiSchema::of_sdl(executor.sdl());
+        let (documents, plans) = (PreparedDocuments::new(), Plans::new());
+        Self { executor, schema, documents, plans, answers: Arc::clone(answers) }
     }
 
     /// Answers the HTTP request with this head.
@@ -135,25 +128,21 @@ where
         let invalid = |error| RequestError::invalid(StatusCode::BAD_REQUEST, vec![error]);
         let prepared = self
             .documents
-            .prepare(&self.types, request.query, request.operation_name)
-            .map_err(invalid)?;
+            .prepare(&self.schema, request.query, request.operation_name, P::compile)
+            .map_err(|errors| RequestError::invalid(StatusCode::BAD_REQUEST, errors))?;
         let operation = prepared.operation().map_err(invalid)?;
         if by_get && operation.node.ty != OperationType::Query {
             let body = ErrorBody::bad_request("A mutation must be sent with POST");
             return Err(RequestError::malformed(StatusCode::METHOD_NOT_ALLOWED, &body));
         }
-        let variables = variables::coerce(&self.types, operation, request.variables)
+        let variables = variables::coerce(&self.schema.types, operation, request.variables)
             .map_err(|errors| RequestError::invalid(StatusCode::BAD_REQUEST, errors))?;
         if let Some(problem) = request.variables_text.problem(&variables) {
             let path = request.variables_text.path(&problem);
             return Err(invalid(variables::refuse_inexact(operation, &variables, &problem, path)));
         }
 
-        if prepared.validated().is_none() {
-            self.validate(&prepared).await?;
-            prepared.set_validated(P::compile(&operation.node));
-        }
-        if let (Some(plain), Some(Some(plan))) = (plain, prepared.validated()) {
+        if let (Some(plain), Some(plan)) = (plain, prepared.plan()) {
             self.plans.remember(plain.key(), plan);
         }
         self.run(&prepared, operation, variables, authorised).await
@@ -189,28 +178,13 @@ where
         let mut response = match &size {
             Some(size) => {
                 let execution = execution.data(Arc::clone(size));
-                size.watch(self.trusting.execute(execution)).await
+                size.watch(self.executor.execute(execution)).await
             }
-            None => self.trusting.execute(execution).await,
+            None => self.executor.execute(execution).await,
         };
         finish_errors(&mut response.errors);
         let can_be_repeated = can_be_repeated(&operation.node, &response.errors);
         Ok(Answered::Response(Box::new(Executed { response, size, can_be_repeated })))
-    }
-
-    /// Has the library validate a document: what it finds does not depend on variables.
-    async fn validate(&self, prepared: &Prepared<P>) -> Result<(), RequestError> {
-        let mut validation = async_graphql::Request::new(String::new());
-        validation.operation_name = prepared.operation_name().cloned();
-        validation.set_parsed_query(prepared.parsed().clone());
-        let mut errors = self.validating.execute(validation).await.errors;
-        if errors.is_empty() {
-            return Ok(());
-        }
-        // The library goes through operations, fragments and variables in no order.
-        errors.sort_by(|a, b| (&a.locations, &a.message).cmp(&(&b.locations, &b.message)));
-        finish_errors(&mut errors);
-        Err(RequestError::invalid(StatusCode::BAD_REQUEST, errors))
     }
 }
 
@@ -218,16 +192,12 @@ where
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use async_graphql::extensions::{
-        Extension, ExtensionContext, ExtensionFactory, NextValidation,
-    };
-    use async_graphql::{EmptyMutation, Object, ServerError, ValidationResult};
-    use async_trait::async_trait;
+    use async_graphql::Object;
     use axum::http::header;
 
     use super::*;
     use crate::error::server_error;
-    use crate::plan::{NoPlan, Outcome};
+    use crate::plan::Outcome;
 
     fn head() -> Parts {
         let head = axum::http::Request::post("/").header(header::CONTENT_TYPE, "application/json");
@@ -246,46 +216,6 @@ mod tests {
         async fn a(&self) -> i32 {
             1
         }
-    }
-
-    /// Counts how often the library validates by all of its rules.
-    #[derive(Clone, Default)]
-    struct Validations(Arc<AtomicUsize>);
-
-    impl ExtensionFactory for Validations {
-        fn create(&self) -> Arc<dyn Extension> {
-            Arc::new(self.clone())
-        }
-    }
-
-    #[async_trait]
-    impl Extension for Validations {
-        async fn validation(
-            &self,
-            context: &ExtensionContext<'_>,
-            next: NextValidation<'_>,
-        ) -> Result<ValidationResult, Vec<ServerError>> {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            next.run(context).await
-        }
-    }
-
-    #[tokio::test]
-    async fn a_text_that_comes_again_is_validated_once() {
-        let validations = Validations::default();
-        let answers = AnswerBudget::new();
-        let mut endpoint: Endpoint<_, _, NoPlan> =
-            Endpoint::new(|| Schema::build(Query, EmptyMutation, EmptySubscription), &[], &answers);
-        endpoint.validating = Schema::build(Query, EmptyMutation, EmptySubscription)
-            .extension(validations.clone())
-            .extension(ValidateOnly)
-            .finish();
-        for _ in 0..3 {
-            let body = async || Ok(Bytes::from_static(br#"{"query": "{ a }"}"#));
-            let response = endpoint.respond(head(), async |_| Ok(()), body).await;
-            assert_eq!(body_of(response).await, r#"{"data":{"a":1}}"#);
-        }
-        assert_eq!(validations.0.load(Ordering::SeqCst), 1);
     }
 
     struct CountingMutation(Arc<AtomicUsize>);
@@ -321,12 +251,9 @@ mod tests {
     #[tokio::test]
     async fn a_plan_that_cannot_write_what_it_recorded_does_not_have_it_recorded_again() {
         let recorded = Arc::new(AtomicUsize::new(0));
-        let schema = || {
-            let mutation = CountingMutation(Arc::clone(&recorded));
-            Schema::build(Query, mutation, EmptySubscription)
-        };
-        let answers = AnswerBudget::new();
-        let endpoint: Endpoint<_, _, WithoutWords> = Endpoint::new(schema, &[], &answers);
+        let mutation = CountingMutation(Arc::clone(&recorded));
+        let schema = Schema::build(Query, mutation, EmptySubscription);
+        let endpoint: Endpoint<_, _, WithoutWords> = Endpoint::new(schema, &AnswerBudget::new());
         // The first request is not answered by the plan.
         for times in 1..4 {
             let body = async || Ok(Bytes::from_static(br#"{"query": "mutation { record }"}"#));

@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 
-use async_graphql::parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet};
-use async_graphql::{Positioned, ServerError};
+use async_graphql::parser::types::{
+    Directive, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
+};
+use async_graphql::{Name, Positioned, ServerError};
 use async_graphql_value::Value;
 
 use crate::document::Document;
@@ -17,36 +19,37 @@ const DEPTH_MAX: usize = 15;
 /// How many fields an operation may have, with fragments expanded and every alias counted.
 const FIELDS_MAX: usize = 1000;
 /// How many fields and fragments all operations of a document may have together, with fragments
-/// expanded: every one of them is validated, whichever is executed.
+/// expanded, and all its fragments: every one of them is validated, whichever is executed.
 const SELECTIONS_MAX: usize = 20_000;
-/// How many values all operations of a document may have together in their arguments, with
-/// fragments expanded. No body can hold as many that does not use a fragment again.
-const VALUES_MAX: usize = 600_000;
+/// How many values they may have together in their arguments, with fragments expanded. The largest
+/// batch fits. Validation may find an error in each.
+const VALUES_MAX: usize = 200_000;
 /// How deep selections may nest, with fragments expanded. Whatever follows them recurses.
 const LEVELS_MAX: usize = 100;
 /// How many variables an operation may declare. Validation takes the square of their number.
 const VARIABLES_MAX: usize = 256;
+/// How many arguments a field or directive may have, for the same reason.
+const ARGUMENTS_MAX: usize = 256;
+/// How many directives may stand in one place, for the same reason.
+const DIRECTIVES_MAX: usize = 256;
 
 /// Refuses a document that is too deep or too large once its fragments are expanded. Operations
 /// that are not executed, and fragments that none uses, are held against the same limits, since
 /// they are validated too.
 pub(crate) fn check(document: &Document) -> Result<(), ServerError> {
-    let operations = document.operations();
-    let mut variables =
-        operations.iter().map(|(_, operation)| &operation.node.variable_definitions);
-    if variables.any(|definitions| definitions.len() > VARIABLES_MAX) {
-        return refuse(&format!("An operation declares more than {VARIABLES_MAX} variables"));
+    let (operations, definitions) = (document.operations(), document.fragments());
+    for (_, operation) in &operations {
+        check_definition(&operation.node)?;
     }
     let mut fragments = FragmentExtents::new(document.parsed());
-    let mut largest = Extent::default();
-    let mut together = Extent::default();
+    let (mut largest, mut in_operations, mut in_fragments) = Default::default();
     for (_, operation) in operations {
         let extent = fragments.of_selections(&operation.node.selection_set.node)?;
-        largest = largest.or_larger(extent);
-        together = together.and(extent);
+        add(&mut largest, &mut in_operations, extent);
     }
-    for (name, _) in document.fragments() {
-        largest = largest.or_larger(fragments.of_fragment(name)?);
+    for (name, definition) in definitions {
+        check_directives(&definition.node.directives)?;
+        add(&mut largest, &mut in_fragments, fragments.of_fragment(name)?);
     }
     if largest.depth > DEPTH_MAX {
         return refuse(&format!("The document nests fields deeper than {DEPTH_MAX}"));
@@ -57,15 +60,26 @@ pub(crate) fn check(document: &Document) -> Result<(), ServerError> {
              alias counted"
         ));
     }
+    check_together("operations", in_operations)?;
+    check_together("fragments", in_fragments)
+}
+
+fn add(largest: &mut Extent, together: &mut Extent, extent: Extent) {
+    *largest = largest.or_larger(extent);
+    *together = together.and(extent);
+}
+
+/// Checks what all operations, or all fragments, come to.
+fn check_together(what: &str, together: Extent) -> Result<(), ServerError> {
     if together.selections > SELECTIONS_MAX {
         return refuse(&format!(
-            "The operations of the document have more than {SELECTIONS_MAX} fields and fragments \
+            "The {what} of the document have more than {SELECTIONS_MAX} fields and fragments \
              together, with fragments expanded"
         ));
     }
     if together.values > VALUES_MAX {
         return refuse(&format!(
-            "The operations of the document have more than {VALUES_MAX} values together, with \
+            "The {what} of the document have more than {VALUES_MAX} values together, with \
              fragments expanded"
         ));
     }
@@ -74,6 +88,25 @@ pub(crate) fn check(document: &Document) -> Result<(), ServerError> {
 
 fn refuse<T>(message: &str) -> Result<T, ServerError> {
     Err(refusal(message, None))
+}
+
+/// Checks what an operation has beside its selections.
+fn check_definition(operation: &OperationDefinition) -> Result<(), ServerError> {
+    if operation.variable_definitions.len() > VARIABLES_MAX {
+        return refuse(&format!("An operation declares more than {VARIABLES_MAX} variables"));
+    }
+    check_directives(&operation.directives)?;
+    for definition in &operation.variable_definitions {
+        check_directives(&definition.node.directives)?;
+    }
+    Ok(())
+}
+
+fn check_directives(directives: &[Positioned<Directive>]) -> Result<(), ServerError> {
+    if directives.len() > DIRECTIVES_MAX {
+        return refuse(&format!("More than {DIRECTIVES_MAX} directives stand in one place"));
+    }
+    Ok(())
 }
 
 /// What an operation or a fragment comes to when it is expanded.
@@ -138,11 +171,11 @@ impl<'a> FragmentExtents<'a> {
                 Selection::Field(field) => self.of_field(&field.node)?,
                 Selection::InlineFragment(fragment) => {
                     let inner = self.of_selections(&fragment.node.selection_set.node)?;
-                    with_directives(inner, &fragment.node.directives)
+                    with_directives(inner, &fragment.node.directives)?
                 }
                 Selection::FragmentSpread(spread) => {
                     let inner = self.of_fragment(&spread.node.fragment_name.node)?;
-                    with_directives(inner, &spread.node.directives)
+                    with_directives(inner, &spread.node.directives)?
                 }
             };
             all = all.and(extent).and(Extent { selections: 1, ..Extent::default() });
@@ -156,10 +189,10 @@ impl<'a> FragmentExtents<'a> {
             none if none.items.is_empty() => Extent::default(),
             selections => self.of_selections(selections)?,
         };
-        let values = field.arguments.iter().map(|(_, value)| values_in(&value.node)).sum();
+        let values = values_of(&field.arguments)?;
         let field_itself = Extent { fields: 1, values, ..Extent::default() };
         let all = Extent { depth: inner.depth + 1, ..inner.and(field_itself) };
-        Ok(with_directives(all, &field.directives))
+        with_directives(all, &field.directives)
     }
 
     fn of_fragment(&mut self, name: &'a str) -> Result<Extent, ServerError> {
@@ -191,10 +224,24 @@ impl<'a> FragmentExtents<'a> {
     }
 }
 
-fn with_directives(extent: Extent, directives: &[Positioned<Directive>]) -> Extent {
-    let arguments = directives.iter().flat_map(|directive| &directive.node.arguments);
-    let values = arguments.map(|(_, value)| values_in(&value.node)).sum();
-    extent.and(Extent { values, ..Extent::default() })
+fn with_directives(
+    mut extent: Extent,
+    directives: &[Positioned<Directive>],
+) -> Result<Extent, ServerError> {
+    check_directives(directives)?;
+    for directive in directives {
+        let values = values_of(&directive.node.arguments)?;
+        extent = extent.and(Extent { values, ..Extent::default() });
+    }
+    Ok(extent)
+}
+
+/// How many values the arguments of one field or directive consist of.
+fn values_of(arguments: &[(Positioned<Name>, Positioned<Value>)]) -> Result<usize, ServerError> {
+    if arguments.len() > ARGUMENTS_MAX {
+        return refuse(&format!("A field or directive has more than {ARGUMENTS_MAX} arguments"));
+    }
+    Ok(arguments.iter().map(|(_, value)| values_in(&value.node)).sum())
 }
 
 /// How many values a value consists of, itself included.
@@ -210,9 +257,10 @@ fn values_in(value: &Value) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::parse;
 
     fn extent(text: &str) -> Result<Extent, ServerError> {
-        let document = Document::parse(text).unwrap();
+        let document = parse(text).unwrap().document;
         let (_, operation) = document.operations().remove(0);
         FragmentExtents::new(document.parsed()).of_selections(&operation.node.selection_set.node)
     }

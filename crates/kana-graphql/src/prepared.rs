@@ -1,7 +1,7 @@
 //! Documents that were seen before. A text that comes again, with the same operation name, is
 //! neither parsed nor validated again.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
 use async_graphql::{Positioned, ServerError};
@@ -9,10 +9,11 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
 
 use crate::answer::ListFields;
-use crate::arguments;
-use crate::document::Document;
-use crate::schema_types::SchemaTypes;
-use crate::{limits, merging, text};
+use crate::document::{self, Document};
+use crate::escapes::join_surrogates;
+use crate::scalars::Scalars;
+use crate::schema::ApiSchema;
+use crate::{limits, validation};
 
 /// The most bytes of text that are remembered together. A parsed document takes some tens of
 /// times the memory of its text.
@@ -24,14 +25,13 @@ const DOCUMENTS: usize = 1024;
 
 type Key = (String, Option<String>);
 
-/// A document, parsed and held against everything that does not depend on a request's variables,
-/// but for the library's own validation.
+/// A document that was parsed, and checked in everything that does not depend on a request's
+/// variables.
 pub(crate) struct Prepared<Plan> {
     document: Document,
     operation_name: Option<String>,
     lists: ListFields,
-    /// Set once the library has validated it: the plan, where the operation has one.
-    validated: OnceLock<Option<Arc<Plan>>>,
+    plan: Option<Arc<Plan>>,
 }
 
 /// The documents that were seen before, bounded by the length of their texts.
@@ -54,31 +54,33 @@ impl<Plan> PreparedDocuments<Plan> {
         Self(Cache::with(DOCUMENTS, TEXT_BYTES_MAX, TextBytes, hasher, lifecycle))
     }
 
-    /// The document of this text, made ready to execute the operation with this name.
-    pub(crate) fn prepare(
+    /// Returns the document of this text, ready to execute the operation with this name. `compile`
+    /// makes the operation's plan, if it has one.
+    pub(crate) fn prepare<S: Scalars>(
         &self,
-        types: &SchemaTypes,
+        schema: &ApiSchema<S>,
         text: String,
         operation_name: Option<String>,
-    ) -> Result<Arc<Prepared<Plan>>, ServerError> {
+        compile: impl FnOnce(&OperationDefinition) -> Option<Plan>,
+    ) -> Result<Arc<Prepared<Plan>>, Vec<ServerError>> {
         let key = (text, operation_name);
         if let Some(known) = self.0.get(&key) {
             return Ok(known);
         }
-        let document = Document::parse(&key.0)?;
-        let operation = document.operation(key.1.as_deref())?;
-        limits::check(&document)?;
-        merging::check(&document)?;
-        arguments::check(types, &document)?;
+        let one = |error| vec![error];
+        let text = join_surrogates(&key.0);
+        let parsed = document::parse(&text).map_err(one)?;
+        let operation = parsed.document.operation(key.1.as_deref()).map_err(one)?;
+        limits::check(&parsed.document).map_err(one)?;
+        validation::check(&schema.definition, &parsed)?;
+        let lists = ListFields::of(&schema.types, parsed.document.parsed(), &operation.node);
+        let plan = compile(&operation.node).map(Arc::new);
         // Only now, since what is wrong with a number is first that no number belongs there.
-        text::check_numbers(&key.0)?;
-        let lists = ListFields::of(types, document.parsed(), &operation.node);
-        let prepared = Arc::new(Prepared {
-            document,
-            lists,
-            operation_name: key.1.clone(),
-            validated: OnceLock::new(),
-        });
+        if let Some(error) = parsed.inexact {
+            return Err(one(error));
+        }
+        let (document, operation_name) = (parsed.document, key.1.clone());
+        let prepared = Arc::new(Prepared { document, operation_name, lists, plan });
         if key.0.len() <= TEXT_BYTES_MAX_EACH {
             self.0.insert(key, Arc::clone(&prepared));
         }
@@ -104,14 +106,9 @@ impl<Plan> Prepared<Plan> {
         self.document.parsed()
     }
 
-    /// The operation's plan, if it has one; `None` until the document has been validated.
-    pub(crate) fn validated(&self) -> Option<Option<&Arc<Plan>>> {
-        self.validated.get().map(Option::as_ref)
-    }
-
-    pub(crate) fn set_validated(&self, plan: Option<Plan>) {
-        // Whoever comes second has found the same.
-        let _ = self.validated.set(plan.map(Arc::new));
+    /// Returns the operation's plan, if it has one.
+    pub(crate) fn plan(&self) -> Option<&Arc<Plan>> {
+        self.plan.as_ref()
     }
 }
 
@@ -124,8 +121,9 @@ mod tests {
         text: &str,
         name: Option<&str>,
     ) -> Arc<Prepared<()>> {
-        let types = SchemaTypes::of_schema("type Query { a: Int }", &[]);
-        documents.prepare(&types, text.to_owned(), name.map(str::to_owned)).unwrap()
+        let schema: ApiSchema<()> = ApiSchema::of_sdl("type Query { a: Int }".to_owned());
+        let name = name.map(str::to_owned);
+        documents.prepare(&schema, text.to_owned(), name, |_| None).unwrap()
     }
 
     #[test]

@@ -9,9 +9,8 @@ use serde_json::{Map, Value};
 use crate::error::ErrorBody;
 use crate::error::{refusal, server_error};
 use crate::exact::{self, Problem};
-use crate::schema_types::{
-    InputField, InputType, SchemaTypes, expected, kind, unfit, unknown_field,
-};
+use crate::scalars::json_kind;
+use crate::schema::{InputField, InputType, SchemaTypes, expected, unknown_field};
 
 /// The variables that the operation declares. What it does not declare is left out.
 pub(crate) fn coerce(
@@ -79,7 +78,7 @@ fn problem_with_named(
                 make_int(value);
             }
             let accepted = (scalar.accepts)(value);
-            (!accepted).then(|| expected(path, type_name, &unfit(scalar, value)))
+            (!accepted).then(|| expected(path, type_name, &scalar.describe(value)))
         }
         (Some(InputType::Enum(names)), Value::String(name)) => (!names.contains(name.as_str()))
             .then(|| expected(path, type_name, "a string that is none of its values")),
@@ -87,7 +86,7 @@ fn problem_with_named(
             problem_with_fields(types, fields, given, type_name, path)
         }
         (Some(InputType::Enum(_) | InputType::Object(_)), value) => {
-            Some(expected(path, type_name, kind(value)))
+            Some(expected(path, type_name, json_kind(value)))
         }
     }
 }
@@ -155,8 +154,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::custom_scalar::CustomScalar;
-    use crate::document::Document;
+    use crate::document::parse;
+    use crate::scalars::{CustomScalar, Scalars};
+    use crate::schema::ApiSchema;
 
     const SDL: &str = "
         scalar DateTime
@@ -165,17 +165,23 @@ mod tests {
         input Box { id: String! size: Int = 1 color: Color tags: [String!] at: DateTime more: JSON }
         type Query { a(box: Box): Int }";
 
-    const DATE: CustomScalar = CustomScalar {
-        name: "DateTime",
-        accepts: |value| value.as_str().is_some_and(|text| text.starts_with("20")),
-        format: Some("an instant"),
-    };
+    #[derive(Debug)]
+    struct Dates;
+
+    impl Scalars for Dates {
+        const CHECKED: &'static [CustomScalar] = &[CustomScalar {
+            name: "DateTime",
+            accepts: |value| value.as_str().is_some_and(|text| text.starts_with("20")),
+            format: Some("an instant"),
+        }];
+    }
 
     fn coerce_in(definitions: &str, given: &Value) -> Result<Map<String, Value>, Vec<String>> {
-        let document = Document::parse(&format!("query q({definitions}) {{ a }}")).unwrap();
+        let text = format!("query q({definitions}) {{ a }}");
+        let document = parse(&text).unwrap().document;
         let operation = document.operation(Some("q")).unwrap();
         let given = given.as_object().unwrap().clone();
-        coerce(&SchemaTypes::of_schema(SDL, &[DATE]), operation, given)
+        coerce(&ApiSchema::<Dates>::of_sdl(SDL.to_owned()).types, operation, given)
             .map_err(|errors| errors.into_iter().map(|error| error.message).collect())
     }
 

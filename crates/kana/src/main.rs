@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::commands::Failure;
-use crate::settings::{Command, KeysCommand, Switch};
+use crate::settings::{Command, JobsCommand, KeysCommand, Switch};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -80,6 +80,10 @@ async fn run_async(command: Command) -> Result<(), Failure> {
                 commands::keys::set_simple_mode(&database, env.into(), mode == Switch::On).await
             }
             KeysCommand::Revoke { id } => commands::keys::revoke(&database, id).await,
+        },
+        Command::Jobs { database, command } => match command {
+            JobsCommand::List { json } => commands::jobs::list(&database, json).await,
+            JobsCommand::Retry { id } => commands::jobs::retry(&database, id).await,
         },
         Command::Export(settings) => commands::export::run(settings).await,
         Command::Import(settings) => commands::import::run(settings).await,

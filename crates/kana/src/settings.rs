@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use kana_api::client::AllowedOrigins;
 use kana_core::metadata::Label;
 use kana_service::{EnvironmentKind, KeyKind};
+use kana_store::jobs::JobId;
 
 pub(crate) use self::listen::ListenAddress;
 pub(crate) use self::secret::{DatabaseUrl, without_passwords};
@@ -45,6 +46,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// List background jobs and retry failed ones, also while a server runs on the same database
+    Jobs {
+        #[command(flatten)]
+        database: DatabaseSettings,
+        #[command(subcommand)]
+        command: JobsCommand,
+    },
     /// Export the database, or one environment of it, to a file
     ///
     /// The export is a snapshot of one instant, also while a server runs. `kana import` loads it into
@@ -56,7 +64,7 @@ pub(crate) enum Command {
     Import(ImportSettings),
     /// Migrate the database to the schema of this release, as kana serve does when it starts
     ///
-    /// kana keys and kana export never migrate. No server of an older release may run on an
+    /// kana keys, kana jobs and kana export never migrate. No server of an older release may run on an
     /// embedded database meanwhile.
     Migrate {
         #[command(flatten)]
@@ -288,6 +296,29 @@ pub(crate) struct DatabaseSettings {
     /// postgres://user:password@host:5432/database
     #[arg(long, env = "KANA_DATABASE_URL", value_name = "URL", global = true)]
     pub(crate) database_url: Option<DatabaseUrl>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobsCommand {
+    /// List jobs, dead and failing ones first
+    ///
+    /// A job is waiting, running, failing (the last attempt failed, and it is tried again when it is
+    /// due) or dead (it failed too often, and is not tried again by itself). At most 1000 are shown.
+    List {
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a job due now and forget its failed attempts
+    Retry {
+        /// The job's id, as `kana jobs list` shows it
+        #[arg(value_parser = job_id)]
+        id: JobId,
+    },
+}
+
+fn job_id(text: &str) -> Result<JobId, String> {
+    text.parse().map_err(|_| "must be the id of a job, as kana jobs list shows it".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

@@ -34,7 +34,7 @@ use kana_service::Kana;
 
 use crate::authorisation::authorise;
 use crate::graphql::{read, unauthorised};
-use crate::scalars;
+use crate::scalars::AdminScalars;
 use mutation::Mutation;
 use plan::UsagePlan;
 use query::Query;
@@ -43,7 +43,7 @@ use query::Query;
 struct AdminApi {
     kana: Arc<Kana>,
     body_memory: Arc<BodyMemory>,
-    endpoint: Endpoint<Query, Mutation, UsagePlan>,
+    endpoint: Endpoint<Query, Mutation, UsagePlan, AdminScalars>,
 }
 
 /// `/graphql`.
@@ -52,7 +52,7 @@ pub(crate) fn router(
     body_memory: &Arc<BodyMemory>,
     answers: &Arc<AnswerBudget>,
 ) -> Router {
-    let endpoint = Endpoint::new(builder, &scalars::CUSTOM, answers);
+    let endpoint = Endpoint::new(builder(), answers);
     let (kana, body_memory) = (Arc::clone(kana), Arc::clone(body_memory));
     let api = AdminApi { kana, body_memory, endpoint };
     let methods: MethodRouter<Arc<AdminApi>> = get(answer).post(answer);

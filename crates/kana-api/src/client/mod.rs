@@ -43,7 +43,7 @@ pub(crate) fn router(
     answers: &Arc<AnswerBudget>,
     origins: AllowedOrigins,
 ) -> Router {
-    let endpoint = Endpoint::new(builder, &[], answers);
+    let endpoint = Endpoint::new(builder(), answers);
     let (kana, body_memory) = (Arc::clone(kana), Arc::clone(body_memory));
     let api = ClientApi { kana, endpoint, body_memory };
     let methods: MethodRouter<Arc<ClientApi>> = get(answer).post(answer);

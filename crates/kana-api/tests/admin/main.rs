@@ -30,6 +30,7 @@ mod health;
 mod http;
 mod ids;
 mod introspection;
+mod judged;
 mod limits;
 mod links_and_tokens;
 mod lists;

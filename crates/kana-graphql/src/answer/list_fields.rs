@@ -15,7 +15,7 @@ use async_graphql_value::Value;
 use indexmap::IndexMap;
 use serde_json::Map;
 
-use crate::schema_types::SchemaTypes;
+use crate::schema::SchemaTypes;
 
 /// Whether an operation selects lists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

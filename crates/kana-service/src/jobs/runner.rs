@@ -20,10 +20,15 @@ const PLACES: usize = 4;
 /// How often an idle node looks for jobs that are due. Those that are scheduled on the node itself
 /// are found at once.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often at least, while the database fails.
+const LOOK_EVERY_MAX: Duration = Duration::from_secs(10);
 /// The pause after each look, so that many jobs that are scheduled one by one are found together.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long slices may go on once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a look may take once the server is told to stop. Jobs that are claimed by one that is
+/// dropped wait for the end of their leases.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 /// How long it may take to give back what was broken off.
 const GIVE_BACK_WITHIN: Duration = Duration::from_millis(1500);
 
@@ -53,7 +58,7 @@ impl JobRunner {
         self.stop.send_replace(true);
     }
 
-    /// Stops, and waits until no job runs: at most for about six seconds after the first call of
+    /// Stops, and waits until no job runs: at most for eight seconds after the first call of
     /// [`stop`](Self::stop). A slice that takes longer is broken off, and its job given back, so that
     /// another node can go on with it at once.
     pub async fn stopped(self) {
@@ -82,8 +87,7 @@ async fn run(
     }
 }
 
-/// Claims jobs, and attempts them, until the server stops. It stops between two claims, since jobs
-/// that were claimed and then forgotten would wait for the end of their leases.
+/// Claims jobs, and attempts them, until the server stops.
 async fn claim_and_attempt(
     node: &Arc<Node>,
     kinds: &JobKinds,
@@ -93,20 +97,29 @@ async fn claim_and_attempt(
     let scheduled = node.store.jobs_scheduled();
     let failing = LogThrottle::new();
     let mut are_scheduled = false;
+    let mut look_every = LOOK_EVERY;
     loop {
         let looked_at = Instant::now();
-        if !are_scheduled {
-            are_scheduled = noted(&failing, schedule_recurring(node, kinds).await).is_some();
-        }
-        let claimed = noted(&failing, claim(node, kinds, PLACES - attempts.len()).await);
-        for job in claimed.unwrap_or_default() {
-            let kind = kinds.get(&job.kind).map(Arc::clone);
-            // There is room, or it would not have been claimed.
-            if let Some((kind, place)) = kind.and_then(|kind| Some((kind.clone(), kind.place()?))) {
-                let attempt = Attempt { node: Arc::clone(node), kind, job, claimed_at: looked_at };
-                attempts.spawn(attempt.run(place));
+        let look = look(node, kinds, PLACES - attempts.len(), &mut are_scheduled);
+        let looked = tokio::select! {
+            biased;
+            looked = look => looked,
+            () = too_late(stops.clone()) => return,
+        };
+        look_every = match looked {
+            Ok(claimed) => {
+                for job in claimed {
+                    attempt(node, kinds, attempts, job, looked_at);
+                }
+                LOOK_EVERY
             }
-        }
+            Err(error) => {
+                if let Some(times) = failing.count(1) {
+                    tracing::warn!(%error, times, "cannot look for jobs; retrying");
+                }
+                LOOK_EVERY_MAX.min(look_every * 2)
+            }
+        };
         sleep_until(looked_at + PAUSE).await;
         let is_full = attempts.len() >= PLACES;
         tokio::select! {
@@ -115,11 +128,49 @@ async fn claim_and_attempt(
             _ = stops.wait_for(|stops| *stops) => return,
             Some(ended) = attempts.join_next() => log_panic(ended),
             () = scheduled.notified(), if !is_full => {}
-            () = sleep(LOOK_EVERY), if !is_full => {}
+            () = sleep(look_every), if !is_full => {}
         }
         while let Some(ended) = attempts.try_join_next() {
             log_panic(ended);
         }
+    }
+}
+
+/// Resolves when the server was told to stop, and has waited for the last look long enough.
+async fn too_late(mut stops: watch::Receiver<bool>) {
+    // Also if nobody is left to say so.
+    let _ = stops.wait_for(|stops| *stops).await;
+    sleep(LAST_LOOK).await;
+}
+
+/// Claims jobs that are due. The first time, those that recur are scheduled before.
+async fn look(
+    node: &Node,
+    kinds: &JobKinds,
+    at_most: usize,
+    are_scheduled: &mut bool,
+) -> Result<Vec<ClaimedJob>, StoreError> {
+    if !*are_scheduled {
+        schedule_recurring(node, kinds).await?;
+        *are_scheduled = true;
+    }
+    claim(node, kinds, at_most).await
+}
+
+fn attempt(
+    node: &Arc<Node>,
+    kinds: &JobKinds,
+    attempts: &mut JoinSet<()>,
+    job: ClaimedJob,
+    claimed_at: Instant,
+) {
+    // There is room, or it would not have been claimed.
+    let Some(kind) = kinds.get(&job.kind) else {
+        return;
+    };
+    if let Some(place) = kind.place() {
+        let (node, kind) = (Arc::clone(node), Arc::clone(kind));
+        attempts.spawn(Attempt { node, kind, job, claimed_at }.run(place));
     }
 }
 
@@ -156,18 +207,5 @@ async fn claim(
 fn log_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "an attempt at a job panicked, which is a bug");
-    }
-}
-
-/// Logs an error, at most once a second. The next look tries again.
-fn noted<T>(failing: &LogThrottle, result: Result<T, StoreError>) -> Option<T> {
-    match result {
-        Ok(found) => Some(found),
-        Err(error) => {
-            if let Some(times) = failing.count(1) {
-                tracing::warn!(%error, times, "cannot look for jobs; retrying");
-            }
-            None
-        }
     }
 }

@@ -1,64 +1,72 @@
 //! How many jobs run at the same time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt as _;
-use kana_service::jobs::{JobKinds, NewJob, Policy, Progress, Slice};
+use kana_service::jobs::{JobKinds, NewJob, Policy, Progress};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
-use crate::work::{Log, Other, SECOND, Step, Work};
+use crate::work::{Log, Other, SECOND, Work};
 use crate::world::{World, work};
 
-/// Counts how many run at once.
-#[derive(Default)]
-struct Gauge {
-    now: AtomicUsize,
-    most: AtomicUsize,
-}
+/// How many run, and the most that ever did.
+type Gauge = watch::Sender<(usize, usize)>;
 
-fn counted(gauges: Vec<Arc<Gauge>>) -> impl for<'a> Fn(&'a Slice, &'a mut u32) -> Step<'a> {
-    move |_, _| {
-        let gauges = gauges.clone();
+/// Each waits until so many have run at once.
+fn waiting_for(log: &Log, at_once: usize, gauge: &Arc<Gauge>, enough: usize) -> Work {
+    let gauge = Arc::clone(gauge);
+    Work::new(log, Policy { at_once, ..Policy::ONE_OFF }, move |_, _| {
+        let gauge = Arc::clone(&gauge);
         async move {
-            for gauge in &gauges {
-                let now = gauge.now.fetch_add(1, Ordering::SeqCst) + 1;
-                gauge.most.fetch_max(now, Ordering::SeqCst);
-            }
-            // Others that may begin now do so before this one ends.
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            for gauge in &gauges {
-                gauge.now.fetch_sub(1, Ordering::SeqCst);
-            }
+            gauge.send_modify(|(now, most)| {
+                *now += 1;
+                *most = (*most).max(*now);
+            });
+            gauge.subscribe().wait_for(|(_, most)| *most >= enough).await.unwrap();
+            gauge.send_modify(|(now, _)| *now -= 1);
             Ok(Progress::Done)
         }
         .boxed()
-    }
+    })
+}
+
+async fn until_all_are_done(log: &Log, jobs: &[NewJob]) {
+    let all = async {
+        for job in jobs {
+            log.ended(&job.key, 1).await;
+        }
+    };
+    timeout(60 * SECOND, all).await.unwrap();
+    assert!(log.all().values().all(|done| done.ended == [true]));
 }
 
 #[tokio::test]
-async fn a_few_jobs_run_at_once_and_of_each_kind_no_more_than_it_says() {
+async fn a_node_runs_a_few_jobs_at_once() {
     let (world, log) = (World::new(), Log::default());
-    let [all, of_work, of_other] = [(); 3].map(|()| Arc::new(Gauge::default()));
-    let policy = |at_once| Policy { at_once, ..Policy::ONE_OFF };
-    let few = Work::new(&log, policy(2), counted(vec![all.clone(), of_work.clone()]));
-    let many = Work::new(&log, policy(100), counted(vec![all.clone(), of_other.clone()]));
-    let names: Vec<String> = (0..20).map(|number| format!("{number:02}")).collect();
-    let works = names.iter().map(|name| work(&format!("work-{name}")));
-    let others =
-        names.iter().map(|name| NewJob { kind: "other", ..work(&format!("other-{name}")) });
-    world.schedule_jobs(&works.chain(others).collect::<Vec<_>>()).await;
-    let runner = world.start(JobKinds::new().with(few).with(Other(many)));
-    let all_done = async {
-        for name in &names {
-            log.ended(&format!("work-{name}"), 1).await;
-            log.ended(&format!("other-{name}"), 1).await;
-        }
-    };
-    tokio::time::timeout(60 * SECOND, all_done).await.unwrap();
+    let gauge = Arc::new(Gauge::new((0, 0)));
+    let kinds = JobKinds::new()
+        .with(waiting_for(&log, 100, &gauge, 4))
+        .with(Other(waiting_for(&log, 100, &gauge, 4)));
+    let names = |kind: &str| (0..10).map(|n| format!("{kind}-{n}")).collect::<Vec<_>>();
+    let works = names("work").into_iter().map(|name| work(&name));
+    let others = names("other").into_iter().map(|name| NewJob { kind: "other", ..work(&name) });
+    let jobs: Vec<NewJob> = works.chain(others).collect();
+    world.schedule_jobs(&jobs).await;
+    let runner = world.start(kinds);
+    until_all_are_done(&log, &jobs).await;
     runner.stopped().await;
-    let most = |gauge: &Gauge| gauge.most.load(Ordering::SeqCst);
-    assert_eq!(most(&of_work), 2);
-    assert_eq!(most(&all), 4);
-    assert!(most(&of_other) >= 2);
-    assert!(log.all().values().all(|done| done.ended == [true]));
+    assert_eq!(*gauge.borrow(), (0, 4));
+}
+
+#[tokio::test]
+async fn a_node_runs_no_more_jobs_of_a_kind_than_that_says() {
+    let (world, log) = (World::new(), Log::default());
+    let gauge = Arc::new(Gauge::new((0, 0)));
+    let jobs: Vec<NewJob> = (0..10).map(|n| work(&n.to_string())).collect();
+    world.schedule_jobs(&jobs).await;
+    let runner = world.start(JobKinds::new().with(waiting_for(&log, 2, &gauge, 2)));
+    until_all_are_done(&log, &jobs).await;
+    runner.stopped().await;
+    assert_eq!(*gauge.borrow(), (0, 2));
 }

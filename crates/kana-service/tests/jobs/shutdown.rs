@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::FutureExt as _;
 use kana_service::jobs::{JobKinds, Policy, Progress};
+use kana_store::Store as _;
 use kana_store::jobs::JobStatus;
 use tokio::time::Instant;
 
@@ -73,6 +74,20 @@ async fn a_slice_that_does_not_end_is_broken_off_and_its_job_given_back() {
     let next = world.start(JobKinds::new().with(Work::new(&log, Policy::ONE_OFF, |_, _| done())));
     log.ended("ada", 1).await;
     next.stopped().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_stops_though_its_database_does_not_answer() {
+    let (world, log) = (World::new(), Log::default());
+    world.schedule(["ada"]).await;
+    let held = world.store.write().await.unwrap();
+    let runner = world.start(counts(&log, &Arc::default()));
+    pass(SECOND).await;
+    let stopping_at = Instant::now();
+    passing(runner.stopped()).await;
+    assert!(stopping_at.elapsed() < 3 * SECOND, "{:?}", stopping_at.elapsed());
+    drop(held);
+    assert_eq!(log.of("ada").begun.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

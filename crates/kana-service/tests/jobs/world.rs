@@ -150,7 +150,7 @@ pub(crate) async fn pass_with_renewal(world: &World, key: &str) {
 pub(crate) async fn passing<T>(story: impl Future<Output = T>) -> T {
     let passing = async {
         loop {
-            step(Duration::from_millis(5)).await;
+            step(Duration::from_millis(1)).await;
         }
     };
     tokio::select! {

@@ -95,6 +95,16 @@ fn config(url: &str, patience: Patience) -> Result<Config, StoreError> {
     Ok(config)
 }
 
+impl Connections {
+    /// Closes the idle connections. If one connection fell silent, the others most likely did too,
+    /// and each would cost a caller a whole deadline to find out.
+    pub(super) fn forget_idle(&self) {
+        for pool in [&self.readers, &self.writers] {
+            pool.retain(|_, _| false);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

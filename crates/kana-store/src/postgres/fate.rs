@@ -6,7 +6,8 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::Row;
 
 use super::connections::Connections;
-use super::patience::{Leased, within};
+use super::leased::Leased;
+use super::patience::within;
 use super::statements as sql;
 use crate::error::StoreError;
 

@@ -8,16 +8,13 @@ use tokio_postgres::types::ToSql;
 use super::PostgresStore;
 use super::rows::{instant, text};
 use super::statements as sql;
-use super::transaction::PostgresTransaction;
+use super::transaction::{Appending, PostgresTransaction};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::feed::{
     AUDIT_PAGE_BYTES, AuditPage, AuditQuery, AuditRow, ChangesPage, ChangesQuery, Feed, Records,
     SCANNED_MAX, StoredChange,
 };
-
-/// A statement with its parameters.
-pub(super) type Appending = (&'static str, Vec<Box<dyn ToSql + Sync + Send>>);
 
 /// Returns the statements that add records to an environment's logs.
 pub(super) fn appending(environment: EnvironmentId, records: &Records) -> Vec<Appending> {

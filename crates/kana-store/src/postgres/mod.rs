@@ -14,6 +14,7 @@ mod fate;
 mod feed;
 mod jobs;
 mod keys;
+mod leased;
 mod locks;
 mod migrations;
 mod old_keys;
@@ -22,6 +23,7 @@ mod patience;
 mod readiness;
 mod reading;
 mod recent_counters;
+mod replays_table;
 mod rows;
 mod statements;
 #[cfg(test)]
@@ -47,9 +49,10 @@ use crate::migration_files::POSTGRES;
 use crate::store::{Store, Transaction, WriteTransaction};
 use crate::transfer::{Export, Import, Scope};
 use connections::Connections;
+use leased::Leased;
 use partitions::Partitions;
 pub use patience::Patience;
-use patience::{Leased, within};
+use patience::within;
 use readiness::LastChange;
 use transaction::{Kind, PostgresTransaction};
 

@@ -16,7 +16,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::Shared;
-use super::patience::{Leased, within};
+use super::leased::Leased;
+use super::patience::within;
 use super::statements as sql;
 use crate::error::StoreError;
 

@@ -6,10 +6,8 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool};
 use tokio::time::timeout;
 
-use super::connections::{Connections, take};
 use crate::error::StoreError;
 
 /// Deadlines of calls to the server. A call that misses one fails with
@@ -53,41 +51,4 @@ pub(super) async fn within<T, E: Into<StoreError>>(
 
 pub(super) fn no_answer(limit: Duration) -> StoreError {
     StoreError::Unavailable(format!("it did not answer within {limit:?}").into())
-}
-
-/// A connection that is closed on drop unless it is given back, so that a connection that failed or
-/// missed a deadline is not used again.
-pub(super) struct Leased(Option<Object>);
-
-impl Leased {
-    pub(super) async fn take(pool: &Pool) -> Result<Self, StoreError> {
-        Ok(Self(Some(take(pool).await?)))
-    }
-
-    pub(super) fn get(&mut self) -> Result<&mut Object, StoreError> {
-        self.0.as_mut().ok_or_else(|| StoreError::Engine("a connection went astray".into()))
-    }
-
-    /// Returns the connection to its pool.
-    pub(super) fn give_back(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Leased {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            drop(Object::take(connection));
-        }
-    }
-}
-
-impl Connections {
-    /// Closes the idle connections. If one connection fell silent, the others most likely did too,
-    /// and each would cost a caller a whole deadline to find out.
-    pub(super) fn forget_idle(&self) {
-        for pool in [&self.readers, &self.writers] {
-            pool.retain(|_, _| false);
-        }
-    }
 }

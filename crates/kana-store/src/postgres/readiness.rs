@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::patience::{Leased, within};
+use super::leased::Leased;
+use super::patience::within;
 use super::statements as sql;
 use crate::error::StoreError;
 

@@ -13,7 +13,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::old_keys::ReplaysTable;
+use super::replays_table::ReplaysTable;
+use super::rows::no_environment;
 use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
 use super::{catalog, rows, users};
@@ -361,10 +362,6 @@ impl PostgresTransaction {
         }
         Ok(())
     }
-}
-
-pub(super) fn no_environment() -> StoreError {
-    StoreError::Unreadable("the environment is gone".to_owned())
 }
 
 /// Sorts ids and removes duplicates. Users are locked in this order.

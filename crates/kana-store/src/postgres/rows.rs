@@ -23,6 +23,10 @@ pub(super) fn text(row: &Row, column: usize) -> Result<&str, StoreError> {
     Ok(row.try_get(column)?)
 }
 
+pub(super) fn no_environment() -> StoreError {
+    StoreError::Unreadable("the environment is gone".to_owned())
+}
+
 /// Reads a nullable column with `read`.
 pub(super) fn optional<T>(
     row: &Row,

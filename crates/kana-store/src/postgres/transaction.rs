@@ -12,10 +12,9 @@ use tokio_postgres::{Row, Statement};
 use super::connections::take;
 use super::errors::{cause, says_it_was_not_committed};
 use super::fate::{self, Mark};
-use super::feed::Appending;
-use super::old_keys::ReplaysTable;
 use super::patience::{no_answer, within};
 use super::recent_counters::RecentCounters;
+use super::replays_table::ReplaysTable;
 use super::statements as sql;
 use super::{Shared, locks};
 use crate::app::EnvironmentId;
@@ -23,6 +22,9 @@ use crate::error::StoreError;
 
 /// A statement with its parameters.
 pub(super) type Question<'a> = (&'static str, &'a [&'a (dyn ToSql + Sync)]);
+
+/// A statement with its parameters, which is sent with the commit.
+pub(super) type Appending = (&'static str, Vec<Box<dyn ToSql + Sync + Send>>);
 
 /// How many connections are tried that turn out to be broken before anything was asked on them.
 const TRIES_MAX: usize = 3;

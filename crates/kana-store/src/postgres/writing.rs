@@ -10,9 +10,9 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::changes::{Gathered, Users};
-use super::old_keys::ReplaysTable;
 use super::reading::distinct;
 use super::recent_counters::RecentCounters;
+use super::replays_table::ReplaysTable;
 use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
 use super::{catalog, feed, keys, locks, partitions, users};

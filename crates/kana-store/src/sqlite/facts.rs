@@ -12,7 +12,9 @@ use rusqlite::{OptionalExtension, ToSql, params};
 use uuid::Uuid;
 
 use super::connection::Connection;
-use super::rows::{instant, optional_instant, read_owned_subscription, read_subscription, text};
+use super::rows::{
+    instant, limit, optional_instant, read_owned_subscription, read_subscription, text,
+};
 use super::{statements as sql, users};
 use crate::app::EnvironmentId;
 use crate::columns::Named;
@@ -113,11 +115,11 @@ pub(super) fn counters_after(
     at_most: usize,
 ) -> Result<Vec<(UserKey, CounterKey)>, StoreError> {
     let mut statement = connection.statement(sql::COUNTERS_AFTER)?;
-    let limit = super::lists::limit(at_most);
+    let at_most = limit(at_most);
     let mut rows = match after {
         // No user has the nil key, so this is before the first counter.
         None => {
-            statement.query(params![environment.0, Uuid::nil(), Uuid::nil(), "", 0, 0, limit])?
+            statement.query(params![environment.0, Uuid::nil(), Uuid::nil(), "", 0, 0, at_most])?
         }
         Some((user, counter)) => statement.query(params![
             environment.0,
@@ -126,7 +128,7 @@ pub(super) fn counters_after(
             counter.feature.as_str(),
             counter.terms.0,
             counter.period_start.as_ms(),
-            limit,
+            at_most,
         ])?,
     };
     let mut counters = Vec::new();
@@ -172,8 +174,7 @@ pub(super) fn keys_kept_before(
     at_most: usize,
 ) -> Result<Vec<IdempotencyKey>, StoreError> {
     let mut statement = connection.statement(sql::KEYS_KEPT_BEFORE)?;
-    let mut rows =
-        statement.query(params![environment.0, before.as_ms(), super::lists::limit(at_most)])?;
+    let mut rows = statement.query(params![environment.0, before.as_ms(), limit(at_most)])?;
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
         keys.push(IdempotencyKey::new("stored idempotency key", text(row, 0)?)?);
@@ -195,7 +196,7 @@ pub(super) fn forget_events(
     before: Timestamp,
     at_most: usize,
 ) -> Result<usize, StoreError> {
-    let parameters = params![before.as_ms(), super::lists::limit(at_most)];
+    let parameters = params![before.as_ms(), limit(at_most)];
     Ok(connection.statement(sql::FORGET_EVENTS)?.execute(parameters)?)
 }
 

@@ -1,5 +1,5 @@
-//! Jobs of the embedded engine. One server runs them, so a lease is lost only where the clock was set
-//! forward, or where a server follows one that was killed.
+//! Jobs of the embedded engine. One server runs them. So a lease is lost only if the clock is set forward,
+//! and a server that starts ends all leases, since the server that had them is gone.
 
 use std::sync::Arc;
 
@@ -10,8 +10,7 @@ use tokio::sync::Notify;
 
 use super::SqliteStore;
 use super::connection::Connection;
-use super::lists::limit;
-use super::rows::text;
+use super::rows::{limit, text};
 use super::statements as sql;
 use super::transaction::{SqliteTransaction, WriteLease};
 use crate::app::{EnvironmentId, EnvironmentKind};

@@ -9,15 +9,10 @@ use rusqlite::types::Value;
 use uuid::Uuid;
 
 use super::connection::Connection;
-use super::rows::{read_owned_subscription, read_subscription};
+use super::rows::{limit, read_owned_subscription, read_subscription};
 use super::statements as sql;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
-
-/// Converts the length of a page to SQLite's type.
-pub(super) fn limit(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
 
 pub(super) fn subscriptions_after(
     connection: &Connection,

@@ -15,6 +15,7 @@ mod feed;
 mod health;
 mod jobs;
 mod keys;
+mod lease;
 mod lists;
 mod migrations;
 mod readers;
@@ -160,6 +161,8 @@ impl SqliteStore {
         connection.never_checkpoint_by_itself()?;
         connection.run("BEGIN IMMEDIATE")?;
         counter_log::write_through(&connection)?;
+        // The server that had them is gone, since this one has claimed the directory.
+        connection.run(statements::END_LEASES)?;
         connection.run("COMMIT")?;
         let health = Arc::new(Health::of_server(data_dir));
         let file = data_dir.join(DATABASE_FILE);

@@ -10,6 +10,11 @@ use rusqlite::Row;
 use crate::columns::Named;
 use crate::error::StoreError;
 
+/// Converts the length of a page to SQLite's type.
+pub(super) fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
 /// Reads the text of a column.
 pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, StoreError> {
     Ok(row.get_ref(column)?.as_str()?)

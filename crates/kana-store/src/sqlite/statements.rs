@@ -264,6 +264,8 @@ statements! {
     JOBS_DUE = "
         SELECT due_at, id FROM jobs
         WHERE kind = ?1 AND failed_at IS NULL AND due_at <= ?2 ORDER BY due_at LIMIT ?3";
+    // They are due since they were claimed.
+    END_LEASES = "UPDATE jobs SET due_at = waits_since WHERE is_running = 1";
     CLAIM_JOB = "
         UPDATE jobs SET
             is_running = 1, fence = fence + 1, attempts = attempts + 1, again_at = NULL,

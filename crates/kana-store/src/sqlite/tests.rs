@@ -21,6 +21,7 @@ use crate::app::{EnvironmentId, EnvironmentKind, KeyKind};
 
 mod behind;
 mod directory;
+mod jobs;
 mod trouble;
 
 const NOW: Timestamp = Timestamp::MIN;
@@ -153,6 +154,8 @@ mod plans {
             // Whoever lists the jobs asks for all of them.
             || (statement == "JOBS"
                 && (step == "SCAN j" || step == "USE TEMP B-TREE FOR ORDER BY"))
+            // Those that run, which are few.
+            || (statement == "END_LEASES" && step == "SCAN jobs USING INDEX jobs_that_run")
             // As many as are mended at once.
             || (statement == "MEND_WAITS" && step == "LIST SUBQUERY 1")
             // What a server left behind, which is bounded.

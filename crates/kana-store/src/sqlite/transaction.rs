@@ -17,6 +17,7 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 use super::checkpoints::Checkpoints;
 use super::connection::Connection;
 use super::counter_log::{self, CounterSet};
+use super::lease::Lease;
 use super::readers::{ReadLease, ReaderPool};
 use super::write_behind::WriteBehind;
 use super::{catalog, facts, feed, keys, lists, users};
@@ -39,23 +40,6 @@ pub(super) struct Writer {
 pub(super) struct ServersWriter {
     pub(super) checkpoints: Checkpoints,
     pub(super) behind: WriteBehind,
-}
-
-/// A connection that one transaction has, which also knows the counters that are not in their table.
-pub(super) trait Lease: Deref<Target = Connection> {
-    /// The environment's catalog version.
-    fn catalog_version(&self, environment: EnvironmentId) -> Result<CatalogVersion, StoreError>;
-
-    /// Returns the counter's value; `None` if it was never written.
-    fn used(
-        &self,
-        environment: EnvironmentId,
-        counter: &(UserKey, CounterKey),
-    ) -> Result<Option<i64>, StoreError>;
-
-    /// Records the result of a step in the store's health. Returns the result, with the file or
-    /// directory added to an error.
-    fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError>;
 }
 
 /// The connection that writes, which nobody else has meanwhile.

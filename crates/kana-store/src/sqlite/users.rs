@@ -7,7 +7,7 @@ use kana_core::user::User;
 use rusqlite::{Row, ToSql, params};
 
 use super::connection::Connection;
-use super::lists::limit;
+use super::rows::limit;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::user_row::{self, TEXTS, USER, columns_of};

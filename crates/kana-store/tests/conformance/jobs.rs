@@ -534,10 +534,12 @@ pub(crate) async fn jobs_are_there_after_opening_again<E: Engine>() {
     clock.schedule([job("ada"), job("bob")]).await;
     let [first, second] = <[_; 2]>::try_from(clock.claim().await).unwrap().map(|job| job.lease);
     clock.end_well(first, Due::NOW, Some("1")).await;
+    clock.fail(second, None).await;
     let before = clock.jobs().await;
     let Clock { world, now } = clock;
     let clock = Clock { world: world.opened_again().await, now };
     assert_eq!(clock.jobs().await, before);
-    assert_eq!(clock.claim_one().await.lease.id, first.id);
-    clock.end(second, Ended::Finished).await.unwrap();
+    let claimed = clock.claim_one().await;
+    assert_eq!((claimed.lease.id, claimed.state.as_deref()), (first.id, Some("1")));
+    clock.end(claimed.lease, Ended::Finished).await.unwrap();
 }

@@ -3,6 +3,7 @@
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod init;
+pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod pricing;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use kana_service::{Error, InitialKeys, SystemClock, Uncommitted};
+use kana_store::jobs::JobId;
 use kana_store::transfer::{Tally, TransferError};
 use kana_store::{PostgresStore, SqliteStore, Store, StoreError, postgres};
 
@@ -27,6 +29,8 @@ pub(crate) enum Failure {
     Service(Error),
     NoApp,
     NoKey(i64),
+    NoJob(JobId),
+    JobRuns(JobId),
     Listen(ListenAddress, std::io::Error),
     Export(TransferError),
     Import(TransferError),
@@ -70,6 +74,13 @@ impl std::fmt::Display for Failure {
             Self::Service(error) => error.fmt(f),
             Self::NoApp => f.write_str("the database has no app yet: run kana init first"),
             Self::NoKey(id) => write!(f, "there is no key {id}: see kana keys list"),
+            Self::NoJob(id) => {
+                write!(f, "there is no job {id}: see kana jobs list; one that is done is not kept")
+            }
+            Self::JobRuns(id) => write!(
+                f,
+                "the job {id} is running: see kana jobs list, and retry it if this attempt fails"
+            ),
             Self::Listen(address, error) => {
                 write!(
                     f,

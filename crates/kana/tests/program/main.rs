@@ -21,6 +21,7 @@ mod events;
 mod failing_disk;
 mod first_start;
 mod init_and_keys;
+mod jobs;
 mod ledger;
 mod load;
 mod node;

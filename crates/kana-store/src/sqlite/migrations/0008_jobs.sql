@@ -3,7 +3,7 @@ CREATE TABLE jobs (
     id             BLOB    NOT NULL PRIMARY KEY,
     kind           TEXT    NOT NULL,
     -- To what it is done.
-    key            TEXT    NOT NULL CHECK (octet_length(key) <= 1024),
+    key            TEXT    NOT NULL CHECK (length(CAST(key AS BLOB)) <= 1024),
     -- Null: all environments.
     environment_id INTEGER,
     -- When it can be claimed: when it is due or, while it runs, when the lease of its server ends.
@@ -19,7 +19,7 @@ CREATE TABLE jobs (
     -- Since the last attempt that went well, with one that runs.
     attempts       INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     -- How far it is, as JSON. Null: at its beginning.
-    state          TEXT CHECK (octet_length(state) <= 16384),
+    state          TEXT CHECK (length(CAST(state AS BLOB)) <= 16384),
     last_error     TEXT,
     -- When it was given up.
     failed_at      INTEGER,
@@ -31,5 +31,8 @@ CREATE TABLE jobs (
 CREATE UNIQUE INDEX jobs_by_key ON jobs (kind, key, coalesce(environment_id, 0));
 
 CREATE INDEX jobs_by_due ON jobs (kind, due_at) WHERE failed_at IS NULL;
+
+-- A server that starts ends the leases of the one before it.
+CREATE INDEX jobs_that_run ON jobs (id) WHERE is_running = 1;
 
 CREATE INDEX jobs_by_wait ON jobs (waits_since) WHERE waits_since IS NOT NULL;

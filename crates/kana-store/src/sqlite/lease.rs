@@ -1,0 +1,26 @@
+use std::ops::Deref;
+
+use kana_core::catalog::CatalogVersion;
+use kana_core::facts::CounterKey;
+use kana_core::id::UserKey;
+
+use super::connection::Connection;
+use crate::app::EnvironmentId;
+use crate::error::StoreError;
+
+/// A connection that one transaction has, which also knows the counters that are not in their table.
+pub(super) trait Lease: Deref<Target = Connection> {
+    /// The environment's catalog version.
+    fn catalog_version(&self, environment: EnvironmentId) -> Result<CatalogVersion, StoreError>;
+
+    /// Returns the counter's value; `None` if it was never written.
+    fn used(
+        &self,
+        environment: EnvironmentId,
+        counter: &(UserKey, CounterKey),
+    ) -> Result<Option<i64>, StoreError>;
+
+    /// Records the result of a step in the store's health. Returns the result, with the file or
+    /// directory added to an error.
+    fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError>;
+}
