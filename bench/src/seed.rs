@@ -137,14 +137,7 @@ impl<'a> Seeding<'a> {
     fn add_user(&self, user: u32, changes: &mut Vec<(UserKey, Change)>) -> Result<()> {
         let key = self.user_key(user);
         let subscription = self.subscription(user);
-        let profile = User {
-            key,
-            id: UserId::new("user", &user_id(user))?,
-            billing_id: None,
-            name: None,
-            email: None,
-            metadata: None,
-        };
+        let profile = User { key, ..User::named(UserId::new("user", &user_id(user))?) };
         let counter = CounterKey {
             subscription: subscription.id,
             feature: self.feature.clone(),

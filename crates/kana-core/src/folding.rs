@@ -8,10 +8,12 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::Catalog;
+use crate::command::{Answer, Basis, Decide, Decision};
 use crate::facts::{Change, CounterKey, Obstacle, UserChange, UserFacts};
 use crate::id::{FeatureId, SubscriptionId};
 use crate::meter::needs;
 use crate::schedule::Schedule;
+use crate::subjects::{Subject, Subjects};
 use crate::terms::TermsNumber;
 use crate::timestamp::Timestamp;
 
@@ -40,9 +42,20 @@ pub struct FoldCounters {
     pub period_starts: Vec<Timestamp>,
 }
 
+impl Decide for FoldCounters {
+    fn subjects(&self) -> Subjects<Subject<'_>> {
+        Subjects::one(Subject::Subscriber(self.subscription))
+    }
+
+    fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
+        let changes = fold(basis.catalog, basis.user(self)?, self, basis.now)?;
+        Ok(Decision::untold(Answer::Folded, changes))
+    }
+}
+
 /// Returns the changes that fold the counters. They are deleted, and their values are added to the
 /// sum and to the counter of each period that has taken the sum over, if that counter is written.
-pub(crate) fn fold(
+fn fold(
     catalog: &Catalog,
     facts: &UserFacts,
     command: &FoldCounters,

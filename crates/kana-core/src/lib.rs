@@ -18,6 +18,7 @@ mod allowance;
 pub mod catalog;
 pub mod catalog_command;
 pub mod change;
+mod command;
 pub mod configuration;
 pub mod configuration_plan;
 pub mod counting;
@@ -44,6 +45,7 @@ pub mod usage;
 mod usage_event;
 pub mod usage_history;
 pub mod user;
+mod user_commands;
 
 pub use refusal::Refusal;
 pub use timestamp::Timestamp;

@@ -1,10 +1,14 @@
 //! Subscribing and cancelling (contract: `entitlements.md`, "Subscribing").
 
+use uuid::Uuid;
+
 use crate::catalog::{Catalog, Package, PackageStatus};
 use crate::change::{self, Effect, Known, entitlement_differences};
+use crate::command::{Answer, Basis, Decide, Decision};
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::id::{PackageId, SubscriptionId, UserId};
 use crate::refusal::{InvalidValue, Refusal, SubscribeRefusal};
+use crate::subjects::{Subject, Subjects};
 use crate::subscription::{Subscription, SubscriptionStatus};
 use crate::timestamp::Timestamp;
 
@@ -26,22 +30,56 @@ pub struct CancelSubscription {
     pub subscription: SubscriptionId,
 }
 
-impl Subscribe {
-    /// Refuses values that are wrong whatever is stored.
-    pub fn check(&self, now: Timestamp) -> Result<(), InvalidValue> {
+impl Decide for Subscribe {
+    fn subjects(&self) -> Subjects<Subject<'_>> {
+        Subjects::one(Subject::User(&self.user))
+    }
+
+    fn creates(&self) -> bool {
+        true
+    }
+
+    fn set_ids(&mut self, next_id: &mut dyn FnMut() -> Uuid) {
+        for (_, id) in &mut self.packages {
+            *id = SubscriptionId(next_id());
+        }
+    }
+
+    fn check(&self, now: Timestamp) -> Result<(), Refusal> {
         if self.packages.is_empty() {
-            return Err(InvalidValue::new("packageIds", "must name at least one package"));
+            return Err(InvalidValue::new("packageIds", "must name at least one package").into());
         }
         if self.started_at.is_some_and(|started_at| started_at > now) {
-            return Err(InvalidValue::new("startedAt", "must not be in the future"));
+            return Err(InvalidValue::new("startedAt", "must not be in the future").into());
         }
         Ok(())
+    }
+
+    fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
+        let facts = basis.user(self)?;
+        let (subscriptions, changes) = subscribe(basis.catalog, facts, self, basis.now)?;
+        let feed = told(basis.catalog, facts, &changes, basis.now)?;
+        Ok(Decision { answer: Answer::Subscribed(subscriptions), changes, feed })
+    }
+}
+
+impl Decide for CancelSubscription {
+    fn subjects(&self) -> Subjects<Subject<'_>> {
+        Subjects::one(Subject::Subscriber(self.subscription))
+    }
+
+    fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
+        let facts = basis.user(self)?;
+        let (subscription, changes) = cancel(basis.catalog, facts, self, basis.now)?;
+        let feed = told(basis.catalog, facts, &changes, basis.now)?;
+        let answer = Answer::Cancelled { user: facts.id.clone(), subscription };
+        Ok(Decision { answer, changes, feed })
     }
 }
 
 /// Decides a [`Subscribe`] whose values were checked. The checks stand in the order of the
 /// contract's table, each over the whole call before the next.
-pub(crate) fn subscribe(
+fn subscribe(
     catalog: &Catalog,
     facts: &UserFacts,
     command: &Subscribe,
@@ -120,7 +158,7 @@ fn check_packages(asked: &[&Package], held: &[&Package]) -> Result<(), Subscribe
 
 /// Decides a [`CancelSubscription`]. Cancelling a base cancels the user's add-ons with it, at the
 /// same instant.
-pub(crate) fn cancel(
+fn cancel(
     catalog: &Catalog,
     facts: &UserFacts,
     command: &CancelSubscription,
@@ -166,7 +204,7 @@ pub(crate) fn cancel(
 
 /// Returns what the changes of a command about subscriptions make known: each subscription that
 /// starts or ends, and then what the user may do that is different.
-pub(crate) fn told(
+fn told(
     catalog: &Catalog,
     facts: &UserFacts,
     changes: &[UserChange],

@@ -1,6 +1,6 @@
 //! Recording usage (contract: `entitlements.md`, "Recording usage").
 
-use crate::catalog::Catalog;
+use crate::command::{Answer, Basis, Decide, Decision};
 use crate::entitlement::{
     BINARY_GRANTED, Entitlement, NOT_GRANTED, Standing, check_delta, consumption, find_feature,
     standing, within,
@@ -8,9 +8,10 @@ use crate::entitlement::{
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::folding::COUNTED_ONE_BY_ONE;
 use crate::id::{FeatureId, IdempotencyKey, UserId};
-use crate::idempotency::{Content, Earlier, KeptAnswer, Replays, keep};
+use crate::idempotency::{Content, Earlier, KeptAnswer, keep};
 use crate::metadata::Metadata;
-use crate::refusal::InvalidValue;
+use crate::refusal::{InvalidValue, Refusal};
+use crate::subjects::{Subject, Subjects};
 use crate::subscription::AsOf;
 use crate::timestamp::Timestamp;
 pub use crate::usage_event::{RecordedUsage, UsageAction, UsageEvent, UsedFeature};
@@ -50,28 +51,39 @@ pub struct UseFeature {
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
-impl RecordUsage {
-    /// Checks the values that can be checked without stored facts.
-    pub fn check(&self, now: Timestamp) -> Result<(), InvalidValue> {
+impl Decide for RecordUsage {
+    fn subjects(&self) -> Subjects<Subject<'_>> {
+        Subjects::one(Subject::User(&self.user))
+    }
+
+    fn idempotency_key(&self) -> Option<&IdempotencyKey> {
+        self.idempotency_key.as_ref()
+    }
+
+    fn check(&self, now: Timestamp) -> Result<(), Refusal> {
         if self.action == UsageAction::Set && self.delta < 0 {
-            return Err(InvalidValue::new("delta", "must not be negative with action SET"));
+            let problem = "must not be negative with action SET";
+            return Err(InvalidValue::new("delta", problem).into());
         }
         let latest = now.saturating_add_ms(OCCURRED_AHEAD_MS_MAX);
         if self.occurred_at.is_some_and(|occurred_at| occurred_at > latest) {
             let problem = "must not be more than five minutes in the future";
-            return Err(InvalidValue::new("occurredAt", problem));
+            return Err(InvalidValue::new("occurredAt", problem).into());
         }
         Ok(())
+    }
+
+    fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
+        let (answer, changes) = record_usage(basis, basis.user(self)?, self)?;
+        Ok(Decision::untold(Answer::Recorded(answer), changes))
     }
 }
 
 /// Decides a [`RecordUsage`] whose values were checked. Usage is recorded even over a hard limit.
-pub(crate) fn record_usage(
-    catalog: &Catalog,
+fn record_usage(
+    &Basis { catalog, replays, now, .. }: &Basis<'_>,
     facts: &UserFacts,
-    replays: &Replays,
     command: &RecordUsage,
-    now: Timestamp,
 ) -> Result<(RecordedUsage, Vec<UserChange>), Obstacle> {
     let content = Content {
         user: facts.key,
@@ -130,20 +142,30 @@ fn set_of_a_folded_period() -> InvalidValue {
     InvalidValue::new("occurredAt", problem)
 }
 
-impl UseFeature {
-    /// Checks the values that can be checked without stored facts.
-    pub fn check(&self) -> Result<(), InvalidValue> {
-        check_delta(self.delta)
+impl Decide for UseFeature {
+    fn subjects(&self) -> Subjects<Subject<'_>> {
+        Subjects::one(Subject::User(&self.user))
+    }
+
+    fn idempotency_key(&self) -> Option<&IdempotencyKey> {
+        self.idempotency_key.as_ref()
+    }
+
+    fn check(&self, _now: Timestamp) -> Result<(), Refusal> {
+        Ok(check_delta(self.delta)?)
+    }
+
+    fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
+        let (answer, changes) = use_feature(basis, basis.user(self)?, self)?;
+        Ok(Decision::untold(Answer::Used(answer), changes))
     }
 }
 
 /// Decides a [`UseFeature`] whose values were checked. Nothing is recorded unless it is granted.
-pub(crate) fn use_feature(
-    catalog: &Catalog,
+fn use_feature(
+    &Basis { catalog, replays, now, .. }: &Basis<'_>,
     facts: &UserFacts,
-    replays: &Replays,
     command: &UseFeature,
-    now: Timestamp,
 ) -> Result<(UsedFeature, Vec<UserChange>), Obstacle> {
     let content = Content {
         user: facts.key,

@@ -1,5 +1,7 @@
 //! Users of the product.
 
+use uuid::Uuid;
+
 use crate::edit::Edit;
 use crate::id::{UserId, UserKey};
 use crate::metadata::{Label, Metadata};
@@ -22,6 +24,14 @@ pub struct User {
 }
 
 impl User {
+    /// Creates a user of whom nothing is known but the id. The key is set when the user is created in
+    /// an environment.
+    #[must_use]
+    pub fn named(id: UserId) -> Self {
+        let key = UserKey(Uuid::nil());
+        Self { key, id, billing_id: None, name: None, email: None, metadata: None }
+    }
+
     /// Returns the fields that differ from `other`'s, by their names in the Admin API.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
@@ -58,12 +68,13 @@ pub struct UserEdit {
 impl UserEdit {
     /// Makes the edits.
     pub(crate) fn apply_to(self, user: &mut User) {
-        if let Some(id) = self.id {
+        let Self { id, billing_id, name, email, metadata } = self;
+        if let Some(id) = id {
             user.id = id;
         }
-        self.billing_id.apply_to(&mut user.billing_id);
-        self.name.apply_to(&mut user.name);
-        self.email.apply_to(&mut user.email);
-        self.metadata.apply_to(&mut user.metadata);
+        billing_id.apply_to(&mut user.billing_id);
+        name.apply_to(&mut user.name);
+        email.apply_to(&mut user.email);
+        metadata.apply_to(&mut user.metadata);
     }
 }

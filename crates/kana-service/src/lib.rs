@@ -30,7 +30,7 @@ pub use environment::Environment;
 pub use environment::client::{ClientUser, ClientView};
 pub use environment::configuration::{Configured, Validation};
 pub use environment::subscriptions::SubscriptionPage;
-pub use environment::users::{NewUser, UserPage};
+pub use environment::users::UserPage;
 pub use error::{Error, Unauthenticated};
 pub use kana::Kana;
 pub use kana_store::app::{EnvironmentKind, Key, KeyKind};

@@ -14,11 +14,13 @@ mod error;
 pub mod feed;
 pub mod jobs;
 mod log_throttle;
+mod migration_files;
 pub mod postgres;
 pub mod sqlite;
 pub mod store;
 mod threads;
 pub mod transfer;
+mod user_row;
 
 pub use actor::Actor;
 pub use app::{App, EnvironmentId, EnvironmentKind};

@@ -8,7 +8,7 @@ use kana_core::refusal::InvalidValue;
 use kana_core::subscription::Subscription;
 use kana_core::user::{self, UserEdit};
 use kana_graphql::{Json, List, loading};
-use kana_service::{NewUser, UserPage};
+use kana_service::UserPage;
 
 use super::environment::environment;
 use super::input::{label, metadata, read, read_change, read_edit};
@@ -150,13 +150,14 @@ pub(super) struct CreateUserInput {
 }
 
 impl CreateUserInput {
-    pub(super) fn read(self) -> Result<NewUser, InvalidValue> {
-        Ok(NewUser {
-            id: UserId::new("id", &self.id)?,
+    pub(super) fn read(self) -> Result<user::User, InvalidValue> {
+        let user = user::User::named(UserId::new("id", &self.id)?);
+        Ok(user::User {
             billing_id: read("billingId", self.billing_id.as_deref(), Label::new)?,
             name: read("name", self.name.as_deref(), Label::new)?,
             email: read("email", self.email.as_deref(), Label::new)?,
             metadata: read("metadata", self.metadata.map(|json| json.0), Metadata::new)?,
+            ..user
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Users: a new one, an id that is taken, and what an update keeps, clears and sets.
 
 use kana_core::Refusal;
-use kana_core::decide::{Answer, Command};
+use kana_core::decide::{Answer, Command, CreateUser, UpdateUser};
 use kana_core::edit::Edit;
 use kana_core::metadata::Metadata;
 use kana_core::subjects::{Subject, Subjects};
@@ -14,7 +14,7 @@ use crate::world::{World, label, limit, recording, user_id, using};
 fn a_new_user_is_answered_as_it_is_stored() {
     let mut world = World::new();
     let user = world.new_user("124");
-    assert_eq!(world.run(&Command::CreateUser(user.clone())), Ok(Answer::User(user)));
+    assert_eq!(world.run(&Command::CreateUser(CreateUser(user.clone()))), Ok(Answer::User(user)));
     assert!(world.subscriptions("124").is_empty());
 }
 
@@ -23,7 +23,7 @@ fn an_id_that_is_taken_is_refused() {
     let mut world = World::new().user("124");
     let before = world.stored();
     let again = world.new_user("124");
-    let refusal = world.run(&Command::CreateUser(again)).unwrap_err();
+    let refusal = world.run(&Command::CreateUser(CreateUser(again))).unwrap_err();
     assert_eq!(refusal.to_string(), "A user with the id 124 exists already");
     assert_eq!(world.stored(), before);
 }
@@ -118,14 +118,14 @@ fn each_field_of_a_user_is_kept_cleared_and_set_by_itself() {
 fn an_update_that_changes_nothing_has_no_changes_and_answers_the_user() {
     let world = world();
     for edit in [UserEdit::default(), everything("old", 1), new_id("124")] {
-        let command = Command::UpdateUser { user: user_id("124"), edit };
+        let command = Command::UpdateUser(UpdateUser { user: user_id("124"), edit });
         assert_eq!(world.changes(&command), [], "{command:?}");
         let answer = world.clone().run(&command);
         assert_eq!(answer, Ok(Answer::User(world.profile("124"))));
     }
     // What is cleared already stays so.
     let edit = UserEdit { name: Edit::Clear, ..UserEdit::default() };
-    let command = Command::UpdateUser { user: user_id("taken"), edit };
+    let command = Command::UpdateUser(UpdateUser { user: user_id("taken"), edit });
     assert_eq!(world.changes(&command), []);
 }
 
@@ -175,7 +175,7 @@ fn a_user_who_does_not_exist_cannot_be_changed() {
 #[test]
 fn a_command_names_one_user_and_with_a_new_id_whoever_has_that() {
     let mut world = world();
-    let update = |edit| Command::UpdateUser { user: user_id("124"), edit };
+    let update = |edit| Command::UpdateUser(UpdateUser { user: user_id("124"), edit });
     let [old, new] = ["124", "125"].map(user_id);
     let renamed = UserEdit { id: Some(new.clone()), ..everything("new", 2) };
     let expected = Subjects::one(Subject::User(&old)).and(Subject::User(&new));
@@ -184,7 +184,7 @@ fn a_command_names_one_user_and_with_a_new_id_whoever_has_that() {
         update(new_id("124")),
         update(UserEdit::default()),
         update(everything("new", 2)),
-        Command::CreateUser(world.new_user("124")),
+        Command::CreateUser(CreateUser(world.new_user("124"))),
         recording("124", "api-calls").command(),
         using("124", "api-calls").command(),
     ] {
@@ -195,7 +195,7 @@ fn a_command_names_one_user_and_with_a_new_id_whoever_has_that() {
 #[test]
 fn updates_of_one_batch_build_on_each_other() {
     let mut world = world();
-    let update = |edit| Command::UpdateUser { user: user_id("124"), edit };
+    let update = |edit| Command::UpdateUser(UpdateUser { user: user_id("124"), edit });
     let name = UserEdit { name: Edit::Set(label("first")), ..UserEdit::default() };
     let email = UserEdit { email: Edit::Clear, ..UserEdit::default() };
     let answers = world.run_batch("124", &[update(name), update(email)]);

@@ -10,7 +10,7 @@ use kana_core::catalog_command::{
 };
 use kana_core::change::{self, of_catalog};
 use kana_core::counting::counting_subscription;
-use kana_core::decide::{Answer, Basis, Command, Decision, decide};
+use kana_core::decide::{Answer, Basis, Command, CreateUser, Decision, UpdateUser, decide};
 use kana_core::entitlement::{Entitlement, entitlement, entitlements};
 use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
@@ -309,7 +309,7 @@ impl World {
 
     pub(crate) fn user(mut self, id: &str) -> Self {
         let user = self.new_user(id);
-        self.run(&Command::CreateUser(user)).unwrap();
+        self.run(&Command::CreateUser(CreateUser(user))).unwrap();
         self
     }
 
@@ -341,14 +341,7 @@ impl World {
 
     /// A user who is not stored yet.
     pub(crate) fn new_user(&mut self, id: &str) -> User {
-        User {
-            key: UserKey(self.next_id()),
-            id: user_id(id),
-            billing_id: None,
-            name: None,
-            email: None,
-            metadata: None,
-        }
+        User { key: UserKey(self.next_id()), ..User::named(user_id(id)) }
     }
 
     /// The id that no subscription has had yet. Each is greater than those before it.
@@ -465,7 +458,7 @@ impl World {
     }
 
     pub(crate) fn update_user(&mut self, user: &str, edit: UserEdit) -> Result<User, Refusal> {
-        match self.run(&Command::UpdateUser { user: user_id(user), edit })? {
+        match self.run(&Command::UpdateUser(UpdateUser { user: user_id(user), edit }))? {
             Answer::User(user) => Ok(user),
             other => panic!("not an answer to updateUser: {other:?}"),
         }

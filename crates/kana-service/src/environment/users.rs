@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use kana_core::Refusal;
 use kana_core::catalog::Catalog;
-use kana_core::decide::{Answer, Command};
+use kana_core::decide::{Answer, Command, CreateUser, UpdateUser};
 use kana_core::id::{UserId, UserKey};
-use kana_core::metadata::{Label, Metadata};
 use kana_core::subscription::Subscription;
 use kana_core::user::{User, UserEdit};
-use uuid::Uuid;
 
 use super::subscriptions::newest_first;
 use super::{ANSWERED_AS_ANOTHER, Environment};
@@ -25,21 +23,6 @@ pub struct UserPage {
     pub has_more: bool,
     /// The catalog that has the packages of the subscriptions.
     pub catalog: Arc<Catalog>,
-}
-
-/// A user to create.
-#[derive(Debug, Clone)]
-pub struct NewUser {
-    /// The product's own id.
-    pub id: UserId,
-    /// The id at the billing provider.
-    pub billing_id: Option<Label>,
-    /// The user's name.
-    pub name: Option<Label>,
-    /// The user's e-mail address.
-    pub email: Option<Label>,
-    /// The product's own data.
-    pub metadata: Option<Metadata>,
 }
 
 impl Environment {
@@ -92,17 +75,8 @@ impl Environment {
     }
 
     /// Creates a user.
-    pub async fn create_user(&self, new: NewUser) -> Result<User, Error> {
-        let user = User {
-            // The writer chooses it when the command has its turn.
-            key: UserKey(Uuid::nil()),
-            id: new.id,
-            billing_id: new.billing_id,
-            name: new.name,
-            email: new.email,
-            metadata: new.metadata,
-        };
-        match self.submit(Command::CreateUser(user)).await?.answer {
+    pub async fn create_user(&self, user: User) -> Result<User, Error> {
+        match self.submit(Command::CreateUser(CreateUser(user))).await?.answer {
             Answer::User(user) => Ok(user),
             _ => Err(ANSWERED_AS_ANOTHER),
         }
@@ -110,7 +84,7 @@ impl Environment {
 
     /// Updates a user.
     pub async fn update_user(&self, user: UserId, edit: UserEdit) -> Result<User, Error> {
-        match self.submit(Command::UpdateUser { user, edit }).await?.answer {
+        match self.submit(Command::UpdateUser(UpdateUser { user, edit })).await?.answer {
             Answer::User(user) => Ok(user),
             _ => Err(ANSWERED_AS_ANOTHER),
         }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kana_core::decide::Command;
-use kana_core::id::{SubscriptionId, UserKey};
 use kana_store::{Actor, EnvironmentId};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -85,19 +84,9 @@ impl Lane {
     /// Sets the ids of what a command creates. Ids are chosen when the command has its turn, so
     /// that their order is the order of creation, in which lists are paged.
     fn choose_ids(&self, command: &mut Command) {
-        match command {
-            Command::CreateUser(user) => user.key = UserKey(ids::next(self.decider.clock.now())),
-            Command::Subscribe(subscribe) => {
-                let now = self.decider.clock.now();
-                for (_, id) in &mut subscribe.packages {
-                    *id = SubscriptionId(ids::next(now));
-                }
-            }
-            Command::UpdateUser { .. }
-            | Command::RecordUsage(_)
-            | Command::UseFeature(_)
-            | Command::CancelSubscription(_)
-            | Command::FoldCounters(_) => {}
+        if command.creates() {
+            let now = self.decider.clock.now();
+            command.set_ids(&mut || ids::next(now));
         }
     }
 

@@ -179,7 +179,7 @@ impl Writer {
 
     /// The lane of a command: that of the user whom it names first, unless it makes something.
     fn lane_of(&self, environment: EnvironmentId, command: &Command) -> usize {
-        if self.lanes.len() == 1 || makes_something(command) {
+        if self.lanes.len() == 1 || command.creates() {
             return CREATING_LANE;
         }
         let mut hasher = DefaultHasher::new();
@@ -203,9 +203,4 @@ impl Writer {
 /// Returns the same failure for `count` commands.
 fn all(count: usize, error: &Error) -> Vec<Result<Answered, Error>> {
     std::iter::repeat_with(|| Err(error.clone())).take(count).collect()
-}
-
-/// Whether ids are chosen for the command.
-fn makes_something(command: &Command) -> bool {
-    matches!(command, Command::CreateUser(_) | Command::Subscribe(_))
 }

@@ -69,10 +69,7 @@ pub(crate) struct Answered {
 
 impl Answered {
     pub(super) fn new(answer: Answer, catalog: &Arc<Catalog>) -> Self {
-        let catalog = match &answer {
-            Answer::Subscribed(_) | Answer::Cancelled { .. } => Some(Arc::clone(catalog)),
-            Answer::User(_) | Answer::Recorded(_) | Answer::Used(_) | Answer::Folded => None,
-        };
+        let catalog = answer.names_packages().then(|| Arc::clone(catalog));
         Self { answer, catalog }
     }
 }

@@ -13,7 +13,7 @@ use kana_core::usage::{RecordUsage, UsageAction, UseFeature};
 use kana_core::usage_history::ConsumptionInPeriod;
 use kana_core::user::{self, UserEdit};
 use kana_core::{Refusal as KanaRefusal, Timestamp};
-use kana_service::{Environment, Error, NewUser};
+use kana_service::{Environment, Error};
 use uuid::Uuid;
 
 use crate::answer::{
@@ -31,7 +31,7 @@ async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error> {
     Ok(match request {
         Request::CreateUser { user, name, email } => {
             let (name, email) = (name.map(label), email.map(label));
-            let new = NewUser { id: user_id(user), billing_id: None, name, email, metadata: None };
+            let new = user::User { name, email, ..user::User::named(user_id(user)) };
             Answer::User(answered_user(&kana.create_user(new).await?))
         }
         Request::UpdateUser { user, new_id, name, email } => {

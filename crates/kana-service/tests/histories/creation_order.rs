@@ -9,7 +9,8 @@ use std::sync::{Arc, Barrier};
 use futures_util::future::join_all;
 use kana_core::Timestamp;
 use kana_core::id::{PackageId, UserId};
-use kana_service::{Environment, Kana, ManualClock, NewUser, init};
+use kana_core::user::User;
+use kana_service::{Environment, Kana, ManualClock, init};
 
 use crate::client::ask;
 use crate::concurrency::threads;
@@ -19,9 +20,7 @@ use crate::request::{BASIC, CALLS, EXTRA, NewPackage, Request};
 
 async fn create_user(kana: &Environment, id: String) -> UserId {
     let id = UserId::new("user", &id).unwrap();
-    let (billing_id, name, email, metadata) = Default::default();
-    let new = NewUser { id: id.clone(), billing_id, name, email, metadata };
-    kana.create_user(new).await.unwrap();
+    kana.create_user(User::named(id.clone())).await.unwrap();
     id
 }
 

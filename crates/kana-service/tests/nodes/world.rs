@@ -7,7 +7,8 @@ use kana_core::catalog::{Allowance, Feature, FeatureKind};
 use kana_core::catalog_command::{NewPackage, NewPackageFeature};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, UserId};
 use kana_core::usage::{RecordUsage, UsageAction, UseFeature};
-use kana_service::{Environment, InitialKeys, Kana, ManualClock, NewUser, init};
+use kana_core::user::User;
+use kana_service::{Environment, InitialKeys, Kana, ManualClock, init};
 use kana_store::PostgresStore;
 use kana_store::postgres::Settings;
 use kana_test_postgres::{Database, is_here};
@@ -99,8 +100,8 @@ pub(crate) fn package(id: &str, limit: i64) -> NewPackage {
     }
 }
 
-pub(crate) fn new_user(id: &str) -> NewUser {
-    NewUser { id: user_id(id), billing_id: None, name: None, email: None, metadata: None }
+pub(crate) fn new_user(id: &str) -> User {
+    User::named(user_id(id))
 }
 
 pub(crate) fn user_id(id: &str) -> UserId {

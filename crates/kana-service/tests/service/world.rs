@@ -17,7 +17,8 @@ use kana_core::id::{FeatureId, IdempotencyKey, PackageId, UserId};
 use kana_core::period::ResetPeriod;
 use kana_core::subscription::Subscription;
 use kana_core::usage::{RecordUsage, RecordedUsage, UsageAction, UseFeature, UsedFeature};
-use kana_service::{Environment, Error, InitialKeys, Kana, ManualClock, NewUser, init};
+use kana_core::user::User;
+use kana_service::{Environment, Error, InitialKeys, Kana, ManualClock, init};
 use kana_store::{SqliteStore, Store};
 use tempfile::TempDir;
 
@@ -205,8 +206,8 @@ pub(crate) fn package(id: &str, limit: i64) -> NewPackage {
     }
 }
 
-pub(crate) fn new_user(id: &str) -> NewUser {
-    NewUser { id: user_id(id), billing_id: None, name: None, email: None, metadata: None }
+pub(crate) fn new_user(id: &str) -> User {
+    User::named(user_id(id))
 }
 
 pub(crate) async fn user(environment: &Environment, id: &str) {

@@ -141,14 +141,7 @@ mod tests {
     }
 
     fn user(id: &str) -> User {
-        User {
-            key: UserKey(Uuid::nil()),
-            id: UserId::new("id", id).unwrap(),
-            billing_id: None,
-            name: None,
-            email: None,
-            metadata: None,
-        }
+        User::named(UserId::new("id", id).unwrap())
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Plain SQL files, numbered, applied in order by whoever starts first, each once.
+//! Applies migrations in order, each once; the node that starts first does. The table `schema_version`
+//! has how many a database has.
 
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -8,13 +9,7 @@ use deadpool_postgres::{GenericClient, Object};
 use super::locks;
 use super::patience::{Patience, within};
 use crate::error::StoreError;
-
-/// In order. The table `schema_version` says how many a database has.
-pub(super) const MIGRATIONS: &[&str] = &[
-    include_str!("migrations/0001_foundation.sql"),
-    include_str!("migrations/0002_changes_and_audit_log.sql"),
-    include_str!("migrations/0003_jobs.sql"),
-];
+use crate::migration_files::POSTGRES;
 
 /// How long migrating may take, including the wait for another node that migrates.
 const MIGRATION: Duration = Duration::from_secs(30 * 60);
@@ -34,7 +29,7 @@ async fn version(connection: &impl GenericClient) -> Result<usize, StoreError> {
 
 /// Checks that the database has this release's schema.
 pub(super) async fn check(connection: &Object) -> Result<(), StoreError> {
-    let (found, known) = (version(connection).await?, MIGRATIONS.len());
+    let (found, known) = (version(connection).await?, POSTGRES.len());
     match found.cmp(&known) {
         Ordering::Equal => Ok(()),
         Ordering::Less if found == 0 => {
@@ -49,7 +44,7 @@ pub(super) async fn check(connection: &Object) -> Result<(), StoreError> {
 /// migrates, the others wait and find nothing to do.
 pub(super) async fn run(connection: &mut Object, patience: Patience) -> Result<(), StoreError> {
     // Most starts find nothing to do, and need no deadline as long as a migration's.
-    if within(patience.answer, version(connection)).await? == MIGRATIONS.len() {
+    if within(patience.answer, version(connection)).await? == POSTGRES.len() {
         return Ok(());
     }
     within(MIGRATION, migrate(connection)).await
@@ -64,8 +59,8 @@ async fn migrate(connection: &mut Object) -> Result<(), StoreError> {
         .await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1, $2)", &locks::migrations()).await?;
     let found = version(&transaction).await?;
-    let Some(missing) = MIGRATIONS.get(found..) else {
-        return Err(StoreError::NewerSchema { found, known: MIGRATIONS.len() });
+    let Some(missing) = POSTGRES.get(found..) else {
+        return Err(StoreError::NewerSchema { found, known: POSTGRES.len() });
     };
     if missing.is_empty() {
         return Ok(());
@@ -82,7 +77,7 @@ async fn migrate(connection: &mut Object) -> Result<(), StoreError> {
     for migration in missing {
         transaction.batch_execute(migration).await?;
     }
-    let version = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let version = i64::try_from(POSTGRES.len()).unwrap_or(i64::MAX);
     transaction.execute("UPDATE schema_version SET version = $1", &[&version]).await?;
     Ok(transaction.commit().await?)
 }

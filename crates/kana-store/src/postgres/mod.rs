@@ -30,6 +30,7 @@ mod statements;
 mod tests;
 mod transaction;
 mod transfer;
+mod users;
 mod writing;
 
 use std::collections::HashSet;
@@ -44,6 +45,7 @@ use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
 use crate::error::StoreError;
+use crate::migration_files::POSTGRES;
 use crate::store::{Store, Transaction, WriteTransaction};
 use crate::transfer::{Export, Import, Scope};
 use connections::Connections;
@@ -179,7 +181,7 @@ impl PostgresStore {
     /// database sees by them whether it is still good.
     #[must_use]
     pub fn migrations() -> &'static [&'static str] {
-        migrations::MIGRATIONS
+        POSTGRES
     }
 
     fn begin_read(&self) -> PostgresTransaction {

@@ -17,7 +17,7 @@ use super::replays_table::ReplaysTable;
 use super::rows::no_environment;
 use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
-use super::{catalog, rows};
+use super::{catalog, rows, users};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::store::{Facts, Transaction};
@@ -72,10 +72,10 @@ impl Transaction for PostgresTransaction {
         environment: EnvironmentId,
         ids: &[UserId],
     ) -> Result<Vec<Option<User>>, StoreError> {
-        let rows = self.ask_one(sql::USERS, &[&environment.0, &texts(ids)]).await?;
-        let users: Vec<User> = rows.iter().map(rows::user).collect::<Result<_, _>>()?;
-        let users = users.into_iter().map(|user| (user.id.clone(), user)).collect();
-        Ok(in_order(ids, &users))
+        let rows = self.ask_one(&users::USERS, &[&environment.0, &texts(ids)]).await?;
+        let found: Vec<User> = rows.iter().map(users::read).collect::<Result<_, _>>()?;
+        let found = found.into_iter().map(|user| (user.id.clone(), user)).collect();
+        Ok(in_order(ids, &found))
     }
 
     async fn users_after(
@@ -86,12 +86,12 @@ impl Transaction for PostgresTransaction {
     ) -> Result<Vec<User>, StoreError> {
         let (environment, limit) = (environment.0, length(limit));
         let rows = match after {
-            None => self.ask_one(sql::FIRST_USERS, &[&environment, &limit]).await?,
+            None => self.ask_one(&users::FIRST_USERS, &[&environment, &limit]).await?,
             Some(after) => {
-                self.ask_one(sql::USERS_AFTER, &[&environment, &limit, &after.0]).await?
+                self.ask_one(&users::USERS_AFTER, &[&environment, &limit, &after.0]).await?
             }
         };
-        rows.iter().map(rows::user).collect()
+        rows.iter().map(users::read).collect()
     }
 
     async fn facts(

@@ -11,7 +11,6 @@ use kana_core::metadata::{Label, Metadata};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
 use kana_core::usage::UsageAction;
-use kana_core::user::User;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -59,18 +58,6 @@ pub(super) fn user_id(row: &Row, column: usize) -> Result<UserId, StoreError> {
 
 pub(super) fn idempotency_key(row: &Row, column: usize) -> Result<IdempotencyKey, StoreError> {
     Ok(IdempotencyKey::new("stored idempotency key", text(row, column)?)?)
-}
-
-/// `key, billing_id, name, email, metadata, id`.
-pub(super) fn user(row: &Row) -> Result<User, StoreError> {
-    Ok(User {
-        key: UserKey(row.try_get(0)?),
-        id: user_id(row, 5)?,
-        billing_id: optional(row, 1, label)?,
-        name: optional(row, 2, label)?,
-        email: optional(row, 3, label)?,
-        metadata: optional(row, 4, metadata)?,
-    })
 }
 
 /// `id, package_id, status, started_at, ended_at`, from column `first` on.

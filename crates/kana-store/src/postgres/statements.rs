@@ -247,17 +247,6 @@ statements! {
     SHARE_CATALOG = "SELECT pg_advisory_xact_lock_shared($1, $2)";
     CLAIM_CATALOG = "SELECT pg_advisory_xact_lock($1, $2)";
 
-    USERS = "
-        SELECT u.key, u.billing_id, u.name, u.email, u.metadata, u.id
-        FROM unnest($2::text[]) k (id)
-        CROSS JOIN LATERAL (
-            SELECT * FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u";
-    FIRST_USERS = "
-        SELECT key, billing_id, name, email, metadata, id
-        FROM users WHERE environment_id = $1 ORDER BY key LIMIT $2";
-    USERS_AFTER = "
-        SELECT key, billing_id, name, email, metadata, id
-        FROM users WHERE environment_id = $1 AND key > $3 ORDER BY key LIMIT $2";
     // The catalog version comes with the facts, also when nobody asked about exists.
     FACTS = "
         SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
@@ -363,16 +352,6 @@ statements! {
     FORGET_KEYS_1 = forget_keys_in!("replays_1");
     FORGET_KEYS_2 = forget_keys_in!("replays_2");
     FORGET_KEYS_3 = forget_keys_in!("replays_3");
-    // Those that are new and those that change in one statement, so that ids are taken in the order of
-    // the arrays.
-    PUT_USERS = "
-        INSERT INTO users
-            (environment_id, key, id, billing_id, name, email, metadata, has_older_counters)
-        SELECT $1, n.*, false
-        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) n
-        ON CONFLICT (environment_id, key) DO UPDATE SET
-            id = excluded.id, billing_id = excluded.billing_id, name = excluded.name,
-            email = excluded.email, metadata = excluded.metadata";
     ADD_SUBSCRIPTIONS = "
         INSERT INTO subscriptions
             (environment_id, user_key, id, package_id, status, started_at, ended_at)

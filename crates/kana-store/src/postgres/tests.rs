@@ -70,7 +70,7 @@ fn user_key(n: u128) -> UserKey {
 }
 
 fn user(n: u128, id: UserId) -> User {
-    User { key: user_key(n), id, billing_id: None, name: None, email: None, metadata: None }
+    User { key: user_key(n), ..User::named(id) }
 }
 
 fn create_user(n: u128) -> (UserKey, Change) {
@@ -245,7 +245,7 @@ async fn every_statement_finds_its_rows_by_an_index_also_when_it_was_planned_on_
     let indexes = index_columns(&database);
     let mut bad = Vec::new();
     for state in ["empty", "filled, and not yet known to the planner", "filled"] {
-        for (name, sql) in statements::ALL {
+        for (name, sql) in statements::ALL.iter().chain(&users::statements()) {
             let plan = plan(&connection, sql).await;
             assert!(plan.contains("cost="), "{name}: {plan}");
             let is_list = ["FIRST", "AFTER", "BEFORE"].iter().any(|part| name.contains(part));
@@ -397,7 +397,7 @@ async fn many_who_open_a_new_database_at_once_migrate_it_once() {
         assert_eq!(store.unwrap().app().await.unwrap(), None);
     }
     let versions = rows(database.url(), "SELECT version FROM kana.schema_version");
-    assert_eq!(versions, [[migrations::MIGRATIONS.len().to_string()]]);
+    assert_eq!(versions, [[POSTGRES.len().to_string()]]);
 }
 
 #[tokio::test]
@@ -406,7 +406,7 @@ async fn a_database_of_a_newer_release_is_refused_and_not_touched() {
         return;
     }
     let database = Database::new();
-    let known = migrations::MIGRATIONS.len();
+    let known = POSTGRES.len();
     run(database.url(), "UPDATE kana.schema_version SET version = version + 1");
     let error = wrong(database.url()).await;
     assert!(matches!(error, StoreError::NewerSchema { .. }), "{error:?}");

@@ -23,7 +23,8 @@ use crate::app::EnvironmentKind;
 use crate::columns::Named;
 use crate::error::StoreError;
 use crate::transfer::batch::{Gathering, Row, Sender};
-use crate::transfer::kinds::{Column, Kind};
+use crate::transfer::description::Column;
+use crate::transfer::kinds::Kind;
 use crate::transfer::sql::{
     Environments, count, in_scope, owner_id, select, target_in, update_environment,
 };

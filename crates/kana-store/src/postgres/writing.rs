@@ -4,7 +4,7 @@ use kana_core::Timestamp;
 use kana_core::catalog::{CatalogChange, CatalogVersion};
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, UserKey};
-use kana_core::metadata::{Label, Metadata};
+use kana_core::metadata::Metadata;
 use kana_core::user::User;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use super::recent_counters::RecentCounters;
 use super::replays_table::ReplaysTable;
 use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
-use super::{catalog, feed, keys, locks, partitions};
+use super::{catalog, feed, keys, locks, partitions, users};
 use crate::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
 use crate::columns::Named;
 use crate::error::StoreError;
@@ -40,9 +40,9 @@ impl WriteTransaction for PostgresTransaction {
             true => None,
             false => Some(replays(&gathered, self.replays_table(environment).await?)?),
         };
-        let users = gathered.users.statements();
+        let written = gathered.users.statements();
         let mut tables: Vec<Table> = used_features(&used).into_iter().collect();
-        tables.extend(users.iter().map(|rows| put_users(rows)));
+        tables.extend(written.iter().map(|rows| put_users(rows)));
         let others = [
             self.recent_counters_of(environment, &counting, &gathered.users)?,
             added_subscriptions(&gathered),
@@ -251,18 +251,9 @@ fn used_features(features: &[FeatureId]) -> Option<Table> {
 }
 
 fn put_users(rows: &[(UserKey, &User)]) -> Table {
-    let text = |label: &Option<Label>| label.as_ref().map(|label| label.as_str().to_owned());
-    Table {
-        statement: sql::PUT_USERS,
-        columns: vec![
-            column(rows, |(key, _)| key.0),
-            column(rows, |(_, user)| user.id.as_str().to_owned()),
-            column(rows, |(_, user)| text(&user.billing_id)),
-            column(rows, |(_, user)| text(&user.name)),
-            column(rows, |(_, user)| text(&user.email)),
-            column(rows, |(_, user)| user.metadata.as_ref().map(Metadata::to_json)),
-        ],
-    }
+    let mut columns = vec![column(rows, |(key, _)| key.0)];
+    columns.extend(users::texts(rows).map(|texts| Box::new(texts) as Column));
+    Table { statement: &users::PUT_USERS, columns }
 }
 
 fn added_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {

@@ -14,7 +14,7 @@ use kana_core::terms::{Terms, TermsNumber};
 use rusqlite::{OptionalExtension, params};
 
 use super::connection::Connection;
-use super::facts::{label, metadata, optional, text};
+use super::rows::{label, metadata, optional, text};
 use super::statements as sql;
 use crate::app::EnvironmentId;
 use crate::columns::{HistoriesOfPackages, Named, TermsOfPackages};

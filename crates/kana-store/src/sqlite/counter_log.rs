@@ -13,6 +13,7 @@ use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
 use super::connection::Connection;
+use super::rows::text;
 use super::{facts, statements as sql};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
@@ -89,7 +90,7 @@ pub(super) fn read(connection: &Connection) -> Result<LoggedCounters, StoreError
     while let Some(row) = rows.next()? {
         let environment = EnvironmentId(row.get(0)?);
         let of_environment = counters.entry(environment).or_default();
-        let logged: Vec<Logged<String>> = serde_json::from_str(facts::text(row, 1)?)?;
+        let logged: Vec<Logged<String>> = serde_json::from_str(text(row, 1)?)?;
         for (user, subscription, feature, terms, period_start, used) in logged {
             let counter = CounterKey {
                 subscription: SubscriptionId(subscription),

@@ -1,19 +1,21 @@
 use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey, UserFacts};
-use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Content, Replay};
-use kana_core::metadata::{Label, Metadata};
+use kana_core::metadata::Metadata;
 use kana_core::refusal::InvalidValue;
-use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::subscription::Subscription;
 use kana_core::terms::TermsNumber;
 use kana_core::usage::UsageAction;
-use kana_core::user::User;
 use rusqlite::types::{FromSqlError, ValueRef};
-use rusqlite::{OptionalExtension, Row, ToSql, params};
+use rusqlite::{OptionalExtension, ToSql, params};
 use uuid::Uuid;
 
 use super::connection::Connection;
-use super::statements as sql;
+use super::rows::{
+    instant, limit, optional_instant, read_owned_subscription, read_subscription, text,
+};
+use super::{statements as sql, users};
 use crate::app::EnvironmentId;
 use crate::columns::Named;
 use crate::error::StoreError;
@@ -35,82 +37,6 @@ impl From<serde_json::Error> for StoreError {
     fn from(error: serde_json::Error) -> Self {
         Self::Unreadable(error.to_string())
     }
-}
-
-/// Converts the length of a page to SQLite's type.
-pub(super) fn limit(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-/// Reads the text of a column.
-pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, StoreError> {
-    Ok(row.get_ref(column)?.as_str()?)
-}
-
-/// Reads a nullable column with `read`.
-pub(super) fn optional<T>(
-    row: &Row<'_>,
-    column: usize,
-    read: impl FnOnce(&str) -> Result<T, StoreError>,
-) -> Result<Option<T>, StoreError> {
-    row.get_ref(column)?.as_str_or_null()?.map(read).transpose()
-}
-
-pub(super) fn label(text: &str) -> Result<Label, StoreError> {
-    Ok(Label::new("stored label", text)?)
-}
-
-pub(super) fn metadata(text: &str) -> Result<Metadata, StoreError> {
-    Ok(Metadata::new("stored metadata", serde_json::from_str(text)?)?)
-}
-
-fn instant(row: &Row<'_>, column: usize) -> Result<Timestamp, StoreError> {
-    Ok(Timestamp::from_ms(row.get(column)?))
-}
-
-fn optional_instant(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, StoreError> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_ms))
-}
-
-/// `id, package_id, status, started_at, ended_at`, from column `first` on.
-pub(super) fn read_subscription(row: &Row<'_>, first: usize) -> Result<Subscription, StoreError> {
-    Ok(Subscription {
-        id: SubscriptionId(row.get(first)?),
-        package: PackageId::new("stored package id", text(row, first + 1)?)?,
-        status: SubscriptionStatus::from_name(text(row, first + 2)?)?,
-        started_at: instant(row, first + 3)?,
-        ended_at: optional_instant(row, first + 4)?,
-    })
-}
-
-/// The columns of [`read_subscription`], then the id of its user.
-pub(super) fn read_owned_subscription(row: &Row<'_>) -> Result<(UserId, Subscription), StoreError> {
-    Ok((UserId::new("stored user id", text(row, 5)?)?, read_subscription(row, 0)?))
-}
-
-pub(super) fn user(
-    connection: &Connection,
-    environment: EnvironmentId,
-    id: &UserId,
-) -> Result<Option<User>, StoreError> {
-    let mut statement = connection.statement(sql::USER)?;
-    let mut rows = statement.query(params![environment.0, id.as_str()])?;
-    let Some(row) = rows.next()? else {
-        return Ok(None);
-    };
-    read_user(row, id.clone()).map(Some)
-}
-
-/// `key, billing_id, name, email, metadata`, the first columns.
-pub(super) fn read_user(row: &Row<'_>, id: UserId) -> Result<User, StoreError> {
-    Ok(User {
-        key: UserKey(row.get(0)?),
-        id,
-        billing_id: optional(row, 1, label)?,
-        name: optional(row, 2, label)?,
-        email: optional(row, 3, label)?,
-        metadata: optional(row, 4, metadata)?,
-    })
 }
 
 pub(super) fn facts(
@@ -281,19 +207,8 @@ pub(super) fn write(
     change: &Change,
 ) -> Result<(), StoreError> {
     match change {
-        Change::CreateUser(user) | Change::UpdateUser { user, .. } => {
-            let known = matches!(change, Change::UpdateUser { .. });
-            let sql = if known { sql::UPDATE_USER } else { sql::CREATE_USER };
-            connection.statement(sql)?.execute(params![
-                environment.0,
-                user_key.0,
-                user.id.as_str(),
-                user.billing_id.as_ref().map(Label::as_str),
-                user.name.as_ref().map(Label::as_str),
-                user.email.as_ref().map(Label::as_str),
-                user.metadata.as_ref().map(Metadata::to_json),
-            ])
-        }
+        Change::CreateUser(user) => users::create(connection, environment, user_key, user),
+        Change::UpdateUser { user, .. } => users::update(connection, environment, user_key, user),
         Change::AddSubscription(subscription) => {
             connection.statement(sql::ADD_SUBSCRIPTION)?.execute(params![
                 environment.0,

@@ -4,7 +4,7 @@ use kana_core::id::UserId;
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::connection::Connection;
-use super::facts::{limit, text};
+use super::rows::{limit, text};
 use super::statements as sql;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;

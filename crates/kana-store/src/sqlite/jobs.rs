@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::SqliteStore;
 use super::connection::Connection;
-use super::facts::{limit, text};
+use super::rows::{limit, text};
 use super::statements as sql;
 use super::transaction::{SqliteTransaction, WriteLease};
 use crate::app::{EnvironmentId, EnvironmentKind};
@@ -226,7 +226,7 @@ fn job(row: &Row<'_>) -> Result<Job, StoreError> {
         id: JobId(row.get(0)?),
         kind: text(row, 1)?.to_owned(),
         key: text(row, 2)?.to_owned(),
-        environment: super::facts::optional(row, 3, EnvironmentKind::from_name)?,
+        environment: super::rows::optional(row, 3, EnvironmentKind::from_name)?,
         status: JobStatus::of(failed_at.is_some(), is_running, attempts),
         due_at: instant(5)?,
         attempts,

@@ -2,7 +2,7 @@ use kana_core::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::connection::Connection;
-use super::facts::text;
+use super::rows::text;
 use super::statements as sql;
 use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, KeyKind, NewKey, TokenSecret,

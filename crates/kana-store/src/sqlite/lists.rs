@@ -4,40 +4,15 @@ use std::rc::Rc;
 use kana_core::Timestamp;
 use kana_core::id::{SubscriptionId, UserId, UserKey};
 use kana_core::subscription::Subscription;
-use kana_core::user::User;
 use rusqlite::params;
 use rusqlite::types::Value;
 use uuid::Uuid;
 
 use super::connection::Connection;
-use super::facts::{limit, read_owned_subscription, read_subscription, read_user, text};
+use super::rows::{limit, read_owned_subscription, read_subscription};
 use super::statements as sql;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
-
-pub(super) fn users_after(
-    connection: &Connection,
-    environment: EnvironmentId,
-    after: Option<UserKey>,
-    at_most: usize,
-) -> Result<Vec<User>, StoreError> {
-    let mut statement;
-    let mut rows = match after {
-        None => {
-            statement = connection.statement(sql::FIRST_USERS)?;
-            statement.query(params![environment.0, limit(at_most)])?
-        }
-        Some(after) => {
-            statement = connection.statement(sql::USERS_AFTER)?;
-            statement.query(params![environment.0, limit(at_most), after.0])?
-        }
-    };
-    let mut users = Vec::new();
-    while let Some(row) = rows.next()? {
-        users.push(read_user(row, UserId::new("stored user id", text(row, 5)?)?)?);
-    }
-    Ok(users)
-}
 
 pub(super) fn subscriptions_after(
     connection: &Connection,

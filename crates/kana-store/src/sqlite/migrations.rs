@@ -1,4 +1,4 @@
-//! Plain SQL files, numbered, applied in order at start, each once.
+//! Applies migrations in order at start, each once. The database's `user_version` is how many it has.
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -8,18 +8,7 @@ use rusqlite::TransactionBehavior;
 use super::connection::Connection;
 use super::data_dir;
 use crate::error::StoreError;
-
-/// In order; the database's `user_version` says how many it has.
-const MIGRATIONS: &[&str] = &[
-    include_str!("migrations/0001_foundation.sql"),
-    include_str!("migrations/0002_client_api_and_lists.sql"),
-    include_str!("migrations/0003_hot_paths.sql"),
-    include_str!("migrations/0004_recent_counters.sql"),
-    include_str!("migrations/0005_pricing_as_code.sql"),
-    include_str!("migrations/0006_changed_terms.sql"),
-    include_str!("migrations/0007_changes_and_audit_log.sql"),
-    include_str!("migrations/0008_jobs.sql"),
-];
+use crate::migration_files::SQLITE;
 
 /// Returns how many migrations the database has; 0 if it has no tables.
 pub(super) fn version(connection: &mut Connection) -> Result<usize, StoreError> {
@@ -33,12 +22,12 @@ fn version_in(connection: &rusqlite::Connection) -> rusqlite::Result<usize> {
 
 /// Returns true if this release has migrations that a database of this version lacks.
 pub(super) fn are_missing(version: usize) -> bool {
-    version < MIGRATIONS.len()
+    version < SQLITE.len()
 }
 
 /// Checks that the database has this release's schema.
 pub(super) fn check(connection: &mut Connection, data_dir: &Path) -> Result<(), StoreError> {
-    let (found, known) = (version(connection)?, MIGRATIONS.len());
+    let (found, known) = (version(connection)?, SQLITE.len());
     match found.cmp(&known) {
         Ordering::Equal => Ok(()),
         Ordering::Less if found == 0 => Err(data_dir::no_database(data_dir)),
@@ -52,14 +41,14 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
     let transaction =
         connection.sqlite().transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = version_in(&transaction)?;
-    let Some(missing) = MIGRATIONS.get(found..) else {
-        return Err(StoreError::NewerSchema { found, known: MIGRATIONS.len() });
+    let Some(missing) = SQLITE.get(found..) else {
+        return Err(StoreError::NewerSchema { found, known: SQLITE.len() });
     };
     for migration in missing {
         transaction.execute_batch(migration)?;
     }
     if !missing.is_empty() {
-        let version = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+        let version = i64::try_from(SQLITE.len()).unwrap_or(i64::MAX);
         transaction.pragma_update(None, "user_version", version)?;
     }
     transaction.commit()?;

@@ -21,11 +21,13 @@ mod migrations;
 mod readers;
 mod readiness;
 mod recent_counters;
+mod rows;
 mod statements;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod transfer;
+mod users;
 mod write_behind;
 
 use std::collections::HashSet;

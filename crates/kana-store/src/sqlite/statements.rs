@@ -119,15 +119,6 @@ statements! {
         WHERE environment_id = ?1 AND package_id = ?2 AND ended_at IS NULL
             AND status IN ('ACTIVE', 'TRIALING')";
 
-    USER = "
-        SELECT key, billing_id, name, email, metadata
-        FROM users WHERE environment_id = ?1 AND id = ?2";
-    FIRST_USERS = "
-        SELECT key, billing_id, name, email, metadata, id
-        FROM users WHERE environment_id = ?1 ORDER BY key LIMIT ?2";
-    USERS_AFTER = "
-        SELECT key, billing_id, name, email, metadata, id
-        FROM users WHERE environment_id = ?1 AND key > ?3 ORDER BY key LIMIT ?2";
     // Left to itself, the planner takes the primary key and walks every subscription that has ended.
     FACTS = "
         SELECT u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at
@@ -187,12 +178,6 @@ statements! {
         WHERE environment_id = ?1 AND kept_at < ?2 ORDER BY kept_at LIMIT ?3";
     FORGET_KEY = "DELETE FROM replays WHERE environment_id = ?1 AND idempotency_key = ?2";
 
-    CREATE_USER = "
-        INSERT INTO users (environment_id, key, id, billing_id, name, email, metadata)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    UPDATE_USER = "
-        UPDATE users SET id = ?3, billing_id = ?4, name = ?5, email = ?6, metadata = ?7
-        WHERE environment_id = ?1 AND key = ?2";
     ADD_SUBSCRIPTION = "
         INSERT INTO subscriptions
             (environment_id, user_key, id, package_id, status, started_at, ended_at)

@@ -60,14 +60,7 @@ fn user_key(n: u128) -> UserKey {
 }
 
 fn create_user(n: u128) -> Change {
-    Change::CreateUser(User {
-        key: user_key(n),
-        id: user_id(&n.to_string()),
-        billing_id: None,
-        name: None,
-        email: None,
-        metadata: None,
-    })
+    Change::CreateUser(User { key: user_key(n), ..User::named(user_id(&n.to_string())) })
 }
 
 fn subscribe(n: u128, ended_at: Option<Timestamp>) -> Change {
@@ -188,8 +181,9 @@ mod plans {
 
     #[test]
     fn every_statement_finds_its_rows_by_an_index_that_begins_with_their_environment() {
-        assert!(statements::ALL.len() > 30);
-        for (name, steps) in plans(statements::ALL) {
+        let all = [statements::ALL, &users::statements()].concat();
+        assert!(all.len() > 30);
+        for (name, steps) in plans(&all) {
             for step in steps.iter().filter(|step| !is_allowed(name, step)) {
                 let search = step.strip_prefix("SEARCH ").and_then(|rest| rest.split_once(' '));
                 let Some((table, by)) = search else {

@@ -20,7 +20,7 @@ use super::counter_log::{self, CounterSet};
 use super::lease::Lease;
 use super::readers::{ReadLease, ReaderPool};
 use super::write_behind::WriteBehind;
-use super::{catalog, facts, feed, keys, lists};
+use super::{catalog, facts, feed, keys, lists, users};
 use crate::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
 use crate::error::StoreError;
 use crate::feed::Records;
@@ -305,7 +305,7 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         ids: &[UserId],
     ) -> Result<Vec<Option<User>>, StoreError> {
-        let user = |id| facts::user(&self.lease, environment, id);
+        let user = |id| users::user(&self.lease, environment, id);
         self.lease.noted(ids.iter().map(user).collect())
     }
 
@@ -315,7 +315,7 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         after: Option<UserKey>,
         limit: usize,
     ) -> Result<Vec<User>, StoreError> {
-        self.lease.noted(lists::users_after(&self.lease, environment, after, limit))
+        self.lease.noted(users::users_after(&self.lease, environment, after, limit))
     }
 
     async fn facts(

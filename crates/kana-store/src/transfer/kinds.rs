@@ -1,12 +1,14 @@
 //! Every kind of record as plain data: where its rows stand, and what each column may hold. One
 //! reader and one writer for each engine do the rest.
 
+use super::description::{Column, Description, OWNER, Order, Owner, column, optional};
 use super::value::Form;
 use super::value::Form::{
     Answer, Flag, Hash, Id, Instant, Integer, Json, Label, Metadata, Name, Secret, Text, Uuid,
 };
 use crate::app::KeyKind;
 use crate::columns::Named;
+use crate::user_row;
 use kana_core::catalog::PackageStatus;
 use kana_core::change::AuditKind;
 use kana_core::period::ResetPeriod;
@@ -57,45 +59,6 @@ pub enum Kind {
 /// How many kinds there are.
 pub(crate) const KINDS: usize = 18;
 
-/// Whose rows a table holds, and in which column its id stands. Ids of environments are each
-/// database's own, and so do not travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Owner {
-    App(&'static str),
-    Environment(&'static str),
-}
-
-/// In which order rows travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// By these columns.
-    By(&'static str),
-    /// As they arrived, as far as the engine knows.
-    Arrival,
-}
-
-/// A column of a kind.
-#[derive(Debug)]
-pub(crate) struct Column {
-    pub(crate) name: &'static str,
-    pub(crate) form: Form,
-    pub(crate) nullable: bool,
-    /// The value for which an export leaves the field out.
-    pub(crate) left_out: Option<i64>,
-}
-
-/// Where rows of a kind stand, and what they hold.
-#[derive(Debug)]
-pub(crate) struct Description {
-    /// The kind's name on a line of an export.
-    pub(crate) name: &'static str,
-    pub(crate) table: &'static str,
-    pub(crate) owner: Owner,
-    pub(crate) order: Order,
-    /// Beside the environment, in the order in which they are written.
-    pub(crate) columns: &'static [Column],
-}
-
 impl Kind {
     /// All of them, in their order.
     pub const ALL: [Self; KINDS] = [
@@ -142,7 +105,7 @@ impl Kind {
             Self::PackageFeatureTerms => &PACKAGE_FEATURE_TERMS,
             Self::PackageBase => &PACKAGE_BASE,
             Self::UsedFeature => &USED_FEATURE,
-            Self::User => &USER,
+            Self::User => &user_row::USER,
             Self::Subscription => &SUBSCRIPTION,
             Self::Counter => &COUNTER,
             Self::Event => &EVENT,
@@ -167,16 +130,6 @@ impl Kind {
         matches!(self.description().owner, Owner::Environment(_))
     }
 }
-
-const fn column(name: &'static str, form: Form) -> Column {
-    Column { name, form, nullable: false, left_out: None }
-}
-
-const fn optional(name: &'static str, form: Form) -> Column {
-    Column { name, form, nullable: true, left_out: None }
-}
-
-const OWNER: Owner = Owner::Environment("environment_id");
 
 const ANY: Form = Integer { min: i64::MIN, max: i64::MAX };
 const NOT_NEGATIVE: Form = Integer { min: 0, max: i64::MAX };
@@ -319,21 +272,6 @@ static USED_FEATURE: Description = Description {
     owner: OWNER,
     order: Order::By("environment_id, feature_id"),
     columns: &[column("feature_id", Id)],
-};
-
-static USER: Description = Description {
-    name: "user",
-    table: "users",
-    owner: OWNER,
-    order: Order::By("environment_id, key"),
-    columns: &[
-        column("key", Uuid),
-        column("id", Id),
-        optional("billing_id", Label),
-        optional("name", Label),
-        optional("email", Label),
-        optional("metadata", Metadata),
-    ],
 };
 
 static SUBSCRIPTION: Description = Description {

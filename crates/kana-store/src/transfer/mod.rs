@@ -7,6 +7,7 @@
 
 pub(crate) mod batch;
 mod checksum;
+pub(crate) mod description;
 mod file;
 mod hex;
 mod import;

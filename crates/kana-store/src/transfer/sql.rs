@@ -1,7 +1,8 @@
 //! The statements that read and write a kind, which engines share.
 
 use super::batch::{Row, Scope};
-use super::kinds::{Column, Kind, Order, Owner};
+use super::description::{Column, Order, Owner};
+use super::kinds::Kind;
 use crate::app::EnvironmentKind;
 use crate::error::StoreError;
 

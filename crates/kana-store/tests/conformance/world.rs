@@ -319,7 +319,7 @@ fn version_7(kind: u8, n: u16) -> Uuid {
 
 /// A user of whom nothing but the id is known.
 pub(crate) fn user(key: UserKey, id: &str) -> User {
-    User { key, id: user_id(id), billing_id: None, name: None, email: None, metadata: None }
+    User { key, ..User::named(user_id(id)) }
 }
 
 pub(crate) fn create_user(key: UserKey, id: &str) -> Change {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use kana_core::catalog::{Allowance, Feature, FeatureKind};
 use kana_core::catalog_command::{CatalogCommand, NewPackage, NewPackageFeature};
-use kana_core::decide::{Answer, Command};
+use kana_core::decide::{Answer, Command, CreateUser, UpdateUser};
 use kana_core::edit::Edit;
 use kana_core::facts::CounterKey;
 use kana_core::folding::FoldCounters;
@@ -101,14 +101,14 @@ fn setup() -> Vec<Command> {
 fn command(number: u128, step: &Step) -> Command {
     match *step {
         Step::Create(id) => create(number, id),
-        Step::Update { user, new_id, name } => Command::UpdateUser {
+        Step::Update { user, new_id, name } => Command::UpdateUser(UpdateUser {
             user: user_id(user),
             edit: UserEdit {
                 id: new_id.map(user_id),
                 name: name.map_or(Edit::Keep, |name| Edit::Set(Label::new("name", name).unwrap())),
                 ..UserEdit::default()
             },
-        },
+        }),
         Step::Subscribe(user, package) => subscribe(number, user, package),
         Step::Cancel(subscription) => cancel(subscription),
         Step::Record { user, action, delta, late, key } => Command::RecordUsage(RecordUsage {
@@ -136,14 +136,8 @@ fn command(number: u128, step: &Step) -> Command {
 }
 
 fn create(n: u128, id: &str) -> Command {
-    Command::CreateUser(User {
-        key: UserKey(Uuid::from_u128(n)),
-        id: user_id(id),
-        billing_id: None,
-        name: None,
-        email: None,
-        metadata: None,
-    })
+    let key = UserKey(Uuid::from_u128(n));
+    Command::CreateUser(CreateUser(User { key, ..User::named(user_id(id)) }))
 }
 
 fn subscribe(n: u128, user: &str, package: &str) -> Command {

@@ -1,0 +1,128 @@
+//! The rows of users. The statements have the columns of [`USER`](crate::user_row::USER).
+
+use std::sync::LazyLock;
+
+use kana_core::id::{UserId, UserKey};
+use kana_core::user::User;
+use rusqlite::{Row, ToSql, params};
+
+use super::connection::Connection;
+use super::rows::limit;
+use crate::app::EnvironmentId;
+use crate::error::StoreError;
+use crate::user_row::{self, TEXTS, USER, columns_of};
+
+static FIND_USER: LazyLock<String> = LazyLock::new(|| {
+    let columns = columns_of("users");
+    format!("SELECT {columns} FROM users WHERE environment_id = ?1 AND id = ?2")
+});
+
+static FIRST_USERS: LazyLock<String> = LazyLock::new(|| {
+    let columns = columns_of("users");
+    format!("SELECT {columns} FROM users WHERE environment_id = ?1 ORDER BY key LIMIT ?2")
+});
+
+static USERS_AFTER: LazyLock<String> = LazyLock::new(|| {
+    let columns = columns_of("users");
+    format!(
+        "SELECT {columns} FROM users WHERE environment_id = ?1 AND key > ?3 ORDER BY key LIMIT ?2"
+    )
+});
+
+// The environment is the first parameter, and the key the second.
+static CREATE_USER: LazyLock<String> = LazyLock::new(|| {
+    let names = USER.list(0, |_, column| column.name.to_owned());
+    let values = USER.list(0, |place, _| format!("?{}", place + 2));
+    format!("INSERT INTO users (environment_id, {names}) VALUES (?1, {values})")
+});
+
+static UPDATE_USER: LazyLock<String> = LazyLock::new(|| {
+    let set = USER.list(1, |place, column| format!("{} = ?{}", column.name, place + 2));
+    format!("UPDATE users SET {set} WHERE environment_id = ?1 AND key = ?2")
+});
+
+/// Every statement of this file by its name.
+#[cfg(test)]
+pub(super) fn statements() -> [(&'static str, &'static str); 5] {
+    [
+        ("FIND_USER", &FIND_USER),
+        ("FIRST_USERS", &FIRST_USERS),
+        ("USERS_AFTER", &USERS_AFTER),
+        ("CREATE_USER", &CREATE_USER),
+        ("UPDATE_USER", &UPDATE_USER),
+    ]
+}
+
+pub(super) fn user(
+    connection: &Connection,
+    environment: EnvironmentId,
+    id: &UserId,
+) -> Result<Option<User>, StoreError> {
+    let mut statement = connection.statement(&FIND_USER)?;
+    let mut rows = statement.query(params![environment.0, id.as_str()])?;
+    rows.next()?.map(read).transpose()
+}
+
+pub(super) fn users_after(
+    connection: &Connection,
+    environment: EnvironmentId,
+    after: Option<UserKey>,
+    at_most: usize,
+) -> Result<Vec<User>, StoreError> {
+    let mut statement;
+    let mut rows = match after {
+        None => {
+            statement = connection.statement(&FIRST_USERS)?;
+            statement.query(params![environment.0, limit(at_most)])?
+        }
+        Some(after) => {
+            statement = connection.statement(&USERS_AFTER)?;
+            statement.query(params![environment.0, limit(at_most), after.0])?
+        }
+    };
+    let mut users = Vec::new();
+    while let Some(row) = rows.next()? {
+        users.push(read(row)?);
+    }
+    Ok(users)
+}
+
+fn read(row: &Row<'_>) -> Result<User, StoreError> {
+    let mut texts = [None; TEXTS];
+    for (place, text) in (1..).zip(&mut texts) {
+        *text = row.get_ref(place)?.as_str_or_null()?;
+    }
+    user_row::read(UserKey(row.get(0)?), texts)
+}
+
+pub(super) fn create(
+    connection: &Connection,
+    environment: EnvironmentId,
+    key: UserKey,
+    user: &User,
+) -> rusqlite::Result<usize> {
+    write(connection, &CREATE_USER, environment, key, user)
+}
+
+pub(super) fn update(
+    connection: &Connection,
+    environment: EnvironmentId,
+    key: UserKey,
+    user: &User,
+) -> rusqlite::Result<usize> {
+    write(connection, &UPDATE_USER, environment, key, user)
+}
+
+fn write(
+    connection: &Connection,
+    statement: &'static str,
+    environment: EnvironmentId,
+    key: UserKey,
+    user: &User,
+) -> rusqlite::Result<usize> {
+    let texts = user_row::texts(user);
+    let row: [&dyn ToSql; 2] = [&environment.0, &key.0];
+    let texts = texts.iter().map(|text| text as &dyn ToSql);
+    let row: Vec<&dyn ToSql> = row.into_iter().chain(texts).collect();
+    connection.statement(statement)?.execute(row.as_slice())
+}
