@@ -39,13 +39,24 @@ pub(super) fn create(directory: &Path) -> Result<(), StoreError> {
     set_mode(directory, 0o700).map_err(|source| failed(directory, source))
 }
 
-/// Claims the directory for one server. The operating system gives the claim back when the process
-/// ends, however it ends.
-pub(super) fn claim(directory: &Path) -> Result<File, StoreError> {
+/// A server's claim to its directory. The operating system gives it back when the process ends,
+/// however it ends.
+pub(super) struct Claim(File);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // To close the file is not enough: a process that this one is just starting has a copy of it
+        // until it runs its own program.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Claims the directory for one server.
+pub(super) fn claim(directory: &Path) -> Result<Claim, StoreError> {
     let path = directory.join(CLAIM_FILE);
     let file = private_file(&path)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Claim(file)),
         Err(TryLockError::WouldBlock) => {
             Err(StoreError::DataDirInUse { path: directory.to_path_buf() })
         }
@@ -260,5 +271,21 @@ fn failed(path: &Path, source: io::Error) -> StoreError {
         StoreError::Full { place: path.display().to_string(), source: Box::new(source) }
     } else {
         StoreError::DataDir { path, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Starting PostgreSQL beside a store that was opened anew made tests fail now and then.
+    #[test]
+    fn a_claim_ends_although_another_process_has_a_copy_of_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = claim(directory.path()).unwrap();
+        assert!(matches!(claim(directory.path()), Err(StoreError::DataDirInUse { .. })));
+        let _copy = first.0.try_clone().unwrap();
+        drop(first);
+        assert!(claim(directory.path()).is_ok());
     }
 }

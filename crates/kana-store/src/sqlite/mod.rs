@@ -49,7 +49,7 @@ use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
 use checkpoints::Checkpoints;
 use connection::Connection;
-use data_dir::Found;
+use data_dir::{Claim, Found};
 use health::Health;
 use readers::{ReaderPool, Views};
 use recent_counters::RecentCounters;
@@ -68,7 +68,7 @@ pub struct SqliteStore {
     jobs_scheduled: Arc<tokio::sync::Notify>,
     threads: NeededThreads,
     /// Keeps a second server off the data directory.
-    _claim: Option<File>,
+    _claim: Option<Claim>,
 }
 
 impl SqliteStore {
@@ -117,7 +117,7 @@ impl SqliteStore {
         Self::open(data_dir)
     }
 
-    fn open_and_migrate(data_dir: &Path, claim: Option<File>) -> Result<Self, StoreError> {
+    fn open_and_migrate(data_dir: &Path, claim: Option<Claim>) -> Result<Self, StoreError> {
         let turn = data_dir::wait_for_turn(data_dir)?;
         data_dir::close_to_others(data_dir);
         let found = data_dir::find_database(data_dir, Some(&turn))?;
@@ -155,7 +155,7 @@ impl SqliteStore {
         connection: Connection,
         statements: Arc<AtomicU64>,
         data_dir: &Path,
-        claim: File,
+        claim: Claim,
     ) -> Result<Self, StoreError> {
         // SQLite would otherwise copy its WAL during a commit, which would wait for that.
         connection.never_checkpoint_by_itself()?;
@@ -180,7 +180,7 @@ impl SqliteStore {
         pool: ReaderPool,
         connection: Connection,
         server: Option<ServersWriter>,
-        claim: Option<File>,
+        claim: Option<Claim>,
     ) -> Self {
         let jobs_scheduled = Arc::default();
         let writer = Writer {

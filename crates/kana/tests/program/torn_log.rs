@@ -1,6 +1,8 @@
 //! A log whose end was lost or damaged when the machine went down: what was written before it is
 //! all there, and what follows is whole or absent.
 
+use std::time::{Duration, Instant};
+
 use tempfile::TempDir;
 
 use crate::ledger::{Client, Request, Told, prepare, seed};
@@ -19,11 +21,27 @@ struct Crashed {
     lengths: Vec<usize>,
 }
 
+/// Waits until the jobs that a server begins with are done for now. They write to the log, too.
+fn wait_for_jobs(dir: &TempDir) {
+    let database = rusqlite::Connection::open_with_flags(
+        dir.path().join("kana-data/kana.db"),
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+    )
+    .unwrap();
+    let are_done = "SELECT count(*) > 3 AND min(succeeded_at IS NOT NULL AND is_running = 0) FROM jobs";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !database.query_row(are_done, [], |row| row.get::<_, bool>(0)).unwrap() {
+        assert!(Instant::now() < deadline, "the jobs are never done");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 impl Crashed {
     fn new(random: &mut fastrand::Rng) -> Self {
         let dir = TempDir::new().unwrap();
         let (mut server, key) = Server::start_new(&dir);
         prepare(&server, &key);
+        wait_for_jobs(&dir);
         let client = Client::new(&key);
         let log = dir.path().join(LOG);
         let length = || usize::try_from(log.metadata().unwrap().len()).unwrap();
