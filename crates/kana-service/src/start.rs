@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::kana::Kana;
 use crate::reader::Reader;
 use crate::settings::Settings;
-use crate::writer::Writer;
+use crate::writer::{LanesOn, Writer};
 
 impl Kana {
     /// Starts with the settings that most need. Must be called within a Tokio runtime.
@@ -17,16 +17,37 @@ impl Kana {
         Self::start_with(store, clock, Settings::default())
     }
 
-    /// Starts the reader and the writer, and no jobs (see [`jobs`](crate::jobs)). Must be called within a Tokio runtime.
+    /// Starts the reader and the writer, and no jobs (see [`jobs`](crate::jobs)). Must be called
+    /// within a Tokio runtime.
     pub fn start_with(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> std::io::Result<Arc<Self>> {
         let threads = store.needed_threads();
+        Self::start_on(store, clock, settings, LanesOn::Threads(&threads))
+    }
+
+    /// Like [`start_with`](Self::start_with), but writes in tasks of the runtime instead of threads,
+    /// so that everything happens in an order that depends on the runtime alone. A simulator needs
+    /// that to repeat what it found. A commit holds up the runtime's thread.
+    pub fn start_in_tasks(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> std::io::Result<Arc<Self>> {
+        Self::start_on(store, clock, settings, LanesOn::Tasks)
+    }
+
+    fn start_on(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        lanes: LanesOn<'_>,
+    ) -> std::io::Result<Arc<Self>> {
+        let threads = store.needed_threads();
         let reader = Reader::start(Arc::clone(&store), Arc::clone(&clock), &threads);
-        let (writer, finished) =
-            Writer::start(&store, reader.catalogs(), &clock, settings, &threads)?;
+        let (writer, finished) = Writer::start(&store, reader.catalogs(), &clock, settings, lanes)?;
         let access = Access::new(Arc::clone(&store), Arc::clone(&clock), settings);
         Ok(Arc::new(Self {
             store,

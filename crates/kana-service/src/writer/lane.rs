@@ -1,11 +1,11 @@
 //! What takes commands from a queue, in batches, and answers each once its batch is durable.
 
 use std::collections::{BTreeMap, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 
+use futures_util::FutureExt as _;
 use kana_core::decide::Command;
 use kana_store::{Actor, EnvironmentId};
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::batch::Decider;
@@ -37,9 +37,9 @@ impl Lane {
     }
 
     /// Serves what waits until nobody can hand in any more.
-    pub(super) fn run(&self, runtime: &Handle, mut waiting: mpsc::Receiver<Request>) {
+    pub(super) async fn run(&self, mut waiting: mpsc::Receiver<Request>) {
         let mut requests = Vec::with_capacity(BATCH_MAX);
-        while runtime.block_on(waiting.recv_many(&mut requests, BATCH_MAX)) > 0 {
+        while waiting.recv_many(&mut requests, BATCH_MAX).await > 0 {
             // Whoever woke this thread may be about to hand in more: with one core to share, it
             // was stopped in the middle of that. Alone, this takes no time.
             std::thread::yield_now();
@@ -55,29 +55,29 @@ impl Lane {
                     self.choose_ids(&mut asked.command);
                 }
                 if !matches!(request, Request::Together(_)) {
-                    self.run_together(runtime, std::mem::take(&mut together));
+                    self.run_together(std::mem::take(&mut together)).await;
                 }
                 match request {
                     Request::Command { environment, asked, reply } => {
                         batch.entry(environment).or_default().push((asked, reply));
                     }
                     Request::Together(next) => {
-                        self.run_commands(runtime, std::mem::take(&mut batch));
+                        self.run_commands(std::mem::take(&mut batch)).await;
                         let count: usize = together.iter().map(Together::len).sum();
                         if count + next.len() > TOGETHER_MAX {
-                            self.run_together(runtime, std::mem::take(&mut together));
+                            self.run_together(std::mem::take(&mut together)).await;
                         }
                         together.push(next);
                     }
                     Request::Catalog { environment, actor, request, reply } => {
                         // A catalog is changed between two batches, and so in one piece.
-                        self.run_commands(runtime, std::mem::take(&mut batch));
-                        self.run_catalog(runtime, environment, (&actor, &request), reply);
+                        self.run_commands(std::mem::take(&mut batch)).await;
+                        self.run_catalog(environment, (&actor, &request), reply).await;
                     }
                 }
             }
-            self.run_together(runtime, together);
-            self.run_commands(runtime, batch);
+            self.run_together(together).await;
+            self.run_commands(batch).await;
         }
     }
 
@@ -90,7 +90,7 @@ impl Lane {
         }
     }
 
-    fn run_commands(&self, runtime: &Handle, batch: Batch) {
+    async fn run_commands(&self, batch: Batch) {
         if batch.is_empty() {
             return;
         }
@@ -100,19 +100,19 @@ impl Lane {
             commands.push((environment, these));
             replies.extend(their_replies);
         }
-        match contain_panic(|| runtime.block_on(self.decider.decide_and_commit(&commands))) {
+        match contain_panic(self.decider.decide_and_commit(&commands)).await {
             Ok(answers) => {
                 let answers = answers.into_iter().map(|answer| answer.map_err(Error::Refused));
-                answer_all(runtime, replies.into_iter().zip(answers));
+                answer_all(replies.into_iter().zip(answers));
             }
             Err(error) => {
                 let answers = std::iter::repeat_with(move || Err(error.clone()));
-                answer_all(runtime, replies.into_iter().zip(answers));
+                answer_all(replies.into_iter().zip(answers));
             }
         }
     }
 
-    fn run_together(&self, runtime: &Handle, together: Vec<Together>) {
+    async fn run_together(&self, together: Vec<Together>) {
         if together.is_empty() {
             return;
         }
@@ -123,7 +123,7 @@ impl Lane {
             commands.entry(environment).or_default().extend(these);
         }
         let commands: Vec<(EnvironmentId, Vec<Asked>)> = commands.into_iter().collect();
-        match contain_panic(|| runtime.block_on(self.decider.decide_and_commit(&commands))) {
+        match contain_panic(self.decider.decide_and_commit(&commands)).await {
             Ok(answers) => {
                 let mut answers = answers.into_iter();
                 let mut of_environment: HashMap<EnvironmentId, _> = commands
@@ -146,15 +146,14 @@ impl Lane {
         }
     }
 
-    fn run_catalog(
+    async fn run_catalog(
         &self,
-        runtime: &Handle,
         environment: EnvironmentId,
         (actor, request): (&Actor, &CatalogRequest),
         reply: Reply<CatalogDone>,
     ) {
         let change = || self.decider.change_catalog(environment, actor, request);
-        let done = contain_panic(|| runtime.block_on(retry_batch(1, change)));
+        let done = contain_panic(retry_batch(1, change)).await;
         let _ = reply.send(done);
     }
 }
@@ -162,10 +161,9 @@ impl Lane {
 /// Answers everybody from within the runtime. From here each answer would wake a thread of it, which
 /// costs more than to decide a command.
 fn answer_all(
-    runtime: &Handle,
     answers: impl Iterator<Item = (Reply<Answered>, Result<Answered, Error>)> + Send + 'static,
 ) {
-    runtime.spawn(async move {
+    tokio::spawn(async move {
         for (reply, answer) in answers {
             // Whoever asked may have gone away meanwhile.
             let _ = reply.send(answer);
@@ -175,7 +173,9 @@ fn answer_all(
 
 /// A bug in one command must not end the lane: what it panicked in is refused as a whole, nothing
 /// of it is stored, and the next batch is served.
-fn contain_panic<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(work))
+async fn contain_panic<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
         .unwrap_or(Err(Error::Bug("the writer panicked; the panic stands in the log")))
 }

@@ -37,6 +37,37 @@ const WAITING_MAX: usize = 16 * 1024;
 /// Commands handed in together that may wait, beside the others. They are counted one by one.
 const WAITING_TOGETHER_MAX: usize = 64 * 1024;
 
+/// What runs the lanes.
+#[derive(Clone, Copy)]
+pub(crate) enum LanesOn<'a> {
+    /// A thread for each, since a commit of the embedded engine waits for the disk. If one ends,
+    /// the server cannot go on.
+    Threads(&'a NeededThreads),
+    /// Tasks of the runtime, in whose order everything then happens. A commit holds up the others.
+    Tasks,
+}
+
+impl LanesOn<'_> {
+    fn start(
+        self,
+        number: usize,
+        lane: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        match self {
+            Self::Threads(threads) => {
+                let name = format!("kana-writer-{number}");
+                let (needed, runtime) = (threads.watch(name.as_str()), Handle::current());
+                std::thread::Builder::new().name(name).spawn(move || {
+                    let _needed = needed;
+                    runtime.block_on(lane);
+                })?;
+            }
+            Self::Tasks => drop(tokio::spawn(lane)),
+        }
+        Ok(())
+    }
+}
+
 /// Where commands are handed in.
 pub(crate) struct Writer {
     /// At least one.
@@ -54,14 +85,13 @@ pub(crate) type Finished = mpsc::Receiver<Infallible>;
 const CREATING_LANE: usize = 0;
 
 impl Writer {
-    /// Starts each lane on a thread of its own, since a commit of the embedded engine waits for
-    /// the disk. The lanes end when every `Writer` is gone.
+    /// Starts the lanes. They end when every `Writer` is gone.
     pub(crate) fn start(
         store: &Arc<dyn Store>,
         catalogs: &Arc<Catalogs>,
         clock: &Arc<dyn Clock>,
         settings: Settings,
-        threads: &NeededThreads,
+        on: LanesOn<'_>,
     ) -> std::io::Result<(Self, Finished)> {
         let (alive, finished) = mpsc::channel(1);
         let mut lanes = Vec::new();
@@ -69,12 +99,9 @@ impl Writer {
             let (requests, waiting) = mpsc::channel(WAITING_MAX);
             let (store, catalogs, clock) = (store.clone(), catalogs.clone(), clock.clone());
             let lane = Lane::new(Decider { store, catalogs, clock, settings });
-            let (runtime, alive) = (Handle::current(), alive.clone());
-            let name = format!("kana-writer-{number}");
-            let needed = threads.watch(name.as_str());
-            std::thread::Builder::new().name(name).spawn(move || {
-                let _needed = needed;
-                lane.run(&runtime, waiting);
+            let alive = alive.clone();
+            on.start(number, async move {
+                lane.run(waiting).await;
                 // Whoever waits for the end may be about to open the same database again.
                 drop(lane);
                 drop(alive);

@@ -10,11 +10,11 @@ use tokio::runtime::{Builder, Runtime};
 use crate::engine::{Engine, Postgres, Sqlite};
 use crate::flaw::Server;
 use crate::linearization::linearize;
-use crate::mistake::Mistake;
-use crate::model::Model;
 use crate::plan::{Plan, any_plan, crowd};
-use crate::request::{ADA, Action, CALLS, Request, Usage};
 use crate::run::run;
+use kana_test_model::mistake::Mistake;
+use kana_test_model::model::Model;
+use kana_test_model::request::{ADA, Action, CALLS, Request, Usage};
 
 /// Plans that are tried until what is wrong is noticed; few of them are needed.
 const PLANS_MAX: usize = 400;

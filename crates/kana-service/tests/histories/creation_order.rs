@@ -12,11 +12,11 @@ use kana_core::id::{PackageId, UserId};
 use kana_core::user::User;
 use kana_service::{Environment, Kana, ManualClock, init};
 
-use crate::client::ask;
 use crate::concurrency::threads;
 use crate::engine::{Engine, Sqlite};
 use crate::plan::START;
-use crate::request::{BASIC, CALLS, EXTRA, NewPackage, Request};
+use kana_test_model::client::ask;
+use kana_test_model::request::{BASIC, CALLS, EXTRA, NewPackage, Request};
 
 async fn create_user(kana: &Environment, id: String) -> UserId {
     let id = UserId::new("user", &id).unwrap();

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 
 use kana_service::Environment;
 
-use crate::answer::{Answer, Consumption, Entitlement};
-use crate::client::ask;
-use crate::request::{Action, Request, Usage};
+use kana_test_model::answer::{Answer, Consumption, Entitlement};
+use kana_test_model::client::ask;
+use kana_test_model::request::{Action, Request, Usage};
 
 /// Kana, or a Kana that goes about one thing in the wrong way.
 #[derive(Debug)]

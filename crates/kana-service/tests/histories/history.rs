@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::answer::Answer;
-use crate::request::{At, Id, Request};
+use kana_test_model::answer::Answer;
+use kana_test_model::request::{At, Id, Request};
 
 /// One request and its answer.
 #[derive(Debug, Clone)]

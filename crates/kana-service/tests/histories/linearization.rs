@@ -4,9 +4,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use crate::answer::Answer;
 use crate::history::{Call, History};
-use crate::model::Model;
+use kana_test_model::answer::Answer;
+use kana_test_model::model::Model;
 
 /// A set of calls, a bit for each.
 type Calls = u128;

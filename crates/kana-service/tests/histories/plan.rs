@@ -5,7 +5,7 @@ use proptest::option::{of, weighted};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::request::{
+use kana_test_model::request::{
     ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, LATE, LATE_CALLS, LATER, Name,
     NewPackage, PLUS, PRO, Request, Reset, SSO, Terms, Usage,
 };

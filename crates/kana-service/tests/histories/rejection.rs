@@ -1,13 +1,13 @@
 //! The search finds an order where there is one, and none where there is none.
 
-use crate::answer::{
-    Answer, Consumption, Entitlement, Reason, Refusal, Status, Subscription, User,
-};
 use crate::history::{Call, History};
 use crate::linearization::linearize;
-use crate::model::Model;
 use crate::plan::START;
-use crate::request::{
+use kana_test_model::answer::{
+    Answer, Consumption, Entitlement, Reason, Refusal, Status, Subscription, User,
+};
+use kana_test_model::model::Model;
+use kana_test_model::request::{
     ADA, Action, BASIC, CALLS, EXTRA, Id, NewPackage, PRO, Request, Terms, Usage,
 };
 

@@ -9,12 +9,12 @@ use kana_service::{Environment, EnvironmentKind, InitialKeys, Kana, ManualClock,
 use kana_store::Store;
 use tokio::task::yield_now;
 
-use crate::answer::Answer;
 use crate::engine::Engine;
 use crate::flaw::Server;
 use crate::history::{Call, History};
 use crate::plan::{Phase, Plan, START, Step};
-use crate::request::{ADA, At, BOB, CALLS, CYD, Id, LATE_CALLS, Name, Request, SSO};
+use kana_test_model::answer::Answer;
+use kana_test_model::request::{ADA, At, BOB, CALLS, CYD, Id, LATE_CALLS, Name, Request, SSO};
 
 /// How often everybody else may run while a batch gathers: enough to hand a command in.
 const TURNS_TO_GATHER: usize = 16;

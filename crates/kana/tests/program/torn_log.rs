@@ -28,7 +28,8 @@ fn wait_for_jobs(dir: &TempDir) {
         rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
     )
     .unwrap();
-    let are_done = "SELECT count(*) > 3 AND min(succeeded_at IS NOT NULL AND is_running = 0) FROM jobs";
+    let are_done =
+        "SELECT count(*) > 3 AND min(succeeded_at IS NOT NULL AND is_running = 0) FROM jobs";
     let deadline = Instant::now() + Duration::from_secs(20);
     while !database.query_row(are_done, [], |row| row.get::<_, bool>(0)).unwrap() {
         assert!(Instant::now() < deadline, "the jobs are never done");

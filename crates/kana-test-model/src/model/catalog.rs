@@ -56,6 +56,20 @@ impl Model {
         Ok(Answer::Package(id, Status::Published))
     }
 
+    pub(super) fn publish_drafts(&mut self) -> Answer {
+        for (_, status) in &mut self.packages {
+            if *status == Status::Draft {
+                *status = Status::Published;
+            }
+        }
+        // A file has no place for packages that are archived.
+        let packages = self.packages.iter().filter(|(_, status)| *status != Status::Archived);
+        Answer::Catalog {
+            features: self.features.iter().map(|(feature, _)| *feature).collect(),
+            packages: packages.map(|(package, status)| (package.package, *status)).collect(),
+        }
+    }
+
     pub(super) fn archive_package(&mut self, id: Name) -> Result<Answer, Refusal> {
         match self.status_mut(id)? {
             Status::Draft => return Err(Refusal::BadValue("id")),

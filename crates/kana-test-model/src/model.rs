@@ -13,7 +13,7 @@ use crate::request::{At, Edit, Id, Name, NewPackage, Request};
 
 /// Everything that is kept, and nothing that follows from it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Model {
+pub struct Model {
     /// What it gets wrong, if it is to.
     mistake: Option<Mistake>,
     /// In order of creation, each with whether it is binary.
@@ -33,8 +33,13 @@ pub(crate) struct Model {
 
 impl Model {
     /// One that gets one thing wrong.
-    pub(crate) fn with(mistake: Mistake) -> Self {
+    pub fn with(mistake: Mistake) -> Self {
         Self { mistake: Some(mistake), ..Self::default() }
+    }
+
+    /// The idempotency keys that were used.
+    pub fn keys(&self) -> impl Iterator<Item = Name> {
+        self.keys.keys().copied()
     }
 
     fn errs(&self, mistake: Mistake) -> bool {
@@ -43,7 +48,7 @@ impl Model {
 
     /// Answers a request at that time. What it makes gets the ids in `given`, which are for Kana
     /// to choose.
-    pub(crate) fn answer(&mut self, request: &Request, now: At, given: &[Id]) -> Answer {
+    pub fn answer(&mut self, request: &Request, now: At, given: &[Id]) -> Answer {
         let answer = match request {
             Request::CreateUser { user, name, email } => {
                 self.create_user(user, *name, *email, given)
@@ -75,6 +80,7 @@ impl Model {
             Request::CreatePackage(package) => self.create_package(package),
             Request::PublishPackage(package) => self.publish_package(package),
             Request::ArchivePackage(package) => self.archive_package(package),
+            Request::PublishDrafts => Ok(self.publish_drafts()),
             Request::CountEvents => Ok(Answer::Count(self.events)),
         };
         answer.unwrap_or_else(Answer::Refused)

@@ -5,7 +5,7 @@ use crate::request::{At, Id, Name};
 
 /// What Kana answers, as far as a client can tell.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Answer {
+pub enum Answer {
     Refused(Refusal),
     User(User),
     /// In order of creation, each with the subscriptions.
@@ -34,7 +34,7 @@ pub(crate) enum Answer {
 
 /// Why a request was refused: a row of the contract's table of errors.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     BadValue(&'static str),
     NoSuchUser,
     NoSuchFeature,
@@ -57,40 +57,40 @@ pub(crate) enum Refusal {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Status {
+pub enum Status {
     Draft,
     Published,
     Archived,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct User {
+pub struct User {
     /// Never shown over HTTP; it tells users apart that have had the same id.
-    pub(crate) key: Id,
-    pub(crate) id: Name,
-    pub(crate) name: Option<Name>,
-    pub(crate) email: Option<Name>,
+    pub key: Id,
+    pub id: Name,
+    pub name: Option<Name>,
+    pub email: Option<Name>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Subscription {
-    pub(crate) id: Id,
-    pub(crate) package: Name,
-    pub(crate) started_at: At,
+pub struct Subscription {
+    pub id: Id,
+    pub package: Name,
+    pub started_at: At,
     /// Cancelled then; active without.
-    pub(crate) ended_at: Option<At>,
+    pub ended_at: Option<At>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Entitlement {
-    pub(crate) access: bool,
-    pub(crate) reason: Reason,
-    pub(crate) consumption: Option<Consumption>,
+pub struct Entitlement {
+    pub access: bool,
+    pub reason: Reason,
+    pub consumption: Option<Consumption>,
 }
 
 /// The rows of the contract's table of access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Reason {
+pub enum Reason {
     NothingGrantsIt,
     Binary,
     Unlimited,
@@ -100,22 +100,22 @@ pub(crate) enum Reason {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Consumption {
-    pub(crate) used: i64,
-    pub(crate) budget: Option<i64>,
-    pub(crate) overage: bool,
+pub struct Consumption {
+    pub used: i64,
+    pub budget: Option<i64>,
+    pub overage: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct UsageInPeriod {
-    pub(crate) start: At,
-    pub(crate) end: Option<At>,
-    pub(crate) consumption: Consumption,
+pub struct UsageInPeriod {
+    pub start: At,
+    pub end: Option<At>,
+    pub consumption: Consumption,
 }
 
 impl Answer {
     /// The ids that Kana has chosen in this answer, in their places.
-    pub(crate) fn ids_mut(&mut self) -> Vec<&mut Id> {
+    pub fn ids_mut(&mut self) -> Vec<&mut Id> {
         match self {
             Self::User(user) => vec![&mut user.key],
             Self::Users(users) => users
@@ -137,18 +137,18 @@ impl Answer {
     }
 
     /// The ids that Kana has chosen in this answer.
-    pub(crate) fn ids(&self) -> Vec<Id> {
+    pub fn ids(&self) -> Vec<Id> {
         self.clone().ids_mut().into_iter().map(|id| *id).collect()
     }
 }
 
 /// The most periods that `showUsage` lists.
-pub(crate) const PAST_MAX: usize = 100;
+pub const PAST_MAX: usize = 100;
 
 /// Takes out of a list of past periods what the contract leaves open: the order of those that
 /// start together and, where there are more than fit, which of the oldest ones still do. What is
 /// not newest first stays so.
-pub(crate) fn settle(mut past: Vec<UsageInPeriod>) -> Vec<UsageInPeriod> {
+pub fn settle(mut past: Vec<UsageInPeriod>) -> Vec<UsageInPeriod> {
     for together in past.chunk_by_mut(|one, other| one.start == other.start) {
         together.sort_by_key(|period| Reverse(*period));
     }

@@ -2,7 +2,7 @@
 
 /// One thing in which a model differs from the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Mistake {
+pub enum Mistake {
     /// `useFeature` grants over the limit.
     LimitIgnored,
     /// The package with the lowest limit counts.
@@ -46,7 +46,7 @@ pub(crate) enum Mistake {
 }
 
 impl Mistake {
-    pub(crate) const ALL: [Self; 20] = [
+    pub const ALL: [Self; 20] = [
         Self::LimitIgnored,
         Self::LowestLimitCounts,
         Self::NewestCounts,

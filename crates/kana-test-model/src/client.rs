@@ -23,11 +23,12 @@ use crate::answer::{
 use crate::request::{self, Action, At, Id, Name, Request, Reset, Terms, Usage, name};
 
 /// Sends a request and waits for its answer.
-pub(crate) async fn ask(kana: &Environment, request: &Request) -> Answer {
+pub async fn ask(kana: &Environment, request: &Request) -> Answer {
     send(kana, request).await.unwrap_or_else(refused)
 }
 
-async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error> {
+/// Sends a request and waits for its answer. A refusal is an error, too.
+pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error> {
     Ok(match request {
         Request::CreateUser { user, name, email } => {
             let (name, email) = (name.map(label), email.map(label));
@@ -45,7 +46,7 @@ async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error> {
         }
         Request::User(user) => Answer::User(answered_user(&kana.user(&user_id(user)).await?)),
         Request::Users => {
-            let page = kana.users(None, 100, true).await?;
+            let page = kana.users(None, 1000, true).await?;
             let user = |(user, subscriptions): &(_, Option<Vec<_>>)| {
                 let subscriptions = subscriptions.as_ref().unwrap();
                 (answered_user(user), answered_subscriptions(&page.catalog, subscriptions))
@@ -84,7 +85,8 @@ async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error> {
         | Request::CreateFeature { .. }
         | Request::CreatePackage(_)
         | Request::PublishPackage(_)
-        | Request::ArchivePackage(_) => about_catalog(kana, request).await?,
+        | Request::ArchivePackage(_)
+        | Request::PublishDrafts => about_catalog(kana, request).await?,
         Request::CountEvents => Answer::Failed("nothing that Kana is asked".into()),
     })
 }
@@ -110,7 +112,7 @@ async fn about_subscriptions(kana: &Environment, request: &Request) -> Result<An
             Answer::Subscriptions(answered_subscriptions(&catalog, &subscriptions))
         }
         _ => {
-            let page = kana.all_subscriptions(None, 100).await?;
+            let page = kana.all_subscriptions(None, 1000).await?;
             let subscription = |(user, subscription): &(UserId, _)| {
                 (name(user.as_str()), answered(&page.catalog, subscription))
             };
@@ -129,6 +131,20 @@ async fn about_catalog(kana: &Environment, request: &Request) -> Result<Answer, 
         Request::CreatePackage(package) => kana.create_package(new_package(package)).await?,
         Request::PublishPackage(package) => kana.publish_package(package_id(package)).await?,
         Request::ArchivePackage(package) => kana.archive_package(package_id(package)).await?,
+        Request::PublishDrafts => {
+            let mut configuration = kana.configuration().await?.configuration;
+            for package in &mut configuration.packages {
+                package.is_published = true;
+            }
+            let published = kana.publish(configuration, None).await?.configuration;
+            let features = published.features.iter().map(|it| name(it.id.as_str())).collect();
+            let status =
+                |is_published| if is_published { Status::Published } else { Status::Draft };
+            let packages = published.packages.iter();
+            let packages =
+                packages.map(|it| (name(it.id.as_str()), status(it.is_published))).collect();
+            return Ok(Answer::Catalog { features, packages });
+        }
         _ => {
             let catalog = kana.catalog().await?;
             let features = catalog.features().map(|feature| name(feature.id.as_str())).collect();
@@ -159,7 +175,8 @@ fn idempotency_key(key: Name) -> IdempotencyKey {
     IdempotencyKey::new("key", key).unwrap()
 }
 
-fn spelled(id: Id) -> String {
+/// The id of a subscription as Kana writes it.
+pub fn spelled(id: Id) -> String {
     SubscriptionId(Uuid::from_u128(id.0)).to_string()
 }
 
@@ -167,7 +184,7 @@ fn label(text: Name) -> Label {
     Label::new("label", text).unwrap()
 }
 
-fn timestamp(at: At) -> Timestamp {
+pub fn timestamp(at: At) -> Timestamp {
     Timestamp::from_ms(at.0)
 }
 
@@ -179,7 +196,8 @@ fn edit(edit: request::Edit) -> Edit<Label> {
     }
 }
 
-fn record(usage: Usage) -> RecordUsage {
+/// Says usage in Kana's words.
+pub fn record(usage: Usage) -> RecordUsage {
     RecordUsage {
         user: user_id(usage.user),
         feature: feature_id(usage.feature),
@@ -295,7 +313,8 @@ fn status(status: PackageStatus) -> Status {
     }
 }
 
-fn refused(error: Error) -> Answer {
+/// Says a refusal in our words. Any other error is [`Answer::Failed`].
+pub fn refused(error: Error) -> Answer {
     let package = |id: PackageId| name(id.as_str());
     Answer::Refused(match error {
         Error::Refused(KanaRefusal::Invalid(invalid)) => Refusal::BadValue(invalid.field),

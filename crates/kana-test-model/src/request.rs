@@ -1,39 +1,39 @@
 use std::fmt;
 
 /// An id that the product chose, a name or a key: one of the few in [`NAMES`].
-pub(crate) type Name = &'static str;
+pub type Name = &'static str;
 
 /// Every name that a history can speak of.
 const NAMES: [Name; 14] =
     [ADA, BOB, CYD, CALLS, SSO, LATE_CALLS, BASIC, PRO, EXTRA, PLUS, LATE, LATER, "Ms.", "x@y.co"];
 
-pub(crate) const ADA: Name = "ada";
-pub(crate) const BOB: Name = "bob";
-pub(crate) const CYD: Name = "cyd";
+pub const ADA: Name = "ada";
+pub const BOB: Name = "bob";
+pub const CYD: Name = "cyd";
 /// A consumable feature.
-pub(crate) const CALLS: Name = "calls";
+pub const CALLS: Name = "calls";
 /// A binary feature.
-pub(crate) const SSO: Name = "sso";
+pub const SSO: Name = "sso";
 /// A consumable feature that is made on the way.
-pub(crate) const LATE_CALLS: Name = "late-calls";
-pub(crate) const BASIC: Name = "basic";
-pub(crate) const PRO: Name = "pro";
+pub const LATE_CALLS: Name = "late-calls";
+pub const BASIC: Name = "basic";
+pub const PRO: Name = "pro";
 /// An add-on to any base.
-pub(crate) const EXTRA: Name = "extra";
+pub const EXTRA: Name = "extra";
 /// An add-on to `pro` alone.
-pub(crate) const PLUS: Name = "plus";
+pub const PLUS: Name = "plus";
 /// Packages that are made on the way.
-pub(crate) const LATE: Name = "late";
-pub(crate) const LATER: Name = "later";
+pub const LATE: Name = "late";
+pub const LATER: Name = "later";
 
 /// The name that Kana answered with.
-pub(crate) fn name(text: &str) -> Name {
+pub fn name(text: &str) -> Name {
     NAMES.into_iter().find(|name| *name == text).unwrap_or_else(|| panic!("who is {text}?"))
 }
 
 /// An instant, in milliseconds since 1970.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct At(pub(crate) i64);
+pub struct At(pub i64);
 
 impl fmt::Debug for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,7 +44,7 @@ impl fmt::Debug for At {
 /// An id that Kana chose, for a subscription or as the key of a user. In a history that is over
 /// they are numbered in their order; 0 is nothing's id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Id(pub(crate) u128);
+pub struct Id(pub u128);
 
 impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,7 +54,7 @@ impl fmt::Debug for Id {
 
 /// What a client asks of Kana, or tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Request {
+pub enum Request {
     CreateUser {
         user: Name,
         name: Option<Name>,
@@ -101,61 +101,63 @@ pub(crate) enum Request {
     CreatePackage(NewPackage),
     PublishPackage(Name),
     ArchivePackage(Name),
+    /// Publishes the catalog as a file, with every draft on offer.
+    PublishDrafts,
     /// How many rows the stored log of usage has.
     CountEvents,
 }
 
 /// What an update does to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Edit {
+pub enum Edit {
     Keep,
     Clear,
     Set(Name),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Usage {
-    pub(crate) user: Name,
-    pub(crate) feature: Name,
-    pub(crate) action: Action,
-    pub(crate) delta: i64,
-    pub(crate) occurred_at: Option<At>,
-    pub(crate) key: Option<Name>,
+pub struct Usage {
+    pub user: Name,
+    pub feature: Name,
+    pub action: Action,
+    pub delta: i64,
+    pub occurred_at: Option<At>,
+    pub key: Option<Name>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Action {
+pub enum Action {
     Add,
     Set,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct NewPackage {
-    pub(crate) package: Name,
-    pub(crate) addon: bool,
+pub struct NewPackage {
+    pub package: Name,
+    pub addon: bool,
     /// For an add-on, the bases it may be added to; empty means any.
-    pub(crate) bases: Vec<Name>,
+    pub bases: Vec<Name>,
     /// Without terms a feature is unlimited.
-    pub(crate) features: Vec<(Name, Option<Terms>)>,
+    pub features: Vec<(Name, Option<Terms>)>,
 }
 
 /// How much of a feature a package gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Terms {
-    pub(crate) limit: Option<i64>,
-    pub(crate) reset: Option<Reset>,
-    pub(crate) overage: bool,
+pub struct Terms {
+    pub limit: Option<i64>,
+    pub reset: Option<Reset>,
+    pub overage: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Reset {
+pub enum Reset {
     Day,
     Month,
 }
 
 impl Request {
     /// The same request about another user, or of another name for the same one.
-    pub(crate) fn about(&self, user: Name) -> Self {
+    pub fn about(&self, user: Name) -> Self {
         match self {
             Self::RecordUsage(usage) => Self::RecordUsage(Usage { user, ..*usage }),
             Self::UseFeature { feature, delta, key, .. } => {
@@ -166,7 +168,7 @@ impl Request {
     }
 
     /// The same request under an idempotency key.
-    pub(crate) fn under(self, key: Name) -> Self {
+    pub fn under(self, key: Name) -> Self {
         match self {
             Self::RecordUsage(usage) => Self::RecordUsage(Usage { key: Some(key), ..usage }),
             Self::UseFeature { user, feature, delta, .. } => {

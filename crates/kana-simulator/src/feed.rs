@@ -1,0 +1,216 @@
+//! What the changes feed tells of a request (contract: `changes.md`, "The log"), found by asking the
+//! model before and after it.
+
+use std::collections::BTreeMap;
+
+use kana_store::feed::StoredChange;
+use kana_test_model::answer::{Answer, Reason, Subscription, User};
+use kana_test_model::client::spelled;
+use kana_test_model::model::Model;
+use kana_test_model::request::{At, Name, Request};
+use serde_json::{Value, json};
+
+use crate::http::written;
+
+/// A change without its number, id and time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) type_name: String,
+    pub(crate) user: Option<String>,
+    pub(crate) data: Value,
+}
+
+impl Change {
+    fn new(type_name: &str, user: Option<Name>, data: Value) -> Self {
+        Self { type_name: type_name.to_owned(), user: user.map(str::to_owned), data }.settled()
+    }
+
+    /// The changes of a page. Those that a file makes are in the order of their packages.
+    pub(crate) fn all(stored: &[StoredChange]) -> Vec<Self> {
+        let mut changes: Vec<Self> = stored.iter().map(Self::stored).collect();
+        if changes.last().is_some_and(|last| last.type_name == "configuration.published") {
+            let packages = changes.len() - 1;
+            changes[..packages].sort_by_key(|change| change.data.to_string());
+        }
+        changes
+    }
+
+    fn stored(change: &StoredChange) -> Self {
+        let StoredChange { type_name, user_id, data, .. } = change;
+        let data = serde_json::from_str(data).unwrap_or_else(|_| data.as_str().into());
+        Self { type_name: type_name.clone(), user: user_id.clone(), data }.settled()
+    }
+
+    /// Without what the contract leaves open: the order of features and of changed fields.
+    fn settled(mut self) -> Self {
+        for list in ["features", "changed"] {
+            if let Some(list) = self.data.get_mut(list).and_then(Value::as_array_mut) {
+                list.sort_by_key(ToString::to_string);
+            }
+        }
+        self
+    }
+}
+
+/// Returns what is told of a request that was answered so, by what was before and after it.
+pub(crate) fn expected(
+    request: &Request,
+    answer: &Answer,
+    (before, after): (&Model, &Model),
+    now: At,
+) -> Vec<Change> {
+    let of_user = |user: Name, mut changes: Vec<Change>| {
+        changes.extend(entitlements_changed(user, before, after, now));
+        changes
+    };
+    match (request, answer) {
+        (_, Answer::Refused(_)) => Vec::new(),
+        (Request::CreateUser { user, .. }, _) => {
+            vec![Change::new("user.created", Some(*user), json!({}))]
+        }
+        (Request::UpdateUser { user, .. }, Answer::User(changed)) => {
+            user_updated(user, before, changed, now).into_iter().collect()
+        }
+        (Request::Subscribe { user, .. }, Answer::Subscriptions(made)) => {
+            let started = |one: &Subscription| {
+                let data = json!({ "subscription": subscription(one) });
+                Change::new("subscription.started", Some(*user), data)
+            };
+            of_user(user, made.iter().map(started).collect())
+        }
+        (Request::CancelSubscription(_), Answer::Subscription(user, _)) => {
+            let ended = |one: &Subscription| {
+                let data = json!({ "subscription": subscription(one), "previousStatus": "ACTIVE" });
+                Change::new("subscription.ended", Some(*user), data)
+            };
+            let ended: Vec<Change> = newly_ended(before, after, now).iter().map(ended).collect();
+            if ended.is_empty() { ended } else { of_user(user, ended) }
+        }
+        (Request::CreateFeature { feature, .. }, _) => {
+            vec![Change::new("feature.created", None, json!({ "featureId": feature }))]
+        }
+        (Request::CreatePackage(package), _) => {
+            vec![Change::new("package.created", None, json!({ "packageId": package.package }))]
+        }
+        (Request::PublishPackage(package), _) if before != after => {
+            vec![Change::new("package.published", None, json!({ "packageId": package }))]
+        }
+        (Request::ArchivePackage(package), _) if before != after => {
+            vec![Change::new("package.archived", None, json!({ "packageId": package }))]
+        }
+        (Request::PublishDrafts, _) if before != after => published(before, after, now),
+        _ => Vec::new(),
+    }
+}
+
+/// How many entries the audit log has of these changes (contract: `operations.md`, "Audit log"): one
+/// for each change of the catalog, and one for each file. What a key does to users is not in it.
+pub(crate) fn audited(changes: &[Change]) -> usize {
+    let groups = ["feature.", "package.", "configuration."];
+    let is_audited = |change: &&Change| groups.iter().any(|it| change.type_name.starts_with(it));
+    changes.iter().filter(is_audited).count()
+}
+
+/// What is told of a file that puts drafts on offer.
+fn published(before: &Model, after: &Model, now: At) -> Vec<Change> {
+    let packages = |model| match ask(model, &Request::Catalog, now) {
+        Answer::Catalog { packages, .. } => packages,
+        _ => Vec::new(),
+    };
+    let before = packages(before);
+    let new = packages(after).into_iter().filter(|package| !before.contains(package));
+    let mut changes: Vec<Change> = new
+        .map(|(id, _)| Change::new("package.published", None, json!({ "packageId": id })))
+        .collect();
+    changes.sort_by_key(|change| change.data.to_string());
+    let mut counts = json!({});
+    for (kind, did) in [("features", &["Created", "Updated", "Deleted"][..]), ("packages", &DID)] {
+        for did in did {
+            counts[format!("{kind}{did}")] = 0.into();
+        }
+    }
+    counts["packagesPublished"] = changes.len().into();
+    changes.push(Change::new("configuration.published", None, counts));
+    changes
+}
+
+const DID: [&str; 5] = ["Created", "Updated", "Published", "Archived", "Deleted"];
+
+fn user_updated(id: Name, before: &Model, changed: &User, now: At) -> Option<Change> {
+    let Answer::User(old) = ask(before, &Request::User(id), now) else {
+        return None;
+    };
+    let differs = [
+        ("id", old.id != changed.id),
+        ("name", old.name != changed.name),
+        ("email", old.email != changed.email),
+    ];
+    let names = differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name);
+    let mut data = json!({ "changed": names.collect::<Vec<_>>() });
+    if old.id != changed.id {
+        data["previousId"] = old.id.into();
+    }
+    let any = data["changed"].as_array().is_some_and(|names| !names.is_empty());
+    any.then(|| Change::new("user.updated", Some(changed.id), data))
+}
+
+/// Those that ended, in the order of their ids.
+fn newly_ended(before: &Model, after: &Model, now: At) -> Vec<Subscription> {
+    let running = |model| match ask(model, &Request::AllSubscriptions, now) {
+        Answer::AllSubscriptions(all) => all.into_iter().map(|(_, one)| one).collect(),
+        _ => Vec::new(),
+    };
+    let before: Vec<Subscription> = running(before);
+    let mut ended: Vec<Subscription> =
+        running(after).into_iter().filter(|one| !before.contains(one)).collect();
+    ended.sort_by_key(|one| one.id);
+    ended
+}
+
+fn subscription(one: &Subscription) -> Value {
+    json!({
+        "id": spelled(one.id),
+        "packageId": one.package,
+        "status": if one.ended_at.is_some() { "CANCELLED" } else { "ACTIVE" },
+        "startedAt": written(one.started_at),
+        "endedAt": one.ended_at.map(written),
+    })
+}
+
+fn entitlements_changed(user: Name, before: &Model, after: &Model, now: At) -> Option<Change> {
+    let (before, after) = (grants(before, user, now), grants(after, user, now));
+    let features: Vec<Value> = after
+        .iter()
+        .filter_map(|(feature, after)| {
+            let before = before.get(feature).unwrap_or(&Value::Null);
+            let told = json!({ "featureId": feature, "before": before, "after": after });
+            (before != after).then_some(told)
+        })
+        .collect();
+    let any = !features.is_empty();
+    any.then(|| Change::new("entitlement.changed", Some(user), json!({ "features": features })))
+}
+
+/// What the user may do with each feature.
+fn grants(model: &Model, user: Name, now: At) -> BTreeMap<Name, Value> {
+    let Answer::Catalog { features, .. } = ask(model, &Request::Catalog, now) else {
+        return BTreeMap::new();
+    };
+    let grant = |feature| {
+        let question = Request::CanUseFeature { user, feature, delta: 1 };
+        match ask(model, &question, now) {
+            Answer::Entitlement(it) if it.reason != Reason::NothingGrantsIt => json!({
+                "access": it.access,
+                "budget": it.consumption.and_then(|it| it.budget).map(|it| it.to_string()),
+                "overageEnabled": it.consumption.is_some_and(|it| it.overage),
+            }),
+            _ => Value::Null,
+        }
+    };
+    features.into_iter().map(|feature| (feature, grant(feature))).collect()
+}
+
+/// Asks a question, which changes nothing.
+fn ask(model: &Model, question: &Request, now: At) -> Answer {
+    model.clone().answer(question, now, &[])
+}

@@ -1,0 +1,238 @@
+//! The Admin API over HTTP: how a request is written, and what its answer should say.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{StatusCode, header};
+use kana_test_model::answer::{Answer, Consumption, Refusal, Subscription, User};
+use kana_test_model::client::{spelled, timestamp};
+use kana_test_model::request::{Action, At, Edit, Id, Name, Request};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+use crate::told::Told;
+
+const SUBSCRIPTION: &str = "{ id userId status startedAt endedAt package { id } }";
+const ENTITLEMENT: &str = "consumption { used budget overageEnabled }";
+
+/// Returns the document of a request with its variables; `None` if it is not sent over HTTP. The
+/// hot operations have plans.
+fn document(request: &Request) -> Option<(String, Value)> {
+    Some(match request {
+        Request::RecordUsage(usage) => {
+            let mut input = json!({
+                "userId": usage.user, "featureId": usage.feature, "delta": usage.delta,
+                "action": match usage.action { Action::Add => "ADD", Action::Set => "SET" },
+            });
+            set(&mut input, "occurredAt", usage.occurred_at.map(written));
+            set(&mut input, "idempotencyKey", usage.key.map(Value::from));
+            let query = "mutation ($input: CreateUsageEventInput!) {
+                it: recordUsage(input: $input) { recorded } }";
+            (query.into(), json!({ "input": input }))
+        }
+        Request::UseFeature { user, feature, delta, key } => {
+            let mut input = json!({ "userId": user, "featureId": feature, "delta": delta });
+            set(&mut input, "idempotencyKey", key.map(Value::from));
+            let query = format!(
+                "mutation ($input: UseFeatureInput!) {{
+                    it: useFeature(input: $input) {{ granted {ENTITLEMENT} }} }}"
+            );
+            (query, json!({ "input": input }))
+        }
+        Request::CanUseFeature { user, feature, delta } => {
+            let query = format!(
+                "query ($user: String!, $feature: String!, $delta: Int) {{
+                    it: canUseFeature(userId: $user, featureId: $feature, delta: $delta) {{
+                        access {ENTITLEMENT} }} }}"
+            );
+            (query, json!({ "user": user, "feature": feature, "delta": delta }))
+        }
+        Request::CreateUser { user, name, email } => {
+            let query = "mutation ($input: CreateUserInput!) {
+                it: createUser(input: $input) { id name email } }";
+            (query.into(), json!({ "input": { "id": user, "name": name, "email": email } }))
+        }
+        Request::UpdateUser { user, new_id, name, email } => {
+            let mut input = json!({});
+            set(&mut input, "id", new_id.map(Value::from));
+            set(&mut input, "name", edited(*name));
+            set(&mut input, "email", edited(*email));
+            let query = "mutation ($id: String!, $input: UpdateUserInput!) {
+                it: updateUser(id: $id, input: $input) { id name email } }";
+            (query.into(), json!({ "id": user, "input": input }))
+        }
+        Request::Subscribe { user, packages, started_at } => {
+            let query = format!(
+                "mutation ($user: String!, $packages: [String!]!, $at: DateTime) {{
+                    it: subscribe(userId: $user, packageIds: $packages, startedAt: $at)
+                        {SUBSCRIPTION} }}"
+            );
+            (query, json!({ "user": user, "packages": packages, "at": started_at.map(written) }))
+        }
+        Request::CancelSubscription(id) => {
+            let query = format!(
+                "mutation ($id: String!) {{ it: cancelSubscription(id: $id) {SUBSCRIPTION} }}"
+            );
+            (query, json!({ "id": spelled(*id) }))
+        }
+        _ => return None,
+    })
+}
+
+/// Whether a request is sent over HTTP.
+pub(crate) fn speaks(request: &Request) -> bool {
+    let fits = |delta: i64| i32::try_from(delta).is_ok();
+    let is_int = match request {
+        Request::RecordUsage(usage) => fits(usage.delta),
+        Request::UseFeature { delta, .. } | Request::CanUseFeature { delta, .. } => fits(*delta),
+        _ => true,
+    };
+    is_int && document(request).is_some()
+}
+
+fn set(input: &mut Value, name: &str, value: Option<Value>) {
+    if let Some(value) = value {
+        input[name] = value;
+    }
+}
+
+fn edited(edit: Edit) -> Option<Value> {
+    match edit {
+        Edit::Keep => None,
+        Edit::Clear => Some(Value::Null),
+        Edit::Set(text) => Some(text.into()),
+    }
+}
+
+pub(crate) fn written(at: At) -> Value {
+    timestamp(at).to_string().into()
+}
+
+/// Sends a request. `plain`: in the form that a plan takes.
+pub(crate) async fn send(router: Router, key: &str, request: &Request, plain: bool) -> Told {
+    let Some((query, variables)) = document(request) else {
+        return Told::Wrong(format!("{request:?} is not sent over HTTP"));
+    };
+    let mut body = json!({ "query": query, "variables": variables });
+    if !plain {
+        body["extensions"] = json!({});
+    }
+    let http = axum::http::Request::post("/graphql")
+        .header(header::AUTHORIZATION, key)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_string()))
+        .unwrap();
+    let response = router.oneshot(http).await.unwrap();
+    let (head, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let Ok(body) = serde_json::from_slice::<Value>(&body) else {
+        return Told::Wrong(format!("{}: {}", head.status, String::from_utf8_lossy(&body)));
+    };
+    read(head.status, head.headers.contains_key(header::RETRY_AFTER), body)
+}
+
+/// Sorts an answer by what it says of the request as a whole.
+fn read(status: StatusCode, has_retry_after: bool, body: Value) -> Told {
+    let error = &body["errors"][0];
+    let code = error["extensions"]["code"].as_str();
+    let message = error["message"].as_str().unwrap_or_default();
+    match (status, code) {
+        (StatusCode::SERVICE_UNAVAILABLE, Some("OVERLOADED")) if has_retry_after => {
+            Told::NotDone(message.to_owned())
+        }
+        (StatusCode::OK, Some("INTERNAL_SERVER_ERROR")) if message.contains("not known") => {
+            Told::Unknown(message.to_owned())
+        }
+        (StatusCode::OK, Some("INTERNAL_SERVER_ERROR")) => Told::NotDone(message.to_owned()),
+        (StatusCode::OK, Some("OVERLOADED")) | (StatusCode::SERVICE_UNAVAILABLE, _) => {
+            Told::Wrong(format!("{status}: {body}"))
+        }
+        (StatusCode::OK, _) => Told::Json(body),
+        _ => Told::Wrong(format!("{status}: {body}")),
+    }
+}
+
+/// Returns the ids of the subscriptions in an answer.
+pub(crate) fn subscriptions_in(body: &Value) -> Vec<Id> {
+    let subscriptions = body["data"]["it"].as_array().map_or(&[][..], Vec::as_slice);
+    let id = |subscription: &Value| Uuid::parse_str(subscription["id"].as_str()?).ok();
+    subscriptions.iter().filter_map(id).map(|id| Id(id.as_u128())).collect()
+}
+
+/// Whether the body says what the model answers.
+pub(crate) fn says(body: &Value, request: &Request, answer: &Answer) -> bool {
+    if let Answer::Refused(refusal) = answer {
+        let extensions = &body["errors"][0]["extensions"];
+        let (code, name) = (&extensions["code"], &extensions["exception"]["name"]);
+        let nothing = body["data"].is_null() || body["data"]["it"].is_null();
+        return nothing && (code.as_str(), name.as_str()) == code_and_name(refusal);
+    }
+    let (data, too_large) = data(request, answer);
+    let errors = body["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    let told = errors.iter().map(|error| error["extensions"]["code"].as_str());
+    body["data"] == json!({ "it": data }) && told.eq(too_large.then_some(Some("VALUE_TOO_LARGE")))
+}
+
+/// The data of an answer, and whether it has a counter that does not fit an `Int`.
+fn data(request: &Request, answer: &Answer) -> (Value, bool) {
+    let mut too_large = false;
+    let data = match answer {
+        Answer::Recorded(recorded) => json!({ "recorded": recorded }),
+        Answer::Entitlement(entitlement) => {
+            let consumption = entitlement.consumption;
+            too_large = consumption.is_some_and(|it| i32::try_from(it.used).is_err());
+            let consumption = consumption.filter(|_| !too_large).map(consumed);
+            let name =
+                if matches!(request, Request::UseFeature { .. }) { "granted" } else { "access" };
+            json!({ name: entitlement.access, "consumption": consumption })
+        }
+        Answer::User(User { id, name, email, .. }) => {
+            json!({ "id": id, "name": name, "email": email })
+        }
+        Answer::Subscription(user, one) => subscription(user, one),
+        Answer::Subscriptions(made) => {
+            let user = match request {
+                Request::Subscribe { user, .. } => user,
+                _ => "",
+            };
+            made.iter().map(|one| subscription(user, one)).collect()
+        }
+        other => json!(format!("{other:?}")),
+    };
+    (data, too_large)
+}
+
+fn consumed(Consumption { used, budget, overage }: Consumption) -> Value {
+    json!({ "used": used, "budget": budget, "overageEnabled": overage })
+}
+
+fn subscription(user: Name, one: &Subscription) -> Value {
+    json!({
+        "id": spelled(one.id),
+        "userId": user,
+        "status": if one.ended_at.is_some() { "CANCELLED" } else { "ACTIVE" },
+        "startedAt": written(one.started_at),
+        "endedAt": one.ended_at.map(written),
+        "package": { "id": one.package },
+    })
+}
+
+/// The contract's table of errors (`admin-api.md`).
+fn code_and_name(refusal: &Refusal) -> (Option<&'static str>, Option<&'static str>) {
+    let (code, name) = match refusal {
+        Refusal::BadValue(_) => ("BAD_USER_INPUT", "ValidationError"),
+        Refusal::NoSuchUser => ("NOT_FOUND", "UserNotFoundError"),
+        Refusal::NoSuchFeature => ("NOT_FOUND", "FeatureNotFoundError"),
+        Refusal::NoSuchPackage => ("NOT_FOUND", "PackageNotFoundError"),
+        Refusal::NoSuchSubscription => ("NOT_FOUND", "SubscriptionNotFoundError"),
+        Refusal::IdTaken => ("CONFLICT", "ConflictError"),
+        Refusal::IdempotencyConflict => ("IDEMPOTENCY_CONFLICT", "ConflictError"),
+        Refusal::PackageIdNotFoundForApp => ("BAD_USER_INPUT", "PackageNotFoundError"),
+        Refusal::NotPublished(..)
+        | Refusal::MultipleTiers
+        | Refusal::MissingLiveTier
+        | Refusal::AddonOfOtherBase { .. }
+        | Refusal::HasItAlready(_) => ("BAD_USER_INPUT", "SubscriptionError"),
+    };
+    (Some(code), Some(name))
+}
