@@ -1,6 +1,6 @@
 //! Drives Kana through faults of its database, from one seed.
 //!
-//! A [history](generator::history) is drawn from a seed: requests, many at a time, some to the
+//! A [history](history()) is drawn from a seed: requests, many at a time, some to the
 //! service and some over HTTP; waits, restarts and kills of the process; and faults that meet the
 //! calls of the store: a call fails, is late, or its answer is lost, before or after it had its
 //! effect. A [`run`] does what the history says on a real database in memory. The clock is set by

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// An id that the product chose, a name or a key: one of the few in [`NAMES`].
+/// An id that the product chose, a name or a key: one of the few in `NAMES`.
 pub type Name = &'static str;
 
 /// Every name that a history can speak of.
