@@ -58,7 +58,7 @@ impl Decide for Subscribe {
     fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
         let facts = basis.user(self)?;
         let (subscriptions, changes) = subscribe(basis.catalog, facts, self, basis.now)?;
-        let feed = told(basis.catalog, facts, &changes, basis.now)?;
+        let feed = feed_of(basis.catalog, facts, &changes, basis.now)?;
         Ok(Decision { answer: Answer::Subscribed(subscriptions), changes, feed })
     }
 }
@@ -71,7 +71,7 @@ impl Decide for CancelSubscription {
     fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
         let facts = basis.user(self)?;
         let (subscription, changes) = cancel(basis.catalog, facts, self, basis.now)?;
-        let feed = told(basis.catalog, facts, &changes, basis.now)?;
+        let feed = feed_of(basis.catalog, facts, &changes, basis.now)?;
         let answer = Answer::Cancelled { user: facts.id.clone(), subscription };
         Ok(Decision { answer, changes, feed })
     }
@@ -202,9 +202,9 @@ fn cancel(
     Ok((subscription, changes))
 }
 
-/// Returns what the changes of a command about subscriptions make known: each subscription that
-/// starts or ends, and then what the user may do that is different.
-fn told(
+/// Returns what the changes feed has of a command about subscriptions: each subscription that starts or
+/// ends, and then the difference in the user's entitlements, if there is one.
+fn feed_of(
     catalog: &Catalog,
     facts: &UserFacts,
     changes: &[UserChange],

@@ -68,7 +68,7 @@ pub(super) struct ChangePage {
 /// One line of the audit log.
 pub(super) struct AuditLogEntry(AuditRow);
 
-/// What somebody changed, with what it was and what it is
+/// A change that somebody made, with the state before and after
 #[Object(name = "AuditLogEntry")]
 impl AuditLogEntry {
     /// Its id

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::data::status_name;
 use super::{Change, Effect};
 use crate::catalog::{Catalog, CatalogChange, Feature, Package, PackageFeature, PackageStatus};
+use crate::configuration::name_of;
 use crate::id::PackageId;
 use crate::metadata::{Label, Metadata};
-use crate::period::ResetPeriod;
 use crate::subscription::{Subscription, SubscriptionStatus};
 
 /// An entry of the audit log, without who did it and when.
@@ -197,17 +197,9 @@ fn shown_package_feature(id: &str, inside: &PackageFeature) -> Value {
         "id": id,
         "name": inside.name.as_ref().map(Label::as_str),
         "limit": allowance.limit,
-        "resetPeriod": allowance.reset_period.map(reset_name),
+        "resetPeriod": allowance.reset_period.map(name_of),
         "overageEnabled": allowance.overage_enabled,
     })
-}
-
-fn reset_name(reset: ResetPeriod) -> &'static str {
-    match reset {
-        ResetPeriod::Day => "DAY",
-        ResetPeriod::Month => "MONTH",
-        ResetPeriod::Year => "YEAR",
-    }
 }
 
 fn shown_metadata(metadata: Option<&Metadata>) -> Value {

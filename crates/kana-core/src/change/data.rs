@@ -14,7 +14,7 @@ pub const DATA_BYTES_MAX: usize = 18 * 1024;
 /// The object `data` of a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Data<'a> {
+struct Data<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     subscription: Option<ShownSubscription<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]

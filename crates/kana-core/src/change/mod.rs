@@ -11,7 +11,7 @@ mod entitlements;
 
 pub use audit::{AuditEntry, AuditKind, audit_of_catalog, audit_of_user};
 pub use catalog::{of_catalog, packages_to_count};
-pub use data::{DATA_BYTES_MAX, Data};
+pub use data::DATA_BYTES_MAX;
 pub use effect::{
     Change, Effect, EntitlementDifference, Grant, KeyName, PublishedCounts, TYPES, types_named,
 };

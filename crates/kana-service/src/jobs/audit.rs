@@ -1,14 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kana_store::jobs::Due;
-
+use super::forgetting::{AT_ONCE, forget_in_each_environment};
 use super::kind::{Failure, JobKind, Policy, Progress, Slice};
-use crate::EnvironmentKind;
 use crate::kana::Kana;
-
-/// How many are deleted at once: commands wait for so many, and no longer.
-const AT_ONCE: usize = 1000;
 
 /// Deletes entries of the audit log that are older than the settings allow
 /// (contract: `operations.md`, `--audit-days`).
@@ -25,16 +20,7 @@ impl JobKind for Audit {
     async fn run(&self, slice: &Slice, (): &mut ()) -> Result<Progress, Failure> {
         let Kana { store, settings, clock, .. } = &*self.0;
         let before = clock.now().saturating_add_ms(-settings.audit_ms());
-        for kind in EnvironmentKind::ALL {
-            let Some(access) = store.client_access(kind).await? else {
-                return Ok(Progress::Done);
-            };
-            while store.forget_audit_log(access.environment, before, AT_ONCE).await? > 0 {
-                if slice.is_over() {
-                    return Ok(Progress::GoOn { due: Due::NOW });
-                }
-            }
-        }
-        Ok(Progress::Done)
+        let delete = |environment| store.forget_audit_log(environment, before, AT_ONCE);
+        forget_in_each_environment(store.as_ref(), slice, delete).await
     }
 }

@@ -3,11 +3,9 @@ use std::time::Duration;
 
 use kana_store::jobs::Due;
 
+use super::forgetting::AT_ONCE;
 use super::kind::{Failure, JobKind, Policy, Progress, Slice};
 use crate::kana::Kana;
-
-/// How many are forgotten at once: commands wait for so many, and no longer.
-const AT_ONCE: usize = 1000;
 
 /// Forgets usage events that are older than the settings allow. Counters stay, so users' entitlements
 /// do not change.

@@ -12,6 +12,7 @@ mod blocking;
 mod changes;
 mod counters;
 mod events;
+mod forgetting;
 mod housekeeping;
 mod kind;
 mod partitions;

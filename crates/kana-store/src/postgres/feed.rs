@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::PostgresStore;
+use super::parameters::{Parameter, column, count};
 use super::rows::{instant, text};
 use super::statements as sql;
 use super::transaction::{Appending, PostgresTransaction};
@@ -21,7 +22,7 @@ pub(super) fn appending(environment: EnvironmentId, records: &Records) -> Vec<Ap
     let mut statements = Vec::new();
     let changes = &records.changes;
     if !changes.is_empty() {
-        let columns: Vec<Box<dyn ToSql + Sync + Send>> = vec![
+        let columns: Vec<Parameter> = vec![
             Box::new(environment.0),
             column(changes, |change| change.id),
             column(changes, |change| change.effect.type_name()),
@@ -34,7 +35,7 @@ pub(super) fn appending(environment: EnvironmentId, records: &Records) -> Vec<Ap
     }
     let entries = &records.audit;
     if !entries.is_empty() {
-        let columns: Vec<Box<dyn ToSql + Sync + Send>> = vec![
+        let columns: Vec<Parameter> = vec![
             Box::new(environment.0),
             column(entries, |entry| entry.id),
             column(entries, |entry| entry.at.as_ms()),
@@ -50,14 +51,6 @@ pub(super) fn appending(environment: EnvironmentId, records: &Records) -> Vec<Ap
     statements
 }
 
-/// An array of what each row has in one column.
-fn column<R, T: ToSql + Sync + Send + 'static>(
-    rows: &[R],
-    value: impl Fn(&R) -> T,
-) -> Box<dyn ToSql + Sync + Send> {
-    Box::new(rows.iter().map(value).collect::<Vec<T>>())
-}
-
 #[async_trait]
 impl Feed for PostgresStore {
     async fn changes(
@@ -67,7 +60,7 @@ impl Feed for PostgresStore {
     ) -> Result<ChangesPage, StoreError> {
         let ChangesQuery { after, limit, types, user } = query;
         let after = after.unwrap_or(0);
-        let (scanned, limit) = (SCANNED_MAX as i64, count(*limit));
+        let (scanned, limit) = (count(SCANNED_MAX), count(*limit));
         let user = user.as_ref().map(UserId::as_str);
         let page: &[&(dyn ToSql + Sync)] =
             &[&environment.0, &after, &scanned, types, &limit, &user];
@@ -171,10 +164,6 @@ async fn forget(
     let answers = transaction.change(&[(statement, parameters)]).await?;
     transaction.commit_changes().await?;
     Ok(answers.first().map_or(0, Vec::len))
-}
-
-fn count(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn stored_change(row: &Row) -> Result<StoredChange, StoreError> {

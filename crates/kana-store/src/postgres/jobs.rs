@@ -11,6 +11,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::PostgresStore;
+use super::parameters::count;
 use super::rows::{instant, optional, optional_instant, text};
 use super::statements as sql;
 use super::transaction::{PostgresTransaction, Question};
@@ -158,10 +159,6 @@ fn columns(due: Due) -> (Option<i64>, Option<i64>) {
         Due::At(at) => (Some(at.as_ms()), None),
         Due::After(wait) => (None, Some(milliseconds(wait))),
     }
-}
-
-fn count(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Reads `id, fence, kind, key, environment_id, attempts, state`.

@@ -18,6 +18,7 @@ mod leased;
 mod locks;
 mod migrations;
 mod old_keys;
+mod parameters;
 mod partitions;
 mod patience;
 mod readiness;

@@ -13,6 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::parameters::count;
 use super::replays_table::ReplaysTable;
 use super::rows::no_environment;
 use super::statements as sql;
@@ -84,7 +85,7 @@ impl Transaction for PostgresTransaction {
         after: Option<UserKey>,
         limit: usize,
     ) -> Result<Vec<User>, StoreError> {
-        let (environment, limit) = (environment.0, length(limit));
+        let (environment, limit) = (environment.0, count(limit));
         let rows = match after {
             None => self.ask_one(&users::FIRST_USERS, &[&environment, &limit]).await?,
             Some(after) => {
@@ -161,7 +162,7 @@ impl Transaction for PostgresTransaction {
         after: Option<(Timestamp, SubscriptionId)>,
         limit: usize,
     ) -> Result<Vec<(UserId, Subscription)>, StoreError> {
-        let (environment, limit) = (environment.0, length(limit));
+        let (environment, limit) = (environment.0, count(limit));
         let rows = match after {
             None => self.ask_one(sql::FIRST_SUBSCRIPTIONS, &[&environment, &limit]).await?,
             Some((start, id)) => {
@@ -216,7 +217,7 @@ impl Transaction for PostgresTransaction {
         after: Option<&(UserKey, CounterKey)>,
         limit: usize,
     ) -> Result<Vec<(UserKey, CounterKey)>, StoreError> {
-        let limit = length(limit);
+        let limit = count(limit);
         let rows = match after {
             // No user has the nil key, so this is before the first counter.
             None => {
@@ -375,11 +376,6 @@ pub(super) fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
     values.sort_unstable();
     values.dedup();
     values
-}
-
-/// Converts the length of a page to the server's type.
-fn length(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// Returns what was found, in the order in which it was asked for.

@@ -12,6 +12,7 @@ use tokio_postgres::{Row, Statement};
 use super::connections::take;
 use super::errors::{cause, says_it_was_not_committed};
 use super::fate::{self, Mark};
+use super::parameters::Parameter;
 use super::patience::{no_answer, within};
 use super::recent_counters::RecentCounters;
 use super::replays_table::ReplaysTable;
@@ -24,7 +25,7 @@ use crate::error::StoreError;
 pub(super) type Question<'a> = (&'static str, &'a [&'a (dyn ToSql + Sync)]);
 
 /// A statement with its parameters, which is sent with the commit.
-pub(super) type Appending = (&'static str, Vec<Box<dyn ToSql + Sync + Send>>);
+pub(super) type Appending = (&'static str, Vec<Parameter>);
 
 /// How many connections are tried that turn out to be broken before anything was asked on them.
 const TRIES_MAX: usize = 3;

@@ -10,6 +10,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::changes::{Gathered, Users};
+use super::parameters::{Parameter, column};
 use super::reading::distinct;
 use super::recent_counters::RecentCounters;
 use super::replays_table::ReplaysTable;
@@ -224,23 +225,10 @@ impl PostgresTransaction {
 /// The rows for the table of counters, each counter once.
 type OlderCounters = IndexMap<(UserKey, CounterKey), i64>;
 
-type Column = Box<dyn ToSql + Sync + Send>;
-
 /// The rows of one table, with the statement that writes them.
 struct Table {
     statement: &'static str,
-    columns: Vec<Column>,
-}
-
-/// Collects the values of one column into an array.
-fn column<R, T: ToSql + Sync + Send + 'static>(
-    rows: impl IntoIterator<Item = R>,
-    value: impl Fn(R) -> T,
-) -> Column
-where
-    Vec<T>: ToSql,
-{
-    Box::new(rows.into_iter().map(value).collect::<Vec<T>>())
+    columns: Vec<Parameter>,
 }
 
 fn used_features(features: &[FeatureId]) -> Option<Table> {
@@ -252,7 +240,7 @@ fn used_features(features: &[FeatureId]) -> Option<Table> {
 
 fn put_users(rows: &[(UserKey, &User)]) -> Table {
     let mut columns = vec![column(rows, |(key, _)| key.0)];
-    columns.extend(users::texts(rows).map(|texts| Box::new(texts) as Column));
+    columns.extend(users::texts(rows).map(|texts| Box::new(texts) as Parameter));
     Table { statement: &users::PUT_USERS, columns }
 }
 
