@@ -7,8 +7,9 @@ use tokio_postgres::Config;
 use tokio_postgres::config::TargetSessionAttrs;
 
 use super::connector::Connector;
+use super::database_url;
 use super::patience::Patience;
-use super::{Settings, database_url};
+use super::settings::Settings;
 use crate::error::StoreError;
 
 /// How long a connection can be silent before it counts as broken. So a server that vanishes is

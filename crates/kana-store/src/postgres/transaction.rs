@@ -12,12 +12,13 @@ use tokio_postgres::{Row, Statement};
 use super::connections::take;
 use super::errors::{cause, says_it_was_not_committed};
 use super::fate::{self, Mark};
+use super::locks;
 use super::parameters::Parameter;
 use super::patience::{no_answer, within};
 use super::recent_counters::RecentCounters;
 use super::replays_table::ReplaysTable;
+use super::shared::Shared;
 use super::statements as sql;
-use super::{Shared, locks};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 

@@ -6,24 +6,12 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::DATABASE_FILE;
 use super::errors::is_full;
+use super::file_names::{CLAIM_FILE, DATABASE_FILE, LOG_FILE, OUR_FILES, TURN_FILE};
 use crate::error::StoreError;
-
-/// Locked by the server that runs on the directory.
-const CLAIM_FILE: &str = "kana.lock";
-/// The turn file: locked by the process that opens the database. Not empty once there is a
-/// database.
-const TURN_FILE: &str = "kana.open";
-/// SQLite's WAL: commits that are not yet in the database file.
-const LOG_FILE: &str = "kana.db-wal";
 
 /// The content of the turn file once there is a database.
 const MADE: &[u8] = b"kana.db was made here\n";
-
-/// All files that Kana and SQLite create in the directory.
-const OUR_FILES: [&str; 6] =
-    [DATABASE_FILE, LOG_FILE, "kana.db-shm", "kana.db-journal", CLAIM_FILE, TURN_FILE];
 
 /// Creates the directory, accessible to its owner alone, unless it exists.
 pub(super) fn create(directory: &Path) -> Result<(), StoreError> {
