@@ -22,7 +22,6 @@ mod months;
 mod old_keys;
 mod parameters;
 mod partitions;
-mod patience;
 mod readiness;
 mod reading;
 mod recent_counters;
@@ -40,6 +39,5 @@ mod users;
 mod writing;
 
 pub use database_url::check_url;
-pub use patience::Patience;
 pub use settings::Settings;
 pub use store::PostgresStore;

@@ -6,7 +6,6 @@
 //! tried again later.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kana_core::Timestamp;
 use tokio::time::timeout;
@@ -14,21 +13,20 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::leased::Leased;
-use super::patience::within;
 use super::shared::Shared;
 use super::statements as sql;
+use crate::deadlines::within;
 use crate::error::StoreError;
 
 /// How many events of the default partition are deleted in one statement.
 const STRAY_EVENTS_AT_ONCE: i64 = 20_000;
 
-/// How long recording waits for the partition of its own month, at most once in [`AGAIN`](super::months::AGAIN). It waits
-/// only if the partition was not created a month ahead, as after a jump of the clock. Behind a long
-/// reader, the wait ends with the lock timeout of [`make`].
-const RECORDING_WAITS: Duration = Duration::from_secs(1);
-
 /// Starts to create the partitions that an event of this instant needs, and waits a little for that
 /// of its own month. If there is none in time, the event goes to the default partition.
+///
+/// It waits only if the partition was not created a month ahead, as after a jump of the clock, and at
+/// most once in [`AGAIN`](super::months::AGAIN). Behind a long reader, the wait ends with the lock
+/// timeout of [`make`].
 pub(super) async fn provide(shared: &Arc<Shared>, recorded_at: Timestamp) {
     if begin(shared, recorded_at) {
         return;
@@ -40,7 +38,7 @@ pub(super) async fn provide(shared: &Arc<Shared>, recorded_at: Timestamp) {
             shared.months.settled(recorded_at.as_ms()).await;
         }
     };
-    let _ = timeout(RECORDING_WAITS, waiting).await;
+    let _ = timeout(shared.connections.deadlines.partition, waiting).await;
 }
 
 /// Starts to create missing partitions, unless that is under way. Returns true if the event's own
@@ -80,11 +78,13 @@ pub(super) async fn keep_ahead(shared: &Shared) -> Result<(), StoreError> {
 
 /// Creates the partitions for events of the server's current time, which it returns.
 pub(super) async fn provide_now(shared: &Shared) -> Result<Timestamp, StoreError> {
-    let mut connection = Leased::take(&shared.connections.readers).await?;
-    let limit = shared.connections.patience.answer;
-    let now = within(limit, connection.get()?.query_one(sql::NOW, &[])).await?.try_get(0)?;
-    connection.give_back();
-    let now = Timestamp::from_ms(now);
+    let asking = async {
+        let mut connection = Leased::take(&shared.connections.readers).await?;
+        let now = connection.get()?.query_one(sql::NOW, &[]).await?.try_get(0)?;
+        connection.give_back();
+        Ok::<_, StoreError>(Timestamp::from_ms(now))
+    };
+    let now = within(shared.connections.deadlines.answer, asking).await?;
     provide_all(shared, now).await;
     Ok(now)
 }
@@ -115,16 +115,15 @@ pub(super) async fn run(
     statement: &str,
     parameters: &[&(dyn ToSql + Sync)],
 ) -> Result<Row, StoreError> {
-    let mut connection = Leased::take(&shared.connections.readers).await?;
     let running = async {
+        let mut connection = Leased::take(&shared.connections.readers).await?;
         let transaction = connection.get()?.transaction().await?;
         let set = format!("SET LOCAL lock_timeout = '{lock_timeout}'");
         transaction.batch_execute(&set).await?;
         let row = transaction.query_one(statement, parameters).await?;
         transaction.commit().await?;
+        connection.give_back();
         Ok::<_, StoreError>(row)
     };
-    let row = within(shared.connections.patience.answer, running).await?;
-    connection.give_back();
-    Ok(row)
+    within(shared.connections.deadlines.answer, running).await
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::last_change::FailureKind;
 use super::leased::Leased;
-use super::patience::within;
 use super::shared::Shared;
 use super::statements as sql;
+use crate::deadlines::within;
 use crate::error::StoreError;
 
 /// How long after a failure for want of space [`TRY_TO_WRITE`] runs.
@@ -23,7 +23,7 @@ const TRY_TO_WRITE: &str = "CREATE TEMPORARY TABLE room_for_a_change ON COMMIT D
 /// Fails if there is no connection, the server accepts no changes, a table or a right on it is
 /// missing, or the last change failed for a reason that lasts.
 pub(super) async fn check(shared: &Shared) -> Result<(), StoreError> {
-    within(shared.connections.patience.ready, check_all(shared)).await
+    within(shared.connections.deadlines.ready, check_all(shared)).await
 }
 
 async fn check_all(shared: &Shared) -> Result<(), StoreError> {

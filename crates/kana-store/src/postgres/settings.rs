@@ -1,4 +1,4 @@
-use super::patience::Patience;
+use crate::deadlines::Deadlines;
 
 /// Operator settings for the connections of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,12 +8,12 @@ pub struct Settings {
     /// How many of them write at the same time.
     pub lanes: usize,
     /// The deadlines of calls.
-    pub patience: Patience,
+    pub deadlines: Deadlines,
 }
 
 impl Settings {
     /// The settings of a server.
-    pub const DEFAULT: Self = Self { connections_max: 20, lanes: 4, patience: Patience::DEFAULT };
+    pub const DEFAULT: Self = Self { connections_max: 20, lanes: 4, deadlines: Deadlines::DEFAULT };
 }
 
 impl Default for Settings {

@@ -5,7 +5,6 @@ use kana_core::Timestamp;
 
 use super::connections::Connections;
 use super::leased::Leased;
-use super::patience::within;
 use super::settings::Settings;
 use super::shared::Shared;
 use super::transaction::{Kind, PostgresTransaction};
@@ -13,6 +12,7 @@ use super::{keys, migrations, old_keys, partitions, readiness, transfer};
 use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
+use crate::deadlines::within;
 use crate::error::StoreError;
 use crate::migration_files::POSTGRES;
 use crate::store::{Store, Transaction, WriteTransaction};
@@ -35,7 +35,7 @@ impl PostgresStore {
     pub async fn open(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let connections = Connections::new(url, settings)?;
         let mut connection = Leased::take(&connections.writers).await?;
-        migrations::run(connection.get()?, settings.patience).await?;
+        migrations::run(connection.get()?, settings.deadlines).await?;
         connection.give_back();
         let store = Self::new(connections, settings);
         // One that cannot be created is logged, and does not keep the node from starting.
@@ -50,7 +50,7 @@ impl PostgresStore {
     pub async fn open_existing(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let connections = Connections::new(url, settings)?;
         let mut connection = Leased::take(&connections.readers).await?;
-        within(settings.patience.answer, migrations::check(connection.get()?)).await?;
+        within(settings.deadlines.answer, migrations::check(connection.get()?)).await?;
         connection.give_back();
         Ok(Self::new(connections, settings))
     }

@@ -6,6 +6,8 @@ use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use kana_core::Timestamp;
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tokio::time::timeout;
 
 use super::checkpoints::Checkpoints;
 use super::connection::Connection;
@@ -22,6 +24,7 @@ use super::{
 use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
+use crate::deadlines::{Deadlines, within};
 use crate::error::StoreError;
 use crate::feed::{AuditPage, AuditQuery, ChangesPage, ChangesQuery, Feed};
 use crate::store::{Store, Transaction, WriteTransaction};
@@ -31,11 +34,12 @@ use crate::transfer::{Export, Import, Scope};
 /// The embedded engine on one data directory.
 pub struct SqliteStore {
     pub(super) pool: Arc<ReaderPool>,
-    pub(super) writer: Arc<tokio::sync::Mutex<Writer>>,
+    pub(super) writer: Arc<Mutex<Writer>>,
     /// Held while a readiness check runs.
-    checking: Arc<tokio::sync::Mutex<()>>,
-    pub(super) jobs_scheduled: Arc<tokio::sync::Notify>,
+    checking: Arc<Mutex<()>>,
+    pub(super) jobs_scheduled: Arc<Notify>,
     threads: NeededThreads,
+    deadlines: Deadlines,
     /// Keeps a second server off the data directory.
     _claim: Option<Claim>,
 }
@@ -47,7 +51,7 @@ impl SqliteStore {
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let open = || {
             data_dir::create(data_dir)?;
-            Self::open_and_migrate(data_dir, None)
+            Self::open_and_migrate(data_dir, None, Deadlines::DEFAULT)
         };
         open().map_err(|error| errors::located(error, data_dir))
     }
@@ -56,9 +60,14 @@ impl SqliteStore {
     /// refused with [`DataDirInUse`](StoreError::DataDirInUse) for as long as this store lives.
     /// The operating system gives the claim back when the process ends, however it ends.
     pub fn open_for_server(data_dir: &Path) -> Result<Self, StoreError> {
+        Self::open_for_server_within(data_dir, Deadlines::DEFAULT)
+    }
+
+    /// Like [`open_for_server`](Self::open_for_server), with other deadlines.
+    pub fn open_for_server_within(data_dir: &Path, limits: Deadlines) -> Result<Self, StoreError> {
         let open = || {
             data_dir::create(data_dir)?;
-            Self::open_and_migrate(data_dir, Some(data_dir::claim(data_dir)?))
+            Self::open_and_migrate(data_dir, Some(data_dir::claim(data_dir)?), limits)
         };
         open().map_err(|error| errors::located(error, data_dir))
     }
@@ -86,8 +95,12 @@ impl SqliteStore {
         Self::open(data_dir)
     }
 
-    fn open_and_migrate(data_dir: &Path, claim: Option<Claim>) -> Result<Self, StoreError> {
-        let turn = data_dir::wait_for_turn(data_dir)?;
+    fn open_and_migrate(
+        data_dir: &Path,
+        claim: Option<Claim>,
+        limits: Deadlines,
+    ) -> Result<Self, StoreError> {
+        let turn = data_dir::wait_for_turn(data_dir, limits)?;
         data_dir::close_to_others(data_dir);
         let found = data_dir::find_database(data_dir, Some(&turn))?;
         if found == Found::Nothing {
@@ -110,21 +123,21 @@ impl SqliteStore {
             data_dir::note_made(&turn);
         }
         match claim {
-            Some(claim) => Self::of_server(connection, statements, data_dir, claim),
+            Some(claim) => Self::of_server(connection, statements, (data_dir, claim), limits),
             None => Ok(Self::of_tool(connection, statements, data_dir)),
         }
     }
 
     fn of_tool(connection: Connection, statements: Arc<AtomicU64>, data_dir: &Path) -> Self {
-        let health = Arc::new(Health::of_tool(data_dir));
+        let health = Arc::new(Health::of_tool(data_dir, Deadlines::DEFAULT));
         Self::new(ReaderPool::new(statements, health, Views::Fresh), connection, None, None)
     }
 
     fn of_server(
         connection: Connection,
         statements: Arc<AtomicU64>,
-        data_dir: &Path,
-        claim: Claim,
+        (data_dir, claim): (&Path, Claim),
+        limits: Deadlines,
     ) -> Result<Self, StoreError> {
         // SQLite would otherwise copy its WAL during a commit, which would wait for that.
         connection.never_checkpoint_by_itself()?;
@@ -133,7 +146,7 @@ impl SqliteStore {
         // The server that had them is gone, since this one has claimed the directory.
         connection.run(statements::END_LEASES)?;
         connection.run("COMMIT")?;
-        let health = Arc::new(Health::of_server(data_dir));
+        let health = Arc::new(Health::of_server(data_dir, limits));
         let file = data_dir.join(DATABASE_FILE);
         let recent = Arc::new(RecentCounters::default());
         let threads = NeededThreads::default();
@@ -142,7 +155,11 @@ impl SqliteStore {
         // Only this server commits changes of users and catalogs, so their views can be kept.
         let pool = ReaderPool::new(statements, health, Views::Kept(recent));
         let server = ServersWriter { checkpoints, behind };
-        Ok(Self { threads, ..Self::new(pool, connection, Some(server), Some(claim)) })
+        Ok(Self {
+            threads,
+            deadlines: limits,
+            ..Self::new(pool, connection, Some(server), Some(claim))
+        })
     }
 
     fn new(
@@ -160,10 +177,11 @@ impl SqliteStore {
         };
         Self {
             pool: Arc::new(pool),
-            writer: Arc::new(tokio::sync::Mutex::new(writer)),
+            writer: Arc::new(Mutex::new(writer)),
             checking: Arc::default(),
             jobs_scheduled,
             threads: NeededThreads::default(),
+            deadlines: Deadlines::DEFAULT,
             _claim: claim,
         }
     }
@@ -209,14 +227,25 @@ impl SqliteStore {
     }
 
     pub(super) async fn begin_write(&self) -> Result<SqliteTransaction<WriteLease>, StoreError> {
-        let writer = Arc::clone(&self.writer).lock_owned().await;
+        let writer = match Arc::clone(&self.writer).try_lock_owned() {
+            Ok(writer) => writer,
+            Err(_) => self.wait_for_writer().await?,
+        };
         SqliteTransaction::begin_write(WriteLease::new(writer, &self.pool))
+    }
+
+    async fn wait_for_writer(&self) -> Result<OwnedMutexGuard<Writer>, StoreError> {
+        let limit = self.deadlines.writer;
+        timeout(limit, Arc::clone(&self.writer).lock_owned()).await.map_err(|_| {
+            let why = format!("the write before this one has not ended within {limit:?}");
+            StoreError::Unavailable(why.into())
+        })
     }
 }
 
 /// Waits for the turn to open an existing database.
 fn find(data_dir: &Path) -> Result<Option<File>, StoreError> {
-    let turn = data_dir::wait_for_turn_if_any(data_dir)?;
+    let turn = data_dir::wait_for_turn_if_any(data_dir, Deadlines::DEFAULT)?;
     match data_dir::find_database(data_dir, turn.as_ref())? {
         Found::Database { .. } => Ok(turn),
         Found::Nothing => Err(data_dir::no_database(data_dir)),
@@ -269,7 +298,8 @@ impl Store for SqliteStore {
     }
 
     async fn check_ready(&self) -> Result<(), StoreError> {
-        readiness::check(&self.pool, &self.writer, &self.checking).await
+        let checking = readiness::check(&self.pool, &self.writer, &self.checking);
+        within(self.deadlines.ready, checking).await
     }
 
     fn needed_threads(&self) -> NeededThreads {
@@ -282,11 +312,11 @@ impl Store for SqliteStore {
     }
 
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {
-        transfer::export(&self.pool, scope)
+        transfer::export(&self.pool, scope, self.deadlines)
     }
 
     async fn import(&self) -> Result<Box<dyn Import>, StoreError> {
-        Ok(Box::new(transfer::import(&self.pool)?))
+        Ok(Box::new(transfer::import(&self.pool, self.deadlines)?))
     }
 
     async fn read(&self) -> Result<Box<dyn Transaction>, StoreError> {

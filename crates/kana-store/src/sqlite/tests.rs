@@ -27,6 +27,7 @@ use crate::feed::{AuditQuery, ChangesQuery, Feed};
 use crate::store::{Store, Transaction, WriteTransaction};
 
 mod behind;
+mod deadlines;
 mod directory;
 mod jobs;
 mod trouble;
