@@ -15,9 +15,12 @@ use crate::world::{World, pass, pass_with_renewal};
 const LONG: Policy = Policy { slice_max: Duration::from_secs(1000), ..Policy::ONE_OFF };
 
 fn takes(log: &Log, time: Duration) -> JobKinds {
-    let work = Work::new(log, LONG, move |_, _| {
+    let begun = log.clone();
+    let work = Work::new(log, LONG, move |slice, _| {
+        // From when the test saw it begin, after which time may pass before this thread is here.
+        let begun_at = begun.of(slice.key()).begun.last().copied().unwrap_or_else(Instant::now);
         async move {
-            tokio::time::sleep(time).await;
+            tokio::time::sleep_until(begun_at + time).await;
             Ok(Progress::Done)
         }
         .boxed()
