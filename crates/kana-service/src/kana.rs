@@ -1,20 +1,17 @@
 //! A running Kana, and what its process needs to know of it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::Instant;
 
 use kana_store::{NeededThreads, Store};
 
 use crate::access::Access;
 use crate::clock::Clock;
+use crate::deadlines;
 use crate::reader::Reader;
 use crate::readiness::NotReady;
 use crate::settings::Settings;
 use crate::writer::{Finished, Writer};
-
-/// How long a readiness check waits for the database. A load balancer must get its answer within
-/// two seconds, including the time on the network.
-const READY_WITHIN: Duration = Duration::from_millis(1500);
 
 /// A running Kana on one store.
 pub struct Kana {
@@ -32,7 +29,15 @@ impl Kana {
     /// Returns `Ok` if the database answers questions and accepts changes. Always returns within
     /// two seconds.
     pub async fn check_ready(&self) -> Result<(), NotReady> {
-        match tokio::time::timeout(READY_WITHIN, self.store.check_ready()).await {
+        self.check_ready_at(Instant::now()).await
+    }
+
+    pub(crate) async fn check_ready_at(&self, now: Instant) -> Result<(), NotReady> {
+        let commit = self.writer.commit_under_way_for(now);
+        if commit >= deadlines::COMMIT {
+            return Err(NotReady::CommitHangs(commit));
+        }
+        match tokio::time::timeout(deadlines::READY, self.store.check_ready()).await {
             Ok(checked) => checked.map_err(NotReady::Database),
             Err(_) => Err(NotReady::NoAnswer),
         }

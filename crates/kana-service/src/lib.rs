@@ -7,6 +7,7 @@
 
 mod access;
 mod clock;
+mod deadlines;
 mod environment;
 mod error;
 mod feed;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use kana_store::StoreError;
 
 /// Why a server is not ready for requests.
@@ -9,6 +11,9 @@ pub enum NotReady {
     /// The database did not answer in time.
     #[error("the database does not answer")]
     NoAnswer,
+    /// A commit has been under way for longer than it may take.
+    #[error("a commit has been under way for {0:?}")]
+    CommitHangs(Duration),
 }
 
 impl NotReady {
@@ -18,6 +23,7 @@ impl NotReady {
         match self {
             Self::Database(error) => error.summary(),
             Self::NoAnswer => "no answer",
+            Self::CommitHangs(_) => "commit hangs",
         }
     }
 }

@@ -5,22 +5,19 @@ use std::time::Duration;
 use kana_store::{LogThrottle, StoreError};
 use tokio::time::{Instant, sleep};
 
+use crate::deadlines;
 use crate::error::Error;
 
 /// The pause before each retry, in milliseconds. A conflict ends when the other transaction
 /// commits; a restart or failover of the database takes longer.
 const PAUSES_MS: [u64; 9] = [0, 5, 10, 20, 50, 100, 200, 400, 800];
 
-/// No retry starts after this time, even if few were made: the caller waits, and so does everything
-/// queued behind it.
-const PATIENCE: Duration = Duration::from_secs(3);
-
 /// Counts commands that were given up. One for the process, as the log is.
 static REFUSED: LogThrottle = LogThrottle::new();
 /// Counts batches of questions that were given up.
 static UNANSWERED: LogThrottle = LogThrottle::new();
 
-/// Runs `work` until it succeeds, fails permanently, or has failed for [`PATIENCE`]. Retries only
+/// Runs `work` until it succeeds, fails permanently, or has failed for [`RETRY`](deadlines::RETRY). Retries only
 /// [`Error::Unavailable`], which means that nothing was stored.
 pub(crate) async fn retry<T, F>(work: impl Fn() -> F) -> Result<T, Error>
 where
@@ -44,11 +41,7 @@ where
 {
     let outcome = retry(work).await;
     match &outcome {
-        Err(Error::Unavailable(cause)) => {
-            if let Some(commands) = REFUSED.count(commands) {
-                tracing::warn!(%cause, commands, "commands were refused: nothing was recorded");
-            }
-        }
+        Err(Error::Unavailable(cause)) => warn_refused(cause, commands),
         Ok(_) => {
             if let Some(unreported) = REFUSED.end() {
                 tracing::info!(unreported, "commands are recorded again");
@@ -57,6 +50,13 @@ where
         Err(_) => {}
     }
     outcome
+}
+
+/// Logs, at most once a second, how many commands were refused because the database is unavailable.
+pub(crate) fn warn_refused(cause: &StoreError, commands: usize) {
+    if let Some(commands) = REFUSED.count(commands) {
+        tracing::warn!(%cause, commands, "commands were refused: nothing was recorded");
+    }
 }
 
 /// Logs, at most once a second, that questions were given up because the database is unavailable.
@@ -89,7 +89,7 @@ impl Retries {
     pub(crate) async fn wait_after(&mut self, error: &Error) -> bool {
         match error {
             Error::Unavailable(cause) => {
-                let may_pass = may_pass(cause) && self.since.elapsed() < PATIENCE;
+                let may_pass = may_pass(cause) && self.since.elapsed() < deadlines::RETRY;
                 let pause = self.pauses.next().filter(|_| may_pass);
                 let Some(pause) = pause else {
                     return false;

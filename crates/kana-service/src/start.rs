@@ -6,6 +6,7 @@ use kana_store::Store;
 
 use crate::access::Access;
 use crate::clock::Clock;
+use crate::deadlines::WriterDeadlines;
 use crate::kana::Kana;
 use crate::reader::Reader;
 use crate::settings::Settings;
@@ -47,7 +48,13 @@ impl Kana {
     ) -> std::io::Result<Arc<Self>> {
         let threads = store.needed_threads();
         let reader = Reader::start(Arc::clone(&store), Arc::clone(&clock), &threads);
-        let (writer, finished) = Writer::start(&store, reader.catalogs(), &clock, settings, lanes)?;
+        let (writer, finished) = Writer::start(
+            &store,
+            reader.catalogs(),
+            &clock,
+            (settings, WriterDeadlines::DEFAULT),
+            lanes,
+        )?;
         let access = Access::new(Arc::clone(&store), Arc::clone(&clock), settings);
         Ok(Arc::new(Self {
             store,

@@ -10,7 +10,10 @@
 mod actor;
 pub mod app;
 mod columns;
+mod deadlines;
 mod error;
+#[cfg(test)]
+mod every_call;
 pub mod feed;
 pub mod jobs;
 mod log_throttle;
@@ -24,6 +27,7 @@ mod user_row;
 
 pub use actor::Actor;
 pub use app::{App, EnvironmentId, EnvironmentKind};
+pub use deadlines::Deadlines;
 pub use error::{Cause, StoreError};
 pub use log_throttle::LogThrottle;
 pub use postgres::PostgresStore;

@@ -31,7 +31,8 @@ pub struct Facts {
 }
 
 /// A database that keeps one app. Once a call that changes something has returned, the change
-/// survives `kill -9` and power loss.
+/// survives `kill -9` and power loss. No call waits without a bound: [`Deadlines`](crate::Deadlines)
+/// has them all.
 #[async_trait]
 pub trait Store: Feed + JobStore + Send + Sync + 'static {
     /// The app; `None` on an empty database.
@@ -103,8 +104,8 @@ pub trait Store: Feed + JobStore + Send + Sync + 'static {
     ///
     /// After a commit that failed for want of space or permission, or by a damaged page, an engine
     /// tries a change here, at most about once a second: a node that its load balancer has taken
-    /// out gets no other writes. The caller sets the deadline and drops the future when it has
-    /// passed.
+    /// out gets no other writes. Fails with [`Unavailable`](StoreError::Unavailable) if there is no
+    /// result within [`Deadlines::ready`](crate::Deadlines::ready).
     async fn check_ready(&self) -> Result<(), StoreError>;
 
     /// Forgets usage events that were recorded before `before`, the oldest first: at most `at_most`

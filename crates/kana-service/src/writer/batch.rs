@@ -11,6 +11,7 @@ use kana_core::subjects::{Subject, Subjects};
 use kana_store::feed::Records;
 use kana_store::{EnvironmentId, Store, WriteTransaction};
 
+use super::commit_timer::CommitTimer;
 use super::queue::{Answered, Answers, Asked};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -25,6 +26,7 @@ pub(super) struct Decider {
     pub(super) catalogs: Arc<Catalogs>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: Settings,
+    pub(super) commits: Arc<CommitTimer>,
 }
 
 /// What the commands of an environment come to.
@@ -73,7 +75,7 @@ impl Decider {
             transaction.append(environment, records).await?;
         }
         if changed {
-            transaction.commit().await?;
+            self.commits.measure(transaction.commit()).await?;
         }
         Ok(answers)
     }

@@ -50,7 +50,7 @@ impl Decider {
         let entries = audit_of_catalog(&catalog, &changes, is_configuration);
         recorder.audit(actor, now, entries);
         transaction.append(environment, recorder.finish()).await?;
-        transaction.commit().await?;
+        self.commits.measure(transaction.commit()).await?;
         let mut changed = Catalog::clone(&catalog);
         for change in &changes {
             changed.apply(change);

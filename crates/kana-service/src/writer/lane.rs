@@ -2,28 +2,27 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use kana_core::decide::Command;
 use kana_store::{Actor, EnvironmentId};
-use tokio::sync::mpsc;
 
 use super::batch::Decider;
+use super::lane_queue::LaneQueue;
 use super::queue::{
-    Answered, Answers, Asked, BATCH_MAX, CatalogDone, CatalogRequest, Reply, Request, Together,
+    Answered, Answers, Asked, BATCH_MAX, CatalogDone, CatalogRequest, Replies, Reply, Request,
+    Together, TogetherReply,
 };
 use crate::error::Error;
 use crate::ids;
 use crate::retry::retry_batch;
 
-/// Commands that were handed in together and are decided in one transaction with others of their
-/// kind. The more there are, the more of them change the same pages, each of which is written once
-/// a commit; but a command that came alone waits for all of them.
-const TOGETHER_MAX: usize = 8 * 1024;
-
 /// One of the threads that write.
 pub(super) struct Lane {
     decider: Decider,
+    queue: Arc<LaneQueue>,
 }
 
 /// Commands of one transaction, those of an environment together. Environments share nothing, so
@@ -32,46 +31,25 @@ pub(super) struct Lane {
 type Batch = BTreeMap<EnvironmentId, Vec<(Asked, Reply<Answered>)>>;
 
 impl Lane {
-    pub(super) fn new(decider: Decider) -> Self {
-        Self { decider }
+    pub(super) fn new(decider: Decider, queue: Arc<LaneQueue>) -> Self {
+        Self { decider, queue }
     }
 
     /// Serves what waits until nobody can hand in any more.
-    pub(super) async fn run(&self, mut waiting: mpsc::Receiver<Request>) {
-        let mut requests = Vec::with_capacity(BATCH_MAX);
-        while waiting.recv_many(&mut requests, BATCH_MAX).await > 0 {
-            // Whoever woke this thread may be about to hand in more: with one core to share, it
-            // was stopped in the middle of that. Alone, this takes no time.
-            std::thread::yield_now();
-            while requests.len() < BATCH_MAX
-                && let Ok(request) = waiting.try_recv()
-            {
-                requests.push(request);
-            }
-            let mut batch = Batch::new();
-            let mut together = Vec::new();
-            for mut request in requests.drain(..) {
-                if let Request::Command { asked, .. } = &mut request {
-                    self.choose_ids(&mut asked.command);
-                }
-                if !matches!(request, Request::Together(_)) {
-                    self.run_together(std::mem::take(&mut together)).await;
-                }
+    pub(super) async fn run(&self) {
+        let (mut buffer, mut part) = (Vec::with_capacity(BATCH_MAX), Vec::with_capacity(BATCH_MAX));
+        while self.queue.take(&mut buffer).await {
+            self.queue.next(Instant::now(), &mut part);
+            let (mut batch, mut together) = (Batch::new(), Vec::new());
+            // All are of one kind.
+            for request in part.drain(..) {
                 match request {
-                    Request::Command { environment, asked, reply } => {
+                    Request::Command { environment, mut asked, reply } => {
+                        self.choose_ids(&mut asked.command);
                         batch.entry(environment).or_default().push((asked, reply));
                     }
-                    Request::Together(next) => {
-                        self.run_commands(std::mem::take(&mut batch)).await;
-                        let count: usize = together.iter().map(Together::len).sum();
-                        if count + next.len() > TOGETHER_MAX {
-                            self.run_together(std::mem::take(&mut together)).await;
-                        }
-                        together.push(next);
-                    }
+                    Request::Together(next) => together.push(next),
                     Request::Catalog { environment, actor, request, reply } => {
-                        // A catalog is changed between two batches, and so in one piece.
-                        self.run_commands(std::mem::take(&mut batch)).await;
                         self.run_catalog(environment, (&actor, &request), reply).await;
                     }
                 }
@@ -100,7 +78,12 @@ impl Lane {
             commands.push((environment, these));
             replies.extend(their_replies);
         }
-        match contain_panic(self.decider.decide_and_commit(&commands)).await {
+        self.queue.begin(Replies::Commands(replies));
+        let decided = contain_panic(self.decider.decide_and_commit(&commands)).await;
+        let Some(Replies::Commands(replies)) = self.queue.end() else {
+            return;
+        };
+        match decided {
             Ok(answers) => {
                 let answers = answers.into_iter().map(|answer| answer.map_err(Error::Refused));
                 answer_all(replies.into_iter().zip(answers));
@@ -116,33 +99,34 @@ impl Lane {
         if together.is_empty() {
             return;
         }
-        let mut commands: BTreeMap<EnvironmentId, Vec<Asked>> = BTreeMap::new();
+        let mut asked: BTreeMap<EnvironmentId, Vec<Asked>> = BTreeMap::new();
         let mut replies = Vec::with_capacity(together.len());
         for Together { environment, asked: these, reply, waiting } in together {
-            replies.push((environment, reply, these.len(), waiting));
-            commands.entry(environment).or_default().extend(these);
+            let commands = these.len();
+            replies.push(TogetherReply { environment, commands, reply, _waiting: waiting });
+            asked.entry(environment).or_default().extend(these);
         }
-        let commands: Vec<(EnvironmentId, Vec<Asked>)> = commands.into_iter().collect();
-        match contain_panic(self.decider.decide_and_commit(&commands)).await {
-            Ok(answers) => {
-                let mut answers = answers.into_iter();
-                let mut of_environment: HashMap<EnvironmentId, _> = commands
-                    .iter()
-                    .map(|(environment, commands)| {
-                        let theirs: Answers = answers.by_ref().take(commands.len()).collect();
-                        (*environment, theirs.into_iter())
-                    })
-                    .collect();
-                for (environment, reply, count, _waiting) in replies {
-                    let theirs = of_environment.get_mut(&environment).into_iter().flatten();
-                    let _ = reply.send(Ok(theirs.take(count).collect()));
-                }
-            }
-            Err(error) => {
-                for (_, reply, _, _waiting) in replies {
-                    let _ = reply.send(Err(error.clone()));
-                }
-            }
+        let commands: Vec<(EnvironmentId, Vec<Asked>)> = asked.into_iter().collect();
+        self.queue.begin(Replies::Together(replies));
+        let decided = contain_panic(self.decider.decide_and_commit(&commands)).await;
+        let Some(Replies::Together(replies)) = self.queue.end() else {
+            return;
+        };
+        let answers = match decided {
+            Ok(answers) => answers,
+            Err(error) => return Replies::Together(replies).fail(&error),
+        };
+        let mut answers = answers.into_iter();
+        let mut of_environment: HashMap<EnvironmentId, _> = commands
+            .iter()
+            .map(|(environment, commands)| {
+                let theirs: Answers = answers.by_ref().take(commands.len()).collect();
+                (*environment, theirs.into_iter())
+            })
+            .collect();
+        for TogetherReply { environment, commands, reply, _waiting } in replies {
+            let theirs = of_environment.get_mut(&environment).into_iter().flatten();
+            let _ = reply.send(Ok(theirs.take(commands).collect()));
         }
     }
 
@@ -153,8 +137,11 @@ impl Lane {
         reply: Reply<CatalogDone>,
     ) {
         let change = || self.decider.change_catalog(environment, actor, request);
+        self.queue.begin(Replies::Catalog(reply));
         let done = contain_panic(retry_batch(1, change)).await;
-        let _ = reply.send(done);
+        if let Some(Replies::Catalog(reply)) = self.queue.end() {
+            let _ = reply.send(done);
+        }
     }
 }
 

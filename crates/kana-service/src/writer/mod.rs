@@ -4,17 +4,25 @@
 //! There are as many lanes as the store can use. Commands are spread over them by user, so that those
 //! of one user do not wait for each other in the store. That is for speed alone: whoever decides on a
 //! user has the user alone in the store, which keeps lanes and other nodes out of each other's way.
+//!
+//! Nobody waits for a lane without a bound, however long its commit takes (`watch`).
 
 mod batch;
 mod catalog_change;
+mod commit_timer;
 mod lane;
+mod lane_queue;
 mod publish;
 mod queue;
+#[cfg(test)]
+mod tests;
+mod watch;
 
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kana_core::decide::Command;
 use kana_core::subjects::Subject;
@@ -23,11 +31,14 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::batch::Decider;
+use self::commit_timer::CommitTimer;
 use self::lane::Lane;
+use self::lane_queue::LaneQueue;
 pub(crate) use self::publish::{Publish, features_with_usage};
 pub(crate) use self::queue::{Answered, BATCH_MAX, CatalogDone, CatalogRequest};
-use self::queue::{Asked, Request, Together};
+use self::queue::{Asked, Request, Together, Waiting};
 use crate::clock::Clock;
+use crate::deadlines::WriterDeadlines;
 use crate::error::Error;
 use crate::reader::Catalogs;
 use crate::settings::Settings;
@@ -43,7 +54,8 @@ pub(crate) enum LanesOn<'a> {
     /// A thread for each, since a commit of the embedded engine waits for the disk. If one ends,
     /// the server cannot go on.
     Threads(&'a NeededThreads),
-    /// Tasks of the runtime, in whose order everything then happens. A commit holds up the others.
+    /// Tasks of the runtime, in whose order everything then happens. A commit holds up the others, and
+    /// whatever could look how long it takes.
     Tasks,
 }
 
@@ -71,7 +83,9 @@ impl LanesOn<'_> {
 /// Where commands are handed in.
 pub(crate) struct Writer {
     /// At least one.
-    lanes: Vec<mpsc::Sender<Request>>,
+    lanes: Vec<mpsc::Sender<Waiting>>,
+    /// The commits of each lane.
+    commits: Vec<Arc<CommitTimer>>,
     waiting_together: Arc<Semaphore>,
 }
 
@@ -90,26 +104,40 @@ impl Writer {
         store: &Arc<dyn Store>,
         catalogs: &Arc<Catalogs>,
         clock: &Arc<dyn Clock>,
-        settings: Settings,
+        (settings, limits): (Settings, WriterDeadlines),
         on: LanesOn<'_>,
     ) -> std::io::Result<(Self, Finished)> {
         let (alive, finished) = mpsc::channel(1);
-        let mut lanes = Vec::new();
+        let (mut lanes, mut commits, mut queues) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..store.lanes().max(1) {
             let (requests, waiting) = mpsc::channel(WAITING_MAX);
             let (store, catalogs, clock) = (store.clone(), catalogs.clone(), clock.clone());
-            let lane = Lane::new(Decider { store, catalogs, clock, settings });
+            let timer = Arc::new(CommitTimer::default());
+            commits.push(Arc::clone(&timer));
+            let queue = Arc::new(LaneQueue::new(waiting, limits));
+            queues.push(Arc::downgrade(&queue));
+            let decider = Decider { store, catalogs, clock, settings, commits: timer };
+            let lane = Lane::new(decider, queue);
             let alive = alive.clone();
             on.start(number, async move {
-                lane.run(waiting).await;
+                lane.run().await;
                 // Whoever waits for the end may be about to open the same database again.
                 drop(lane);
                 drop(alive);
             })?;
             lanes.push(requests);
         }
+        if let LanesOn::Threads(threads) = on {
+            watch::start(queues, limits, threads)?;
+        }
         let waiting_together = Arc::new(Semaphore::new(WAITING_TOGETHER_MAX));
-        Ok((Self { lanes, waiting_together }, finished))
+        Ok((Self { lanes, commits, waiting_together }, finished))
+    }
+
+    /// Returns how long the longest commit has been under way at `now`; zero if there is none.
+    pub(crate) fn commit_under_way_for(&self, now: Instant) -> Duration {
+        let lanes = self.commits.iter().map(|commits| commits.under_way_for(now));
+        lanes.max().unwrap_or_default()
     }
 
     /// Decides `command` and answers once that is durable.
@@ -220,7 +248,8 @@ impl Writer {
     }
 
     fn hand_in(&self, lane: usize, request: Request) -> Result<(), Error> {
-        self.lanes[lane % self.lanes.len()].try_send(request).map_err(|error| match error {
+        let waiting = Waiting { request, since: Instant::now() };
+        self.lanes[lane % self.lanes.len()].try_send(waiting).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
         })

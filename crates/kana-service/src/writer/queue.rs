@@ -1,6 +1,7 @@
 //! What waits for the writer, and what it is answered with.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use kana_core::Refusal;
 use kana_core::catalog::{Catalog, CatalogVersion};
@@ -16,6 +17,41 @@ use crate::error::Error;
 pub(crate) const BATCH_MAX: usize = 1024;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+impl Request {
+    /// Answers with an error.
+    pub(super) fn fail(self, error: &Error) {
+        // Whoever asked may have gone away meanwhile.
+        match self {
+            Self::Command { reply, .. } => drop(reply.send(Err(error.clone()))),
+            Self::Together(Together { reply, .. }) => drop(reply.send(Err(error.clone()))),
+            Self::Catalog { reply, .. } => drop(reply.send(Err(error.clone()))),
+        }
+    }
+
+    /// Whether both can be decided in one transaction.
+    pub(super) fn is_decided_with(&self, other: &Self) -> bool {
+        // A catalog is changed between two batches, and so in one piece.
+        matches!(
+            (self, other),
+            (Self::Command { .. }, Self::Command { .. }) | (Self::Together(_), Self::Together(_))
+        )
+    }
+
+    /// Returns how many commands these are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Together(together) => together.len(),
+            Self::Command { .. } | Self::Catalog { .. } => 1,
+        }
+    }
+}
+
+/// Something to be written, and since when it has waited.
+pub(super) struct Waiting {
+    pub(super) request: Request,
+    pub(super) since: Instant,
+}
 
 /// Something to be written.
 pub(super) enum Request {
@@ -52,6 +88,42 @@ pub(super) struct Together {
 impl Together {
     pub(super) fn len(&self) -> usize {
         self.asked.len()
+    }
+}
+
+/// Who is answered when what is under way has ended.
+pub(super) enum Replies {
+    Commands(Vec<Reply<Answered>>),
+    Together(Vec<TogetherReply>),
+    Catalog(Reply<CatalogDone>),
+}
+
+/// Where the answers to commands go that were handed in together.
+pub(super) struct TogetherReply {
+    pub(super) environment: EnvironmentId,
+    pub(super) commands: usize,
+    pub(super) reply: Reply<Answers>,
+    /// Their place in what may wait, until they are answered.
+    pub(super) _waiting: OwnedSemaphorePermit,
+}
+
+impl Replies {
+    /// Answers all with an error.
+    pub(super) fn fail(self, error: &Error) {
+        // Whoever asked may have gone away meanwhile.
+        match self {
+            Self::Commands(replies) => {
+                for reply in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+            Self::Together(replies) => {
+                for TogetherReply { reply, .. } in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+            Self::Catalog(reply) => drop(reply.send(Err(error.clone()))),
+        }
     }
 }
 

@@ -33,6 +33,12 @@ fn wrong(problem: impl Into<String>) -> StoreError {
     StoreError::DatabaseUrl { problem: problem.into() }
 }
 
+/// Checks a database URL without connecting. Fails with [`StoreError::DatabaseUrl`] if it is
+/// invalid.
+pub fn check_url(url: &str) -> Result<(), StoreError> {
+    read(url).map(drop)
+}
+
 /// Parses the URL. The error repeats nothing that could be part of a password.
 pub(super) fn read(url: &str) -> Result<Config, StoreError> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {

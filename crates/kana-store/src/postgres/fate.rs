@@ -7,8 +7,8 @@ use tokio_postgres::Row;
 
 use super::connections::Connections;
 use super::leased::Leased;
-use super::patience::within;
 use super::statements as sql;
+use crate::deadlines::within;
 use crate::error::StoreError;
 
 /// The minimum number of attempts to ask.
@@ -36,7 +36,7 @@ pub(super) async fn ask(
     mark: &Mark,
     why: StoreError,
 ) -> Result<(), StoreError> {
-    let limit = connections.patience.fate;
+    let limit = connections.deadlines.fate;
     match timeout(limit, ask_until_known(connections, mark)).await {
         Ok(Some(Fate::Committed)) => Ok(()),
         Ok(Some(Fate::Aborted)) => Err(why),
@@ -70,7 +70,7 @@ async fn ask_until_known(connections: &Connections, mark: &Mark) -> Option<Fate>
 
 /// Returns `None` if the server cannot know.
 async fn ask_once(connections: &Connections, mark: &Mark) -> Result<Option<String>, StoreError> {
-    let limit = connections.patience.fate / TRIES_MIN;
+    let limit = connections.deadlines.fate / TRIES_MIN;
     let mut connection = Leased::take(&connections.writers).await?;
     let asking = async {
         let connection = connection.get()?;

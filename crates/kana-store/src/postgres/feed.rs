@@ -5,10 +5,10 @@ use kana_core::id::UserId;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::PostgresStore;
 use super::parameters::{Parameter, column, count};
 use super::rows::{instant, text};
 use super::statements as sql;
+use super::store::PostgresStore;
 use super::transaction::{Appending, PostgresTransaction};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;

@@ -10,10 +10,10 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::PostgresStore;
 use super::parameters::count;
 use super::rows::{instant, optional, optional_instant, text};
 use super::statements as sql;
+use super::store::PostgresStore;
 use super::transaction::{PostgresTransaction, Question};
 use crate::app::{EnvironmentId, EnvironmentKind};
 use crate::columns::Named;

@@ -2,17 +2,13 @@
 //! has how many a database has.
 
 use std::cmp::Ordering;
-use std::time::Duration;
 
 use deadpool_postgres::{GenericClient, Object};
 
 use super::locks;
-use super::patience::{Patience, within};
+use crate::deadlines::{Deadlines, within};
 use crate::error::StoreError;
 use crate::migration_files::POSTGRES;
-
-/// How long migrating may take, including the wait for another node that migrates.
-const MIGRATION: Duration = Duration::from_secs(30 * 60);
 
 /// Returns how many migrations the database has; 0 if it has none of our tables.
 async fn version(connection: &impl GenericClient) -> Result<usize, StoreError> {
@@ -42,12 +38,12 @@ pub(super) async fn check(connection: &Object) -> Result<(), StoreError> {
 
 /// Brings the database to this release's schema. Nodes that start together take turns: the first
 /// migrates, the others wait and find nothing to do.
-pub(super) async fn run(connection: &mut Object, patience: Patience) -> Result<(), StoreError> {
+pub(super) async fn run(connection: &mut Object, limits: Deadlines) -> Result<(), StoreError> {
     // Most starts find nothing to do, and need no deadline as long as a migration's.
-    if within(patience.answer, version(connection)).await? == POSTGRES.len() {
+    if within(limits.answer, version(connection)).await? == POSTGRES.len() {
         return Ok(());
     }
-    within(MIGRATION, migrate(connection)).await
+    within(limits.migration, migrate(connection)).await
 }
 
 async fn migrate(connection: &mut Object) -> Result<(), StoreError> {

@@ -14,19 +14,23 @@ mod fate;
 mod feed;
 mod jobs;
 mod keys;
+mod last_change;
 mod leased;
 mod locks;
 mod migrations;
+mod months;
 mod old_keys;
 mod parameters;
 mod partitions;
-mod patience;
 mod readiness;
 mod reading;
 mod recent_counters;
 mod replays_table;
 mod rows;
+mod settings;
+mod shared;
 mod statements;
+mod store;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -34,252 +38,6 @@ mod transfer;
 mod users;
 mod writing;
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use async_trait::async_trait;
-use kana_core::Timestamp;
-use kana_core::id::FeatureId;
-
-use crate::app::{
-    App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
-};
-use crate::error::StoreError;
-use crate::migration_files::POSTGRES;
-use crate::store::{Store, Transaction, WriteTransaction};
-use crate::transfer::{Export, Import, Scope};
-use connections::Connections;
-use leased::Leased;
-use partitions::Partitions;
-pub use patience::Patience;
-use patience::within;
-use readiness::LastChange;
-use transaction::{Kind, PostgresTransaction};
-
-/// What whoever runs Kana may choose about one node's connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// How many connections the node opens at most.
-    pub connections_max: usize,
-    /// How many of them write at the same time.
-    pub lanes: usize,
-    /// The deadlines of calls.
-    pub patience: Patience,
-}
-
-impl Settings {
-    /// The settings of a server.
-    pub const DEFAULT: Self = Self { connections_max: 20, lanes: 4, patience: Patience::DEFAULT };
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
-/// The engine for many nodes, on a database that they share.
-pub struct PostgresStore {
-    shared: Arc<Shared>,
-    lanes: usize,
-}
-
-/// What all transactions of a store have in common.
-struct Shared {
-    connections: Connections,
-    partitions: Partitions,
-    /// Features of which it is stored that they were used: as many as catalogs have at most.
-    used_features: Mutex<HashSet<(EnvironmentId, FeatureId)>>,
-    round_trips: AtomicU64,
-    last_change: LastChange,
-    /// Is notified of commits that scheduled jobs.
-    jobs_scheduled: Arc<tokio::sync::Notify>,
-}
-
-impl Shared {
-    fn count_round_trip(&self) {
-        self.round_trips.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn used_features(&self) -> MutexGuard<'_, HashSet<(EnvironmentId, FeatureId)>> {
-        self.used_features.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Those of the features of which it is not known that it is stored that they were used.
-    fn not_noted<'a>(
-        &self,
-        environment: EnvironmentId,
-        features: impl IntoIterator<Item = &'a FeatureId>,
-    ) -> Vec<FeatureId> {
-        let noted = self.used_features();
-        let used = |feature: &&FeatureId| !noted.contains(&(environment, (*feature).clone()));
-        features.into_iter().filter(used).cloned().collect()
-    }
-
-    fn note_used(&self, features: impl Iterator<Item = (EnvironmentId, FeatureId)>) {
-        self.used_features().extend(features);
-    }
-}
-
-/// Checks a database URL without connecting. Fails with [`StoreError::DatabaseUrl`] if it is
-/// invalid.
-pub fn check_url(url: &str) -> Result<(), StoreError> {
-    database_url::read(url).map(drop)
-}
-
-impl PostgresStore {
-    /// Connects to the database of `url` and migrates it. Any number of processes may use it at the
-    /// same time; those that start together take turns to migrate.
-    ///
-    /// What is wrong has an error of its own: [`DatabaseUrl`](StoreError::DatabaseUrl),
-    /// [`AccessDenied`](StoreError::AccessDenied), [`NoDatabase`](StoreError::NoDatabase),
-    /// [`ReadOnly`](StoreError::ReadOnly), [`NewerSchema`](StoreError::NewerSchema), and
-    /// [`Unavailable`](StoreError::Unavailable) where no server answers.
-    pub async fn open(url: &str, settings: Settings) -> Result<Self, StoreError> {
-        let connections = Connections::new(url, settings)?;
-        let mut connection = Leased::take(&connections.writers).await?;
-        migrations::run(connection.get()?, settings.patience).await?;
-        connection.give_back();
-        let store = Self::new(connections, settings);
-        // One that cannot be created is logged, and does not keep the node from starting.
-        partitions::provide_now(&store.shared).await?;
-        Ok(store)
-    }
-
-    /// Connects to an existing database with this release's schema. Creates and migrates nothing.
-    ///
-    /// Fails with [`NoDatabaseIn`](StoreError::NoDatabaseIn) if the database has none of our
-    /// tables, and with [`OlderSchema`](StoreError::OlderSchema) if an older release migrated it.
-    pub async fn open_existing(url: &str, settings: Settings) -> Result<Self, StoreError> {
-        let connections = Connections::new(url, settings)?;
-        let mut connection = Leased::take(&connections.readers).await?;
-        within(settings.patience.answer, migrations::check(connection.get()?)).await?;
-        connection.give_back();
-        Ok(Self::new(connections, settings))
-    }
-
-    fn new(connections: Connections, settings: Settings) -> Self {
-        let shared = Shared {
-            connections,
-            partitions: Partitions::default(),
-            used_features: Mutex::default(),
-            round_trips: AtomicU64::new(0),
-            last_change: LastChange::default(),
-            jobs_scheduled: Arc::default(),
-        };
-        Self { shared: Arc::new(shared), lanes: settings.lanes }
-    }
-
-    /// How often this store has waited for the server's answer, but for preparing statements, once
-    /// per connection. Tests hold it against what a call may cost.
-    #[must_use]
-    pub fn round_trips(&self) -> u64 {
-        self.shared.round_trips.load(Ordering::Relaxed)
-    }
-
-    /// The schema in numbered steps, from an empty database on. Whoever keeps a copy of a migrated
-    /// database sees by them whether it is still good.
-    #[must_use]
-    pub fn migrations() -> &'static [&'static str] {
-        POSTGRES
-    }
-
-    fn begin_read(&self) -> PostgresTransaction {
-        PostgresTransaction::new(&self.shared, Kind::Read)
-    }
-
-    fn begin_write(&self) -> PostgresTransaction {
-        PostgresTransaction::new(&self.shared, Kind::Write)
-    }
-}
-
-#[async_trait]
-impl Store for PostgresStore {
-    async fn app(&self) -> Result<Option<App>, StoreError> {
-        keys::app(&mut self.begin_read()).await
-    }
-
-    async fn begin_app(
-        &self,
-        app: App,
-        keys: Vec<NewKey>,
-        created_at: Timestamp,
-    ) -> Result<Option<Box<dyn WriteTransaction>>, StoreError> {
-        let mut transaction = self.begin_write();
-        let is_new = keys::create_app(&mut transaction, &app, &keys, created_at).await?;
-        Ok(is_new.then(|| Box::new(transaction) as Box<dyn WriteTransaction>))
-    }
-
-    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
-        keys::keys(&mut self.begin_read()).await
-    }
-
-    async fn find_key(&self, hash: KeyHash) -> Result<Option<Key>, StoreError> {
-        keys::find_key(&mut self.begin_read(), hash).await
-    }
-
-    async fn client_access(
-        &self,
-        environment: EnvironmentKind,
-    ) -> Result<Option<ClientAccess>, StoreError> {
-        keys::client_access(&mut self.begin_read(), environment).await
-    }
-
-    async fn provide_token_secret(
-        &self,
-        environment: EnvironmentId,
-        secret: Vec<u8>,
-        created_at: Timestamp,
-    ) -> Result<TokenSecret, StoreError> {
-        let mut transaction = self.begin_write();
-        let signing =
-            keys::provide_token_secret(&mut transaction, environment, &secret, created_at).await?;
-        transaction.commit_changes().await?;
-        Ok(signing)
-    }
-
-    fn lanes(&self) -> usize {
-        self.lanes
-    }
-
-    fn readers(&self) -> Option<usize> {
-        Some(self.lanes)
-    }
-
-    async fn check_ready(&self) -> Result<(), StoreError> {
-        readiness::check(&self.shared).await
-    }
-
-    async fn forget_events(&self, before: Timestamp, _at_most: usize) -> Result<bool, StoreError> {
-        partitions::forget(&self.shared, before).await
-    }
-
-    async fn forget_old_keys(&self, before: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        old_keys::forget(&self.shared, before, now).await
-    }
-
-    fn needs_upkeep(&self) -> bool {
-        true
-    }
-
-    async fn make_partitions(&self) -> Result<(), StoreError> {
-        partitions::keep_ahead(&self.shared).await
-    }
-
-    async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {
-        transfer::export(&self.shared, scope).await
-    }
-
-    async fn import(&self) -> Result<Box<dyn Import>, StoreError> {
-        Ok(Box::new(transfer::import(&self.shared).await?))
-    }
-
-    async fn read(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        Ok(Box::new(self.begin_read()))
-    }
-
-    async fn write(&self) -> Result<Box<dyn WriteTransaction>, StoreError> {
-        Ok(Box::new(self.begin_write()))
-    }
-}
+pub use database_url::check_url;
+pub use settings::Settings;
+pub use store::PostgresStore;

@@ -2,10 +2,10 @@
 
 use kana_core::Timestamp;
 
-use super::Shared;
 use super::partitions::run;
 use super::replays_table::ReplaysTable;
 use super::rows::no_environment;
+use super::shared::Shared;
 use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
 use crate::app::EnvironmentId;

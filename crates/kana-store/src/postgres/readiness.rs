@@ -1,14 +1,12 @@
 //! Checks whether this node can answer questions and record usage now.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::Shared;
+use super::last_change::FailureKind;
 use super::leased::Leased;
-use super::patience::within;
+use super::shared::Shared;
 use super::statements as sql;
+use crate::deadlines::within;
 use crate::error::StoreError;
 
 /// How long after a failure for want of space [`TRY_TO_WRITE`] runs.
@@ -22,59 +20,10 @@ const REMEMBERED: Duration = Duration::from_secs(10);
 const TRY_TO_WRITE: &str = "CREATE TEMPORARY TABLE room_for_a_change ON COMMIT DROP AS
     SELECT repeat(md5(n::text), 60) AS page FROM generate_series(1, 8) n";
 
-/// The failure of the last change, if the next one is likely to fail for the same reason.
-#[derive(Default)]
-pub(super) struct LastChange(Mutex<Option<Failure>>);
-
-#[derive(Clone)]
-struct Failure {
-    kind: FailureKind,
-    text: String,
-    at: Instant,
-}
-
-#[derive(Clone, Copy)]
-enum FailureKind {
-    Full,
-    Damaged,
-    NotPermitted,
-}
-
-impl LastChange {
-    fn last(&self) -> std::sync::MutexGuard<'_, Option<Failure>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn succeeded(&self) {
-        *self.last() = None;
-    }
-
-    pub(super) fn failed(&self, error: &StoreError) {
-        let kind = match error {
-            StoreError::Full { .. } => FailureKind::Full,
-            StoreError::Damaged { .. } => FailureKind::Damaged,
-            StoreError::NotPermitted { .. } => FailureKind::NotPermitted,
-            _ => return,
-        };
-        *self.last() = Some(Failure { kind, text: error.to_string(), at: Instant::now() });
-    }
-}
-
-impl Failure {
-    fn into_error(self) -> StoreError {
-        let (place, source) = ("the last change".to_owned(), self.text.into());
-        match self.kind {
-            FailureKind::Full => StoreError::Full { place, source },
-            FailureKind::Damaged => StoreError::Damaged { place, source },
-            FailureKind::NotPermitted => StoreError::NotPermitted { place, source },
-        }
-    }
-}
-
 /// Fails if there is no connection, the server accepts no changes, a table or a right on it is
 /// missing, or the last change failed for a reason that lasts.
 pub(super) async fn check(shared: &Shared) -> Result<(), StoreError> {
-    within(shared.connections.patience.ready, check_all(shared)).await
+    within(shared.connections.deadlines.ready, check_all(shared)).await
 }
 
 async fn check_all(shared: &Shared) -> Result<(), StoreError> {
@@ -95,8 +44,7 @@ async fn check_all(shared: &Shared) -> Result<(), StoreError> {
         let source = "the role of the database URL may not read or change it".into();
         return Err(StoreError::NotPermitted { place, source });
     }
-    let last = shared.last_change.last().clone();
-    if let Some(failure) = last {
+    if let Some(failure) = shared.last_change.failure() {
         match failure.kind {
             FailureKind::Full if failure.at.elapsed() >= AGAIN => {
                 if let Err(error) = client.batch_execute(TRY_TO_WRITE).await {

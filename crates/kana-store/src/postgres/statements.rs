@@ -444,11 +444,13 @@ statements! {
             FROM (VALUES
                 ('app', 'read'), ('environments', 'change'), ('keys', 'read'),
                 ('token_secrets', 'insert'), ('features', 'read'), ('packages', 'read'),
-                ('package_features', 'read'), ('package_bases', 'read'), ('users', 'change'),
+                ('package_features', 'read'), ('package_feature_terms', 'read'),
+                ('package_bases', 'read'), ('users', 'change'),
                 ('subscriptions', 'change'), ('counters', 'change'),
                 ('features_with_usage', 'insert'), ('events', 'insert'),
                 ('events_default', 'read'), ('replays_0', 'insert'),
                 ('replays_1', 'insert'), ('replays_2', 'insert'), ('replays_3', 'insert'),
+                ('changes', 'insert'), ('change_heads', 'change'), ('audit_log', 'insert'),
                 ('jobs', 'change')
             ) AS needed (name, rights)) t";
     MAKE_EVENTS_PARTITION = "SELECT from_ms, to_ms FROM make_events_partition($1)";

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
@@ -16,8 +17,12 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::connections::take;
+use super::transaction::PostgresTransaction;
 use super::*;
-use crate::app::KeyKind;
+use crate::app::{App, EnvironmentId, EnvironmentKind, KeyHash, KeyKind, NewKey};
+use crate::error::StoreError;
+use crate::migration_files::POSTGRES;
+use crate::store::{Store, Transaction, WriteTransaction};
 
 mod long_readers;
 mod old_keys;

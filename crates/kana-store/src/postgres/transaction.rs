@@ -1,24 +1,26 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::Object;
 use futures_util::FutureExt as _;
 use futures_util::future::{join, join_all};
 use kana_core::id::{FeatureId, UserId, UserKey};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use super::connections::take;
 use super::errors::{cause, says_it_was_not_committed};
 use super::fate::{self, Mark};
+use super::locks;
 use super::parameters::Parameter;
-use super::patience::{no_answer, within};
 use super::recent_counters::RecentCounters;
 use super::replays_table::ReplaysTable;
+use super::shared::Shared;
 use super::statements as sql;
-use super::{Shared, locks};
 use crate::app::EnvironmentId;
+use crate::deadlines::{Deadlines, no_answer, within};
 use crate::error::StoreError;
 
 /// A statement with its parameters.
@@ -57,6 +59,8 @@ pub(super) struct PostgresTransaction {
     is_open: bool,
     has_failed: bool,
     mark: Option<Mark>,
+    /// When all questions of a read transaction must be answered; set by the first one.
+    read_until: Option<Instant>,
     /// The environments whose catalog nobody else changes before we end.
     pub(super) catalogs: HashSet<EnvironmentId>,
     /// Those that nobody else decides on either.
@@ -85,6 +89,7 @@ impl PostgresTransaction {
             is_open: false,
             has_failed: false,
             mark: None,
+            read_until: None,
             catalogs: HashSet::new(),
             claimed: HashSet::new(),
             recent_counters: HashMap::new(),
@@ -102,8 +107,8 @@ impl PostgresTransaction {
         &mut self,
         questions: &[Question<'_>],
     ) -> Result<Vec<Vec<Row>>, StoreError> {
-        let limit = self.shared.connections.patience.answer;
-        let answers = match timeout(limit, self.ask_on_a_good_connection(questions)).await {
+        let (until, limit) = self.deadline();
+        let answers = match timeout_at(until, self.ask_on_a_good_connection(questions)).await {
             Ok(answers) => answers,
             Err(_) => {
                 self.discard_connection();
@@ -117,6 +122,15 @@ impl PostgresTransaction {
             }
         }
         answers
+    }
+
+    /// Returns when the next questions must be answered, and the limit that this comes from.
+    fn deadline(&mut self) -> (Instant, Duration) {
+        let Deadlines { read, answer, .. } = self.shared.connections.deadlines;
+        match self.kind {
+            Kind::Read => (*self.read_until.get_or_insert_with(|| Instant::now() + read), read),
+            Kind::Write => (Instant::now() + answer, answer),
+        }
     }
 
     async fn ask_on_a_good_connection(
@@ -219,15 +233,22 @@ impl PostgresTransaction {
         if !self.is_open && !self.appending.is_empty() {
             self.change(&[]).await?;
         }
-        let limit = self.shared.connections.patience.answer;
-        let statements = within(limit, self.prepare_appending()).await?;
+        let limit = self.shared.connections.deadlines.commit;
+        let until = Instant::now() + limit;
+        let statements = match within(limit, self.prepare_appending()).await {
+            Ok(statements) => statements,
+            Err(error) => {
+                self.discard_connection();
+                return Err(error);
+            }
+        };
         let Some(connection) = self.connection.take().filter(|_| self.is_open) else {
             return Ok(());
         };
         self.is_open = false;
         self.shared.count_round_trip();
         let committing = append_and_commit(&connection, &statements, &self.appending);
-        let why = match timeout(limit, committing).await {
+        let why = match timeout_at(until, committing).await {
             Ok(Ok(())) => {
                 self.shared.note_used(self.used_features.drain(..));
                 self.shared.last_change.succeeded();

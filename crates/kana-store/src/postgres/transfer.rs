@@ -16,11 +16,12 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::connections::take;
 use super::errors::{cause, says_it_was_not_committed};
-use super::patience::{no_answer, within};
 use super::reading::distinct;
-use super::{Shared, statements as sql};
+use super::shared::Shared;
+use super::statements as sql;
 use crate::app::EnvironmentKind;
 use crate::columns::Named;
+use crate::deadlines::{Deadlines, no_answer, within};
 use crate::error::StoreError;
 use crate::transfer::batch::{Gathering, Row, Sender};
 use crate::transfer::description::Column;
@@ -35,7 +36,7 @@ use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
 const ARRIVAL: &str = "";
 
 /// The limits of our sessions are for short statements. An export or import takes as long as its
-/// file does; only the time without any bytes is limited (`Patience::silence`).
+/// file does; only the time without any bytes is limited (`Deadlines::transfer`).
 const LONG: &str = "SET LOCAL statement_timeout = 0; \
     SET LOCAL idle_in_transaction_session_timeout = 0";
 
@@ -69,10 +70,13 @@ fn destination(kind: Kind) -> &'static str {
 type Connection = Arc<ClientWrapper>;
 
 async fn begin(shared: &Shared, transaction: &str) -> Result<Connection, StoreError> {
-    let connection = Object::take(take(&shared.connections.readers).await?);
     let begin = format!("{transaction}; {LONG}");
-    within(shared.connections.patience.answer, connection.batch_execute(&begin)).await?;
-    Ok(Arc::new(connection))
+    let beginning = async {
+        let connection = Object::take(take(&shared.connections.readers).await?);
+        connection.batch_execute(&begin).await?;
+        Ok::<_, StoreError>(Arc::new(connection))
+    };
+    within(shared.connections.deadlines.answer, beginning).await
 }
 
 async fn environments(connection: &ClientWrapper) -> Result<Environments, StoreError> {
@@ -84,7 +88,8 @@ async fn environments(connection: &ClientWrapper) -> Result<Environments, StoreE
 }
 
 pub(super) async fn export(shared: &Shared, scope: &Scope) -> Result<Export, StoreError> {
-    let silence = shared.connections.patience.silence;
+    let limits = shared.connections.deadlines;
+    let silence = limits.transfer;
     let connection = begin(shared, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     within(silence, connection.batch_execute(WHOLE)).await?;
     let environments = in_scope(&within(silence, environments(&connection)).await?, scope);
@@ -95,7 +100,7 @@ pub(super) async fn export(shared: &Shared, scope: &Scope) -> Result<Export, Sto
         let rows: i64 = within(silence, connection.query_one(&counting, &[])).await?.try_get(0)?;
         expected.add(kind, rows.unsigned_abs());
     }
-    let batches = read_beside(connection, environments, scope.clone(), silence);
+    let batches = read_beside(connection, environments, scope.clone(), limits);
     Ok(Export { expected, batches })
 }
 
@@ -104,10 +109,11 @@ fn read_beside(
     connection: Connection,
     environments: Environments,
     scope: Scope,
-    silence: Duration,
+    limits: Deadlines,
 ) -> Batches {
-    let (sender, batches) = Batches::channel();
+    let (sender, batches) = Batches::channel(limits);
     tokio::spawn(async move {
+        let silence = limits.transfer;
         let read = read_all(&connection, &environments, &scope, silence, &sender).await;
         // Whoever waits for the end may want the connection back.
         drop(connection);
@@ -173,7 +179,7 @@ fn value(row: &Stored, place: usize, column: &Column) -> Result<Value, StoreErro
 /// An import on a connection of its own.
 pub(super) struct PostgresImport {
     connection: Connection,
-    silence: Duration,
+    limits: Deadlines,
     /// None before the app has come.
     environments: Environments,
     /// The months, from their first instant to the next month's, that have a partition.
@@ -182,11 +188,11 @@ pub(super) struct PostgresImport {
 
 pub(super) async fn import(shared: &Shared) -> Result<PostgresImport, StoreError> {
     let connection = begin(shared, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-    let silence = shared.connections.patience.silence;
-    if !within(silence, connection.query(sql::APP, &[])).await?.is_empty() {
+    let limits = shared.connections.deadlines;
+    if !within(limits.transfer, connection.query(sql::APP, &[])).await?.is_empty() {
         return Err(StoreError::NotEmpty);
     }
-    Ok(PostgresImport { connection, silence, environments: Vec::new(), months: Vec::new() })
+    Ok(PostgresImport { connection, limits, environments: Vec::new(), months: Vec::new() })
 }
 
 impl PostgresImport {
@@ -298,14 +304,14 @@ impl PostgresImport {
 #[async_trait]
 impl Import for PostgresImport {
     async fn insert(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        within(self.silence, self.insert_batch(batch)).await
+        within(self.limits.transfer, self.insert_batch(batch)).await
     }
 
     async fn read_back(&mut self, scope: &Scope) -> Result<Batches, StoreError> {
-        within(self.silence, self.connection.batch_execute(WHOLE)).await?;
+        within(self.limits.transfer, self.connection.batch_execute(WHOLE)).await?;
         let environments = in_scope(&self.environments, scope);
         let connection = Arc::clone(&self.connection);
-        Ok(read_beside(connection, environments, scope.clone(), self.silence))
+        Ok(read_beside(connection, environments, scope.clone(), self.limits))
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
@@ -314,13 +320,14 @@ impl Import for PostgresImport {
             let count_on = format!(
                 "SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
             );
-            within(self.silence, self.connection.execute(&count_on, &[])).await?;
+            within(self.limits.transfer, self.connection.execute(&count_on, &[])).await?;
         }
-        let why = match timeout(self.silence, self.connection.batch_execute("COMMIT")).await {
+        let why = match timeout(self.limits.transfer, self.connection.batch_execute("COMMIT")).await
+        {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) if says_it_was_not_committed(&error) => return Err(error.into()),
             Ok(Err(error)) => cause(&error).to_string(),
-            Err(_) => no_answer(self.silence).to_string(),
+            Err(_) => no_answer(self.limits.transfer).to_string(),
         };
         let problem = format!(
             "it went away while it committed; if `kana keys list` shows keys, everything is there \

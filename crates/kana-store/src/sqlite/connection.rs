@@ -7,14 +7,11 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, OpenFlags};
 
+use crate::deadlines::Deadlines;
 use crate::error::StoreError;
 
 /// The number of prepared statements that a connection keeps: more than there are.
 const PREPARED_STATEMENTS_MAX: usize = 128;
-
-/// How long a statement waits for another process (`kana keys`) to release the database while the
-/// connection is opened.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much of the file is mapped into memory: all of it. A page is then read where the operating
 /// system keeps it, without a call or a copy.
@@ -80,16 +77,17 @@ impl Connection {
         flags: OpenFlags,
         statements: &Arc<AtomicU64>,
     ) -> Result<Self, StoreError> {
+        let patience = Deadlines::DEFAULT.held_from_tool;
         let sqlite =
             rusqlite::Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         rusqlite::vtab::array::load_module(&sqlite)?;
-        sqlite.busy_timeout(BUSY_TIMEOUT)?;
+        sqlite.busy_timeout(patience)?;
         // Without this, SQLite compiles a statement again for every bound value, in case another plan
         // suits that value: several times the work of running it.
         sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         sqlite.pragma_update(None, "mmap_size", MAPPED_BYTES_MAX)?;
         sqlite.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS_MAX);
-        let patience = Cell::new(BUSY_TIMEOUT);
+        let patience = Cell::new(patience);
         Ok(Self { sqlite, statements: Arc::clone(statements), patience })
     }
 

@@ -5,25 +5,19 @@ use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use super::DATABASE_FILE;
 use super::errors::is_full;
+use super::file_names::{CLAIM_FILE, DATABASE_FILE, LOG_FILE, OUR_FILES, TURN_FILE};
+use crate::deadlines::Deadlines;
 use crate::error::StoreError;
-
-/// Locked by the server that runs on the directory.
-const CLAIM_FILE: &str = "kana.lock";
-/// The turn file: locked by the process that opens the database. Not empty once there is a
-/// database.
-const TURN_FILE: &str = "kana.open";
-/// SQLite's WAL: commits that are not yet in the database file.
-const LOG_FILE: &str = "kana.db-wal";
 
 /// The content of the turn file once there is a database.
 const MADE: &[u8] = b"kana.db was made here\n";
 
-/// All files that Kana and SQLite create in the directory.
-const OUR_FILES: [&str; 6] =
-    [DATABASE_FILE, LOG_FILE, "kana.db-shm", "kana.db-journal", CLAIM_FILE, TURN_FILE];
+/// The pause between two looks whether another process still opens the database. To open takes
+/// milliseconds.
+const TURN_PAUSE: Duration = Duration::from_millis(2);
 
 /// Creates the directory, accessible to its owner alone, unless it exists.
 pub(super) fn create(directory: &Path) -> Result<(), StoreError> {
@@ -66,23 +60,46 @@ pub(super) fn claim(directory: &Path) -> Result<Claim, StoreError> {
 
 /// Waits until no other process opens the database. A new file is put into WAL mode, for which
 /// SQLite needs exclusive access and does not wait.
-pub(super) fn wait_for_turn(directory: &Path) -> Result<File, StoreError> {
+///
+/// Fails with [`Busy`](StoreError::Busy) after [`turn`](Deadlines::turn).
+pub(super) fn wait_for_turn(directory: &Path, limits: Deadlines) -> Result<File, StoreError> {
     let path = directory.join(TURN_FILE);
     let file = private_file(&path)?;
-    file.lock().map_err(|source| failed(&path, source))?;
+    lock(&file, &path, limits.turn)?;
     Ok(file)
 }
 
 /// Like [`wait_for_turn`], but creates nothing. Returns `None` if no database was ever opened here.
-pub(super) fn wait_for_turn_if_any(directory: &Path) -> Result<Option<File>, StoreError> {
+pub(super) fn wait_for_turn_if_any(
+    directory: &Path,
+    limits: Deadlines,
+) -> Result<Option<File>, StoreError> {
     let path = directory.join(TURN_FILE);
     match File::open(&path) {
         Ok(file) => {
-            file.lock().map_err(|source| failed(&path, source))?;
+            lock(&file, &path, limits.turn)?;
             Ok(Some(file))
         }
         Err(error) if is_absent(&error) => Ok(None),
         Err(source) => Err(failed(&path, source)),
+    }
+}
+
+/// Locks the turn file. The operating system can wait for a lock, but not for a limited time.
+fn lock(file: &File, path: &Path, limit: Duration) -> Result<(), StoreError> {
+    let since = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(source)) => return Err(failed(path, source)),
+            Err(TryLockError::WouldBlock) if since.elapsed() < limit => {
+                std::thread::sleep(TURN_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                let why = format!("it has been opening or migrating it for {limit:?}");
+                return Err(StoreError::Busy(why.into()));
+            }
+        }
     }
 }
 
@@ -287,5 +304,21 @@ mod tests {
         let _copy = first.0.try_clone().unwrap();
         drop(first);
         assert!(claim(directory.path()).is_ok());
+    }
+
+    #[test]
+    fn the_turn_of_a_process_that_never_ends_is_not_waited_for_without_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let limits = Deadlines { turn: Duration::from_millis(20), ..Deadlines::DEFAULT };
+        assert!(matches!(wait_for_turn_if_any(directory.path(), limits), Ok(None)));
+        let first = wait_for_turn(directory.path(), limits).unwrap();
+        for waited in [
+            wait_for_turn(directory.path(), limits).map(drop),
+            wait_for_turn_if_any(directory.path(), limits).map(drop),
+        ] {
+            assert!(matches!(waited, Err(StoreError::Busy(_))), "{waited:?}");
+        }
+        drop(first);
+        wait_for_turn(directory.path(), limits).unwrap();
     }
 }

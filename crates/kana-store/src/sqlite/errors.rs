@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Error as SqliteError, ErrorCode};
 
-use super::DATABASE_FILE;
+use super::file_names::DATABASE_FILE;
 use crate::error::{Cause, StoreError};
 
 /// The size of a trial write. More than SQLite needs at once to open a database: its shared memory

@@ -7,18 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::errors::{is_io, located};
+use crate::deadlines::Deadlines;
 use crate::error::StoreError;
 use crate::log_throttle::LogThrottle;
-
-/// How long a command like `kana keys` waits for another process to release the database.
-const PATIENCE_OF_A_TOOL: Duration = Duration::from_secs(5);
-
-/// How long a server waits for another process to release the database. Once a call has waited in
-/// vain, further calls fail at once until one succeeds. So a caller waits at most twice as long:
-/// for the call before it and for its own.
-///
-/// It is short because reads wait on the threads that also answer `/healthz`, within two seconds.
-const PATIENCE_OF_A_SERVER: Duration = Duration::from_millis(1500);
 
 /// How often a readiness check tries a commit while commits fail.
 const TRY_EVERY: Duration = Duration::from_secs(1);
@@ -26,6 +17,7 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 /// The health of one store's database.
 pub(super) struct Health {
     directory: PathBuf,
+    /// How long a call waits for another process.
     patience: Duration,
     /// The last read failed because another process holds the database.
     reads_held: AtomicBool,
@@ -50,12 +42,12 @@ struct Known {
 }
 
 impl Health {
-    pub(super) fn of_server(directory: &Path) -> Self {
-        Self::new(directory, PATIENCE_OF_A_SERVER)
+    pub(super) fn of_server(directory: &Path, limits: Deadlines) -> Self {
+        Self::new(directory, limits.held)
     }
 
-    pub(super) fn of_tool(directory: &Path) -> Self {
-        Self::new(directory, PATIENCE_OF_A_TOOL)
+    pub(super) fn of_tool(directory: &Path, limits: Deadlines) -> Self {
+        Self::new(directory, limits.held_from_tool)
     }
 
     fn new(directory: &Path, patience: Duration) -> Self {

@@ -8,10 +8,10 @@ use kana_core::Timestamp;
 use rusqlite::{Params, Row, params};
 use tokio::sync::Notify;
 
-use super::SqliteStore;
 use super::connection::Connection;
 use super::rows::{limit, text};
 use super::statements as sql;
+use super::store::SqliteStore;
 use super::transaction::{SqliteTransaction, WriteLease};
 use crate::app::{EnvironmentId, EnvironmentKind};
 use crate::columns::Named;

@@ -10,10 +10,11 @@ use kana_core::id::UserKey;
 
 use super::connection::Connection;
 use super::counter_log::{self, LoggedCounters};
+use super::file_names::DATABASE_FILE;
 use super::health::Health;
 use super::lease::Lease;
 use super::recent_counters::RecentCounters;
-use super::{DATABASE_FILE, catalog, facts};
+use super::{catalog, facts};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 

@@ -15,7 +15,8 @@ use crate::error::StoreError;
 /// damaged page was found, until the store is opened again.
 ///
 /// The check runs on a thread of its own, since a disk may hang. A second call waits for
-/// `checking`, so that a disk that hangs blocks one thread at most.
+/// `checking`, so that a disk that hangs blocks one thread at most. The caller sets the deadline and
+/// drops the future when it has passed.
 pub(super) async fn check(
     pool: &Arc<ReaderPool>,
     writer: &Arc<Mutex<Writer>>,

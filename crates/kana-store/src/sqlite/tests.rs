@@ -3,8 +3,10 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::sync::Barrier;
 
+use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::metadata::Metadata;
@@ -16,10 +18,16 @@ use rusqlite::StatementStatus;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::connection::Connection;
+use super::file_names::DATABASE_FILE;
 use super::*;
-use crate::app::{EnvironmentId, EnvironmentKind, KeyKind};
+use crate::app::{App, EnvironmentId, EnvironmentKind, KeyHash, KeyKind, NewKey};
+use crate::error::StoreError;
+use crate::feed::{AuditQuery, ChangesQuery, Feed};
+use crate::store::{Store, Transaction, WriteTransaction};
 
 mod behind;
+mod deadlines;
 mod directory;
 mod jobs;
 mod trouble;

@@ -14,6 +14,7 @@ use super::readers::ReaderPool;
 use super::{counter_log, keys, statements as sql};
 use crate::app::EnvironmentKind;
 use crate::columns::Named;
+use crate::deadlines::Deadlines;
 use crate::error::StoreError;
 use crate::transfer::batch::{Gathering, Gone, Row, Sender};
 use crate::transfer::description::Column;
@@ -28,12 +29,21 @@ use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
 const ARRIVAL: &str = "ORDER BY id";
 
 /// Begins an export on a connection of its own, whose view lasts until everything is read.
-pub(super) fn export(pool: &Arc<ReaderPool>, scope: &Scope) -> Result<Export, StoreError> {
-    pool.health().noted_read(begin_export(pool, scope))
+pub(super) fn export(
+    pool: &Arc<ReaderPool>,
+    scope: &Scope,
+    limits: Deadlines,
+) -> Result<Export, StoreError> {
+    pool.health().noted_read(begin_export(pool, scope, limits))
 }
 
-fn begin_export(pool: &Arc<ReaderPool>, scope: &Scope) -> Result<Export, StoreError> {
+fn begin_export(
+    pool: &Arc<ReaderPool>,
+    scope: &Scope,
+    limits: Deadlines,
+) -> Result<Export, StoreError> {
     let mut connection = Connection::open_reader(pool.file(), pool.statements())?;
+    connection.set_patience(pool.health().patience_to_read())?;
     connection.read_without_map()?;
     connection.run("BEGIN DEFERRED")?;
     let environments = in_scope(&environments(&connection)?, scope);
@@ -47,7 +57,7 @@ fn begin_export(pool: &Arc<ReaderPool>, scope: &Scope) -> Result<Export, StoreEr
         expected.add(kind, rows.unsigned_abs());
     }
     let connection = Arc::new(Mutex::new(connection));
-    let batches = read_beside(connection, environments, scope.clone(), pool)?;
+    let batches = read_beside(connection, (environments, scope.clone()), pool, limits)?;
     Ok(Export { expected, batches })
 }
 
@@ -68,12 +78,12 @@ fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
 /// Reads everything of the scope on a thread of its own.
 fn read_beside(
     connection: Arc<Mutex<Connection>>,
-    environments: Environments,
-    scope: Scope,
+    (environments, scope): (Environments, Scope),
     pool: &Arc<ReaderPool>,
+    limits: Deadlines,
 ) -> Result<Batches, StoreError> {
     let pool = Arc::clone(pool);
-    let (sender, batches) = Batches::channel();
+    let (sender, batches) = Batches::channel(limits);
     let read = move || {
         let read = read_all(&mut lock(&connection), &environments, &scope, &sender);
         drop(connection);
@@ -218,16 +228,21 @@ pub(super) struct SqliteImport {
     /// None before the app has come.
     environments: Environments,
     pool: Arc<ReaderPool>,
+    limits: Deadlines,
 }
 
-pub(super) fn import(pool: &Arc<ReaderPool>) -> Result<SqliteImport, StoreError> {
+pub(super) fn import(
+    pool: &Arc<ReaderPool>,
+    limits: Deadlines,
+) -> Result<SqliteImport, StoreError> {
     let connection = pool.health().noted_write(begin_import(pool))?;
     let connection = Arc::new(Mutex::new(connection));
-    Ok(SqliteImport { connection, environments: Vec::new(), pool: Arc::clone(pool) })
+    Ok(SqliteImport { connection, environments: Vec::new(), pool: Arc::clone(pool), limits })
 }
 
 fn begin_import(pool: &ReaderPool) -> Result<Connection, StoreError> {
     let connection = Connection::open_writer(pool.file(), pool.statements())?;
+    connection.set_patience(pool.health().patience_to_write())?;
     connection.read_without_map()?;
     connection.run("BEGIN IMMEDIATE")?;
     if keys::app(&connection)?.is_some() {
@@ -271,7 +286,8 @@ impl Import for SqliteImport {
 
     async fn read_back(&mut self, scope: &Scope) -> Result<Batches, StoreError> {
         let environments = in_scope(&self.environments, scope);
-        read_beside(Arc::clone(&self.connection), environments, scope.clone(), &self.pool)
+        let connection = Arc::clone(&self.connection);
+        read_beside(connection, (environments, scope.clone()), &self.pool, self.limits)
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

@@ -1,10 +1,15 @@
 //! Rows on their way, some at a time, so that memory stays flat however many there are.
 
+use std::time::{Duration, Instant};
+
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::timeout;
 
 use super::kinds::{KINDS, Kind};
 use super::value::Value;
 use crate::app::EnvironmentKind;
+use crate::deadlines::{Deadlines, no_answer};
 use crate::error::StoreError;
 
 /// How many rows travel together at most, and about how many bytes.
@@ -13,6 +18,9 @@ const BYTES_MAX: usize = 1024 * 1024;
 
 /// How many batches may wait for whoever takes them.
 const WAITING_MAX: usize = 2;
+
+/// The pause between two looks for a place. Shorter than it takes to write the batches that wait.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What is exported, or was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,55 +114,98 @@ impl Gathering {
     }
 }
 
+/// A batch, the end of all batches, or why they end early.
+type Sent = Result<Option<Batch>, StoreError>;
+
 /// Batches that come from a database, in the order of the kinds.
-pub struct Batches(mpsc::Receiver<Result<Option<Batch>, StoreError>>);
+pub struct Batches {
+    batches: mpsc::Receiver<Sent>,
+    limit: Duration,
+}
 
 /// Where a database's batches go.
-pub(crate) struct Sender(mpsc::Sender<Result<Option<Batch>, StoreError>>);
+pub(crate) struct Sender {
+    batches: mpsc::Sender<Sent>,
+    limit: Duration,
+}
 
-/// Nobody takes the batches any more.
+/// The batches are not taken any more, or not in time.
 #[derive(Debug)]
 pub(crate) struct Gone;
 
 impl Batches {
-    pub(crate) fn channel() -> (Sender, Self) {
+    /// Creates both ends. Each waits for the other no longer than [`transfer`](Deadlines::transfer).
+    pub(crate) fn channel(limits: Deadlines) -> (Sender, Self) {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        (Sender(sender), Self(receiver))
+        let limit = limits.transfer;
+        (Sender { batches: sender, limit }, Self { batches: receiver, limit })
     }
 
-    /// The next batch; `None` once all have come.
-    pub async fn next(&mut self) -> Result<Option<Batch>, StoreError> {
-        match self.0.recv().await {
-            Some(next) => next,
-            // Whoever sends says when all have come: a stream that is cut is never taken for whole.
-            None => Err(StoreError::Engine("reading the database ended too early".into())),
-        }
+    /// Returns the next batch; `None` once all have come. Fails with
+    /// [`Unavailable`](StoreError::Unavailable) if none comes within
+    /// [`transfer`](Deadlines::transfer).
+    pub async fn next(&mut self) -> Sent {
+        let next = match self.batches.try_recv() {
+            Ok(next) => Some(next),
+            Err(_) => match timeout(self.limit, self.batches.recv()).await {
+                Ok(next) => next,
+                Err(_) => return Err(no_answer(self.limit)),
+            },
+        };
+        // The sender reports when all have come, so that a stream that is cut is never taken for whole.
+        next.unwrap_or_else(|| {
+            Err(StoreError::Engine("reading the database ended too early".into()))
+        })
     }
 }
 
 impl Sender {
     pub(crate) async fn send(&self, batch: Batch) -> Result<(), Gone> {
-        self.0.send(Ok(Some(batch))).await.map_err(|_| Gone)
+        self.send_any(Ok(Some(batch))).await
     }
 
+    async fn send_any(&self, sent: Sent) -> Result<(), Gone> {
+        match self.batches.try_send(sent) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(_)) => Err(Gone),
+            Err(TrySendError::Full(sent)) => {
+                self.batches.send_timeout(sent, self.limit).await.map_err(|_| Gone)
+            }
+        }
+    }
+
+    /// Like [`send`](Self::send), on a thread that may wait.
     pub(crate) fn send_blocking(&self, batch: Batch) -> Result<(), Gone> {
-        self.0.blocking_send(Ok(Some(batch))).map_err(|_| Gone)
+        self.send_any_blocking(Ok(Some(batch)))
     }
 
-    /// Says that all batches have come, or why they will not.
+    fn send_any_blocking(&self, mut sent: Sent) -> Result<(), Gone> {
+        let since = Instant::now();
+        loop {
+            sent = match self.batches.try_send(sent) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Full(sent)) if since.elapsed() < self.limit => sent,
+                Err(_) => return Err(Gone),
+            };
+            // A thread can wait for a place, but not for a limited time.
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Reports that all batches have come, or why they will not.
     pub(crate) async fn end(self, read: Result<(), StoreError>) {
-        let _ = self.0.send(read.map(|()| None)).await;
+        let _ = self.send_any(read.map(|()| None)).await;
     }
 
-    /// The same, on a thread that may wait.
+    /// Like [`end`](Self::end), on a thread that may wait.
     pub(crate) fn end_blocking(self, read: Result<(), StoreError>) {
-        let _ = self.0.blocking_send(read.map(|()| None));
+        let _ = self.send_any_blocking(read.map(|()| None));
     }
 }
 
 impl From<Gone> for StoreError {
     fn from(Gone: Gone) -> Self {
-        Self::Engine("nobody takes what is read any more".into())
+        Self::Engine("what was read is not taken any more".into())
     }
 }
 
@@ -193,4 +244,42 @@ pub struct Export {
     pub expected: Counts,
     /// The records.
     pub batches: Batches,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Deadlines =
+        Deadlines { transfer: Duration::from_millis(20), ..Deadlines::DEFAULT };
+
+    fn batch() -> Batch {
+        Batch { kind: Kind::User, rows: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn batches_that_do_not_come_are_not_waited_for_without_end() {
+        let (sender, mut batches) = Batches::channel(LIMITS);
+        let next = batches.next().await;
+        assert!(matches!(next, Err(StoreError::Unavailable(_))), "{next:?}");
+        sender.send(batch()).await.unwrap();
+        assert!(batches.next().await.unwrap().is_some());
+        sender.end(Ok(())).await;
+        assert!(batches.next().await.unwrap().is_none());
+        let next = batches.next().await;
+        assert!(matches!(next, Err(StoreError::Engine(_))), "{next:?}");
+    }
+
+    #[tokio::test]
+    async fn batches_that_nobody_takes_end_the_reading() {
+        let (sender, batches) = Batches::channel(LIMITS);
+        for _ in 0..WAITING_MAX {
+            sender.send(batch()).await.unwrap();
+        }
+        sender.send(batch()).await.unwrap_err();
+        sender.send_blocking(batch()).unwrap_err();
+        drop(batches);
+        sender.send(batch()).await.unwrap_err();
+        sender.send_blocking(batch()).unwrap_err();
+    }
 }

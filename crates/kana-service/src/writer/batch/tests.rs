@@ -213,6 +213,7 @@ impl World {
             catalogs: Arc::default(),
             clock: Arc::new(ManualClock::new(now())),
             settings: Settings::default(),
+            commits: Arc::default(),
         };
         let world = Self { decider, at_once, one_by_one };
         for environment in [at_once, one_by_one] {

@@ -16,12 +16,20 @@ async fn a_node_is_not_ready_while_its_database_lacks_a_table_or_a_right_or_take
     ready(&store).await.unwrap();
 
     let administrate = |statement: &str| run(&cluster.administrator_url("kana"), statement);
-    administrate("REVOKE INSERT ON kana.events FROM kana");
-    let error = ready(&store).await.unwrap_err();
-    assert!(matches!(error, StoreError::NotPermitted { .. }), "{error:?}");
-    assert!(error.to_string().contains("kana.events"), "{error}");
-    administrate("GRANT INSERT ON kana.events TO kana");
-    ready(&store).await.unwrap();
+    for (right, table) in [
+        ("INSERT", "events"),
+        ("INSERT", "changes"),
+        ("UPDATE", "change_heads"),
+        ("INSERT", "audit_log"),
+        ("UPDATE", "jobs"),
+    ] {
+        administrate(&format!("REVOKE {right} ON kana.{table} FROM kana"));
+        let error = ready(&store).await.unwrap_err();
+        assert!(matches!(error, StoreError::NotPermitted { .. }), "{error:?}");
+        assert!(error.to_string().contains(&format!("kana.{table}")), "{error}");
+        administrate(&format!("GRANT {right} ON kana.{table} TO kana"));
+        ready(&store).await.unwrap();
+    }
 
     administrate("ALTER TABLE kana.counters RENAME TO elsewhere");
     let error = ready(&store).await.unwrap_err();
@@ -86,4 +94,26 @@ async fn a_change_that_failed_for_a_lasting_reason_counts_until_one_succeeds() {
         }
     };
     timeout(SOON, again).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_is_not_ready_while_any_of_our_tables_is_missing() {
+    if !is_here() {
+        return;
+    }
+    let (store, _, database) = store_with_app().await;
+    // But for the partitions of single months, which are made when they are missing.
+    let tables = "SELECT relname FROM pg_class WHERE relnamespace = 'kana'::regnamespace
+        AND relkind IN ('r', 'p') AND relname <> 'schema_version'
+        AND (NOT relispartition OR relname = 'events_default') ORDER BY relname";
+    let tables = rows(database.url(), tables);
+    assert!(tables.len() > 20, "{tables:?}");
+    for table in tables.iter().map(|row| &row[0]) {
+        run(database.url(), &format!("ALTER TABLE kana.{table} RENAME TO elsewhere"));
+        let error = ready(&store).await.unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{table}: {error:?}");
+        assert!(error.to_string().contains(&format!("kana.{table}:")), "{table}: {error}");
+        run(database.url(), &format!("ALTER TABLE kana.elsewhere RENAME TO {table}"));
+    }
+    ready(&store).await.unwrap();
 }
