@@ -17,8 +17,8 @@ static REFUSED: LogThrottle = LogThrottle::new();
 /// Counts batches of questions that were given up.
 static UNANSWERED: LogThrottle = LogThrottle::new();
 
-/// Runs `work` until it succeeds, fails permanently, or has failed for [`RETRY`](deadlines::RETRY). Retries only
-/// [`Error::Unavailable`], which means that nothing was stored.
+/// Runs `work` until it succeeds, fails permanently, or has failed for [`RETRY`](deadlines::RETRY).
+/// Retries only [`Error::Unavailable`], which means that nothing was stored.
 pub(crate) async fn retry<T, F>(work: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,

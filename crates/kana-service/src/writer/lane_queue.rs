@@ -1,5 +1,5 @@
-//! The queue of a lane. It is the lane's, and also looked at from outside, since a lane whose commit
-//! hangs can answer nobody.
+//! The queue of a lane. The lane takes from it; the thread in `watch` also reads it, to answer the
+//! callers of a lane whose commit hangs.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,8 +43,8 @@ impl LaneQueue {
         Self { arriving: tokio::sync::Mutex::new(arriving), state: Mutex::default(), limits }
     }
 
-    /// Waits until something is handed in, and takes whatever has been. Returns false once nobody
-    /// can hand in any more. `buffer` is empty before and after.
+    /// Waits for requests, and takes those that have arrived. Returns false once all senders are gone
+    /// and none is left. `buffer` is empty before and after.
     pub(super) async fn take(&self, buffer: &mut Vec<Waiting>) -> bool {
         let mut arriving = self.arriving.lock().await;
         let taken = self.state().taken.len();
@@ -52,8 +52,8 @@ impl LaneQueue {
             if arriving.recv_many(buffer, BATCH_MAX).await == 0 {
                 return false;
             }
-            // Whoever woke this thread may be about to hand in more: with one core to share, it
-            // was stopped in the middle of that. Alone, this takes no time.
+            // The thread that sent this request may be about to send more: on a shared core, waking
+            // this thread has interrupted it. If no thread is ready to run, this takes no time.
             std::thread::yield_now();
         }
         while taken + buffer.len() < BATCH_MAX

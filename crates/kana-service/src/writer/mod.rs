@@ -5,7 +5,8 @@
 //! of one user do not wait for each other in the store. That is for speed alone: whoever decides on a
 //! user has the user alone in the store, which keeps lanes and other nodes out of each other's way.
 //!
-//! Nobody waits for a lane without a bound, however long its commit takes (`watch`).
+//! Lanes on threads are watched (`watch`): however long a commit takes, each caller has an answer
+//! within 30 seconds.
 
 mod batch;
 mod catalog_change;
@@ -55,7 +56,7 @@ pub(crate) enum LanesOn<'a> {
     /// the server cannot go on.
     Threads(&'a NeededThreads),
     /// Tasks of the runtime, in whose order everything then happens. A commit holds up the others, and
-    /// whatever could look how long it takes.
+    /// nothing watches how long it takes.
     Tasks,
 }
 
