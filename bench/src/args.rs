@@ -49,6 +49,8 @@ pub(crate) enum Case {
     Memory,
     /// canUseFeature with many users against few
     Users,
+    /// The pages of the dashboard with much data, and recordUsage while they are looked at
+    Dashboard,
     /// recordUsage and events in bulk with PostgreSQL as the database, against pgbench on it
     Postgres,
 }
@@ -73,10 +75,10 @@ pub(crate) struct CompareArgs {
     /// Events that are stored before most cases [default: 1000000]
     #[arg(long, value_name = "NUMBER")]
     events: Option<u32>,
-    /// Users of the case `memory` [default: 1000000]
+    /// Users of the cases `memory` and `dashboard` [default: 1000000]
     #[arg(long, value_parser = users, value_name = "NUMBER")]
     memory_users: Option<u32>,
-    /// Events that are stored before the case `memory` [default: 10000000]
+    /// Events that are stored before the cases `memory` and `dashboard` [default: 10000000]
     #[arg(long, value_name = "NUMBER")]
     memory_events: Option<u32>,
     /// The few users of the case `users` [default: 10000]
@@ -117,6 +119,9 @@ pub(crate) struct Sizes {
     pub(crate) events: u32,
     pub(crate) memory_users: u32,
     pub(crate) memory_events: u32,
+    /// Features and packages of the case `dashboard`.
+    pub(crate) features: u32,
+    pub(crate) packages: u32,
     pub(crate) small_users: u32,
     pub(crate) large_users: u32,
     pub(crate) bulk_connections: usize,
@@ -147,6 +152,8 @@ impl CompareArgs {
             events: self.events.unwrap_or(preset.events),
             memory_users: self.memory_users.unwrap_or(preset.memory_users),
             memory_events: self.memory_events.unwrap_or(preset.memory_events),
+            features: preset.features,
+            packages: preset.packages,
             small_users: self.small_users.unwrap_or(preset.small_users),
             large_users: self.large_users.unwrap_or(preset.large_users),
             bulk_connections: self.bulk_connections.map_or(preset.bulk_connections, usize::from),
@@ -169,6 +176,8 @@ const FULL: Sizes = Sizes {
     events: 1_000_000,
     memory_users: 1_000_000,
     memory_events: 10_000_000,
+    features: 1000,
+    packages: 100,
     small_users: 10_000,
     large_users: 10_000_000,
     bulk_connections: 4,
@@ -184,6 +193,8 @@ const SMOKE: Sizes = Sizes {
     events: 1000,
     memory_users: 300,
     memory_events: 2000,
+    features: 15,
+    packages: 3,
     small_users: 100,
     large_users: 500,
     bulk_connections: 2,

@@ -7,7 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::args::{Case, CompareArgs};
-use crate::cases::{Bench, bulk, can_use_feature, latency, memory, postgres, recording, users};
+use crate::cases::{
+    Bench, bulk, can_use_feature, dashboard, latency, memory, postgres, recording, users,
+};
 use crate::cores::Cores;
 use crate::machine::{self, FileSystem};
 use crate::process::run_to_end;
@@ -38,6 +40,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     }
     if args.wants(Case::Users) {
         table.add(users::NAME, users::run(&bench))?;
+    }
+    if args.wants(Case::Dashboard) {
+        table.add(dashboard::NAME, dashboard::run(&bench))?;
     }
     if args.wants(Case::Postgres) {
         table.add(postgres::NAME, postgres::run(&bench))?;

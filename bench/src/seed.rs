@@ -163,6 +163,7 @@ impl<'a> Seeding<'a> {
             delta: 1,
             occurred_at: at,
             recorded_at: at,
+            amount: 1,
             subscription: Some(self.subscription(user).id),
             idempotency_key: None,
             metadata: None,

@@ -24,6 +24,8 @@ pub(crate) struct Goal {
 pub(crate) enum GoalKind {
     /// A ratio of rates: more is better.
     Ratio,
+    /// A ratio of latencies: less is better.
+    RatioAtMost,
     /// A latency in milliseconds: less is better.
     LatencyMs,
     /// Millions of bytes: less is better.
@@ -33,7 +35,7 @@ pub(crate) enum GoalKind {
 impl GoalKind {
     fn show(self, figure: f64) -> String {
         match self {
-            Self::Ratio => format!("{figure:.2}x"),
+            Self::Ratio | Self::RatioAtMost => format!("{figure:.2}x"),
             Self::LatencyMs => format!("{figure:.2} ms"),
             Self::Megabytes => format!("{figure:.0} MB"),
         }
@@ -42,6 +44,7 @@ impl GoalKind {
     fn show_goal(self, figure: f64) -> String {
         match self {
             Self::Ratio => format!("{figure:.2}x"),
+            Self::RatioAtMost => format!("under {figure:.2}x"),
             Self::LatencyMs => format!("under {figure:.0} ms"),
             Self::Megabytes => format!("under {figure:.0} MB"),
         }
@@ -51,7 +54,7 @@ impl GoalKind {
     fn meets(self, figure: f64, goal: f64) -> bool {
         match self {
             Self::Ratio => figure >= goal,
-            Self::LatencyMs | Self::Megabytes => figure < goal,
+            Self::RatioAtMost | Self::LatencyMs | Self::Megabytes => figure < goal,
         }
     }
 }

@@ -72,6 +72,29 @@ pub(crate) fn post(path: &str, key: &str, media_type: &str, body: &[u8]) -> Vec<
     request
 }
 
+/// A GET of a page with the cookie of a session.
+pub(crate) fn get(path: &str, cookie: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n").into_bytes()
+}
+
+/// A form that a page of the server sends. Its values need no escapes but for spaces.
+pub(crate) fn post_form(path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
+    let fields: Vec<String> =
+        fields.iter().map(|(name, value)| format!("{name}={}", value.replace(' ', "+"))).collect();
+    let body = fields.join("&");
+    format!(
+        "POST {path} HTTP/1.1\r\n\
+         Host: 127.0.0.1\r\n\
+         Sec-Fetch-Site: same-origin\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\n\
+         \r\n\
+         {body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
 /// Sends one request and waits for its response; `judge` takes from it what is wanted.
 pub(crate) fn exchange<T>(
     address: SocketAddr,

@@ -9,6 +9,7 @@
 //! fill one core of server.
 
 pub(crate) mod batch;
+pub(crate) mod browser;
 mod connection;
 pub(crate) mod events;
 pub(crate) mod graphql;

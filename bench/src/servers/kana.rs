@@ -74,6 +74,39 @@ impl Kana {
         self.ask(&json!({ "query": query }).to_string()).map(|_| ())
     }
 
+    /// Makes features and packages beside those that are used, as many as there are to be in all. Each
+    /// package has ten of the features.
+    pub(crate) fn add_to_catalog(&self, features: u32, packages: u32) -> Result<()> {
+        const EACH: u32 = 10;
+        for feature in 2..features {
+            let query = format!(
+                "mutation {{ createFeature(input: {{ id: \"feature-{feature}\", \
+                 name: \"Feature {feature}\", type: CONSUMABLE }}) {{ id }} }}"
+            );
+            self.ask(&json!({ "query": query }).to_string())?;
+        }
+        for package in 1..packages {
+            let of_package = (0..EACH).map(|n| (package * EACH + n) % features.saturating_sub(2));
+            let given: Vec<String> = of_package
+                .map(|n| {
+                    format!(
+                        "{{ id: \"feature-{}\", entitlement: {{ limit: 5, \
+                         resetPeriod: MONTH }} }}",
+                        n + 2
+                    )
+                })
+                .collect();
+            let query = format!(
+                "mutation {{ createPackage(input: {{ id: \"package-{package}\", \
+                 name: \"Package {package}\", features: [{}] }}) {{ id }} \
+                 publishPackage(id: \"package-{package}\") {{ status }} }}",
+                given.join(" ")
+            );
+            self.ask(&json!({ "query": query }).to_string())?;
+        }
+        Ok(())
+    }
+
     /// Sends a GraphQL request that must succeed, and answers the response's media type and body.
     fn ask(&self, body: &str) -> Result<(String, String)> {
         self.exchange(&post("/graphql", &self.key, "application/json", body.as_bytes()))

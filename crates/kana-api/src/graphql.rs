@@ -1,6 +1,7 @@
 //! What the GraphQL surfaces share: how they read a body, and how they refuse a key.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use bytes::Bytes;
 use kana_graphql::RequestError;
 use kana_http::body::RequestBody;
@@ -17,6 +18,11 @@ pub(crate) async fn read(body: &mut RequestBody) -> Result<Bytes, RequestError> 
         let error = HttpError::unreadable(&error, "The request body is larger than 1 MiB");
         RequestError::malformed(error.status, &error.body)
     })
+}
+
+/// Writes the refusal of a request that the endpoint did not see, with its status for every media type.
+pub(crate) fn refuse(headers: &HeaderMap, HttpError { status, body }: HttpError) -> Response {
+    kana_graphql::refusal(headers, &RequestError::malformed(status, &body))
 }
 
 /// Refuses a request whose key is not valid or could not be checked. As `application/json` such an

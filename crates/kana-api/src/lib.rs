@@ -15,7 +15,10 @@ mod events;
 mod graphql;
 mod health;
 mod http_error;
+mod metrics;
+mod rate_limit;
 mod scalars;
+mod surface;
 
 use std::sync::Arc;
 
@@ -25,6 +28,10 @@ use kana_graphql::AnswerBudget;
 use kana_http::body::BodyMemory;
 use kana_service::Kana;
 
+use self::rate_limit::RateLimiting;
+pub use self::rate_limit::RateLimits;
+pub use surface::surface_of;
+
 /// Operator settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -32,6 +39,10 @@ pub struct Settings {
     pub client_origins: client::AllowedOrigins,
     /// The limit on the memory of all request bodies together, in bytes.
     pub body_memory_bytes: usize,
+    /// How many requests a key and a user of the Client API may send.
+    pub rate_limits: RateLimits,
+    /// Whether `/metrics` is among the routes. Otherwise it is only among [`operators_router`]'s.
+    pub has_metrics: bool,
 }
 
 impl Default for Settings {
@@ -39,6 +50,8 @@ impl Default for Settings {
         Self {
             client_origins: client::AllowedOrigins::default(),
             body_memory_bytes: 256 * 1024 * 1024,
+            rate_limits: RateLimits::default(),
+            has_metrics: true,
         }
     }
 }
@@ -52,12 +65,24 @@ pub fn router(kana: &Arc<Kana>) -> Router {
 pub fn router_with(kana: &Arc<Kana>, settings: Settings) -> Router {
     let body_memory = BodyMemory::new(settings.body_memory_bytes);
     let answers = AnswerBudget::new();
+    let limits = RateLimiting::new(settings.rate_limits);
+    let operators = if settings.has_metrics { operators_router(kana) } else { health_router(kana) };
+    operators
+        .merge(admin::router(kana, &body_memory, &answers, &limits))
+        .merge(client::router(kana, &body_memory, &answers, &limits, settings.client_origins))
+        .merge(events::router(kana, &body_memory, &limits))
+        .merge(cli::router(kana, &body_memory, &limits))
+}
+
+/// The routes for operators alone: `/metrics`, `/healthz` and `/readyz` (contract: `operations.md`).
+pub fn operators_router(kana: &Arc<Kana>) -> Router {
+    let metrics = Router::new().route("/metrics", get(metrics::all)).with_state(Arc::clone(kana));
+    health_router(kana).merge(metrics)
+}
+
+fn health_router(kana: &Arc<Kana>) -> Router {
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .with_state(Arc::clone(kana))
-        .merge(admin::router(kana, &body_memory, &answers))
-        .merge(client::router(kana, &body_memory, &answers, settings.client_origins))
-        .merge(events::router(kana, &body_memory))
-        .merge(cli::router(kana, &body_memory))
 }

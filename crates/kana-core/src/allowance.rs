@@ -16,4 +16,51 @@ pub struct Allowance {
 impl Allowance {
     /// No limit and no reset: the default.
     pub const UNLIMITED: Self = Self { limit: None, reset_period: None, overage_enabled: false };
+
+    /// Returns true if this is less than `before` in any respect: a lower limit, no overage any more, or
+    /// a longer time until usage starts again.
+    #[must_use]
+    pub fn gives_less_than(self, before: Self) -> bool {
+        let Some(limit) = self.limit else { return false };
+        let Some(limit_before) = before.limit else { return true };
+        let resets_later = match (before.reset_period, self.reset_period) {
+            (Some(before), Some(after)) => after > before,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        limit < limit_before || resets_later || (before.overage_enabled && !self.overage_enabled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn less_is_a_lower_limit_a_later_reset_or_no_overage() {
+        let allowance = |limit, reset_period, overage_enabled| Allowance {
+            limit,
+            reset_period,
+            overage_enabled,
+        };
+        let month = Some(ResetPeriod::Month);
+        let before = allowance(Some(10), month, true);
+        for less in [
+            allowance(Some(9), month, true),
+            allowance(Some(10), month, false),
+            allowance(Some(10), Some(ResetPeriod::Year), true),
+            allowance(Some(20), None, true),
+        ] {
+            assert!(less.gives_less_than(before), "{less:?}");
+            assert!(less.gives_less_than(Allowance::UNLIMITED), "{less:?}");
+        }
+        for more in [
+            before,
+            Allowance::UNLIMITED,
+            allowance(Some(11), month, true),
+            allowance(Some(10), Some(ResetPeriod::Day), true),
+        ] {
+            assert!(!more.gives_less_than(before), "{more:?}");
+        }
+    }
 }

@@ -43,8 +43,8 @@ pub enum CatalogCommand {
     PublishPackage(PackageId),
     /// Takes a published package off offer. An archived package stays as it is.
     ArchivePackage(PackageId),
-    /// Changes what a package is and gives, for everyone subscribed. Only a configuration asks
-    /// for it, and for what follows.
+    /// Changes what a package is and gives, for everyone subscribed. Whoever asks has
+    /// [planned](crate::configuration_plan) it.
     ChangePackage {
         /// Which one; it is not archived.
         id: PackageId,
@@ -98,8 +98,7 @@ pub struct FeatureEdit {
     pub metadata: Edit<Metadata>,
 }
 
-/// What a package is to be. What stands nowhere here stays as it is: its metadata, and the names of
-/// its features within it.
+/// What a package is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageEdit {
     /// Its name.
@@ -108,6 +107,10 @@ pub struct PackageEdit {
     pub kind: PackageKind,
     /// How much it gives of each feature, in order.
     pub features: IndexMap<FeatureId, Allowance>,
+    /// The names of its features within it; `None` keeps them.
+    pub names: Option<BTreeMap<FeatureId, Label>>,
+    /// What the product attaches to it.
+    pub metadata: Edit<Metadata>,
 }
 
 /// What a command refers to, once it is done.
@@ -302,7 +305,44 @@ fn archive(package: &mut Package) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Refuses to delete a draft that an add-on names, since the add-on would go on nothing that exists. A
+/// configuration says by itself what becomes of the add-on.
+pub fn check_unnamed(catalog: &Catalog, id: &PackageId) -> Result<(), Refusal> {
+    let mut others = catalog.packages().filter(|it| it.status != PackageStatus::Archived);
+    if let Some(addon) = others.find(|addon| addon.base_packages().contains(id)) {
+        let problem = format!("names {id}, to which the add-on {} may be added", addon.id);
+        return Err(InvalidValue::new("id", problem).into());
+    }
+    Ok(())
+}
+
 impl PackageEdit {
+    /// Returns true if subscribers of `before` get less: a feature is gone, or
+    /// [less](Allowance::gives_less_than) is given of one.
+    #[must_use]
+    pub fn takes_from(&self, before: &Package) -> bool {
+        before.features.iter().any(|(id, inside)| {
+            self.features.get(id).is_none_or(|gives| gives.gives_less_than(inside.allowance))
+        })
+    }
+
+    /// Checks what the file's reader checks of a file: that the features exist, that no limit is
+    /// negative, and that a `BINARY` feature has none.
+    pub(crate) fn check_features(&self, catalog: &Catalog) -> Result<(), Refusal> {
+        for (id, allowance) in &self.features {
+            let feature =
+                catalog.feature(id).ok_or_else(|| Refusal::FeatureNotFound(id.clone()))?;
+            if allowance.limit.is_some_and(|limit| limit < 0) {
+                return Err(InvalidValue::new("limit", "must not be negative").into());
+            }
+            if feature.is_binary() && *allowance != Allowance::UNLIMITED {
+                let problem = format!("must be left out for {id}, which is BINARY");
+                return Err(InvalidValue::new("entitlement", problem).into());
+            }
+        }
+        Ok(())
+    }
+
     fn apply_to(self, package: &mut Package, now: Timestamp) -> Result<(), Refusal> {
         let is_addon = self.kind.is_addon();
         if package.status == PackageStatus::Archived {
@@ -320,12 +360,16 @@ impl PackageEdit {
         if package.status == PackageStatus::Published {
             note_terms(package, &self.features, now);
         }
-        let mut known = std::mem::take(&mut package.features);
+        let (mut known, mut names) = (std::mem::take(&mut package.features), self.names);
         let features = self.features.into_iter().map(|(id, allowance)| {
-            let name = known.get_mut(&id).and_then(|inside| inside.name.take());
+            let name = match &mut names {
+                Some(names) => names.remove(&id),
+                None => known.get_mut(&id).and_then(|inside| inside.name.take()),
+            };
             (id, PackageFeature { name, allowance })
         });
         package.features = features.collect();
+        self.metadata.apply_to(&mut package.metadata);
         package.name = self.name;
         package.kind = self.kind;
         Ok(())

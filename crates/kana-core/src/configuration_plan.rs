@@ -21,8 +21,10 @@ pub use self::finding::{Finding, Severity};
 pub use self::planned::Plan;
 use self::planner::Planner;
 use crate::catalog::Catalog;
+use crate::catalog_command::{self, CatalogCommand, PackageEdit};
 use crate::configuration::Configuration;
 use crate::id::{FeatureId, PackageId};
+use crate::refusal::Refusal;
 use crate::timestamp::Timestamp;
 
 /// Returns the features that are deleted if they have no usage. The caller looks that up.
@@ -41,6 +43,45 @@ pub fn plan(
     used: &HashSet<FeatureId>,
     now: Timestamp,
 ) -> Plan {
+    planned(catalog, configuration, used, now).finish()
+}
+
+/// Plans how one package becomes what `edit` says, as if a file said so and nothing else, and what a file
+/// does not have. Fails if the package does not exist, is archived, or what it would give is invalid.
+pub fn plan_package(
+    catalog: &Catalog,
+    id: &PackageId,
+    edit: &PackageEdit,
+    now: Timestamp,
+) -> Result<Plan, Refusal> {
+    let known = catalog.package(id).ok_or_else(|| Refusal::PackageNotFound(id.clone()))?;
+    edit.check_features(catalog)?;
+    let mut configuration = Configuration::of(catalog);
+    let Some(package) = configuration.packages.iter_mut().find(|package| package.id == *id) else {
+        // It is archived, which the command says.
+        let command = CatalogCommand::ChangePackage { id: id.clone(), edit: edit.clone() };
+        catalog_command::plan(catalog, command, now)?;
+        return Ok(Plan::default());
+    };
+    package.name = edit.name.clone();
+    package.kind = edit.kind.clone();
+    package.features = edit.features.clone();
+    let place = package.place.clone();
+    // No feature is absent, so that none has to be looked up.
+    let mut planner = planned(catalog, &configuration, &HashSet::new(), now);
+    if !planner.is_refused() {
+        planner.details(known, edit, &place);
+    }
+    Ok(planner.finish())
+}
+
+/// Carries out the steps of a plan.
+fn planned(
+    catalog: &Catalog,
+    configuration: &Configuration,
+    used: &HashSet<FeatureId>,
+    now: Timestamp,
+) -> Planner {
     let mut planner = Planner::new(catalog.clone(), now);
     planner.features(configuration);
     let are_addons: HashMap<&PackageId, bool> =
@@ -53,5 +94,5 @@ pub fn plan(
     }
     planner.absent_packages(catalog, configuration);
     planner.absent_features(catalog, configuration, used);
-    planner.finish()
+    planner
 }

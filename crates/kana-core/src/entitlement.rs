@@ -6,6 +6,7 @@ use crate::counting::{Counting, counting_subscription};
 use crate::facts::{CounterKey, Obstacle, UserFacts};
 use crate::id::FeatureId;
 use crate::meter::{Meter, needs};
+use crate::period::Period;
 use crate::refusal::{InvalidValue, Refusal};
 use crate::subscription::AsOf;
 use crate::timestamp::Timestamp;
@@ -126,6 +127,30 @@ pub fn entitlements<'a>(
     // All at once, so that they are loaded in one round trip.
     needs(facts.key, missing)?;
     Ok(entitlements)
+}
+
+/// Returns whether the user may use one more of each feature now, in their order, with the period that
+/// the usage belongs to: `None` if nothing grants the feature, or it is `BINARY`. Fails with everything
+/// that is not loaded at once.
+pub fn current_entitlements<'a>(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    features: impl IntoIterator<Item = &'a FeatureId>,
+    now: Timestamp,
+) -> Result<Vec<(Entitlement, Option<Period>)>, Obstacle> {
+    let mut missing = Vec::new();
+    let mut current = Vec::new();
+    for feature in features {
+        let feature = find_feature(catalog, feature)?;
+        let standing = standing(catalog, facts, feature, AsOf::Now(now), now)?;
+        let period = match &standing {
+            Standing::Consumable { meter, .. } => Some(meter.place().period),
+            Standing::NotGranted | Standing::Binary(_) => None,
+        };
+        current.push((entitled(facts, &standing, 1, &mut missing), period));
+    }
+    needs(facts.key, missing)?;
+    Ok(current)
 }
 
 /// Like [`entitlements`]. A counter that is not loaded counts as never written, and is added to

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use crate::idempotency_record::Replay;
+use crate::limit_crossing::LimitCrossing;
 use crate::refusal::Refusal;
 use crate::subscription::Subscription;
 use crate::terms::TermsNumber;
@@ -115,6 +116,9 @@ pub enum Change {
     },
     /// The event goes to the log.
     LogEvent(UsageEvent),
+    /// Usage has crossed a share of its budget. An earlier crossing of the same share in the same
+    /// period is replaced.
+    CrossLimit(LimitCrossing),
     /// The answer is kept under its key.
     KeepReplay {
         /// The key.
@@ -169,6 +173,11 @@ impl UserFacts {
         self.counters.get(counter).copied()
     }
 
+    /// Returns the counters that are there, as far as they were loaded.
+    pub(crate) fn known_counters(&self) -> impl Iterator<Item = (&CounterKey, i64)> {
+        self.counters.iter().filter_map(|(counter, used)| Some((counter, (*used)?)))
+    }
+
     /// Adds the ended subscriptions, as they are stored. Those that this batch has ended already
     /// stay as they are.
     pub fn load_ended_subscriptions(&mut self, ended: Vec<Subscription>) {
@@ -214,8 +223,11 @@ impl UserFacts {
             Change::DeleteCounter { counter } => {
                 self.counters.insert(counter.clone(), None);
             }
-            // A new user's facts are made from the change; the other two are no facts of a user.
-            Change::CreateUser(_) | Change::LogEvent(_) | Change::KeepReplay { .. } => {}
+            // A new user's facts are made from the change; no rule asks for the others.
+            Change::CreateUser(_)
+            | Change::LogEvent(_)
+            | Change::CrossLimit(_)
+            | Change::KeepReplay { .. } => {}
         }
     }
 }

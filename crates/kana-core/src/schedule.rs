@@ -93,6 +93,11 @@ impl<'a> Schedule<'a> {
         Some(Self { subscription, timeline })
     }
 
+    /// Creates the schedule of a feature that has had these terms, oldest first; at least one.
+    pub(crate) fn of_terms(subscription: &'a Subscription, terms: &'a [Terms]) -> Self {
+        Self { subscription, timeline: Timeline::Changed(terms) }
+    }
+
     fn terms(&self) -> &[Terms] {
         match &self.timeline {
             Timeline::Unchanged(terms) => std::slice::from_ref(terms),

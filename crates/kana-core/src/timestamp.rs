@@ -36,7 +36,7 @@ impl Timestamp {
 
     /// Returns the milliseconds since 1970.
     #[must_use]
-    pub fn as_ms(self) -> i64 {
+    pub const fn as_ms(self) -> i64 {
         self.0
     }
 

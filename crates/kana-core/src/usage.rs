@@ -9,6 +9,7 @@ use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::folding::COUNTED_ONE_BY_ONE;
 use crate::id::{FeatureId, IdempotencyKey, UserId};
 use crate::idempotency::{Content, Earlier, KeptAnswer, keep};
+use crate::limit_crossing::crossing;
 use crate::metadata::Metadata;
 use crate::refusal::{InvalidValue, Refusal};
 use crate::subjects::{Subject, Subjects};
@@ -102,9 +103,9 @@ fn record_usage(
 
     let as_of = command.occurred_at.map_or(AsOf::Now(now), AsOf::Moment);
     let mut changes = Vec::with_capacity(3);
-    let (answer, subscription) = match standing(catalog, facts, feature, as_of, now)? {
-        Standing::NotGranted => (RecordedUsage::NotCounted, None),
-        Standing::Binary(counting) => (RecordedUsage::Recorded, Some(counting.subscription.id)),
+    let (answer, subscription, amount) = match standing(catalog, facts, feature, as_of, now)? {
+        Standing::NotGranted => (RecordedUsage::NotCounted, None, 0),
+        Standing::Binary(counting) => (RecordedUsage::Recorded, Some(counting.subscription.id), 0),
         Standing::Consumable { counting, meter } => {
             let before = meter.used(facts)?;
             let after = match command.action {
@@ -114,8 +115,12 @@ fn record_usage(
                 UsageAction::Set => command.delta,
                 UsageAction::Add => before.saturating_add(command.delta).max(0),
             };
+            let (allowance, period_end) = (counting.allowance, meter.place().period.end);
             meter.set(facts, before, after, &mut changes)?;
-            (RecordedUsage::Recorded, Some(counting.subscription.id))
+            let crossed = crossing(&feature.id, allowance, period_end, (before, after), now);
+            changes.extend(crossed.map(|crossed| (facts.key, Change::CrossLimit(crossed))));
+            let amount = after.saturating_sub(before);
+            (RecordedUsage::Recorded, Some(counting.subscription.id), amount)
         }
     };
     let event = UsageEvent {
@@ -124,6 +129,7 @@ fn record_usage(
         delta: command.delta,
         occurred_at: as_of.at(),
         recorded_at: now,
+        amount,
         subscription,
         idempotency_key: command.idempotency_key.clone(),
         metadata: command.metadata.clone(),
@@ -183,20 +189,25 @@ fn use_feature(
     earlier.refuse_other()?;
 
     let mut changes = Vec::with_capacity(3);
-    let (entitlement, subscription) = match standing(catalog, facts, feature, AsOf::Now(now), now)?
-    {
-        Standing::NotGranted => (NOT_GRANTED, None),
-        Standing::Binary(counting) => (BINARY_GRANTED, Some(counting.subscription.id)),
+    let standing = standing(catalog, facts, feature, AsOf::Now(now), now)?;
+    let (entitlement, subscription, amount) = match standing {
+        Standing::NotGranted => (NOT_GRANTED, None, 0),
+        Standing::Binary(counting) => (BINARY_GRANTED, Some(counting.subscription.id), 0),
         Standing::Consumable { counting, meter } => {
             let allowance = counting.allowance;
             let used = meter.used(facts)?;
             let mut entitlement = within(allowance, used, command.delta);
+            let mut amount = 0;
             if entitlement.access {
                 let after = used.saturating_add(command.delta);
+                amount = after.saturating_sub(used);
                 entitlement.consumption = Some(consumption(allowance, after));
+                let period_end = meter.place().period.end;
                 meter.set(facts, used, after, &mut changes)?;
+                let crossed = crossing(&feature.id, allowance, period_end, (used, after), now);
+                changes.extend(crossed.map(|crossed| (facts.key, Change::CrossLimit(crossed))));
             }
-            (entitlement, Some(counting.subscription.id))
+            (entitlement, Some(counting.subscription.id), amount)
         }
     };
     let Entitlement { access, reason, consumption } = entitlement;
@@ -207,6 +218,7 @@ fn use_feature(
             delta: command.delta,
             occurred_at: now,
             recorded_at: now,
+            amount,
             subscription,
             idempotency_key: command.idempotency_key.clone(),
             metadata: None,

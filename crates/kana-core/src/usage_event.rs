@@ -56,7 +56,7 @@ pub struct UsedFeature {
     pub consumption: Option<Consumption>,
 }
 
-/// A usage event, as it is stored.
+/// A usage event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageEvent {
     /// What was used.
@@ -69,6 +69,9 @@ pub struct UsageEvent {
     pub occurred_at: Timestamp,
     /// When Kana recorded it.
     pub recorded_at: Timestamp,
+    /// By how much it changed the usage of its period, which never goes below 0 nor above the largest
+    /// number; 0 if nothing counts it. It is not part of the log.
+    pub amount: i64,
     /// The subscription that it counts for or, for a `BINARY` feature, that granted it; `None` if
     /// nothing granted the feature.
     pub subscription: Option<SubscriptionId>,

@@ -67,7 +67,7 @@ pub struct UserEdit {
 
 impl UserEdit {
     /// Makes the edits.
-    pub(crate) fn apply_to(self, user: &mut User) {
+    pub fn apply_to(self, user: &mut User) {
         let Self { id, billing_id, name, email, metadata } = self;
         if let Some(id) = id {
             user.id = id;

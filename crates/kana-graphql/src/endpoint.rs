@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_graphql::parser::types::{OperationDefinition, OperationType};
 use async_graphql::{
@@ -19,19 +20,19 @@ use crate::answer::{self, AnswerBudget, AnswerSize};
 use crate::error::{ErrorBody, Overloaded, RequestError, finish_errors};
 use crate::media_type::MediaType;
 use crate::plan::{PlainRequest, Plan, Plans};
-use crate::prepared::{Prepared, PreparedDocuments};
+use crate::prepared::{Planned, Prepared, PreparedDocuments};
 use crate::request::{self, GraphqlRequest};
 use crate::response::{Answered, Executed, can_be_repeated, refuse, write_answer};
 use crate::scalars::Scalars;
 use crate::schema::ApiSchema;
-use crate::{absent, variables};
+use crate::{absent, noted, variables};
 
 /// A schema, ready to answer requests.
 pub struct Endpoint<Query, Mutation, P, S: Scalars = ()> {
     executor: Schema<Query, Mutation, EmptySubscription>,
     schema: ApiSchema<S>,
     documents: PreparedDocuments<P>,
-    plans: Plans<P>,
+    plans: Plans<Planned<P>>,
     answers: Arc<AnswerBudget>,
 }
 
@@ -48,7 +49,8 @@ where
     ) -> Self {
         // Documents are limited and validated before the executor sees them.
         let executor = schema.validation_mode(ValidationMode::Fast).finish();
-        let schema = ApiSchema::of_sdl(executor.sdl());
+        let schema: ApiSchema<S> = ApiSchema::of_sdl(executor.sdl());
+        noted::know(schema.types.root_fields());
         let (documents, plans) = (PreparedDocuments::new(), Plans::new());
         Self { executor, schema, documents, plans, answers: Arc::clone(answers) }
     }
@@ -102,12 +104,14 @@ where
         let text = body.as_ref().ok().filter(|_| !by_get).cloned();
         let plain = text.as_ref().and_then(|text| PlainRequest::read(text));
         if let Some(plain) = &plain
-            && let Some(plan) = self.plans.get(plain.key())
+            && let Some(planned) = self.plans.get(plain.key())
             && request::check_content_type(&head.headers).is_ok()
-            && let Some(planned) = plan.read(plain.variables())
+            && let Some(read) = planned.plan.read(plain.variables())
         {
             // The plan takes effect, so nothing else may answer from here on.
-            return Ok(Answered::by_plan(plan.execute(&authorised, planned).await));
+            let since = Instant::now();
+            let outcome = planned.plan.execute(&authorised, read).await;
+            return Ok(Answered::by_plan(outcome, planned.operation, since.elapsed()));
         }
         let request = GraphqlRequest::read(head, body, by_get)?;
         self.execute(request, by_get, authorised, plain.as_ref()).await
@@ -135,13 +139,14 @@ where
             let body = ErrorBody::bad_request("A mutation must be sent with POST");
             return Err(RequestError::malformed(StatusCode::METHOD_NOT_ALLOWED, &body));
         }
-        let variables = variables::coerce(&self.schema.types, operation, request.variables)
+        let mut variables = variables::coerce(&self.schema.types, operation, request.variables)
             .map_err(|errors| RequestError::invalid(StatusCode::BAD_REQUEST, errors))?;
         if let Some(problem) = request.variables_text.problem(&variables) {
             let path = request.variables_text.path(&problem);
             return Err(invalid(variables::refuse_inexact(operation, &variables, &problem, path)));
         }
 
+        variables::add_defaults(&operation.node, &mut variables);
         if let (Some(plain), Some(plan)) = (plain, prepared.plan()) {
             self.plans.remember(plain.key(), plan);
         }
@@ -175,6 +180,7 @@ where
             .data(authorised);
         execution.operation_name = prepared.operation_name().cloned();
         execution.set_parsed_query(document);
+        let since = Instant::now();
         let mut response = match &size {
             Some(size) => {
                 let execution = execution.data(Arc::clone(size));
@@ -183,6 +189,7 @@ where
             None => self.executor.execute(execution).await,
         };
         finish_errors(&mut response.errors);
+        prepared.root_fields().note(&response.errors, since);
         let can_be_repeated = can_be_repeated(&operation.node, &response.errors);
         Ok(Answered::Response(Box::new(Executed { response, size, can_be_repeated })))
     }
@@ -194,6 +201,9 @@ mod tests {
 
     use async_graphql::Object;
     use axum::http::header;
+    use kana_telemetry::RequestId;
+    use kana_telemetry::operation::Operation;
+    use kana_telemetry::request::RequestRecord;
 
     use super::*;
     use crate::error::server_error;
@@ -262,5 +272,49 @@ mod tests {
             assert_eq!(body == r#"{"data":{"record":true}}"#, times == 1, "{body}");
             assert_eq!(recorded.load(Ordering::SeqCst), times);
         }
+    }
+
+    struct Failing;
+
+    #[Object]
+    impl Failing {
+        async fn fail(&self) -> i32 {
+            std::hint::black_box(None::<i32>).expect("a secret cause")
+        }
+    }
+
+    #[tokio::test]
+    async fn an_internal_error_names_the_request_and_not_its_cause() {
+        let schema = Schema::build(Failing, async_graphql::EmptyMutation, EmptySubscription);
+        let endpoint: Endpoint<_, _, crate::NoPlan> = Endpoint::new(schema, &AnswerBudget::new());
+        let body = async || Ok(Bytes::from_static(br#"{"query": "{ fail }"}"#));
+        let id = RequestId::of_caller(b"of-the-caller").unwrap();
+        let answer = endpoint.respond(head(), async |_: &HeaderMap| Ok(()), body);
+        let (response, record) = RequestRecord::new(id, None).scope(answer).await;
+        let body = body_of(response).await;
+        assert!(
+            body.contains("It is logged as of-the-caller.") && !body.contains("cause"),
+            "{body}"
+        );
+        let record = record.unwrap();
+        assert_eq!(record.code(), Some("INTERNAL_SERVER_ERROR"));
+        assert_eq!(record.outcome(), Some(kana_telemetry::request::Outcome::Error));
+    }
+
+    #[tokio::test]
+    async fn what_became_of_each_root_field_is_noted() {
+        let schema = Schema::build(Query, async_graphql::EmptyMutation, EmptySubscription);
+        let endpoint: Endpoint<_, _, crate::NoPlan> = Endpoint::new(schema, &AnswerBudget::new());
+        let ask = async |text: &'static str| {
+            let body = async || Ok(Bytes::from_static(text.as_bytes()));
+            let answer = endpoint.respond(head(), async |_: &HeaderMap| Ok(()), body);
+            RequestRecord::new(RequestId::new(), None).scope(answer).await.1.unwrap()
+        };
+        let record = ask(r#"{"query": "{ a b: a }"}"#).await;
+        let names: Vec<_> = record.operations().map(Operation::name).collect();
+        assert_eq!((names.as_slice(), record.code()), (&["a", "a"][..], None));
+        let refused = ask(r#"{"query": "{ nothing }"}"#).await;
+        assert_eq!(refused.operations().count(), 0);
+        assert_eq!(refused.code(), Some("GRAPHQL_VALIDATION_FAILED"));
     }
 }

@@ -2,16 +2,12 @@
 
 use async_graphql::{ErrorExtensionValues, Name, Pos, ServerError, Value};
 use axum::http::StatusCode;
-
-use crate::failure_log::FailureLog;
+use kana_telemetry::failures;
 
 /// The most errors of one response.
 pub(crate) const ERRORS_MAX: usize = 20;
 /// The most characters of a message. Two ids and a sentence fit.
 const MESSAGE_CHARS_MAX: usize = 1000;
-
-/// One for the process, as the log is.
-static FAILURES: FailureLog = FailureLog::new();
 
 /// An error: `code` and `exception.name` are for programs, `message` is for people
 /// (contract: `admin-api.md`, "Errors").
@@ -38,14 +34,15 @@ impl ErrorBody {
         Self { code: "OVERLOADED", name: "OverloadedError", message: message.into() }
     }
 
-    /// An internal error. The cause is logged, and the client gets the id of the log line.
+    /// An internal error. The cause is logged, and the client gets the id under which it is: that of the
+    /// request (contract: `operations.md`, "Logs").
     #[must_use]
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
-        let error_id = FAILURES.add(cause);
+        let request_id = failures::log("a request failed", cause);
         Self {
             code: "INTERNAL_SERVER_ERROR",
             name: "InternalError",
-            message: format!("Something went wrong on our side. It is logged as {error_id}."),
+            message: format!("Something went wrong on our side. It is logged as {request_id}."),
         }
     }
 

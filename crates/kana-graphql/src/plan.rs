@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use async_graphql::ServerError;
 use async_graphql::parser::types::OperationDefinition;
+use kana_telemetry::metrics::cache::{self, CacheName};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Equivalent, Weighter};
 use serde::Deserialize;
@@ -163,7 +164,9 @@ impl<P> Plans<P> {
     }
 
     pub(crate) fn get(&self, key: PlainKey<'_>) -> Option<Arc<P>> {
-        self.0.get(&key)
+        let known = self.0.get(&key);
+        cache::looked_up(CacheName::Plan, known.is_some());
+        known
     }
 
     pub(crate) fn remember(&self, key: PlainKey<'_>, plan: &Arc<P>) {

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
 use async_graphql::{Positioned, ServerError};
+use kana_telemetry::metrics::cache::{self, CacheName};
+use kana_telemetry::operation::Operation;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
 
 use crate::answer::ListFields;
 use crate::document::{self, Document};
 use crate::escapes::join_surrogates;
+use crate::noted::RootFields;
 use crate::scalars::Scalars;
 use crate::schema::ApiSchema;
 use crate::{limits, validation};
@@ -31,7 +34,14 @@ pub(crate) struct Prepared<Plan> {
     document: Document,
     operation_name: Option<String>,
     lists: ListFields,
-    plan: Option<Arc<Plan>>,
+    root_fields: RootFields,
+    plan: Option<Arc<Planned<Plan>>>,
+}
+
+/// The plan of an operation, which has a single root field.
+pub(crate) struct Planned<Plan> {
+    pub(crate) plan: Plan,
+    pub(crate) operation: Operation,
 }
 
 /// The documents that were seen before, bounded by the length of their texts.
@@ -64,7 +74,9 @@ impl<Plan> PreparedDocuments<Plan> {
         compile: impl FnOnce(&OperationDefinition) -> Option<Plan>,
     ) -> Result<Arc<Prepared<Plan>>, Vec<ServerError>> {
         let key = (text, operation_name);
-        if let Some(known) = self.0.get(&key) {
+        let known = self.0.get(&key);
+        cache::looked_up(CacheName::Document, known.is_some());
+        if let Some(known) = known {
             return Ok(known);
         }
         let one = |error| vec![error];
@@ -74,13 +86,16 @@ impl<Plan> PreparedDocuments<Plan> {
         limits::check(&parsed.document).map_err(one)?;
         validation::check(&schema.definition, &parsed)?;
         let lists = ListFields::of(&schema.types, parsed.document.parsed(), &operation.node);
-        let plan = compile(&operation.node).map(Arc::new);
+        let root_fields = RootFields::of(parsed.document.parsed(), &operation.node);
+        let operation_of_plan = root_fields.first();
+        let plan = compile(&operation.node)
+            .map(|plan| Arc::new(Planned { plan, operation: operation_of_plan }));
         // Only now, since what is wrong with a number is first that no number belongs there.
         if let Some(error) = parsed.inexact {
             return Err(one(error));
         }
         let (document, operation_name) = (parsed.document, key.1.clone());
-        let prepared = Arc::new(Prepared { document, operation_name, lists, plan });
+        let prepared = Arc::new(Prepared { document, operation_name, lists, root_fields, plan });
         if key.0.len() <= TEXT_BYTES_MAX_EACH {
             self.0.insert(key, Arc::clone(&prepared));
         }
@@ -107,8 +122,12 @@ impl<Plan> Prepared<Plan> {
     }
 
     /// Returns the operation's plan, if it has one.
-    pub(crate) fn plan(&self) -> Option<&Arc<Plan>> {
+    pub(crate) fn plan(&self) -> Option<&Arc<Planned<Plan>>> {
         self.plan.as_ref()
+    }
+
+    pub(crate) fn root_fields(&self) -> &RootFields {
+        &self.root_fields
     }
 }
 

@@ -80,7 +80,7 @@ impl GraphqlRequest {
                 "The request body is empty: send a JSON object with \"query\" and \"variables\"",
             ));
         }
-        let read = serde_json::from_slice(&body)
+        let read = kana_json::parse_bytes(&body)
             .map_err(|error| unreadable("The request body is not valid JSON", &body, &error))?;
         match read {
             Value::Object(fields) => Self::from_fields(fields, body),
@@ -100,7 +100,7 @@ impl GraphqlRequest {
         fields.retain(|_, value| value != "");
         // Everything in a query string is text; what should be an object is JSON in it.
         if let Some(Value::String(extensions)) = fields.get("extensions") {
-            let extensions = serde_json::from_str(extensions)
+            let extensions = kana_json::parse(extensions)
                 .map_err(|error| malformed(format!("extensions is not valid JSON: {error}")))?;
             fields.insert("extensions".to_owned(), extensions);
         }
@@ -124,7 +124,7 @@ impl GraphqlRequest {
         let variables = match fields.remove("variables") {
             Some(Value::String(text)) if text.trim().is_empty() => Value::Null,
             Some(Value::String(text)) => {
-                let read = serde_json::from_str(&text).map_err(|error| {
+                let read = kana_json::parse(&text).map_err(|error| {
                     let what = "variables is a string, but not valid JSON";
                     unreadable(what, text.as_bytes(), &error)
                 })?;

@@ -1,17 +1,20 @@
 //! Responses: which status they have, and how they are written.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use async_graphql::parser::types::{OperationDefinition, OperationType, Selection};
 use async_graphql::{PathSegment, ServerError, Value};
-use axum::body::Bytes;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::body::{Body as HttpBody, Bytes};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use kana_telemetry::operation::Operation;
 use serde::Serialize;
 
 use crate::answer::{AnswerSize, Held, to_json};
 use crate::error::{ErrorBody, RequestError, finish_errors, server_error};
 use crate::media_type::MediaType;
+use crate::noted;
 use crate::plan::Outcome;
 
 /// The `data` of an answer without any.
@@ -46,11 +49,14 @@ pub(crate) struct Executed {
 }
 
 impl Answered {
-    pub(crate) fn by_plan(outcome: Outcome) -> Self {
+    /// What a plan made of a request for this operation.
+    pub(crate) fn by_plan(outcome: Outcome, operation: Operation, took: Duration) -> Self {
         match outcome {
             Outcome::Data { open_body: mut body, mut errors } => {
+                noted::note_only(operation, &errors, took);
                 if !errors.is_empty() {
                     finish_errors(&mut errors);
+                    noted::note_errors(&errors);
                     body.extend_from_slice(b",\"errors\":");
                     // Writing to memory does not fail, and errors have no keys but strings.
                     let _ = serde_json::to_writer(&mut body, &errors);
@@ -61,6 +67,7 @@ impl Answered {
             Outcome::Failed(error) => {
                 let mut errors = vec![error];
                 finish_errors(&mut errors);
+                noted::note_only(operation, &errors, took);
                 let response = async_graphql::Response::from_errors(errors);
                 let executed = Executed { response, size: None, can_be_repeated: true };
                 Self::Response(Box::new(executed))
@@ -95,8 +102,15 @@ pub(crate) fn write_answer(media_type: MediaType, answered: Answered) -> Respons
     }
 }
 
+/// Writes the response to a request that was refused before an [`Endpoint`](crate::Endpoint) saw it.
+#[must_use]
+pub fn refusal(headers: &HeaderMap, refusal: &RequestError) -> Response {
+    refuse(MediaType::accepted(headers).unwrap_or(MediaType::Json), refusal)
+}
+
 /// Writes the response to a request that was refused.
 pub(crate) fn refuse(media_type: MediaType, refusal: &RequestError) -> Response {
+    noted::note_refused(&refusal.errors);
     let status = match media_type {
         MediaType::Json => refusal.status_as_json,
         MediaType::GraphqlResponse => refusal.status,
@@ -117,6 +131,7 @@ fn write_response(media_type: MediaType, executed: &Executed) -> Response {
     let executed =
         response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty());
     if executed {
+        noted::note_errors(&response.errors);
         let body = Body { data: Some(&response.data), errors: &response.errors };
         let failed = *can_be_repeated && has_nothing(&response.data);
         if failed && response.errors.iter().any(is_overload) {
@@ -150,10 +165,38 @@ fn is_overload(error: &ServerError) -> bool {
     code.is_some_and(|code| *code == Value::from("OVERLOADED"))
 }
 
-fn write_bytes(media_type: MediaType, status: StatusCode, body: impl IntoResponse) -> Response {
-    // The Accept header has chosen the media type.
-    let headers = [(header::CONTENT_TYPE, media_type.name()), (header::VARY, "Accept")];
-    (status, headers, body).into_response()
+/// Room for the headers of an answer, those that the server adds included.
+const HEADERS: usize = 12;
+
+/// The headers that each answer of a media type has. To copy them costs far less than to insert them.
+static HEADERS_OF: LazyLock<[HeaderMap; 2]> =
+    LazyLock::new(|| [MediaType::Json, MediaType::GraphqlResponse].map(headers_of));
+
+fn headers_of(media_type: MediaType) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(HEADERS);
+    for (name, value) in [
+        (header::CONTENT_TYPE, media_type.name()),
+        // The Accept header has chosen the media type.
+        (header::VARY, "Accept"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+}
+
+fn write_bytes(media_type: MediaType, status: StatusCode, body: impl Into<HttpBody>) -> Response {
+    let [json, graphql_response] = &*HEADERS_OF;
+    let headers = match media_type {
+        MediaType::Json => json,
+        MediaType::GraphqlResponse => graphql_response,
+    };
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers.clone();
+    response
 }
 
 fn write(media_type: MediaType, status: StatusCode, body: &Body<'_>) -> Response {
@@ -173,6 +216,7 @@ fn write_sized(media_type: MediaType, body: &Body<'_>, size: &AnswerSize) -> Res
     if let Err(body) = size.check_whole(&json) {
         drop(json);
         let errors = [server_error(&body)];
+        noted::note_errors(&errors);
         return write(media_type, StatusCode::OK, &Body { data: Some(&NULL), errors: &errors });
     }
     match size.take_permits() {

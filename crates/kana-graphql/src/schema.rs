@@ -136,6 +136,13 @@ impl SchemaTypes {
         self.inputs.get(name)
     }
 
+    /// Returns the names of the root fields.
+    pub(crate) fn root_fields(&self) -> impl Iterator<Item = &str> {
+        let roots = [Some(&self.query), self.mutation.as_ref()];
+        let fields = roots.into_iter().flatten().filter_map(|root| self.objects.get(root));
+        fields.flat_map(|fields| fields.keys().map(String::as_str))
+    }
+
     /// Returns the field of an object.
     pub(crate) fn field(&self, object: &str, field: &str) -> Option<&Field> {
         self.objects.get(object)?.get(field)

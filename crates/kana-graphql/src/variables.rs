@@ -37,6 +37,20 @@ pub(crate) fn coerce(
     if errors.is_empty() { Ok(coerced) } else { Err(errors) }
 }
 
+/// Adds the defaults of variables that have no value. What is executed applies them to arguments, but not
+/// to the directives `@skip` and `@include`.
+pub(crate) fn add_defaults(operation: &OperationDefinition, variables: &mut Map<String, Value>) {
+    for definition in &operation.variable_definitions {
+        let name = definition.node.name.node.as_str();
+        if !variables.contains_key(name)
+            && let Some(default) = &definition.node.default_value
+            && let Ok(default) = default.node.clone().into_json()
+        {
+            variables.insert(name.to_owned(), default);
+        }
+    }
+}
+
 /// Why the value, which stands at `path`, is none of the type; `None` when it is one, and then as
 /// the type has it.
 fn problem(

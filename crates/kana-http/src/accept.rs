@@ -9,22 +9,29 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use kana_telemetry::metrics::connections::{self, Closed};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service;
 
 use crate::activity::Activity;
+use crate::answer_headers;
 use crate::connections::{Connections, Slot};
 use crate::head;
 use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
 use crate::message_body::{RequestBody, ResponseBody};
+use crate::overdue;
+use crate::peer_address::PeerAddress;
+use crate::request_log::{self, Answering, RequestLog, RequestLogSettings};
+use crate::tls::Tls;
 use crate::watched_socket::WatchedSocket;
 
 /// The most bytes of a request's head. Its URL alone can have nearly as many.
@@ -34,34 +41,61 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the router until `stop`. Then accepts no more connections and finishes the requests in
 /// flight, for up to `drain_time`. Returns true if all of them were finished.
+///
+/// Each request has an id, which its answer has in `X-Request-Id`, and a line in the log as the settings
+/// say.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    limits: Limits,
+    settings: ServerSettings,
     stop: impl Future<Output = ()>,
     drain_time: Duration,
 ) -> bool {
+    let ServerSettings { limits, request_log, tls } = settings;
     let connections = Connections::new(limits);
+    let request_log = RequestLog::new(request_log);
+    let served = Served { router, request_log: Arc::clone(&request_log), tls };
     tokio::select! {
-        () = accept_all(&listener, &router, &connections) => {}
+        () = accept_all(&listener, &served, &connections) => {}
         () = connections.sweep_regularly() => {}
+        () = request_log.report_regularly() => {}
         () = stop => {}
     }
     drop(listener);
     connections.finish(drain_time).await
 }
 
-async fn accept_all(listener: &TcpListener, router: &Router, connections: &Arc<Connections>) {
+/// How connections are served.
+#[derive(Clone)]
+pub struct ServerSettings {
+    /// What clients may ask of the server.
+    pub limits: Limits,
+    /// How requests are logged.
+    pub request_log: RequestLogSettings,
+    /// What protects connections; `None` for plain HTTP.
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// What answers requests, what notes them, and what protects them on their way.
+#[derive(Clone)]
+struct Served {
+    router: Router,
+    request_log: Arc<RequestLog>,
+    tls: Option<Arc<Tls>>,
+}
+
+async fn accept_all(listener: &TcpListener, served: &Served, connections: &Arc<Connections>) {
     let failing = LogThrottle::default();
     let mut accepted = 0;
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => {
+            Ok((socket, peer)) => {
                 let permit = connections.admit().await;
                 accepted += 1;
                 let activity = Arc::new(Activity::default());
                 let slot = connections.open_slot(accepted, &activity);
-                let served = serve_connection(socket, router.clone(), activity, slot);
+                let peer = PeerAddress(peer.ip());
+                let served = serve_socket(socket, peer, served.clone(), activity, slot);
                 tokio::spawn(async move {
                     served.await;
                     drop(permit);
@@ -89,11 +123,39 @@ fn is_about_one_connection(error: &std::io::Error) -> bool {
     )
 }
 
-async fn serve_connection(socket: TcpStream, router: Router, activity: Arc<Activity>, slot: Slot) {
+async fn serve_socket(
+    socket: TcpStream,
+    peer: PeerAddress,
+    served: Served,
+    activity: Arc<Activity>,
+    slot: Slot,
+) {
     // A response is written at once, and must not wait for what could follow it.
     let _ = socket.set_nodelay(true);
-    let io = TokioIo::new(WatchedSocket { socket, activity: Arc::clone(&activity) });
-    let service = service_fn(|request| respond(router.clone(), &activity, request));
+    let Some(tls) = served.tls.clone() else {
+        return serve_connection(socket, peer, served, activity, slot).await;
+    };
+    // A connection without TLS has no room for a handshake, and one that has shaken hands gives it back.
+    match Box::pin(tls.handshake(socket, &activity, &slot)).await {
+        Some(stream) => Box::pin(serve_connection(stream, peer, served, activity, slot)).await,
+        None => connections::closed(activity.why_closed().unwrap_or(Closed::Tls)),
+    }
+}
+
+async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    socket: S,
+    peer: PeerAddress,
+    served: Served,
+    activity: Arc<Activity>,
+    slot: Slot,
+) {
+    let io = TokioIo::new(WatchedSocket {
+        socket,
+        activity: Arc::clone(&activity),
+        request_log: Arc::clone(&served.request_log),
+        refusal: None,
+    });
+    let service = service_fn(|request| respond(&served, peer, &activity, request));
     let mut connection = pin!(
         http1::Builder::new()
             // One sweep over all connections stands in for a timer for each.
@@ -127,34 +189,69 @@ async fn serve_connection(socket: TcpStream, router: Router, activity: Arc<Activ
         served
     })
     .await;
+    let by_default = match &served {
+        _ if slot.connections().finishing() => Closed::Shutdown,
+        Err(error) if error.is_parse() => Closed::Protocol,
+        _ => Closed::Client,
+    };
+    connections::closed(activity.why_closed().unwrap_or(by_default));
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
     }
 }
 
+/// Waits for the handler's answer. Drops the handler and answers in its place if it takes too long.
+async fn unless_overdue(
+    response: impl Future<Output = Result<Response, Infallible>>,
+    activity: &Activity,
+) -> Result<Response, Infallible> {
+    let mut response = pin!(response);
+    // The sweep wakes the connection's task, which polls this.
+    poll_fn(|context| match response.as_mut().poll(context) {
+        Poll::Pending if activity.handling_has_ended() => Poll::Ready(Ok(overdue::answer())),
+        polled => polled,
+    })
+    .await
+}
+
 fn respond(
-    mut router: Router,
+    served: &Served,
+    peer: PeerAddress,
     activity: &Arc<Activity>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<hyper::Response<ResponseBody>, Infallible>> + use<> {
     let responding = activity.begin_response();
-    let (head, body) = request.into_parts();
+    let watch = served.request_log.begin(activity, request.uri().path());
+    let record = request_log::record(request.headers());
+    let (mut head, body) = request.into_parts();
+    head.extensions.insert(peer);
     let body = Body::new(RequestBody::new(body, &head.headers, activity));
-    let activity = Arc::clone(activity);
+    let (activity, is_protected) = (Arc::clone(activity), served.tls.is_some());
     let request = Request::from_parts(head, body);
     let response = match head::problem(&request) {
-        // A router is always ready, so this need not poll it first.
-        None => Ok(router.call(request)),
+        // A router is always ready, so this need not poll it first. What it returns is large, and would be
+        // moved with each future around it.
+        None => Ok(Box::pin(served.router.clone().call(request))),
         Some(problem) => Err(problem),
     };
     async move {
-        let mut response = match response {
-            Ok(response) => response.await?,
-            Err(problem) => (StatusCode::BAD_REQUEST, problem).into_response(),
+        let id = HeaderValue::from_str(record.id.as_str());
+        let answer = async {
+            match response {
+                Ok(response) => unless_overdue(response, &activity).await,
+                Err(problem) => Ok(answer_headers::bad_request(problem)),
+            }
         };
+        let (response, record) = record.scope(answer).await;
+        let mut response = answer_headers::complete(response?, is_protected);
+        activity.note_answer();
+        if let Ok(id) = id {
+            response.headers_mut().insert(request_log::REQUEST_ID, id);
+        }
         if activity.must_close() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(response.map(|body| ResponseBody { body, _responding: responding }))
+        let answering = Answering::new(watch, record, response.status());
+        Ok(response.map(|body| ResponseBody { body, answering, _responding: responding }))
     }
 }

@@ -3,13 +3,18 @@
 //! whether that takes too long.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
+use kana_telemetry::metrics::connections::Closed;
 
 use crate::unread_body::UnreadBody;
+
+/// The time from which the beginnings of requests are counted.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// What a connection is doing, and when it must end.
 #[derive(Debug, Default)]
@@ -21,12 +26,23 @@ pub(crate) struct Activity {
     read: AtomicU64,
     /// Bytes written since the last request began.
     written: AtomicU64,
+    /// When the first byte of the next request's head was read, in nanoseconds since [`START`]; 0 if it
+    /// has not been, or came with the request before.
+    head_began: AtomicU64,
+    /// Bytes of the last request's body that its handler has read.
+    body_read: AtomicU64,
     body_awaited: AtomicBool,
+    /// The handler has not answered yet.
+    handling: AtomicBool,
+    /// One more than the turn in which the handler may no longer answer; 0 is none.
+    end_of_handling: AtomicU64,
     write_blocked: AtomicBool,
     /// One more than the turn in which reading ends; 0 is none.
     end_of_reading: AtomicU64,
     end_of_writing: AtomicBool,
     unread: UnreadBody,
+    /// Why the connection is being closed, as [`Closed`] plus one; 0 is not known.
+    closed: AtomicU8,
     /// Whether a request's body will not be read to its end, so no request can follow.
     must_close: AtomicBool,
     /// Whether the last response was sent and the client should close the connection.
@@ -43,6 +59,8 @@ pub(crate) struct Snapshot {
     pub(crate) written: u64,
     /// Whether the handler waits for more of the request's body.
     pub(crate) body_awaited: bool,
+    /// Whether the handler has not answered yet.
+    pub(crate) handling: bool,
     /// Whether there is something to send that the client does not take.
     pub(crate) write_blocked: bool,
     /// Whether the unread rest of a body is being read and dropped.
@@ -70,6 +88,7 @@ impl Activity {
             read: self.read.load(Ordering::Relaxed),
             written: self.written.load(Ordering::Relaxed),
             body_awaited: self.body_awaited.load(Ordering::Relaxed),
+            handling: self.handling.load(Ordering::Relaxed),
             write_blocked: self.write_blocked.load(Ordering::Relaxed),
             discarding: self.unread.is_there(),
             lingering: self.lingering.load(Ordering::Relaxed),
@@ -82,6 +101,18 @@ impl Activity {
         self.end_of_reading.store(turn + 1, Ordering::Relaxed);
     }
 
+    /// Notes why the connection is about to be closed. The first reason counts.
+    pub(crate) fn note_closed(&self, reason: Closed) {
+        let reason = reason as u8 + 1;
+        let _ = self.closed.compare_exchange(0, reason, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Returns why the connection is being closed, if that is known.
+    pub(crate) fn why_closed(&self) -> Option<Closed> {
+        let number = usize::from(self.closed.load(Ordering::Relaxed)).checked_sub(1)?;
+        Closed::ALL.get(number).copied()
+    }
+
     /// From now on, a write that the client does not take fails. The connection must be woken to
     /// see it.
     pub(crate) fn end_writing(&self) {
@@ -91,6 +122,21 @@ impl Activity {
     /// Notes whether the handler waits for more of the request's body.
     pub(crate) fn set_body_awaited(&self, is_awaited: bool) {
         self.body_awaited.store(is_awaited, Ordering::Relaxed);
+    }
+
+    /// From now on, the handler of this turn may no longer answer. The connection must be woken to see it.
+    pub(crate) fn end_handling(&self, turn: u64) {
+        self.end_of_handling.store(turn + 1, Ordering::Relaxed);
+    }
+
+    /// Returns true if the handler may no longer answer.
+    pub(crate) fn handling_has_ended(&self) -> bool {
+        self.end_of_handling.load(Ordering::Relaxed) == self.turn.load(Ordering::Relaxed) + 1
+    }
+
+    /// Notes that the handler has answered.
+    pub(crate) fn note_answer(&self) {
+        self.handling.store(false, Ordering::Relaxed);
     }
 
     /// Takes a body that its handler did not read to its end. A client that `waits` for `100
@@ -155,7 +201,9 @@ impl Activity {
         // Only the connection's own task stores these, so that a load and a store are enough.
         let turn = (self.turn.load(Ordering::Relaxed) + 1) | 1;
         self.written.store(0, Ordering::Relaxed);
+        self.body_read.store(0, Ordering::Relaxed);
         self.begin(turn);
+        self.handling.store(true, Ordering::Relaxed);
         Responding { turn, activity: Arc::clone(self) }
     }
 
@@ -165,7 +213,30 @@ impl Activity {
     }
 
     pub(crate) fn note_read(&self, bytes: usize) {
+        let is_first = self.read.load(Ordering::Relaxed) == 0 && bytes > 0;
+        if is_first && self.turn.load(Ordering::Relaxed).is_multiple_of(2) {
+            let now = u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.head_began.store(now, Ordering::Relaxed);
+        }
         add(&self.read, bytes);
+    }
+
+    /// Returns when the first byte of the request's head was read. To be called once for each request.
+    pub(crate) fn take_head_began(&self) -> Instant {
+        let began = self.head_began.load(Ordering::Relaxed);
+        self.head_began.store(0, Ordering::Relaxed);
+        let began = (began > 0).then(|| START.checked_add(Duration::from_nanos(began))).flatten();
+        began.unwrap_or_else(Instant::now)
+    }
+
+    /// Notes that the handler has read bytes of the request's body.
+    pub(crate) fn note_body_read(&self, bytes: usize) {
+        add(&self.body_read, bytes);
+    }
+
+    /// Returns how many bytes of the last request's body its handler has read.
+    pub(crate) fn body_read(&self) -> u64 {
+        self.body_read.load(Ordering::Relaxed)
     }
 
     pub(crate) fn reading_has_ended(&self) -> bool {
@@ -203,6 +274,7 @@ pub(crate) struct Responding {
 impl Drop for Responding {
     fn drop(&mut self) {
         if self.activity.turn.load(Ordering::Relaxed) == self.turn {
+            self.activity.note_answer();
             self.activity.begin(self.turn + 1);
         }
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use kana_telemetry::metrics::connections::{self, Closed};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -29,6 +30,7 @@ pub(crate) struct Connections {
     /// Connections end without finishing their requests.
     abandoned: AtomicBool,
     full: LogThrottle,
+    late: LogThrottle,
 }
 
 struct Entry {
@@ -70,11 +72,13 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.connections.entries().remove(&self.number);
+        connections::OPEN.add(-1);
     }
 }
 
 impl Connections {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        connections::MAX.add(limits.connections_max.into());
         Arc::new(Self {
             limits,
             entries: Mutex::default(),
@@ -82,6 +86,7 @@ impl Connections {
             finishing: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             full: LogThrottle::default(),
+            late: LogThrottle::default(),
         })
     }
 
@@ -132,6 +137,7 @@ impl Connections {
         }
         for ((_, _, number), turn) in waiting.into_iter().take(enough) {
             if let Some(entry) = entries.get(&number) {
+                entry.activity.note_closed(Closed::Full);
                 entry.activity.end_reading(turn);
                 entry.wake();
             }
@@ -143,6 +149,7 @@ impl Connections {
         let activity = Arc::clone(activity);
         let entry = Entry { activity, waker: None, waits: Waits::default() };
         self.entries().insert(number, entry);
+        connections::OPEN.add(1);
         Slot { number, connections: Arc::clone(self) }
     }
 
@@ -161,11 +168,22 @@ impl Connections {
 
     /// Ends what takes too long on each connection.
     fn sweep(&self, passed: Duration) {
+        let mut late = 0_u32;
         for entry in self.entries().values_mut() {
             let now = entry.activity.snapshot();
             let overdue = entry.waits.sweep(now, passed, &self.limits);
             if overdue.discarding {
                 entry.activity.end_discarding();
+            }
+            if overdue.reading || overdue.writing {
+                let is_idle = now.awaits_request() && now.read == 0 && !overdue.writing;
+                // Who was answered last and does not close is as good as gone.
+                let reason = match (now.lingering, is_idle) {
+                    (true, _) => Closed::Client,
+                    (false, true) => Closed::Idle,
+                    (false, false) => Closed::Slow,
+                };
+                entry.activity.note_closed(reason);
             }
             if overdue.reading {
                 entry.activity.end_reading(now.turn);
@@ -173,9 +191,17 @@ impl Connections {
             if overdue.writing {
                 entry.activity.end_writing();
             }
-            if overdue.discarding || overdue.reading || overdue.writing {
+            if overdue.handling {
+                entry.activity.end_handling(now.turn);
+                late += 1;
+            }
+            if overdue.discarding || overdue.reading || overdue.writing || overdue.handling {
                 entry.wake();
             }
+        }
+        if late > 0 && self.late.is_due() {
+            let seconds = self.limits.response.as_secs();
+            tracing::warn!(requests = late, "not answered within {seconds} seconds, and given up");
         }
     }
 

@@ -8,13 +8,13 @@ pub(crate) fn problem<B>(request: &Request<B>) -> Option<&'static str> {
     let headers = request.headers();
     let mut hosts = headers.get_all(header::HOST).iter();
     if hosts.next().is_none() && request.version() == Version::HTTP_11 {
-        return Some("The request has no Host header\n");
+        return Some("The request has no Host header.");
     }
     if hosts.next().is_some() {
-        return Some("The request has more than one Host header\n");
+        return Some("The request has more than one Host header.");
     }
     if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
-        return Some("The request has more than one Authorization header\n");
+        return Some("The request has more than one Authorization header.");
     }
     None
 }

@@ -19,6 +19,7 @@ pub(crate) struct Waits {
     discarding: Duration,
     /// For the client to close the connection.
     lingering: Duration,
+    handling: Handling,
     reading: Stall,
     writing: Stall,
 }
@@ -29,6 +30,8 @@ pub(crate) struct Overdue {
     pub(crate) reading: bool,
     pub(crate) writing: bool,
     pub(crate) discarding: bool,
+    /// The handler has not answered in time.
+    pub(crate) handling: bool,
 }
 
 impl Waits {
@@ -44,7 +47,7 @@ impl Waits {
         }
         // While a request is waited for, the last response may still be on its way.
         if !now.awaits_request() {
-            (self.reading, self.writing) = Default::default();
+            (self.reading, self.writing, self.handling) = Default::default();
         }
         (self.turn, self.request, self.head) = (now.turn, Duration::ZERO, Duration::ZERO);
         true
@@ -66,7 +69,24 @@ impl Waits {
             reading |= self.request >= limits.idle || self.head >= limits.head;
         }
         let writing = self.writing.is_overdue(now.write_blocked, now.written, passed, limits);
-        Overdue { reading, writing, discarding: self.discarding >= limits.discard }
+        let handling = self.handling.is_overdue(now, passed, limits);
+        Overdue { reading, writing, discarding: self.discarding >= limits.discard, handling }
+    }
+}
+
+/// How long a handler has taken since the last byte of the request.
+#[derive(Debug, Default)]
+struct Handling {
+    read: u64,
+    taken: Duration,
+}
+
+impl Handling {
+    fn is_overdue(&mut self, now: Snapshot, passed: Duration, limits: &Limits) -> bool {
+        let is_at_work = now.handling && !now.body_awaited && now.read == self.read;
+        self.taken = if is_at_work { self.taken + passed } else { Duration::ZERO };
+        self.read = now.read;
+        is_at_work && self.taken >= limits.response
     }
 }
 
@@ -109,6 +129,7 @@ mod tests {
         connections_max: 10,
         idle: Duration::from_secs(60),
         head: Duration::from_secs(20),
+        response: Duration::from_secs(40),
         stall: Duration::from_secs(20),
         rate_min: 500,
         discard: Duration::from_secs(30),
@@ -119,6 +140,7 @@ mod tests {
         read: 0,
         written: 0,
         body_awaited: false,
+        handling: false,
         write_blocked: false,
         discarding: false,
         lingering: false,
@@ -136,9 +158,12 @@ mod tests {
         })
     }
 
-    const READING: Overdue = Overdue { reading: true, writing: false, discarding: false };
-    const WRITING: Overdue = Overdue { reading: false, writing: true, discarding: false };
-    const DISCARDING: Overdue = Overdue { reading: false, writing: false, discarding: true };
+    const NOTHING: Overdue =
+        Overdue { reading: false, writing: false, discarding: false, handling: false };
+    const READING: Overdue = Overdue { reading: true, ..NOTHING };
+    const WRITING: Overdue = Overdue { writing: true, ..NOTHING };
+    const DISCARDING: Overdue = Overdue { discarding: true, ..NOTHING };
+    const HANDLING: Overdue = Overdue { handling: true, ..NOTHING };
 
     #[test]
     fn a_connection_that_says_nothing_is_over_when_it_has_been_idle_for_too_long() {
@@ -156,6 +181,19 @@ mod tests {
     #[test]
     fn an_answer_that_takes_its_time_is_no_client_s_fault() {
         assert_eq!(overdue_after(|_| RESPONDING), None);
+    }
+
+    #[test]
+    fn a_handler_is_over_when_it_does_not_answer_although_it_has_the_whole_request() {
+        let handling = Snapshot { handling: true, ..RESPONDING };
+        assert_eq!(overdue_after(|_| handling), Some((40, HANDLING)));
+        // Its body comes for a while.
+        let reads = |second: u64| Snapshot { read: second.min(100) * 1000, ..handling };
+        assert_eq!(overdue_after(reads), Some((140, HANDLING)));
+        let answers = |second: u64| Snapshot { handling: second < 40, ..handling };
+        assert_eq!(overdue_after(answers), None);
+        let requests = |second: u64| Snapshot { turn: second / 30 * 2 + 1, ..handling };
+        assert_eq!(overdue_after(requests), None);
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! [`listen()`] opens a socket and [`serve`] runs a [`Router`](axum::Router) on it. Each connection
 //! notes what it is doing (`activity`); one sweep over all connections now and then ends those
 //! that keep the server waiting for longer than the [`Limits`] allow (`idle_sweep`). [`body`]
-//! reads request bodies within a limit on the memory of all of them together.
+//! reads request bodies within a limit on the memory of all of them together. Each request has an id and
+//! a line in the log (`request_log`).
 
 mod accept;
 mod activity;
+mod answer_headers;
 pub mod body;
 mod connections;
 mod head;
@@ -18,11 +20,20 @@ mod listen;
 mod log_throttle;
 mod message_body;
 mod open_files;
+mod overdue;
+mod parser_refusal;
+mod peer_address;
+mod per_second;
+mod request_log;
+mod tls;
 mod unread_body;
 mod watched_socket;
 
-pub use accept::serve;
+pub use accept::{ServerSettings, serve};
 pub use header_text::decoded;
 pub use limits::Limits;
 pub use listen::listen;
-pub use open_files::raise_for_connections;
+pub use open_files::{possible_connections, raise_for_connections};
+pub use peer_address::PeerAddress;
+pub use request_log::RequestLogSettings;
+pub use tls::{SPEAKS_TLS, Tls, TlsFiles, TlsProblem};

@@ -9,6 +9,9 @@ pub struct Limits {
     pub idle: Duration,
     /// From the first byte of a request's head to its last.
     pub head: Duration,
+    /// From the end of a request's head to the start of the response, without the time in which the body
+    /// arrives.
+    pub response: Duration,
     /// Without a byte of a body that the handler waits for, or without a byte of the response that
     /// the client takes.
     pub stall: Duration,
@@ -24,7 +27,8 @@ pub struct Limits {
 impl Limits {
     /// Returns how often all connections are swept. A limit takes effect late by up to this time.
     pub(crate) fn sweep_interval(&self) -> Duration {
-        let shortest = self.idle.min(self.head).min(self.stall).min(self.discard).min(self.linger);
+        let all = [self.head, self.response, self.stall, self.discard, self.linger];
+        let shortest = all.into_iter().fold(self.idle, Duration::min);
         (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(1))
     }
 }

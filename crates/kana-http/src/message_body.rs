@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use crate::activity::{Activity, Responding};
+use crate::request_log::Answering;
 
 /// The body of a request, which notes whether the handler waits for it, and what is left unread.
 pub(crate) struct RequestBody {
@@ -38,8 +39,11 @@ impl HttpBody for RequestBody {
         let frame = Pin::new(body).poll_frame(context);
         self.activity.set_body_awaited(frame.is_pending());
         let frame = ready!(frame);
-        if !matches!(frame, Some(Ok(_))) {
-            self.body = None;
+        match &frame {
+            Some(Ok(frame)) => {
+                self.activity.note_body_read(frame.data_ref().map_or(0, Bytes::len));
+            }
+            _ => self.body = None,
         }
         Poll::Ready(frame)
     }
@@ -65,6 +69,7 @@ impl Drop for RequestBody {
 /// The body of a response. The response ends when this is dropped.
 pub(crate) struct ResponseBody {
     pub(crate) body: Body,
+    pub(crate) answering: Answering,
     pub(crate) _responding: Responding,
 }
 
@@ -76,7 +81,11 @@ impl HttpBody for ResponseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame {
+            self.answering.note_sent(frame.data_ref().map_or(0, Bytes::len));
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -31,6 +31,14 @@ pub fn raise_for_connections(connections_max: u32) -> u32 {
     possible
 }
 
+/// Returns how many connections can be open if the limit of open files is raised as far as the operating
+/// system allows. Raises nothing.
+#[must_use]
+pub fn possible_connections(connections_max: u32) -> u32 {
+    let maximum = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    connections(maximum, connections_max)
+}
+
 /// Returns how many connections fit into a limit of open files. They get at least half of it.
 fn connections(allowed: u64, connections_max: u32) -> u32 {
     let room = allowed.saturating_sub(OTHERS).max(allowed / 2).max(1);

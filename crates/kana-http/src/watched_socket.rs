@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::activity::Activity;
+use crate::parser_refusal::ParserRefusal;
+use crate::request_log::RequestLog;
 
 /// The most bytes that are read at once. hyper enlarges a buffer that a read has filled, so larger
 /// reads would make each connection that sends a body cost more, even if the body is not wanted.
@@ -17,6 +19,27 @@ const READ_BYTES_MAX: usize = 16 * 1024;
 pub(crate) struct WatchedSocket<S> {
     pub(crate) socket: S,
     pub(crate) activity: Arc<Activity>,
+    pub(crate) request_log: Arc<RequestLog>,
+    /// What is being written in place of hyper's own answer.
+    pub(crate) refusal: Option<ParserRefusal>,
+}
+
+impl<S: AsyncWrite + Unpin> WatchedSocket<S> {
+    /// Writes the answer to a head that could not be read, if `bytes` are one. Returns `None` otherwise.
+    fn poll_refusal(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Option<Poll<io::Result<usize>>> {
+        if self.refusal.is_none() {
+            self.refusal = ParserRefusal::of(bytes, &self.request_log);
+        }
+        let written = self.refusal.as_mut()?.poll_write(&mut self.socket, context);
+        if written.is_ready() {
+            self.refusal = None;
+        }
+        Some(written)
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for WatchedSocket<S> {
@@ -55,7 +78,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedSocket<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        let written = match self.poll_refusal(context, bytes) {
+            Some(written) => written,
+            None => Pin::new(&mut self.socket).poll_write(context, bytes),
+        };
         self.activity.note_write(written)
     }
 
@@ -64,7 +90,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedSocket<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
+        let first = slices.first().map_or(&[][..], |first| first);
+        let written = match self.poll_refusal(context, first) {
+            Some(written) => written,
+            None => Pin::new(&mut self.socket).poll_write_vectored(context, slices),
+        };
         self.activity.note_write(written)
     }
 

@@ -4,6 +4,8 @@ use kana_core::Refusal;
 use kana_core::refusal::InvalidValue;
 use kana_store::StoreError;
 
+use crate::database_failures;
+
 /// Why a call failed. Nothing was stored, except perhaps for
 /// [`OutcomeUnknown`](Error::OutcomeUnknown).
 #[derive(Debug, Clone, thiserror::Error)]
@@ -46,6 +48,9 @@ pub enum Unauthenticated {
     /// The key is unknown or was revoked.
     #[error("Unauthenticated: the key in the Authorization header is unknown or was revoked")]
     Unknown,
+    /// The key's time is over.
+    #[error("Unauthenticated: the key has expired")]
+    ExpiredKey,
     /// No user token and no public key was sent to the Client API.
     #[error(
         "Unauthenticated: send a user token, as Bearer, or a public key with X-User-ID, in the \
@@ -92,11 +97,16 @@ fn unavailable(cause: &StoreError) -> &'static str {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
+        database_failures::count(&error);
         let error = Arc::new(error);
         match *error {
-            // A read-only server is a standby that has yet to take over.
+            // A read-only server is a standby that has yet to take over. While a server runs, TLS
+            // fails when a certificate expires or is replaced, and a session differs behind another
+            // pooler.
             StoreError::Conflict(_)
             | StoreError::Unavailable(_)
+            | StoreError::TlsFailed(_)
+            | StoreError::SessionDiffers { .. }
             | StoreError::Busy(_)
             | StoreError::Full { .. }
             | StoreError::ReadOnly => Self::Unavailable(error),

@@ -14,16 +14,21 @@ pub enum NotReady {
     /// A commit has been under way for longer than it may take.
     #[error("a commit has been under way for {0:?}")]
     CommitHangs(Duration),
+    /// The process has been told to stop, and finishes what it has accepted.
+    #[error("the server is stopping")]
+    Stopping,
 }
 
 impl NotReady {
-    /// Describes the problem in a few words, without internal details.
+    /// Returns the name of the check that failed, and the problem in a few words, without internal
+    /// details.
     #[must_use]
-    pub fn database(&self) -> &'static str {
+    pub fn check(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Database(error) => error.summary(),
-            Self::NoAnswer => "no answer",
-            Self::CommitHangs(_) => "commit hangs",
+            Self::Database(error) => ("database", error.summary()),
+            Self::NoAnswer => ("database", "no answer"),
+            Self::CommitHangs(_) => ("database", "commit hangs"),
+            Self::Stopping => ("server", "stopping"),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kana_store::{LogThrottle, StoreError};
 use tokio::time::{Instant, sleep};
 
+use crate::database_failures;
 use crate::deadlines;
 use crate::error::Error;
 
@@ -23,11 +24,23 @@ pub(crate) async fn retry<T, F>(work: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
+    retry_noting(work, |_| {}).await
+}
+
+/// Like [`retry`]. Calls `note` with the cause before each retry.
+async fn retry_noting<T, F>(work: impl Fn() -> F, note: impl Fn(&StoreError)) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     let mut retries = Retries::new();
     loop {
         let outcome = work().await;
         match &outcome {
-            Err(error) if retries.wait_after(error).await => {}
+            Err(error) if retries.wait_after(error).await => {
+                if let Error::Unavailable(cause) = error {
+                    note(cause);
+                }
+            }
             _ => return outcome,
         }
     }
@@ -39,7 +52,7 @@ pub(crate) async fn retry_batch<T, F>(commands: usize, work: impl Fn() -> F) -> 
 where
     F: Future<Output = Result<T, Error>>,
 {
-    let outcome = retry(work).await;
+    let outcome = retry_noting(work, database_failures::count_retry).await;
     match &outcome {
         Err(Error::Unavailable(cause)) => warn_refused(cause, commands),
         Ok(_) => {

@@ -1,5 +1,6 @@
 //! Starts a Kana: the reader and the writer.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use kana_store::Store;
@@ -8,8 +9,10 @@ use crate::access::Access;
 use crate::clock::Clock;
 use crate::deadlines::WriterDeadlines;
 use crate::kana::Kana;
+use crate::people::node::PeopleOnNode;
 use crate::reader::Reader;
 use crate::settings::Settings;
+use crate::subscriber_counts::SubscriberCounts;
 use crate::writer::{LanesOn, Writer};
 
 impl Kana {
@@ -56,15 +59,19 @@ impl Kana {
             lanes,
         )?;
         let access = Access::new(Arc::clone(&store), Arc::clone(&clock), settings);
+        let people = PeopleOnNode::new(&store, &clock);
         Ok(Arc::new(Self {
             store,
             clock,
             settings,
             access,
+            people,
             reader,
             writer,
+            subscribers: SubscriberCounts::default(),
             threads,
             writer_finished: Mutex::new(Some(finished)),
+            is_stopping: AtomicBool::new(false),
         }))
     }
 }

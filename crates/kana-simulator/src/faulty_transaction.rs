@@ -9,13 +9,24 @@ use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
+use kana_core::metadata::Label;
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
 use kana_store::StoreError;
-use kana_store::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
-use kana_store::feed::Records;
+use kana_store::app::{App, EnvironmentId, EnvironmentKind, Key, NewKey};
+use kana_store::feed::{NewAuditEntry, Records};
 use kana_store::jobs::{JobTransaction, Lease, NewJob};
+use kana_store::limit_crossings::CrossedLimit;
+use kana_store::people::{
+    Admin, AdminId, Credentials, NewAdmin, NewInvitation, OpenInvitation, PasswordHash,
+    PeopleTransaction, Role, SecretHash, Session,
+};
 use kana_store::store::{Facts, Transaction, WriteTransaction};
+use kana_store::usage_events::{EventCursor, EventsOfUser, UsageEvents};
+use kana_store::user_imports::{
+    UserImport, UserImportId, UserImportLine, UserImportName, UserImportTransaction, UserImports,
+};
+use kana_store::user_search::{Match, Prefix, UserSearch};
 use tokio::time::sleep;
 
 use crate::faults::{Call, Failure, Faults, SILENCE, Trouble};
@@ -158,6 +169,16 @@ impl<T: Transaction + ?Sized> Transaction for FaultyTransaction<T> {
         through(&self.faults, self.call, self.transaction.replays(environment, keys)).await
     }
 
+    async fn limit_crossings(
+        &mut self,
+        environment: EnvironmentId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<CrossedLimit>, StoreError> {
+        through(&self.faults, self.call, self.transaction.limit_crossings(environment, now, limit))
+            .await
+    }
+
     async fn keys_kept_before(
         &mut self,
         environment: EnvironmentId,
@@ -170,6 +191,64 @@ impl<T: Transaction + ?Sized> Transaction for FaultyTransaction<T> {
             self.transaction.keys_kept_before(environment, before, limit),
         )
         .await
+    }
+}
+
+#[async_trait]
+impl<T: Transaction + ?Sized> UserSearch for FaultyTransaction<T> {
+    async fn users_with_prefix(
+        &mut self,
+        environment: EnvironmentId,
+        prefix: &Prefix,
+        after: Option<&Match>,
+        limit: usize,
+    ) -> Result<Vec<Match>, StoreError> {
+        let found = self.transaction.users_with_prefix(environment, prefix, after, limit);
+        through(&self.faults, self.call, found).await
+    }
+
+    async fn subscribers_after(
+        &mut self,
+        environment: EnvironmentId,
+        package: &PackageId,
+        after: Option<UserKey>,
+        limit: usize,
+    ) -> Result<Vec<UserKey>, StoreError> {
+        let found = self.transaction.subscribers_after(environment, package, after, limit);
+        through(&self.faults, self.call, found).await
+    }
+
+    async fn are_subscribed(
+        &mut self,
+        environment: EnvironmentId,
+        package: &PackageId,
+        users: &[UserKey],
+    ) -> Result<Vec<bool>, StoreError> {
+        let found = self.transaction.are_subscribed(environment, package, users);
+        through(&self.faults, self.call, found).await
+    }
+
+    async fn users_by_key(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[UserKey],
+    ) -> Result<Vec<Option<User>>, StoreError> {
+        through(&self.faults, self.call, self.transaction.users_by_key(environment, keys)).await
+    }
+}
+
+#[async_trait]
+impl<T: Transaction + ?Sized> UsageEvents for FaultyTransaction<T> {
+    async fn events_of(
+        &mut self,
+        environment: EnvironmentId,
+        user: UserKey,
+        after: Option<EventCursor>,
+        limit: usize,
+        patience: Duration,
+    ) -> Result<EventsOfUser, StoreError> {
+        let events = self.transaction.events_of(environment, user, after, limit, patience);
+        through(&self.faults, self.call, events).await
     }
 }
 
@@ -294,5 +373,162 @@ impl JobTransaction for FaultyTransaction<dyn WriteTransaction> {
 
     async fn save_job(&mut self, lease: Lease, state: &str) -> Result<(), StoreError> {
         through(&self.faults, self.call, self.transaction.save_job(lease, state)).await
+    }
+}
+
+#[async_trait]
+impl PeopleTransaction for FaultyTransaction<dyn WriteTransaction> {
+    async fn lock_people(&mut self) -> Result<Option<App>, StoreError> {
+        through(&self.faults, self.call, self.transaction.lock_people()).await
+    }
+
+    async fn locked_admins(&mut self) -> Result<Vec<Admin>, StoreError> {
+        through(&self.faults, self.call, self.transaction.locked_admins()).await
+    }
+
+    async fn locked_credentials(&mut self, id: AdminId) -> Result<Option<Credentials>, StoreError> {
+        through(&self.faults, self.call, self.transaction.locked_credentials(id)).await
+    }
+
+    async fn add_admin(&mut self, admin: &NewAdmin) -> Result<Option<AdminId>, StoreError> {
+        through(&self.faults, self.call, self.transaction.add_admin(admin)).await
+    }
+
+    async fn set_password(
+        &mut self,
+        id: AdminId,
+        password: Option<&PasswordHash>,
+    ) -> Result<(), StoreError> {
+        through(&self.faults, self.call, self.transaction.set_password(id, password)).await
+    }
+
+    async fn set_role(&mut self, id: AdminId, role: Role) -> Result<(), StoreError> {
+        through(&self.faults, self.call, self.transaction.set_role(id, role)).await
+    }
+
+    async fn remove_admin(&mut self, id: AdminId) -> Result<(), StoreError> {
+        through(&self.faults, self.call, self.transaction.remove_admin(id)).await
+    }
+
+    async fn note_sign_in(&mut self, id: AdminId, at: Timestamp) -> Result<(), StoreError> {
+        through(&self.faults, self.call, self.transaction.note_sign_in(id, at)).await
+    }
+
+    async fn add_session(&mut self, session: &Session) -> Result<(), StoreError> {
+        through(&self.faults, self.call, self.transaction.add_session(session)).await
+    }
+
+    async fn end_sessions(
+        &mut self,
+        admin: AdminId,
+        keep: Option<SecretHash>,
+    ) -> Result<(), StoreError> {
+        through(&self.faults, self.call, self.transaction.end_sessions(admin, keep)).await
+    }
+
+    async fn end_session(&mut self, hash: SecretHash) -> Result<(), StoreError> {
+        through(&self.faults, self.call, self.transaction.end_session(hash)).await
+    }
+
+    async fn add_invitation(&mut self, invitation: &NewInvitation) -> Result<bool, StoreError> {
+        through(&self.faults, self.call, self.transaction.add_invitation(invitation)).await
+    }
+
+    async fn use_invitation(
+        &mut self,
+        hash: SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<OpenInvitation>, StoreError> {
+        through(&self.faults, self.call, self.transaction.use_invitation(hash, now)).await
+    }
+
+    async fn withdraw_invitations(&mut self, admin: AdminId) -> Result<(), StoreError> {
+        through(&self.faults, self.call, self.transaction.withdraw_invitations(admin)).await
+    }
+
+    async fn set_app_name(&mut self, name: &str) -> Result<(), StoreError> {
+        through(&self.faults, self.call, self.transaction.set_app_name(name)).await
+    }
+
+    async fn audit_app(&mut self, entries: Vec<NewAuditEntry>) -> Result<(), StoreError> {
+        through(&self.faults, self.call, self.transaction.audit_app(entries)).await
+    }
+}
+
+#[async_trait]
+impl<T: Transaction + ?Sized> UserImports for FaultyTransaction<T> {
+    async fn user_imports(
+        &mut self,
+        environment: EnvironmentId,
+    ) -> Result<Vec<UserImport>, StoreError> {
+        through(&self.faults, self.call, self.transaction.user_imports(environment)).await
+    }
+
+    async fn user_import_lines(
+        &mut self,
+        environment: EnvironmentId,
+        import: UserImportId,
+        kind: &str,
+        after: u32,
+        limit: usize,
+    ) -> Result<Vec<UserImportLine>, StoreError> {
+        let lines = self.transaction.user_import_lines(environment, import, kind, after, limit);
+        through(&self.faults, self.call, lines).await
+    }
+
+    async fn user_import_names(
+        &mut self,
+        environment: EnvironmentId,
+        import: UserImportId,
+        names: &[UserId],
+    ) -> Result<Vec<Option<UserImportName>>, StoreError> {
+        let lines = self.transaction.user_import_names(environment, import, names);
+        through(&self.faults, self.call, lines).await
+    }
+
+    async fn users_with_email(
+        &mut self,
+        environment: EnvironmentId,
+        emails: &[Label],
+    ) -> Result<Vec<Vec<UserId>>, StoreError> {
+        let owners = self.transaction.users_with_email(environment, emails);
+        through(&self.faults, self.call, owners).await
+    }
+}
+
+#[async_trait]
+impl UserImportTransaction for FaultyTransaction<dyn WriteTransaction> {
+    async fn lock_user_imports(&mut self, environment: EnvironmentId) -> Result<(), StoreError> {
+        through(&self.faults, self.call, self.transaction.lock_user_imports(environment)).await
+    }
+
+    async fn put_user_import(
+        &mut self,
+        environment: EnvironmentId,
+        import: &UserImport,
+    ) -> Result<(), StoreError> {
+        through(&self.faults, self.call, self.transaction.put_user_import(environment, import))
+            .await
+    }
+
+    async fn add_user_import_lines(
+        &mut self,
+        environment: EnvironmentId,
+        import: UserImportId,
+        lines: &[UserImportLine],
+        names: &[UserImportName],
+    ) -> Result<(), StoreError> {
+        let add = self.transaction.add_user_import_lines(environment, import, lines, names);
+        through(&self.faults, self.call, add).await
+    }
+
+    async fn forget_user_import(
+        &mut self,
+        environment: EnvironmentId,
+        import: UserImportId,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        let forget = self.transaction.forget_user_import(environment, import, at_most);
+        through(&self.faults, self.call, forget).await
     }
 }

@@ -339,6 +339,9 @@ impl Run {
             let everything = self.everything().await;
             self.find_new(&everything.answers, &calls, &mut stored);
             stored.everything = Some(everything);
+            if let Some((feature, day)) = self.world.wrong_day(self.now) {
+                return Err(format!("the usage of {feature} on day {day} is not that of the log"));
+            }
         }
         self.models = explain(&self.models, &calls, self.now, &stored)?;
         if self.models.len() > MODELS_MAX {

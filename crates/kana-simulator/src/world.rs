@@ -20,6 +20,23 @@ use crate::flaw::Flaw;
 /// When every simulation starts: 2024-01-31T12:00:00Z.
 pub(crate) const START: At = At(1_706_702_400_000);
 
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// A feature and a day from `?1` on, of which the log of usage and the usage by day differ.
+const DIFFERING_DAY: &str = "
+    WITH
+        told AS (
+            SELECT environment_id, feature_id, occurred_at / 86400000 AS day, count(*) AS events,
+                sum(subscription_id IS NULL) AS uncounted
+            FROM events WHERE occurred_at >= ?1 * 86400000 GROUP BY 1, 2, 3),
+        known AS (
+            SELECT environment_id, feature_id, day, events, uncounted
+            FROM current_usage_by_day WHERE day >= ?1)
+    SELECT feature_id, day FROM (SELECT * FROM told EXCEPT SELECT * FROM known)
+    UNION ALL
+    SELECT feature_id, day FROM (SELECT * FROM known EXCEPT SELECT * FROM told)
+    LIMIT 1";
+
 /// Nothing is forgotten, whatever the clock shows.
 fn settings() -> Settings {
     Settings {
@@ -175,6 +192,17 @@ impl World {
         let query = AuditQuery { limit: 1000, ..AuditQuery::default() };
         let Running { store, id, .. } = self.running();
         store.audit_log(*id, &query).await.unwrap().rows.len()
+    }
+
+    /// A feature and day whose usage by day is not what the log of usage adds up to, if there is one among
+    /// the last 1,000 days.
+    pub(crate) fn wrong_day(&self, now: At) -> Option<(String, i64)> {
+        let sqlite = &self.running().beside;
+        let first_day = now.0.div_euclid(DAY_MS) - 1000;
+        let mut differing = sqlite.prepare_cached(DIFFERING_DAY).unwrap();
+        let mut rows = differing.query([first_day]).unwrap();
+        let row = rows.next().unwrap()?;
+        Some((row.get(0).unwrap(), row.get(1).unwrap()))
     }
 
     /// How many rows the log of usage has, and the idempotency keys that were used, as another

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::people::AdminId;
+
 /// Whoever changes something: stored with each change and each entry of the audit log
 /// (contract: `operations.md`, "Audit log"). The rules never see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,13 @@ pub enum Actor {
         /// Its last four characters.
         last_four: Arc<str>,
     },
+    /// Somebody who is signed in to the dashboard.
+    Person {
+        /// The admin's number.
+        id: AdminId,
+        /// The admin's e-mail.
+        email: Arc<str>,
+    },
     /// Whoever runs `kana` where the database is.
     CommandLine,
     /// Kana itself, in the background.
@@ -28,7 +37,7 @@ impl Actor {
     #[must_use]
     pub fn is_audited_for_users(&self) -> bool {
         match self {
-            Self::CommandLine => true,
+            Self::Person { .. } | Self::CommandLine => true,
             Self::Key { .. } | Self::Job => false,
         }
     }
@@ -42,6 +51,7 @@ impl fmt::Display for Actor {
                 write!(f, "key {id} ({name}, …{last_four})")
             }
             Self::Key { id, name: None, last_four } => write!(f, "key {id} (…{last_four})"),
+            Self::Person { email, .. } => f.write_str(email),
             Self::CommandLine => f.write_str("command line"),
             Self::Job => f.write_str("job"),
         }
@@ -53,12 +63,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_named_by_its_number_its_name_and_its_last_four() {
+    fn an_actor_is_named_as_the_audit_log_shows_it() {
         let key = |name: Option<&str>| {
             Actor::Key { id: 7, name: name.map(Arc::from), last_four: "3f9a".into() }.to_string()
         };
         assert_eq!(key(Some("CI")), "key 7 (CI, …3f9a)");
         assert_eq!(key(None), "key 7 (…3f9a)");
         assert_eq!(Actor::CommandLine.to_string(), "command line");
+        let person = Actor::Person { id: AdminId(1), email: "ada@example.com".into() };
+        assert_eq!(person.to_string(), "ada@example.com");
     }
 }

@@ -11,6 +11,11 @@ use kana_core::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EnvironmentId(pub(crate) i64);
 
+impl EnvironmentId {
+    /// Stands where an entry of the audit log belongs to no environment. No environment has it.
+    pub(crate) const NONE: Self = Self(0);
+}
+
 /// The two environments of an app, which share nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EnvironmentKind {
@@ -120,10 +125,16 @@ pub struct NewKey {
     pub kind: KeyKind,
     /// Its hash.
     pub hash: KeyHash,
+    /// The name that people know it by.
+    pub name: Option<String>,
     /// Its last four characters, by which people recognise it.
     pub last_four: String,
     /// When it was created.
     pub created_at: Timestamp,
+    /// Who created it, as the audit log shows it.
+    pub created_by: Option<String>,
+    /// When it stops being good; `None` for one that never does.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl NewKey {
@@ -134,8 +145,12 @@ impl NewKey {
             environment,
             environment_kind: self.environment,
             kind: self.kind,
+            name: self.name.clone(),
             last_four: self.last_four.clone(),
             created_at: self.created_at,
+            created_by: self.created_by.clone(),
+            last_used_at: None,
+            expires_at: self.expires_at,
             revoked_at: None,
         }
     }
@@ -152,10 +167,41 @@ pub struct Key {
     pub environment_kind: EnvironmentKind,
     /// Which API it opens.
     pub kind: KeyKind,
+    /// The name that people know it by.
+    pub name: Option<String>,
     /// Its last four characters.
     pub last_four: String,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it was revoked; `None` while it is valid.
+    /// Who created it, as the audit log shows it; `None` for a key from before that was kept.
+    pub created_by: Option<String>,
+    /// The minute of its last use, which nodes write once a minute; `None` before the first.
+    pub last_used_at: Option<Timestamp>,
+    /// When it stops being good; `None` for one that never does.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked; `None` for one that was not.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// Whether a key opens anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    /// It does.
+    Active,
+    /// Its time is over.
+    Expired,
+    /// Somebody revoked it.
+    Revoked,
+}
+
+impl Key {
+    /// Returns whether the key opens anything at an instant.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> KeyState {
+        match (self.revoked_at, self.expires_at) {
+            (Some(_), _) => KeyState::Revoked,
+            (None, Some(at)) if at <= now => KeyState::Expired,
+            (None, _) => KeyState::Active,
+        }
+    }
 }

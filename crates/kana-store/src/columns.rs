@@ -12,6 +12,7 @@ use kana_core::usage::UsageAction;
 
 use crate::app::{EnvironmentKind, KeyKind};
 use crate::error::StoreError;
+use crate::people::Role;
 
 /// A value that is stored by its name.
 pub(crate) trait Named: Sized + Copy + PartialEq + 'static {
@@ -75,6 +76,12 @@ impl Named for KeyKind {
         &[(Self::Private, "private"), (Self::Public, "public")];
 }
 
+impl Named for Role {
+    const COLUMN: &'static str = "role";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Viewer, "viewer"), (Self::Editor, "editor"), (Self::Owner, "owner")];
+}
+
 /// The terms histories of each package, by feature.
 pub(crate) type HistoriesOfPackages = HashMap<PackageId, BTreeMap<FeatureId, TermsHistory>>;
 
@@ -135,5 +142,6 @@ mod tests {
         names_round_trip(&[UsageAction::Add, UsageAction::Set]);
         names_round_trip(&EnvironmentKind::ALL);
         names_round_trip(&[KeyKind::Private, KeyKind::Public]);
+        names_round_trip(&Role::ALL);
     }
 }

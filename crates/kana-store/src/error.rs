@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use tokio_postgres::error::SqlState;
+
 /// The error of an engine.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -118,6 +120,23 @@ pub enum StoreError {
     /// The database refuses the user or password.
     #[error("the database refuses the user or the password of the database URL: {0}")]
     AccessDenied(#[source] Cause),
+    /// There is no TLS connection as the database URL asks for: the server has no TLS, or one side
+    /// refuses the other's certificate.
+    #[error(
+        "there is no connection to the database as safe as the database URL asks for: {0}; see its \
+         sslmode, sslrootcert, sslcert and channel_binding"
+    )]
+    TlsFailed(#[source] Cause),
+    /// A session has not the settings that promises need.
+    #[error(
+        "the session is not as Kana needs it: {problem}. If there is a pooler in between, set \
+         --database-pooler transaction (KANA_DATABASE_POOLER), and settings go with each \
+         transaction; if not, see the options of the database URL"
+    )]
+    SessionDiffers {
+        /// The setting that differs, or what a pooler said.
+        problem: String,
+    },
     /// There is no such database on the server.
     #[error("the server of the database URL has no such database: {0}")]
     NoDatabase(#[source] Cause),
@@ -135,6 +154,15 @@ pub enum StoreError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Something is in the data directory, which must be empty.
+    #[error(
+        "the data directory {} is not empty: kana restore --replace moves what is there out of the way",
+        path.display()
+    )]
+    DataDirNotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Another server uses the data directory.
     #[error(
         "another kana server runs on the data directory {}: stop it, or choose another directory \
@@ -148,6 +176,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Returns true if two writers waited for each other, and the database has ended one of them.
+    #[must_use]
+    pub fn is_deadlock(&self) -> bool {
+        let Self::Conflict(cause) = self else { return false };
+        let error = cause.downcast_ref::<tokio_postgres::Error>();
+        error.and_then(tokio_postgres::Error::code) == Some(&SqlState::T_R_DEADLOCK_DETECTED)
+    }
+
     /// Describes the kind of error in a few words, without internal details. `/readyz` shows it.
     #[must_use]
     pub fn summary(&self) -> &'static str {
@@ -158,6 +194,8 @@ impl StoreError {
             Self::NotPermitted { .. } => "not permitted",
             Self::ReadOnly => "read-only",
             Self::AccessDenied(_) => "access denied",
+            Self::TlsFailed(_) => "TLS failed",
+            Self::SessionDiffers { .. } => "wrong session settings",
             Self::Unavailable(_) | Self::NoDatabase(_) => "unavailable",
             _ => "failed",
         }

@@ -6,6 +6,8 @@
 //! and holds until it is committed. So numbers appear in their order, and a transaction that is
 //! rolled back leaves none.
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 use kana_core::Timestamp;
 use kana_core::change::{AuditKind, Effect};
@@ -69,6 +71,8 @@ pub struct NewAuditEntry {
     pub before: Option<String>,
     /// What it is now, as JSON.
     pub after: Option<String>,
+    /// The id of the request that it was done by.
+    pub request_id: Option<String>,
 }
 
 /// A change as it is stored.
@@ -212,12 +216,15 @@ pub trait Feed: Send + Sync {
         query: &AuditQuery,
     ) -> Result<AuditPage, StoreError>;
 
-    /// Deletes the oldest changes, at most `at_most`: those from before `before`, and those beyond
-    /// the newest `kept_max`. Returns how many it deleted.
+    /// Deletes the oldest changes, at most `at_most`: those from before the times that are `kept`, and those
+    /// beyond the newest `kept_max`. Returns how many it deleted.
+    ///
+    /// No change from those times is deleted, unless there are too many, and none after it, although clocks
+    /// go back. What is from after those times, a clock that was ahead has dated: it goes with those around it.
     async fn forget_changes(
         &self,
         environment: EnvironmentId,
-        before: Timestamp,
+        kept: RangeInclusive<Timestamp>,
         kept_max: i64,
         at_most: usize,
     ) -> Result<usize, StoreError>;

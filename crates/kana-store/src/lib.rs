@@ -9,6 +9,7 @@
 
 mod actor;
 pub mod app;
+pub mod check;
 mod columns;
 mod deadlines;
 mod error;
@@ -16,14 +17,20 @@ mod error;
 mod every_call;
 pub mod feed;
 pub mod jobs;
+pub mod limit_crossings;
 mod log_throttle;
 mod migration_files;
+pub mod people;
 pub mod postgres;
 pub mod sqlite;
 pub mod store;
 mod threads;
 pub mod transfer;
+pub mod usage_events;
+pub mod usage_statistics;
+pub mod user_imports;
 mod user_row;
+pub mod user_search;
 
 pub use actor::Actor;
 pub use app::{App, EnvironmentId, EnvironmentKind};
@@ -33,4 +40,6 @@ pub use log_throttle::LogThrottle;
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use store::{Facts, Store, Transaction, WriteTransaction};
-pub use threads::{NeededThread, NeededThreads};
+pub use threads::{Loss, NeededThread, NeededThreads};
+pub use usage_events::UsageEvents;
+pub use user_search::UserSearch;

@@ -11,6 +11,14 @@ pub(crate) const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0006_changed_terms.sql"),
     include_str!("sqlite/migrations/0007_changes_and_audit_log.sql"),
     include_str!("sqlite/migrations/0008_jobs.sql"),
+    include_str!("sqlite/migrations/0009_people.sql"),
+    include_str!("sqlite/migrations/0010_key_use.sql"),
+    SQLITE_USER_SEARCH,
+    include_str!("sqlite/migrations/0012_usage_by_day.sql"),
+    include_str!("sqlite/migrations/0013_user_imports.sql"),
+    include_str!("sqlite/migrations/0014_package_subscribers.sql"),
+    include_str!("sqlite/migrations/0015_sent_forms.sql"),
+    include_str!("sqlite/migrations/0016_key_expiry.sql"),
 ];
 
 /// For PostgreSQL.
@@ -18,4 +26,18 @@ pub(crate) const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0001_foundation.sql"),
     include_str!("postgres/migrations/0002_changes_and_audit_log.sql"),
     include_str!("postgres/migrations/0003_jobs.sql"),
+    include_str!("postgres/migrations/0004_people.sql"),
+    include_str!("postgres/migrations/0005_key_use.sql"),
+    POSTGRES_USER_SEARCH,
+    include_str!("postgres/migrations/0007_usage_by_day.sql"),
+    include_str!("postgres/migrations/0008_user_imports.sql"),
+    include_str!("postgres/migrations/0009_sent_forms.sql"),
+    include_str!("postgres/migrations/0010_key_expiry.sql"),
 ];
+
+/// After this one the program fills the search index of users, since SQL cannot fold case as it does.
+pub(crate) const SQLITE_USER_SEARCH: &str = include_str!("sqlite/migrations/0011_user_search.sql");
+
+/// Like [`SQLITE_USER_SEARCH`].
+pub(crate) const POSTGRES_USER_SEARCH: &str =
+    include_str!("postgres/migrations/0006_user_search.sql");

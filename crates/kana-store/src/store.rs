@@ -18,8 +18,14 @@ use crate::app::{
 use crate::error::StoreError;
 use crate::feed::{Feed, Records};
 use crate::jobs::{JobStore, JobTransaction};
+use crate::limit_crossings::CrossedLimit;
+use crate::people::{People, PeopleTransaction};
 use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
+use crate::usage_events::UsageEvents;
+use crate::usage_statistics::UsageStatistics;
+use crate::user_imports::{UserImportTransaction, UserImports};
+use crate::user_search::UserSearch;
 
 /// Users' facts with the catalog version that was current in the same instant.
 #[derive(Debug)]
@@ -34,7 +40,7 @@ pub struct Facts {
 /// survives `kill -9` and power loss. No call waits without a bound: [`Deadlines`](crate::Deadlines)
 /// has them all.
 #[async_trait]
-pub trait Store: Feed + JobStore + Send + Sync + 'static {
+pub trait Store: Feed + JobStore + People + UsageStatistics + Send + Sync + 'static {
     /// The app; `None` on an empty database.
     async fn app(&self) -> Result<Option<App>, StoreError>;
 
@@ -82,6 +88,9 @@ pub trait Store: Feed + JobStore + Send + Sync + 'static {
         secret: Vec<u8>,
         created_at: Timestamp,
     ) -> Result<TokenSecret, StoreError>;
+
+    /// Notes when keys were last used: each key's number with the minute. A later use stays.
+    async fn note_key_uses(&self, uses: Vec<(i64, Timestamp)>) -> Result<(), StoreError>;
 
     /// Returns the threads that the store needs. A server adds its own.
     fn needed_threads(&self) -> NeededThreads {
@@ -150,7 +159,7 @@ pub trait Store: Feed + JobStore + Send + Sync + 'static {
 
 /// One consistent view of the database.
 #[async_trait]
-pub trait Transaction: Send {
+pub trait Transaction: UserSearch + UsageEvents + UserImports + Send {
     /// How often the environment's catalog has changed.
     async fn catalog_version(
         &mut self,
@@ -250,6 +259,16 @@ pub trait Transaction: Send {
         keys: &[IdempotencyKey],
     ) -> Result<Vec<Option<Replay>>, StoreError>;
 
+    /// Returns whose usage of which feature has crossed a share of a limit in a period that has not
+    /// ended at `now`, each once, the newest first, at most `limit`. Of the crossings, the newest 1,000
+    /// are looked at.
+    async fn limit_crossings(
+        &mut self,
+        environment: EnvironmentId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<CrossedLimit>, StoreError>;
+
     /// Returns the oldest `limit` idempotency keys that were stored before `before`, to be
     /// forgotten. Returns none if the engine forgets in bulk, with
     /// [`forget_old_keys`](Store::forget_old_keys).
@@ -266,7 +285,9 @@ pub trait Transaction: Send {
 /// fails with [`Conflict`](StoreError::Conflict) where it notices late that another was faster.
 /// Ask for the facts of all users that are to be changed first, in one call.
 #[async_trait]
-pub trait WriteTransaction: Transaction + JobTransaction {
+pub trait WriteTransaction:
+    Transaction + JobTransaction + PeopleTransaction + UserImportTransaction
+{
     /// Writes changes of users' facts, in their order. An id that one change frees can be taken by a
     /// later one.
     async fn change_facts(

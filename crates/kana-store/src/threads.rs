@@ -1,13 +1,23 @@
-//! Watches the threads and tasks that a server needs for a panic.
+//! Watches what a server cannot go on without: its threads and tasks, and a database that its writer can
+//! write to (contract: `operations.md`, "Health and endings").
 
 use std::future::{Future, pending};
 
 use tokio::sync::watch;
 
-/// Reports whether one of the threads or tasks that a server needs has panicked. Clones share what
-/// they report.
+/// Why a server cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loss {
+    /// The thread or task of this name has panicked, which is a bug.
+    Panicked(String),
+    /// The database is damaged where every write needs it. Has the error, with the file.
+    Damaged(String),
+}
+
+/// Reports whether one of the threads or tasks that a server needs has panicked, or no longer has a
+/// database. Clones share what they report.
 #[derive(Debug, Clone)]
-pub struct NeededThreads(watch::Sender<Option<String>>);
+pub struct NeededThreads(watch::Sender<Option<Loss>>);
 
 /// Watches the thread or task that owns it. Reports the thread if it is dropped by a panic.
 #[derive(Debug)]
@@ -29,17 +39,31 @@ impl NeededThreads {
         NeededThread { name: name.into(), all: self.clone() }
     }
 
-    /// Resolves with the name of the first thread or task that panics, even if it already has.
-    /// Never resolves if all of them end normally. The future does not keep them alive.
-    pub fn lost(&self) -> impl Future<Output = String> + Send + use<> {
+    /// Reports that the database is damaged where every write needs it.
+    pub(crate) fn report_damaged(&self, error: String) {
+        self.report(|| Loss::Damaged(error));
+    }
+
+    /// Keeps the first loss.
+    fn report(&self, loss: impl FnOnce() -> Loss) {
+        self.0.send_if_modified(|lost| {
+            let is_first = lost.is_none();
+            lost.get_or_insert_with(loss);
+            is_first
+        });
+    }
+
+    /// Resolves with the first loss, even if it has happened already. Never resolves if all threads and
+    /// tasks end normally. The future does not keep them alive.
+    pub fn lost(&self) -> impl Future<Output = Loss> + Send + use<> {
         let mut lost = self.0.subscribe();
         async move {
-            let name = match lost.wait_for(Option::is_some).await {
-                Ok(name) => name.clone(),
+            let loss = match lost.wait_for(Option::is_some).await {
+                Ok(loss) => loss.clone(),
                 Err(_) => None,
             };
-            match name {
-                Some(name) => name,
+            match loss {
+                Some(loss) => loss,
                 // All have ended normally.
                 None => pending().await,
             }
@@ -53,11 +77,7 @@ impl Drop for NeededThread {
             return;
         }
         // The receiver logs it. Logging here could panic again, which would abort the process.
-        self.all.0.send_if_modified(|lost| {
-            let is_first = lost.is_none();
-            lost.get_or_insert_with(|| self.name.clone());
-            is_first
-        });
+        self.all.report(|| Loss::Panicked(self.name.clone()));
     }
 }
 
@@ -77,15 +97,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_thread_that_panics_is_told() {
+    async fn the_first_loss_is_told() {
         let threads = NeededThreads::default();
         let lost = threads.lost();
         ends(&threads, "fine", false);
         assert_eq!(threads.lost().now_or_never(), None);
         ends(&threads, "first", true);
         ends(&threads, "second", true);
-        assert_eq!(lost.await, "first");
-        assert_eq!(threads.lost().await, "first");
+        threads.report_damaged("the database is damaged".to_owned());
+        let first = Loss::Panicked("first".to_owned());
+        assert_eq!(lost.await, first);
+        assert_eq!(threads.lost().await, first);
     }
 
     #[tokio::test]
@@ -98,7 +120,7 @@ mod tests {
             panic!("a bug");
         });
         assert!(task.await.is_err());
-        assert_eq!(threads.lost().await, "task");
+        assert_eq!(threads.lost().await, Loss::Panicked("task".to_owned()));
     }
 
     #[tokio::test]

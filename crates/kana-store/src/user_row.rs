@@ -52,7 +52,7 @@ fn label(label: &Option<Label>) -> Option<Cow<'_, str>> {
 pub(crate) fn read(key: UserKey, texts: [Option<&str>; TEXTS]) -> Result<User, StoreError> {
     let [id, billing_id, name, email, metadata] = texts;
     let label = |text: Option<&str>| text.map(|text| Label::new("stored label", text)).transpose();
-    let metadata = metadata.map(serde_json::from_str).transpose()?;
+    let metadata = metadata.map(kana_json::parse).transpose()?;
     Ok(User {
         key,
         id: UserId::new("stored user id", id.unwrap_or_default())?,

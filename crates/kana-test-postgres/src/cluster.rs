@@ -1,8 +1,12 @@
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
+
+use crate::certificates::Certificate;
 
 /// What its user needs to come in.
 const PASSWORD: &str = "secret";
@@ -115,6 +119,39 @@ impl Cluster {
         });
     }
 
+    /// Lets the server offer TLS with this certificate, and know the client certificates of an
+    /// authority (PEM). Starts it again.
+    pub fn use_tls(&self, certificate: &Certificate, clients: &str) {
+        self.write("server.crt", &certificate.chain);
+        self.write("server.key", &certificate.key);
+        self.write("clients.crt", clients);
+        self.administrate("ALTER SYSTEM SET ssl = on");
+        self.administrate("ALTER SYSTEM SET ssl_ca_file = 'clients.crt'");
+        self.restart();
+    }
+
+    /// Replaces the rules of who may connect how (`pg_hba.conf`), and starts the server again.
+    pub fn use_access_rules(&self, rules: &str) {
+        self.write("pg_hba.conf", rules);
+        self.restart();
+    }
+
+    /// Starts the server again, with the settings as they are now.
+    pub fn restart(&self) {
+        self.program("pg_ctl", |command| {
+            command.args(["restart", "--silent", "--wait", "--mode=fast", "--log"]);
+            command.arg(self.directory.path().join("log")).arg("--pgdata").arg(self.data());
+        });
+    }
+
+    /// Writes a file that only the server can read.
+    fn write(&self, name: &str, content: &str) {
+        let path = self.data().join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        give_to_server(&path);
+    }
+
     /// Makes a standby a primary.
     pub fn promote(&self) {
         self.program("pg_ctl", |command| {
@@ -182,13 +219,13 @@ fn programs() -> Option<PathBuf> {
     })
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let output = Command::new("id").arg("-u").output().unwrap();
     output.stdout.trim_ascii() == b"0"
 }
 
 /// PostgreSQL refuses to run as root, and so runs as the user that Debian made for it.
-fn give_to_server(path: &Path) {
+pub(crate) fn give_to_server(path: &Path) {
     if is_root() {
         let given = Command::new("chown").arg("postgres").arg(path).status().unwrap();
         assert!(given.success());

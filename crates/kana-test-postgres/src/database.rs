@@ -54,6 +54,12 @@ impl Database {
         Self { server, name, url }
     }
 
+    /// Its name on the server.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// By which Kana opens it.
     #[must_use]
     pub fn url(&self) -> &str {

@@ -12,13 +12,17 @@
     reason = "whatever fails here fails its test"
 )]
 
+mod certificates;
 mod cluster;
 mod database;
 mod link;
+mod pooler;
 
+pub use certificates::{Authority, Certificate};
 pub use cluster::Cluster;
 pub use database::{Database, is_here};
 pub use link::Link;
+pub use pooler::Pooler;
 
 use tokio_postgres::{Client, NoTls};
 

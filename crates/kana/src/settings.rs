@@ -3,21 +3,34 @@
 //!
 //! This module defines the settings; [`reading`] reads their values and reports invalid ones.
 
+mod address;
+mod lifetime;
 mod listen;
+mod log;
 pub(crate) mod reading;
+mod request_limits;
 mod secret;
+mod tls;
 pub(crate) mod variable;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use kana_api::client::AllowedOrigins;
 use kana_core::metadata::Label;
-use kana_service::{EnvironmentKind, KeyKind};
+use kana_service::{EnvironmentKind, KeyKind, Role};
 use kana_store::jobs::JobId;
+use kana_store::postgres::Pooler;
 
+pub(crate) use self::address::{AddressSettings, DashboardSettings, ListenSettings};
 pub(crate) use self::listen::ListenAddress;
+pub(crate) use self::log::{LogFilter, LogFormat, LogSettings, RequestLogSettings};
+pub(crate) use self::request_limits::RequestLimitSettings;
 pub(crate) use self::secret::{DatabaseUrl, without_passwords};
+pub(crate) use self::tls::TlsSettings;
 
 /// Pricing and packaging, self-hosted: which features a user's packages include, how much of
 /// each, and how much of that is used.
@@ -25,10 +38,24 @@ pub(crate) use self::secret::{DatabaseUrl, without_passwords};
 /// Every setting can be a flag, an environment variable, or a line of kana.toml in the working
 /// directory, where it is named like the flag with underscores: data_dir = "/var/lib/kana".
 #[derive(Debug, Parser)]
-#[command(name = "kana", version)]
+#[command(name = "kana", version = VERSION)]
 struct Cli {
+    /// The file of settings, which must exist. Default: kana.toml in the working directory, if it is there
+    #[arg(long, env = "KANA_CONFIG", value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    log: LogSettings,
     #[command(subcommand)]
     command: Command,
+}
+
+/// The release, the commit that it was built from, and the day of that.
+const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("KANA_COMMIT"), ", ", env!("KANA_DATE"), ")");
+
+/// Returns the definition of the command line.
+pub(crate) fn command_line() -> clap::Command {
+    Cli::command()
 }
 
 #[derive(Debug, Subcommand)]
@@ -39,12 +66,36 @@ pub(crate) enum Command {
     ///
     /// Does nothing if the database already has the app.
     Init(InitSettings),
+    /// Ask the server at --listen whether it is ready, for containers: exit 0 if it is, else 1
+    Healthcheck {
+        #[command(flatten)]
+        address: ListenSettings,
+    },
+    /// Show the settings that kana serve would run with, and where each comes from
+    ///
+    /// Takes every flag of kana serve. Opens no database, and makes no file.
+    Config(ConfigSettings),
+    /// Check whether kana serve would run here, and say what to do if not
+    ///
+    /// Takes every flag of kana serve. Changes nothing, and needs no set-up that works. Exits with 1 if a
+    /// check fails.
+    Doctor(DoctorSettings),
     /// List, create and revoke keys, also while a server runs on the same database
     Keys {
         #[command(flatten)]
         database: DatabaseSettings,
         #[command(subcommand)]
         command: KeysCommand,
+    },
+    /// List, create and remove the people who may use the dashboard, also while a server runs on the
+    /// same database
+    Admins {
+        #[command(flatten)]
+        database: DatabaseSettings,
+        #[command(flatten)]
+        address: AddressSettings,
+        #[command(subcommand)]
+        command: AdminsCommand,
     },
     /// List background jobs and retry failed ones, also while a server runs on the same database
     Jobs {
@@ -62,6 +113,25 @@ pub(crate) enum Command {
     ///
     /// Everything is read back and compared before it is committed.
     Import(ImportSettings),
+    /// Copy the embedded database, of one instant, to a file
+    ///
+    /// Also while a server runs and writes. The copy is checked before the file has its name. Prints what it
+    /// holds as JSON.
+    Backup(BackupSettings),
+    /// Put a backup into an empty data directory
+    ///
+    /// The backup is checked first. No server may run on the directory.
+    Restore(RestoreSettings),
+    /// Check everything that the database holds, as it is now
+    ///
+    /// Also while a server runs and writes. Prints a line for each finding; exits with 1 if there is one.
+    Check {
+        #[command(flatten)]
+        database: DatabaseSettings,
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
     /// Migrate the database to the schema of this release, as kana serve does when it starts
     ///
     /// kana keys, kana jobs and kana export never migrate. No server of an older release may run on an
@@ -70,8 +140,36 @@ pub(crate) enum Command {
         #[command(flatten)]
         database: DatabaseSettings,
     },
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: CompletedShell,
+    },
+    /// Write a man page for each command into a directory
+    Man {
+        /// The directory, which is made if it is not there
+        directory: PathBuf,
+    },
     #[command(flatten)]
     Pricing(PricingCommand),
+}
+
+/// A shell for which there are completions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompletedShell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+impl From<CompletedShell> for Shell {
+    fn from(shell: CompletedShell) -> Self {
+        match shell {
+            CompletedShell::Bash => Self::Bash,
+            CompletedShell::Zsh => Self::Zsh,
+            CompletedShell::Fish => Self::Fish,
+        }
+    }
 }
 
 /// Pricing as code: an environment's features and packages in a file of your repository.
@@ -117,10 +215,28 @@ pub(crate) struct PricingSettings {
 pub(crate) struct ServeSettings {
     #[command(flatten)]
     pub(crate) database: DatabaseSettings,
-    /// The address to listen on: an IP address and a port, localhost:4000, or :4000 for all
-    /// addresses of the machine. Port 0 picks a free port
-    #[arg(long, env = "KANA_LISTEN", default_value = "127.0.0.1:4000", value_name = "ADDRESS")]
-    pub(crate) listen: ListenAddress,
+    #[command(flatten)]
+    pub(crate) address: AddressSettings,
+    #[command(flatten)]
+    pub(crate) tls: TlsSettings,
+    #[command(flatten)]
+    pub(crate) dashboard: DashboardSettings,
+    /// All requests come through a proxy that adds the address it sees to X-Forwarded-For. The dashboard
+    /// then goes by the last address there, for failed sign-ins and the list of sessions
+    #[arg(
+        long,
+        env = "KANA_TRUST_PROXY",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_possible_values = true,
+        value_name = "true|false",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub(crate) trust_proxy: bool,
     /// The origins of the web pages that may call the Client API, separated by commas, each like
     /// `https://app.example.com` or `http://localhost:3000`. `*` allows all
     #[arg(long, env = "KANA_CLIENT_ORIGINS", default_value = "*", value_name = "ORIGINS")]
@@ -136,6 +252,8 @@ pub(crate) struct ServeSettings {
     pub(crate) database_connections: u32,
     #[command(flatten)]
     pub(crate) connections: ConnectionSettings,
+    #[command(flatten)]
+    pub(crate) request_limits: RequestLimitSettings,
     #[command(flatten)]
     pub(crate) tokens: TokenSettings,
     /// Minimum number of days that idempotency keys are kept, 1 to 3650. After that, a request with
@@ -158,12 +276,36 @@ pub(crate) struct ServeSettings {
     )]
     pub(crate) events_days: Option<u32>,
     #[command(flatten)]
-    pub(crate) logs: LogSettings,
+    pub(crate) retention: RetentionSettings,
+    #[command(flatten)]
+    pub(crate) request_log: RequestLogSettings,
+    /// Another address to listen on, for /metrics, /healthz and /readyz alone. /metrics is then not at
+    /// --listen
+    #[arg(long, env = "KANA_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<ListenAddress>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigSettings {
+    /// Print a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) serve: ServeSettings,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorSettings {
+    /// Print a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) serve: ServeSettings,
 }
 
 /// The retention of the changes feed and the audit log.
 #[derive(Debug, Clone, Copy, Args)]
-pub(crate) struct LogSettings {
+pub(crate) struct RetentionSettings {
     /// Number of days that changes stay in the changes feed, 1 to 365
     #[arg(
         long,
@@ -216,6 +358,26 @@ pub(crate) struct ConnectionSettings {
         value_parser = clap::value_parser!(u32).range(1..=86_400)
     )]
     pub(crate) idle_timeout_seconds: u32,
+    /// Number of seconds from the end of a request's head until its answer begins, 1 to 3600. The time in
+    /// which its body arrives does not count
+    #[arg(
+        long,
+        env = "KANA_REQUEST_TIMEOUT_SECONDS",
+        default_value = "30",
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u32).range(1..=3600)
+    )]
+    pub(crate) request_timeout_seconds: u32,
+    /// Number of seconds that the server goes on serving after it is told to stop, 0 to 300. Meanwhile
+    /// /readyz answers 503, so that load balancers send requests elsewhere
+    #[arg(
+        long,
+        env = "KANA_DRAIN_SECONDS",
+        default_value = "0",
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u32).range(0..=300)
+    )]
+    pub(crate) drain_seconds: u32,
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -241,21 +403,17 @@ impl From<TokenSettings> for kana_service::Settings {
 pub(crate) struct InitSettings {
     #[command(flatten)]
     pub(crate) database: DatabaseSettings,
+    #[command(flatten)]
+    pub(crate) address: AddressSettings,
+    #[command(flatten)]
+    pub(crate) dashboard: DashboardSettings,
     /// The name of the app, 1 to 255 characters
     #[arg(long, default_value = "app", value_name = "NAME", value_parser = app_name)]
     pub(crate) app: String,
 }
 
-/// Checks the name of an app: the limits of other names, and no control characters.
 fn app_name(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("must not be empty".to_owned());
-    }
-    if text.chars().any(char::is_control) {
-        return Err("must not contain control characters".to_owned());
-    }
-    Label::new("app", text).map_err(|invalid| invalid.problem)?;
-    Ok(text.to_owned())
+    kana_service::check_app_name(text).map_err(|invalid| invalid.problem)
 }
 
 #[derive(Debug, Args)]
@@ -282,6 +440,27 @@ pub(crate) struct ImportSettings {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct BackupSettings {
+    #[command(flatten)]
+    pub(crate) database: DatabaseSettings,
+    /// The file to create; it must not exist yet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreSettings {
+    #[command(flatten)]
+    pub(crate) database: DatabaseSettings,
+    /// The backup to restore
+    pub(crate) file: PathBuf,
+    /// Move what is in the data directory to a directory beside it, whose name ends in .before- and the
+    /// time
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DatabaseSettings {
     /// The directory of the embedded database. Created by kana serve, init and import
     #[arg(
@@ -296,6 +475,36 @@ pub(crate) struct DatabaseSettings {
     /// postgres://user:password@host:5432/database
     #[arg(long, env = "KANA_DATABASE_URL", value_name = "URL", global = true)]
     pub(crate) database_url: Option<DatabaseUrl>,
+    /// A file with the URL of --database-url, instead of that setting
+    #[arg(long, env = "KANA_DATABASE_URL_FILE", value_name = "FILE", global = true)]
+    pub(crate) database_url_file: Option<PathBuf>,
+    /// What is between Kana and PostgreSQL: none, or a pooler that gives each transaction another
+    /// session, like PgBouncer in transaction mode
+    #[arg(
+        long,
+        env = "KANA_DATABASE_POOLER",
+        default_value = "none",
+        value_name = "POOLER",
+        global = true
+    )]
+    pub(crate) database_pooler: DatabasePooler,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DatabasePooler {
+    /// No pooler, or one in session mode that passes options on
+    None,
+    /// A pooler in transaction mode
+    Transaction,
+}
+
+impl From<DatabasePooler> for Pooler {
+    fn from(pooler: DatabasePooler) -> Self {
+        match pooler {
+            DatabasePooler::None => Self::None,
+            DatabasePooler::Transaction => Self::Transaction,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -321,10 +530,23 @@ fn job_id(text: &str) -> Result<JobId, String> {
     text.parse().map_err(|_| "must be the id of a job, as kana jobs list shows it".to_owned())
 }
 
+fn key_name(text: &str) -> Result<Label, String> {
+    match kana_service::key_name(text) {
+        Ok(Some(name)) => Ok(name),
+        Ok(None) => Err("must not be empty".to_owned()),
+        Err(invalid) => Err(invalid.problem.to_string()),
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// List all keys: id, environment, kind, last four characters, created, revoked
-    List,
+    /// List all keys: id, environment, kind, last four characters, created, last used, revoked,
+    /// expires, name
+    List {
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
     /// Create a key and print it once
     Create {
         /// The environment that the key opens
@@ -333,6 +555,12 @@ pub(crate) enum KeysCommand {
         /// private for the Admin API, public for the Client API
         #[arg(long)]
         kind: Kind,
+        /// The name that people know it by, like CI
+        #[arg(long, value_parser = key_name)]
+        name: Option<Label>,
+        /// How long the key is good: a whole number and s, m, h or d, like 90d. Default: for ever
+        #[arg(long, value_name = "TIME", value_parser = lifetime::lifetime)]
+        expires_in: Option<Duration>,
     },
     /// Sign user tokens with a new secret. Earlier tokens stay valid until they expire
     ///
@@ -359,10 +587,73 @@ pub(crate) enum KeysCommand {
         mode: Switch,
     },
     /// Revoke a key. Running servers follow within five seconds
+    ///
+    /// The last private key of an environment is only revoked with --yes.
     Revoke {
         /// The key's id, as `kana keys list` shows it
         id: i64,
+        /// Revoke it even if no program can use the environment then
+        #[arg(long, short)]
+        yes: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminsCommand {
+    /// Create an admin, and print the link that sets the password
+    ///
+    /// The link works once, within 24 hours.
+    Create {
+        /// The e-mail to sign in with
+        #[arg(long, value_name = "E-MAIL", value_parser = email)]
+        email: String,
+        /// viewer reads; editor also changes features, packages, users and usage; owner changes
+        /// everything
+        #[arg(long, default_value = "owner")]
+        role: AdminRole,
+        /// Read the password from standard input, so that the admin can sign in at once, and print
+        /// nothing
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// List all admins: e-mail, role, created, last sign-in, invited or active
+    List,
+    /// End an admin's sessions, take the password away, and print the link that sets another
+    ResetPassword {
+        /// The admin's e-mail
+        #[arg(value_name = "E-MAIL")]
+        email: String,
+        /// Read the new password from standard input, and print nothing
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Remove an admin and end the sessions. The last owner cannot be removed
+    Remove {
+        /// The admin's e-mail
+        #[arg(value_name = "E-MAIL")]
+        email: String,
+    },
+}
+
+fn email(text: &str) -> Result<String, String> {
+    kana_service::check_email(text).map_err(|invalid| invalid.problem)
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum AdminRole {
+    Viewer,
+    Editor,
+    Owner,
+}
+
+impl From<AdminRole> for Role {
+    fn from(role: AdminRole) -> Self {
+        match role {
+            AdminRole::Viewer => Self::Viewer,
+            AdminRole::Editor => Self::Editor,
+            AdminRole::Owner => Self::Owner,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

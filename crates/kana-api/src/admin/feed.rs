@@ -137,7 +137,7 @@ pub(super) struct AuditLogConnection {
 
 /// JSON as it is stored.
 fn json(text: &str) -> Json {
-    Json(serde_json::from_str(text).unwrap_or_default())
+    Json(kana_json::parse(text).unwrap_or_default())
 }
 
 /// What is asked of the changes feed.

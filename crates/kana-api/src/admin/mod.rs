@@ -31,9 +31,11 @@ use axum::routing::{MethodRouter, get};
 use kana_graphql::{AnswerBudget, Endpoint};
 use kana_http::body::{BodyMemory, RequestBody};
 use kana_service::Kana;
+use kana_telemetry::Surface;
 
 use crate::authorisation::authorise;
-use crate::graphql::{read, unauthorised};
+use crate::graphql::{read, refuse, unauthorised};
+use crate::rate_limit::RateLimiting;
 use crate::scalars::AdminScalars;
 use mutation::Mutation;
 use plan::UsagePlan;
@@ -51,16 +53,17 @@ pub(crate) fn router(
     kana: &Arc<Kana>,
     body_memory: &Arc<BodyMemory>,
     answers: &Arc<AnswerBudget>,
+    limits: &RateLimiting,
 ) -> Router {
     let endpoint = Endpoint::new(builder(), answers);
-    let (kana, body_memory) = (Arc::clone(kana), Arc::clone(body_memory));
-    let api = AdminApi { kana, body_memory, endpoint };
+    let body_memory = Arc::clone(body_memory);
+    let api = AdminApi { kana: Arc::clone(kana), body_memory, endpoint };
     let methods: MethodRouter<Arc<AdminApi>> = get(answer).post(answer);
+    let endpoint = Router::new().route("/graphql", methods).with_state(Arc::new(api));
     Router::new()
-        .route("/graphql", methods)
         .route("/graphql/console.js", get(console::script))
         .route("/graphql/console.css", get(console::style))
-        .with_state(Arc::new(api))
+        .merge(limits.of_keys(kana, refuse, endpoint))
 }
 
 /// The schema in its own language, as clients generate code from it.
@@ -80,7 +83,7 @@ async fn answer(State(api): State<Arc<AdminApi>>, http: Request) -> Response {
     let (head, body) = http.into_parts();
     let mut body = RequestBody::new(body, &api.body_memory);
     let authorise = async |headers: &HeaderMap| {
-        authorise(&api.kana, headers).await.map_err(|error| unauthorised(&error))
+        authorise(&api.kana, headers, Surface::Admin).await.map_err(|error| unauthorised(&error))
     };
     api.endpoint.respond(head, authorise, async || read(&mut body).await).await
 }

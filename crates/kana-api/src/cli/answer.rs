@@ -6,6 +6,7 @@ use kana_core::configuration::Problem;
 use kana_core::configuration_plan::{Entry, Finding};
 use kana_graphql::ErrorBody;
 use kana_service::{Error, Validation};
+use kana_telemetry::request::{self, Outcome};
 use serde::Serialize;
 use serde_json::json;
 
@@ -70,6 +71,13 @@ impl IntoResponse for Validated {
 /// The answer to a call that failed and changed nothing.
 pub(super) struct Failed(HttpError);
 
+impl Failed {
+    /// What became of the call.
+    pub(super) fn outcome(&self) -> Outcome {
+        Outcome::of_code(self.0.body.code)
+    }
+}
+
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Self(HttpError::from(&error))
@@ -92,6 +100,7 @@ impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         let HttpError { status, body } = self.0;
         let ErrorBody { code, name, message } = body;
+        request::note_error(code);
         let mut response =
             answer(status, &json!({ "error": message, "code": code, "name": name }), None);
         add_headers(&mut response);

@@ -12,6 +12,7 @@ mod written_entry;
 mod written_finding;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -22,11 +23,16 @@ use kana_core::configuration::{Configuration, Place, Problem};
 use kana_core::configuration_plan::Finding;
 use kana_http::body::{BodyMemory, ContentEncoding, RequestBody};
 use kana_service::Kana;
+use kana_telemetry::Surface;
+use kana_telemetry::metrics::operations;
+use kana_telemetry::operation::Operation;
+use kana_telemetry::request::{self, Outcome};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::authorisation::authorise;
 use crate::http_error::HttpError;
+use crate::rate_limit::RateLimiting;
 use answer::{Configured, Failed, Validated};
 
 /// The most bytes of a configuration.
@@ -43,21 +49,48 @@ struct CliApi {
 }
 
 /// `/cli/pull`, `/cli/validate` and `/cli/publish`.
-pub(crate) fn router(kana: &Arc<Kana>, body_memory: &Arc<BodyMemory>) -> Router {
+pub(crate) fn router(
+    kana: &Arc<Kana>,
+    body_memory: &Arc<BodyMemory>,
+    limits: &RateLimiting,
+) -> Router {
     let api = CliApi {
         kana: Arc::clone(kana),
         body_memory: Arc::clone(body_memory),
         turns: Semaphore::new(READING_MAX),
     };
-    Router::new()
-        .route("/cli/pull", get(pull))
-        .route("/cli/validate", post(validate))
-        .route("/cli/publish", post(publish))
-        .with_state(Arc::new(api))
+    let routes = Router::new()
+        .route(
+            "/cli/pull",
+            get(async |api, headers| noted(Operation::CLI_PULL, pull(api, headers)).await),
+        )
+        .route(
+            "/cli/validate",
+            post(async |api, http| noted(Operation::CLI_VALIDATE, validate(api, http)).await),
+        )
+        .route(
+            "/cli/publish",
+            post(async |api, http| noted(Operation::CLI_PUBLISH, publish(api, http)).await),
+        )
+        .with_state(Arc::new(api));
+    let refuse = |_: &HeaderMap, error: HttpError| Failed::from(error).into_response();
+    limits.of_keys(kana, refuse, routes)
+}
+
+/// Notes what became of a call, for the log.
+async fn noted(
+    operation: Operation,
+    call: impl Future<Output = Result<Response, Failed>>,
+) -> Result<Response, Failed> {
+    let since = Instant::now();
+    let answer = call.await;
+    operations::took(operation, since.elapsed());
+    request::note_operation(operation, answer.as_ref().err().map_or(Outcome::Ok, Failed::outcome));
+    answer
 }
 
 async fn pull(State(api): State<Arc<CliApi>>, headers: HeaderMap) -> Result<Response, Failed> {
-    let environment = authorise(&api.kana, &headers).await?;
+    let environment = authorise(&api.kana, &headers, Surface::Cli).await?;
     ContentEncoding::identity(&headers).map_err(HttpError::from)?;
     Ok(Configured(environment.configuration().await?).into_response())
 }
@@ -65,7 +98,7 @@ async fn pull(State(api): State<Arc<CliApi>>, headers: HeaderMap) -> Result<Resp
 /// Also a configuration that is invalid is answered with its findings.
 async fn validate(State(api): State<Arc<CliApi>>, http: Request) -> Result<Response, Failed> {
     let (parts, body) = http.into_parts();
-    let environment = authorise(&api.kana, &parts.headers).await?;
+    let environment = authorise(&api.kana, &parts.headers, Surface::Cli).await?;
     let mut body = RequestBody::new(body, &api.body_memory);
     let text = whole(&mut body, &parts.headers).await?;
     let _turn = api.turns.acquire().await;
@@ -78,7 +111,7 @@ async fn validate(State(api): State<Arc<CliApi>>, http: Request) -> Result<Respo
 
 async fn publish(State(api): State<Arc<CliApi>>, http: Request) -> Result<Response, Failed> {
     let (parts, body) = http.into_parts();
-    let environment = authorise(&api.kana, &parts.headers).await?;
+    let environment = authorise(&api.kana, &parts.headers, Surface::Cli).await?;
     let mut body = RequestBody::new(body, &api.body_memory);
     let text = whole(&mut body, &parts.headers).await?;
     let _turn = api.turns.acquire().await;

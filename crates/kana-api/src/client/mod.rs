@@ -13,19 +13,26 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use kana_graphql::{AnswerBudget, Endpoint, NoPlan};
 use kana_http::body::{BodyMemory, RequestBody};
-use kana_http::decoded;
-use kana_service::{ClientUser, Error, Kana, Unauthenticated};
+use kana_service::Kana;
+use kana_telemetry::Surface;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use crate::authorisation::presented;
-use crate::graphql::{read, unauthorised};
+use crate::authorisation::{USER_ID, client_user, count};
+use crate::graphql::{read, refuse, unauthorised};
+use crate::rate_limit::RateLimiting;
 pub use origins::{AllowedOrigins, InvalidOrigin, Origin};
 use schema::Query;
 
-/// Who the user is, when a public key opens the door.
-const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 /// Sent by existing clients; it changes nothing.
 const API_VERSION: HeaderName = HeaderName::from_static("x-api-version");
+
+/// What a page of another origin may read of an answer.
+const EXPOSED: [HeaderName; 4] = [
+    header::RETRY_AFTER,
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("ratelimit"),
+    HeaderName::from_static("ratelimit-policy"),
+];
 
 /// For how long a browser may remember that it may call.
 const PREFLIGHT_SECONDS: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
@@ -41,13 +48,16 @@ pub(crate) fn router(
     kana: &Arc<Kana>,
     body_memory: &Arc<BodyMemory>,
     answers: &Arc<AnswerBudget>,
+    limits: &RateLimiting,
     origins: AllowedOrigins,
 ) -> Router {
     let endpoint = Endpoint::new(builder(), answers);
-    let (kana, body_memory) = (Arc::clone(kana), Arc::clone(body_memory));
-    let api = ClientApi { kana, endpoint, body_memory };
+    let body_memory = Arc::clone(body_memory);
+    let api = ClientApi { kana: Arc::clone(kana), endpoint, body_memory };
     let methods: MethodRouter<Arc<ClientApi>> = get(answer).post(answer);
-    Router::new().route("/client/graphql", methods).layer(cors(origins)).with_state(Arc::new(api))
+    let endpoint = Router::new().route("/client/graphql", methods).with_state(Arc::new(api));
+    // A browser lets a page see a refusal only if it has the headers of an answer.
+    limits.of_users(kana, refuse, endpoint).layer(cors(origins))
 }
 
 fn cors(origins: AllowedOrigins) -> CorsLayer {
@@ -60,6 +70,7 @@ fn cors(origins: AllowedOrigins) -> CorsLayer {
         })
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, USER_ID, API_VERSION])
+        .expose_headers(EXPOSED)
         .max_age(PREFLIGHT_SECONDS)
 }
 
@@ -77,21 +88,9 @@ async fn answer(State(api): State<Arc<ClientApi>>, http: Request) -> Response {
     let (head, body) = http.into_parts();
     let mut body = RequestBody::new(body, &api.body_memory);
     let authorise = async |headers: &HeaderMap| {
-        authorise(&api.kana, headers).await.map_err(|error| unauthorised(&error))
+        let authorised = client_user(&api.kana, headers).await;
+        count(Surface::Client, authorised.as_ref().err());
+        authorised.map_err(|error| unauthorised(&error))
     };
     api.endpoint.respond(head, authorise, async || read(&mut body).await).await
-}
-
-/// The user of a user token, or the one that the holder of a public key names.
-async fn authorise(kana: &Arc<Kana>, headers: &HeaderMap) -> Result<ClientUser, Error> {
-    let presented = presented(headers, Unauthenticated::MissingForClient)?;
-    if presented.starts_with("prv_") {
-        return Err(Unauthenticated::PrivateKeyInBrowser.into());
-    }
-    // No token starts like a key: its first letters are those of a JSON object in Base64.
-    if !presented.starts_with("pub_") {
-        return kana.authorise_token(presented).await;
-    }
-    let user = headers.get(USER_ID).map(|id| decoded(id.as_bytes()));
-    kana.authorise_public(presented, user.as_deref()).await
 }

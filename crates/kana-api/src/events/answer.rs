@@ -1,6 +1,8 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kana_graphql::ErrorBody;
+use kana_telemetry::operation::Operation;
+use kana_telemetry::request::{self, Outcome};
 use serde::Serialize;
 
 use crate::http_error::{HttpError, add_headers};
@@ -70,6 +72,18 @@ impl From<HttpError> for Answer {
 }
 
 impl Answer {
+    /// Notes the operation and the errors for the log.
+    fn note(&self) {
+        let refused =
+            self.tally.iter().flat_map(|tally| &tally.refused).map(|refused| refused.code);
+        let codes = refused.chain(self.stop.as_ref().map(|stop| stop.body.code));
+        let outcome = codes.map(|code| {
+            request::note_error(code);
+            Outcome::of_code(code)
+        });
+        request::note_operation(Operation::EVENTS, outcome.max().unwrap_or(Outcome::Ok));
+    }
+
     /// Lists the refused events in their order.
     pub(super) fn new(mut tally: Tally, stop: Option<HttpError>) -> Self {
         tally.refused.sort_by_key(|refused| refused.index);
@@ -96,6 +110,7 @@ struct WrittenError<'a> {
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let status = self.stop.as_ref().map_or(StatusCode::OK, |stop| stop.status);
+        self.note();
         let error = self.stop.as_ref().map(|HttpError { body, .. }| {
             let again = "all events may be sent again: what was recorded is not recorded again";
             let message = match self.tally {

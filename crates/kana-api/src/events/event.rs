@@ -17,6 +17,7 @@ use kana_core::refusal::InvalidValue;
 use kana_core::usage::{RecordUsage, UsageAction};
 use kana_graphql::ErrorBody;
 use kana_graphql::exact::{self, Problem, Unkept};
+use kana_json::PlainValue;
 use kana_service::Error;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -80,7 +81,7 @@ struct Data<'a> {
     delta: Given<'a>,
     #[serde(borrow, default)]
     action: Given<'a>,
-    metadata: Option<Value>,
+    metadata: Option<PlainValue>,
 }
 
 /// The id of an event that cannot be read otherwise.
@@ -188,7 +189,11 @@ impl UsageAttributes {
             delta: delta(&data.delta, text)?,
             occurred_at: self.occurred_at,
             idempotency_key: Some(self.key),
-            metadata: data.metadata.take().map(|value| metadata(value, text)).transpose()?,
+            metadata: data
+                .metadata
+                .take()
+                .map(|PlainValue(value)| metadata(value, text))
+                .transpose()?,
         })
     }
 }

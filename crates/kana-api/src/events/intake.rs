@@ -6,6 +6,8 @@ use kana_core::usage::{RecordUsage, RecordedUsage};
 use kana_graphql::ErrorBody;
 use kana_http::body::BodyShare;
 use kana_service::Error;
+use kana_telemetry::metrics::usage::{self, UsageResult};
+use kana_telemetry::request;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::{Answer, Tally};
@@ -87,13 +89,17 @@ impl Intake {
                 self.gathered.names.push(index, &event.id);
                 self.gathered.bytes += text.len();
             }
-            Err(rejected) => self.tally.refuse(index, rejected.id.as_deref(), rejected.error),
+            Err(rejected) => {
+                usage::recorded(request::environment(), UsageResult::Refused);
+                self.tally.refuse(index, rejected.id.as_deref(), rejected.error);
+            }
         }
     }
 
     /// Counts one more event, which is not looked at.
     pub(super) fn refuse(&mut self, why: &str) {
         let index = self.tally.receive();
+        usage::recorded(request::environment(), UsageResult::Refused);
         self.tally.refuse(index, None, ErrorBody::bad_request(why));
     }
 

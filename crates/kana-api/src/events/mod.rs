@@ -17,6 +17,7 @@ mod lines;
 mod sender;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -26,8 +27,13 @@ use axum::routing::post;
 use bytes::Bytes;
 use kana_http::body::{BodyMemory, ContentEncoding, RequestBody};
 use kana_service::Kana;
+use kana_telemetry::Surface;
+use kana_telemetry::metrics::operations;
+use kana_telemetry::operation::Operation;
 
+use crate::authorisation::count;
 use crate::http_error::HttpError;
+use crate::rate_limit::RateLimiting;
 use answer::Answer;
 use form::Form;
 use intake::Intake;
@@ -49,19 +55,29 @@ const EMPTY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How many refused events of a stream are listed before it is stopped.
 const REFUSED_MAX: usize = 1_000;
 /// `/events`.
-pub(crate) fn router(kana: &Arc<Kana>, body_memory: &Arc<BodyMemory>) -> Router {
-    Router::new().route("/events", post(respond)).with_state(EventsApi::new(kana, body_memory))
+pub(crate) fn router(
+    kana: &Arc<Kana>,
+    body_memory: &Arc<BodyMemory>,
+    limits: &RateLimiting,
+) -> Router {
+    let api = EventsApi::new(kana, body_memory);
+    let refuse = |_: &HeaderMap, error: HttpError| Answer::from(error).into_response();
+    limits.of_keys(kana, refuse, Router::new().route("/events", post(respond)).with_state(api))
 }
 
 async fn respond(State(api): State<Arc<EventsApi>>, http: Request) -> Response {
     let (parts, body) = http.into_parts();
-    let sender = match Sender::authorise(api, &parts.headers).await {
+    let since = Instant::now();
+    let authorised = Sender::authorise(api, &parts.headers).await;
+    count(Surface::Events, authorised.as_ref().err());
+    let sender = match authorised {
         Ok(sender) => sender,
         // The body of a sender without a valid key is not read.
         Err(error) => return Answer::from(HttpError::from(&error)).into_response(),
     };
     let mut body = RequestBody::new(body, sender.body_memory());
     let answer = take(sender, &parts.headers, &mut body).await;
+    operations::took(Operation::EVENTS, since.elapsed());
     answer.unwrap_or_else(Answer::from).into_response()
 }
 

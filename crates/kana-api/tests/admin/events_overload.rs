@@ -35,10 +35,11 @@ async fn a_server_that_is_overloaded_says_so_and_all_may_be_sent_again() {
     stream.write(lines.clone());
     let (status, answer) = stream.finish().await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(
-        error(&answer),
-        "OVERLOADED OverloadedError: too much is waiting to be written; nothing was recorded. Retry"
-    );
+    // On a busy machine the queue takes so long to fill that its first commands are given up.
+    let reasons = ["too much is waiting to be written", "the database is unavailable"];
+    let expected = reasons
+        .map(|reason| format!("OVERLOADED OverloadedError: {reason}; nothing was recorded. Retry"));
+    assert!(expected.contains(&error(&answer)), "{answer}");
     assert_eq!(answer["recorded"], 1);
     assert_eq!(answer["refused"], json!([]));
     drop(held);

@@ -1,17 +1,24 @@
 //! A wrapper around a store that can be told to fail.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use kana_core::Timestamp;
+use kana_core::day::Day;
+use kana_core::id::FeatureId;
 use kana_store::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
 use kana_store::feed::{AuditPage, AuditQuery, ChangesPage, ChangesQuery, Feed};
 use kana_store::jobs::{ClaimedJob, Ended, Job, JobId, JobStore, Lease, Retried, Room};
+use kana_store::people::{
+    Admin, AdminId, Credentials, OpenInvitation, People, SecretHash, Session, SignedIn,
+};
 use kana_store::store::{Store, Transaction, WriteTransaction};
 use kana_store::transfer::{Export, Import, Scope};
+use kana_store::usage_statistics::{DailyUsage, FeatureUsage, UsageStatistics};
 use kana_store::{NeededThreads, StoreError};
 use tokio::sync::Notify;
 
@@ -127,6 +134,10 @@ impl Store for FailingStore {
         self.read_from()?.client_access(environment).await
     }
 
+    async fn note_key_uses(&self, uses: Vec<(i64, Timestamp)>) -> Result<(), StoreError> {
+        self.write_to()?.note_key_uses(uses).await
+    }
+
     async fn provide_token_secret(
         &self,
         environment: EnvironmentId,
@@ -167,6 +178,51 @@ impl Store for FailingStore {
 
     async fn write(&self) -> Result<Box<dyn WriteTransaction>, StoreError> {
         self.write_to()?.write().await
+    }
+}
+
+#[async_trait]
+impl UsageStatistics for FailingStore {
+    async fn usage_by_day(
+        &self,
+        environment: EnvironmentId,
+        feature: Option<&FeatureId>,
+        from: Day,
+        to: Day,
+    ) -> Result<Vec<DailyUsage>, StoreError> {
+        self.read_from()?.usage_by_day(environment, feature, from, to).await
+    }
+
+    async fn top_features(
+        &self,
+        environment: EnvironmentId,
+        from: Day,
+        to: Day,
+        limit: usize,
+    ) -> Result<Vec<FeatureUsage>, StoreError> {
+        self.read_from()?.top_features(environment, from, to, limit).await
+    }
+
+    async fn usage_since(&self, environment: EnvironmentId) -> Result<Option<Day>, StoreError> {
+        self.read_from()?.usage_since(environment).await
+    }
+
+    async fn forget_usage_by_day(
+        &self,
+        environment: EnvironmentId,
+        before: Day,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        self.write_to()?.forget_usage_by_day(environment, before, at_most).await
+    }
+
+    async fn forget_limit_crossings(
+        &self,
+        environment: EnvironmentId,
+        ended: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        self.write_to()?.forget_limit_crossings(environment, ended, at_most).await
     }
 }
 
@@ -228,11 +284,11 @@ impl Feed for FailingStore {
     async fn forget_changes(
         &self,
         environment: EnvironmentId,
-        before: Timestamp,
+        kept: RangeInclusive<Timestamp>,
         kept_max: i64,
         at_most: usize,
     ) -> Result<usize, StoreError> {
-        self.write_to()?.forget_changes(environment, before, kept_max, at_most).await
+        self.write_to()?.forget_changes(environment, kept, kept_max, at_most).await
     }
 
     async fn forget_audit_log(
@@ -242,5 +298,69 @@ impl Feed for FailingStore {
         at_most: usize,
     ) -> Result<usize, StoreError> {
         self.write_to()?.forget_audit_log(environment, before, at_most).await
+    }
+}
+
+#[async_trait]
+impl People for FailingStore {
+    async fn admins(&self) -> Result<Vec<Admin>, StoreError> {
+        self.read_from()?.admins().await
+    }
+
+    async fn credentials(&self, email_folded: &str) -> Result<Option<Credentials>, StoreError> {
+        self.read_from()?.credentials(email_folded).await
+    }
+
+    async fn session(&self, hash: SecretHash) -> Result<Option<SignedIn>, StoreError> {
+        self.read_from()?.session(hash).await
+    }
+
+    async fn sessions_of(&self, admin: AdminId) -> Result<Vec<Session>, StoreError> {
+        self.read_from()?.sessions_of(admin).await
+    }
+
+    async fn note_seen(
+        &self,
+        hash: SecretHash,
+        at: Timestamp,
+        ends_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write_to()?.note_seen(hash, at, ends_at).await
+    }
+
+    async fn invitation(
+        &self,
+        hash: SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<OpenInvitation>, StoreError> {
+        self.read_from()?.invitation(hash, now).await
+    }
+
+    async fn claim_form(
+        &self,
+        form: SecretHash,
+        at: Timestamp,
+    ) -> Result<Option<String>, StoreError> {
+        self.write_to()?.claim_form(form, at).await
+    }
+
+    async fn settle_form(&self, form: SecretHash, led_to: Option<&str>) -> Result<(), StoreError> {
+        self.write_to()?.settle_form(form, led_to).await
+    }
+
+    async fn forget_ended(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {
+        self.write_to()?.forget_ended(now, at_most).await
+    }
+
+    async fn audit_log_of_app(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        self.read_from()?.audit_log_of_app(query).await
+    }
+
+    async fn forget_audit_log_of_app(
+        &self,
+        before: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        self.write_to()?.forget_audit_log_of_app(before, at_most).await
     }
 }

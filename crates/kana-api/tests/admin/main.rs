@@ -39,6 +39,7 @@ mod numbers;
 mod operations;
 mod plans;
 mod pricing_as_code;
+mod rate_limits;
 mod repeated;
 mod updates;
 mod variables;

@@ -155,3 +155,27 @@ async fn a_literal_that_would_come_back_changed_is_pointed_at() {
     let answer = app.graphql(query, json!({})).send().await.ok();
     assert_eq!(answer["errors"][0]["locations"], json!([{ "line": 2, "column": 45 }]));
 }
+
+/// What stood there was read as JSON of its own, deeper than any reader goes, and could not be read again.
+#[tokio::test]
+async fn metadata_is_kept_as_it_was_sent_whatever_its_keys_are() {
+    let private = "$serde_json::private::RawValue";
+    let metadata = format!(r#"{{"a":{{"{private}":"[1,2]"}},"b":{{"{private}":5}}}}"#);
+    for body in [as_object(CREATE, &metadata), as_text(CREATE, &metadata)] {
+        let app = TestApp::new().await;
+        // As text, since serde_json would read the answer in its own way.
+        let answer = app.post(body).send().await.text;
+        let expected = format!(r#"{{"data":{{"createUser":{{"metadata":{metadata}}}}}}}"#);
+        assert_eq!(answer, expected);
+        let found = app.graphql("{ user(id: \"n\") { metadata } }", json!({})).send().await.text;
+        assert_eq!(found, format!(r#"{{"data":{{"user":{{"metadata":{metadata}}}}}}}"#));
+    }
+    let app = TestApp::new().await;
+    let nested = format!(r#"{{"a":{}1{}}}"#, "[".repeat(120), "]".repeat(120));
+    let answer = app.post(as_object(CREATE, &nested)).send().await.ok();
+    let said = "BAD_USER_INPUT ValidationError: metadata must nest at most 120 levels";
+    assert_eq!(only_error(&answer), said);
+    // A body is what it says, too.
+    let body = json!({ private: json!({ "query": "{ __typename }" }).to_string() }).to_string();
+    assert_eq!(app.post(body).send().await.status, StatusCode::BAD_REQUEST);
+}

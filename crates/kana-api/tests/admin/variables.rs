@@ -55,6 +55,33 @@ async fn variables_that_are_no_object_make_the_request_malformed() {
     }
 }
 
+/// A mutation that was to be skipped by default ran.
+#[tokio::test]
+async fn skip_and_include_go_by_the_default_of_a_variable() {
+    let app = TestApp::shop().await;
+    let query = "query ($yes: Boolean! = true, $no: Boolean = false) {
+        a: __typename @skip(if: $yes) b: __typename @include(if: $yes)
+        c: __typename @skip(if: $no) d: __typename @include(if: $no)
+        ... @skip(if: $yes) { e: __typename } ... on Query @include(if: $yes) { f: __typename }
+    }";
+    for (variables, fields) in [
+        (json!({}), &["b", "c", "f"][..]),
+        (json!(null), &["b", "c", "f"]),
+        (json!({ "yes": false, "no": true }), &["a", "d", "e"]),
+    ] {
+        let answer = app.graphql(query, variables).send().await.ok();
+        let found: Vec<&String> = answer["data"].as_object().unwrap().keys().collect();
+        assert_eq!(found, fields);
+    }
+    let create = "mutation ($yes: Boolean = true) {
+        createUser(input: { id: \"skipped\" }) @skip(if: $yes) { id }
+    }";
+    let answer = app.graphql(create, json!({})).send().await.ok();
+    assert_eq!(answer, json!({ "data": {} }));
+    let found = app.data("{ users { id } }", json!({})).await;
+    assert!(!found.to_string().contains("skipped"), "{found}");
+}
+
 #[tokio::test]
 async fn a_single_value_where_a_list_belongs_is_a_list_of_one() {
     let app = TestApp::shop().await;
@@ -164,7 +191,7 @@ async fn neither_mutation_of_a_request_runs_when_a_variable_of_the_second_is_wro
         json!({ "id": 2 }),
         json!({}),
         json!(null),
-        json!({ "id": "2", "nickname": "x" }),
+        json!({ "id": "2", "unknown": "x" }),
         json!({ "id": "2", "name": ["x"] }),
         json!([{ "id": "2" }]),
         json!("2"),

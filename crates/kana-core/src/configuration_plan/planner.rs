@@ -33,6 +33,11 @@ impl Planner {
         self.plan
     }
 
+    /// Returns true if anything cannot be published.
+    pub(super) fn is_refused(&self) -> bool {
+        !self.plan.problems.is_empty()
+    }
+
     fn refuse(&mut self, place: Place, message: impl Into<String>) {
         self.plan.problems.push(Problem::new(place, message));
     }

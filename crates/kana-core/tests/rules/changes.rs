@@ -125,6 +125,8 @@ fn what_nobody_gets_otherwise_has_no_subscribers_to_tell_of() {
             .map(|(id, gives)| (feature_id(id), gives.allowance()))
             .into_iter()
             .collect(),
+        names: None,
+        metadata: Edit::Keep,
     };
     let change = |edit| {
         let command = CatalogCommand::ChangePackage { id: package_id("pro"), edit };

@@ -8,10 +8,13 @@ use kana_core::catalog::{
     Allowance, Catalog, CatalogChange, Feature, FeatureKind, Package, PackageFeature, PackageKind,
     PackageStatus,
 };
+use kana_core::catalog_command::PackageEdit;
 use kana_core::configuration::{Configuration, ConfiguredPackage};
 use kana_core::configuration_plan::{
-    Action, Difference, Entry, EntryKind, Field, Finding, Plan, Severity, features_to_look_up, plan,
+    Action, Difference, Entry, EntryKind, Field, Finding, Plan, Severity, features_to_look_up,
+    plan, plan_package,
 };
+use kana_core::edit::Edit;
 use kana_core::id::FeatureId;
 use kana_core::metadata::Metadata;
 use proptest::prelude::*;
@@ -786,4 +789,52 @@ proptest! {
         }
         prop_assert!(plan(&after, &wanted, &used, time(LATER)).is_empty());
     }
+}
+
+#[test]
+fn one_package_is_planned_as_a_file_would_and_with_what_a_file_does_not_have() {
+    let catalog = published(&json!({
+        "app": "a", "version": "1.0.0",
+        "features": [{ "id": "calls", "name": "Calls", "type": "CONSUMABLE" }],
+        "packages": { "draft": [], "published": [
+            { "id": "pro", "name": "Pro", "features": [{ "id": "calls", "limit": 10 }] }
+        ] },
+        "addons": { "draft": [], "published": [] },
+    }));
+    let pro = catalog.package(&package_id("pro")).unwrap();
+    let limit = |limit| Allowance { limit: Some(limit), ..Allowance::UNLIMITED };
+    let edit = |limit: Allowance| PackageEdit {
+        name: pro.name.clone(),
+        kind: PackageKind::Base,
+        features: [(feature_id("calls"), limit)].into_iter().collect(),
+        names: Some(BTreeMap::from([(feature_id("calls"), label("Requests"))])),
+        metadata: Edit::Set(Metadata::new("metadata", json!({ "tier": 3 })).unwrap()),
+    };
+    let plan = |edit: &PackageEdit| plan_package(&catalog, &pro.id, edit, time(LATER));
+    let planned = plan(&edit(limit(5))).unwrap();
+    let counts = HashMap::from([(pro.id.clone(), 2)]);
+    let told: Vec<String> = planned.findings(&counts).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "[ERROR] the package pro changes for everyone subscribed: calls (limit 10) → (limit 5); \
+             it has 2 active subscribers",
+            "the metadata of the package pro changes",
+            "the name of calls in the package pro changes: the feature's own → \"Requests\"",
+        ]
+    );
+    let after = applied(&catalog, planned);
+    let after = after.package(&pro.id).unwrap();
+    let inside = &after.features["calls"];
+    assert_eq!((inside.name.as_ref(), inside.allowance), (Some(&label("Requests")), limit(5)));
+    assert_eq!(after.metadata.as_ref().unwrap().to_json(), r#"{"tier":3}"#);
+    // One change of terms, although the planner took two steps.
+    assert_eq!(after.terms.len(), 1);
+
+    assert!(edit(limit(5)).takes_from(pro) && !edit(limit(11)).takes_from(pro));
+    assert!(plan(&edit(limit(-1))).is_err());
+    let mut nothing = edit(limit(5));
+    nothing.features.clear();
+    assert!(nothing.takes_from(pro));
+    assert!(plan(&nothing).unwrap().into_changes().is_err());
 }

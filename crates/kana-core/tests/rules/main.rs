@@ -13,6 +13,7 @@ mod configuration;
 mod configuration_plans;
 mod counting;
 mod idempotency;
+mod near_limits;
 mod period;
 mod recording;
 mod subscribing;

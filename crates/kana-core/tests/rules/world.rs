@@ -11,11 +11,13 @@ use kana_core::catalog_command::{
 use kana_core::change::{self, of_catalog};
 use kana_core::counting::counting_subscription;
 use kana_core::decide::{Answer, Basis, Command, CreateUser, Decision, UpdateUser, decide};
+use kana_core::edit::Edit;
 use kana_core::entitlement::{Entitlement, entitlement, entitlements};
 use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Replay, Replays};
 use kana_core::metadata::{Label, Metadata};
+use kana_core::near_limit::{LimitCrossing, Share, near_limit};
 use kana_core::period::ResetPeriod;
 use kana_core::subjects::{Subject, Subjects};
 use kana_core::subscribing::{CancelSubscription, Subscribe};
@@ -245,6 +247,7 @@ pub(crate) struct Stored {
     catalog: Catalog,
     people: Vec<Person>,
     events: Vec<UsageEvent>,
+    crossings: Vec<LimitCrossing>,
     replays: HashMap<IdempotencyKey, Replay>,
 }
 
@@ -369,8 +372,13 @@ impl World {
         let features = features
             .iter()
             .map(|(feature, gives)| (feature_id(feature), gives.0.unwrap_or(Allowance::UNLIMITED)));
-        let edit =
-            PackageEdit { name: label(id), kind: PackageKind::Base, features: features.collect() };
+        let edit = PackageEdit {
+            name: label(id),
+            kind: PackageKind::Base,
+            features: features.collect(),
+            names: None,
+            metadata: Edit::Keep,
+        };
         self.plan(CatalogCommand::ChangePackage { id: package_id(id), edit }).unwrap();
     }
 
@@ -594,6 +602,7 @@ impl World {
                     assert!(gone.is_some(), "only a stored counter is deleted");
                 }
                 Change::LogEvent(event) => self.stored.events.push(event),
+                Change::CrossLimit(crossing) => self.stored.crossings.push(crossing),
                 Change::KeepReplay { key, replay } => {
                     self.stored.replays.insert(key, replay);
                 }
@@ -606,6 +615,11 @@ impl World {
 impl World {
     pub(crate) fn stored(&self) -> Stored {
         self.stored.clone()
+    }
+
+    /// Takes the crossings of limits since the last time.
+    pub(crate) fn take_crossings(&mut self) -> Vec<LimitCrossing> {
+        std::mem::take(&mut self.stored.crossings)
     }
 
     /// Takes what the changes feed was told since the last time.
@@ -695,6 +709,13 @@ impl World {
 
     pub(crate) fn budget(&self, user: &str, feature: &str) -> Option<i64> {
         self.can_use(user, feature, 1).unwrap().consumption.unwrap().budget
+    }
+
+    /// The share of a limit that the user is near, if any.
+    pub(crate) fn near(&self, user: &str, feature: &str) -> Option<Share> {
+        let feature = feature_id(feature);
+        let near = self.ask(user, |catalog, facts| near_limit(catalog, facts, &feature, self.now));
+        near.unwrap().map(|(_, share)| share)
     }
 
     pub(crate) fn usage(&self, user: &str, feature: &str) -> UsageHistory {

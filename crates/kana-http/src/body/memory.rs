@@ -5,8 +5,8 @@
 //! does not shut others out.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use axum::body::Bytes;
 
@@ -30,6 +30,18 @@ pub struct BodyMemory {
     large_bytes_max: usize,
 }
 
+/// All memories of the process, for [`in_use`]. A server has one or two.
+static ALL: Mutex<Vec<Weak<BodyMemory>>> = Mutex::new(Vec::new());
+
+/// Returns how many bytes of request bodies are in memory, all together, and how many may be.
+#[must_use]
+pub fn in_use() -> (usize, usize) {
+    let all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    all.iter().filter_map(Weak::upgrade).fold((0, 0), |(held, max), memory| {
+        (held + memory.held.load(Ordering::Relaxed), max + memory.bytes_max)
+    })
+}
+
 /// The memory for request bodies is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoMemory;
@@ -47,11 +59,15 @@ impl BodyMemory {
     #[must_use]
     pub fn new(bytes_max: usize) -> Arc<Self> {
         let reserve = (bytes_max / 8).min(bytes_max.saturating_sub(BODY_BYTES_MAX));
-        Arc::new(Self {
+        let memory = Arc::new(Self {
             held: AtomicUsize::new(0),
             bytes_max,
             large_bytes_max: bytes_max - reserve,
-        })
+        });
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known| known.strong_count() > 0);
+        all.push(Arc::downgrade(&memory));
+        memory
     }
 
     /// Creates an empty share for one body.

@@ -9,5 +9,5 @@ mod request_body;
 
 pub use content_encoding::{ContentEncoding, UnsupportedEncoding};
 pub use error::BodyError;
-pub use memory::{BodyMemory, BodyShare, NoMemory};
+pub use memory::{BodyMemory, BodyShare, NoMemory, in_use};
 pub use request_body::RequestBody;

@@ -28,7 +28,10 @@ fn a_request_without_host_or_with_two_hosts_or_two_authorizations_is_refused() {
         (get, &["Host: kana", "Authorization: a", "Authorization: a"], twice("Authorization")),
         (get, &["Authorization: a", "Host: kana", "authorization: b"], twice("Authorization")),
     ] {
-        assert_eq!(ask(&server, start, lines), (bad.to_owned(), problem), "{start} {lines:?}");
+        let body = format!(
+            r#"{{"type":"about:blank","title":"Bad Request","status":400,"detail":"{problem}.","code":"BAD_REQUEST"}}"#
+        );
+        assert_eq!(ask(&server, start, lines), (bad.to_owned(), body), "{start} {lines:?}");
     }
 }
 

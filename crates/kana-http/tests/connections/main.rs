@@ -6,6 +6,7 @@
 mod closing;
 mod half_closed;
 mod heads;
+mod request_ids;
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -22,7 +23,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use hyper::body::Frame;
-use kana_http::Limits;
+use kana_http::{Limits, RequestLogSettings, ServerSettings, Tls};
+use kana_telemetry::Surface;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
@@ -34,6 +36,7 @@ const PATIENT: Limits = Limits {
     connections_max: 100,
     idle: FAR,
     head: FAR,
+    response: FAR,
     stall: FAR,
     rate_min: 1,
     discard: FAR,
@@ -107,6 +110,10 @@ impl Server {
     }
 
     fn start_with(limits: Limits, drain_time: Duration) -> Self {
+        Self::start_by(limits, drain_time, None)
+    }
+
+    fn start_by(limits: Limits, drain_time: Duration, tls: Option<Arc<Tls>>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -136,7 +143,11 @@ impl Server {
         let stopped = async move {
             let _ = stopped.await;
         };
-        let served = runtime.spawn(kana_http::serve(listener, router, limits, stopped, drain_time));
+        let log =
+            RequestLogSettings { surface_of: |_| Surface::Other, slow: FAR, lines_per_second: 0 };
+        let settings = ServerSettings { limits, request_log: log, tls };
+        let serving = kana_http::serve(listener, router, settings, stopped, drain_time);
+        let served = runtime.spawn(serving);
         let (stop, served) = (Some(stop), Some(served));
         Self { runtime: Some(runtime), address, stop, served, events, gate }
     }
@@ -244,6 +255,44 @@ fn a_head_that_stops_is_given_up_and_so_is_one_that_trickles() {
     }
     assert_closed(&mut stopping);
     assert!(began.elapsed() < FAR / 2, "it counts as a head, and not as silence");
+}
+
+#[test]
+fn a_handler_that_does_not_answer_in_time_is_given_up_and_the_connection_goes_on() {
+    let server = Server::start(Limits { response: SHORT, ..PATIENT });
+    let mut connection = server.connect();
+    for _ in 0..2 {
+        let asked = Instant::now();
+        get_path(&mut connection, "/wait");
+        let (head, body) = head_and_body(&mut connection);
+        assert!(asked.elapsed() >= SHORT);
+        assert!(head.starts_with("http/1.1 500 "), "{head}");
+        assert!(head.contains("content-type: application/problem+json"), "{head}");
+        assert!(body.contains("was not answered in time"), "{body}");
+        server.expect("waiting");
+        assert_hello(&mut connection);
+    }
+    server.gate.add_permits(1);
+    // Nobody waits at the gate any more.
+    get_path(&mut connection, "/wait");
+    assert_eq!(answer(&mut connection).1, "waited");
+}
+
+#[test]
+fn a_body_that_takes_its_time_is_not_given_up_by_the_time_for_the_answer() {
+    let server = Server::start(Limits { response: SHORT, ..PATIENT });
+    let mut connection = server.connect();
+    send(&mut connection, "POST /read HTTP/1.1\r\nHost: kana\r\nContent-Length: 3\r\n\r\n");
+    server.expect("reading");
+    let began = Instant::now();
+    let mut others = server.connect();
+    while began.elapsed() < SHORT * 3 {
+        // Each answer takes longer than a sweep.
+        get_path(&mut others, "/wait");
+        assert!(answer(&mut others).0.starts_with("http/1.1 500 "));
+    }
+    send(&mut connection, "all");
+    assert_eq!(answer(&mut connection).1, "3 bytes");
 }
 
 #[test]

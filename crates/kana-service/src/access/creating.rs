@@ -1,14 +1,22 @@
 //! Creates the app and its keys. A key is shown before it is committed (contract: `admin-api.md`,
 //! "Authorisation").
 
+use std::time::Duration;
+
 use kana_core::Timestamp;
+use kana_core::metadata::Label;
+use kana_core::refusal::InvalidValue;
 use kana_store::app::{App, EnvironmentKind, Key, KeyKind, NewKey};
-use kana_store::{Actor, Store, StoreError, WriteTransaction};
+use kana_store::people::{Invitee, Role};
+use kana_store::{Actor, Store};
 
 use super::keys::NewSecret;
+use super::uncommitted::Uncommitted;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::feed;
+use crate::people::inviting::invite;
+use crate::people::secret::WelcomeToken;
 
 /// The first keys of an app.
 pub struct InitialKeys {
@@ -20,25 +28,8 @@ pub struct InitialKeys {
     pub live_private: NewSecret,
     /// Live environment, Client API.
     pub live_public: NewSecret,
-}
-
-/// New keys that are not committed yet. Dropping this discards them.
-///
-/// A key is shown only once, so it is shown before it is committed. If it cannot be shown, it does
-/// not exist.
-#[must_use]
-pub struct Uncommitted<T> {
-    /// The keys to show.
-    pub secrets: T,
-    transaction: Box<dyn WriteTransaction>,
-}
-
-impl<T> Uncommitted<T> {
-    /// Commits the keys, which makes them valid.
-    pub async fn commit(self) -> Result<T, StoreError> {
-        self.transaction.commit().await?;
-        Ok(self.secrets)
-    }
+    /// The link by which the first owner of the dashboard comes in.
+    pub welcome: WelcomeToken,
 }
 
 /// Creates the app with its two environments and their keys, without committing them. Returns
@@ -51,24 +42,30 @@ pub async fn begin_init(
     if store.app().await?.is_some() {
         return Ok(None);
     }
-    let secrets = InitialKeys {
-        test_private: NewSecret::generate(EnvironmentKind::Test, KeyKind::Private)?,
-        test_public: NewSecret::generate(EnvironmentKind::Test, KeyKind::Public)?,
-        live_private: NewSecret::generate(EnvironmentKind::Live, KeyKind::Private)?,
-        live_public: NewSecret::generate(EnvironmentKind::Live, KeyKind::Public)?,
-    };
+    let new = NewSecret::generate;
+    let test_private = new(EnvironmentKind::Test, KeyKind::Private)?;
+    let test_public = new(EnvironmentKind::Test, KeyKind::Public)?;
+    let live_private = new(EnvironmentKind::Live, KeyKind::Private)?;
+    let live_public = new(EnvironmentKind::Live, KeyKind::Public)?;
     let now = clock.now();
     let keys = [
-        (EnvironmentKind::Test, KeyKind::Private, &secrets.test_private),
-        (EnvironmentKind::Test, KeyKind::Public, &secrets.test_public),
-        (EnvironmentKind::Live, KeyKind::Private, &secrets.live_private),
-        (EnvironmentKind::Live, KeyKind::Public, &secrets.live_public),
+        (EnvironmentKind::Test, KeyKind::Private, &test_private),
+        (EnvironmentKind::Test, KeyKind::Public, &test_public),
+        (EnvironmentKind::Live, KeyKind::Private, &live_private),
+        (EnvironmentKind::Live, KeyKind::Public, &live_public),
     ]
-    .map(|(environment, kind, secret)| new_key(environment, kind, secret, now));
+    .map(|(environment, kind, secret)| {
+        new_key(&Actor::CommandLine, environment, kind, secret, now)
+    });
     let app = App { name: app_name.to_owned() };
     // Another process may have created the app since the check above.
-    let transaction = store.begin_app(app, keys.into(), now).await?;
-    Ok(transaction.map(|transaction| Uncommitted { secrets, transaction }))
+    let Some(mut transaction) = store.begin_app(app, keys.into(), now).await? else {
+        return Ok(None);
+    };
+    let welcome = invite(transaction.as_mut(), Invitee::Anyone(Role::Owner), now).await?;
+    let welcome = welcome.ok_or(Error::Bug("a new app has no room for an invitation"))?;
+    let secrets = InitialKeys { test_private, test_public, live_private, live_public, welcome };
+    Ok(Some(Uncommitted::new(secrets, transaction)))
 }
 
 /// Creates the app with its two environments and their keys. Returns `None`, and changes nothing,
@@ -84,22 +81,51 @@ pub async fn init(
     }
 }
 
+/// Reads the name that people know a key by: one line of at most 255 characters. An empty one is none.
+pub fn key_name(text: &str) -> Result<Option<Label>, InvalidValue> {
+    let text = text.trim();
+    if text.chars().any(char::is_control) {
+        return Err(InvalidValue::new("name", "must be one line"));
+    }
+    let name = Label::new("name", text)?;
+    Ok((!text.is_empty()).then_some(name))
+}
+
+/// A key that somebody asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyRequest<'a> {
+    /// The environment that it opens.
+    pub environment: EnvironmentKind,
+    /// Which API it opens.
+    pub kind: KeyKind,
+    /// What people know it by.
+    pub name: Option<&'a Label>,
+    /// How long it is good; `None` for ever.
+    pub lifetime: Option<Duration>,
+}
+
 /// Creates another key for an environment, without committing it.
 pub async fn begin_key(
     store: &dyn Store,
     clock: &dyn Clock,
     actor: &Actor,
-    environment: EnvironmentKind,
-    kind: KeyKind,
+    request: KeyRequest<'_>,
 ) -> Result<Uncommitted<NewSecret>, Error> {
-    let secret = NewSecret::generate(environment, kind)?;
+    let KeyRequest { environment, kind, name, lifetime } = request;
+    let (secret, now) = (NewSecret::generate(environment, kind)?, clock.now());
+    let lifetime_ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    let new = NewKey {
+        name: name.map(|name| name.as_str().to_owned()),
+        expires_at: lifetime.map(|lifetime| now.saturating_add_ms(lifetime_ms(lifetime))),
+        ..new_key(actor, environment, kind, &secret, now)
+    };
     let mut transaction = store.write().await?;
-    let key = transaction.add_key(&new_key(environment, kind, &secret, clock.now())).await?;
+    let key = transaction.add_key(&new).await?;
     transaction.append(key.environment, feed::key_created(actor, &key)).await?;
-    Ok(Uncommitted { secrets: secret, transaction })
+    Ok(Uncommitted::new(secret, transaction))
 }
 
-/// Creates another key for an environment.
+/// Creates another key for an environment, without a name, that is good for ever.
 pub async fn create_key(
     store: &dyn Store,
     clock: &dyn Clock,
@@ -107,7 +133,8 @@ pub async fn create_key(
     environment: EnvironmentKind,
     kind: KeyKind,
 ) -> Result<NewSecret, Error> {
-    Ok(begin_key(store, clock, actor, environment, kind).await?.commit().await?)
+    let request = KeyRequest { environment, kind, name: None, lifetime: None };
+    Ok(begin_key(store, clock, actor, request).await?.commit().await?)
 }
 
 /// Revokes a key and returns it; `None` if there is no such key. A key that is revoked already
@@ -118,9 +145,23 @@ pub async fn revoke_key(
     actor: &Actor,
     id: i64,
 ) -> Result<Option<Key>, Error> {
+    revoke_key_of(store, clock, actor, &EnvironmentKind::ALL, id).await
+}
+
+/// Like [`revoke_key`], but `None` for a key of an environment that is not among `environments`.
+pub(crate) async fn revoke_key_of(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    environments: &[EnvironmentKind],
+    id: i64,
+) -> Result<Option<Key>, Error> {
     let now = clock.now();
     let mut transaction = store.write().await?;
-    let Some((key, is_new)) = transaction.revoke_key(id, now).await? else {
+    let revoked = transaction.revoke_key(id, now).await?;
+    let among = |(key, _): &(Key, bool)| environments.contains(&key.environment_kind);
+    // What is not committed has not happened.
+    let Some((key, is_new)) = revoked.filter(among) else {
         return Ok(None);
     };
     if is_new {
@@ -131,6 +172,7 @@ pub async fn revoke_key(
 }
 
 fn new_key(
+    actor: &Actor,
     environment: EnvironmentKind,
     kind: KeyKind,
     secret: &NewSecret,
@@ -140,7 +182,10 @@ fn new_key(
         environment,
         kind,
         hash: secret.hash(),
+        name: None,
         last_four: secret.last_four().to_owned(),
         created_at,
+        created_by: Some(actor.to_string()),
+        expires_at: None,
     }
 }

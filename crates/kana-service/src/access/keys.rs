@@ -13,17 +13,7 @@ pub struct NewSecret(String);
 impl NewSecret {
     /// Creates a key from the operating system's randomness.
     pub fn generate(environment: EnvironmentKind, kind: KeyKind) -> Result<Self, getrandom::Error> {
-        let mut text = prefix(environment, kind).to_owned();
-        let full = text.len() + RANDOM_CHARS;
-        let mut random = [0; 64];
-        while text.len() < full {
-            getrandom::fill(&mut random)?;
-            // 252 is the largest multiple of 36. Bytes above it would favour some characters.
-            let fair = random.iter().filter(|byte| **byte < 252);
-            let chars = fair.map(|byte| char::from(ALPHABET[usize::from(byte % 36)]));
-            text.extend(chars.take(full - text.len()));
-        }
-        Ok(Self(text))
+        Ok(Self(random_text(prefix(environment, kind).to_owned(), RANDOM_CHARS)?))
     }
 
     /// Returns the key itself.
@@ -43,6 +33,20 @@ impl NewSecret {
     pub fn hash(&self) -> KeyHash {
         hash(&self.0)
     }
+}
+
+/// Adds random characters to `text`, from the operating system's randomness.
+pub(crate) fn random_text(mut text: String, chars: usize) -> Result<String, getrandom::Error> {
+    let full = text.len() + chars;
+    let mut random = [0; 64];
+    while text.len() < full {
+        getrandom::fill(&mut random)?;
+        // 252 is the largest multiple of 36. Bytes above it would favour some characters.
+        let fair = random.iter().filter(|byte| **byte < 252);
+        let chars = fair.map(|byte| char::from(ALPHABET[usize::from(byte % 36)]));
+        text.extend(chars.take(full - text.len()));
+    }
+    Ok(text)
 }
 
 fn prefix(environment: EnvironmentKind, kind: KeyKind) -> &'static str {

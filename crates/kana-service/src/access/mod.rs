@@ -3,18 +3,24 @@
 pub(crate) mod browsers;
 pub(crate) mod creating;
 pub(crate) mod keys;
-mod recent;
+pub(crate) mod recent;
 mod tokens;
+pub(crate) mod uncommitted;
+pub(crate) mod uses;
 
 use std::sync::Arc;
 
 use kana_core::Timestamp;
 use kana_core::id::UserId;
-use kana_store::app::{ClientAccess, EnvironmentKind, Key, KeyHash, KeyKind, TokenSecret};
+use kana_store::app::{
+    ClientAccess, EnvironmentKind, Key, KeyHash, KeyKind, KeyState, TokenSecret,
+};
 use kana_store::{Actor, EnvironmentId, Store};
+use kana_telemetry::metrics::cache::{self, CacheName};
 use tokio::time::Instant;
 
 use self::recent::Recent;
+use self::uses::{KeyUses, LastMinute};
 use crate::clock::Clock;
 use crate::error::{Error, Unauthenticated};
 use crate::retry::retry;
@@ -27,31 +33,44 @@ pub(crate) struct Access {
     settings: Settings,
     keys: Recent<KeyHash, Arc<ValidKey>>,
     client_access: Recent<EnvironmentKind, Arc<ClientAccess>>,
+    uses: Arc<KeyUses>,
 }
 
 /// A valid key, and its holder as an actor.
 pub(crate) struct ValidKey {
     pub(crate) key: Key,
     pub(crate) actor: Arc<Actor>,
+    last_minute: LastMinute,
 }
 
 impl ValidKey {
     fn new(key: Key) -> Self {
         let last_four = key.last_four.as_str().into();
-        let actor = Arc::new(Actor::Key { id: key.id, name: None, last_four });
-        Self { key, actor }
+        let name = key.name.as_deref().map(Arc::from);
+        let actor = Arc::new(Actor::Key { id: key.id, name, last_four });
+        Self { key, actor, last_minute: LastMinute::default() }
     }
 }
 
 /// The user of an environment whose browser was authenticated.
 pub(crate) struct Browser {
     pub(crate) environment: EnvironmentId,
+    pub(crate) kind: EnvironmentKind,
     pub(crate) user: UserId,
+    /// The number of the key; `None` for a user token.
+    pub(crate) key_id: Option<i64>,
 }
 
 impl Access {
     pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        Self { store, clock, settings, keys: Recent::default(), client_access: Recent::default() }
+        Self {
+            store,
+            clock,
+            settings,
+            keys: Recent::default(),
+            client_access: Recent::default(),
+            uses: Arc::default(),
+        }
     }
 
     /// Verifies a private key.
@@ -78,7 +97,12 @@ impl Access {
             return Err(Unauthenticated::SimpleModeOff.into());
         }
         let user = user.ok_or(Unauthenticated::UserIdMissing)?;
-        Ok(Browser { environment: key.environment, user: UserId::new("X-User-ID", user)? })
+        Ok(Browser {
+            environment: key.environment,
+            kind: key.environment_kind,
+            user: UserId::new("X-User-ID", user)?,
+            key_id: Some(key.id),
+        })
     }
 
     /// Verifies a user token: the Client API's secure mode.
@@ -86,13 +110,31 @@ impl Access {
         let kind = tokens::claimed_environment(token)?;
         let access = self.client_access(kind).await?;
         let user = tokens::verify(token, kind, &access, self.clock.now())?;
-        Ok(Browser { environment: access.environment, user })
+        Ok(Browser { environment: access.environment, kind, user, key_id: None })
+    }
+
+    /// Returns the uses of keys that are not written yet.
+    pub(crate) fn uses(&self) -> &Arc<KeyUses> {
+        &self.uses
+    }
+
+    /// Returns a key if it is known and neither revoked nor expired, and notes its use.
+    async fn valid_key(&self, presented: &str) -> Result<Arc<ValidKey>, Error> {
+        let valid = self.known_key(presented).await?;
+        let now = self.clock.now();
+        if valid.key.state(now) != KeyState::Active {
+            return Err(Unauthenticated::ExpiredKey.into());
+        }
+        self.uses.note(valid.key.id, &valid.last_minute, now);
+        Ok(valid)
     }
 
     /// Returns a key if it is known and not revoked.
-    async fn valid_key(&self, presented: &str) -> Result<Arc<ValidKey>, Error> {
+    async fn known_key(&self, presented: &str) -> Result<Arc<ValidKey>, Error> {
         let hash = keys::hash_of_presented(presented).ok_or(Unauthenticated::Unknown)?;
-        if let Some(valid) = self.keys.get(&hash) {
+        let known = self.keys.get(&hash);
+        cache::looked_up(CacheName::Key, known.is_some());
+        if let Some(valid) = known {
             return Ok(valid);
         }
         let asked_at = Instant::now();
@@ -105,6 +147,29 @@ impl Access {
         let valid = Arc::new(ValidKey::new(key));
         self.keys.remember(hash, Arc::clone(&valid), asked_at);
         Ok(valid)
+    }
+
+    /// Forgets what is known of a key, so that this node obeys its revocation at once.
+    pub(crate) fn forget_key(&self, id: i64) {
+        self.keys.forget_where(|valid| valid.key.id == id);
+    }
+
+    /// Forgets an environment's settings for browsers, so that this node obeys a change at once.
+    pub(crate) fn forget_client_access(&self, kind: EnvironmentKind) {
+        self.client_access.forget(&kind);
+    }
+
+    /// Returns whether a public key and a user's id are enough for the Client API of an environment.
+    pub(crate) async fn simple_mode(&self, kind: EnvironmentKind) -> Result<bool, Error> {
+        Ok(self.client_access(kind).await?.simple_mode)
+    }
+
+    /// Returns the id of an environment. The app must exist.
+    pub(crate) async fn environment_id(
+        &self,
+        kind: EnvironmentKind,
+    ) -> Result<EnvironmentId, Error> {
+        Ok(self.client_access(kind).await?.environment)
     }
 
     /// Returns an environment's settings for browsers.

@@ -57,6 +57,18 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
     }
 }
 
+impl<K: Eq + Hash, V> Recent<K, V> {
+    /// Drops the values for which `is_meant` returns true.
+    pub(crate) fn forget_where(&self, is_meant: impl Fn(&V) -> bool) {
+        let mut recent = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for entry in recent.values_mut() {
+            if entry.value.as_ref().is_some_and(&is_meant) {
+                *entry = Entry { value: None, at: Instant::now() };
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use kana_telemetry::request;
+
 use super::Environment;
 use super::client::ClientUser;
-use super::read_only::ReadOnly;
+use super::view::EnvironmentView;
 use crate::access::Browser;
+use crate::counted;
 use crate::error::Error;
 use crate::kana::Kana;
 
@@ -17,6 +20,7 @@ impl Kana {
     ) -> Result<Environment, Error> {
         let valid = self.access.private_key(presented).await?;
         let (id, kind) = (valid.key.environment, valid.key.environment_kind);
+        request::note_environment(counted::environment(kind), Some(valid.key.id));
         Ok(Environment::new(Arc::clone(self), id, kind, Arc::clone(&valid.actor)))
     }
 
@@ -35,6 +39,8 @@ impl Kana {
     }
 
     fn client_user(self: &Arc<Self>, browser: Browser) -> ClientUser {
-        ClientUser::new(ReadOnly::new(Arc::clone(self), browser.environment), browser.user)
+        let Browser { environment, kind, user, key_id } = browser;
+        request::note_environment(counted::environment(kind), key_id);
+        ClientUser::new(EnvironmentView::new(Arc::clone(self), environment, kind), user)
     }
 }

@@ -2,25 +2,52 @@
 
 use std::sync::Arc;
 
-use kana_core::catalog::{Catalog, Feature};
+use kana_core::catalog::{Catalog, CatalogVersion, Feature};
 use kana_core::catalog_command::{CatalogAnswer, CatalogCommand, FeatureEdit, NewPackage};
 use kana_core::edit::Edit;
 use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::Metadata;
 
 use super::Environment;
+use super::view::EnvironmentView;
 use crate::error::Error;
 use crate::retry::retry;
 use crate::writer::CatalogRequest;
 
-impl Environment {
+impl EnvironmentView {
     /// Returns the current features and packages.
     pub async fn catalog(&self) -> Result<Arc<Catalog>, Error> {
         retry(|| async move {
-            let mut transaction = self.read.begin().await?;
-            self.read.catalog_in(transaction.as_mut()).await
+            let mut transaction = self.begin().await?;
+            self.catalog_in(transaction.as_mut()).await
         })
         .await
+    }
+
+    /// Returns the current features and packages with their version.
+    pub async fn versioned_catalog(&self) -> Result<(CatalogVersion, Arc<Catalog>), Error> {
+        retry(|| async move {
+            let mut transaction = self.begin().await?;
+            self.versioned_catalog_in(transaction.as_mut()).await
+        })
+        .await
+    }
+
+    /// Returns true if usage of the feature was ever recorded, counted or not.
+    pub async fn feature_has_usage(&self, id: &FeatureId) -> Result<bool, Error> {
+        retry(|| async move {
+            let mut transaction = self.begin().await?;
+            let used = transaction.have_usage(self.id(), std::slice::from_ref(id)).await?;
+            Ok(used == [true])
+        })
+        .await
+    }
+}
+
+impl Environment {
+    /// Deletes a feature that no package has and that was never used.
+    pub async fn delete_feature(&self, id: FeatureId) -> Result<(), Error> {
+        self.change_feature(CatalogCommand::DeleteFeature(id)).await.map(drop)
     }
 
     /// Creates a feature.

@@ -6,15 +6,18 @@ use kana_core::entitlement::{self, Entitlement};
 use kana_core::id::{FeatureId, PackageId, UserId};
 use kana_core::subscription::AsOf;
 use kana_core::user::User;
+use kana_store::EnvironmentKind;
+use kana_telemetry::metrics::usage::Asked;
 
-use super::read_only::ReadOnly;
+use super::view::EnvironmentView;
+use crate::counted;
 use crate::error::Error;
 
 /// One user of an environment, as the user's browser may see it: opened by a user token, or by a public
 /// key with the user's id. Read-only.
 #[derive(Clone)]
 pub struct ClientUser {
-    environment: ReadOnly,
+    environment: EnvironmentView,
     id: UserId,
 }
 
@@ -33,13 +36,26 @@ pub struct ClientView {
 }
 
 impl ClientUser {
-    pub(super) fn new(environment: ReadOnly, id: UserId) -> Self {
+    pub(super) fn new(environment: EnvironmentView, id: UserId) -> Self {
         Self { environment, id }
+    }
+
+    /// Returns the environment in which the user is.
+    #[must_use]
+    pub fn kind(&self) -> EnvironmentKind {
+        self.environment.kind()
+    }
+
+    /// Returns the user's id, as the browser gave it.
+    #[must_use]
+    pub fn id(&self) -> &UserId {
+        &self.id
     }
 
     /// Returns the user with packages and, if asked for, entitlements.
     pub async fn view(&self, with_entitlements: bool) -> Result<ClientView, Error> {
-        self.environment
+        let view = self
+            .environment
             .ask(&self.id, move |catalog, facts, now| {
                 let mut granting: Vec<_> = facts
                     .subscriptions()
@@ -69,6 +85,10 @@ impl ClientUser {
                     entitlements: features.into_iter().zip(entitlements).collect(),
                 })
             })
-            .await
+            .await?;
+        for entitlement in view.entitlements.values() {
+            counted::decision(Asked::Client, self.environment.kind(), entitlement.reason);
+        }
+        Ok(view)
     }
 }

@@ -10,6 +10,7 @@ use kana_core::configuration_plan::{self, Entry, Finding};
 use kana_core::id::PackageId;
 
 use super::Environment;
+use super::view::EnvironmentView;
 use crate::error::Error;
 use crate::retry::retry;
 use crate::writer::{CatalogRequest, Publish, features_with_usage};
@@ -38,14 +39,14 @@ pub struct Validation {
     pub entries: Vec<Entry>,
 }
 
-impl Environment {
+impl EnvironmentView {
     /// Returns the environment's features and packages as a configuration.
     pub async fn configuration(&self) -> Result<Configured, Error> {
-        retry(|| async move {
-            let app = self.app_name().await?;
-            let mut transaction = self.read.begin().await?;
-            let (version, catalog) = self.read.versioned_catalog_in(transaction.as_mut()).await?;
-            Ok(Configured { app, version, configuration: Configuration::of(&catalog) })
+        let app = self.kana().app_name().await?;
+        retry(|| async {
+            let mut transaction = self.begin().await?;
+            let (version, catalog) = self.versioned_catalog_in(transaction.as_mut()).await?;
+            Ok(Configured { app: app.clone(), version, configuration: Configuration::of(&catalog) })
         })
         .await
     }
@@ -53,15 +54,14 @@ impl Environment {
     /// Plans what publishing `configuration` would do now.
     pub async fn validate(&self, configuration: &Configuration) -> Result<Validation, Error> {
         retry(|| async move {
-            let mut transaction = self.read.begin().await?;
+            let mut transaction = self.begin().await?;
             let transaction = transaction.as_mut();
-            let (version, catalog) = self.read.versioned_catalog_in(transaction).await?;
-            let used =
-                features_with_usage(transaction, self.read.id(), &catalog, configuration).await?;
-            let now = self.read.now();
+            let (version, catalog) = self.versioned_catalog_in(transaction).await?;
+            let used = features_with_usage(transaction, self.id(), &catalog, configuration).await?;
+            let now = self.now();
             let plan = configuration_plan::plan(&catalog, configuration, &used, now);
             let packages = plan.packages_to_count();
-            let counts = transaction.active_subscribers(self.read.id(), &packages).await?;
+            let counts = transaction.active_subscribers(self.id(), &packages).await?;
             let counts: HashMap<_, _> = packages.into_iter().zip(counts).collect();
             let (findings, entries) = (plan.findings(&counts), plan.entries(&counts));
             Ok(Validation { version, changes: plan.len(), findings, entries })
@@ -69,6 +69,26 @@ impl Environment {
         .await
     }
 
+    /// Counts the active subscribers of the packages that `configuration` would change now.
+    async fn count_touched(
+        &self,
+        configuration: &Configuration,
+    ) -> Result<HashMap<PackageId, u64>, Error> {
+        let mut transaction = self.begin().await?;
+        let transaction = transaction.as_mut();
+        let (_, catalog) = self.versioned_catalog_in(transaction).await?;
+        let id = self.id();
+        let used = features_with_usage(transaction, id, &catalog, configuration).await?;
+        let plan = configuration_plan::plan(&catalog, configuration, &used, self.now());
+        // What cannot be published changes nothing, and the writer refuses it.
+        let changes = plan.into_changes().unwrap_or_default();
+        let packages = packages_to_count(&catalog, &changes);
+        let counts = transaction.active_subscribers(id, &packages).await?;
+        Ok(packages.into_iter().zip(counts).collect())
+    }
+}
+
+impl Environment {
     /// Publishes `configuration`, all or nothing. With `expected`, fails as
     /// [stale](kana_core::Refusal::StaleCatalog) if the catalog is at none of these versions.
     pub async fn publish(
@@ -77,36 +97,12 @@ impl Environment {
         expected: Option<Vec<CatalogVersion>>,
     ) -> Result<Configured, Error> {
         // Read before the commit, since nothing may fail after it.
-        let app = retry(|| self.app_name()).await?;
-        let active_subscribers = retry(|| self.count_subscribers(&configuration)).await?;
+        let app = self.kana().app_name().await?;
+        let active_subscribers = retry(|| self.count_touched(&configuration)).await?;
         let publish = Publish { configuration, expected, active_subscribers };
         let request = CatalogRequest::Publish(publish);
         let done = self.submit_catalog(request).await?;
         let configuration = Configuration::of(&done.catalog);
         Ok(Configured { app, version: done.version, configuration })
-    }
-
-    /// Counts the active subscribers of the packages that `configuration` would change now.
-    async fn count_subscribers(
-        &self,
-        configuration: &Configuration,
-    ) -> Result<HashMap<PackageId, u64>, Error> {
-        let mut transaction = self.read.begin().await?;
-        let transaction = transaction.as_mut();
-        let (_, catalog) = self.read.versioned_catalog_in(transaction).await?;
-        let id = self.read.id();
-        let used = features_with_usage(transaction, id, &catalog, configuration).await?;
-        let plan = configuration_plan::plan(&catalog, configuration, &used, self.read.now());
-        // What cannot be published changes nothing, and the writer refuses it.
-        let changes = plan.into_changes().unwrap_or_default();
-        let packages = packages_to_count(&catalog, &changes);
-        let counts = transaction.active_subscribers(id, &packages).await?;
-        Ok(packages.into_iter().zip(counts).collect())
-    }
-
-    async fn app_name(&self) -> Result<String, Error> {
-        let app =
-            self.read.kana().store.app().await?.ok_or(Error::Bug("an environment has no app"))?;
-        Ok(app.name)
     }
 }

@@ -11,6 +11,7 @@ use kana_core::subscription::Subscription;
 use kana_core::{Refusal, Timestamp};
 use uuid::Uuid;
 
+use super::view::EnvironmentView;
 use super::{ANSWERED_AS_ANOTHER, Environment};
 use crate::error::Error;
 use crate::retry::retry;
@@ -27,7 +28,7 @@ pub struct SubscriptionPage {
     pub catalog: Arc<Catalog>,
 }
 
-impl Environment {
+impl EnvironmentView {
     /// Returns the user's subscriptions, newest first by start, then by creation, with the catalog that
     /// has their packages.
     pub async fn subscriptions(
@@ -35,7 +36,6 @@ impl Environment {
         user: &UserId,
     ) -> Result<(Arc<Catalog>, Vec<Subscription>), Error> {
         let (catalog, mut subscriptions) = self
-            .read
             .ask(user, |catalog, facts, _| {
                 Ok((Arc::clone(catalog), facts.all_subscriptions()?.to_vec()))
             })
@@ -52,12 +52,12 @@ impl Environment {
         limit: usize,
     ) -> Result<SubscriptionPage, Error> {
         retry(|| async move {
-            let mut transaction = self.read.begin().await?;
+            let mut transaction = self.begin().await?;
             let mut subscriptions =
-                transaction.subscriptions_after(self.read.id(), after, limit + 1).await?;
+                transaction.subscriptions_after(self.id(), after, limit + 1).await?;
             let has_more = subscriptions.len() > limit;
             subscriptions.truncate(limit);
-            let catalog = self.read.catalog_in(transaction.as_mut()).await?;
+            let catalog = self.catalog_in(transaction.as_mut()).await?;
             Ok(SubscriptionPage { subscriptions, has_more, catalog })
         })
         .await
@@ -70,16 +70,18 @@ impl Environment {
     ) -> Result<(Arc<Catalog>, UserId, Subscription), Error> {
         let id = subscription_id(id)?;
         retry(|| async move {
-            let mut transaction = self.read.begin().await?;
-            let found = transaction.subscriptions(self.read.id(), &[id]).await?.pop().flatten();
+            let mut transaction = self.begin().await?;
+            let found = transaction.subscriptions(self.id(), &[id]).await?.pop().flatten();
             let (user, subscription) =
                 found.ok_or_else(|| Refusal::SubscriptionNotFound(id.to_string()))?;
-            let catalog = self.read.catalog_in(transaction.as_mut()).await?;
+            let catalog = self.catalog_in(transaction.as_mut()).await?;
             Ok((catalog, user, subscription))
         })
         .await
     }
+}
 
+impl Environment {
     /// Subscribes the user to all packages or, if refused, to none. Returns the subscriptions with the
     /// catalog that has their packages.
     pub async fn subscribe(
@@ -93,9 +95,9 @@ impl Environment {
             packages.into_iter().map(|package| (package, SubscriptionId(Uuid::nil()))).collect();
         let command = Command::Subscribe(Subscribe { user, packages, started_at });
         match self.submit(command).await? {
-            Answered { answer: Answer::Subscribed(subscriptions), catalog: Some(catalog) } => {
-                Ok((catalog, subscriptions))
-            }
+            Answered {
+                answer: Answer::Subscribed(subscriptions), catalog: Some(catalog), ..
+            } => Ok((catalog, subscriptions)),
             _ => Err(ANSWERED_AS_ANOTHER),
         }
     }
@@ -111,6 +113,7 @@ impl Environment {
             Answered {
                 answer: Answer::Cancelled { user, subscription },
                 catalog: Some(catalog),
+                ..
             } => Ok((catalog, user, subscription)),
             _ => Err(ANSWERED_AS_ANOTHER),
         }

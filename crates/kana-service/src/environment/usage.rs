@@ -6,12 +6,15 @@ use kana_core::id::{FeatureId, UserId};
 use kana_core::subscription::AsOf;
 use kana_core::usage::{RecordUsage, RecordedUsage, UseFeature, UsedFeature};
 use kana_core::usage_history::{self, UsageHistory};
+use kana_telemetry::metrics::usage::Asked;
 
+use super::view::EnvironmentView;
 use super::{ANSWERED_AS_ANOTHER, Environment};
+use crate::counted;
 use crate::error::Error;
-use crate::writer::BATCH_MAX;
+use crate::writer::{Answered, BATCH_MAX};
 
-impl Environment {
+impl EnvironmentView {
     /// Returns whether the user may use `delta` more of the feature.
     pub async fn can_use_feature(
         &self,
@@ -21,11 +24,13 @@ impl Environment {
     ) -> Result<Entitlement, Error> {
         entitlement::check_delta(delta)?;
         let feature = feature.clone();
-        self.read
+        let entitlement = self
             .ask(user, move |catalog, facts, now| {
                 entitlement::entitlement(catalog, facts, &feature, delta, AsOf::Now(now))
             })
-            .await
+            .await?;
+        counted::decision(Asked::CanUseFeature, self.kind(), entitlement.reason);
+        Ok(entitlement)
     }
 
     /// Returns the user's usage of the feature, period by period.
@@ -35,18 +40,33 @@ impl Environment {
         feature: &FeatureId,
     ) -> Result<UsageHistory, Error> {
         let feature = feature.clone();
-        self.read
-            .ask(user, move |catalog, facts, now| {
-                usage_history::show_usage(catalog, facts, &feature, now)
-            })
-            .await
+        self.ask(user, move |catalog, facts, now| {
+            usage_history::show_usage(catalog, facts, &feature, now)
+        })
+        .await
     }
+}
 
+impl Environment {
     /// Records usage.
     pub async fn record_usage(&self, usage: RecordUsage) -> Result<RecordedUsage, Error> {
-        match self.submit(Command::RecordUsage(usage)).await?.answer {
-            Answer::Recorded(recorded) => Ok(recorded),
-            _ => Err(ANSWERED_AS_ANOTHER),
+        self.recorded(self.submit(Command::RecordUsage(usage)).await)
+    }
+
+    /// Returns what became of usage, and counts it.
+    fn recorded(&self, answered: Result<Answered, Error>) -> Result<RecordedUsage, Error> {
+        match answered {
+            Ok(answered) => match answered.answer {
+                Answer::Recorded(recorded) => {
+                    counted::recorded(self.kind(), Ok((&answered, recorded)));
+                    Ok(recorded)
+                }
+                _ => Err(ANSWERED_AS_ANOTHER),
+            },
+            Err(error) => {
+                counted::recorded(self.kind(), Err(&error));
+                Err(error)
+            }
         }
     }
 
@@ -61,19 +81,25 @@ impl Environment {
         while usages.peek().is_some() {
             let commands: Vec<Command> = usages.by_ref().take(BATCH_MAX).collect();
             let decided = self.submit_together(commands).await;
-            answers.extend(decided.into_iter().map(|answered| match answered?.answer {
-                Answer::Recorded(recorded) => Ok(recorded),
-                _ => Err(ANSWERED_AS_ANOTHER),
-            }));
+            answers.extend(decided.into_iter().map(|answered| self.recorded(answered)));
         }
         answers
     }
 
     /// Checks and records usage in one step.
     pub async fn use_feature(&self, usage: UseFeature) -> Result<UsedFeature, Error> {
-        match self.submit(Command::UseFeature(usage)).await?.answer {
-            Answer::Used(used) => Ok(used),
-            _ => Err(ANSWERED_AS_ANOTHER),
+        match self.submit(Command::UseFeature(usage)).await {
+            Ok(answered) => match answered.answer {
+                Answer::Used(used) => {
+                    counted::used(self.kind(), Ok((&answered, used.granted, used.reason)));
+                    Ok(used)
+                }
+                _ => Err(ANSWERED_AS_ANOTHER),
+            },
+            Err(error) => {
+                counted::used(self.kind(), Err(&error));
+                Err(error)
+            }
         }
     }
 }

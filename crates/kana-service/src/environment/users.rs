@@ -10,6 +10,7 @@ use kana_core::subscription::Subscription;
 use kana_core::user::{User, UserEdit};
 
 use super::subscriptions::newest_first;
+use super::view::EnvironmentView;
 use super::{ANSWERED_AS_ANOTHER, Environment};
 use crate::error::Error;
 use crate::retry::retry;
@@ -25,13 +26,13 @@ pub struct UserPage {
     pub catalog: Arc<Catalog>,
 }
 
-impl Environment {
+impl EnvironmentView {
     /// Returns the user with this id.
     pub async fn user(&self, id: &UserId) -> Result<User, Error> {
         retry(|| async move {
-            let mut transaction = self.read.begin().await?;
+            let mut transaction = self.begin().await?;
             let user =
-                transaction.users(self.read.id(), std::slice::from_ref(id)).await?.pop().flatten();
+                transaction.users(self.id(), std::slice::from_ref(id)).await?.pop().flatten();
             user.ok_or_else(|| Refusal::UserNotFound(id.clone()).into())
         })
         .await
@@ -53,14 +54,14 @@ impl Environment {
         limit: usize,
         with_subscriptions: bool,
     ) -> Result<UserPage, Error> {
-        let mut transaction = self.read.begin().await?;
+        let mut transaction = self.begin().await?;
         // One more than asked for, to tell whether there are more.
-        let mut users = transaction.users_after(self.read.id(), after, limit + 1).await?;
+        let mut users = transaction.users_after(self.id(), after, limit + 1).await?;
         let has_more = users.len() > limit;
         users.truncate(limit);
         let subscriptions = if with_subscriptions {
             let keys: Vec<UserKey> = users.iter().map(|user| user.key).collect();
-            let all = transaction.subscriptions_of(self.read.id(), &keys).await?;
+            let all = transaction.subscriptions_of(self.id(), &keys).await?;
             all.into_iter()
                 .map(|mut subscriptions| {
                     newest_first(&mut subscriptions);
@@ -70,10 +71,12 @@ impl Environment {
         } else {
             vec![None; users.len()]
         };
-        let catalog = self.read.catalog_in(transaction.as_mut()).await?;
+        let catalog = self.catalog_in(transaction.as_mut()).await?;
         Ok(UserPage { users: users.into_iter().zip(subscriptions).collect(), has_more, catalog })
     }
+}
 
+impl Environment {
     /// Creates a user.
     pub async fn create_user(&self, user: User) -> Result<User, Error> {
         match self.submit(Command::CreateUser(CreateUser(user))).await?.answer {
@@ -93,6 +96,6 @@ impl Environment {
     /// Creates a token with which the user's browser can read what the user may do.
     pub async fn issue_user_token(&self, user: &UserId) -> Result<String, Error> {
         self.user(user).await?;
-        self.read.kana().access.issue_token(self.read.id(), self.kind, user).await
+        self.kana().access.issue_token(self.id(), self.kind, user).await
     }
 }

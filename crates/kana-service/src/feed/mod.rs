@@ -6,6 +6,8 @@ use kana_core::change::{AuditEntry, AuditKind, Change, Effect, KeyName, audit_of
 use kana_store::Actor;
 use kana_store::app::Key;
 use kana_store::feed::{NewAuditEntry, NewChange, Records};
+use kana_telemetry::metrics::jobs;
+use kana_telemetry::request;
 use serde_json::{Value, json};
 
 use crate::ids;
@@ -19,13 +21,18 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Adds the changes of a command about a user. The audit log has them only if the actor is one
     /// whose work on users it keeps.
-    pub(crate) fn user(&mut self, actor: &Actor, at: Timestamp, changes: Vec<Change>) {
+    pub(crate) fn user(
+        &mut self,
+        (actor, request_id): (&Actor, Option<&str>),
+        at: Timestamp,
+        changes: Vec<Change>,
+    ) {
         if changes.is_empty() {
             return;
         }
         if actor.is_audited_for_users() {
             let entries = changes.iter().filter_map(audit_of_user).collect();
-            self.audit(actor, at, entries);
+            self.audit_of(actor, request_id, at, entries);
         }
         self.changes(actor, at, changes);
     }
@@ -42,9 +49,20 @@ impl Recorder {
         self.records.changes.extend(changes.into_iter().map(new));
     }
 
-    /// Adds entries of the audit log.
+    /// Adds entries of the audit log, of the request that is being answered.
     pub(crate) fn audit(&mut self, actor: &Actor, at: Timestamp, entries: Vec<AuditEntry>) {
+        self.audit_of(actor, current_request().as_deref(), at, entries);
+    }
+
+    fn audit_of(
+        &mut self,
+        actor: &Actor,
+        request_id: Option<&str>,
+        at: Timestamp,
+        entries: Vec<AuditEntry>,
+    ) {
         let json = |value: Option<Value>| value.map(|value| value.to_string());
+        entries.iter().for_each(|entry| jobs::audited(entry.kind.name()));
         let new = |AuditEntry { action, kind, subject, before, after }| NewAuditEntry {
             id: ids::next(at),
             at,
@@ -54,6 +72,7 @@ impl Recorder {
             subject,
             before: json(before),
             after: json(after),
+            request_id: request_id.map(str::to_owned),
         };
         self.records.audit.extend(entries.into_iter().map(new));
     }
@@ -61,6 +80,11 @@ impl Recorder {
     pub(crate) fn finish(self) -> Records {
         self.records
     }
+}
+
+/// Returns the id of the request that is being answered.
+pub(crate) fn current_request() -> Option<String> {
+    request::current_id().map(|id| id.to_string())
 }
 
 /// Records that a key was created.
@@ -96,8 +120,10 @@ fn key_name(key: &Key) -> KeyName {
 
 fn shown_key(key: &Key) -> Value {
     json!({
+        "name": key.name,
         "kind": key.kind.name(),
         "lastFour": key.last_four,
+        "expiresAt": key.expires_at.map(|at| at.to_string()),
         "revokedAt": key.revoked_at.map(|at| at.to_string()),
     })
 }

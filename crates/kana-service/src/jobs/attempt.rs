@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use kana_store::jobs::{ClaimedJob, Ended, LEASE, Lease};
 use kana_store::{Store, StoreError};
+use kana_telemetry::metrics::jobs;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::blocking::off_thread;
 use super::kind::{Failure, Progress, Slice};
 use super::registry::Registered;
+use crate::blocking::off_thread;
 use crate::clock::Clock;
 
 /// How often a lease is renewed.
@@ -80,6 +81,9 @@ impl Attempt {
         };
         let until = *held_until.borrow();
         if let Some(ended) = ended {
+            if matches!(ended, Ended::Finished | Ended::GoesOn { .. }) {
+                jobs::succeeded(&self.job.kind, self.node.clock.now().as_ms() / 1000);
+            }
             self.log(&ended);
             self.record(ended, until).await;
         }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::forgetting::{AT_ONCE, forget_in_each_environment};
+use super::forgetting::{AT_ONCE, forget, forget_in_each_environment};
 use super::kind::{Failure, JobKind, Policy, Progress, Slice};
 use crate::kana::Kana;
 
@@ -21,6 +21,10 @@ impl JobKind for Audit {
         let Kana { store, settings, clock, .. } = &*self.0;
         let before = clock.now().saturating_add_ms(-settings.audit_ms());
         let delete = |environment| store.forget_audit_log(environment, before, AT_ONCE);
-        forget_in_each_environment(store.as_ref(), slice, delete).await
+        let of_environments = forget_in_each_environment(store.as_ref(), slice, delete).await?;
+        if let Progress::GoOn { .. } = of_environments {
+            return Ok(of_environments);
+        }
+        forget(slice, || store.forget_audit_log_of_app(before, AT_ONCE)).await
     }
 }

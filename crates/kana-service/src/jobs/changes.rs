@@ -19,9 +19,11 @@ impl JobKind for Changes {
 
     async fn run(&self, slice: &Slice, (): &mut ()) -> Result<Progress, Failure> {
         let Kana { store, settings, clock, .. } = &*self.0;
-        let before = clock.now().saturating_add_ms(-settings.changes_ms());
-        let delete =
-            |environment| store.forget_changes(environment, before, settings.changes_max, AT_ONCE);
+        let now = clock.now();
+        let kept = now.saturating_add_ms(-settings.changes_ms())..=now;
+        let delete = |environment| {
+            store.forget_changes(environment, kept.clone(), settings.changes_max, AT_ONCE)
+        };
         forget_in_each_environment(store.as_ref(), slice, delete).await
     }
 }

@@ -4,13 +4,18 @@ use super::audit::Audit;
 use super::changes::Changes;
 use super::counters::Counters;
 use super::events::Events;
+use super::limit_crossings::LimitCrossings;
 use super::partitions::Partitions;
+use super::people::People;
 use super::registry::JobKinds;
 use super::replays::Replays;
+use super::usage_by_day::UsageByDay;
+use super::user_imports::{UserImport, UserImports};
 use crate::kana::Kana;
 
-/// The jobs that keep the database from growing without bound. Each is there once for all nodes, and
-/// succeeds at least once an hour, unless something is wrong.
+/// The jobs of the service. Those that keep the database from growing without bound are there once for
+/// all nodes, and succeed at least once an hour, unless something is wrong; imports are scheduled one by
+/// one.
 #[must_use]
 pub fn housekeeping(kana: &Arc<Kana>) -> JobKinds {
     let kana = || Arc::clone(kana);
@@ -18,7 +23,12 @@ pub fn housekeeping(kana: &Arc<Kana>) -> JobKinds {
         .with(Audit(kana()))
         .with(Changes(kana()))
         .with(Counters(kana()))
-        .with(Events(kana()));
+        .with(Events(kana()))
+        .with(LimitCrossings(kana()))
+        .with(People(kana()))
+        .with(UsageByDay(kana()))
+        .with(UserImport(kana()))
+        .with(UserImports(kana()));
     if !kana().store.needs_upkeep() {
         return kinds;
     }

@@ -8,17 +8,20 @@
 mod attempt;
 mod audit;
 mod backoff;
-mod blocking;
 mod changes;
 mod counters;
 mod events;
 mod forgetting;
 mod housekeeping;
 mod kind;
+mod limit_crossings;
 mod partitions;
+mod people;
 mod registry;
 mod replays;
 mod runner;
+mod usage_by_day;
+mod user_imports;
 
 pub use backoff::Backoff;
 pub use housekeeping::housekeeping;
@@ -26,3 +29,4 @@ pub use kana_store::jobs::{Due, JobId, NewJob};
 pub use kind::{Failure, JobKind, Policy, Progress, Slice};
 pub use registry::JobKinds;
 pub use runner::JobRunner;
+pub(crate) use user_imports::USER_IMPORT;

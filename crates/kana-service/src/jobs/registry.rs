@@ -36,6 +36,11 @@ impl JobKinds {
         self
     }
 
+    /// Returns the names of the kinds.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Arc<Registered>> {
         self.0.get(name)
     }

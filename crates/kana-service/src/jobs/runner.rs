@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use kana_store::jobs::ClaimedJob;
 use kana_store::{LogThrottle, Store, StoreError};
+use kana_telemetry::metrics::jobs;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::attempt::{Attempt, Node};
-use super::blocking::off_thread;
 use super::registry::JobKinds;
+use crate::access::uses::KeyUses;
+use crate::blocking::off_thread;
 use crate::clock::Clock;
 use crate::kana::Kana;
 
@@ -22,6 +24,8 @@ const PLACES: usize = 4;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often at least, while the database fails.
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(10);
+/// How often uses of keys are written.
+const USES_EVERY: Duration = Duration::from_secs(60);
 /// The pause after each look, so that many jobs that are scheduled one by one are found together.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long slices may go on once the server is told to stop.
@@ -40,15 +44,19 @@ pub struct JobRunner {
 
 impl JobRunner {
     /// Starts to run jobs of these kinds, and schedules those that recur. Must be called within a
-    /// Tokio runtime. A panic in the runner itself is reported by [`Kana::thread_lost`].
+    /// Tokio runtime. A panic in the runner itself is reported by [`Kana::lost`].
     #[must_use]
     pub fn start(kana: &Kana, kinds: JobKinds) -> Self {
+        kinds.names().for_each(jobs::exists);
         let (stop, stops) = watch::channel(false);
         let needed = kana.threads.watch("kana-jobs");
         let (store, clock) = (Arc::clone(&kana.store), Arc::clone(&kana.clock));
+        let uses = Arc::clone(kana.access.uses());
         let running = tokio::spawn(async move {
             let _needed = needed;
-            run(store, clock, kinds, stops).await;
+            run(Arc::clone(&store), clock, kinds, &uses, stops).await;
+            // What is noted later than this is lost, which is at most the last minute of a key.
+            let _ = timeout(LAST_LOOK, write_key_uses(&store, &uses)).await;
         });
         Self { stop, running }
     }
@@ -72,12 +80,13 @@ async fn run(
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     kinds: JobKinds,
+    uses: &KeyUses,
     stops: watch::Receiver<bool>,
 ) {
     let (break_off, breaks_off) = watch::channel(false);
     let node = Arc::new(Node { store, clock, stops: stops.clone(), breaks_off });
     let mut attempts = JoinSet::new();
-    claim_and_attempt(&node, &kinds, &mut attempts, stops).await;
+    claim_and_attempt(&node, &kinds, &mut attempts, uses, stops).await;
     let ending = async { while attempts.join_next().await.is_some() {} };
     if timeout(GRACE, ending).await.is_err() {
         tracing::warn!(jobs = attempts.len(), "jobs are broken off, to go on elsewhere or later");
@@ -92,8 +101,10 @@ async fn claim_and_attempt(
     node: &Arc<Node>,
     kinds: &JobKinds,
     attempts: &mut JoinSet<()>,
+    uses: &KeyUses,
     mut stops: watch::Receiver<bool>,
 ) {
+    let mut uses_written_at = Instant::now();
     let scheduled = node.store.jobs_scheduled();
     let failing = LogThrottle::new();
     let mut are_scheduled = false;
@@ -120,6 +131,14 @@ async fn claim_and_attempt(
                 LOOK_EVERY_MAX.min(look_every * 2)
             }
         };
+        if uses_written_at.elapsed() >= USES_EVERY {
+            uses_written_at = Instant::now();
+            tokio::select! {
+                biased;
+                () = write_key_uses(&node.store, uses) => {}
+                () = too_late(stops.clone()) => return,
+            }
+        }
         sleep_until(looked_at + PAUSE).await;
         let is_full = attempts.len() >= PLACES;
         tokio::select! {
@@ -201,6 +220,20 @@ async fn claim(
         move |store| async move { store.claim_jobs(&rooms, at_most, now).await },
     )
     .await
+}
+
+/// Writes when keys were last used. What cannot be written is tried again a minute later.
+async fn write_key_uses(store: &Arc<dyn Store>, uses: &KeyUses) {
+    let taken = uses.take();
+    if taken.is_empty() {
+        return;
+    }
+    let written = taken.clone();
+    let writing = off_thread(store, move |store| async move { store.note_key_uses(written).await });
+    if let Err(error) = writing.await {
+        tracing::debug!(%error, "the uses of keys could not be written; retrying");
+        uses.put_back(taken);
+    }
 }
 
 /// Logs a panic beside a slice. The job's lease will run out.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_store::{EnvironmentId, StoreError, Transaction};
+use kana_telemetry::metrics::cache::{self, CacheName};
 
 /// The newest known catalog of each environment, behind an atomic pointer.
 #[derive(Default)]
@@ -21,8 +22,10 @@ impl Catalogs {
         if let Some((known, catalog)) = self.0.load().get(&environment)
             && *known == version
         {
+            cache::looked_up(CacheName::Catalog, true);
             return Ok(Arc::clone(catalog));
         }
+        cache::looked_up(CacheName::Catalog, false);
         let catalog = Arc::new(transaction.catalog(environment).await?);
         self.publish(environment, version, &catalog);
         Ok(catalog)

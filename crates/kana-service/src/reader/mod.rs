@@ -2,6 +2,7 @@
 
 mod catalogs;
 mod facts_in_use;
+mod near_limits;
 mod questions;
 mod rule;
 
@@ -15,6 +16,7 @@ use kana_store::{EnvironmentId, NeededThreads, Store, Transaction};
 
 pub(crate) use self::catalogs::Catalogs;
 pub(crate) use self::facts_in_use::{FactsInUse, Place, ROUNDS_MAX, Wanted};
+pub use self::near_limits::NearLimit;
 use self::questions::Questions;
 pub(crate) use self::rule::Rule;
 use crate::clock::Clock;
@@ -82,6 +84,17 @@ impl Reader {
             }
             answered => answered,
         }
+    }
+
+    /// Returns the newest `limit` users and features that have come near a limit, without those that
+    /// are no longer near one.
+    pub(crate) async fn near_limits(
+        &self,
+        environment: EnvironmentId,
+        limit: usize,
+    ) -> Result<Vec<NearLimit>, Error> {
+        let (store, now) = (self.store.as_ref(), self.clock.now());
+        retry(|| near_limits::near_limits(store, &self.catalogs, environment, now, limit)).await
     }
 
     async fn try_to_ask<T>(

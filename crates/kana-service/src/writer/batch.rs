@@ -10,6 +10,7 @@ use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::subjects::{Subject, Subjects};
 use kana_store::feed::Records;
 use kana_store::{EnvironmentId, Store, WriteTransaction};
+use kana_telemetry::metrics::writer;
 
 use super::commit_timer::CommitTimer;
 use super::queue::{Answered, Answers, Asked};
@@ -30,13 +31,13 @@ pub(super) struct Decider {
 }
 
 /// What the commands of an environment come to.
-struct Decided {
-    answers: Answers,
-    changes: Vec<(UserKey, Change)>,
+pub(super) struct Decided {
+    pub(super) answers: Answers,
+    pub(super) changes: Vec<(UserKey, Change)>,
     /// Keys that must be forgotten before they are used anew.
     outdated_keys: Vec<IdempotencyKey>,
     /// What goes to the changes feed and the audit log.
-    records: Records,
+    pub(super) records: Records,
 }
 
 impl Decider {
@@ -76,6 +77,8 @@ impl Decider {
         }
         if changed {
             self.commits.measure(transaction.commit()).await?;
+            let count: usize = commands.iter().map(|(_, commands)| commands.len()).sum();
+            writer::BATCHES.observe_value(count as u64);
         }
         Ok(answers)
     }
@@ -109,7 +112,7 @@ impl Decider {
     }
 
     /// Decides the commands in turn, each on the facts as the ones before it left them.
-    async fn decide_all(
+    pub(super) async fn decide_all(
         &self,
         transaction: &mut dyn WriteTransaction,
         environment: EnvironmentId,
@@ -141,17 +144,18 @@ impl Decider {
 
         let mut answers = Answers::with_capacity(commands.len());
         let (mut changes, mut recorder) = (Changes::default(), Recorder::default());
-        for Asked { command, actor } in commands {
+        for Asked { command, actor, request_id } in commands {
             let places = facts.places(&command.subjects());
             let rule = |facts: &FactsInUse| decide_on(facts, &places, command, now);
             let decided = facts.ask(transaction, &places, rule).await?;
             answers.push(decided.map(|decision| {
+                let is_new = !decision.changes.is_empty();
                 for (user, change) in decision.changes {
                     facts.apply(user, &change, &places);
                     changes.add(user, change);
                 }
-                recorder.user(actor, now, decision.feed);
-                Answered::new(decision.answer, &facts.catalog)
+                recorder.user((actor, request_id.as_deref()), now, decision.feed);
+                Answered::new(decision.answer, &facts.catalog, is_new)
             }));
         }
         Ok(Decided {

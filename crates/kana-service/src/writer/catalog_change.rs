@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kana_core::catalog::{Catalog, CatalogChange};
-use kana_core::catalog_command;
+use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
+use kana_core::catalog_command::{self, CatalogAnswer, CatalogCommand, PackageEdit};
 use kana_core::change::{audit_of_catalog, of_catalog, packages_to_count};
 use kana_core::id::PackageId;
+use kana_core::refusal::InvalidValue;
+use kana_core::{Refusal, Timestamp, configuration_plan};
 use kana_store::{Actor, EnvironmentId, Transaction};
 
 use super::batch::Decider;
 use super::queue::{CatalogDone, CatalogRequest};
+use crate::change_log;
 use crate::error::Error;
 use crate::feed::Recorder;
 
@@ -28,8 +31,18 @@ impl Decider {
         let now = self.clock.now();
         let (changes, about) = match request {
             CatalogRequest::Command(command) => {
+                check_unused(transaction.as_mut(), environment, command).await?;
                 let (changes, about) = catalog_command::plan(&catalog, command.clone(), now)?;
                 (changes, Some(about))
+            }
+            CatalogRequest::CommandAt(command, expected) => {
+                let planned = plan_command(&catalog, command, now);
+                let (changes, about) = at_version(planned, version, *expected)?;
+                (changes, Some(about))
+            }
+            CatalogRequest::Package(id, edit, expected) => {
+                let planned = plan_package(&catalog, id, edit, now);
+                (at_version(planned, version, *expected)?.0, None)
             }
             CatalogRequest::Publish(publish) => {
                 let at = (version, &*catalog);
@@ -48,9 +61,14 @@ impl Decider {
         let told = of_catalog(&catalog, &changes, &subscribers, is_configuration);
         recorder.changes(actor, now, told);
         let entries = audit_of_catalog(&catalog, &changes, is_configuration);
+        let logged: Vec<_> =
+            entries.iter().map(|entry| (entry.action, entry.kind, entry.subject.clone())).collect();
         recorder.audit(actor, now, entries);
         transaction.append(environment, recorder.finish()).await?;
         self.commits.measure(transaction.commit()).await?;
+        for (action, kind, subject) in logged {
+            change_log::log(actor, action, kind, subject.as_deref());
+        }
         let mut changed = Catalog::clone(&catalog);
         for change in &changes {
             changed.apply(change);
@@ -59,6 +77,57 @@ impl Decider {
         self.catalogs.publish(environment, version, &catalog);
         Ok(CatalogDone { version, catalog, about })
     }
+}
+
+type Planned = (Vec<CatalogChange>, CatalogAnswer);
+
+fn plan_command(
+    catalog: &Catalog,
+    command: &CatalogCommand,
+    now: Timestamp,
+) -> Result<Planned, Refusal> {
+    if let CatalogCommand::DeletePackage(id) = command {
+        catalog_command::check_unnamed(catalog, id)?;
+    }
+    catalog_command::plan(catalog, command.clone(), now)
+}
+
+fn plan_package(
+    catalog: &Catalog,
+    id: &PackageId,
+    edit: &PackageEdit,
+    now: Timestamp,
+) -> Result<Planned, Refusal> {
+    let plan = configuration_plan::plan_package(catalog, id, edit, now)?;
+    Ok((plan.into_changes()?, CatalogAnswer::Package(id.clone())))
+}
+
+/// Refuses what was asked of another version of the catalog. What is so already is no conflict, so that
+/// a form may be sent twice.
+fn at_version(
+    planned: Result<Planned, Refusal>,
+    version: CatalogVersion,
+    expected: CatalogVersion,
+) -> Result<Planned, Refusal> {
+    match planned {
+        planned if version == expected => planned,
+        Ok(planned) if planned.0.is_empty() => Ok(planned),
+        _ => Err(Refusal::StaleCatalog),
+    }
+}
+
+/// Refuses to delete a feature that was used.
+async fn check_unused(
+    transaction: &mut dyn Transaction,
+    environment: EnvironmentId,
+    command: &CatalogCommand,
+) -> Result<(), Error> {
+    let CatalogCommand::DeleteFeature(id) = command else { return Ok(()) };
+    let used = transaction.have_usage(environment, std::slice::from_ref(id)).await?;
+    if used.contains(&true) {
+        return Err(InvalidValue::new("id", format!("names {id}, which has usage")).into());
+    }
+    Ok(())
 }
 
 /// Counts the active subscribers of packages that give something else from now on. Whoever publishes
@@ -72,7 +141,9 @@ async fn count_subscribers(
 ) -> Result<HashMap<PackageId, u64>, Error> {
     let mut counts = match request {
         CatalogRequest::Publish(publish) => publish.active_subscribers.clone(),
-        CatalogRequest::Command(_) => HashMap::new(),
+        CatalogRequest::Command(_)
+        | CatalogRequest::CommandAt(..)
+        | CatalogRequest::Package(..) => HashMap::new(),
     };
     let touched = packages_to_count(catalog, changes);
     let missing: Vec<PackageId> =

@@ -1,6 +1,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use kana_telemetry::metrics::writer::COMMITS;
+use kana_telemetry::slow;
+
 /// Measures how long the commit of a lane has been under way.
 #[derive(Debug, Default)]
 pub(crate) struct CommitTimer(Mutex<Option<Instant>>);
@@ -8,9 +11,14 @@ pub(crate) struct CommitTimer(Mutex<Option<Instant>>);
 impl CommitTimer {
     /// Waits for a commit, and measures it meanwhile.
     pub(super) async fn measure<T>(&self, commit: impl Future<Output = T>) -> T {
-        *self.since() = Some(Instant::now());
+        let since = Instant::now();
+        *self.since() = Some(since);
         let _ended = Ended(self);
-        commit.await
+        let committed = commit.await;
+        let took = since.elapsed();
+        COMMITS.observe(took);
+        slow::note_statement(|| "COMMIT", took);
+        committed
     }
 
     /// Returns how long a commit has been under way at `now`; zero if there is none.

@@ -8,12 +8,13 @@ use std::time::Instant;
 use futures_util::FutureExt as _;
 use kana_core::decide::Command;
 use kana_store::{Actor, EnvironmentId};
+use kana_telemetry::request::RequestRecord;
 
 use super::batch::Decider;
 use super::lane_queue::LaneQueue;
 use super::queue::{
-    Answered, Answers, Asked, BATCH_MAX, CatalogDone, CatalogRequest, Replies, Reply, Request,
-    Together, TogetherReply,
+    Answered, Answers, Asked, BATCH_MAX, CatalogDone, CatalogRequest, ImportOutcome, ImportSlice,
+    Replies, Reply, Request, Together, TogetherReply,
 };
 use crate::error::Error;
 use crate::ids;
@@ -49,8 +50,15 @@ impl Lane {
                         batch.entry(environment).or_default().push((asked, reply));
                     }
                     Request::Together(next) => together.push(next),
-                    Request::Catalog { environment, actor, request, reply } => {
-                        self.run_catalog(environment, (&actor, &request), reply).await;
+                    Request::Catalog { environment, actor, request_id, request, reply } => {
+                        let run = self.run_catalog(environment, (&actor, &request), reply);
+                        match request_id {
+                            Some(id) => RequestRecord::new(id, None).scope(run).await.0,
+                            None => run.await,
+                        }
+                    }
+                    Request::Import { environment, slice, reply } => {
+                        self.run_import(environment, &slice, reply).await;
                     }
                 }
             }
@@ -140,6 +148,20 @@ impl Lane {
         self.queue.begin(Replies::Catalog(reply));
         let done = contain_panic(retry_batch(1, change)).await;
         if let Some(Replies::Catalog(reply)) = self.queue.end() {
+            let _ = reply.send(done);
+        }
+    }
+
+    async fn run_import(
+        &self,
+        environment: EnvironmentId,
+        slice: &ImportSlice,
+        reply: Reply<ImportOutcome>,
+    ) {
+        let import = || self.decider.import_users(environment, slice);
+        self.queue.begin(Replies::Import(reply));
+        let done = contain_panic(retry_batch(1, import)).await;
+        if let Some(Replies::Import(reply)) = self.queue.end() {
             let _ = reply.send(done);
         }
     }

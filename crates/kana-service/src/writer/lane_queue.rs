@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use kana_store::StoreError;
+use kana_telemetry::metrics::writer::WAITS;
 use tokio::sync::mpsc;
 
 use super::queue::{BATCH_MAX, Replies, Request, Waiting};
@@ -79,10 +80,18 @@ impl LaneQueue {
                 if !joins || !part.is_empty() && commands > TOGETHER_MAX {
                     break;
                 }
-                part.extend(state.taken.pop_front().map(|waiting| waiting.request));
+                part.extend(state.taken.pop_front().map(|waiting| {
+                    WAITS.observe(now.saturating_duration_since(waiting.since));
+                    waiting.request
+                }));
             }
         }
         self.refuse(late);
+    }
+
+    /// Returns how many requests were taken and wait for their turn.
+    pub(super) fn taken(&self) -> usize {
+        self.state().taken.len()
     }
 
     /// Notes that work begins, and who is to be answered.

@@ -17,17 +17,19 @@ mod publish;
 mod queue;
 #[cfg(test)]
 mod tests;
+mod user_import;
 mod watch;
 
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use kana_core::decide::Command;
 use kana_core::subjects::Subject;
 use kana_store::{Actor, EnvironmentId, NeededThreads, Store};
+use kana_telemetry::request;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -36,7 +38,9 @@ use self::commit_timer::CommitTimer;
 use self::lane::Lane;
 use self::lane_queue::LaneQueue;
 pub(crate) use self::publish::{Publish, features_with_usage};
-pub(crate) use self::queue::{Answered, BATCH_MAX, CatalogDone, CatalogRequest};
+pub(crate) use self::queue::{
+    Answered, BATCH_MAX, CatalogDone, CatalogRequest, ImportOutcome, ImportSlice,
+};
 use self::queue::{Asked, Request, Together, Waiting};
 use crate::clock::Clock;
 use crate::deadlines::WriterDeadlines;
@@ -87,6 +91,8 @@ pub(crate) struct Writer {
     lanes: Vec<mpsc::Sender<Waiting>>,
     /// The commits of each lane.
     commits: Vec<Arc<CommitTimer>>,
+    /// The queue of each lane.
+    queues: Vec<Weak<LaneQueue>>,
     waiting_together: Arc<Semaphore>,
 }
 
@@ -129,16 +135,27 @@ impl Writer {
             lanes.push(requests);
         }
         if let LanesOn::Threads(threads) = on {
-            watch::start(queues, limits, threads)?;
+            watch::start(queues.clone(), limits, threads)?;
         }
         let waiting_together = Arc::new(Semaphore::new(WAITING_TOGETHER_MAX));
-        Ok((Self { lanes, commits, waiting_together }, finished))
+        Ok((Self { lanes, commits, queues, waiting_together }, finished))
     }
 
     /// Returns how long the longest commit has been under way at `now`; zero if there is none.
     pub(crate) fn commit_under_way_for(&self, now: Instant) -> Duration {
         let lanes = self.commits.iter().map(|commits| commits.under_way_for(now));
         lanes.max().unwrap_or_default()
+    }
+
+    /// Returns how many requests wait in each lane, and how many may.
+    pub(crate) fn depths(&self) -> (Vec<u64>, u64) {
+        let lanes = self.lanes.iter().zip(&self.queues);
+        let depths = lanes.map(|(lane, queue)| {
+            let arriving = lane.max_capacity() - lane.capacity();
+            let taken = queue.upgrade().map_or(0, |queue| queue.taken());
+            (arriving + taken) as u64
+        });
+        (depths.collect(), WAITING_MAX as u64)
     }
 
     /// Decides `command` and answers once that is durable.
@@ -150,7 +167,7 @@ impl Writer {
     ) -> Result<Answered, Error> {
         let (reply, answer) = oneshot::channel();
         let lane = self.lane_of(environment, &command);
-        let asked = Asked { command, actor: Arc::clone(actor) };
+        let asked = Asked::new(command, actor);
         self.hand_in(lane, Request::Command { environment, asked, reply })?;
         answer.await.unwrap_or(Err(UNANSWERED))
     }
@@ -176,8 +193,7 @@ impl Writer {
                 continue;
             };
             let (reply, answers) = oneshot::channel();
-            let asked = |command| Asked { command, actor: Arc::clone(actor) };
-            let asked = commands.into_iter().map(asked).collect();
+            let asked = commands.into_iter().map(|command| Asked::new(command, actor)).collect();
             let request = Request::Together(Together { environment, asked, reply, waiting });
             parts.push((places, self.hand_in(lane, request), answers));
         }
@@ -228,8 +244,20 @@ impl Writer {
         request: CatalogRequest,
     ) -> Result<CatalogDone, Error> {
         let (reply, answer) = oneshot::channel();
-        let actor = Arc::clone(actor);
-        self.hand_in(CREATING_LANE, Request::Catalog { environment, actor, request, reply })?;
+        let (actor, request_id) = (Arc::clone(actor), request::current_id());
+        let request = Request::Catalog { environment, actor, request_id, request, reply };
+        self.hand_in(CREATING_LANE, request)?;
+        answer.await.unwrap_or(Err(UNANSWERED))
+    }
+
+    /// Applies a slice of an import of users, and answers once that is durable.
+    pub(crate) async fn submit_import(
+        &self,
+        environment: EnvironmentId,
+        slice: ImportSlice,
+    ) -> Result<ImportOutcome, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.hand_in(CREATING_LANE, Request::Import { environment, slice, reply })?;
         answer.await.unwrap_or(Err(UNANSWERED))
     }
 

@@ -5,13 +5,17 @@ use std::time::Instant;
 
 use kana_core::Refusal;
 use kana_core::catalog::{Catalog, CatalogVersion};
-use kana_core::catalog_command::{CatalogAnswer, CatalogCommand};
+use kana_core::catalog_command::{CatalogAnswer, CatalogCommand, PackageEdit};
 use kana_core::decide::{Answer, Command};
+use kana_core::id::PackageId;
+use kana_store::user_imports::UserImportId;
 use kana_store::{Actor, EnvironmentId};
+use kana_telemetry::{RequestId, request};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::publish::Publish;
 use crate::error::Error;
+use crate::user_import::ImportActor;
 
 /// Commands decided in one transaction.
 pub(crate) const BATCH_MAX: usize = 1024;
@@ -26,12 +30,13 @@ impl Request {
             Self::Command { reply, .. } => drop(reply.send(Err(error.clone()))),
             Self::Together(Together { reply, .. }) => drop(reply.send(Err(error.clone()))),
             Self::Catalog { reply, .. } => drop(reply.send(Err(error.clone()))),
+            Self::Import { reply, .. } => drop(reply.send(Err(error.clone()))),
         }
     }
 
     /// Whether both can be decided in one transaction.
     pub(super) fn is_decided_with(&self, other: &Self) -> bool {
-        // A catalog is changed between two batches, and so in one piece.
+        // A catalog is changed between two batches, and so in one piece; as is a slice of an import.
         matches!(
             (self, other),
             (Self::Command { .. }, Self::Command { .. }) | (Self::Together(_), Self::Together(_))
@@ -42,7 +47,7 @@ impl Request {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Together(together) => together.len(),
-            Self::Command { .. } | Self::Catalog { .. } => 1,
+            Self::Command { .. } | Self::Catalog { .. } | Self::Import { .. } => 1,
         }
     }
 }
@@ -64,8 +69,15 @@ pub(super) enum Request {
     Catalog {
         environment: EnvironmentId,
         actor: Arc<Actor>,
+        /// The id of the request that it is asked for by.
+        request_id: Option<RequestId>,
         request: CatalogRequest,
         reply: Reply<CatalogDone>,
+    },
+    Import {
+        environment: EnvironmentId,
+        slice: ImportSlice,
+        reply: Reply<ImportOutcome>,
     },
 }
 
@@ -73,6 +85,18 @@ pub(super) enum Request {
 pub(super) struct Asked {
     pub(super) command: Command,
     pub(super) actor: Arc<Actor>,
+    /// The id of the request, if the audit log may get it.
+    pub(super) request_id: Option<Box<str>>,
+}
+
+impl Asked {
+    /// Asks for a command within the request that is being answered.
+    pub(super) fn new(command: Command, actor: &Arc<Actor>) -> Self {
+        let is_audited = actor.is_audited_for_users();
+        let request_id = if is_audited { request::current_id() } else { None };
+        let request_id = request_id.map(|id| id.as_str().into());
+        Self { command, actor: Arc::clone(actor), request_id }
+    }
 }
 
 /// Commands of one environment that were handed in together, at most [`BATCH_MAX`]. Each stands or
@@ -96,6 +120,7 @@ pub(super) enum Replies {
     Commands(Vec<Reply<Answered>>),
     Together(Vec<TogetherReply>),
     Catalog(Reply<CatalogDone>),
+    Import(Reply<ImportOutcome>),
 }
 
 /// Where the answers to commands go that were handed in together.
@@ -123,6 +148,7 @@ impl Replies {
                 }
             }
             Self::Catalog(reply) => drop(reply.send(Err(error.clone()))),
+            Self::Import(reply) => drop(reply.send(Err(error.clone()))),
         }
     }
 }
@@ -137,12 +163,15 @@ pub(crate) struct Answered {
     pub(crate) answer: Answer,
     /// The catalog that the command was decided on, if the answer names packages.
     pub(crate) catalog: Option<Arc<Catalog>>,
+    /// Whether the command changed something; otherwise its answer was kept from an earlier one, or there
+    /// was nothing to change.
+    pub(crate) is_new: bool,
 }
 
 impl Answered {
-    pub(super) fn new(answer: Answer, catalog: &Arc<Catalog>) -> Self {
+    pub(super) fn new(answer: Answer, catalog: &Arc<Catalog>, is_new: bool) -> Self {
         let catalog = answer.names_packages().then(|| Arc::clone(catalog));
-        Self { answer, catalog }
+        Self { answer, catalog, is_new }
     }
 }
 
@@ -150,6 +179,10 @@ impl Answered {
 pub(crate) enum CatalogRequest {
     /// One change.
     Command(CatalogCommand),
+    /// One change of the catalog at this version.
+    CommandAt(CatalogCommand, CatalogVersion),
+    /// All that makes one package what is said of it, of the catalog at this version.
+    Package(PackageId, PackageEdit, CatalogVersion),
     /// All that makes the catalog what a configuration says.
     Publish(Publish),
 }
@@ -160,4 +193,25 @@ pub(crate) struct CatalogDone {
     pub(crate) catalog: Arc<Catalog>,
     /// What a command was about.
     pub(crate) about: Option<CatalogAnswer>,
+}
+
+/// A slice of an import.
+#[derive(Debug)]
+pub(crate) struct ImportSlice {
+    pub(crate) import: UserImportId,
+    /// Whoever begins the import with this slice; `None` if it has begun.
+    pub(crate) begins: Option<ImportActor>,
+    /// How many lines to apply.
+    pub(crate) lines_max: usize,
+}
+
+/// How far a slice has brought its import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ImportOutcome {
+    /// There are more lines.
+    GoesOn,
+    /// Everything is applied.
+    Finished,
+    /// There is no such import that could be applied.
+    Gone,
 }

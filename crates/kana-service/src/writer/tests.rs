@@ -72,14 +72,14 @@ impl Queue {
 
     fn command(&self, id: &str) -> oneshot::Receiver<Result<Answered, Error>> {
         let (reply, answer) = oneshot::channel();
-        let asked = Asked { command: create(id), actor: actor() };
+        let asked = Asked::new(create(id), &actor());
         self.hand_in(Request::Command { environment: self.environment, asked, reply });
         answer
     }
 
     fn together(&self, id: &str) -> oneshot::Receiver<Result<Answers, Error>> {
         let (reply, answer) = oneshot::channel();
-        let asked = vec![Asked { command: create(id), actor: actor() }];
+        let asked = vec![Asked::new(create(id), &actor())];
         let waiting = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let environment = self.environment;
         self.hand_in(Request::Together(Together { environment, asked, reply, waiting }));
@@ -91,7 +91,13 @@ impl Queue {
         let feature = FeatureId::new("featureId", "calls").unwrap();
         let request = CatalogRequest::Command(CatalogCommand::DeleteFeature(feature));
         let environment = self.environment;
-        self.hand_in(Request::Catalog { environment, actor: actor(), request, reply });
+        self.hand_in(Request::Catalog {
+            environment,
+            actor: actor(),
+            request_id: None,
+            request,
+            reply,
+        });
         answer
     }
 
@@ -245,7 +251,7 @@ async fn a_server_whose_commit_hangs_is_not_ready() {
     kana.check_ready_at(now + SECOND).await.unwrap();
     let reason = kana.check_ready_at(now + 6 * SECOND).await.unwrap_err();
     assert!(matches!(reason, NotReady::CommitHangs(_)), "{reason}");
-    assert_eq!(reason.database(), "commit hangs");
+    assert_eq!(reason.check(), ("database", "commit hangs"));
     drop(commit);
     kana.check_ready_at(now + 6 * SECOND).await.unwrap();
 }

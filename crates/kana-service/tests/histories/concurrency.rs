@@ -7,7 +7,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::engine::{Engine, Postgres, Sqlite};
+use crate::engine::{Engine, PooledPostgres, Postgres, Sqlite};
 use crate::flaw::Server;
 use crate::linearization::linearize;
 use crate::plan::{Plan, any_plan, crowd};
@@ -31,6 +31,13 @@ fn what_many_clients_are_answered_is_an_order_of_one_by_one_on_the_embedded_engi
 fn what_many_clients_are_answered_is_an_order_of_one_by_one_on_two_servers_with_postgresql() {
     if kana_test_postgres::is_here() {
         every_history_is_linearizable::<Postgres>();
+    }
+}
+
+#[test]
+fn what_many_clients_are_answered_is_an_order_of_one_by_one_through_a_pooler() {
+    if PooledPostgres::is_here() {
+        every_history_is_linearizable::<PooledPostgres>();
     }
 }
 

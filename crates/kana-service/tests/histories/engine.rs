@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
+use kana_core::Timestamp;
 use kana_service::EnvironmentKind;
-use kana_store::{PostgresStore, SqliteStore, Store};
+use kana_store::check::Finding;
+use kana_store::{PostgresStore, SqliteStore, Store, postgres};
 use tempfile::TempDir;
 
 /// An engine under test.
@@ -23,6 +25,18 @@ pub(crate) trait Engine: 'static {
 
     /// How many rows the log of an environment's usage has, as another process would count them.
     async fn events(database: &Self::Database, environment: EnvironmentKind) -> usize;
+
+    /// What a check of the database finds at this instant.
+    async fn check(database: &Self::Database, now: Timestamp) -> Vec<Finding>;
+}
+
+/// Checks a database of PostgreSQL. That a clock is set to a month without partitions is not its fault.
+async fn check_postgres(url: &str, settings: postgres::Settings, now: Timestamp) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let store = PostgresStore::open_existing(url, settings).await.unwrap();
+    store.check(now, &mut |finding| found.push(finding)).await.unwrap();
+    found.retain(|finding| finding.check != "partitions");
+    found
 }
 
 /// The embedded engine, in a directory.
@@ -46,6 +60,13 @@ impl Engine for Sqlite {
         let count: i64 = sqlite.query_row(count, [environment.name()], |row| row.get(0)).unwrap();
         usize::try_from(count).unwrap()
     }
+
+    async fn check(database: &TempDir, now: Timestamp) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let store = SqliteStore::open_existing(database.path()).unwrap();
+        store.check(now, &mut |finding| found.push(finding)).await.unwrap();
+        found
+    }
 }
 
 /// PostgreSQL, in a database of a server that all tests share.
@@ -64,7 +85,7 @@ impl Engine for Postgres {
     }
 
     async fn open(database: &Self::Database) -> Arc<dyn Store> {
-        let settings = kana_store::postgres::Settings::default();
+        let settings = postgres::Settings::default();
         Arc::new(PostgresStore::open(database.url(), settings).await.unwrap())
     }
 
@@ -75,4 +96,51 @@ impl Engine for Postgres {
         );
         kana_test_postgres::rows(database.url(), &count)[0][0].parse().unwrap()
     }
+
+    async fn check(database: &Self::Database, now: Timestamp) -> Vec<Finding> {
+        check_postgres(database.url(), postgres::Settings::default(), now).await
+    }
+}
+
+/// PostgreSQL through a pooler with fewer connections than its two servers have together.
+pub(crate) struct PooledPostgres;
+
+impl PooledPostgres {
+    /// Whether this machine has what it needs; says so if not.
+    pub(crate) fn is_here() -> bool {
+        kana_test_postgres::is_here() && start_pooler().is_some()
+    }
+}
+
+fn start_pooler() -> Option<kana_test_postgres::Pooler> {
+    let server = std::env::var("KANA_TEST_POSTGRES_URL").unwrap();
+    kana_test_postgres::Pooler::start(&server, 3)
+}
+
+impl Engine for PooledPostgres {
+    const SERVERS: usize = 2;
+    const PLANS: u32 = 10;
+
+    type Database = (kana_test_postgres::Pooler, kana_test_postgres::Database);
+
+    async fn empty() -> Self::Database {
+        (start_pooler().unwrap(), kana_test_postgres::Database::new())
+    }
+
+    async fn open((pooler, database): &Self::Database) -> Arc<dyn Store> {
+        let url = pooler.url(database.name());
+        Arc::new(PostgresStore::open(&url, pooled()).await.unwrap())
+    }
+
+    async fn events((_, database): &Self::Database, environment: EnvironmentKind) -> usize {
+        Postgres::events(database, environment).await
+    }
+
+    async fn check((pooler, database): &Self::Database, now: Timestamp) -> Vec<Finding> {
+        check_postgres(&pooler.url(database.name()), pooled(), now).await
+    }
+}
+
+fn pooled() -> postgres::Settings {
+    postgres::Settings { pooler: postgres::Pooler::Transaction, ..Default::default() }
 }

@@ -53,6 +53,8 @@ pub(crate) async fn run<E: Engine>(plan: &Plan, server: fn() -> Server) -> [Hist
     one_client(&sides, &running, now, &again).await;
     one_client(&sides, &running, now, &asking(&everything())).await;
     count_events::<E>(&sides, &database, now).await;
+    // Also beside servers that run.
+    assert_eq!(E::check(&database, Timestamp::from_ms(now.0)).await, [], "{plan:?}");
     running.finish().await;
     sides.map(|clients| clients.history())
 }

@@ -104,7 +104,9 @@ async fn no_slice_begins_once_the_server_stops() {
     assert_eq!(world.job("ada").await.unwrap().attempts, 0);
     // A runner that is forgotten stops, too.
     drop(world.start(kinds()));
-    tokio::time::sleep(10 * SECOND).await;
+    // What it has asked the database for is answered in its own time.
+    while Arc::strong_count(&world.store) > 1 {
+        tokio::time::sleep(SECOND / 100).await;
+    }
     assert!(log.of("ada").begun.len() <= 1);
-    assert_eq!(std::sync::Arc::strong_count(&world.store), 1);
 }

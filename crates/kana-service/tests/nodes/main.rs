@@ -9,5 +9,6 @@ mod questions;
 mod retention;
 mod tokens;
 mod usage;
+mod user_pages;
 mod users;
 mod world;

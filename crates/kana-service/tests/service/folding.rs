@@ -52,4 +52,13 @@ async fn old_counters_are_folded_and_what_they_held_is_still_known() {
     assert_eq!(shown.past.len(), 100);
     assert!(shown.past.iter().all(|period| period.consumption.used == 1));
     assert_eq!(used(&test, "124").await, 1);
+    // As of the first day: later, nobody knows whether old events were deleted.
+    let mut found = Vec::new();
+    world.store.check(start, &mut |finding| found.push(finding)).await.unwrap();
+    assert_eq!(found, [], "what is in the sum counts");
+    let sqlite = rusqlite::Connection::open(world.dir().join("kana.db")).unwrap();
+    assert_eq!(sqlite.execute("UPDATE events SET delta = 9 WHERE id = 1", []).unwrap(), 1);
+    world.store.check(start, &mut |finding| found.push(finding)).await.unwrap();
+    let [finding] = &found[..] else { panic!("{found:?}") };
+    assert!(finding.found.contains("the sum of old counters is 100, and"), "{finding:?}");
 }

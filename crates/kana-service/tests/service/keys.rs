@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use kana_service::{
-    Actor, EnvironmentKind, Error, Key, KeyKind, Unauthenticated, create_key, init, revoke_key,
+    Actor, EnvironmentKind, Error, Key, KeyKind, KeyRequest, Unauthenticated, begin_key,
+    create_key, init, revoke_key,
 };
 use kana_store::{SqliteStore, Store};
 
-use crate::world::{World, sentence, time, user, user_id};
+use crate::world::{NOW, World, sentence, time, user, user_id};
 
 async fn refused(world: &World, key: &str) -> Unauthenticated {
     match world.kana.authorise_private(key).await {
@@ -54,6 +55,30 @@ async fn of_those_who_initialise_at_once_one_gets_keys() {
     let answers = futures_util::future::join_all(initialising).await;
     assert_eq!(answers.into_iter().filter(|made| *made.as_ref().unwrap()).count(), 1);
     assert_eq!(store.keys().await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_key_opens_its_environment_until_it_expires() {
+    let world = World::new().await;
+    let request = KeyRequest {
+        environment: EnvironmentKind::Test,
+        kind: KeyKind::Private,
+        name: None,
+        lifetime: Some(Duration::from_secs(60)),
+    };
+    let (store, clock) = (world.store.as_ref(), world.clock.as_ref());
+    let begun = begin_key(store, clock, &Actor::CommandLine, request).await.unwrap();
+    let key = begun.commit().await.unwrap();
+    world.clock.set(time(NOW).saturating_add_ms(59_999));
+    assert!(world.kana.authorise_private(key.reveal()).await.is_ok());
+    // It is known to this node, and no longer good all the same.
+    world.clock.set(time(NOW).saturating_add_ms(60_000));
+    assert_eq!(refused(&world, key.reveal()).await, Unauthenticated::ExpiredKey);
+    assert_eq!(Unauthenticated::ExpiredKey.to_string(), "Unauthenticated: the key has expired");
+    let id = id_of(store, &key).await;
+    revoke_key(store, clock, &Actor::CommandLine, id).await.unwrap();
+    let world = world.restart().await;
+    assert_eq!(refused(&world, key.reveal()).await, Unauthenticated::Unknown);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::FutureExt;
 use kana_core::Timestamp;
 use kana_service::{Clock, Error, Kana, init};
-use kana_store::SqliteStore;
+use kana_store::{Loss, SqliteStore};
 
 use crate::world::{NOW, new_user, record, stock, subscribe, time, usage, use_one, user};
 
@@ -41,14 +41,14 @@ async fn a_bug_that_ends_the_writer_is_told_and_nobody_is_told_that_nothing_was_
         let batch = test.record_usage_batch(vec![usage()]).await;
         assert!(matches!(batch[0], Err(Error::Bug(_))));
     }
-    assert_eq!(kana.thread_lost().now_or_never(), None);
+    assert_eq!(kana.lost().now_or_never(), None);
     clock.0.store(false, Ordering::SeqCst);
     assert!(record(&test, usage()).await.recorded());
 
     // A panic between two batches ends the writer.
     clock.0.store(true, Ordering::SeqCst);
     assert!(matches!(test.create_user(new_user("new")).await, Err(Error::Bug(_))));
-    assert_eq!(kana.thread_lost().await, "kana-writer-0");
+    assert_eq!(kana.lost().await, Loss::Panicked("kana-writer-0".to_owned()));
     clock.0.store(false, Ordering::SeqCst);
     assert!(matches!(test.record_usage(usage()).await, Err(Error::ShuttingDown)));
     drop(test);

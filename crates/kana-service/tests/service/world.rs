@@ -134,6 +134,9 @@ impl World {
         // Whether a counter is in its table yet makes no difference.
         stored.remove("counter_log");
         stored.insert("counters".to_owned(), rows(&sqlite, "current_counters"));
+        // And neither does whether usage by day is.
+        stored.retain(|table, _| !["usage_folding", "usage_totals"].contains(&table.as_str()));
+        stored.insert("usage_by_day".to_owned(), rows(&sqlite, "current_usage_by_day"));
         stored
     }
 

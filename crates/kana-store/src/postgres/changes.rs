@@ -7,9 +7,12 @@ use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
+use kana_core::near_limit::Share;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::usage::UsageEvent;
 use kana_core::user::User;
+
+use crate::limit_crossings::period_end;
 
 /// What to write to each table. A row that changes many times is written once, so the order of the
 /// changes no longer matters.
@@ -21,6 +24,8 @@ pub(super) struct Gathered<'a> {
     /// The new value of each counter; `None` deletes it.
     pub(super) counters: IndexMap<(UserKey, &'a CounterKey), Option<i64>>,
     pub(super) events: Vec<(UserKey, &'a UsageEvent)>,
+    /// When the newest of each user, feature, end of a period and share was.
+    pub(super) crossings: IndexMap<(UserKey, &'a FeatureId, i64, Share), Timestamp>,
     pub(super) replays: Vec<(&'a IdempotencyKey, &'a Replay)>,
 }
 
@@ -62,6 +67,10 @@ impl<'a> Gathered<'a> {
                     gathered.counters.insert((*user, counter), None);
                 }
                 Change::LogEvent(event) => gathered.events.push((*user, event)),
+                Change::CrossLimit(crossing) => {
+                    let key = (*user, &crossing.feature, period_end(crossing), crossing.share);
+                    gathered.crossings.insert(key, crossing.crossed_at);
+                }
                 Change::KeepReplay { key, replay } => gathered.replays.push((key, replay)),
             }
         }
@@ -105,6 +114,11 @@ impl<'a> Users<'a> {
 
     pub(super) fn created(&self) -> &[UserKey] {
         &self.created
+    }
+
+    /// Returns each user as written in the end.
+    pub(super) fn last(&self) -> impl Iterator<Item = (UserKey, &'a User)> {
+        self.last.iter().map(|(key, user)| (*key, *user))
     }
 
     /// Returns true if the row of this user is written.

@@ -1,14 +1,23 @@
 //! Connections: the address of the server, the settings of our sessions, and the pools.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::Config;
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
+};
+use kana_telemetry::metrics::database::WAITS;
+use tokio::time::timeout;
 use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
 
-use super::connector::Connector;
+use super::connector::{Connector, NewestProtection};
 use super::database_url;
+use super::errors::NO_ANSWER;
+use super::protection::Protection;
+use super::session::{self, Session};
 use super::settings::Settings;
+use super::tls::Tls;
 use crate::deadlines::Deadlines;
 use crate::error::StoreError;
 
@@ -16,29 +25,15 @@ use crate::error::StoreError;
 /// noticed in time, and so is a node that holds locks.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// The settings of each of our sessions.
-///
-/// All tables are in a schema of their own, since the database may have others. A commit waits until
-/// it is durable, whatever the server's default is.
-///
-/// Every wait has a limit: for a lock, for a statement, and for a node that froze in the middle of
-/// a transaction, which the server then ends, since others wait for its locks.
-///
-/// Each of our statements finds its rows by an index. So the planner need not look at values
-/// (`force_generic_plan`), or choose plans that pay only while a table is small: the cost stays the same
-/// as tables grow.
-fn session(limits: Deadlines) -> String {
-    let Deadlines { lock, statement, idle, .. } = limits;
-    let [lock, statement, idle] = [lock, statement, idle].map(|limit| limit.as_millis());
-    format!(
-        "-c search_path=kana -c synchronous_commit=on \
-        -c default_transaction_isolation=read\\ committed \
-        -c lock_timeout={lock} -c statement_timeout={statement} \
-        -c idle_in_transaction_session_timeout={idle} \
-        -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 \
-        -c plan_cache_mode=force_generic_plan -c jit=off -c enable_seqscan=off \
-        -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-    )
+/// How many connections to a shared database there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectionCounts {
+    /// Those that wait for work.
+    pub idle: usize,
+    /// Those at work.
+    pub busy: usize,
+    /// How many there may be.
+    pub max: usize,
 }
 
 /// Two pools, so that questions never take the connections of the writers.
@@ -46,46 +41,116 @@ pub(super) struct Connections {
     pub(super) readers: Pool,
     pub(super) writers: Pool,
     pub(super) deadlines: Deadlines,
+    pub(super) session: Arc<Session>,
+    newest: NewestProtection,
 }
 
 impl Connections {
     /// Creates the pools of a URL. Does not connect yet.
     pub(super) fn new(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let limits = settings.deadlines;
-        let config = config(url, limits)?;
+        let session = Arc::new(Session::new(settings.pooler, limits));
+        let (config, tls) = config(url, limits, &session)?;
+        let newest = NewestProtection::default();
         // Beside the lanes, keys and settings are written now and then.
         let writers = settings.lanes + 1;
         let readers = settings.connections_max.saturating_sub(writers).max(1);
-        let (readers, writers) = (pool(&config, readers, limits)?, pool(&config, writers, limits)?);
-        Ok(Self { readers, writers, deadlines: limits })
+        let pool = |connections_max| {
+            let connector = Connector::new(&config, &tls, limits.connect, &newest);
+            pool(&config, connector, connections_max, limits, &session)
+        };
+        let (readers, writers) = (pool(readers)?, pool(writers)?);
+        Ok(Self { readers, writers, deadlines: limits, session, newest })
+    }
+
+    /// Returns how many connections wait for work, are at work, and may be open.
+    pub(super) fn counts(&self) -> ConnectionCounts {
+        let mut counts = ConnectionCounts::default();
+        for pool in [&self.readers, &self.writers] {
+            let status = pool.status();
+            counts.idle += status.available;
+            counts.busy += status.size.saturating_sub(status.available);
+            counts.max += status.max_size;
+        }
+        counts
+    }
+
+    /// Returns what protects the newest connection, if there was one.
+    pub(super) fn protection(&self) -> Option<Protection> {
+        self.newest.get()
     }
 }
 
-fn pool(config: &Config, connections_max: usize, limits: Deadlines) -> Result<Pool, StoreError> {
+fn pool(
+    config: &Config,
+    connector: Connector,
+    connections_max: usize,
+    limits: Deadlines,
+    session: &Arc<Session>,
+) -> Result<Pool, StoreError> {
+    let session = Arc::clone(session);
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let connector = Connector::new(config, limits.connect);
     let manager = Manager::from_connect(config.clone(), connector, recycling);
     let pool = Pool::builder(manager)
         .max_size(connections_max)
         .wait_timeout(Some(limits.connect))
         .create_timeout(Some(limits.connect))
+        .post_create(Hook::async_fn(move |client, _| {
+            let session = Arc::clone(&session);
+            Box::pin(async move {
+                match timeout(limits.connect, check_session(client, limits, &session)).await {
+                    Ok(checked) => checked,
+                    Err(_) => Err(HookError::message(NO_ANSWER)),
+                }
+            })
+        }))
         .runtime(Runtime::Tokio1)
         .build();
     pool.map_err(|error| StoreError::Engine(Box::new(error)))
 }
 
-/// Takes a connection out of a pool.
-pub(super) async fn take(pool: &Pool) -> Result<Object, StoreError> {
-    Ok(pool.get().await?)
+/// Fails if a new session lacks a setting, so that a pooler that drops them costs a start, and no
+/// promise. The pool then closes the connection.
+async fn check_session(
+    client: &Client,
+    limits: Deadlines,
+    session: &Session,
+) -> Result<(), HookError> {
+    let messages = client.simple_query(&session.read_back()).await.map_err(HookError::Backend)?;
+    let rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some((row.get(0)?.to_owned(), row.get(1)?.to_owned())),
+        _ => None,
+    });
+    match session::difference(&rows.collect(), limits) {
+        None => Ok(()),
+        Some(difference) => Err(HookError::message(difference)),
+    }
 }
 
-fn config(url: &str, limits: Deadlines) -> Result<Config, StoreError> {
-    let mut config = database_url::read(url)?;
-    let theirs = config.get_options().unwrap_or_default();
-    // The URL's own options come last, so they win.
-    let options = format!("{} {theirs}", session(limits));
+/// Takes a connection out of a pool.
+pub(super) async fn take(pool: &Pool) -> Result<Object, StoreError> {
+    let since = Instant::now();
+    let taken = pool.get().await;
+    WAITS.observe(since.elapsed());
+    Ok(taken?)
+}
+
+fn config(url: &str, limits: Deadlines, session: &Session) -> Result<(Config, Tls), StoreError> {
+    let (mut config, tls) = database_url::read(url)?;
+    let theirs = config.get_options().unwrap_or_default().to_owned();
+    match session.options() {
+        // The URL's own options come last, so they win.
+        Some(ours) => {
+            config.options(format!("{ours} {theirs}"));
+        }
+        None if theirs.is_empty() => {}
+        None => {
+            let problem = "its options would not reach a session through a pooler in transaction \
+                           mode (--database-pooler transaction): leave them out";
+            return Err(StoreError::DatabaseUrl { problem: problem.to_owned() });
+        }
+    }
     config
-        .options(options)
         .target_session_attrs(TargetSessionAttrs::ReadWrite)
         .keepalives_idle(SILENCE / 2)
         .keepalives_interval(SILENCE / 5)
@@ -97,7 +162,7 @@ fn config(url: &str, limits: Deadlines) -> Result<Config, StoreError> {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(limits.connect);
     }
-    Ok(config)
+    Ok((config, tls))
 }
 
 impl Connections {
@@ -113,15 +178,28 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::settings::Pooler;
 
     #[test]
     fn what_the_url_says_of_the_session_holds() {
         let url = "postgres://db/kana?options=-c%20lock_timeout%3D1s&application_name=billing";
-        let config = config(url, Deadlines::DEFAULT).unwrap();
+        let limits = Deadlines::DEFAULT;
+        let (config, _) = config(url, limits, &Session::new(Pooler::None, limits)).unwrap();
         let options = config.get_options().unwrap();
         assert!(options.ends_with("-c lock_timeout=1s"), "{options}");
-        assert!(options.contains("-c lock_timeout=5000 -c statement_timeout=7000 "), "{options}");
+        assert!(options.contains("-c lock_timeout=5000 "), "{options}");
         assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
         assert_eq!(config.get_application_name(), Some("billing"));
+    }
+
+    #[test]
+    fn through_a_pooler_a_session_begins_without_options() {
+        let limits = Deadlines::DEFAULT;
+        let session = Session::new(Pooler::Transaction, limits);
+        let (pooled, _) = config("postgres://db/kana", limits, &session).unwrap();
+        assert_eq!(pooled.get_options(), None);
+        let url = "postgres://db/kana?options=-c%20lock_timeout%3D1s";
+        let error = config(url, limits, &session).unwrap_err();
+        assert!(error.to_string().contains("--database-pooler"), "{error}");
     }
 }

@@ -2,12 +2,18 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::Connect;
+use rustls::ProtocolVersion;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::{Client, Config, Error, NoTls};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Config, Error};
+
+use super::protection::{Protection, leaves_machine};
+use super::tls::{Agreed, Tls, is_failure};
 
 /// Tries each server in turn, each for a share of the time, so that a server that accepts a
 /// connection and never answers does not block the next one. The pool limits the time of all of
@@ -17,16 +23,73 @@ pub(super) struct Connector {
     servers: Vec<Config>,
     /// The time limit of each server but the last.
     share: Duration,
+    tls: Tls,
+    newest: NewestProtection,
+}
+
+/// What protects the newest connection, if there was one.
+#[derive(Debug, Default, Clone)]
+pub(super) struct NewestProtection(Arc<Mutex<Option<Protection>>>);
+
+impl NewestProtection {
+    pub(super) fn get(&self) -> Option<Protection> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, protection: Protection) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(protection);
+    }
 }
 
 type Connecting<'a> =
     Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
 
 impl Connector {
-    pub(super) fn new(config: &Config, limit: Duration) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        tls: &Tls,
+        limit: Duration,
+        newest: &NewestProtection,
+    ) -> Self {
         let servers = servers(config);
         let share = limit / u32::try_from(servers.len().max(1)).unwrap_or(u32::MAX);
-        Self { servers, share }
+        Self { servers, share, tls: tls.clone(), newest: newest.clone() }
+    }
+
+    /// Connects to a server. If TLS fails and plain is acceptable, connects plainly.
+    async fn connect_to(&self, server: &Config) -> Result<(Client, JoinHandle<()>), Error> {
+        match self.connect_once(server).await {
+            Err(error) if self.tls.mode.allows_plain() && is_failure(&error) => {
+                let mut plain = server.clone();
+                plain.ssl_mode(SslMode::Disable);
+                self.connect_once(&plain).await
+            }
+            connected => connected,
+        }
+    }
+
+    async fn connect_once(&self, server: &Config) -> Result<(Client, JoinHandle<()>), Error> {
+        let agreed = Agreed::default();
+        let (client, connection) = server.connect(self.tls.maker(&agreed)).await?;
+        self.newest.set(match agreed.get() {
+            Some(version) => Protection::Tls { version: name(*version), mode: self.tls.mode },
+            None => Protection::Plain { leaves_machine: leaves_machine(server) },
+        });
+        let task = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::warn!(%error, "lost a connection to the database");
+            }
+        });
+        Ok((client, task))
+    }
+}
+
+/// Returns the name that PostgreSQL has for a version of TLS.
+fn name(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        ProtocolVersion::TLSv1_2 => "TLSv1.2",
+        _ => "TLS",
     }
 }
 
@@ -35,33 +98,23 @@ impl Connect for Connector {
         let whole = config.clone();
         Box::pin(async move {
             let Some((last, others)) = self.servers.split_last() else {
-                return connect(&whole).await;
+                return self.connect_to(&whole).await;
             };
             let mut failed = None;
             for server in others {
-                match timeout(self.share, connect(server)).await {
+                match timeout(self.share, self.connect_to(server)).await {
                     Ok(Ok(connected)) => return Ok(connected),
                     // The error of a server that is away is more useful than that of a standby.
                     Ok(Err(error)) if !is_standby(&error) => failed = Some(error),
                     Ok(Err(_)) | Err(_) => {}
                 }
             }
-            connect(last).await.map_err(|error| match failed {
+            self.connect_to(last).await.map_err(|error| match failed {
                 Some(failed) if is_standby(&error) => failed,
                 _ => error,
             })
         })
     }
-}
-
-async fn connect(server: &Config) -> Result<(Client, JoinHandle<()>), Error> {
-    let (client, connection) = server.connect(NoTls).await?;
-    let task = tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::warn!(%error, "lost a connection to the database");
-        }
-    });
-    Ok((client, task))
 }
 
 /// Returns true if the driver refused a server because it accepts no changes. The driver reports
@@ -82,7 +135,8 @@ fn servers(config: &Config) -> Vec<Config> {
         match hosts.get(place) {
             #[cfg(unix)]
             Some(tokio_postgres::config::Host::Unix(path)) => {
-                server.host_path(path);
+                // As for libpq, there is no TLS on a socket, whatever sslmode says.
+                server.host_path(path).ssl_mode(SslMode::Disable);
             }
             Some(tokio_postgres::config::Host::Tcp(name)) => {
                 server.host(name);
@@ -147,13 +201,15 @@ mod tests {
     #[test]
     fn each_server_has_its_own_port_and_all_else_in_common() {
         let url = "postgres://ada:secret@one:1,%2Frun:2/kana?connect_timeout=3&keepalives_retries=4\
-            &options=-c%20lock_timeout%3D1s&channel_binding=disable&sslmode=disable\
+            &options=-c%20lock_timeout%3D1s&channel_binding=disable&sslmode=require\
             &tcp_user_timeout=7&keepalives_interval=8&keepalives_idle=9&application_name=us\
             &target_session_attrs=read-write";
         let whole: Config = url.parse().unwrap();
         let parts = servers(&whole);
         let single =
             |server: &str| -> Config { url.replace("one:1,%2Frun:2", server).parse().unwrap() };
-        assert_eq!(parts, [single("one:1"), single("%2Frun:2")]);
+        let mut socket = single("%2Frun:2");
+        socket.ssl_mode(SslMode::Disable);
+        assert_eq!(parts, [single("one:1"), socket], "there is no TLS on a socket");
     }
 }

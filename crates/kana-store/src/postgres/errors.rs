@@ -4,11 +4,12 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{HookError, PoolError};
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use super::connector::is_standby;
+use super::tls::is_failure;
 use crate::error::{Cause, StoreError};
 
 /// Another transaction was faster.
@@ -34,6 +35,8 @@ const AWAY: &[SqlState] = &[
     SqlState::ADMIN_SHUTDOWN,
     SqlState::CRASH_SHUTDOWN,
     SqlState::CANNOT_CONNECT_NOW,
+    // The database is being taken out of service: it allows no connections.
+    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
     SqlState::TOO_MANY_CONNECTIONS,
     SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
     SqlState::IDLE_SESSION_TIMEOUT,
@@ -42,6 +45,10 @@ const AWAY: &[SqlState] = &[
     SqlState::OUT_OF_MEMORY,
     SqlState::INSUFFICIENT_RESOURCES,
 ];
+
+/// What the check of a new session says if the server fell silent; anything else that it says is
+/// what is wrong with the session.
+pub(super) const NO_ANSWER: &str = "the server did not answer in time";
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
@@ -54,6 +61,8 @@ impl From<Error> for StoreError {
         } else if state == SqlState::READ_ONLY_SQL_TRANSACTION {
             // The server was a primary when we connected, and is a standby now.
             Self::Unavailable(cause(&error))
+        } else if is_of_pooler(&error) {
+            Self::SessionDiffers { problem: cause(&error).to_string() }
         } else if AWAY.contains(&state) || class == "08" {
             Self::Unavailable(cause(&error))
         } else if state == SqlState::DISK_FULL {
@@ -78,6 +87,7 @@ fn without_code(error: &Error) -> StoreError {
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     match io {
         Some(_) if is_standby(error) => StoreError::ReadOnly,
+        _ if is_failure(error) => StoreError::TlsFailed(cause(error)),
         Some(_) => StoreError::Unavailable(cause(error)),
         None if error.is_closed() || is_timeout(error) => StoreError::Unavailable(cause(error)),
         // A missing password, or an authentication method that the driver does not know.
@@ -99,10 +109,21 @@ fn is_about_access(error: &Error) -> bool {
 impl From<PoolError> for StoreError {
     fn from(error: PoolError) -> Self {
         match error {
-            PoolError::Backend(error) => error.into(),
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                error.into()
+            }
+            PoolError::PostCreateHook(HookError::Message(problem)) if problem != NO_ANSWER => {
+                Self::SessionDiffers { problem: problem.into_owned() }
+            }
             other => Self::Unavailable(Box::new(other)),
         }
     }
+}
+
+/// Returns true if PgBouncer refuses the settings that a session begins with.
+fn is_of_pooler(error: &Error) -> bool {
+    let text = error.as_db_error().map(DbError::message).unwrap_or_default();
+    text.contains("unsupported startup parameter")
 }
 
 /// Returns true if an event went to the default partition while its month got a partition of its
@@ -126,12 +147,16 @@ pub(super) fn says_it_was_not_committed(error: &Error) -> bool {
     error.as_db_error().and_then(DbError::parsed_severity) == Some(Severity::Error)
 }
 
-/// Writes an error with its sources in one line. The driver's own text has only the kind.
+/// Writes an error with its sources in one line. The driver's own text has only the kind. What the server
+/// adds as `DETAIL` is left out: it quotes the row, with the names and e-mails in it.
 pub(super) fn cause(error: &Error) -> Cause {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        let more = error.to_string();
+        let more = match error.downcast_ref::<DbError>() {
+            Some(said) => format!("{}: {}", said.severity(), said.message()),
+            None => error.to_string(),
+        };
         if !text.contains(&more) {
             // Writing to a string cannot fail.
             let _ = write!(text, ": {more}");

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
+use super::asking::{ask_alone, only};
 use super::connections::Connections;
 use super::leased::Leased;
 use super::statements as sql;
@@ -74,9 +76,10 @@ async fn ask_once(connections: &Connections, mark: &Mark) -> Result<Option<Strin
     let mut connection = Leased::take(&connections.writers).await?;
     let asking = async {
         let connection = connection.get()?;
-        let statement = connection.prepare_cached(sql::FATE_OF_TRANSACTION).await?;
-        let row = connection.query_one(&statement, &[&mark.number, &mark.timeline]).await?;
-        Ok::<_, StoreError>(row.try_get(0)?)
+        let parameters: [&(dyn ToSql + Sync); 2] = [&mark.number, &mark.timeline];
+        let session = &connections.session;
+        let rows = ask_alone(connection, session, sql::FATE_OF_TRANSACTION, &parameters).await?;
+        Ok::<_, StoreError>(only(&rows)?.try_get(0)?)
     };
     let fate = within(limit, asking).await?;
     connection.give_back();

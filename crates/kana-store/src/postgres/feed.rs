@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 use kana_core::Timestamp;
 use kana_core::change::AuditKind;
@@ -45,6 +47,7 @@ pub(super) fn appending(environment: EnvironmentId, records: &Records) -> Vec<Ap
             column(entries, |entry| entry.subject.clone()),
             column(entries, |entry| entry.before.clone()),
             column(entries, |entry| entry.after.clone()),
+            column(entries, |entry| entry.request_id.clone()),
         ];
         statements.push((sql::APPEND_AUDIT_LOG, columns));
     }
@@ -101,45 +104,19 @@ impl Feed for PostgresStore {
         environment: EnvironmentId,
         query: &AuditQuery,
     ) -> Result<AuditPage, StoreError> {
-        let (at, id) = query.before();
-        let since = query.since.unwrap_or(Timestamp::MIN).as_ms();
-        // One more than asked for tells whether there are more.
-        let (at, limit, full) = (at.as_ms(), count(query.limit + 1), count(AUDIT_PAGE_BYTES));
-        let kind = query.kind.map(AuditKind::name);
-        let mut parameters: Vec<&(dyn ToSql + Sync)> =
-            vec![&environment.0, &at, &id, &since, &limit, &full];
-        let statement = match (&query.subject, &kind) {
-            (Some(subject), kind) => {
-                parameters.extend([subject as &(dyn ToSql + Sync), kind]);
-                sql::AUDIT_LOG_OF_SUBJECT
-            }
-            (None, Some(kind)) => {
-                parameters.push(kind);
-                sql::AUDIT_LOG_OF_KIND
-            }
-            (None, None) => sql::AUDIT_LOG,
-        };
-        let (mut page, mut bytes) = (AuditPage::default(), 0);
-        let rows = self.begin_read().ask_one(statement, &parameters).await?;
-        for row in &rows {
-            if !page.add(audit_row(row)?, (&mut bytes, query.limit)) {
-                break;
-            }
-        }
-        let found: i64 = rows.first().map_or(Ok(0), |row| row.try_get(9))?;
-        page.has_more |= found > count(page.rows.len());
-        Ok(page)
+        audit_log(&mut self.begin_read(), environment, query).await
     }
 
     async fn forget_changes(
         &self,
         environment: EnvironmentId,
-        before: Timestamp,
+        kept: RangeInclusive<Timestamp>,
         kept_max: i64,
         at_most: usize,
     ) -> Result<usize, StoreError> {
-        let (before, at_most) = (before.as_ms(), count(at_most));
-        let parameters: &[&(dyn ToSql + Sync)] = &[&environment.0, &before, &kept_max, &at_most];
+        let (from, to) = (kept.start().as_ms(), kept.end().as_ms());
+        let at_most = count(at_most);
+        let parameters: &[&(dyn ToSql + Sync)] = &[&environment.0, &from, &to, &kept_max, &at_most];
         forget(self.begin_write(), sql::FORGET_CHANGES, parameters).await
     }
 
@@ -155,8 +132,44 @@ impl Feed for PostgresStore {
     }
 }
 
+/// Returns a page of the audit log, newest first.
+pub(super) async fn audit_log(
+    transaction: &mut PostgresTransaction,
+    environment: EnvironmentId,
+    query: &AuditQuery,
+) -> Result<AuditPage, StoreError> {
+    let (at, id) = query.before();
+    let since = query.since.unwrap_or(Timestamp::MIN).as_ms();
+    // One more than asked for tells whether there are more.
+    let (at, limit, full) = (at.as_ms(), count(query.limit + 1), count(AUDIT_PAGE_BYTES));
+    let kind = query.kind.map(AuditKind::name);
+    let mut parameters: Vec<&(dyn ToSql + Sync)> =
+        vec![&environment.0, &at, &id, &since, &limit, &full];
+    let statement = match (&query.subject, &kind) {
+        (Some(subject), kind) => {
+            parameters.extend([subject as &(dyn ToSql + Sync), kind]);
+            sql::AUDIT_LOG_OF_SUBJECT
+        }
+        (None, Some(kind)) => {
+            parameters.push(kind);
+            sql::AUDIT_LOG_OF_KIND
+        }
+        (None, None) => sql::AUDIT_LOG,
+    };
+    let (mut page, mut bytes) = (AuditPage::default(), 0);
+    let rows = transaction.ask_one(statement, &parameters).await?;
+    for row in &rows {
+        if !page.add(audit_row(row)?, (&mut bytes, query.limit)) {
+            break;
+        }
+    }
+    let found: i64 = rows.first().map_or(Ok(0), |row| row.try_get(9))?;
+    page.has_more |= found > count(page.rows.len());
+    Ok(page)
+}
+
 /// Runs a statement that deletes rows, in a transaction of its own. Returns how many.
-async fn forget(
+pub(super) async fn forget(
     mut transaction: PostgresTransaction,
     statement: &'static str,
     parameters: &[&(dyn ToSql + Sync)],

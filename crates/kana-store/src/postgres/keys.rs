@@ -4,7 +4,7 @@ use tokio_postgres::types::ToSql;
 
 use super::rows::{instant, optional_instant, text};
 use super::statements as sql;
-use super::transaction::PostgresTransaction;
+use super::transaction::{PostgresTransaction, Question};
 use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, KeyKind, NewKey, TokenSecret,
 };
@@ -45,7 +45,12 @@ pub(super) async fn add_keys(
     let hashes: Vec<&[u8]> = keys.iter().map(|key| key.hash.0.as_slice()).collect();
     let last_four: Vec<&str> = keys.iter().map(|key| key.last_four.as_str()).collect();
     let created: Vec<i64> = keys.iter().map(|key| key.created_at.as_ms()).collect();
-    let rows: &[&(dyn ToSql + Sync)] = &[&environments, &kinds, &hashes, &last_four, &created];
+    let names: Vec<Option<&str>> = keys.iter().map(|key| key.name.as_deref()).collect();
+    let creators: Vec<Option<&str>> = keys.iter().map(|key| key.created_by.as_deref()).collect();
+    let expiries: Vec<Option<i64>> =
+        keys.iter().map(|key| key.expires_at.map(Timestamp::as_ms)).collect();
+    let rows: &[&(dyn ToSql + Sync)] =
+        &[&environments, &kinds, &hashes, &last_four, &created, &names, &creators, &expiries];
     let answers = transaction.change(&[(sql::ADD_KEYS, rows)]).await?;
     let added = answers.first().map_or(&[][..], Vec::as_slice);
     if added.len() < keys.len() {
@@ -91,6 +96,20 @@ pub(super) async fn revoke_key(
     Ok(key.map(|key| (key, revoked > 0)))
 }
 
+pub(super) async fn note_key_uses(
+    transaction: &mut PostgresTransaction,
+    uses: &[(i64, Timestamp)],
+) -> Result<(), StoreError> {
+    let mut uses: Vec<(i64, i64)> = uses.iter().map(|(id, at)| (*id, at.as_ms())).collect();
+    // All nodes lock the keys in one order, so that no two wait for each other.
+    uses.sort_unstable();
+    let parameters: Vec<[&(dyn ToSql + Sync); 2]> =
+        uses.iter().map(|(id, at)| [id as _, at as _]).collect();
+    let questions: Vec<Question<'_>> =
+        parameters.iter().map(|of_key| (sql::NOTE_KEY_USE, of_key.as_slice())).collect();
+    transaction.change(&questions).await.map(drop)
+}
+
 fn key(row: &Row) -> Result<Key, StoreError> {
     Ok(Key {
         id: row.try_get(0)?,
@@ -100,6 +119,10 @@ fn key(row: &Row) -> Result<Key, StoreError> {
         last_four: text(row, 4)?.to_owned(),
         created_at: instant(row, 5)?,
         revoked_at: optional_instant(row, 6)?,
+        name: row.try_get(7)?,
+        created_by: row.try_get(8)?,
+        last_used_at: optional_instant(row, 9)?,
+        expires_at: optional_instant(row, 10)?,
     })
 }
 

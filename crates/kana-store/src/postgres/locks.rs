@@ -22,6 +22,8 @@
 //! 4. The **jobs** that a command schedules, rows in the order of kind, key and environment. Who claims
 //!    jobs passes over rows that are locked, and waits for nobody.
 //!
+//! A change of an environment's **imports of users** takes their advisory lock before all of these.
+//!
 //! A change of an environment's token secrets locks the environment's row, and none of the above.
 //!
 //! A change of the table that takes new idempotency keys holds the locks of all catalogs alone.
@@ -40,12 +42,22 @@ use crate::app::EnvironmentId;
 /// Of our advisory locks, so that those of other programs on the database are not in the way.
 const CATALOGS: i32 = 0x6b61_6e61;
 const OTHERS: i32 = 0x6b61_6e62;
+const USER_IMPORTS: i32 = 0x6b61_6e63;
 
 /// The parameters of the lock of an environment's catalog.
 pub(super) fn catalog(environment: EnvironmentId) -> [i32; 2] {
+    [CATALOGS, number(environment)]
+}
+
+/// The parameters of the lock of an environment's imports of users.
+pub(super) fn user_imports(environment: EnvironmentId) -> [i32; 2] {
+    [USER_IMPORTS, number(environment)]
+}
+
+fn number(environment: EnvironmentId) -> i32 {
     // An app has two environments; should their numbers ever be large, two may share a lock.
     let number = environment.0.rem_euclid(i64::from(i32::MAX));
-    [CATALOGS, i32::try_from(number).unwrap_or(0)]
+    i32::try_from(number).unwrap_or(0)
 }
 
 /// The parameters of the lock that lets one node at a time migrate.

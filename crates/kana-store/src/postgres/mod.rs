@@ -4,6 +4,7 @@
 //! answers are sent together, so that a batch of commands takes a bounded number of round trips.
 //! What keeps many nodes from each other's way stands in the module `locks`.
 
+mod asking;
 mod catalog;
 mod changes;
 mod connections;
@@ -12,6 +13,7 @@ mod database_url;
 mod errors;
 mod fate;
 mod feed;
+mod inspection;
 mod jobs;
 mod keys;
 mod last_change;
@@ -22,22 +24,35 @@ mod months;
 mod old_keys;
 mod parameters;
 mod partitions;
+mod people;
+mod protection;
 mod readiness;
 mod reading;
 mod recent_counters;
 mod replays_table;
 mod rows;
+mod session;
 mod settings;
 mod shared;
 mod statements;
 mod store;
+mod survey;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod transaction;
 mod transfer;
+mod usage_by_day;
+mod usage_events;
+mod user_imports;
+mod user_search;
 mod users;
 mod writing;
 
+pub use connections::ConnectionCounts;
 pub use database_url::check_url;
-pub use settings::Settings;
+pub use protection::Protection;
+pub use settings::{Pooler, Settings};
 pub use store::PostgresStore;
+pub use survey::Survey;
+pub use tls::TlsMode;

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use super::asking::{ask_alone, only, query};
 use super::leased::Leased;
 use super::shared::Shared;
 use super::statements as sql;
@@ -80,7 +81,8 @@ pub(super) async fn keep_ahead(shared: &Shared) -> Result<(), StoreError> {
 pub(super) async fn provide_now(shared: &Shared) -> Result<Timestamp, StoreError> {
     let asking = async {
         let mut connection = Leased::take(&shared.connections.readers).await?;
-        let now = connection.get()?.query_one(sql::NOW, &[]).await?.try_get(0)?;
+        let rows = ask_alone(connection.get()?, &shared.connections.session, sql::NOW, &[]).await?;
+        let now = only(&rows)?.try_get(0)?;
         connection.give_back();
         Ok::<_, StoreError>(Timestamp::from_ms(now))
     };
@@ -118,9 +120,11 @@ pub(super) async fn run(
     let running = async {
         let mut connection = Leased::take(&shared.connections.readers).await?;
         let transaction = connection.get()?.transaction().await?;
-        let set = format!("SET LOCAL lock_timeout = '{lock_timeout}'");
+        let session = &shared.connections.session.set_local;
+        let set = format!("{session}SET LOCAL lock_timeout = '{lock_timeout}'");
         transaction.batch_execute(&set).await?;
-        let row = transaction.query_one(statement, parameters).await?;
+        let rows = query(transaction.client(), statement, parameters).await?;
+        let row = only(&rows)?.clone();
         transaction.commit().await?;
         connection.give_back();
         Ok::<_, StoreError>(row)

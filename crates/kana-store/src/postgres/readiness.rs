@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::asking::{ask_alone, only};
 use super::last_change::FailureKind;
 use super::leased::Leased;
 use super::shared::Shared;
@@ -30,8 +31,8 @@ async fn check_all(shared: &Shared) -> Result<(), StoreError> {
     let mut connection = Leased::take(&shared.connections.readers).await?;
     shared.count_round_trip();
     let client = connection.get()?;
-    let statement = client.prepare_cached(sql::READINESS).await?;
-    let row = client.query_one(&statement, &[]).await?;
+    let rows = ask_alone(client, &shared.connections.session, sql::READINESS, &[]).await?;
+    let row = only(&rows)?;
     if row.try_get(0)? {
         return Err(StoreError::ReadOnly);
     }

@@ -15,12 +15,13 @@ use uuid::Uuid;
 
 use super::parameters::count;
 use super::replays_table::ReplaysTable;
-use super::rows::no_environment;
+use super::rows::{no_environment, text};
 use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
 use super::{catalog, rows, users};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
+use crate::limit_crossings::{CrossedLimit, SCANNED_MAX, newest};
 use crate::store::{Facts, Transaction};
 
 #[async_trait]
@@ -262,6 +263,24 @@ impl Transaction for PostgresTransaction {
         let rows = self.ask_one(statement, &[&environment.0, &names]).await?;
         let kept = rows.iter().map(rows::replay).collect::<Result<_, _>>()?;
         Ok(in_order(keys, &kept))
+    }
+
+    async fn limit_crossings(
+        &mut self,
+        environment: EnvironmentId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<CrossedLimit>, StoreError> {
+        let (now, scanned) = (now.as_ms(), count(SCANNED_MAX));
+        let rows = self.ask_one(sql::LIMIT_CROSSINGS, &[&environment.0, &now, &scanned]).await?;
+        let crossed = |row: &Row| {
+            Ok(CrossedLimit {
+                user: UserId::new("stored user id", text(row, 0)?)?,
+                feature: FeatureId::new("stored feature id", text(row, 1)?)?,
+            })
+        };
+        let crossed: Result<_, StoreError> = rows.iter().map(crossed).collect();
+        Ok(newest(crossed?, limit))
     }
 
     async fn keys_kept_before(

@@ -1,5 +1,17 @@
 use crate::deadlines::Deadlines;
 
+/// What is between a node and the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooler {
+    /// Nothing, or a pooler that gives a connection one session as long as it lasts and passes its
+    /// options on.
+    None,
+    /// A pooler that may give each transaction another session, like PgBouncer in transaction mode.
+    /// Settings go with each transaction, no statement has a name, and nothing outlives a
+    /// transaction.
+    Transaction,
+}
+
 /// Operator settings for the connections of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -9,11 +21,14 @@ pub struct Settings {
     pub lanes: usize,
     /// The deadlines of calls.
     pub deadlines: Deadlines,
+    /// What is between the node and the server.
+    pub pooler: Pooler,
 }
 
 impl Settings {
     /// The settings of a server.
-    pub const DEFAULT: Self = Self { connections_max: 20, lanes: 4, deadlines: Deadlines::DEFAULT };
+    pub const DEFAULT: Self =
+        Self { connections_max: 20, lanes: 4, deadlines: Deadlines::DEFAULT, pooler: Pooler::None };
 }
 
 impl Default for Settings {

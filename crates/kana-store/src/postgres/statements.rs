@@ -9,9 +9,14 @@ macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
         $($(#[$doc])* pub(super) const $name: &str = $sql;)*
         /// Every statement by its name.
-        #[cfg(test)]
         pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $sql)),*];
     };
+}
+
+/// Returns our name for a statement, which says nothing of what was asked.
+pub(super) fn name_of(statement: &str) -> &'static str {
+    let known = ALL.iter().find(|(_, text)| *text == statement);
+    known.map_or("OTHER", |(name, _)| *name)
 }
 
 /// Looks up keys in three tables.
@@ -95,6 +100,23 @@ macro_rules! audit_log {
     };
 }
 
+/// The deltas of an environment that are not folded: day, feature, events, amount, uncounted events.
+macro_rules! unfolded_usage {
+    () => {
+        "SELECT u.* FROM usage_deltas d CROSS JOIN LATERAL
+            unnest(d.days, d.features, d.events, d.amounts, d.uncounted)
+                AS u (day, feature_id, events, amount, uncounted)
+        WHERE d.environment_id = $1"
+    };
+}
+
+/// The sum of amounts. Where it does not fit into 64 bits, it stays at the smallest or largest number.
+macro_rules! sum_of_amounts {
+    () => {
+        "greatest(least(sum(amount), 9223372036854775807), -9223372036854775808)::bigint"
+    };
+}
+
 statements! {
     APP = "SELECT name FROM app WHERE id = 1";
     CREATE_APP = "
@@ -106,24 +128,106 @@ statements! {
         ORDER BY position";
     ENVIRONMENTS = "SELECT id, kind FROM environments ORDER BY id";
     ADD_KEYS = "
-        INSERT INTO keys (environment_id, kind, hash, last_four, created_at)
-        SELECT e.id, k.kind, k.hash, k.last_four, k.created_at
-        FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bigint[])
-            WITH ORDINALITY AS k (environment, kind, hash, last_four, created_at, position)
+        INSERT INTO keys
+            (environment_id, kind, hash, last_four, created_at, name, created_by, expires_at)
+        SELECT e.id, k.kind, k.hash, k.last_four, k.created_at, k.name, k.created_by, k.expires_at
+        FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bigint[], $6::text[],
+                $7::text[], $8::bigint[])
+            WITH ORDINALITY AS k (environment, kind, hash, last_four, created_at, name, created_by,
+                expires_at, position)
         JOIN environments e ON e.kind = k.environment
         ORDER BY k.position
         RETURNING id, environment_id";
     KEYS = "
-        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
+        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at,
+            k.name, k.created_by, k.last_used_at, k.expires_at
         FROM keys k JOIN environments e ON e.id = k.environment_id ORDER BY k.id";
     KEY_BY_HASH = "
-        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
+        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at,
+            k.name, k.created_by, k.last_used_at, k.expires_at
         FROM keys k JOIN environments e ON e.id = k.environment_id WHERE k.hash = $1";
     KEY_BY_ID = "
-        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
+        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at,
+            k.name, k.created_by, k.last_used_at, k.expires_at
         FROM keys k JOIN environments e ON e.id = k.environment_id WHERE k.id = $1";
+    NOTE_KEY_USE = "
+        UPDATE keys SET last_used_at = $2
+        WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
     REVOKE_KEY = "
         UPDATE keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING id";
+
+    ADMINS = "
+        SELECT id, email, role, password_hash IS NOT NULL, created_at, last_sign_in_at
+        FROM admins ORDER BY id";
+    CREDENTIALS = "
+        SELECT id, email, role, password_hash IS NOT NULL, created_at, last_sign_in_at,
+            password_hash
+        FROM admins WHERE email_folded = $1";
+    CREDENTIALS_BY_ID = "
+        SELECT id, email, role, password_hash IS NOT NULL, created_at, last_sign_in_at,
+            password_hash
+        FROM admins WHERE id = $1";
+    // Whoever changes people holds this until it commits, so each sees the changes before it.
+    LOCK_APP = "SELECT name FROM app WHERE id = 1 FOR NO KEY UPDATE";
+    ADD_ADMIN = "
+        INSERT INTO admins (app_id, email, email_folded, role, created_at)
+        VALUES (1, $1, $2, $3, $4) ON CONFLICT (email_folded) DO NOTHING RETURNING id";
+    SET_PASSWORD = "UPDATE admins SET password_hash = $2 WHERE id = $1";
+    SET_ROLE = "UPDATE admins SET role = $2 WHERE id = $1";
+    NOTE_SIGN_IN = "UPDATE admins SET last_sign_in_at = $2 WHERE id = $1";
+    REMOVE_ADMIN = "DELETE FROM admins WHERE id = $1";
+    SESSION = "
+        SELECT a.id, a.email, a.role, a.password_hash IS NOT NULL, a.created_at, a.last_sign_in_at,
+            s.hash, s.admin_id, s.created_at, s.last_seen_at, s.ends_at, s.address, s.browser,
+            app.name
+        FROM sessions s JOIN admins a ON a.id = s.admin_id JOIN app ON app.id = a.app_id
+        WHERE s.hash = $1";
+    SESSIONS_OF = "
+        SELECT hash, admin_id, created_at, last_seen_at, ends_at, address, browser
+        FROM sessions WHERE admin_id = $1 ORDER BY created_at DESC, hash";
+    // All but the newest.
+    END_OLDEST_SESSIONS = "
+        DELETE FROM sessions WHERE hash = ANY (ARRAY(
+            SELECT hash FROM sessions WHERE admin_id = $1 ORDER BY created_at DESC OFFSET $2))";
+    ADD_SESSION = "
+        INSERT INTO sessions (hash, admin_id, created_at, last_seen_at, ends_at, address, browser)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    NOTE_SEEN = "
+        UPDATE sessions SET last_seen_at = $2, ends_at = $3 WHERE hash = $1 AND last_seen_at < $2";
+    END_SESSION = "DELETE FROM sessions WHERE hash = $1";
+    END_SESSIONS = "
+        DELETE FROM sessions WHERE admin_id = $1 AND ($2::bytea IS NULL OR hash <> $2)";
+    FORGET_SESSIONS = "
+        DELETE FROM sessions WHERE hash = ANY (ARRAY(
+            SELECT hash FROM sessions WHERE ends_at <= $1 ORDER BY ends_at LIMIT $2))
+        RETURNING ends_at";
+    OPEN_INVITATIONS = "
+        SELECT count(*) FROM invitations WHERE expires_at > $1 AND used_at IS NULL";
+    ADD_INVITATION = "
+        INSERT INTO invitations (hash, admin_id, role, created_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5)";
+    INVITATION = "
+        SELECT a.id, a.email, a.role, a.password_hash IS NOT NULL, a.created_at, a.last_sign_in_at,
+            i.role
+        FROM invitations i LEFT JOIN admins a ON a.id = i.admin_id
+        WHERE i.hash = $1 AND i.used_at IS NULL AND i.expires_at > $2";
+    USE_INVITATION = "UPDATE invitations SET used_at = $2 WHERE hash = $1";
+    WITHDRAW_INVITATIONS = "DELETE FROM invitations WHERE admin_id = $1";
+    FORGET_INVITATIONS = "
+        DELETE FROM invitations WHERE hash = ANY (ARRAY(
+            SELECT hash FROM invitations WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2))
+        RETURNING expires_at";
+    CLAIM_FORM = "
+        INSERT INTO sent_forms (hash, sent_at) VALUES ($1, $2) ON CONFLICT DO NOTHING
+        RETURNING sent_at";
+    FORM = "SELECT led_to FROM sent_forms WHERE hash = $1";
+    SETTLE_FORM = "UPDATE sent_forms SET led_to = $2 WHERE hash = $1";
+    GIVE_UP_FORM = "DELETE FROM sent_forms WHERE hash = $1";
+    FORGET_FORMS = "
+        DELETE FROM sent_forms WHERE hash = ANY (ARRAY(
+            SELECT hash FROM sent_forms WHERE sent_at <= $1 ORDER BY sent_at LIMIT $2))
+        RETURNING sent_at";
+    SET_APP_NAME = "UPDATE app SET name = $1 WHERE id = 1";
 
     SIMPLE_MODE = "SELECT id, simple_mode FROM environments WHERE kind = $1";
     LOCK_SIMPLE_MODE = "
@@ -242,6 +346,86 @@ statements! {
             SELECT count(DISTINCT user_key) AS subscribers FROM subscriptions
             WHERE environment_id + 0 = $1 AND package_id = k.id AND ended_at IS NULL
                 AND status IN ('ACTIVE', 'TRIALING') OFFSET 0) s";
+
+    SUBSCRIBERS_AFTER = "
+        SELECT DISTINCT ON (uuid_send(user_key)) user_key FROM subscriptions
+        WHERE environment_id + 0 = $1 AND package_id = $2 AND uuid_send(user_key) > uuid_send($3)
+            AND ended_at IS NULL AND status IN ('ACTIVE', 'TRIALING')
+        ORDER BY uuid_send(user_key) LIMIT $4";
+    SUBSCRIBERS_AMONG = "
+        SELECT s.user_key FROM unnest($3::uuid[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT user_key FROM subscriptions
+            WHERE environment_id + 0 = $1 AND package_id = $2
+                AND uuid_send(user_key) = uuid_send(k.key) AND ended_at IS NULL
+                AND status IN ('ACTIVE', 'TRIALING')
+            LIMIT 1) s";
+
+    // From each number of shared characters as many as a page has, and of all these the page.
+    USERS_WITH_PREFIX = "
+        SELECT m.text, m.user_key FROM generate_series(0, $3::bigint - 1) k (shared)
+        CROSS JOIN LATERAL (
+            SELECT text, user_key FROM user_search
+            WHERE environment_id = $1 AND shared = k.shared AND (text, user_key) > ($4, $5)
+            ORDER BY text, user_key LIMIT $6) m
+        WHERE starts_with(m.text, $2)
+        ORDER BY m.text, m.user_key LIMIT $6";
+    ADD_SEARCH_ENTRIES = "
+        INSERT INTO user_search (environment_id, shared, text, user_key)
+        SELECT $1, n.* FROM unnest($2::bigint[], $3::text[], $4::uuid[]) n";
+    DELETE_SEARCH_ENTRIES = "
+        DELETE FROM user_search WHERE ctid = ANY (ARRAY(
+            SELECT s.ctid
+            FROM unnest($2::bigint[], $3::text[], $4::uuid[]) AS k (shared, text, user_key)
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM user_search
+                WHERE environment_id = $1 AND shared = k.shared AND text = k.text
+                    AND user_key = k.user_key
+                OFFSET 0) s))";
+    USERS_TO_FILL_AFTER = "
+        SELECT environment_id, key, id, billing_id, name, email FROM users
+        WHERE (environment_id, key) > ($1, $2) ORDER BY environment_id, key LIMIT $3";
+    FILL_SEARCH = "
+        INSERT INTO user_search (environment_id, shared, text, user_key)
+        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::uuid[])";
+    LOCK_USER_IMPORTS = "SELECT pg_advisory_xact_lock($1, $2)";
+    USER_IMPORTS = "
+        SELECT id, created_at, data FROM user_imports WHERE environment_id = $1 ORDER BY id";
+    PUT_USER_IMPORT = "
+        INSERT INTO user_imports (environment_id, id, created_at, data) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (environment_id, id) DO UPDATE SET data = excluded.data";
+    USER_IMPORT_LINES_AFTER = "
+        SELECT kind, line, data FROM user_import_lines
+        WHERE environment_id = $1 AND import_id = $2 AND kind = $3 AND line > $4
+        ORDER BY line LIMIT $5";
+    ADD_USER_IMPORT_LINES = "
+        INSERT INTO user_import_lines (environment_id, import_id, kind, line, data)
+        SELECT $1, $2, n.* FROM unnest($3::text[], $4::bigint[], $5::text[]) n";
+    USER_IMPORT_NAMES = "
+        SELECT n.name, n.line, n.kind FROM unnest($3::text[]) k (name)
+        CROSS JOIN LATERAL (
+            SELECT name, line, kind FROM user_import_names
+            WHERE environment_id = $1 AND import_id = $2 AND name = k.name OFFSET 0) n";
+    ADD_USER_IMPORT_NAMES = "
+        INSERT INTO user_import_names (environment_id, import_id, name, line, kind)
+        SELECT $1, $2, n.* FROM unnest($3::text[], $4::bigint[], $5::text[]) n";
+    USERS_WITH_EMAIL = "
+        SELECT u.email, u.id FROM unnest($2::text[]) k (email)
+        CROSS JOIN LATERAL (
+            SELECT email, id FROM users
+            WHERE environment_id = $1 AND email = k.email LIMIT $3) u";
+    FORGET_USER_IMPORT_LINES = "
+        DELETE FROM user_import_lines WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM user_import_lines
+            WHERE environment_id = $1 AND import_id = $2 LIMIT $3))
+        RETURNING line";
+    FORGET_USER_IMPORT_NAMES = "
+        DELETE FROM user_import_names WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM user_import_names
+            WHERE environment_id = $1 AND import_id = $2 LIMIT $3))
+        RETURNING line";
+    FORGET_USER_IMPORT = "
+        DELETE FROM user_imports WHERE environment_id = $1 AND id = $2 RETURNING created_at";
 
     // Whoever decides on a catalog shares it, and whoever changes it has it alone; see `locks`.
     SHARE_CATALOG = "SELECT pg_advisory_xact_lock_shared($1, $2)";
@@ -420,6 +604,125 @@ statements! {
         SELECT $1, n.*
         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
                     $8::uuid[], $9::text[], $10::text[]) n";
+    // The index of events by time can only be read as a bitmap, which our sessions do not do otherwise.
+    READ_BITMAPS = "
+        SELECT set_config('enable_bitmapscan', $1, true),
+            set_config('max_parallel_workers_per_gather', '0', true)";
+    COUNT_EVENTS = "
+        SELECT count(*), count(*) FILTER (WHERE environment_id = $1 AND user_key = $2)
+        FROM (
+            SELECT environment_id, user_key FROM events
+            WHERE recorded_at >= $3 AND recorded_at <= $4 LIMIT $5) e";
+    HAVE_EARLIER_EVENTS = "SELECT EXISTS (SELECT FROM events WHERE recorded_at < $1)";
+    // Those of one millisecond are ordered by where they are.
+    EVENTS_OF_USER = "
+        SELECT feature_id, action, delta, occurred_at, recorded_at, subscription_id,
+            idempotency_key, metadata, ctid::text
+        FROM events
+        WHERE environment_id = $1 AND user_key = $2 AND recorded_at >= $3 AND recorded_at <= $4
+            AND (recorded_at < $4 OR ctid < $5::text::tid)
+        ORDER BY recorded_at DESC, events.ctid DESC LIMIT $6";
+    APPEND_USAGE = "
+        INSERT INTO usage_deltas (environment_id, days, features, events, amounts, uncounted)
+        VALUES ($1, $2, $3, $4, $5, $6)";
+    // What is deleted is what is added, in one statement. Rows are written in their order, so that two
+    // who fold at the same time do not deadlock.
+    FOLD_USAGE = concat!("
+        WITH folded AS (
+            DELETE FROM usage_deltas WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM usage_deltas WHERE environment_id = $1 LIMIT $2))
+            RETURNING days, features, events, amounts, uncounted),
+        added AS (
+            INSERT INTO usage_by_day AS known
+                (environment_id, day, feature_id, events, amount, uncounted)
+            SELECT $1, day, feature_id, sum(events), ", sum_of_amounts!(), ", sum(uncounted)
+            FROM (
+                SELECT u.* FROM folded f CROSS JOIN LATERAL
+                    unnest(f.days, f.features, f.events, f.amounts, f.uncounted)
+                        AS u (day, feature_id, events, amount, uncounted)) u
+            GROUP BY day, feature_id ORDER BY day, feature_id
+            ON CONFLICT (environment_id, day, feature_id) DO UPDATE SET
+                events = known.events + excluded.events,
+                amount = greatest(least(
+                    known.amount::numeric + excluded.amount, 9223372036854775807),
+                    -9223372036854775808)::bigint,
+                uncounted = known.uncounted + excluded.uncounted),
+        added_up AS (
+            INSERT INTO usage_totals AS known (environment_id, day, events, uncounted)
+            SELECT $1, day, sum(events), sum(uncounted)
+            FROM (
+                SELECT u.* FROM folded f CROSS JOIN LATERAL
+                    unnest(f.days, f.events, f.uncounted) AS u (day, events, uncounted)) u
+            GROUP BY day ORDER BY day
+            ON CONFLICT (environment_id, day) DO UPDATE SET
+                events = known.events + excluded.events,
+                uncounted = known.uncounted + excluded.uncounted)
+        SELECT count(*) FROM folded");
+    USAGE_BY_DAY_OF_FEATURE = concat!("
+        SELECT day, sum(events)::bigint, ", sum_of_amounts!(), ", sum(uncounted)::bigint
+        FROM (
+            SELECT known.day, known.events, known.amount, known.uncounted
+            FROM generate_series($2::bigint, $3::bigint) d (day)
+            CROSS JOIN LATERAL (
+                SELECT * FROM usage_by_day
+                WHERE environment_id = $1 AND day = d.day AND feature_id = $4 OFFSET 0) known
+            UNION ALL
+            SELECT day, events, amount, uncounted
+            FROM (", unfolded_usage!(), ") unfolded
+            WHERE day BETWEEN $2 AND $3 AND feature_id = $4) u
+        GROUP BY day ORDER BY day");
+    USAGE_BY_DAY = concat!("
+        SELECT day, sum(events)::bigint, NULL::bigint, sum(uncounted)::bigint
+        FROM (
+            SELECT day, events, uncounted FROM usage_totals
+            WHERE environment_id = $1 AND day BETWEEN $2 AND $3
+            UNION ALL
+            SELECT day, events, uncounted FROM (", unfolded_usage!(), ") unfolded
+            WHERE day BETWEEN $2 AND $3) u
+        GROUP BY day ORDER BY day");
+    TOP_FEATURES = concat!("
+        SELECT feature_id, sum(events)::bigint AS events, ", sum_of_amounts!(), ",
+            sum(uncounted)::bigint
+        FROM (
+            SELECT feature_id, sum(events) AS events, sum(amount) AS amount,
+                sum(uncounted) AS uncounted
+            FROM usage_by_day
+            WHERE environment_id = $1 AND day BETWEEN $2 AND $3 GROUP BY feature_id
+            UNION ALL
+            SELECT feature_id, events, amount, uncounted FROM (", unfolded_usage!(), ") unfolded
+            WHERE day BETWEEN $2 AND $3) u
+        GROUP BY feature_id ORDER BY events DESC, feature_id LIMIT $4");
+    USAGE_SINCE = "SELECT day FROM usage_since WHERE environment_id = $1";
+    FORGET_USAGE_BY_DAY = "
+        WITH totals AS (
+            DELETE FROM usage_totals WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM usage_totals WHERE environment_id = $1 AND day < $2
+                ORDER BY day LIMIT $3)))
+        DELETE FROM usage_by_day WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM usage_by_day WHERE environment_id = $1 AND day < $2
+            ORDER BY day, feature_id LIMIT $3))
+        RETURNING day";
+    LIMIT_CROSSINGS = "
+        SELECT u.id, c.feature_id
+        FROM (
+            SELECT user_key, feature_id, period_end, crossed_at FROM limit_crossings
+            WHERE environment_id = $1 ORDER BY crossed_at DESC LIMIT $3) c
+        CROSS JOIN LATERAL (
+            SELECT id FROM users WHERE environment_id = $1 AND key = c.user_key OFFSET 0) u
+        WHERE c.period_end > $2 ORDER BY c.crossed_at DESC";
+    // Of users who are locked.
+    CROSS_LIMITS = "
+        INSERT INTO limit_crossings
+            (environment_id, user_key, feature_id, period_end, share, crossed_at)
+        SELECT $1, n.*
+        FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[]) n
+        ON CONFLICT (environment_id, user_key, feature_id, period_end, share)
+            DO UPDATE SET crossed_at = excluded.crossed_at";
+    FORGET_LIMIT_CROSSINGS = "
+        DELETE FROM limit_crossings WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM limit_crossings WHERE environment_id = $1 AND period_end <= $2
+            ORDER BY period_end LIMIT $3))
+        RETURNING share";
     FORGET_EVENTS = "SELECT forget_events($1, $2)";
     KEEP_REPLAYS_0 = keep_replays_in!("replays_0");
     KEEP_REPLAYS_1 = keep_replays_in!("replays_1");
@@ -451,7 +754,12 @@ statements! {
                 ('events_default', 'read'), ('replays_0', 'insert'),
                 ('replays_1', 'insert'), ('replays_2', 'insert'), ('replays_3', 'insert'),
                 ('changes', 'insert'), ('change_heads', 'change'), ('audit_log', 'insert'),
-                ('jobs', 'change')
+                ('jobs', 'change'), ('admins', 'change'), ('sessions', 'change'),
+                ('invitations', 'change'), ('sent_forms', 'change'), ('user_search', 'insert'),
+                ('usage_deltas', 'insert'),
+                ('usage_by_day', 'change'), ('usage_totals', 'change'), ('usage_since', 'read'),
+                ('limit_crossings', 'change'), ('user_imports', 'change'),
+                ('user_import_lines', 'insert'), ('user_import_names', 'insert')
             ) AS needed (name, rights)) t";
     MAKE_EVENTS_PARTITION = "SELECT from_ms, to_ms FROM make_events_partition($1)";
     NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -478,10 +786,10 @@ statements! {
             WITH ORDINALITY AS c (id, type, at, user_id, data, actor, position)";
     APPEND_AUDIT_LOG = "
         INSERT INTO audit_log
-            (environment_id, id, at, actor, action, kind, subject, before, after)
+            (environment_id, id, at, actor, action, kind, subject, before, after, request_id)
         SELECT $1, n.*
         FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
-                    $8::text[], $9::text[]) n";
+                    $8::text[], $9::text[], $10::text[]) n";
     CHANGES_BOUNDS = "
         SELECT coalesce(h.number, 0), coalesce(c.number, h.number + 1, 1)
         FROM (VALUES ($1::bigint)) e (id)
@@ -513,11 +821,13 @@ statements! {
     // where the clock went back.
     FORGET_CHANGES = "
         DELETE FROM changes WHERE environment_id = $1 AND number <= (
-            SELECT max(number) FROM (
-                SELECT number, at FROM changes WHERE environment_id = $1
-                ORDER BY number LIMIT $4) c
-            WHERE at < $2 OR number <= (
-                SELECT number FROM change_heads WHERE environment_id = $1) - $3)
+            SELECT max(number) FILTER (WHERE at < $2 OR number <= surplus) FROM (
+                SELECT number, at, surplus, bool_or(number > surplus AND at BETWEEN $2 AND $3)
+                    OVER (ORDER BY number) AS is_kept
+                FROM (SELECT number, at, (
+                        SELECT number FROM change_heads WHERE environment_id = $1) - $4 AS surplus
+                    FROM changes WHERE environment_id = $1 ORDER BY number LIMIT $5) c) c
+            WHERE NOT is_kept)
         RETURNING number";
     AUDIT_LOG = audit_log!("");
     AUDIT_LOG_OF_KIND = audit_log!(" AND kind = $7");

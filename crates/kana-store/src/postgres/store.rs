@@ -3,8 +3,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kana_core::Timestamp;
 
-use super::connections::Connections;
+use super::connections::{ConnectionCounts, Connections};
 use super::leased::Leased;
+use super::protection::Protection;
 use super::settings::Settings;
 use super::shared::Shared;
 use super::transaction::{Kind, PostgresTransaction};
@@ -25,19 +26,26 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
+    /// The version of the schema that this release works with.
+    pub const SCHEMA_VERSION: usize = POSTGRES.len();
+
     /// Connects to the database of `url` and migrates it. Any number of processes may use it at the
     /// same time; those that start together take turns to migrate.
     ///
     /// What is wrong has an error of its own: [`DatabaseUrl`](StoreError::DatabaseUrl),
     /// [`AccessDenied`](StoreError::AccessDenied), [`NoDatabase`](StoreError::NoDatabase),
-    /// [`ReadOnly`](StoreError::ReadOnly), [`NewerSchema`](StoreError::NewerSchema), and
-    /// [`Unavailable`](StoreError::Unavailable) where no server answers.
+    /// [`ReadOnly`](StoreError::ReadOnly), [`NewerSchema`](StoreError::NewerSchema),
+    /// [`TlsFailed`](StoreError::TlsFailed), [`SessionDiffers`](StoreError::SessionDiffers),
+    /// [`Damaged`](StoreError::Damaged) and [`NotPermitted`](StoreError::NotPermitted) where a table
+    /// or a right on it is missing, and [`Unavailable`](StoreError::Unavailable) where no server
+    /// answers.
     pub async fn open(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let connections = Connections::new(url, settings)?;
         let mut connection = Leased::take(&connections.writers).await?;
-        migrations::run(connection.get()?, settings.deadlines).await?;
+        migrations::run(connection.get()?, &connections.session, settings.deadlines).await?;
         connection.give_back();
         let store = Self::new(connections, settings);
+        readiness::check(&store.shared).await?;
         // One that cannot be created is logged, and does not keep the node from starting.
         partitions::provide_now(&store.shared).await?;
         Ok(store)
@@ -64,6 +72,18 @@ impl PostgresStore {
     #[must_use]
     pub fn round_trips(&self) -> u64 {
         self.shared.round_trips()
+    }
+
+    /// Returns a function that counts the connections to the server, for as long as the store is there.
+    pub fn connection_counts(&self) -> impl Fn() -> Option<ConnectionCounts> + Send + Sync + use<> {
+        let shared = Arc::downgrade(&self.shared);
+        move || Some(shared.upgrade()?.connections.counts())
+    }
+
+    /// Returns what protects the newest connection to the server, if there was one.
+    #[must_use]
+    pub fn protection(&self) -> Option<Protection> {
+        self.shared.connections.protection()
     }
 
     /// The schema in numbered steps, from an empty database on. Whoever keeps a copy of a migrated
@@ -125,6 +145,12 @@ impl Store for PostgresStore {
             keys::provide_token_secret(&mut transaction, environment, &secret, created_at).await?;
         transaction.commit_changes().await?;
         Ok(signing)
+    }
+
+    async fn note_key_uses(&self, uses: Vec<(i64, Timestamp)>) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write();
+        keys::note_key_uses(&mut transaction, &uses).await?;
+        transaction.commit_changes().await
     }
 
     fn lanes(&self) -> usize {

@@ -7,9 +7,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::{join, join_all};
 use kana_core::id::{FeatureId, UserId, UserKey};
 use tokio::time::{Instant, timeout_at};
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Statement};
 
+use super::asking::Ready;
 use super::connections::take;
 use super::errors::{cause, says_it_was_not_committed};
 use super::fate::{self, Mark};
@@ -36,15 +37,6 @@ const TRIES_MAX: usize = 3;
 pub(super) enum Kind {
     Read,
     Write,
-}
-
-impl Kind {
-    fn begin(self) -> &'static str {
-        match self {
-            Self::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            Self::Write => "BEGIN ISOLATION LEVEL READ COMMITTED",
-        }
-    }
 }
 
 /// An open transaction on a connection that only it uses. Dropped before it is committed, it leaves
@@ -199,9 +191,14 @@ impl PostgresTransaction {
         let Some(connection) = &self.connection else {
             return Err(StoreError::Engine("a connection went astray".into()));
         };
+        let session = &self.shared.connections.session;
+        let begin = match self.kind {
+            Kind::Read => &session.begin_read,
+            Kind::Write => &session.begin_write,
+        };
         let mut statements = Vec::with_capacity(questions.len());
         for (statement, _) in questions {
-            statements.push(connection.prepare_cached(statement).await?);
+            statements.push(Ready::new(connection, session.pooler, statement).await?);
         }
         let begins = !self.is_open;
         self.is_open = true;
@@ -211,10 +208,10 @@ impl PostgresTransaction {
             statements
                 .iter()
                 .zip(questions)
-                .map(|(statement, (_, parameters))| connection.query(statement, parameters)),
+                .map(|(statement, (_, parameters))| statement.query(connection, parameters)),
         );
         let answers = if begins {
-            let (begun, answers) = join(connection.batch_execute(self.kind.begin()), asking).await;
+            let (begun, answers) = join(connection.batch_execute(begin), asking).await;
             begun?;
             answers
         } else {
@@ -276,11 +273,12 @@ impl PostgresTransaction {
         }
     }
 
-    async fn prepare_appending(&self) -> Result<Vec<Statement>, StoreError> {
+    async fn prepare_appending(&self) -> Result<Vec<Ready>, StoreError> {
+        let pooler = self.shared.connections.session.pooler;
         let mut statements = Vec::with_capacity(self.appending.len());
         if let Some(connection) = &self.connection {
             for (statement, _) in &self.appending {
-                statements.push(connection.prepare_cached(statement).await?);
+                statements.push(Ready::new(connection, pooler, statement).await?);
             }
         }
         Ok(statements)
@@ -297,13 +295,13 @@ impl PostgresTransaction {
 /// the commit for a rollback, and the first error is what counts.
 async fn append_and_commit(
     connection: &Object,
-    statements: &[Statement],
+    statements: &[Ready],
     appending: &[Appending],
 ) -> Result<(), tokio_postgres::Error> {
     let asking = statements.iter().zip(appending).map(|(statement, (_, parameters))| {
         let parameters: Vec<&(dyn ToSql + Sync)> =
             parameters.iter().map(|parameter| parameter.as_ref() as _).collect();
-        async move { connection.query(statement, &parameters).await }
+        async move { statement.query(connection, &parameters).await }
     });
     let (appended, committed) = join(join_all(asking), connection.batch_execute("COMMIT")).await;
     appended.into_iter().collect::<Result<Vec<_>, _>>()?;

@@ -14,11 +14,12 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
+use super::asking::{only, query};
 use super::connections::take;
 use super::errors::{cause, says_it_was_not_committed};
 use super::reading::distinct;
 use super::shared::Shared;
-use super::statements as sql;
+use super::{statements as sql, user_search};
 use crate::app::EnvironmentKind;
 use crate::columns::Named;
 use crate::deadlines::{Deadlines, no_answer, within};
@@ -27,10 +28,13 @@ use crate::transfer::batch::{Gathering, Row, Sender};
 use crate::transfer::description::Column;
 use crate::transfer::kinds::Kind;
 use crate::transfer::sql::{
-    Environments, count, in_scope, owner_id, select, target_in, update_environment,
+    ADD_UP_USAGE, Environments, count, in_scope, owner_id, select, target_in, update_environment,
 };
 use crate::transfer::value::{Stored as StoredAs, Value};
 use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
+
+/// The parameters of a statement without any.
+pub(super) const NOTHING: [(i64, Type); 0] = [];
 
 /// Events are read as they lie, a month after the other, which is as they arrived.
 const ARRIVAL: &str = "";
@@ -53,6 +57,7 @@ const MONTHS_MAX: usize = 600;
 fn source(kind: Kind) -> &'static str {
     match kind {
         Kind::Counter => "current_counters",
+        Kind::UsageByDay => "current_usage_by_day",
         _ => kind.table(),
     }
 }
@@ -66,11 +71,23 @@ fn destination(kind: Kind) -> &'static str {
     }
 }
 
-/// A connection with a transaction, which ends with it. It never goes back to the pool.
-type Connection = Arc<ClientWrapper>;
+/// Returns the types of what is sent for a row of a kind, its owner first.
+fn types(kind: Kind) -> Vec<Type> {
+    let own = kind.columns().iter().map(|column| match column.form.stored() {
+        StoredAs::Text | StoredAs::Json => Type::TEXT,
+        StoredAs::Integer => Type::INT8,
+        StoredAs::Boolean => Type::BOOL,
+        StoredAs::Uuid => Type::UUID,
+        StoredAs::Bytes => Type::BYTEA,
+    });
+    std::iter::once(Type::INT8).chain(own).collect()
+}
 
-async fn begin(shared: &Shared, transaction: &str) -> Result<Connection, StoreError> {
-    let begin = format!("{transaction}; {LONG}");
+/// A connection with a transaction, which ends with it. It never goes back to the pool.
+pub(super) type Connection = Arc<ClientWrapper>;
+
+pub(super) async fn begin(shared: &Shared, transaction: &str) -> Result<Connection, StoreError> {
+    let begin = format!("{transaction}{LONG}");
     let beginning = async {
         let connection = Object::take(take(&shared.connections.readers).await?);
         connection.batch_execute(&begin).await?;
@@ -81,7 +98,7 @@ async fn begin(shared: &Shared, transaction: &str) -> Result<Connection, StoreEr
 
 async fn environments(connection: &ClientWrapper) -> Result<Environments, StoreError> {
     let mut environments = Environments::new();
-    for row in connection.query(sql::ENVIRONMENTS, &[]).await? {
+    for row in query(connection, sql::ENVIRONMENTS, &[]).await? {
         environments.push((row.try_get(0)?, EnvironmentKind::from_name(row.try_get(1)?)?));
     }
     Ok(environments)
@@ -90,14 +107,15 @@ async fn environments(connection: &ClientWrapper) -> Result<Environments, StoreE
 pub(super) async fn export(shared: &Shared, scope: &Scope) -> Result<Export, StoreError> {
     let limits = shared.connections.deadlines;
     let silence = limits.transfer;
-    let connection = begin(shared, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let connection = begin(shared, &shared.connections.session.begin_read).await?;
     within(silence, connection.batch_execute(WHOLE)).await?;
     let environments = in_scope(&within(silence, environments(&connection)).await?, scope);
     let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
     let mut expected = Counts::default();
     for kind in scope.kinds() {
         let counting = count(kind, source(kind), &ids);
-        let rows: i64 = within(silence, connection.query_one(&counting, &[])).await?.try_get(0)?;
+        let rows = within(silence, query(&connection, &counting, &[])).await?;
+        let rows: i64 = only(&rows)?.try_get(0)?;
         expected.add(kind, rows.unsigned_abs());
     }
     let batches = read_beside(connection, environments, scope.clone(), limits);
@@ -130,12 +148,11 @@ async fn read_all(
     sender: &Sender,
 ) -> Result<(), StoreError> {
     let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
-    let nothing: [i64; 0] = [];
     for kind in scope.kinds() {
         let mut gathering = Gathering::of(kind);
         // The driver takes rows from the server only as fast as they are taken from it.
         let selecting = select(kind, source(kind), &ids, ARRIVAL);
-        let rows = within(silence, connection.query_raw(&selecting, nothing)).await?;
+        let rows = within(silence, connection.query_typed_raw(&selecting, NOTHING)).await?;
         let mut rows = pin!(rows);
         loop {
             // Most rows have arrived already and need no timer.
@@ -187,9 +204,9 @@ pub(super) struct PostgresImport {
 }
 
 pub(super) async fn import(shared: &Shared) -> Result<PostgresImport, StoreError> {
-    let connection = begin(shared, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    let connection = begin(shared, &shared.connections.session.begin_write).await?;
     let limits = shared.connections.deadlines;
-    if !within(limits.transfer, connection.query(sql::APP, &[])).await?.is_empty() {
+    if !within(limits.transfer, query(&connection, sql::APP, &[])).await?.is_empty() {
         return Err(StoreError::NotEmpty);
     }
     Ok(PostgresImport { connection, limits, environments: Vec::new(), months: Vec::new() })
@@ -209,7 +226,8 @@ impl PostgresImport {
             };
             let has_one = self.months.iter().rev().any(|(from, to)| (from..to).contains(&at));
             if !has_one && self.months.len() < MONTHS_MAX {
-                let month = self.connection.query_one(sql::MAKE_EVENTS_PARTITION, &[at]).await?;
+                let month = query(&self.connection, sql::MAKE_EVENTS_PARTITION, &[at]).await?;
+                let month = only(&month)?;
                 self.months.push((month.try_get(0)?, month.try_get(1)?));
             }
         }
@@ -228,8 +246,7 @@ impl PostgresImport {
             });
             let users = distinct(users);
             if !users.is_empty() {
-                let note = self.connection.prepare_cached(sql::NOTE_RUNNING).await?;
-                self.connection.execute(&note, &[id, &users]).await?;
+                query(&self.connection, sql::NOTE_RUNNING, &[id, &users]).await?;
             }
         }
         Ok(())
@@ -238,18 +255,12 @@ impl PostgresImport {
     async fn copy(&self, batch: &Batch) -> Result<(), StoreError> {
         let target = target_in(destination(batch.kind), batch.kind);
         let copy = format!("COPY {target} FROM STDIN (FORMAT BINARY)");
+        // The driver names the statement of a copy, and forgets it at once, within the transaction.
         let sink = self.connection.copy_in::<_, Bytes>(&copy).await?;
-        let own = batch.kind.columns().iter().map(|column| match column.form.stored() {
-            StoredAs::Text | StoredAs::Json => Type::TEXT,
-            StoredAs::Integer => Type::INT8,
-            StoredAs::Boolean => Type::BOOL,
-            StoredAs::Uuid => Type::UUID,
-            StoredAs::Bytes => Type::BYTEA,
-        });
-        let types: Vec<Type> = std::iter::once(Type::INT8).chain(own).collect();
+        let types = types(batch.kind);
         let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
         for row in &batch.rows {
-            let owner = Value::Integer(owner_id(row, &self.environments)?);
+            let owner = Value::Integer(owner_id(batch.kind, row, &self.environments)?);
             let values: Vec<Sent<'_>> =
                 std::iter::once(&owner).chain(&row.values).map(Sent).collect();
             writer.as_mut().write_raw(values).await?;
@@ -266,12 +277,12 @@ impl PostgresImport {
 
     async fn update_environments(&self, batch: &Batch) -> Result<(), StoreError> {
         for row in &batch.rows {
-            let owner = Value::Integer(owner_id(row, &self.environments)?);
+            let owner = Value::Integer(owner_id(batch.kind, row, &self.environments)?);
             let values: Vec<Sent<'_>> =
                 std::iter::once(&owner).chain(&row.values).map(Sent).collect();
-            let values: Vec<&(dyn ToSql + Sync)> =
-                values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
-            self.connection.execute(&update_environment('$'), &values).await?;
+            let values: Vec<(&(dyn ToSql + Sync), Type)> =
+                values.iter().map(|value| value as _).zip(types(batch.kind)).collect();
+            self.connection.query_typed(&update_environment('$'), &values).await?;
         }
         Ok(())
     }
@@ -283,7 +294,7 @@ impl PostgresImport {
             Kind::App => {
                 self.copy(batch).await?;
                 let kinds = EnvironmentKind::ALL.map(Named::to_name).to_vec();
-                self.connection.execute(sql::CREATE_ENVIRONMENTS, &[&kinds]).await?;
+                query(&self.connection, sql::CREATE_ENVIRONMENTS, &[&kinds]).await?;
                 self.environments = environments(&self.connection).await?;
                 Ok(())
             }
@@ -316,12 +327,14 @@ impl Import for PostgresImport {
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         // Ids that came with the rows are not counted by themselves.
-        for table in ["keys", "token_secrets"] {
+        for table in ["keys", "token_secrets", "admins"] {
             let count_on = format!(
                 "SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
             );
-            within(self.limits.transfer, self.connection.execute(&count_on, &[])).await?;
+            within(self.limits.transfer, query(&self.connection, &count_on, &[])).await?;
         }
+        user_search::fill(&self.connection, self.limits.transfer).await?;
+        within(self.limits.transfer, query(&self.connection, ADD_UP_USAGE, &[])).await?;
         let why = match timeout(self.limits.transfer, self.connection.batch_execute("COMMIT")).await
         {
             Ok(Ok(())) => return Ok(()),

@@ -18,6 +18,15 @@ pub(super) static USERS: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+pub(super) static USERS_BY_KEY: LazyLock<String> = LazyLock::new(|| {
+    let columns = columns_of("u");
+    format!(
+        "SELECT {columns} FROM unnest($2::uuid[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT * FROM users WHERE environment_id = $1 AND key = k.key OFFSET 0) u"
+    )
+});
+
 pub(super) static FIRST_USERS: LazyLock<String> = LazyLock::new(|| {
     let columns = columns_of("users");
     format!("SELECT {columns} FROM users WHERE environment_id = $1 ORDER BY key LIMIT $2")
@@ -46,9 +55,10 @@ pub(super) static PUT_USERS: LazyLock<String> = LazyLock::new(|| {
 
 /// Every statement of this file by its name.
 #[cfg(test)]
-pub(super) fn statements() -> [(&'static str, &'static str); 4] {
+pub(super) fn statements() -> [(&'static str, &'static str); 5] {
     [
         ("USERS", &USERS),
+        ("USERS_BY_KEY", &USERS_BY_KEY),
         ("FIRST_USERS", &FIRST_USERS),
         ("USERS_AFTER", &USERS_AFTER),
         ("PUT_USERS", &PUT_USERS),

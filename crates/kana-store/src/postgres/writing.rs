@@ -16,12 +16,14 @@ use super::recent_counters::RecentCounters;
 use super::replays_table::ReplaysTable;
 use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
-use super::{catalog, feed, keys, locks, partitions, users};
+use super::user_search::{self, Entries};
+use super::{catalog, feed, keys, locks, partitions, usage_by_day, users};
 use crate::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
 use crate::columns::Named;
 use crate::error::StoreError;
 use crate::feed::Records;
 use crate::store::WriteTransaction;
+use crate::usage_statistics::UsageDeltas;
 
 #[async_trait]
 impl WriteTransaction for PostgresTransaction {
@@ -41,6 +43,7 @@ impl WriteTransaction for PostgresTransaction {
             true => None,
             false => Some(replays(&gathered, self.replays_table(environment).await?)?),
         };
+        let (deleted, added) = self.search_entries(environment, &gathered.users).await?;
         let written = gathered.users.statements();
         let mut tables: Vec<Table> = used_features(&used).into_iter().collect();
         tables.extend(written.iter().map(|rows| put_users(rows)));
@@ -52,7 +55,11 @@ impl WriteTransaction for PostgresTransaction {
             older_counters(&older),
             deleted_counters(&gathered),
             events(&gathered),
+            usage(&gathered),
+            crossings(&gathered),
             replays,
+            search_entries(sql::DELETE_SEARCH_ENTRIES, &deleted),
+            search_entries(sql::ADD_SEARCH_ENTRIES, &added),
         ];
         tables.extend(others.into_iter().flatten());
         self.places.clear();
@@ -244,6 +251,10 @@ fn put_users(rows: &[(UserKey, &User)]) -> Table {
     Table { statement: &users::PUT_USERS, columns }
 }
 
+fn search_entries(statement: &'static str, entries: &Entries) -> Option<Table> {
+    (!entries.is_empty()).then(|| Table { statement, columns: user_search::columns(entries) })
+}
+
 fn added_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
     let rows = &gathered.added;
     (!rows.is_empty()).then(|| Table {
@@ -324,6 +335,30 @@ fn events(gathered: &Gathered<'_>) -> Option<Table> {
             column(rows, |(_, event)| event.metadata.as_ref().map(Metadata::to_json)),
         ],
     })
+}
+
+fn crossings(gathered: &Gathered<'_>) -> Option<Table> {
+    let rows = &gathered.crossings;
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::CROSS_LIMITS,
+        columns: vec![
+            column(rows, |((user, ..), _)| user.0),
+            column(rows, |((_, feature, ..), _)| feature.as_str().to_owned()),
+            column(rows, |((_, _, period_end, _), _)| *period_end),
+            column(rows, |((.., share), _)| share.percent()),
+            column(rows, |(_, crossed_at)| crossed_at.as_ms()),
+        ],
+    })
+}
+
+/// The one row of what the events add to the usage by day.
+fn usage(gathered: &Gathered<'_>) -> Option<Table> {
+    let mut deltas = UsageDeltas::default();
+    for (_, event) in &gathered.events {
+        deltas.add_event(event);
+    }
+    (!deltas.is_empty())
+        .then(|| Table { statement: sql::APPEND_USAGE, columns: usage_by_day::columns(&deltas) })
 }
 
 fn replays(gathered: &Gathered<'_>, table: ReplaysTable) -> Result<Table, StoreError> {

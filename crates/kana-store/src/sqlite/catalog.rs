@@ -1,4 +1,5 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -11,6 +12,7 @@ use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::period::ResetPeriod;
 use kana_core::terms::{Terms, TermsNumber};
+use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params};
 
 use super::connection::Connection;
@@ -298,21 +300,32 @@ pub(super) fn note_usage(
     Ok(())
 }
 
-pub(super) fn has_usage(
+pub(super) fn have_usage(
     connection: &Connection,
     environment: EnvironmentId,
-    feature: &FeatureId,
-) -> Result<bool, StoreError> {
-    Ok(connection.statement(sql::HAS_USAGE)?.exists(params![environment.0, feature.as_str()])?)
+    features: &[FeatureId],
+) -> Result<Vec<bool>, StoreError> {
+    let mut statement = connection.statement(sql::HAVE_USAGE)?;
+    let ids = features.iter().map(|feature| Value::Text(feature.as_str().to_owned()));
+    let mut rows = statement.query(params![environment.0, Rc::new(ids.collect::<Vec<_>>())])?;
+    let mut used = HashSet::new();
+    while let Some(row) = rows.next()? {
+        used.insert(row.get::<_, String>(0)?);
+    }
+    Ok(features.iter().map(|feature| used.contains(feature.as_str())).collect())
 }
 
 pub(super) fn active_subscribers(
     connection: &Connection,
     environment: EnvironmentId,
-    package: &PackageId,
-) -> Result<u64, StoreError> {
+    packages: &[PackageId],
+) -> Result<Vec<u64>, StoreError> {
     let mut statement = connection.statement(sql::ACTIVE_SUBSCRIBERS)?;
-    let count: i64 =
-        statement.query_row(params![environment.0, package.as_str()], |row| row.get(0))?;
-    Ok(count.unsigned_abs())
+    let ids = packages.iter().map(|package| Value::Text(package.as_str().to_owned()));
+    let mut rows = statement.query(params![environment.0, Rc::new(ids.collect::<Vec<_>>())])?;
+    let mut subscribers = HashMap::new();
+    while let Some(row) = rows.next()? {
+        subscribers.insert(row.get::<_, String>(0)?, row.get::<_, i64>(1)?.unsigned_abs());
+    }
+    Ok(packages.iter().map(|id| subscribers.get(id.as_str()).copied().unwrap_or(0)).collect())
 }

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
+
+use kana_telemetry::metrics::database::CHECKPOINTS;
 
 use super::connection::Connection;
 use super::health::Health;
@@ -142,7 +145,9 @@ struct Log {
 /// Copies the WAL. A failure is harmless: what is in the WAL counts, and is copied later.
 fn copy(connection: &Connection, health: &Health) -> Log {
     let log = |row: &rusqlite::Row<'_>| Ok(Log { pages: row.get(1)?, copied: row.get(2)? });
+    let since = Instant::now();
     let copied = connection.statement(COPY).and_then(|mut copy| copy.query_row([], log));
+    CHECKPOINTS.observe(since.elapsed());
     copied.unwrap_or_else(|error| {
         let what = "cannot copy the WAL into the database file; retrying later";
         health.note_in_background(error, what);

@@ -129,6 +129,16 @@ impl Connection {
         Ok(self.sqlite.pragma_update(None, "user_version", version)?)
     }
 
+    /// Commits the first page of the database unchanged.
+    pub(super) fn commit_one_page(&self) -> Result<(), StoreError> {
+        self.run("BEGIN IMMEDIATE")?;
+        let written = self.write_one_page().and_then(|()| Ok(self.run("COMMIT")?));
+        if written.is_err() && self.in_transaction() {
+            self.run("ROLLBACK")?;
+        }
+        written
+    }
+
     /// Returns true if a transaction is open.
     pub(super) fn in_transaction(&self) -> bool {
         !self.sqlite.is_autocommit()

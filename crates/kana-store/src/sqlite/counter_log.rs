@@ -1,9 +1,10 @@
-//! The counter log: the values of counters that are not yet in their table.
+//! The counter log: the values of counters that are not yet in their table, and what commits add to the
+//! [usage by day](super::usage_by_day).
 //!
 //! In its table, a counter of eight bytes costs a page of four KiB, since counters of different users
 //! are far apart. In the log, the counters of a commit are one row.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey};
@@ -14,9 +15,11 @@ use uuid::Uuid;
 
 use super::connection::Connection;
 use super::rows::text;
+use super::usage_by_day::{self, Deltas};
 use super::{facts, statements as sql};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
+use crate::usage_statistics::UsageDeltas;
 
 /// The new value of a counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,31 +44,53 @@ impl CounterSet {
 /// User key, subscription, feature, terms number, start of the period, used.
 type Logged<Feature> = (Uuid, Uuid, Feature, u32, i64, Option<i64>);
 
-/// Appends the counters of a commit, a row for each environment. Returns the last row's id.
+/// Appends the counters and the usage of a commit, a row for each environment. Returns the last row's
+/// id.
 pub(super) fn append(
     connection: &Connection,
     number: u64,
     sets: &[CounterSet],
+    usage: &Deltas,
 ) -> Result<Option<i64>, StoreError> {
     let mut last = None;
+    let mut usage: BTreeMap<EnvironmentId, &UsageDeltas> =
+        usage.iter().map(|(environment, deltas)| (*environment, deltas)).collect();
     for of_environment in sets.chunk_by(|a, b| a.environment == b.environment) {
-        let logged: Vec<Logged<&str>> = of_environment
-            .iter()
-            .map(|CounterSet { counter: (user, counter), used, .. }| {
-                let CounterKey { subscription, feature, terms, period_start } = counter;
-                let start = period_start.as_ms();
-                (user.0, subscription.0, feature.as_str(), terms.0, start, *used)
-            })
-            .collect();
-        let environment = of_environment.first().map(|set| set.environment.0);
-        let number = i64::try_from(number).unwrap_or(i64::MAX);
-        last = Some(connection.statement(sql::LOG_COUNTERS)?.insert(params![
-            number,
-            environment,
-            serde_json::to_string(&logged)?
-        ])?);
+        if let Some(first) = of_environment.first() {
+            let usage = usage.remove(&first.environment);
+            let row = append_row(connection, number, first.environment, of_environment, usage)?;
+            last = Some(row);
+        }
+    }
+    // Usage that changed no counter.
+    for (environment, usage) in usage {
+        last = Some(append_row(connection, number, environment, &[], Some(usage))?);
     }
     Ok(last)
+}
+
+fn append_row(
+    connection: &Connection,
+    number: u64,
+    environment: EnvironmentId,
+    sets: &[CounterSet],
+    usage: Option<&UsageDeltas>,
+) -> Result<i64, StoreError> {
+    let logged: Vec<Logged<&str>> = sets
+        .iter()
+        .map(|CounterSet { counter: (user, counter), used, .. }| {
+            let CounterKey { subscription, feature, terms, period_start } = counter;
+            let start = period_start.as_ms();
+            (user.0, subscription.0, feature.as_str(), terms.0, start, *used)
+        })
+        .collect();
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    Ok(connection.statement(sql::LOG_COUNTERS)?.insert(params![
+        number,
+        environment.0,
+        serde_json::to_string(&logged)?,
+        usage.map(usage_by_day::to_json).transpose()?,
+    ])?)
 }
 
 /// Returns the number of the last commit that changed counters, in the connection's snapshot; 0 if
@@ -104,7 +129,7 @@ pub(super) fn read(connection: &Connection) -> Result<LoggedCounters, StoreError
     Ok(counters)
 }
 
-/// Writes everything in the log to the table and empties the log, within the open transaction. The
+/// Writes everything in the log to its tables and empties the log, within the open transaction. The
 /// caller must be the only one that changes counters.
 pub(super) fn write_through(connection: &Connection) -> Result<(), StoreError> {
     let logged = read(connection)?;
@@ -121,11 +146,13 @@ pub(super) fn write_through(connection: &Connection) -> Result<(), StoreError> {
             facts::write(connection, environment, user, &set.into_change())?;
         }
     }
+    usage_by_day::fold(connection, &usage_by_day::unfolded(connection)?, i64::MAX)?;
     forget(connection, i64::MAX)
 }
 
-/// Deletes the rows with ids up to `through`.
+/// Deletes the rows with ids up to `through`. Their usage must have been folded.
 pub(super) fn forget(connection: &Connection, through: i64) -> Result<(), StoreError> {
     connection.statement(sql::FORGET_COUNTERS_LOGGED)?.execute([through])?;
+    connection.run(sql::RESET_USAGE_FOLDED)?;
     Ok(())
 }

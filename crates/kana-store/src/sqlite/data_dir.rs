@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::errors::is_full;
-use super::file_names::{CLAIM_FILE, DATABASE_FILE, LOG_FILE, OUR_FILES, TURN_FILE};
+use super::file_names::{BACKUP_FILE, CLAIM_FILE, DATABASE_FILE, LOG_FILE, OUR_FILES, TURN_FILE};
 use crate::deadlines::Deadlines;
 use crate::error::StoreError;
 
@@ -135,11 +135,13 @@ pub(super) fn find_database(directory: &Path, turn: Option<&File>) -> Result<Fou
     if bytes.is_some_and(|bytes| bytes > 0) {
         return Ok(Found::Database { made });
     }
-    let log = directory.join(LOG_FILE);
+    let (log, backup) = (directory.join(LOG_FILE), directory.join(BACKUP_FILE));
     let evidence = if made {
         directory.join(TURN_FILE)
     } else if length(&log)?.is_some_and(|bytes| bytes > 0) {
         log
+    } else if length(&backup)?.is_some() {
+        backup
     } else {
         return Ok(Found::Nothing);
     };
@@ -245,7 +247,7 @@ fn private_file(path: &Path) -> Result<File, StoreError> {
     opened.map_err(|source| failed(path, source))
 }
 
-fn create_private_file(path: &Path) -> io::Result<File> {
+pub(super) fn create_private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     // Another process may have created it meanwhile.
     options.read(true).write(true).create(true).truncate(false);
@@ -282,7 +284,7 @@ fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }
 
-fn failed(path: &Path, source: io::Error) -> StoreError {
+pub(super) fn failed(path: &Path, source: io::Error) -> StoreError {
     let path = PathBuf::from(path);
     if is_full(&source) {
         StoreError::Full { place: path.display().to_string(), source: Box::new(source) }

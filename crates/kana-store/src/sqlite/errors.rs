@@ -12,6 +12,10 @@ use crate::error::{Cause, StoreError};
 /// grows by 32 KiB.
 const WRITTEN_TO_ASK: usize = 64 * 1024;
 
+/// What to do about a damaged database.
+const ADVICE: &str =
+    "kana check shows what is damaged, and kana restore puts a backup in its place";
+
 /// `ENFILE` and `EMFILE`, on every Unix that Kana runs on.
 const TOO_MANY_OPEN_FILES: [i32; 2] = [23, 24];
 
@@ -54,7 +58,10 @@ pub(super) fn located(error: StoreError, directory: &Path) -> StoreError {
     let file = || directory.join(DATABASE_FILE).display().to_string();
     match error {
         StoreError::Full { source, .. } => StoreError::Full { place: here(), source },
-        StoreError::Damaged { source, .. } => StoreError::Damaged { place: file(), source },
+        // It is not known yet which file: the advice is not there yet either.
+        StoreError::Damaged { place, source } if place == DATABASE_FILE => {
+            StoreError::Damaged { place: file(), source: format!("{source}; {ADVICE}").into() }
+        }
         StoreError::NotPermitted { source, .. } if code(&source) == Some(ErrorCode::CannotOpen) => {
             asked(directory, source)
                 .unwrap_or_else(|source| StoreError::NotPermitted { place: file(), source })

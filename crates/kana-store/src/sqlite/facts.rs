@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::rows::{
     instant, limit, optional_instant, read_owned_subscription, read_subscription, text,
 };
-use super::{statements as sql, users};
+use super::{limit_crossings, statements as sql, users};
 use crate::app::EnvironmentId;
 use crate::columns::Named;
 use crate::error::StoreError;
@@ -207,8 +207,12 @@ pub(super) fn write(
     change: &Change,
 ) -> Result<(), StoreError> {
     match change {
-        Change::CreateUser(user) => users::create(connection, environment, user_key, user),
-        Change::UpdateUser { user, .. } => users::update(connection, environment, user_key, user),
+        Change::CreateUser(user) => {
+            return users::create(connection, environment, user_key, user);
+        }
+        Change::UpdateUser { user, .. } => {
+            return users::update(connection, environment, user_key, user);
+        }
         Change::AddSubscription(subscription) => {
             connection.statement(sql::ADD_SUBSCRIPTION)?.execute(params![
                 environment.0,
@@ -241,6 +245,9 @@ pub(super) fn write(
             event.idempotency_key.as_ref().map(IdempotencyKey::as_str),
             event.metadata.as_ref().map(Metadata::to_json),
         ]),
+        Change::CrossLimit(crossing) => {
+            limit_crossings::write(connection, environment, user_key, crossing)
+        }
         Change::KeepReplay { key, replay } => {
             connection.statement(sql::KEEP_REPLAY)?.execute(params![
                 environment.0,

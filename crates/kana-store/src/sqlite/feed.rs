@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use kana_core::Timestamp;
 use kana_core::change::AuditKind;
 use kana_core::id::UserId;
@@ -60,7 +62,7 @@ fn add_entry(
     environment: EnvironmentId,
     entry: &NewAuditEntry,
 ) -> Result<(), StoreError> {
-    let NewAuditEntry { id, at, actor, action, kind, subject, before, after } = entry;
+    let NewAuditEntry { id, at, actor, action, kind, subject, before, after, request_id } = entry;
     connection.statement(sql::ADD_AUDIT_ENTRY)?.execute(params![
         environment.0,
         id,
@@ -71,6 +73,7 @@ fn add_entry(
         subject,
         before,
         after,
+        request_id,
     ])?;
     Ok(())
 }
@@ -188,11 +191,12 @@ pub(super) fn audit_log(
 pub(super) fn forget_changes(
     connection: &Connection,
     environment: EnvironmentId,
-    before: Timestamp,
+    kept: &RangeInclusive<Timestamp>,
     kept_max: i64,
     at_most: usize,
 ) -> Result<usize, StoreError> {
-    let parameters = params![environment.0, before.as_ms(), kept_max, limit(at_most)];
+    let (from, to) = (kept.start().as_ms(), kept.end().as_ms());
+    let parameters = params![environment.0, from, to, kept_max, limit(at_most)];
     Ok(connection.statement(sql::FORGET_CHANGES)?.execute(parameters)?)
 }
 

@@ -7,12 +7,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::errors::{is_io, located};
+use super::room::Room;
 use crate::deadlines::Deadlines;
 use crate::error::StoreError;
 use crate::log_throttle::LogThrottle;
+use crate::threads::NeededThreads;
 
 /// How often a readiness check tries a commit while commits fail.
 const TRY_EVERY: Duration = Duration::from_secs(1);
+
+struct OfServer {
+    room: Room,
+    threads: NeededThreads,
+}
 
 /// The health of one store's database.
 pub(super) struct Health {
@@ -25,6 +32,10 @@ pub(super) struct Health {
     writes_held: AtomicBool,
     /// The last commit failed.
     commits_fail: AtomicBool,
+    /// A write has met a damaged page since the writer was last tried.
+    write_met_damage: AtomicBool,
+    /// Of a server.
+    server: Option<OfServer>,
     known: Mutex<Known>,
     refused_reads: LogThrottle,
     background: LogThrottle,
@@ -42,8 +53,9 @@ struct Known {
 }
 
 impl Health {
-    pub(super) fn of_server(directory: &Path, limits: Deadlines) -> Self {
-        Self::new(directory, limits.held)
+    pub(super) fn of_server(directory: &Path, limits: Deadlines, threads: NeededThreads) -> Self {
+        let server = Some(OfServer { room: Room::new(), threads });
+        Self { server, ..Self::new(directory, limits.held) }
     }
 
     pub(super) fn of_tool(directory: &Path, limits: Deadlines) -> Self {
@@ -57,6 +69,8 @@ impl Health {
             reads_held: AtomicBool::new(false),
             writes_held: AtomicBool::new(false),
             commits_fail: AtomicBool::new(false),
+            write_met_damage: AtomicBool::new(false),
+            server: None,
             known: Mutex::default(),
             refused_reads: LogThrottle::new(),
             background: LogThrottle::new(),
@@ -104,6 +118,9 @@ impl Health {
         result.map_err(|error| {
             let error = located(error, &self.directory);
             self.note_damage(&error);
+            if let StoreError::Damaged { .. } = error {
+                self.write_met_damage.store(true, Ordering::Relaxed);
+            }
             if keeps_from_committing(&error) {
                 self.known().commit = Some(repeated(&error));
                 self.commits_fail.store(true, Ordering::Release);
@@ -128,6 +145,33 @@ impl Health {
             self.known().commit = None;
             self.commits_fail.store(false, Ordering::Release);
         }
+    }
+
+    /// Returns true once after a write that met a damaged page; the caller then tries whether anything can
+    /// be written.
+    pub(super) fn must_try_writer(&self) -> bool {
+        self.write_met_damage.load(Ordering::Relaxed)
+            && self.write_met_damage.swap(false, Ordering::Relaxed)
+    }
+
+    /// Records the result of a trial after a damaged page. If that met one, too, the server cannot go on.
+    pub(super) fn note_trial(&self, tried: Result<(), StoreError>) {
+        if let Err(error) = tried
+            && let error @ StoreError::Damaged { .. } = located(error, &self.directory)
+            && let Some(server) = &self.server
+        {
+            server.threads.report_damaged(error.to_string());
+        }
+    }
+
+    /// Fails with [`Full`](StoreError::Full) if a server has too little free space to write.
+    pub(super) fn check_room(&self) -> Result<(), StoreError> {
+        self.server.as_ref().map_or(Ok(()), |server| server.room.check(&self.directory))
+    }
+
+    #[cfg(test)]
+    pub(super) fn room(&self) -> Option<&Room> {
+        self.server.as_ref().map(|server| &server.room)
     }
 
     /// Logs an error that no caller receives, at most once a second.
@@ -164,8 +208,12 @@ impl Health {
     }
 
     fn note_damage(&self, error: &StoreError) {
-        if let StoreError::Damaged { .. } = error {
-            self.known().damage.get_or_insert_with(|| repeated(error));
+        let StoreError::Damaged { .. } = error else { return };
+        let mut known = self.known();
+        if known.damage.is_none() {
+            known.damage = Some(repeated(error));
+            drop(known);
+            tracing::error!(%error, "/readyz answers 503 until the server is restarted");
         }
     }
 

@@ -45,6 +45,9 @@ pub(super) fn add_key(connection: &Connection, key: &NewKey) -> Result<Key, Stor
             key.hash.0,
             key.last_four,
             key.created_at.as_ms(),
+            key.name,
+            key.created_by,
+            key.expires_at.map(Timestamp::as_ms),
         ],
         |row| Ok((row.get(0)?, row.get(1)?)),
     );
@@ -83,6 +86,16 @@ pub(super) fn revoke_key(
     Ok(key.map(|key| (key, revoked > 0)))
 }
 
+pub(super) fn note_key_uses(
+    connection: &Connection,
+    uses: &[(i64, Timestamp)],
+) -> Result<(), StoreError> {
+    for (id, at) in uses {
+        connection.statement(sql::NOTE_KEY_USE)?.execute(params![id, at.as_ms()])?;
+    }
+    Ok(())
+}
+
 fn key(row: &Row<'_>) -> Result<Key, StoreError> {
     Ok(Key {
         id: row.get(0)?,
@@ -92,6 +105,10 @@ fn key(row: &Row<'_>) -> Result<Key, StoreError> {
         last_four: row.get(4)?,
         created_at: Timestamp::from_ms(row.get(5)?),
         revoked_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_ms),
+        name: row.get(7)?,
+        created_by: row.get(8)?,
+        last_used_at: row.get::<_, Option<i64>>(9)?.map(Timestamp::from_ms),
+        expires_at: row.get::<_, Option<i64>>(10)?.map(Timestamp::from_ms),
     })
 }
 

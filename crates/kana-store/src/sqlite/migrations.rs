@@ -6,9 +6,9 @@ use std::path::Path;
 use rusqlite::TransactionBehavior;
 
 use super::connection::Connection;
-use super::data_dir;
+use super::{data_dir, user_search};
 use crate::error::StoreError;
-use crate::migration_files::SQLITE;
+use crate::migration_files::{SQLITE, SQLITE_USER_SEARCH};
 
 /// Returns how many migrations the database has; 0 if it has no tables.
 pub(super) fn version(connection: &mut Connection) -> Result<usize, StoreError> {
@@ -46,6 +46,9 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
     };
     for migration in missing {
         transaction.execute_batch(migration)?;
+        if *migration == SQLITE_USER_SEARCH {
+            user_search::fill(&transaction)?;
+        }
     }
     if !missing.is_empty() {
         let version = i64::try_from(SQLITE.len()).unwrap_or(i64::MAX);

@@ -4,6 +4,7 @@
 //! There is one connection that writes, so that nobody polls for SQLite's lock. A commit waits
 //! for the disk: whoever writes must not do it on a thread that others need.
 
+mod backup;
 mod catalog;
 mod checkpoints;
 mod connection;
@@ -14,14 +15,20 @@ mod facts;
 mod feed;
 mod file_names;
 mod health;
+mod inspection;
 mod jobs;
 mod keys;
+mod last_backup;
 mod lease;
+mod limit_crossings;
 mod lists;
 mod migrations;
+mod people;
 mod readers;
 mod readiness;
 mod recent_counters;
+mod restore;
+mod room;
 mod rows;
 mod statements;
 mod store;
@@ -29,7 +36,15 @@ mod store;
 mod tests;
 mod transaction;
 mod transfer;
+mod unfolded_usage;
+mod usage_by_day;
+mod usage_events;
+mod usage_statistics;
+mod user_imports;
+mod user_search;
 mod users;
 mod write_behind;
 
+pub use backup::BackupContents;
+pub use file_names::{CLAIM_FILE, OUR_FILES};
 pub use store::SqliteStore;

@@ -39,6 +39,7 @@ fn check_now(pool: &Arc<ReaderPool>, writer: &Arc<Mutex<Writer>>) -> Result<(), 
     let connection = pool.take()?;
     pool.health().noted_read(keys::app(&connection))?;
     drop(connection);
+    pool.health().check_room()?;
     let Some(failure) = pool.health().failure() else {
         return Ok(());
     };

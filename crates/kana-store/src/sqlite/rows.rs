@@ -34,7 +34,7 @@ pub(super) fn label(text: &str) -> Result<Label, StoreError> {
 }
 
 pub(super) fn metadata(text: &str) -> Result<Metadata, StoreError> {
-    Ok(Metadata::new("stored metadata", serde_json::from_str(text)?)?)
+    Ok(Metadata::new("stored metadata", kana_json::parse(text)?)?)
 }
 
 pub(super) fn instant(row: &Row<'_>, column: usize) -> Result<Timestamp, StoreError> {

@@ -16,19 +16,92 @@ statements! {
     CREATE_ENVIRONMENT = "INSERT INTO environments (kind, catalog_version) VALUES (?1, 0)";
     ENVIRONMENTS = "SELECT id, kind FROM environments ORDER BY id";
     ADD_KEY = "
-        INSERT INTO keys (environment_id, kind, hash, last_four, created_at)
-        SELECT id, ?2, ?3, ?4, ?5 FROM environments WHERE kind = ?1
+        INSERT INTO keys (environment_id, kind, hash, last_four, created_at, name, created_by, expires_at)
+        SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM environments WHERE kind = ?1
         RETURNING id, environment_id";
     KEYS = "
-        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
+        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at,
+            k.name, k.created_by, k.last_used_at, k.expires_at
         FROM keys k JOIN environments e ON e.id = k.environment_id ORDER BY k.id";
     KEY_BY_HASH = "
-        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
+        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at,
+            k.name, k.created_by, k.last_used_at, k.expires_at
         FROM keys k JOIN environments e ON e.id = k.environment_id WHERE k.hash = ?1";
     KEY_BY_ID = "
-        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at
+        SELECT k.id, k.environment_id, e.kind, k.kind, k.last_four, k.created_at, k.revoked_at,
+            k.name, k.created_by, k.last_used_at, k.expires_at
         FROM keys k JOIN environments e ON e.id = k.environment_id WHERE k.id = ?1";
+    NOTE_KEY_USE = "
+        UPDATE keys SET last_used_at = ?2
+        WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at < ?2)";
     REVOKE_KEY = "UPDATE keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
+
+    ADMINS = "
+        SELECT id, email, role, password_hash IS NOT NULL, created_at, last_sign_in_at
+        FROM admins ORDER BY id";
+    CREDENTIALS = "
+        SELECT id, email, role, password_hash IS NOT NULL, created_at, last_sign_in_at,
+            password_hash
+        FROM admins WHERE email_folded = ?1";
+    CREDENTIALS_BY_ID = "
+        SELECT id, email, role, password_hash IS NOT NULL, created_at, last_sign_in_at,
+            password_hash
+        FROM admins WHERE id = ?1";
+    ADD_ADMIN = "
+        INSERT INTO admins (app_id, email, email_folded, role, created_at)
+        VALUES (1, ?1, ?2, ?3, ?4) ON CONFLICT (email_folded) DO NOTHING RETURNING id";
+    SET_PASSWORD = "UPDATE admins SET password_hash = ?2 WHERE id = ?1";
+    SET_ROLE = "UPDATE admins SET role = ?2 WHERE id = ?1";
+    NOTE_SIGN_IN = "UPDATE admins SET last_sign_in_at = ?2 WHERE id = ?1";
+    REMOVE_ADMIN = "DELETE FROM admins WHERE id = ?1";
+    SESSION = "
+        SELECT a.id, a.email, a.role, a.password_hash IS NOT NULL, a.created_at, a.last_sign_in_at,
+            s.hash, s.admin_id, s.created_at, s.last_seen_at, s.ends_at, s.address, s.browser,
+            app.name
+        FROM sessions s JOIN admins a ON a.id = s.admin_id JOIN app ON app.id = a.app_id
+        WHERE s.hash = ?1";
+    SESSIONS_OF = "
+        SELECT hash, admin_id, created_at, last_seen_at, ends_at, address, browser
+        FROM sessions WHERE admin_id = ?1 ORDER BY created_at DESC, hash";
+    // All but the newest.
+    END_OLDEST_SESSIONS = "
+        DELETE FROM sessions WHERE hash IN (
+            SELECT hash FROM sessions WHERE admin_id = ?1
+            ORDER BY created_at DESC LIMIT -1 OFFSET ?2)";
+    ADD_SESSION = "
+        INSERT INTO sessions (hash, admin_id, created_at, last_seen_at, ends_at, address, browser)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    NOTE_SEEN = "
+        UPDATE sessions SET last_seen_at = ?2, ends_at = ?3 WHERE hash = ?1 AND last_seen_at < ?2";
+    END_SESSION = "DELETE FROM sessions WHERE hash = ?1";
+    END_SESSIONS = "DELETE FROM sessions WHERE admin_id = ?1 AND (?2 IS NULL OR hash <> ?2)";
+    FORGET_SESSIONS = "
+        DELETE FROM sessions WHERE hash IN (
+            SELECT hash FROM sessions WHERE ends_at <= ?1 ORDER BY ends_at LIMIT ?2)";
+    OPEN_INVITATIONS = "
+        SELECT count(*) FROM invitations WHERE expires_at > ?1 AND used_at IS NULL";
+    ADD_INVITATION = "
+        INSERT INTO invitations (hash, admin_id, role, created_at, expires_at)
+        VALUES (?1, ?2, ?3, ?4, ?5)";
+    INVITATION = "
+        SELECT a.id, a.email, a.role, a.password_hash IS NOT NULL, a.created_at, a.last_sign_in_at,
+            i.role
+        FROM invitations i LEFT JOIN admins a ON a.id = i.admin_id
+        WHERE i.hash = ?1 AND i.used_at IS NULL AND i.expires_at > ?2";
+    USE_INVITATION = "UPDATE invitations SET used_at = ?2 WHERE hash = ?1";
+    WITHDRAW_INVITATIONS = "DELETE FROM invitations WHERE admin_id = ?1";
+    FORGET_INVITATIONS = "
+        DELETE FROM invitations WHERE hash IN (
+            SELECT hash FROM invitations WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
+    CLAIM_FORM = "
+        INSERT INTO sent_forms (hash, sent_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    FORM = "SELECT led_to FROM sent_forms WHERE hash = ?1";
+    SETTLE_FORM = "UPDATE sent_forms SET led_to = ?2 WHERE hash = ?1";
+    GIVE_UP_FORM = "DELETE FROM sent_forms WHERE hash = ?1";
+    FORGET_FORMS = "
+        DELETE FROM sent_forms WHERE hash IN (
+            SELECT hash FROM sent_forms WHERE sent_at <= ?1 ORDER BY sent_at LIMIT ?2)";
+    SET_APP_NAME = "UPDATE app SET name = ?1 WHERE id = 1";
 
     SIMPLE_MODE = "SELECT id, simple_mode FROM environments WHERE kind = ?1";
     SET_SIMPLE_MODE = "UPDATE environments SET simple_mode = ?2 WHERE kind = ?1";
@@ -112,12 +185,33 @@ statements! {
     DELETE_PACKAGE = "DELETE FROM packages WHERE environment_id = ?1 AND id = ?2";
     NOTE_USAGE = "
         INSERT OR IGNORE INTO features_with_usage (environment_id, feature_id) VALUES (?1, ?2)";
-    HAS_USAGE = "SELECT 1 FROM features_with_usage WHERE environment_id = ?1 AND feature_id = ?2";
-    // Each user once, however often subscribed: the index has them in order.
+    HAVE_USAGE = "
+        SELECT f.feature_id FROM rarray(?2) k
+        CROSS JOIN features_with_usage f ON f.environment_id = ?1 AND f.feature_id = k.value";
     ACTIVE_SUBSCRIBERS = "
-        SELECT count(DISTINCT user_key) FROM subscriptions INDEXED BY subscriptions_by_package
-        WHERE environment_id = ?1 AND package_id = ?2 AND ended_at IS NULL
-            AND status IN ('ACTIVE', 'TRIALING')";
+        SELECT s.package_id, s.subscribers FROM rarray(?2) k
+        CROSS JOIN package_subscribers s ON s.environment_id = ?1 AND s.package_id = k.value";
+
+    SUBSCRIBERS_AFTER = "
+        SELECT DISTINCT user_key FROM subscriptions INDEXED BY subscriptions_by_package
+        WHERE environment_id = ?1 AND package_id = ?2 AND user_key > ?3 AND ended_at IS NULL
+            AND status IN ('ACTIVE', 'TRIALING')
+        ORDER BY user_key LIMIT ?4";
+    SUBSCRIBERS_AMONG = "
+        SELECT s.user_key FROM rarray(?3) k
+        CROSS JOIN subscriptions s INDEXED BY subscriptions_by_package
+            ON s.environment_id = ?1 AND s.package_id = ?2 AND s.user_key = k.value
+            AND s.ended_at IS NULL AND s.status IN ('ACTIVE', 'TRIALING')";
+
+    ADD_SEARCH_ENTRY = "
+        INSERT INTO user_search (environment_id, shared, text, user_key) VALUES (?1, ?2, ?3, ?4)";
+    DELETE_SEARCH_ENTRY = "
+        DELETE FROM user_search
+        WHERE environment_id = ?1 AND shared = ?2 AND text = ?3 AND user_key = ?4";
+    SEARCH_ENTRIES_AFTER = "
+        SELECT text, user_key FROM user_search
+        WHERE environment_id = ?1 AND shared = ?2 AND (text, user_key) > (?3, ?4)
+        ORDER BY text, user_key LIMIT ?5";
 
     // Left to itself, the planner takes the primary key and walks every subscription that has ended.
     FACTS = "
@@ -167,11 +261,77 @@ statements! {
     LAST_NUMBER_LOGGED = "
         SELECT number FROM counter_log WHERE id = (SELECT max(id) FROM counter_log)";
     LOG_COUNTERS = "
-        INSERT INTO counter_log (number, environment_id, counters) VALUES (?1, ?2, ?3)";
+        INSERT INTO counter_log (number, environment_id, counters, usage) VALUES (?1, ?2, ?3, ?4)";
     FORGET_COUNTERS_LOGGED = "DELETE FROM counter_log WHERE id <= ?1";
+    // The ids of the log begin anew when it is empty.
+    RESET_USAGE_FOLDED = "
+        UPDATE usage_folding SET through = 0
+        WHERE id = 1 AND NOT EXISTS (SELECT 1 FROM counter_log)";
+
+    UNFOLDED_USAGE = "
+        SELECT environment_id, usage FROM counter_log
+        WHERE id > (SELECT through FROM usage_folding WHERE id = 1) AND usage IS NOT NULL";
+    NOTE_USAGE_FOLDED = "UPDATE usage_folding SET through = ?1 WHERE id = 1";
+    USAGE_OF_DAY = "
+        SELECT events, amount, uncounted FROM usage_by_day
+        WHERE environment_id = ?1 AND day = ?2 AND feature_id = ?3";
+    SET_USAGE_OF_DAY = "
+        INSERT INTO usage_by_day (environment_id, day, feature_id, events, amount, uncounted)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT DO UPDATE SET
+            events = excluded.events, amount = excluded.amount, uncounted = excluded.uncounted";
+    USAGE_BY_DAY_OF_FEATURE = "
+        SELECT u.day, u.events, u.amount, u.uncounted
+        FROM rarray(?2) d
+        CROSS JOIN usage_by_day u
+            ON u.environment_id = ?1 AND u.day = d.value AND u.feature_id = ?3";
+    USAGE_BY_DAY = "
+        SELECT day, events, uncounted FROM usage_totals
+        WHERE environment_id = ?1 AND day >= ?2 AND day <= ?3";
+    ADD_TO_USAGE_TOTALS = "
+        INSERT INTO usage_totals (environment_id, day, events, uncounted) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT DO UPDATE SET
+            events = events + excluded.events, uncounted = uncounted + excluded.uncounted";
+    FORGET_USAGE_TOTALS = "
+        DELETE FROM usage_totals
+        WHERE environment_id = ?1 AND day IN (
+            SELECT day FROM usage_totals WHERE environment_id = ?1 AND day < ?2
+            ORDER BY day LIMIT ?3)";
+    // The halves of the amount by themselves, since their sum may not fit into 64 bits.
+    USAGE_BY_FEATURE = "
+        SELECT feature_id, sum(events), sum(amount >> 32), sum(amount & 4294967295), sum(uncounted)
+        FROM usage_by_day
+        WHERE environment_id = ?1 AND day >= ?2 AND day <= ?3 GROUP BY feature_id";
+    USAGE_SINCE = "SELECT day FROM usage_since WHERE environment_id = ?1";
+    FORGET_USAGE_BY_DAY = "
+        DELETE FROM usage_by_day
+        WHERE environment_id = ?1 AND (day, feature_id) IN (
+            SELECT day, feature_id FROM usage_by_day WHERE environment_id = ?1 AND day < ?2
+            ORDER BY day, feature_id LIMIT ?3)";
     REPLAY = "
         SELECT user_key, feature_id, action, delta, occurred_at, answer, kept_at
         FROM replays WHERE environment_id = ?1 AND idempotency_key = ?2";
+
+    // The newest first, whoever's they are: a user who is gone is left out.
+    LIMIT_CROSSINGS = "
+        SELECT u.id, c.feature_id
+        FROM (
+            SELECT user_key, feature_id, period_end, crossed_at
+            FROM limit_crossings INDEXED BY limit_crossings_by_time
+            WHERE environment_id = ?1 ORDER BY crossed_at DESC LIMIT ?3) c
+        CROSS JOIN users u ON u.environment_id = ?1 AND u.key = c.user_key
+        WHERE c.period_end > ?2 ORDER BY c.crossed_at DESC";
+    CROSS_LIMIT = "
+        INSERT INTO limit_crossings
+            (environment_id, user_key, feature_id, period_end, share, crossed_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT DO UPDATE SET crossed_at = excluded.crossed_at";
+    FORGET_LIMIT_CROSSINGS = "
+        DELETE FROM limit_crossings
+        WHERE environment_id = ?1 AND (user_key, feature_id, period_end, share) IN (
+            SELECT user_key, feature_id, period_end, share
+            FROM limit_crossings INDEXED BY limit_crossings_by_end
+            WHERE environment_id = ?1 AND period_end <= ?2 ORDER BY period_end LIMIT ?3)";
 
     KEYS_KEPT_BEFORE = "
         SELECT idempotency_key FROM replays
@@ -199,6 +359,14 @@ statements! {
             (environment_id, user_key, feature_id, action, delta, occurred_at, recorded_at,
              subscription_id, idempotency_key, metadata)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    NEWEST_EVENT = "SELECT max(id) FROM events";
+    FIRST_EVENT_FROM = "SELECT id, recorded_at FROM events WHERE id >= ?1 ORDER BY id LIMIT 1";
+    EVENTS_OF_USER = "
+        SELECT id, feature_id, action, delta, occurred_at, recorded_at, subscription_id,
+            idempotency_key, metadata
+        FROM events
+        WHERE environment_id = ?1 AND user_key = ?2 AND id < ?3 AND id >= ?4
+        ORDER BY id DESC LIMIT ?5";
     // They stand in the order in which they were recorded, so that the oldest are the first rows.
     FORGET_EVENTS = "
         DELETE FROM events WHERE recorded_at < ?1
@@ -218,8 +386,8 @@ statements! {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     ADD_AUDIT_ENTRY = "
         INSERT INTO audit_log
-            (environment_id, id, at, actor, action, kind, subject, before, after)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+            (environment_id, id, at, actor, action, kind, subject, before, after, request_id)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     NEWEST_CHANGE = "SELECT number FROM change_heads WHERE environment_id = ?1";
     FIRST_CHANGE = "SELECT min(number) FROM changes WHERE environment_id = ?1";
     CHANGES = "
@@ -233,11 +401,13 @@ statements! {
     // where the clock went back.
     FORGET_CHANGES = "
         DELETE FROM changes WHERE environment_id = ?1 AND number <= (
-            SELECT max(number) FROM (
-                SELECT number, at FROM changes WHERE environment_id = ?1
-                ORDER BY number LIMIT ?4)
-            WHERE at < ?2 OR number <= (
-                SELECT number FROM change_heads WHERE environment_id = ?1) - ?3)";
+            SELECT max(CASE WHEN at < ?2 OR number <= surplus THEN number END) FROM (
+                SELECT number, at, surplus, max(number > surplus AND at BETWEEN ?2 AND ?3)
+                    OVER (ORDER BY number) AS is_kept
+                FROM (SELECT number, at, (
+                        SELECT number FROM change_heads WHERE environment_id = ?1) - ?4 AS surplus
+                    FROM changes WHERE environment_id = ?1 ORDER BY number LIMIT ?5))
+            WHERE NOT is_kept)";
     AUDIT_LOG = "
         SELECT id, at, actor, action, kind, subject, before, after, request_id FROM audit_log
         WHERE environment_id = ?1 AND (at, id) < (?2, ?3) AND at >= ?4
@@ -255,6 +425,40 @@ statements! {
         DELETE FROM audit_log WHERE rowid IN (
             SELECT rowid FROM audit_log WHERE environment_id = ?1 AND at < ?2
             ORDER BY at, id LIMIT ?3)";
+
+    USER_IMPORTS = "
+        SELECT id, created_at, data FROM user_imports WHERE environment_id = ?1 ORDER BY id";
+    PUT_USER_IMPORT = "
+        INSERT INTO user_imports (environment_id, id, created_at, data) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (environment_id, id) DO UPDATE SET data = excluded.data";
+    USER_IMPORT_LINES = "
+        SELECT kind, line, data FROM user_import_lines
+        WHERE environment_id = ?1 AND import_id = ?2 AND kind = ?3 AND line > ?4
+        ORDER BY line LIMIT ?5";
+    ADD_USER_IMPORT_LINE = "
+        INSERT INTO user_import_lines (environment_id, import_id, kind, line, data)
+        VALUES (?1, ?2, ?3, ?4, ?5)";
+    USER_IMPORT_NAME = "
+        SELECT line, kind FROM user_import_names
+        WHERE environment_id = ?1 AND import_id = ?2 AND name = ?3";
+    ADD_USER_IMPORT_NAME = "
+        INSERT INTO user_import_names (environment_id, import_id, name, line, kind)
+        VALUES (?1, ?2, ?3, ?4, ?5)";
+    // Without a word, the planner takes an environment to have few users.
+    USERS_WITH_EMAIL = "
+        SELECT id FROM users INDEXED BY users_by_email
+        WHERE environment_id = ?1 AND email = ?2 LIMIT ?3";
+    FORGET_USER_IMPORT_LINES = "
+        DELETE FROM user_import_lines
+        WHERE environment_id = ?1 AND import_id = ?2 AND (kind, line) IN (
+            SELECT kind, line FROM user_import_lines
+            WHERE environment_id = ?1 AND import_id = ?2 LIMIT ?3)";
+    FORGET_USER_IMPORT_NAMES = "
+        DELETE FROM user_import_names
+        WHERE environment_id = ?1 AND import_id = ?2 AND name IN (
+            SELECT name FROM user_import_names
+            WHERE environment_id = ?1 AND import_id = ?2 LIMIT ?3)";
+    FORGET_USER_IMPORT = "DELETE FROM user_imports WHERE environment_id = ?1 AND id = ?2";
 
     // A wait that began later than now began before the clock went back. It begins anew.
     WAITS_SINCE_LATER = "SELECT 1 FROM jobs WHERE waits_since > ?1 LIMIT 1";

@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::fs::File;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -17,6 +18,7 @@ use super::health::Health;
 use super::readers::{ReaderPool, Views};
 use super::recent_counters::RecentCounters;
 use super::transaction::{ServersWriter, SqliteTransaction, WriteLease, Writer};
+use super::unfolded_usage::UnfoldedUsage;
 use super::write_behind::WriteBehind;
 use super::{
     counter_log, data_dir, errors, facts, feed, keys, migrations, readiness, statements, transfer,
@@ -45,6 +47,9 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// The version of the schema that this release works with.
+    pub const SCHEMA_VERSION: usize = crate::migration_files::SQLITE.len();
+
     /// Opens the database in `data_dir`. Creates directory and database if they do not exist, and
     /// migrates the database. Fails with [`DataDirInUse`](StoreError::DataDirInUse) if it has to
     /// migrate the database of a running server.
@@ -146,15 +151,15 @@ impl SqliteStore {
         // The server that had them is gone, since this one has claimed the directory.
         connection.run(statements::END_LEASES)?;
         connection.run("COMMIT")?;
-        let health = Arc::new(Health::of_server(data_dir, limits));
+        let threads = NeededThreads::default();
+        let health = Arc::new(Health::of_server(data_dir, limits, threads.clone()));
         let file = data_dir.join(DATABASE_FILE);
         let recent = Arc::new(RecentCounters::default());
-        let threads = NeededThreads::default();
         let checkpoints = Checkpoints::start(&file, &statements, &health, &threads)?;
         let behind = WriteBehind::new(Arc::clone(&recent));
         // Only this server commits changes of users and catalogs, so their views can be kept.
         let pool = ReaderPool::new(statements, health, Views::Kept(recent));
-        let server = ServersWriter { checkpoints, behind };
+        let server = ServersWriter { checkpoints, behind, usage: UnfoldedUsage::default() };
         Ok(Self {
             threads,
             deadlines: limits,
@@ -202,6 +207,15 @@ impl SqliteStore {
         self.pool.health().noted_read(read(&connection))
     }
 
+    /// Reads several times from one snapshot, which shows everything that was committed before.
+    pub(super) fn ask_snapshot<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let connection = self.pool.take_view()?;
+        self.pool.health().noted_read(read(&connection))
+    }
+
     /// Runs one change and commits it.
     pub(super) async fn change<T>(
         &self,
@@ -244,7 +258,7 @@ impl SqliteStore {
 }
 
 /// Waits for the turn to open an existing database.
-fn find(data_dir: &Path) -> Result<Option<File>, StoreError> {
+pub(super) fn find(data_dir: &Path) -> Result<Option<File>, StoreError> {
     let turn = data_dir::wait_for_turn_if_any(data_dir, Deadlines::DEFAULT)?;
     match data_dir::find_database(data_dir, turn.as_ref())? {
         Found::Database { .. } => Ok(turn),
@@ -265,6 +279,8 @@ impl Store for SqliteStore {
         created_at: Timestamp,
     ) -> Result<Option<Box<dyn WriteTransaction>>, StoreError> {
         let transaction = self.begin_write().await?;
+        // Before the keys are shown to anybody.
+        transaction.check_room()?;
         let is_new =
             transaction.step(|connection| keys::create_app(connection, &app, &keys, created_at))?;
         Ok(is_new.then(|| Box::new(transaction) as Box<dyn WriteTransaction>))
@@ -295,6 +311,10 @@ impl Store for SqliteStore {
             keys::provide_token_secret(connection, environment, &secret, created_at)
         })
         .await
+    }
+
+    async fn note_key_uses(&self, uses: Vec<(i64, Timestamp)>) -> Result<(), StoreError> {
+        self.change(|connection| keys::note_key_uses(connection, &uses)).await
     }
 
     async fn check_ready(&self) -> Result<(), StoreError> {
@@ -349,12 +369,12 @@ impl Feed for SqliteStore {
     async fn forget_changes(
         &self,
         environment: EnvironmentId,
-        before: Timestamp,
+        kept: RangeInclusive<Timestamp>,
         kept_max: i64,
         at_most: usize,
     ) -> Result<usize, StoreError> {
         self.forget(|connection| {
-            feed::forget_changes(connection, environment, before, kept_max, at_most)
+            feed::forget_changes(connection, environment, &kept, kept_max, at_most)
         })
         .await
     }

@@ -24,12 +24,16 @@ use super::*;
 use crate::app::{App, EnvironmentId, EnvironmentKind, KeyHash, KeyKind, NewKey};
 use crate::error::StoreError;
 use crate::feed::{AuditQuery, ChangesQuery, Feed};
+use crate::migration_files::{SQLITE, SQLITE_USER_SEARCH};
 use crate::store::{Store, Transaction, WriteTransaction};
+use crate::usage_statistics::UsageStatistics as _;
 
 mod behind;
 mod deadlines;
 mod directory;
+mod folding;
 mod jobs;
+mod subscribers;
 mod trouble;
 
 const NOW: Timestamp = Timestamp::MIN;
@@ -46,8 +50,11 @@ async fn store_with_app() -> (SqliteStore, EnvironmentId, TempDir) {
         environment,
         kind: KeyKind::Private,
         hash: hash(environment),
+        name: None,
         last_four: "abcd".to_owned(),
         created_at: NOW,
+        created_by: None,
+        expires_at: None,
     });
     store.create_app(App { name: "Kana".to_owned() }, keys.to_vec(), NOW).await.unwrap();
     let key = store.find_key(hash(EnvironmentKind::Test)).await.unwrap().unwrap();
@@ -134,8 +141,23 @@ mod plans {
 
     /// The app's own tables, by the names under which statements speak of them. The rows of all
     /// others belong to an environment.
-    const THE_APPS_OWN: &[&str] =
-        &["app", "environments", "e", "keys", "k", "counter_log", "jobs", "j"];
+    const THE_APPS_OWN: &[&str] = &[
+        "app",
+        "environments",
+        "e",
+        "keys",
+        "k",
+        "counter_log",
+        "usage_folding",
+        "jobs",
+        "j",
+        "admins",
+        "a",
+        "sessions",
+        "invitations",
+        "sent_forms",
+        "i",
+    ];
 
     /// Tables that grow with the number of users, or with what they do. All others are as large
     /// as the catalog or smaller.
@@ -149,16 +171,35 @@ mod plans {
         "replays",
         "changes",
         "audit_log",
+        "user_search",
+        "usage_by_day",
+        "usage_totals",
+        "limit_crossings",
+        "user_import_lines",
+        "user_import_names",
     ];
 
     /// What a step may do that is no search.
     fn is_allowed(statement: &str, step: &str) -> bool {
         // Whoever lists the keys asks for all of them, and people make each by hand.
         (statement == "KEYS" && step == "SCAN k")
+            // Of people there are few, and whoever lists them asks for all of them.
+            || (statement == "ADMINS" && step == "SCAN admins")
+            || (["END_OLDEST_SESSIONS", "FORGET_SESSIONS", "FORGET_INVITATIONS", "FORGET_FORMS"].contains(&statement)
+                && step == "LIST SUBQUERY 1")
+            // The first rows of an import, as many as are asked for.
+            || (["FORGET_USER_IMPORT_LINES", "FORGET_USER_IMPORT_NAMES"].contains(&statement)
+                && step.starts_with("LIST SUBQUERY "))
+            // The session's own.
+            || (statement == "SESSION" && step.starts_with("SEARCH s USING"))
+            || (statement == "SESSIONS_OF" && step.starts_with("USE TEMP B-TREE FOR"))
             // There are two.
             || (statement == "ENVIRONMENTS" && step == "SCAN environments")
-            // The users that are asked for, handed in as a list.
-            || (statement == "SUBSCRIPTIONS_OF" && step.starts_with("SCAN k "))
+            // What is asked for, handed in as a list.
+            || (["SUBSCRIPTIONS_OF", "SUBSCRIBERS_AMONG", "FIND_USERS_BY_KEY", "HAVE_USAGE",
+                "ACTIVE_SUBSCRIBERS"]
+                .contains(&statement)
+                && step.starts_with("SCAN k "))
             // Whoever lists the jobs asks for all of them.
             || (statement == "JOBS"
                 && (step == "SCAN j" || step == "USE TEMP B-TREE FOR ORDER BY"))
@@ -168,15 +209,32 @@ mod plans {
             || (statement == "MEND_WAITS" && step == "LIST SUBQUERY 1")
             // What a server left behind, which is bounded.
             || (statement == "COUNTERS_LOGGED" && step == "SCAN counter_log")
+            // Whether it has a row.
+            || (statement == "RESET_USAGE_FOLDED" && step == "SCAN counter_log")
+            // The days that are asked for, handed in as a list.
+            || (statement == "USAGE_BY_DAY_OF_FEATURE" && step.starts_with("SCAN d "))
+            // One row for each feature.
+            || (statement == "USAGE_BY_FEATURE" && step == "USE TEMP B-TREE FOR GROUP BY")
+            // As many as are asked for.
+            || ((statement.starts_with("FORGET_USAGE_") || statement == "FORGET_LIMIT_CROSSINGS")
+                && step.starts_with("LIST SUBQUERY "))
+            // So many of the newest as are looked at.
+            || (statement == "LIMIT_CROSSINGS"
+                && (["CO-ROUTINE c", "SCAN c", "USE TEMP B-TREE FOR ORDER BY"].contains(&step)
+                    || step.contains("INDEX limit_crossings_by_time (environment_id=?)")))
             // Its last row, which is at the end of the table.
             || (statement == "LAST_NUMBER_LOGGED" && step == "SEARCH counter_log")
             // The first rows of an environment, as many as are asked for.
             || (statement == "FORGET_CHANGES"
-                && (step.contains("SUBQUERY") || step.contains("(subquery-1)")
+                && (step.contains("SUBQUERY") || step.contains("(subquery-")
                     || step == "SEARCH changes USING INDEX changes_by_number (environment_id=?)"))
             || (statement == "FORGET_AUDIT_LOG"
                 && (step == "LIST SUBQUERY 1"
                     || step == "SEARCH audit_log USING INTEGER PRIMARY KEY (rowid=?)"))
+            // The log has no index but that of its rows. So many are looked at as the caller says.
+            || (["NEWEST_EVENT", "FIRST_EVENT_FROM", "EVENTS_OF_USER"].contains(&statement)
+                && (step == "SEARCH events"
+                    || step.starts_with("SEARCH events USING INTEGER PRIMARY KEY (rowid>?")))
             // The first rows of the table, as many as are asked for.
             || (statement == "FORGET_EVENTS"
                 && (step == "SCAN events" || step == "LIST SUBQUERY 1"
@@ -223,13 +281,15 @@ mod plans {
     fn whom_a_change_touches_stands_in_an_index() {
         let of_publishing = [
             ("ACTIVE_SUBSCRIBERS", statements::ACTIVE_SUBSCRIBERS),
-            ("HAS_USAGE", statements::HAS_USAGE),
+            ("HAVE_USAGE", statements::HAVE_USAGE),
         ];
         insta::assert_snapshot!(written_out(&of_publishing), @r"
         ACTIVE_SUBSCRIBERS
-            SEARCH subscriptions USING COVERING INDEX subscriptions_by_package (environment_id=? AND package_id=?)
-        HAS_USAGE
-            SEARCH features_with_usage USING PRIMARY KEY (environment_id=? AND feature_id=?)
+            SCAN k VIRTUAL TABLE INDEX 1:
+            SEARCH s USING PRIMARY KEY (environment_id=? AND package_id=?)
+        HAVE_USAGE
+            SCAN k VIRTUAL TABLE INDEX 1:
+            SEARCH f USING PRIMARY KEY (environment_id=? AND feature_id=?)
         ");
     }
 
@@ -635,9 +695,20 @@ mod migrations_and_files {
         drop(store);
         let old = raw(directory.path());
         old.execute_batch(
-            "DROP VIEW current_counters; DROP TABLE counters; DROP TABLE counter_log;
+            "DROP VIEW current_counters; DROP VIEW current_usage_by_day;
+             DROP TABLE counters; DROP TABLE counter_log;
              DROP TABLE package_feature_terms; DROP TABLE change_heads; DROP TABLE changes;
-             DROP TABLE audit_log; DROP TABLE jobs; PRAGMA user_version = 5;",
+             DROP TABLE audit_log; DROP TABLE jobs; DROP TABLE user_search; DROP TABLE sessions;
+             DROP TABLE invitations; DROP TABLE admins; DROP TABLE user_imports;
+             DROP TABLE user_import_lines; DROP TABLE user_import_names;
+             DROP INDEX users_by_email; ALTER TABLE keys DROP COLUMN name;
+             ALTER TABLE keys DROP COLUMN created_by; ALTER TABLE keys DROP COLUMN last_used_at;
+             ALTER TABLE keys DROP COLUMN expires_at;
+             DROP TABLE usage_by_day; DROP TABLE usage_totals; DROP TABLE usage_folding;
+             DROP TABLE usage_since; DROP TABLE limit_crossings;
+             DROP TRIGGER subscriber_added; DROP TRIGGER subscriber_changed_to;
+             DROP TRIGGER subscriber_changed_from; DROP TRIGGER subscriber_deleted;
+             DROP TABLE package_subscribers; DROP TABLE sent_forms; PRAGMA user_version = 5;",
         )
         .unwrap();
         let foundation = include_str!("migrations/0001_foundation.sql");
@@ -662,6 +733,59 @@ mod migrations_and_files {
         let mut reader = store.read().await.unwrap();
         let held = [Some(3), Some(40), Some(5), None];
         assert_eq!(reader.counters(environment, &asked).await.unwrap(), held);
+    }
+
+    #[tokio::test]
+    async fn a_database_in_which_usage_was_recorded_before_knows_since_when_it_counts_by_day() {
+        let (store, test, directory) = store_with_app().await;
+        let live = store.find_key(hash(EnvironmentKind::Live)).await.unwrap().unwrap().environment;
+        drop(store);
+        let old = raw(directory.path());
+        let migration = include_str!("migrations/0012_usage_by_day.sql");
+        let (_, since) = migration.split_once("INSERT INTO usage_since").unwrap();
+        old.execute("INSERT INTO features_with_usage VALUES (?1, 'api-calls')", [live.0]).unwrap();
+        old.execute_batch(&format!("INSERT INTO usage_since {since}")).unwrap();
+        let today: i64 = old.query_row("SELECT unixepoch() / 86400", [], |row| row.get(0)).unwrap();
+        let store = SqliteStore::open_for_server(directory.path()).unwrap();
+        assert_eq!(store.usage_since(test).await.unwrap(), None);
+        let since = store.usage_since(live).await.unwrap().unwrap();
+        assert!((today..=today + 2).contains(&since.number()), "{today} {since}");
+    }
+
+    #[test]
+    fn users_of_before_the_search_are_found_after() {
+        let directory = tempfile::tempdir().unwrap();
+        let version = SQLITE.iter().position(|sql| *sql == SQLITE_USER_SEARCH).unwrap();
+        let old = raw(directory.path());
+        old.execute_batch(&SQLITE[..version].concat()).unwrap();
+        old.execute_batch(&format!(
+            "PRAGMA user_version = {version};
+             INSERT INTO users VALUES
+                (1, x'02', 'One', 'ONE \"1\"', 'Straße', '', NULL),
+                (1, x'01', 'two', NULL, NULL, NULL, '{{}}'),
+                (2, x'02', 'One', NULL, 'one', NULL, NULL)"
+        ))
+        .unwrap();
+        drop(old);
+
+        drop(SqliteStore::open(directory.path()).unwrap());
+        let new = raw(directory.path());
+        let rows = "SELECT environment_id, shared, text, hex(user_key) FROM user_search";
+        let mut rows = new.prepare(rows).unwrap();
+        let row = |row: &rusqlite::Row<'_>| {
+            let [environment, shared] = [row.get(0)?, row.get(1)?];
+            Ok((environment, shared, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
+        };
+        let rows: Vec<(i64, i64, String, String)> =
+            rows.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap();
+        let expected = [
+            (1, 0, "one", "02"),
+            (1, 0, "strasse", "02"),
+            (1, 0, "two", "01"),
+            (1, 3, "one \"1\"", "02"),
+            (2, 0, "one", "02"),
+        ];
+        assert_eq!(rows, expected.map(|(e, s, text, key)| (e, s, text.into(), key.into())));
     }
 
     #[test]
@@ -930,6 +1054,7 @@ mod columns {
             delta: -3,
             occurred_at: Timestamp::from_ms(5),
             recorded_at: Timestamp::from_ms(9),
+            amount: -3,
             subscription: Some(SubscriptionId(Uuid::from_u128(7))),
             idempotency_key: Some(IdempotencyKey::new("idempotencyKey", "key").unwrap()),
             metadata: Some(
@@ -941,6 +1066,7 @@ mod columns {
             delta: i64::MAX,
             // Earlier than the one before it, though it came later.
             occurred_at: Timestamp::from_ms(-1),
+            amount: 0,
             subscription: None,
             idempotency_key: None,
             metadata: None,
@@ -952,6 +1078,10 @@ mod columns {
 
         let named = |text: &str| text.to_owned();
         let uuid = Uuid::from_u128;
+        let second = |environment: EnvironmentId, user| {
+            let what = (named("api-calls"), named("SET"));
+            (environment.0, uuid(user), what.0, what.1, i64::MAX, -1, 9, None, None, None)
+        };
         assert_eq!(
             events(directory.path()),
             [
@@ -967,30 +1097,8 @@ mod columns {
                     Some(named("key")),
                     Some(named(r#"{"z":1,"a":"é"}"#)),
                 ),
-                (
-                    environment.0,
-                    uuid(1),
-                    named("api-calls"),
-                    named("SET"),
-                    i64::MAX,
-                    -1,
-                    9,
-                    None,
-                    None,
-                    None,
-                ),
-                (
-                    live.0,
-                    uuid(2),
-                    named("api-calls"),
-                    named("SET"),
-                    i64::MAX,
-                    -1,
-                    9,
-                    None,
-                    None,
-                    None
-                ),
+                second(environment, 1),
+                second(live, 2),
             ]
         );
     }
@@ -1005,6 +1113,7 @@ mod columns {
                 delta: day,
                 occurred_at: NOW,
                 recorded_at: Timestamp::from_ms(day),
+                amount: 0,
                 subscription: None,
                 idempotency_key: None,
                 metadata: None,
@@ -1039,6 +1148,7 @@ mod columns {
             delta: 1,
             occurred_at: NOW,
             recorded_at: NOW,
+            amount: 0,
             subscription: None,
             idempotency_key: None,
             metadata: None,

@@ -2,6 +2,7 @@ use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kana_core::Timestamp;
@@ -19,12 +20,17 @@ use super::connection::Connection;
 use super::counter_log::{self, CounterSet};
 use super::lease::Lease;
 use super::readers::{ReadLease, ReaderPool};
+use super::unfolded_usage::UnfoldedUsage;
+use super::usage_by_day::{self, Deltas};
 use super::write_behind::WriteBehind;
-use super::{catalog, facts, feed, keys, lists, users};
+use super::{catalog, facts, feed, keys, limit_crossings, lists, usage_events, user_search, users};
 use crate::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
 use crate::error::StoreError;
 use crate::feed::Records;
+use crate::limit_crossings::CrossedLimit;
 use crate::store::{Facts, Transaction, WriteTransaction};
+use crate::usage_events::{EventCursor, EventsOfUser, UsageEvents};
+use crate::user_search::{Match, Prefix, UserSearch};
 
 /// The connection that writes, and for a server what it does between and with its commits.
 pub(super) struct Writer {
@@ -40,6 +46,7 @@ pub(super) struct Writer {
 pub(super) struct ServersWriter {
     pub(super) checkpoints: Checkpoints,
     pub(super) behind: WriteBehind,
+    pub(super) usage: UnfoldedUsage,
 }
 
 /// The connection that writes, which nobody else has meanwhile.
@@ -54,6 +61,8 @@ pub(super) struct WriteLease {
     changes: usize,
     /// Counters that were changed and are not in their table.
     sets: Vec<CounterSet>,
+    /// What the usage events add to the usage by day.
+    usage: Deltas,
     /// Features that were used for the first time.
     used_features: HashSet<(EnvironmentId, FeatureId)>,
     schedules_jobs: bool,
@@ -70,6 +79,7 @@ impl WriteLease {
             shown_by_all: pool.shown_by_all(),
             changes: 0,
             sets: Vec::new(),
+            usage: Deltas::new(),
             used_features: HashSet::new(),
             schedules_jobs: false,
             written_through: OnceCell::new(),
@@ -111,6 +121,9 @@ impl WriteLease {
         {
             self.note_usage(environment, feature)?;
         }
+        if let Change::LogEvent(event) = change {
+            self.usage.entry(environment).or_default().add_event(event);
+        }
         let (counter, used) = match change {
             Change::SetCounter { counter, used } => (counter, Some(*used)),
             Change::DeleteCounter { counter } => (counter, None),
@@ -138,14 +151,20 @@ impl WriteLease {
     fn commit(&mut self) -> Result<(), StoreError> {
         let number = self.number;
         let Writer { connection, server, used_features, .. } = &mut *self.writer;
-        let Some(ServersWriter { checkpoints, behind }) = server else {
+        let deltas = std::mem::take(&mut self.usage);
+        let Some(ServersWriter { checkpoints, behind, usage }) = server else {
+            usage_by_day::add(connection, &deltas)?;
             let committed = connection.run("COMMIT");
             self.pool.note_commit();
             committed?;
             used_features.extend(self.used_features.drain());
             return Ok(());
         };
-        let last_row = counter_log::append(connection, number, &self.sets)?;
+        let last_row = counter_log::append(connection, number, &self.sets, &deltas)?;
+        let folds = usage.is_full() || behind.is_about_to_forget();
+        if folds {
+            usage.fold(connection)?;
+        }
         let progress = behind.write_some(connection, self.sets.len(), last_row)?;
         // A commit that fails leaves the transaction open, and dropping the lease rolls it back.
         let committed = connection.run("COMMIT");
@@ -157,6 +176,7 @@ impl WriteLease {
         used_features.extend(self.used_features.drain());
         let changes = self.changes + progress.writes;
         behind.after_commit(&progress, number, self.pool.shown_by_all());
+        usage.after_commit(folds, deltas, last_row);
         checkpoints.after_commit(connection, changes);
         Ok(())
     }
@@ -208,6 +228,9 @@ impl Drop for WriteLease {
             let what = "cannot roll back a transaction";
             self.pool.health().note_in_background(error, what);
         }
+        if self.pool.health().must_try_writer() {
+            self.pool.health().note_trial(self.writer.connection.commit_one_page());
+        }
     }
 }
 
@@ -215,6 +238,16 @@ impl Drop for WriteLease {
 /// leaves everything as it was.
 pub(super) struct SqliteTransaction<L: Lease> {
     lease: L,
+}
+
+impl<L: Lease> SqliteTransaction<L> {
+    /// Runs a step of the transaction that changes nothing.
+    pub(super) fn look<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.lease.noted(read(&self.lease))
+    }
 }
 
 impl SqliteTransaction<ReadLease> {
@@ -257,8 +290,15 @@ impl SqliteTransaction<WriteLease> {
         self.lease.schedules_jobs = true;
     }
 
+    /// Fails with [`Full`](StoreError::Full) if a server has too little free space for a commit. What only
+    /// looks, like a request that is sent again, needs none.
+    pub(super) fn check_room(&self) -> Result<(), StoreError> {
+        self.lease.noted(self.lease.pool.health().check_room())
+    }
+
     /// Makes everything durable.
     pub(super) fn commit_changes(mut self) -> Result<(), StoreError> {
+        self.check_room()?;
         let committed = self.lease.commit();
         self.lease.noted(committed)?;
         self.lease.pool.health().note_commit();
@@ -287,8 +327,7 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         features: &[FeatureId],
     ) -> Result<Vec<bool>, StoreError> {
-        let used = |id| catalog::has_usage(&self.lease, environment, id);
-        self.lease.noted(features.iter().map(used).collect())
+        self.lease.noted(catalog::have_usage(&self.lease, environment, features))
     }
 
     async fn active_subscribers(
@@ -296,8 +335,7 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         packages: &[PackageId],
     ) -> Result<Vec<u64>, StoreError> {
-        let count = |id| catalog::active_subscribers(&self.lease, environment, id);
-        self.lease.noted(packages.iter().map(count).collect())
+        self.lease.noted(catalog::active_subscribers(&self.lease, environment, packages))
     }
 
     async fn users(
@@ -382,6 +420,16 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         self.lease.noted(facts::counters_after(&self.lease, environment, after, limit))
     }
 
+    async fn limit_crossings(
+        &mut self,
+        environment: EnvironmentId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<CrossedLimit>, StoreError> {
+        let crossed = limit_crossings::limit_crossings(&self.lease, environment, now, limit);
+        self.lease.noted(crossed)
+    }
+
     async fn replays(
         &mut self,
         environment: EnvironmentId,
@@ -398,6 +446,64 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         limit: usize,
     ) -> Result<Vec<IdempotencyKey>, StoreError> {
         self.lease.noted(facts::keys_kept_before(&self.lease, environment, before, limit))
+    }
+}
+
+#[async_trait]
+impl<L: Lease + Send> UserSearch for SqliteTransaction<L> {
+    async fn users_with_prefix(
+        &mut self,
+        environment: EnvironmentId,
+        prefix: &Prefix,
+        after: Option<&Match>,
+        limit: usize,
+    ) -> Result<Vec<Match>, StoreError> {
+        let found = user_search::users_with_prefix(&self.lease, environment, prefix, after, limit);
+        self.lease.noted(found)
+    }
+
+    async fn subscribers_after(
+        &mut self,
+        environment: EnvironmentId,
+        package: &PackageId,
+        after: Option<UserKey>,
+        limit: usize,
+    ) -> Result<Vec<UserKey>, StoreError> {
+        let found = user_search::subscribers_after(&self.lease, environment, package, after, limit);
+        self.lease.noted(found)
+    }
+
+    async fn are_subscribed(
+        &mut self,
+        environment: EnvironmentId,
+        package: &PackageId,
+        users: &[UserKey],
+    ) -> Result<Vec<bool>, StoreError> {
+        self.lease.noted(user_search::are_subscribed(&self.lease, environment, package, users))
+    }
+
+    async fn users_by_key(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[UserKey],
+    ) -> Result<Vec<Option<User>>, StoreError> {
+        self.lease.noted(users::users_by_key(&self.lease, environment, keys))
+    }
+}
+
+#[async_trait]
+impl<L: Lease + Send> UsageEvents for SqliteTransaction<L> {
+    async fn events_of(
+        &mut self,
+        environment: EnvironmentId,
+        user: UserKey,
+        after: Option<EventCursor>,
+        limit: usize,
+        patience: Duration,
+    ) -> Result<EventsOfUser, StoreError> {
+        let events =
+            usage_events::events_of(&self.lease, environment, user, after, limit, patience);
+        self.lease.noted(events)
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::connection::Connection;
 use super::readers::ReaderPool;
-use super::{counter_log, keys, statements as sql};
+use super::{counter_log, keys, statements as sql, usage_by_day, user_search};
 use crate::app::EnvironmentKind;
 use crate::columns::Named;
 use crate::deadlines::Deadlines;
@@ -20,7 +20,7 @@ use crate::transfer::batch::{Gathering, Gone, Row, Sender};
 use crate::transfer::description::Column;
 use crate::transfer::kinds::Kind;
 use crate::transfer::sql::{
-    Environments, count, in_scope, owner_id, select, target, update_environment,
+    ADD_UP_USAGE, Environments, count, in_scope, owner_id, select, target, update_environment,
 };
 use crate::transfer::value::{Stored as StoredAs, Value};
 use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
@@ -101,11 +101,10 @@ fn read_all(
     sender: &Sender,
 ) -> Result<(), StoreError> {
     let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
-    let logged = logged_counters(connection, environments)?;
     for kind in scope.kinds() {
         let mut sending = Sending { gathering: Gathering::of(kind), sender };
-        let mut logged =
-            (if kind == Kind::Counter { logged.as_slice() } else { &[] }).iter().peekable();
+        let logged = logged(kind, connection, environments)?;
+        let mut logged = logged.iter().peekable();
         let mut statement =
             connection.sqlite().prepare(&select(kind, kind.table(), &ids, ARRIVAL))?;
         let mut rows = statement.query([])?;
@@ -146,17 +145,61 @@ fn value(row: &Stored<'_>, place: usize, column: &Column) -> Result<Value, Store
     })
 }
 
-/// A counter that is not yet in its table, by the id of its environment.
+/// A row that is not yet in its table as it is, by the id of its environment.
 type Logged = (i64, Row);
 
-/// How many of a counter's columns say which one it is.
-const COUNTER_KEY: usize = 5;
-
-fn counter_key(row: &Row) -> Option<&[Value]> {
-    row.values.get(..COUNTER_KEY)
+/// Returns the values that say which row of the table it is: the first columns.
+fn key(kind: Kind, row: &Row) -> Option<&[Value]> {
+    let columns = match kind {
+        Kind::UsageByDay => 2,
+        _ => 5,
+    };
+    row.values.get(..columns)
 }
 
-/// What the log of counters says, in the order of their table. It is short.
+/// Returns what the counter log says of a kind, in the order of its table. It is short.
+fn logged(
+    kind: Kind,
+    connection: &Connection,
+    environments: &Environments,
+) -> Result<Vec<Logged>, StoreError> {
+    let mut logged = match kind {
+        Kind::Counter => logged_counters(connection, environments)?,
+        Kind::UsageByDay => unfolded_usage(connection, environments)?,
+        _ => Vec::new(),
+    };
+    logged.sort_unstable_by(|(one_id, one), (other_id, other)| {
+        (one_id, key(kind, one)).cmp(&(other_id, key(kind, other)))
+    });
+    Ok(logged)
+}
+
+/// Returns the usage of days and features that have deltas which are not folded, with them.
+fn unfolded_usage(
+    connection: &Connection,
+    environments: &Environments,
+) -> Result<Vec<Logged>, StoreError> {
+    let mut unfolded = Vec::new();
+    for (environment, deltas) in usage_by_day::unfolded(connection)? {
+        let Some((id, kind)) = environments.iter().find(|(id, _)| *id == environment.0) else {
+            continue;
+        };
+        for (day, feature, totals) in deltas.rows() {
+            let mut all = usage_by_day::on(connection, environment, day, feature)?;
+            all.add(totals);
+            let values = vec![
+                Value::Integer(day.number()),
+                Value::Text(feature.as_str().to_owned()),
+                Value::Integer(all.events),
+                Value::Integer(all.amount()),
+                Value::Integer(all.uncounted),
+            ];
+            unfolded.push((*id, Row { environment: Some(*kind), values }));
+        }
+    }
+    Ok(unfolded)
+}
+
 fn logged_counters(
     connection: &Connection,
     environments: &Environments,
@@ -179,9 +222,6 @@ fn logged_counters(
             logged.push((*id, Row { environment: Some(*kind), values }));
         }
     }
-    logged.sort_unstable_by(|(one_id, one), (other_id, other)| {
-        (one_id, counter_key(one)).cmp(&(other_id, counter_key(other)))
-    });
     Ok(logged)
 }
 
@@ -200,16 +240,17 @@ impl Sending<'_> {
         self.gathering.take().map_or(Ok(()), |batch| self.sender.send_blocking(batch))
     }
 
-    /// Sends the logged counters that stand before a row of the table, or all. Says whether the row
-    /// is one of them, and so hidden.
+    /// Sends the logged rows that come before a row of the table, or all. Returns true if the row is
+    /// one of them, and so hidden.
     fn send_logged<'l>(
         &mut self,
         logged: &mut Peekable<impl Iterator<Item = &'l Logged>>,
         before: Option<(i64, &Row)>,
     ) -> Result<bool, Gone> {
-        let before = before.map(|(id, row)| (id, counter_key(row)));
+        let kind = self.gathering.kind();
+        let before = before.map(|(id, row)| (id, key(kind, row)));
         let order = |(id, row): &Logged| {
-            before.map_or(Ordering::Less, |before| (*id, counter_key(row)).cmp(&before))
+            before.map_or(Ordering::Less, |before| (*id, key(kind, row)).cmp(&before))
         };
         let mut hides = false;
         while let Some(logged) = logged.next_if(|logged| order(logged).is_le()) {
@@ -251,6 +292,12 @@ fn begin_import(pool: &ReaderPool) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+fn commit(connection: &mut Connection) -> Result<(), StoreError> {
+    user_search::fill(connection.sqlite())?;
+    connection.run(ADD_UP_USAGE)?;
+    Ok(connection.run("COMMIT")?)
+}
+
 impl SqliteImport {
     fn insert_rows(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mut connection = lock(&self.connection);
@@ -262,7 +309,7 @@ impl SqliteImport {
         };
         let mut statement = connection.sqlite().prepare_cached(&statement)?;
         for row in &batch.rows {
-            let owner = Value::Integer(owner_id(row, &self.environments)?);
+            let owner = Value::Integer(owner_id(batch.kind, row, &self.environments)?);
             let values = std::iter::once(&owner).chain(&row.values);
             statement.execute(params_from_iter(values.map(Bound)))?;
         }
@@ -291,8 +338,8 @@ impl Import for SqliteImport {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        let committed = lock(&self.connection).run("COMMIT");
-        self.pool.health().noted_write(committed.map_err(StoreError::from))?;
+        let committed = commit(&mut lock(&self.connection));
+        self.pool.health().noted_write(committed)?;
         self.pool.note_commit();
         Ok(())
     }

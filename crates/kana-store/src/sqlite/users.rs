@@ -1,20 +1,33 @@
 //! The rows of users. The statements have the columns of [`USER`](crate::user_row::USER).
 
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::LazyLock;
 
 use kana_core::id::{UserId, UserKey};
 use kana_core::user::User;
+use rusqlite::types::Value;
 use rusqlite::{Row, ToSql, params};
 
 use super::connection::Connection;
 use super::rows::limit;
+use super::user_search;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::user_row::{self, TEXTS, USER, columns_of};
+use crate::user_search::entries_of;
 
 static FIND_USER: LazyLock<String> = LazyLock::new(|| {
     let columns = columns_of("users");
     format!("SELECT {columns} FROM users WHERE environment_id = ?1 AND id = ?2")
+});
+
+static FIND_USERS_BY_KEY: LazyLock<String> = LazyLock::new(|| {
+    let columns = columns_of("u");
+    format!(
+        "SELECT {columns} FROM rarray(?2) k
+         CROSS JOIN users u ON u.environment_id = ?1 AND u.key = k.value"
+    )
 });
 
 static FIRST_USERS: LazyLock<String> = LazyLock::new(|| {
@@ -43,9 +56,10 @@ static UPDATE_USER: LazyLock<String> = LazyLock::new(|| {
 
 /// Every statement of this file by its name.
 #[cfg(test)]
-pub(super) fn statements() -> [(&'static str, &'static str); 5] {
+pub(super) fn statements() -> [(&'static str, &'static str); 6] {
     [
         ("FIND_USER", &FIND_USER),
+        ("FIND_USERS_BY_KEY", &FIND_USERS_BY_KEY),
         ("FIRST_USERS", &FIRST_USERS),
         ("USERS_AFTER", &USERS_AFTER),
         ("CREATE_USER", &CREATE_USER),
@@ -61,6 +75,22 @@ pub(super) fn user(
     let mut statement = connection.statement(&FIND_USER)?;
     let mut rows = statement.query(params![environment.0, id.as_str()])?;
     rows.next()?.map(read).transpose()
+}
+
+pub(super) fn users_by_key(
+    connection: &Connection,
+    environment: EnvironmentId,
+    keys: &[UserKey],
+) -> Result<Vec<Option<User>>, StoreError> {
+    let mut statement = connection.statement(&FIND_USERS_BY_KEY)?;
+    let blobs: Vec<Value> = keys.iter().map(|key| Value::Blob(key.0.into())).collect();
+    let mut rows = statement.query(params![environment.0, Rc::new(blobs)])?;
+    let mut found = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let user = read(row)?;
+        found.insert(user.key, user);
+    }
+    Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
 }
 
 pub(super) fn users_after(
@@ -100,8 +130,9 @@ pub(super) fn create(
     environment: EnvironmentId,
     key: UserKey,
     user: &User,
-) -> rusqlite::Result<usize> {
-    write(connection, &CREATE_USER, environment, key, user)
+) -> Result<(), StoreError> {
+    write(connection, &CREATE_USER, environment, key, user)?;
+    Ok(user_search::replace(connection, environment, key, &[], &entries_of(user))?)
 }
 
 pub(super) fn update(
@@ -109,8 +140,14 @@ pub(super) fn update(
     environment: EnvironmentId,
     key: UserKey,
     user: &User,
-) -> rusqlite::Result<usize> {
-    write(connection, &UPDATE_USER, environment, key, user)
+) -> Result<(), StoreError> {
+    let before = users_by_key(connection, environment, &[key])?.pop().flatten();
+    write(connection, &UPDATE_USER, environment, key, user)?;
+    if let Some(before) = before {
+        let (old, new) = (entries_of(&before), entries_of(user));
+        user_search::replace(connection, environment, key, &old, &new)?;
+    }
+    Ok(())
 }
 
 fn write(

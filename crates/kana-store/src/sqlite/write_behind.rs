@@ -70,6 +70,11 @@ impl WriteBehind {
         Self { recent, pace: Pace::default(), changes: 0, last_row: 0, stage: Stage::Gathering }
     }
 
+    /// Returns true if the next commit deletes rows of the counter log.
+    pub(super) fn is_about_to_forget(&self) -> bool {
+        matches!(&self.stage, Stage::Writing { order, written, .. } if *written >= order.len())
+    }
+
     /// Writes some counters in a transaction that is about to be committed. The transaction changes
     /// `changes` counters, and `last_row` is their last row in the counter log.
     pub(super) fn write_some(

@@ -8,6 +8,8 @@ use super::value::Form;
 pub(crate) enum Owner {
     App(&'static str),
     Environment(&'static str),
+    /// Those rows of a table of the environments that belong to none of them.
+    NoEnvironment(&'static str),
 }
 
 /// In which order rows travel.

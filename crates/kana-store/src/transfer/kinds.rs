@@ -8,9 +8,11 @@ use super::value::Form::{
 };
 use crate::app::KeyKind;
 use crate::columns::Named;
+use crate::people::Role;
 use crate::user_row;
 use kana_core::catalog::PackageStatus;
 use kana_core::change::AuditKind;
+use kana_core::day::Day;
 use kana_core::period::ResetPeriod;
 use kana_core::subscription::SubscriptionStatus;
 use kana_core::usage::UsageAction;
@@ -26,6 +28,8 @@ pub enum Kind {
     Key,
     /// What user tokens are signed with: the secret itself, and so only where it is asked for.
     TokenSecret,
+    /// An admin, with the hash of the password.
+    Admin,
     /// A feature.
     Feature,
     /// A package.
@@ -46,6 +50,12 @@ pub enum Kind {
     Counter,
     /// A line of the log of usage.
     Event,
+    /// How much was used on a day.
+    UsageByDay,
+    /// The first day whose usage by day is complete.
+    UsageSince,
+    /// Usage that has reached a share of its budget.
+    LimitCrossing,
     /// What was answered under an idempotency key.
     Replay,
     /// The number of the newest change of an environment.
@@ -54,10 +64,12 @@ pub enum Kind {
     Change,
     /// An entry of the audit log.
     AuditEntry,
+    /// An entry of the audit log that belongs to no environment.
+    AppAuditEntry,
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 18;
+pub(crate) const KINDS: usize = 23;
 
 impl Kind {
     /// All of them, in their order.
@@ -66,6 +78,7 @@ impl Kind {
         Self::Environment,
         Self::Key,
         Self::TokenSecret,
+        Self::Admin,
         Self::Feature,
         Self::Package,
         Self::PackageFeature,
@@ -76,10 +89,14 @@ impl Kind {
         Self::Subscription,
         Self::Counter,
         Self::Event,
+        Self::UsageByDay,
+        Self::UsageSince,
+        Self::LimitCrossing,
         Self::Replay,
         Self::ChangeHead,
         Self::Change,
         Self::AuditEntry,
+        Self::AppAuditEntry,
     ];
 
     /// The name on a line of an export.
@@ -99,6 +116,7 @@ impl Kind {
             Self::Environment => &ENVIRONMENT,
             Self::Key => &KEY,
             Self::TokenSecret => &TOKEN_SECRET,
+            Self::Admin => &ADMIN,
             Self::Feature => &FEATURE,
             Self::Package => &PACKAGE,
             Self::PackageFeature => &PACKAGE_FEATURE,
@@ -109,10 +127,14 @@ impl Kind {
             Self::Subscription => &SUBSCRIPTION,
             Self::Counter => &COUNTER,
             Self::Event => &EVENT,
+            Self::UsageByDay => &USAGE_BY_DAY,
+            Self::UsageSince => &USAGE_SINCE,
+            Self::LimitCrossing => &LIMIT_CROSSING,
             Self::Replay => &REPLAY,
             Self::ChangeHead => &CHANGE_HEAD,
             Self::Change => &CHANGE,
             Self::AuditEntry => &AUDIT_ENTRY,
+            Self::AppAuditEntry => &APP_AUDIT_ENTRY,
         }
     }
 
@@ -134,6 +156,7 @@ impl Kind {
 const ANY: Form = Integer { min: i64::MIN, max: i64::MAX };
 const NOT_NEGATIVE: Form = Integer { min: 0, max: i64::MAX };
 const NUMBER: Form = Integer { min: 1, max: i64::MAX };
+const DAY: Form = Integer { min: Day::MIN.number(), max: Day::MAX.number() };
 const TERMS: Form = Integer { min: 0, max: 4_294_967_295 };
 
 fn is_name<T: Named>(name: &str) -> bool {
@@ -176,6 +199,10 @@ static KEY: Description = Description {
         column("last_four", Text),
         column("created_at", Instant),
         optional("revoked_at", Instant),
+        optional("name", Label),
+        optional("created_by", Text),
+        optional("last_used_at", Instant),
+        optional("expires_at", Instant),
     ],
 };
 
@@ -189,6 +216,22 @@ static TOKEN_SECRET: Description = Description {
         column("secret", Secret),
         column("created_at", Instant),
         optional("valid_until", Instant),
+    ],
+};
+
+static ADMIN: Description = Description {
+    name: "admin",
+    table: "admins",
+    owner: Owner::App("app_id"),
+    order: Order::By("id"),
+    columns: &[
+        column("id", NUMBER),
+        column("email", Label),
+        column("email_folded", Label),
+        column("role", Name(is_name::<Role>)),
+        optional("password_hash", Text),
+        column("created_at", Instant),
+        optional("last_sign_in_at", Instant),
     ],
 };
 
@@ -323,6 +366,42 @@ static EVENT: Description = Description {
     ],
 };
 
+static USAGE_BY_DAY: Description = Description {
+    name: "usage_by_day",
+    table: "usage_by_day",
+    owner: OWNER,
+    order: Order::By("environment_id, day, feature_id"),
+    columns: &[
+        column("day", DAY),
+        column("feature_id", Id),
+        column("events", NOT_NEGATIVE),
+        column("amount", ANY),
+        column("uncounted", NOT_NEGATIVE),
+    ],
+};
+
+static USAGE_SINCE: Description = Description {
+    name: "usage_since",
+    table: "usage_since",
+    owner: OWNER,
+    order: Order::By("environment_id"),
+    columns: &[column("day", DAY)],
+};
+
+static LIMIT_CROSSING: Description = Description {
+    name: "limit_crossing",
+    table: "limit_crossings",
+    owner: OWNER,
+    order: Order::By("environment_id, user_key, feature_id, period_end, share"),
+    columns: &[
+        column("user_key", Uuid),
+        column("feature_id", Id),
+        column("period_end", Instant),
+        column("share", Integer { min: 80, max: 100 }),
+        column("crossed_at", Instant),
+    ],
+};
+
 static REPLAY: Description = Description {
     name: "replay",
     table: "replays",
@@ -369,18 +448,27 @@ static AUDIT_ENTRY: Description = Description {
     table: "audit_log",
     owner: OWNER,
     order: Order::By("environment_id, at, id"),
-    columns: &[
-        column("id", Uuid),
-        column("at", Instant),
-        column("actor", Text),
-        column("action", Text),
-        column("kind", Name(is_audit_kind)),
-        optional("subject", Text),
-        optional("before", Json),
-        optional("after", Json),
-        optional("request_id", Text),
-    ],
+    columns: AUDIT_COLUMNS,
 };
+
+/// The same table, but for what belongs to an environment.
+static APP_AUDIT_ENTRY: Description = Description {
+    name: "app_audit_entry",
+    owner: Owner::NoEnvironment("environment_id"),
+    ..AUDIT_ENTRY
+};
+
+const AUDIT_COLUMNS: &[Column] = &[
+    column("id", Uuid),
+    column("at", Instant),
+    column("actor", Text),
+    column("action", Text),
+    column("kind", Name(is_audit_kind)),
+    optional("subject", Text),
+    optional("before", Json),
+    optional("after", Json),
+    optional("request_id", Text),
+];
 
 #[cfg(test)]
 mod tests {

@@ -4,10 +4,11 @@ use std::io::{self, BufRead, Write};
 
 use kana_core::Timestamp;
 use kana_core::change::AuditKind;
+use kana_core::day::Day;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::batch::{Batch, Export, Row, Scope};
+use super::batch::{Batch, Counts, Export, Row, Scope};
 use super::checksum::Tally;
 use super::import::Import;
 use super::kinds::Kind;
@@ -128,8 +129,9 @@ pub struct ImportedBy {
     pub at: Timestamp,
 }
 
-/// Imports an export into an empty store, all or nothing, and adds an entry to the audit log of each
-/// environment if it is known `by` whom. Returns what was imported, and of what.
+/// Imports an export into an empty store, all or nothing. If it is known `by` whom, adds an entry to the
+/// audit log of each environment and, for an export of a release that had no usage by day, since when
+/// that is complete. Returns what was imported, and of what.
 pub async fn import(
     store: &dyn Store,
     input: impl BufRead + Send + 'static,
@@ -143,6 +145,9 @@ pub async fn import(
     check(import.as_mut(), &scope, &tally, progress).await?;
     if let Some(by) = by {
         import.insert(&audited(&scope, &tally, by)).await?;
+        if lacks_usage_by_day(&tally.counts) {
+            import.insert(&usage_since(&scope, by)).await?;
+        }
     }
     import.commit().await?;
     Ok((scope, tally))
@@ -167,6 +172,22 @@ fn audited(scope: &Scope, tally: &Tally, by: &ImportedBy) -> Batch {
         ],
     };
     Batch { kind: Kind::AuditEntry, rows: scope.environments.iter().map(entry).collect() }
+}
+
+/// Returns true if there was usage, and none of it by day.
+fn lacks_usage_by_day(counts: &Counts) -> bool {
+    let has = |kind| counts.of(kind) > 0;
+    has(Kind::UsedFeature) && !has(Kind::UsageByDay) && !has(Kind::UsageSince)
+}
+
+/// The records that the usage by day is complete from the day after the import on.
+fn usage_since(scope: &Scope, by: &ImportedBy) -> Batch {
+    let day = Day::of(by.at).saturating_add(1).number();
+    let since = |environment: &EnvironmentKind| Row {
+        environment: Some(*environment),
+        values: vec![Value::Integer(day)],
+    };
+    Batch { kind: Kind::UsageSince, rows: scope.environments.iter().map(since).collect() }
 }
 
 /// Reads and checks a file while the database takes what was read before. The thread ends when

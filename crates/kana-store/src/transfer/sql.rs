@@ -3,7 +3,7 @@
 use super::batch::{Row, Scope};
 use super::description::{Column, Order, Owner};
 use super::kinds::Kind;
-use crate::app::EnvironmentKind;
+use crate::app::{EnvironmentId, EnvironmentKind};
 use crate::error::StoreError;
 
 /// The id of the app's row.
@@ -19,19 +19,25 @@ pub(crate) fn in_scope(environments: &Environments, scope: &Scope) -> Environmen
 }
 
 /// The id of what a row belongs to.
-pub(crate) fn owner_id(row: &Row, environments: &Environments) -> Result<i64, StoreError> {
-    let Some(environment) = row.environment else {
-        return Ok(APP_ID);
+pub(crate) fn owner_id(
+    kind: Kind,
+    row: &Row,
+    environments: &Environments,
+) -> Result<i64, StoreError> {
+    let environment = match (kind.description().owner, row.environment) {
+        (Owner::App(_), _) => return Ok(APP_ID),
+        (Owner::NoEnvironment(_), _) => return Ok(EnvironmentId::NONE.0),
+        (Owner::Environment(_), environment) => environment,
     };
     environments
         .iter()
-        .find_map(|(id, kind)| (*kind == environment).then_some(*id))
+        .find_map(|(id, kind)| (Some(*kind) == environment).then_some(*id))
         .ok_or_else(|| StoreError::Unreadable("the app does not come first".into()))
 }
 
 fn owner(kind: Kind) -> &'static str {
     match kind.description().owner {
-        Owner::App(column) | Owner::Environment(column) => column,
+        Owner::App(column) | Owner::Environment(column) | Owner::NoEnvironment(column) => column,
     }
 }
 
@@ -45,6 +51,9 @@ pub(super) fn names(kind: Kind) -> String {
 fn rows(kind: Kind, table: &str, environments: &[i64]) -> String {
     match kind.description().owner {
         Owner::App(_) => table.to_owned(),
+        Owner::NoEnvironment(column) => {
+            format!("{table} WHERE {column} = {}", EnvironmentId::NONE.0)
+        }
         Owner::Environment(column) => {
             let ids: Vec<String> = environments.iter().map(i64::to_string).collect();
             // An empty list is no SQL, and an empty database has no environments.
@@ -67,6 +76,12 @@ pub(crate) fn select(kind: Kind, table: &str, environments: &[i64], arrival: &st
 pub(crate) fn count(kind: Kind, table: &str, environments: &[i64]) -> String {
     format!("SELECT count(*) FROM {}", rows(kind, table, environments))
 }
+
+/// Adds up the usage of all features on each day. That is not exported, since it can be.
+pub(crate) const ADD_UP_USAGE: &str = "
+    INSERT INTO usage_totals (environment_id, day, events, uncounted)
+    SELECT environment_id, day, sum(events), sum(uncounted) FROM usage_by_day
+    GROUP BY environment_id, day";
 
 /// Where a row is written to: the table with [`names`].
 pub(crate) fn target(kind: Kind) -> String {

@@ -102,7 +102,7 @@ impl Form {
             (Self::Metadata, Value::Text(text)) => {
                 on_one_line(text)?;
                 let value =
-                    serde_json::from_str(text).map_err(|error| format!("must be JSON: {error}"))?;
+                    kana_json::parse(text).map_err(|error| format!("must be JSON: {error}"))?;
                 told(kana_core::metadata::Metadata::new("", value))
             }
             (Self::Json, Value::Text(text)) => {

@@ -256,6 +256,32 @@ pub(crate) async fn a_revoked_key_is_found_and_says_since_when<E: Engine>() {
     assert_eq!(world.store.find_key(hash("live")).await.unwrap(), live_before);
 }
 
+pub(crate) async fn a_key_says_its_name_who_created_it_and_the_last_minute_it_was_used<
+    E: Engine,
+>() {
+    let world = World::<E>::new().await;
+    let live_before = world.store.find_key(hash("live")).await.unwrap();
+    let mut key = world.store.find_key(hash("test")).await.unwrap().unwrap();
+    assert_eq!(key.name.as_deref(), Some("test"));
+    assert_eq!(key.created_by.as_deref(), Some("command line"));
+    assert_eq!((key.last_used_at, key.expires_at), (None, None));
+    let until = Some(time("2024-03-01T00:00:00Z"));
+    let brief = NewKey { expires_at: until, ..private_key(EnvironmentKind::Test, "brief") };
+    world.store.add_key(brief).await.unwrap();
+    assert_eq!(world.store.find_key(hash("brief")).await.unwrap().unwrap().expires_at, until);
+
+    // Other nodes may be late, and a key may be gone.
+    for minute in ["2024-02-03T04:05:00Z", "2024-02-03T04:07:00Z", "2024-02-03T04:06:00Z"] {
+        let uses = vec![(-1, time(minute)), (key.id, time(minute))];
+        world.store.note_key_uses(uses).await.unwrap();
+    }
+    world.store.note_key_uses(Vec::new()).await.unwrap();
+
+    key.last_used_at = Some(time("2024-02-03T04:07:00Z"));
+    assert_eq!(world.store.find_key(hash("test")).await.unwrap(), Some(key));
+    assert_eq!(world.store.find_key(hash("live")).await.unwrap(), live_before);
+}
+
 pub(crate) async fn a_key_that_is_revoked_again_stays_revoked_since_the_first_time<E: Engine>() {
     let world = World::<E>::new().await;
     let key = world.store.find_key(hash("test")).await.unwrap().unwrap();

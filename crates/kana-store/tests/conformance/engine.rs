@@ -57,6 +57,41 @@ impl Engine for SqliteOfAServer {
 /// PostgreSQL, in a database of a server that all tests share.
 pub(crate) struct Postgres;
 
+/// PostgreSQL through a pooler, with another session for each transaction.
+pub(crate) struct PooledPostgres;
+
+impl Engine for PooledPostgres {
+    type Database = (kana_test_postgres::Pooler, kana_test_postgres::Database);
+
+    fn is_here() -> bool {
+        kana_test_postgres::is_here() && start_pooler().is_some()
+    }
+
+    async fn empty() -> Self::Database {
+        (start_pooler().unwrap(), kana_test_postgres::Database::new())
+    }
+
+    async fn open((pooler, database): &Self::Database) -> Arc<dyn Store> {
+        let settings = kana_store::postgres::Settings {
+            connections_max: CONNECTIONS_MAX,
+            pooler: kana_store::postgres::Pooler::Transaction,
+            ..Default::default()
+        };
+        let url = pooler.url(database.name());
+        Arc::new(PostgresStore::open(&url, settings).await.unwrap())
+    }
+
+    fn pass_time((_, database): &Self::Database, milliseconds: i64) {
+        <Postgres as Engine>::pass_time(database, milliseconds);
+    }
+}
+
+/// As many sessions as the transactions that a story has open at once.
+fn start_pooler() -> Option<kana_test_postgres::Pooler> {
+    let server = std::env::var("KANA_TEST_POSTGRES_URL").unwrap();
+    kana_test_postgres::Pooler::start(&server, CONNECTIONS_MAX)
+}
+
 /// More than any story holds at once. They are opened when they are needed.
 const CONNECTIONS_MAX: usize = 60;
 

@@ -1,5 +1,5 @@
-//! The traits write events and do not read them: that they are written at all is all that can be
-//! told here. What stands in the log is each engine's own test.
+//! Events are written. How they are read is told in `usage_events`; what stands in the log is each
+//! engine's own test.
 
 use kana_core::Timestamp;
 use kana_core::facts::Change;

@@ -201,21 +201,43 @@ pub(crate) async fn the_oldest_changes_are_forgotten_by_age_and_by_number<E: Eng
     append(store, world.live, created("bob")).await;
 
     let left = async || numbers(&store.changes(world.test, &all()).await.unwrap());
-    assert_eq!(store.forget_changes(world.test, day(0), 100, 100).await.unwrap(), 0);
-    assert_eq!(store.forget_changes(world.test, day(2), 100, 1).await.unwrap(), 1);
+    assert_eq!(store.forget_changes(world.test, day(0)..=day(7), 100, 100).await.unwrap(), 0);
+    assert_eq!(store.forget_changes(world.test, day(2)..=day(7), 100, 1).await.unwrap(), 1);
     assert_eq!(left().await, [2, 3, 4, 5, 6, 7, 8]);
-    assert_eq!(store.forget_changes(world.test, day(2), 100, 100).await.unwrap(), 2);
+    assert_eq!(store.forget_changes(world.test, day(2)..=day(7), 100, 100).await.unwrap(), 2);
     assert_eq!(left().await, [4, 5, 6, 7, 8]);
-    assert_eq!(store.forget_changes(world.test, day(0), 3, 100).await.unwrap(), 2);
+    assert_eq!(store.forget_changes(world.test, day(0)..=day(7), 3, 100).await.unwrap(), 2);
     let page = store.changes(world.test, &all()).await.unwrap();
     assert_eq!((numbers(&page), page.oldest, page.newest), (vec![6, 7, 8], 6, 8));
     // When all are gone, numbers go on.
-    assert_eq!(store.forget_changes(world.test, day(999), 100, 100).await.unwrap(), 3);
+    assert_eq!(store.forget_changes(world.test, day(999)..=day(1029), 100, 100).await.unwrap(), 3);
     let page = store.changes(world.test, &all()).await.unwrap();
     assert_eq!((page.read_to, page.oldest, page.newest), (8, 9, 8));
     append(store, world.test, created("carol")).await;
     assert_eq!(left().await, [9]);
     assert_eq!(numbers(&store.changes(world.live, &all()).await.unwrap()), [1]);
+}
+
+pub(crate) async fn a_clock_that_was_behind_takes_no_fresh_change_with_it<E: Engine>() {
+    let world = World::<E>::new().await;
+    let store = world.store.as_ref();
+    let day = |day: i64| time("2024-01-01T00:00:00Z").saturating_add_ms(day * 86_400_000);
+    // It was a month behind when the fourth and the last but one were made.
+    let changes = [1, 2, 40, 9, 41, 10, 42]
+        .map(|at| change(Some("ada"), Effect::UserCreated, day(at)))
+        .to_vec();
+    append(store, world.test, Records { changes, audit: Vec::new() }).await;
+    let left = async || numbers(&store.changes(world.test, &all()).await.unwrap());
+    let forget = async |from, to, kept_max| {
+        store.forget_changes(world.test, day(from)..=day(to), kept_max, 100).await.unwrap()
+    };
+    assert_eq!(forget(12, 42, 100).await, 2);
+    assert_eq!(left().await, [3, 4, 5, 6, 7]);
+    assert_eq!(forget(12, 42, 100).await, 0);
+    assert_eq!(forget(12, 42, 4).await, 2);
+    assert_eq!(left().await, [5, 6, 7]);
+    assert_eq!(forget(42, 72, 100).await, 2);
+    assert_eq!(left().await, [7]);
 }
 
 fn entry(kind: AuditKind, subject: Option<&str>, at: Timestamp) -> NewAuditEntry {
@@ -228,6 +250,7 @@ fn entry(kind: AuditKind, subject: Option<&str>, at: Timestamp) -> NewAuditEntry
         subject: subject.map(str::to_owned),
         before: Some(r#"{"name":"a"}"#.into()),
         after: None,
+        request_id: Some("a-request".into()),
     }
 }
 
@@ -272,7 +295,10 @@ pub(crate) async fn the_audit_log_is_read_newest_first_and_by_its_filters<E: Eng
         &world.store.audit_log(world.test, &AuditQuery { limit: 1, ..none }).await.unwrap().rows[0];
     assert_eq!((row.kind.as_str(), row.action.as_str()), ("package", "updateFeature"));
     assert_eq!((row.before.as_deref(), row.after.as_deref()), (Some(r#"{"name":"a"}"#), None));
-    assert_eq!((row.actor.as_str(), row.request_id.as_deref()), ("command line", None));
+    assert_eq!(
+        (row.actor.as_str(), row.request_id.as_deref()),
+        ("command line", Some("a-request"))
+    );
     let live = AuditQuery { limit: 10, ..AuditQuery::default() };
     assert_eq!(world.store.audit_log(world.live, &live).await.unwrap().rows, []);
 }

@@ -17,8 +17,10 @@ mod events;
 mod feed;
 mod isolation;
 mod jobs;
+mod limit_crossings;
 mod lists;
 mod old_keys;
+mod people;
 mod publishing;
 mod replays;
 mod sharing;
@@ -27,6 +29,10 @@ mod survival;
 mod transactions;
 mod transfer;
 mod transfer_across;
+mod usage_events;
+mod usage_statistics;
+mod user_imports;
+mod user_search;
 mod users;
 mod world;
 
@@ -68,6 +74,7 @@ macro_rules! every_story_on {
                 a_key_is_found_by_its_hash,
                 a_key_that_was_never_stored_is_not_found,
                 a_revoked_key_is_found_and_says_since_when,
+                a_key_says_its_name_who_created_it_and_the_last_minute_it_was_used,
                 a_key_that_is_revoked_again_stays_revoked_since_the_first_time,
                 revoking_a_key_that_does_not_exist_revokes_none,
             }
@@ -87,6 +94,15 @@ macro_rules! every_story_on {
                 a_new_id_that_another_has_is_not_written,
                 ids_go_from_one_user_to_another_within_one_transaction,
                 an_id_that_a_transaction_frees_is_another_users_with_all_facts_of_each,
+            }
+            user_search {
+                users_are_found_by_the_beginning_of_each_text_whatever_the_case,
+                a_user_who_matches_more_than_once_is_found_once,
+                the_search_follows_changes_and_forgets_what_was,
+                what_is_rolled_back_is_not_found,
+                imported_users_are_found,
+                subscribers_are_listed_in_order_of_creation_each_once,
+                whatever_users_are_called_a_search_finds_whom_the_model_finds,
             }
             lists {
                 users_are_listed_in_order_of_creation_whatever_their_ids,
@@ -135,6 +151,12 @@ macro_rules! every_story_on {
                 events_of_every_shape_are_kept,
                 the_same_event_can_happen_twice,
             }
+            usage_events {
+                events_are_read_as_they_were_recorded_newest_first,
+                an_empty_log_has_no_events_and_an_end,
+                events_of_one_instant_are_on_one_page_each,
+                a_walk_that_ends_early_says_how_far_it_has_looked,
+            }
             feed {
                 a_log_begins_empty_and_numbers_from_one,
                 what_is_rolled_back_takes_no_number,
@@ -142,6 +164,7 @@ macro_rules! every_story_on {
                 a_page_ends_after_so_many_that_the_filter_leaves_out,
                 numbers_appear_in_their_order_however_many_write,
                 the_oldest_changes_are_forgotten_by_age_and_by_number,
+                a_clock_that_was_behind_takes_no_fresh_change_with_it,
                 the_audit_log_is_read_newest_first_and_by_its_filters,
                 the_oldest_entries_of_the_audit_log_are_forgotten,
                 a_page_of_the_audit_log_ends_before_it_takes_too_much_memory,
@@ -229,6 +252,42 @@ macro_rules! every_story_on {
                 whoever_waits_for_jobs_is_woken_by_a_commit_that_schedules_some,
                 jobs_are_there_after_opening_again,
             }
+            people {
+                without_an_app_there_are_no_people,
+                an_admin_is_kept_with_everything_and_changes,
+                an_email_belongs_to_one_admin_whatever_the_case,
+                a_number_of_an_admin_is_not_used_again,
+                a_removed_admin_has_no_sessions_and_no_invitations,
+                a_session_is_found_with_its_admin_and_the_app,
+                one_session_too_many_ends_the_oldest_of_the_admin,
+                sessions_end_one_by_one_or_all_but_one_or_all,
+                an_invitation_works_once_and_until_it_expires,
+                of_many_who_use_an_invitation_at_once_one_does,
+                an_admin_has_one_invitation_and_all_have_a_hundred,
+                what_has_ended_is_forgotten_and_nothing_else,
+                a_form_is_claimed_by_one_and_leads_all_others_to_what_it_made,
+                of_owners_who_are_all_removed_at_once_one_is_left,
+                people_that_are_not_committed_are_not_there,
+                the_app_gets_another_name,
+                entries_of_no_environment_are_in_no_environments_log,
+            }
+            limit_crossings {
+                whoever_crossed_last_comes_first_and_each_once,
+                what_is_not_committed_has_crossed_nothing,
+                crossings_of_periods_that_have_ended_are_left_out_and_deleted,
+                a_user_who_crosses_keeps_that_with_another_id,
+            }
+            usage_statistics {
+                usage_is_in_the_day_in_which_it_occurred,
+                usage_that_is_not_committed_is_in_no_day,
+                the_features_with_the_most_events_come_first,
+                usage_is_the_same_however_much_of_it_is_folded,
+                of_many_who_record_and_fold_at_once_none_counts_twice,
+                the_usage_of_old_days_is_forgotten_oldest_first,
+                an_amount_that_is_too_large_stays_at_the_largest,
+                usage_of_the_first_and_the_last_day_there_is_can_be_read,
+                a_new_database_knows_the_usage_of_every_day,
+            }
             survival {
                 everything_that_was_committed_is_there_after_opening_again,
                 what_was_not_committed_is_not_there_after_opening_again,
@@ -243,6 +302,15 @@ macro_rules! every_story_on {
                 a_database_without_an_app_has_nothing_to_export,
                 an_import_that_fails_leaves_nothing,
                 an_export_is_of_one_instant_while_others_write,
+                a_file_without_usage_by_day_says_since_when_it_is_complete,
+            }
+            user_imports {
+                an_import_is_kept_in_its_environment_and_changes,
+                lines_of_a_kind_are_read_in_the_order_of_the_file,
+                a_name_is_found_with_its_line_and_stands_once,
+                who_has_an_email_is_found_exactly,
+                an_import_is_forgotten_in_pieces_and_itself_last,
+                of_many_who_change_an_import_at_once_each_sees_what_the_others_did,
             }
         }
     };
@@ -285,4 +353,9 @@ mod sqlite_of_a_server {
 mod postgres {
     every_story_on!(crate::engine::Postgres);
     stories_of_several_who_write_on!(crate::engine::Postgres);
+}
+
+mod pooled_postgres {
+    every_story_on!(crate::engine::PooledPostgres);
+    stories_of_several_who_write_on!(crate::engine::PooledPostgres);
 }

@@ -5,13 +5,16 @@ use std::io::Cursor;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kana_core::catalog::{Allowance, FeatureKind, PackageKind};
+use kana_core::day::Day;
 use kana_core::facts::CounterKey;
+use kana_core::near_limit::{LimitCrossing, Share};
 use kana_core::period::ResetPeriod;
 use kana_core::terms::{TermsHistory, TermsNumber};
 use kana_store::app::{KeyKind, NewKey};
 use kana_store::feed::ChangesQuery;
-use kana_store::transfer::{Kind, Scope, Tally, TransferError, export, import};
-use kana_store::{EnvironmentKind, Store, StoreError};
+use kana_store::people::{NewAdmin, PasswordHash, Role};
+use kana_store::transfer::{ImportedBy, Kind, Scope, Tally, TransferError, export, import};
+use kana_store::{Actor, EnvironmentKind, Store, StoreError};
 use serde_json::{Value, json};
 
 use crate::Engine;
@@ -62,12 +65,16 @@ async fn fill_access<E: Engine>(world: &World<E>) {
         environment: EnvironmentKind::Live,
         kind: KeyKind::Public,
         hash: hash("public"),
+        name: None,
         last_four: "blic".to_owned(),
         created_at: time(BEGINNING),
+        created_by: None,
+        expires_at: Some(time("2024-04-01T00:00:00.000Z")),
     };
     world.store.add_key(public).await.unwrap();
     let key = world.store.find_key(hash("live")).await.unwrap().unwrap();
     world.store.revoke_key(key.id, time("2024-01-02T00:00:00.000Z")).await.unwrap();
+    world.store.note_key_uses(vec![(key.id, time(BEGINNING))]).await.unwrap();
     world.store.set_simple_mode(EnvironmentKind::Live, false).await.unwrap();
     let (now, until) = (time(BEGINNING), time("2024-02-01T00:00:00.000Z"));
     for secret in [[1; 32], [254; 32]] {
@@ -75,6 +82,24 @@ async fn fill_access<E: Engine>(world: &World<E>) {
             world.store.rotate_token_secret(EnvironmentKind::Test, secret.into(), now, until);
         assert!(rotate.await.unwrap());
     }
+}
+
+async fn fill_people<E: Engine>(world: &World<E>) {
+    let mut transaction = world.store.write().await.unwrap();
+    transaction.lock_people().await.unwrap();
+    for (email, role) in [("Ada@example.com", Role::Owner), ("bob@example.com", Role::Viewer)] {
+        let (email, email_folded) = (email.to_owned(), email.to_lowercase());
+        let new = NewAdmin { email, email_folded, role, created_at: time(BEGINNING) };
+        let id = transaction.add_admin(&new).await.unwrap().unwrap();
+        if role == Role::Owner {
+            let hash = PasswordHash("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned());
+            transaction.set_password(id, Some(&hash)).await.unwrap();
+            transaction.note_sign_in(id, time("2024-01-02T00:00:00.000Z")).await.unwrap();
+        }
+    }
+    let entry = crate::people::entry("signIn", time(BEGINNING));
+    transaction.audit_app(vec![entry]).await.unwrap();
+    transaction.commit().await.unwrap();
 }
 
 async fn fill_catalogs<E: Engine>(world: &World<E>) {
@@ -105,6 +130,15 @@ async fn fill_catalogs<E: Engine>(world: &World<E>) {
         let changes =
             [put_feature(&calls), put_feature(&sso), put_package(&pro), put_package(&addon)];
         world.change_catalog(environment, &changes).await;
+    }
+}
+
+fn crossing(n: u16) -> LimitCrossing {
+    LimitCrossing {
+        feature: feature_id("calls"),
+        share: if n == 2 { Share::Full } else { Share::Near },
+        period_end: (n == 2).then(|| time("2024-02-01T00:00:00.000Z")),
+        crossed_at: time(BEGINNING),
     }
 }
 
@@ -141,6 +175,7 @@ async fn fill_users<E: Engine>(world: &World<E>) {
                 kana_core::facts::Change::LogEvent(told),
                 kana_core::facts::Change::LogEvent(not_counted),
                 keep(&format!("key {n}"), kept),
+                kana_core::facts::Change::CrossLimit(crossing(n)),
             ];
             world.change(environment, user_key(n), changes).await;
         }
@@ -150,6 +185,7 @@ async fn fill_users<E: Engine>(world: &World<E>) {
         transaction.append(environment, crate::feed::of_every_shape()).await.unwrap();
         transaction.commit().await.unwrap();
     }
+    fill_people(world).await;
     // Once more, so that a log of counters hides what their table says.
     world.change(world.test, user_key(1), [count(counter(subscription_id(2), "calls"), 77)]).await;
 }
@@ -158,7 +194,9 @@ pub(crate) async fn what_is_exported_and_imported_is_the_same<E: Engine>() {
     let world = World::<E>::new().await;
     fill(&world).await;
     let (file, tally) = exported(&*world.store, &everything()).await;
-    assert!(tally.counts.iter().all(|(_, count)| count > 0), "{:?}", tally.counts);
+    // Only a database that an older release has made lacks usage by day.
+    let is_there = |(kind, count)| count > 0 || kind == Kind::UsageSince;
+    assert!(tally.counts.iter().all(is_there), "{:?}", tally.counts);
 
     let database = E::empty().await;
     let other = E::open(&database).await;
@@ -200,7 +238,24 @@ pub(crate) async fn an_imported_database_goes_on_where_the_other_stopped<E: Engi
     assert_eq!(other.counter(test, user_key(1), n.clone()).await, 77);
     assert_eq!(other.counter(live, user_key(1), n).await, 1);
 
+    assert_eq!(other.store.admins().await.unwrap(), world.store.admins().await.unwrap());
+    let ada = other.store.credentials("ada@example.com").await.unwrap().unwrap();
+    assert!(ada.password.is_some());
+    let day = Day::of(time(BEGINNING));
+    let usage = world.store.usage_by_day(world.live, None, day, day).await.unwrap();
+    assert_eq!(usage.iter().map(|usage| usage.events).sum::<i64>(), 6);
+    assert_eq!(other.store.usage_by_day(live, None, day, day).await.unwrap(), usage);
+
     // What is new comes after what was there.
+    let mut transaction = other.store.write().await.unwrap();
+    let eve = NewAdmin {
+        email: "eve@example.com".to_owned(),
+        email_folded: "eve@example.com".to_owned(),
+        role: Role::Viewer,
+        created_at: time(BEGINNING),
+    };
+    assert!(transaction.add_admin(&eve).await.unwrap().unwrap().0 > 2);
+    transaction.commit().await.unwrap();
     other.store.add_key(crate::world::private_key(EnvironmentKind::Test, "new")).await.unwrap();
     let newest = other.store.keys().await.unwrap().pop().unwrap();
     assert_eq!(newest.last_four, "new");
@@ -227,7 +282,8 @@ pub(crate) async fn one_environment_comes_alone_and_the_other_is_there_empty<E: 
     let (file, tally) = exported(&*world.store, &scope).await;
     for (kind, records) in records(&file) {
         for record in records {
-            let environment = if kind == "app" { Value::Null } else { json!("live") };
+            let is_of_app = matches!(kind.as_str(), "app" | "admin" | "app_audit_entry");
+            let environment = if is_of_app { Value::Null } else { json!("live") };
             assert_eq!(record["environment"], environment, "{record}");
         }
     }
@@ -268,6 +324,36 @@ pub(crate) async fn a_database_without_an_app_has_nothing_to_export<E: Engine>()
     let refused = export(&*store, &everything(), &mut file, time(BEGINNING), &mut |_| ()).await;
     assert!(matches!(refused, Err(TransferError::NoApp)), "{refused:?}");
     assert_eq!(file, b"");
+}
+
+pub(crate) async fn a_file_without_usage_by_day_says_since_when_it_is_complete<E: Engine>() {
+    let world = World::<E>::new().await;
+    fill(&world).await;
+    // As in the file of a release that did not know it.
+    for environment in [world.test, world.live] {
+        while world.store.fold_usage(environment, 100).await.unwrap() > 0 {}
+    }
+    let world = world.opened_again().await;
+    for environment in [world.test, world.live] {
+        world.store.forget_usage_by_day(environment, Day::MAX, 100).await.unwrap();
+    }
+    let (file, _) = exported(&*world.store, &everything()).await;
+    assert!(!records(&file).contains_key("usage_by_day"));
+
+    let database = E::empty().await;
+    let store = E::open(&database).await;
+    let by = ImportedBy { actor: Actor::CommandLine, at: time("2024-03-04T05:06:07Z") };
+    import(&*store, Cursor::new(file), Some(&by), &mut |_| ()).await.unwrap();
+    let environment = store.client_access(EnvironmentKind::Live).await.unwrap().unwrap();
+    let since = store.usage_since(environment.environment).await.unwrap();
+    assert_eq!(since, Some(Day::of(time("2024-03-05T00:00:00Z"))));
+    // It stays so.
+    let (again, tally) = exported(&*store, &everything()).await;
+    assert_eq!(tally.counts.of(Kind::UsageSince), 2);
+    let database = E::empty().await;
+    let store = E::open(&database).await;
+    import(&*store, Cursor::new(again), Some(&by), &mut |_| ()).await.unwrap();
+    assert_eq!(store.usage_since(environment.environment).await.unwrap(), since);
 }
 
 pub(crate) async fn an_import_that_fails_leaves_nothing<E: Engine>() {
@@ -322,7 +408,8 @@ pub(crate) async fn an_export_is_of_one_instant_while_others_write<E: Engine>() 
             let records = records(&file);
             let used: i64 = records["counter"].iter().map(|it| it["used"].as_i64().unwrap()).sum();
             let told: i64 = records["event"].iter().map(|it| it["delta"].as_i64().unwrap()).sum();
-            assert_eq!(used, told);
+            let by_day = records["usage_by_day"].iter().map(|it| it["amount"].as_i64().unwrap());
+            assert_eq!((used, used), (told, by_day.sum()));
             assert_eq!(tally.counts.of(Kind::Event), used.unsigned_abs());
             totals.push(used);
         }

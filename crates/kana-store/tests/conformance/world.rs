@@ -268,8 +268,11 @@ pub(crate) fn private_key(environment: EnvironmentKind, name: &str) -> NewKey {
         environment,
         kind: KeyKind::Private,
         hash: hash(name),
+        name: Some(name.to_owned()),
         last_four: name.chars().take(4).collect(),
         created_at: time(BEGINNING),
+        created_by: Some("command line".to_owned()),
+        expires_at: None,
     }
 }
 
@@ -388,6 +391,7 @@ pub(crate) fn event(subscription: SubscriptionId, feature: &str) -> UsageEvent {
         delta: 1,
         occurred_at: time(BEGINNING),
         recorded_at: time(BEGINNING),
+        amount: 1,
         subscription: Some(subscription),
         idempotency_key: None,
         metadata: None,

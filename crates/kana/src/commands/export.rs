@@ -1,14 +1,12 @@
-use std::fs::Permissions;
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kana_service::{Clock, EnvironmentKind, SystemClock};
 use kana_store::Store;
-use kana_store::transfer::{self, Scope, Tally, TransferError};
-use tempfile::NamedTempFile;
+use kana_store::transfer::{self, Scope, Tally};
 
 use super::progress::Bar;
+use super::whole_file::WholeFile;
 use super::{Failure, describe, open_existing};
 use crate::settings::ExportSettings;
 
@@ -24,7 +22,7 @@ pub(crate) async fn run(settings: ExportSettings) -> Result<(), Failure> {
     let scope = Scope { environments, token_secrets: settings.token_secrets };
     let file = settings.out.filter(|path| path.as_os_str() != "-");
     if let Some(path) = &file {
-        refuse_existing(path)?;
+        WholeFile::refuse_existing(path)?;
     }
     let store = open_existing(&settings.database).await?;
     let tally = match &file {
@@ -46,17 +44,9 @@ async fn to(store: &dyn Store, scope: &Scope, out: impl Write) -> Result<Tally, 
     transfer::export(store, scope, out, now, &mut show).await.map_err(Failure::Export)
 }
 
-/// Writes to a file that is there once it is whole, and that nobody else on the machine may read.
+/// Writes to a file that is there once it is whole.
 async fn to_file(store: &dyn Store, scope: &Scope, path: &Path) -> Result<Tally, Failure> {
-    let failed = |error| Failure::File(path.to_owned(), error);
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    // Dropped, it is removed.
-    let mut file = NamedTempFile::with_prefix_in(".kana-export-", &directory).map_err(failed)?;
-    // The umask may also have removed permissions of the owner.
-    file.as_file().set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+    let mut file = WholeFile::create(path)?;
     let tally = tokio::select! {
         tally = to(store, scope, file.as_file_mut()) => tally?,
         interrupted = tokio::signal::ctrl_c() => {
@@ -64,15 +54,6 @@ async fn to_file(store: &dyn Store, scope: &Scope, path: &Path) -> Result<Tally,
             return Err(Failure::Interrupted);
         }
     };
-    file.as_file().sync_all().map_err(|error| Failure::Export(TransferError::Write(error)))?;
-    file.persist_noclobber(path).map_err(|error| failed(error.error))?;
+    file.finish()?;
     Ok(tally)
-}
-
-fn refuse_existing(path: &Path) -> Result<(), Failure> {
-    if path.symlink_metadata().is_ok() {
-        let exists = std::io::Error::other("the file exists already: choose another");
-        return Err(Failure::File(path.to_owned(), exists));
-    }
-    Ok(())
 }

@@ -1,49 +1,84 @@
-use std::sync::Arc;
+use kana_core::Timestamp;
+use kana_service::{
+    Actor, Clock, EnvironmentKind, Key, KeyKind, KeyRequest, KeyState, SystemClock, begin_key,
+};
+use serde_json::{Value, json};
 
-use kana_service::{Actor, EnvironmentKind, KeyKind, SystemClock, begin_key};
-use kana_store::Store;
-
-use super::{Failure, open_existing, print, print_then_commit};
+use super::{Failure, open_with_app, print, print_then_commit};
 use crate::settings::{DatabaseSettings, TokenSettings};
 
 /// Who these commands are in the changes feed and the audit log.
 const ACTOR: Actor = Actor::CommandLine;
 
-/// Shows every key, a line each.
-pub(crate) async fn list(settings: &DatabaseSettings) -> Result<(), Failure> {
+/// Shows every key, a line each, or as JSON (contract: `operations.md`, "Keys").
+pub(crate) async fn list(settings: &DatabaseSettings, as_json: bool) -> Result<(), Failure> {
     let keys = open_with_app(settings).await?.keys().await?;
+    let text = match as_json {
+        true => format!("{:#}\n", Value::from_iter(keys.iter().map(to_json))),
+        false => table(&keys),
+    };
+    print(&text).map_err(Failure::Output)
+}
+
+fn table(keys: &[Key]) -> String {
     let mut text = format!(
-        "{:<4} {:<11} {:<7} {:<9} {:<24} REVOKED\n",
-        "ID", "ENVIRONMENT", "KIND", "LAST FOUR", "CREATED"
+        "{:<4} {:<11} {:<7} {:<9} {:<24} {:<24} {:<24} {:<24} NAME\n",
+        "ID", "ENVIRONMENT", "KIND", "LAST FOUR", "CREATED", "LAST USED", "REVOKED", "EXPIRES"
     );
+    let shown = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
     for key in keys {
         text.push_str(&format!(
-            "{:<4} {:<11} {:<7} {:<9} {:<24} {}\n",
+            "{:<4} {:<11} {:<7} {:<9} {:<24} {:<24} {:<24} {:<24} {}\n",
             key.id,
             key.environment_kind.name(),
             key.kind.name(),
             key.last_four,
             key.created_at.to_string(),
-            key.revoked_at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
+            shown(key.last_used_at),
+            shown(key.revoked_at),
+            shown(key.expires_at),
+            key.name.as_deref().unwrap_or("-"),
         ));
     }
-    print(&text).map_err(Failure::Output)
+    text
+}
+
+fn to_json(key: &Key) -> Value {
+    let shown = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    json!({
+        "id": key.id,
+        "name": key.name,
+        "environment": key.environment_kind.name(),
+        "kind": key.kind.name(),
+        "lastFour": key.last_four,
+        "createdAt": key.created_at.to_string(),
+        "lastUsedAt": shown(key.last_used_at),
+        "expiresAt": shown(key.expires_at),
+        "revokedAt": shown(key.revoked_at),
+    })
 }
 
 /// Creates a key, and prints nothing but the key.
 pub(crate) async fn create(
     settings: &DatabaseSettings,
-    environment: EnvironmentKind,
-    kind: KeyKind,
+    request: KeyRequest<'_>,
 ) -> Result<(), Failure> {
     let store = open_with_app(settings).await?;
-    let key = begin_key(store.as_ref(), &SystemClock, &ACTOR, environment, kind).await?;
+    let key = begin_key(store.as_ref(), &SystemClock, &ACTOR, request).await?;
     print_then_commit(key, "the key", |key| format!("{}\n", key.reveal())).await
 }
 
-/// Revokes a key; one that is revoked already stays so.
-pub(crate) async fn revoke(settings: &DatabaseSettings, id: i64) -> Result<(), Failure> {
+/// Revokes a key; one that is revoked already stays so. The last private key of an environment is only
+/// revoked where `even_the_last` says so.
+pub(crate) async fn revoke(
+    settings: &DatabaseSettings,
+    id: i64,
+    even_the_last: bool,
+) -> Result<(), Failure> {
     let store = open_with_app(settings).await?;
+    if !even_the_last && let Some(environment) = locked_out_of(&store.keys().await?, id) {
+        return Err(Failure::LastKey(id, environment));
+    }
     match kana_service::revoke_key(store.as_ref(), &SystemClock, &ACTOR, id).await? {
         Some(key) => {
             tracing::info!(
@@ -57,6 +92,16 @@ pub(crate) async fn revoke(settings: &DatabaseSettings, id: i64) -> Result<(), F
         }
         None => Err(Failure::NoKey(id)),
     }
+}
+
+/// Returns the environment into which no program would get without this key.
+fn locked_out_of(keys: &[Key], id: i64) -> Option<EnvironmentKind> {
+    let now = SystemClock.now();
+    let opens = |key: &&Key| key.kind == KeyKind::Private && key.state(now) == KeyState::Active;
+    let key = keys.iter().find(|key| key.id == id).filter(opens)?;
+    let mut others = keys.iter().filter(opens).filter(|other| other.id != id);
+    let is_alone = others.all(|other| other.environment != key.environment);
+    is_alone.then_some(key.environment_kind)
 }
 
 /// Signs user tokens with a new secret from now on.
@@ -95,12 +140,4 @@ pub(crate) async fn set_simple_mode(
     let state = if on { "on" } else { "off" };
     tracing::info!("simple mode is {state} for {environment}");
     Ok(())
-}
-
-async fn open_with_app(settings: &DatabaseSettings) -> Result<Arc<dyn Store>, Failure> {
-    let store = open_existing(settings).await?;
-    match store.app().await? {
-        Some(_) => Ok(store),
-        None => Err(Failure::NoApp),
-    }
 }

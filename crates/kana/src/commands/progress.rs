@@ -1,9 +1,10 @@
-//! The progress of an export or import, shown on terminals only.
+//! The progress of an export, import or backup, shown on terminals only.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kana_store::transfer::Progress;
 
 const RECORDS: &str = "{msg} {wide_bar} {human_pos}/{human_len} records, {eta}";
+const PAGES: &str = "{msg} {wide_bar} {human_pos}/{human_len} pages, {eta}";
 const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes}, {eta}";
 const BYTES_OF_UNKNOWN: &str = "{msg} {spinner} {bytes}, {bytes_per_sec}";
 
@@ -15,6 +16,19 @@ pub(crate) struct Bar {
 impl Bar {
     pub(crate) fn of_records() -> Self {
         Self::new(Some(0), RECORDS, "exporting")
+    }
+
+    pub(crate) fn of_pages() -> Self {
+        Self::new(Some(0), PAGES, "copying")
+    }
+
+    /// Shows how many pages of how many are copied.
+    pub(crate) fn show_pages(&self, done: u64, all: u64) {
+        self.bar.set_length(all);
+        self.bar.set_position(done);
+        if done == all {
+            self.bar.set_message("checking");
+        }
     }
 
     /// Creates a bar for a file whose size may be known.

@@ -1,17 +1,26 @@
+mod metrics;
+mod start_line;
+mod stopping;
+mod supervisor;
 mod waiting;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kana_http::Limits;
+use kana_http::{Limits, ServerSettings, Tls};
 use kana_service::jobs::{self, JobRunner};
 use kana_service::{Kana, SystemClock};
-use kana_store::{PostgresStore, SqliteStore, Store, postgres};
+use kana_store::postgres::Protection;
+use kana_store::{Loss, PostgresStore, SqliteStore, Store, postgres};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, create_app};
-use crate::settings::{ConnectionSettings, ServeSettings};
+use self::metrics::{Operators, Watched};
+use self::stopping::StopSignals;
+use super::{DashboardPlace, Failure, create_app};
+use crate::logging;
+use crate::settings::reading::{SettingInForce, read_log_settings};
+use crate::settings::{ConnectionSettings, ListenAddress, RequestLogSettings, ServeSettings};
 
 /// How long requests in flight may take once the server is told to stop. Jobs may take a second
 /// longer. With what the writer needs, the process ends within ten seconds.
@@ -25,78 +34,177 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const RATE_MIN: u32 = 500;
 /// How long the unread rest of a body is read and dropped after the answer.
 const DISCARD_TIME: Duration = Duration::from_secs(30);
+/// How often the files of the certificate are looked at.
+const LOOK_AT_CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
 /// How long a client has to close its connection after the last answer.
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// Runs the server until it is told to stop.
-pub(crate) async fn run(settings: ServeSettings) -> Result<(), Failure> {
+pub(crate) async fn run(
+    settings: ServeSettings,
+    in_force: &[SettingInForce],
+) -> Result<(), Failure> {
     if !SystemClock.is_in_range() {
         return Err(Failure::Clock);
     }
     ignore_signals()?;
+    let tls = settings.tls.files().map(Tls::load).transpose().map_err(Failure::Tls)?;
+    if let Some(tls) = &tls {
+        look_regularly(Arc::clone(tls));
+    }
+    reread_at_hangup(tls.clone())?;
     // Listens first, so that a port in use leaves nothing behind.
-    let listener = kana_http::listen(&settings.listen.candidates())
-        .map_err(|error| Failure::Listen(settings.listen, error))?;
-    let Some(store) = open_for_server(&settings).await? else {
-        tracing::info!("stopped while waiting for the database");
+    let listen = settings.address.listen.at;
+    let listener =
+        kana_http::listen(&listen.candidates()).map_err(|error| Failure::Listen(listen, error))?;
+    let address = listener.local_addr()?;
+    let operators = listen_for_operators(settings.metrics_listen)?;
+    let mut signals = StopSignals::listen()?;
+    let Some(opened) = signals.or_stop(open_for_server(&settings)).await else {
+        tracing::info!("stopped before the database was open");
         return Ok(());
     };
-    if create_app(store.as_ref(), "app").await? {
+    let (store, watched, protection) = opened?;
+    let has_dashboard = !settings.dashboard.no_dashboard;
+    let dashboard = DashboardPlace {
+        address: &settings.address,
+        bound: Some(address),
+        is_https: tls.is_some(),
+    };
+    if create_app(store.as_ref(), "app", has_dashboard.then_some(dashboard)).await? {
         tracing::info!("a new app was made; its keys stand on standard output, and only there");
     }
-    let service = kana_service::Settings {
-        user_token_days: settings.tokens.user_token_days,
-        idempotency_days: settings.idempotency_days,
-        events_days: settings.events_days,
-        changes_days: settings.logs.changes_days,
-        changes_max: settings.logs.changes_max,
-        audit_days: settings.logs.audit_days,
-    };
+    let service = service_settings(&settings);
     let kana = Kana::start_with(store, Arc::new(SystemClock), service)?;
+    let engine = watched.engine();
+    metrics::watch(&kana, watched);
     let jobs = JobRunner::start(&kana, jobs::housekeeping(&kana));
-    let address = listener.local_addr()?;
     let limits = limits(settings.connections);
-    let (stop, lost) = (stop_signal()?, kana.thread_lost());
-    let mut lost_thread = None;
+    let drain = Duration::from_secs(settings.connections.drain_seconds.into());
+    let mut lost = None;
     let stop = async {
         tokio::select! {
-            () = stop => {}
-            name = lost => lost_thread = Some(name),
+            () = stopping::told_to_stop(signals, &kana, drain) => {}
+            loss = kana.lost() => lost = Some(loss),
         }
         jobs.stop();
     };
-    let settings = kana_api::Settings {
-        client_origins: settings.client_origins,
-        ..kana_api::Settings::default()
-    };
-    let router = kana_api::router_with(&kana, settings);
-    tracing::info!(%address, "ready: listening on http://{address}");
-    if !kana_http::serve(listener, router, limits, stop, DRAIN_TIME).await {
+    let router = router(&kana, &settings, operators.is_none(), tls.is_some());
+    let database_tls = protection.map(|protection| protection.to_string());
+    start_line::log((address, tls.is_some()), engine, database_tls.as_deref(), in_force);
+    let request_log = request_log(settings.request_log);
+    let served = ServerSettings { limits, request_log, tls };
+    let operators = operators.map(|listener| Operators::serve(listener, &kana, &served));
+    supervisor::tell(&kana);
+    if !kana_http::serve(listener, router, served, stop, DRAIN_TIME).await {
         tracing::warn!("some requests were not finished in time, and have no answer");
     }
     jobs.stopped().await;
+    if let Some(operators) = operators {
+        operators.finish().await;
+    }
     if tokio::time::timeout(WRITER_TIME, kana.finish()).await.is_err() {
         tracing::warn!("stopped before everything was written");
     }
-    if let Some(name) = lost_thread {
-        return Err(Failure::ThreadLost(name));
-    }
-    tracing::info!("stopped");
-    Ok(())
+    ended(lost)
 }
 
-/// Opens the shared database of the settings, or the embedded one for this server alone. Returns
-/// `None` if the process is told to stop while it waits for the database.
-async fn open_for_server(settings: &ServeSettings) -> Result<Option<Arc<dyn Store>>, Failure> {
+/// Says how a server has ended.
+fn ended(lost: Option<Loss>) -> Result<(), Failure> {
+    match lost {
+        Some(Loss::Panicked(name)) => Err(Failure::ThreadLost(name)),
+        Some(Loss::Damaged(error)) => Err(Failure::CannotWrite(error)),
+        None => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+    }
+}
+
+/// Everything that is answered at the main address.
+fn router(
+    kana: &Arc<Kana>,
+    settings: &ServeSettings,
+    has_metrics: bool,
+    has_tls: bool,
+) -> axum::Router {
+    let api = kana_api::Settings {
+        client_origins: settings.client_origins.clone(),
+        body_memory_bytes: settings.request_limits.body_memory_bytes(),
+        rate_limits: settings.request_limits.rate_limits(),
+        has_metrics,
+    };
+    let router = kana_api::router_with(kana, api);
+    if settings.dashboard.no_dashboard {
+        return router;
+    }
+    let pages = kana_dashboard::Settings {
+        public_url: settings.address.public_url.clone(),
+        trusts_proxy: settings.trust_proxy,
+        has_tls,
+    };
+    router.merge(kana_dashboard::router(kana, pages))
+}
+
+/// A store, what of it is watched, and what protects its connections, if it has some.
+type Opened = (Arc<dyn Store>, Watched, Option<Protection>);
+
+/// Opens the shared database of the settings, or the embedded one for this server alone.
+async fn open_for_server(settings: &ServeSettings) -> Result<Opened, Failure> {
     let Some(url) = &settings.database.database_url else {
-        return Ok(Some(Arc::new(SqliteStore::open_for_server(&settings.database.data_dir)?)));
+        let directory = settings.database.data_dir.clone();
+        let opening = {
+            let directory = directory.clone();
+            move || SqliteStore::open_for_server(&directory)
+        };
+        let store = tokio::task::spawn_blocking(opening).await.map_err(std::io::Error::other)??;
+        return Ok((Arc::new(store), Watched::Embedded(directory), None));
     };
     let connections_max = usize::try_from(settings.database_connections).unwrap_or(usize::MAX);
-    let settings = postgres::Settings { connections_max, ..postgres::Settings::default() };
-    let opened =
-        waiting::open_unless_stopped(async || PostgresStore::open(url.reveal(), settings).await)
-            .await?;
-    Ok(opened.map(|store| Arc::new(store) as _))
+    let pooler = settings.database.database_pooler.into();
+    let settings = postgres::Settings { connections_max, pooler, ..postgres::Settings::default() };
+    let open = async || PostgresStore::open(url.reveal(), settings).await;
+    let store = waiting::open_in_time(open).await?;
+    let protection = store.protection();
+    if protection == Some(Protection::Plain { leaves_machine: true }) {
+        tracing::warn!(
+            "the connection to the database has no TLS, and leaves this machine: others on the way can \
+             read and change what is sent. Add sslmode=verify-full and sslrootcert to the database URL"
+        );
+    }
+    let watched = Watched::Shared(Box::new(store.connection_counts()));
+    Ok((Arc::new(store), watched, protection))
+}
+
+fn service_settings(settings: &ServeSettings) -> kana_service::Settings {
+    kana_service::Settings {
+        user_token_days: settings.tokens.user_token_days,
+        idempotency_days: settings.idempotency_days,
+        events_days: settings.events_days,
+        changes_days: settings.retention.changes_days,
+        changes_max: settings.retention.changes_max,
+        audit_days: settings.retention.audit_days,
+    }
+}
+
+/// Listens for operators, if another address is set for them.
+fn listen_for_operators(at: Option<ListenAddress>) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = at else { return Ok(None) };
+    let listener = kana_http::listen(&address.candidates())
+        .map_err(|error| Failure::ListenForMetrics(address, error))?;
+    let bound = listener.local_addr()?;
+    tracing::info!(metrics_address = %bound, "listening for operators on http://{bound}");
+    Ok(Some(listener))
+}
+
+fn request_log(settings: RequestLogSettings) -> kana_http::RequestLogSettings {
+    let slow = Duration::from_millis(settings.slow_ms.into());
+    kana_telemetry::slow::set(slow);
+    kana_http::RequestLogSettings {
+        surface_of: kana_api::surface_of,
+        slow,
+        lines_per_second: settings.log_requests_per_second,
+    }
 }
 
 fn limits(settings: ConnectionSettings) -> Limits {
@@ -104,6 +212,7 @@ fn limits(settings: ConnectionSettings) -> Limits {
         connections_max: kana_http::raise_for_connections(settings.connections_max),
         idle: Duration::from_secs(settings.idle_timeout_seconds.into()),
         head: PATIENCE,
+        response: Duration::from_secs(settings.request_timeout_seconds.into()),
         stall: PATIENCE,
         rate_min: RATE_MIN,
         discard: DISCARD_TIME,
@@ -113,22 +222,49 @@ fn limits(settings: ConnectionSettings) -> Limits {
 
 /// Ignores signals that mean nothing to the server. By default, they would end the process.
 fn ignore_signals() -> std::io::Result<()> {
-    for kind in [SignalKind::hangup(), SignalKind::user_defined1(), SignalKind::user_defined2()] {
+    for kind in [SignalKind::user_defined1(), SignalKind::user_defined2()] {
         // The handler stays installed after its listener is dropped.
         drop(signal(kind)?);
     }
     Ok(())
 }
 
-/// Resolves at `SIGTERM` or `SIGINT`.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+/// Looks at the files of the certificate now and then.
+fn look_regularly(tls: Arc<Tls>) {
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(LOOK_AT_CERTIFICATE_EVERY).await;
+            look_at_certificate(&tls).await;
         }
-        tracing::info!("stopping: no new connections, finishing what was accepted");
-    })
+    });
+}
+
+async fn look_at_certificate(tls: &Arc<Tls>) {
+    let tls = Arc::clone(tls);
+    // A disk that hangs holds up a thread for that, and no request.
+    let _ = tokio::task::spawn_blocking(move || tls.look()).await;
+}
+
+/// Reads `--log-level` and the certificate anew at each `SIGHUP`.
+fn reread_at_hangup(tls: Option<Arc<Tls>>) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            if let Some(tls) = &tls {
+                look_at_certificate(tls).await;
+            }
+            match tokio::task::spawn_blocking(read_log_settings).await {
+                Ok(Ok(log)) => {
+                    logging::set_filter(&log.log_level);
+                    tracing::info!(log_level = %log.log_level, "SIGHUP: the log's level was read anew");
+                }
+                Ok(Err(problems)) => {
+                    let problems = problems.join("; ");
+                    tracing::error!(problems, "SIGHUP: settings are wrong, and stay as they were");
+                }
+                Err(_) => {}
+            }
+        }
+    });
+    Ok(())
 }

@@ -1,7 +1,10 @@
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use kana_telemetry::metrics::log::DROPPED;
 
 /// The maximum number of lines in the queue.
 const LINES_MAX: usize = 8192;
@@ -29,6 +32,13 @@ struct State {
     dropped: u64,
 }
 
+impl State {
+    fn drop_one(&mut self) {
+        self.dropped += 1;
+        DROPPED.count();
+    }
+}
+
 impl LineQueue {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -37,7 +47,7 @@ impl LineQueue {
     fn push(&self, line: &[u8]) {
         let mut state = self.state();
         if state.lines.len() >= LINES_MAX || state.bytes + line.len() > BYTES_MAX {
-            state.dropped += 1;
+            state.drop_one();
             return;
         }
         state.bytes += line.len();
@@ -76,7 +86,7 @@ impl LineQueue {
         let mut state = self.state();
         state.is_writing = false;
         if !is_written {
-            state.dropped += 1;
+            state.drop_one();
         }
         if !state.lines.is_empty() {
             return None;
@@ -115,13 +125,33 @@ fn write_line(out: &mut impl Write, mut line: &[u8]) -> std::io::Result<()> {
 /// Each call of `write` adds one line.
 impl Write for &LineQueue {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.push(line);
+        self.push(&as_one_line(line));
         Ok(line.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// Escapes control characters before the end of the line, so that no value in a text makes a line of its
+/// own. JSON has none; the library escapes those that begin a terminal's commands.
+fn as_one_line(line: &[u8]) -> Cow<'_, [u8]> {
+    let (text, end) = line.split_at(line.len() - usize::from(line.ends_with(b"\n")));
+    let is_harmful = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\t' | 0x1b);
+    if !text.iter().any(is_harmful) {
+        return line.into();
+    }
+    let mut escaped = Vec::with_capacity(line.len() + 64);
+    for byte in text {
+        if is_harmful(byte) {
+            escaped.extend(byte.escape_ascii());
+        } else {
+            escaped.push(*byte);
+        }
+    }
+    escaped.extend_from_slice(end);
+    escaped.into()
 }
 
 #[cfg(test)]
@@ -160,6 +190,20 @@ mod tests {
         let report = |dropped| queue.push(format!("{dropped} dropped").as_bytes());
         std::thread::spawn(move || queue.write_to(pipe, report));
         (queue, written, is_broken)
+    }
+
+    #[test]
+    fn a_value_makes_no_line_of_its_own() {
+        for (line, written) in [
+            ("a line\n", "a line\n"),
+            ("\u{1b}[32mINFO\u{1b}[0m a\tb é\n", "\u{1b}[32mINFO\u{1b}[0m a\tb é\n"),
+            ("a name\nERROR a line\r\n", "a name\\nERROR a line\\r\n"),
+            ("a\0b\n", "a\\x00b\n"),
+            ("", ""),
+            ("\n", "\n"),
+        ] {
+            assert_eq!(as_one_line(line.as_bytes()), written.as_bytes());
+        }
     }
 
     #[test]

@@ -39,6 +39,36 @@ impl ListenAddress {
     }
 }
 
+impl ListenAddress {
+    /// Returns host and port as a program on this machine reaches them.
+    pub(crate) fn as_local_host(self) -> String {
+        match self {
+            Self::At(SocketAddr::V4(address)) if address.ip().is_unspecified() => {
+                SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())).to_string()
+            }
+            Self::At(SocketAddr::V6(address)) if address.ip().is_unspecified() => {
+                SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())).to_string()
+            }
+            _ => self.as_host(None),
+        }
+    }
+
+    /// Returns host and port as a browser on this machine reaches them. `bound` has the port if it was
+    /// picked.
+    pub(crate) fn as_host(self, bound: Option<SocketAddr>) -> String {
+        let port = |asked: u16| bound.map_or(asked, |bound| bound.port());
+        match self {
+            Self::At(address) if !address.ip().is_unspecified() => {
+                SocketAddr::new(address.ip(), port(address.port())).to_string()
+            }
+            Self::At(address) => format!("localhost:{}", port(address.port())),
+            Self::Localhost(asked) | Self::Everywhere(asked) => {
+                format!("localhost:{}", port(asked))
+            }
+        }
+    }
+}
+
 impl FromStr for ListenAddress {
     type Err = String;
 
@@ -100,6 +130,36 @@ mod tests {
         ] {
             let problem = wrong.parse::<ListenAddress>().unwrap_err();
             assert!(problem.contains("127.0.0.1:4000"), "{wrong}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_browser_on_the_machine_is_led_to_an_address_that_it_can_open() {
+        let bound = Some("127.0.0.1:1234".parse().unwrap());
+        for (text, unbound, of_bound) in [
+            ("127.0.0.1:4000", "127.0.0.1:4000", "127.0.0.1:1234"),
+            ("[::1]:0", "[::1]:0", "[::1]:1234"),
+            ("localhost:4000", "localhost:4000", "localhost:1234"),
+            (":4000", "localhost:4000", "localhost:1234"),
+            ("0.0.0.0:4000", "localhost:4000", "localhost:1234"),
+        ] {
+            let address: ListenAddress = text.parse().unwrap();
+            assert_eq!(address.as_host(None), unbound, "{text}");
+            assert_eq!(address.as_host(bound), of_bound, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_program_on_the_machine_reaches_an_address_of_all_by_loopback() {
+        for (text, host) in [
+            ("127.0.0.1:4000", "127.0.0.1:4000"),
+            ("192.0.2.1:4000", "192.0.2.1:4000"),
+            ("0.0.0.0:4000", "127.0.0.1:4000"),
+            ("[::]:4000", "[::1]:4000"),
+            (":4000", "localhost:4000"),
+            ("localhost:4000", "localhost:4000"),
+        ] {
+            assert_eq!(text.parse::<ListenAddress>().unwrap().as_local_host(), host, "{text}");
         }
     }
 

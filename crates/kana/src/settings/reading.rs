@@ -1,25 +1,53 @@
 //! Reads each setting from a flag, an environment variable or `kana.toml`. Reports all invalid
 //! values at once, each with its source.
 
+mod command_line;
+mod file;
+mod in_force;
+mod message;
+mod nearest;
+mod secret_file;
+mod variables;
+
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::Resettable;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use super::{Cli, Command, variable, without_passwords};
+use self::command_line::CommandLine;
+use self::file::{ReadText, SettingsFile};
+pub(crate) use self::in_force::{SettingInForce, Source};
+pub(crate) use self::message::invalid_value;
+use super::{Cli, Command, LogSettings, variable, without_passwords};
 
-/// The file in the working directory. Its keys are the flags' names with underscores.
-const FILE: &str = "kana.toml";
-/// The maximum number of characters of a value in a message.
-const VALUE_CHARS_MAX: usize = 200;
 /// The exit code for invalid settings and wrong usage.
-const WRONG_USE: u8 = 2;
+pub(crate) const WRONG_USE: u8 = 2;
+/// The command that reports wrong settings instead of failing.
+const DOCTOR: &str = "doctor";
+/// Settings that are only set together.
+const PAIRS: [(&str, &str); 1] = [("tls_cert", "tls_key")];
+/// The setting that names the file of settings, which cannot stand in it.
+const CONFIG: &str = "config";
+
+/// A command, and the settings that it runs with.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) command: Command,
+    pub(crate) log: LogSettings,
+    pub(crate) settings: Vec<SettingInForce>,
+    /// A message for each setting that is wrong. Only `kana doctor` runs then, and reports them; where
+    /// they stood, the next source or the default is in force.
+    pub(crate) wrong: Vec<String>,
+    /// A warning for each environment variable that looks like a setting and is none.
+    pub(crate) warnings: Vec<String>,
+}
 
 /// Why there is no command to run.
 #[derive(Debug)]
@@ -30,28 +58,41 @@ enum Unusable {
     Settings(Vec<String>),
 }
 
-/// The source of a value that is not given by a flag.
-enum Source {
-    Variable(String),
-    File,
-}
-
 /// Looks up an environment variable, as [`variable::read`] does.
 type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// Returns the command with its settings. If they are invalid, or help is asked for, prints that
 /// and fails with the exit code.
-pub(crate) fn read() -> Result<Command, ExitCode> {
+pub(crate) fn read() -> Result<Invocation, ExitCode> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let file = || match std::fs::read_to_string(FILE) {
-        Ok(text) => Ok(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(format!("{FILE} cannot be read: {error}")),
-    };
-    command(&arguments, &variable::read, file).map_err(|unusable| match unusable {
-        Unusable::CommandLine(error) => report(&error, &arguments),
-        Unusable::Settings(problems) => report_wrong(&problems),
-    })
+    let read_text = |path: &Path| std::fs::read_to_string(path);
+    let mut invocation =
+        invocation(&arguments, &variable::read, &read_text).map_err(|unusable| match unusable {
+            Unusable::CommandLine(error) => report(&error, &arguments),
+            Unusable::Settings(problems) => report_wrong(&problems),
+        })?;
+    let set = std::env::vars_os().map(|(name, _)| name);
+    invocation.warnings = variables::unknown(set, &names_of_variables());
+    Ok(invocation)
+}
+
+/// Reads the settings of the log anew, from the same flags and variables and the file as it is now. Fails
+/// with a message for each invalid setting.
+pub(crate) fn read_log_settings() -> Result<LogSettings, Vec<String>> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let read_text = |path: &Path| std::fs::read_to_string(path);
+    match invocation(&arguments, &variable::read, &read_text) {
+        Ok(invocation) => Ok(invocation.log),
+        Err(Unusable::CommandLine(_)) => Err(vec!["the command line cannot be read".to_owned()]),
+        Err(Unusable::Settings(problems)) => Err(problems),
+    }
+}
+
+/// Returns the variables of all settings.
+fn names_of_variables() -> Vec<String> {
+    let mut names = HashMap::new();
+    definition(Cli::command(), &mut names);
+    names.into_values().collect()
 }
 
 /// Prints a line for each invalid setting, and returns the exit code.
@@ -95,44 +136,162 @@ fn values(argument: &OsStr) -> Vec<String> {
     after.into_iter().chain([whole]).collect()
 }
 
-/// Returns the command that the command line, variables and file result in.
-fn command(
+/// Returns the command that the command line, variables and files result in.
+fn invocation(
     arguments: &[OsString],
     variables: Variables<'_>,
-    file: impl FnOnce() -> Result<String, String>,
-) -> Result<Command, Unusable> {
+    read_text: ReadText<'_>,
+) -> Result<Invocation, Unusable> {
     let mut names = HashMap::new();
     let definition = definition(Cli::command(), &mut names);
-    // First without variables and file: they do not matter for help, and this way an error here is
+    // First without variables and files: they do not matter for help, and this way an error here is
     // one of the command line.
-    let parse = |definition: clap::Command| {
-        definition.try_get_matches_from(arguments).map_err(Unusable::CommandLine)
-    };
-    let matches = parse(definition.clone())?;
-    let file = file().and_then(|text| read_file(&text, &names).map_err(|wrong| wrong.join("\n")));
-    let file =
-        file.map_err(|wrong| Unusable::Settings(wrong.lines().map(str::to_owned).collect()))?;
-    let mut found = Vec::new();
-    let mut wrong = Vec::new();
-    for arg in unset_settings(&definition, &matches, &names) {
-        let id = arg.get_id().as_str();
-        let Some(name) = names.get(id) else { continue };
-        let of_variable = variables(name).map(|value| (value, Source::Variable(name.clone())));
-        let of_file = || file.get(id).map(|value| (value.into(), Source::File));
-        let Some((value, source)) = of_variable.or_else(of_file) else { continue };
-        match check(arg, &value) {
-            Ok(()) => found.push((id.to_owned(), value)),
-            Err(problem) => wrong.push(describe(arg, &value, &source, &problem)),
-        }
+    let line = command_line::parse(&definition, arguments).map_err(Unusable::CommandLine)?;
+    let settings = settings_of(&definition, &line.matches, &names);
+    let mut gathered = Gathered::from_flags(&settings, &line);
+    gathered.add(&settings, &names, variables, read_text);
+    gathered.add_secrets(&settings);
+    gathered.check_pairs(&settings);
+    let CommandLine { arguments, matches, mut wrong } = line;
+    let is_doctor = matches.subcommand_name() == Some(DOCTOR);
+    if wrong.len() == 1 && gathered.wrong.is_empty() && !is_doctor {
+        return Err(Unusable::CommandLine(wrong.remove(0)));
     }
-    if !wrong.is_empty() {
+    let of_flags = wrong.iter().map(command_line::describe);
+    let wrong: Vec<String> = of_flags.chain(gathered.wrong).collect();
+    if !wrong.is_empty() && !is_doctor {
         return Err(Unusable::Settings(wrong));
     }
-    let definition = found
+    let with_values = gathered
+        .values
         .into_iter()
-        .fold(definition, |command, (id, value)| with_default(command, &id, &value));
-    let mut matches = parse(definition)?;
-    Ok(Cli::from_arg_matches_mut(&mut matches).map_err(Unusable::CommandLine)?.command)
+        .fold(definition.clone(), |command, (id, value)| with_default(command, &id, &value));
+    let mut matches =
+        with_values.try_get_matches_from(&arguments).map_err(Unusable::CommandLine)?;
+    let settings = in_force::in_force(&settings, &matches, &gathered.given);
+    let cli = Cli::from_arg_matches_mut(&mut matches).map_err(Unusable::CommandLine)?;
+    let Cli { command, log, config: _ } = cli;
+    Ok(Invocation { command, log, settings, wrong, warnings: Vec::new() })
+}
+
+/// Values of settings that the command line does not have, and where those in force came from.
+#[derive(Default)]
+struct Gathered {
+    values: HashMap<String, OsString>,
+    given: HashMap<String, (Source, String)>,
+    /// The value of each flag that names a file.
+    flags: HashMap<String, OsString>,
+    /// A message for each value that is invalid.
+    wrong: Vec<String>,
+}
+
+impl Gathered {
+    fn from_flags(settings: &[&Arg], line: &CommandLine) -> Self {
+        let mut gathered = Self::default();
+        for arg in settings {
+            let id = arg.get_id().as_str();
+            if let Some(value) = flag_of(&line.matches, id) {
+                let flag = format!("--{}", arg.get_long().unwrap_or(id));
+                gathered.given.insert(id.to_owned(), (Source::Flag, flag));
+                gathered.flags.insert(id.to_owned(), value);
+            }
+        }
+        gathered
+    }
+
+    /// Adds what variables and the file say of the settings that no flag sets.
+    fn add(
+        &mut self,
+        settings: &[&Arg],
+        names: &HashMap<String, String>,
+        variables: Variables<'_>,
+        read_text: ReadText<'_>,
+    ) {
+        let config = self.flags.get(CONFIG).cloned();
+        let config = config.or_else(|| variables(names.get(CONFIG)?)).map(PathBuf::from);
+        let known: Vec<&str> =
+            names.keys().map(String::as_str).filter(|name| *name != CONFIG).collect();
+        let file = match file::read(config.as_deref(), read_text, &known) {
+            Ok(file) => file,
+            Err(wrong) => {
+                self.wrong.extend(wrong);
+                SettingsFile::default()
+            }
+        };
+        for arg in settings {
+            let id = arg.get_id().as_str();
+            if self.given.contains_key(id) {
+                continue;
+            }
+            let Some(name) = names.get(id) else { continue };
+            let of_variable =
+                variables(name).map(|value| (value, Source::Variable, name.clone(), name.clone()));
+            let of_file = || {
+                let value = OsString::from(file.values.get(id)?);
+                Some((value, Source::File, file.name.clone(), format!("{id} in {}", file.name)))
+            };
+            let Some((value, source, from, place)) = of_variable.or_else(of_file) else { continue };
+            match check(arg, &value) {
+                Ok(()) => {
+                    self.values.insert(id.to_owned(), value);
+                    self.given.insert(id.to_owned(), (source, from));
+                }
+                Err(problem) => self.wrong.push(describe(arg, &value, &place, &problem)),
+            }
+        }
+    }
+
+    /// Reads the secrets that stand in files of their own.
+    fn add_secrets(&mut self, settings: &[&Arg]) {
+        for arg in settings {
+            let Some(secret) = secret_file::secret_of(arg.get_id().as_str()) else { continue };
+            let Some(secret) = settings.iter().find(|arg| arg.get_id() == secret) else { continue };
+            if let Err(problem) = self.add_secret(arg, secret) {
+                self.wrong.push(problem);
+            }
+        }
+    }
+
+    /// Reports settings that are of no use without another one.
+    fn check_pairs(&mut self, settings: &[&Arg]) {
+        for (one, other) in PAIRS.into_iter().flat_map(|(one, other)| [(one, other), (other, one)])
+        {
+            let is_known = settings.iter().any(|arg| arg.get_id() == one);
+            if let Some((_, from)) = self.given.get(one)
+                && is_known
+                && !self.given.contains_key(other)
+            {
+                let [flag, missing] = [one, other].map(|id| id.replace('_', "-"));
+                self.wrong.push(format!(
+                    "--{flag} is set (from {from}), and --{missing} is not: set both, or none"
+                ));
+            }
+        }
+    }
+
+    fn add_secret(&mut self, file: &Arg, secret: &Arg) -> Result<(), String> {
+        let (id, file_id) = (secret.get_id().as_str(), file.get_id().as_str());
+        let Some((source, from)) = self.given.get(file_id).cloned() else { return Ok(()) };
+        let flag = file.get_long().unwrap_or(file_id);
+        if let Some((_, other)) = self.given.get(id) {
+            let both = "both are set, and only one may be";
+            return Err(format!(
+                "--{flag} (from {from}) and the value itself (from {other}): {both}"
+            ));
+        }
+        let path = self.flags.get(file_id).or_else(|| self.values.get(file_id));
+        let path = PathBuf::from(path.cloned().unwrap_or_default());
+        let wrong = |problem: &str| {
+            invalid_value(&path.to_string_lossy(), &format!(" for --{flag}, from {from}"), problem)
+        };
+        let value = secret_file::read(&path).map_err(|problem| wrong(&problem))?;
+        // What is wrong with it, and not what stands there.
+        check(secret, OsStr::new(&value))
+            .map_err(|problem| wrong(&without_passwords(&problem, [value.as_str()])))?;
+        self.values.insert(id.to_owned(), value.into());
+        self.given.insert(id.to_owned(), (source, from));
+        Ok(())
+    }
 }
 
 /// Replaces the parser's own handling of environment variables: only their names remain, in the
@@ -155,23 +314,38 @@ fn definition(command: clap::Command, names: &mut HashMap<String, String>) -> cl
     command.mut_subcommands(|subcommand| definition(subcommand, names))
 }
 
-/// Returns the settings of the chosen command and its parent commands that no flag sets.
-fn unset_settings<'a>(
+/// Returns the settings of the chosen command and its parent commands, each once.
+fn settings_of<'a>(
     mut definition: &'a clap::Command,
     mut matches: &ArgMatches,
     names: &HashMap<String, String>,
 ) -> Vec<&'a Arg> {
     let mut settings: Vec<&Arg> = Vec::new();
     loop {
-        let unset = definition.get_arguments().filter(|arg| {
-            let id = arg.get_id().as_str();
-            names.contains_key(id) && matches.value_source(id) != Some(ValueSource::CommandLine)
-        });
-        settings.extend(unset);
+        for arg in definition.get_arguments() {
+            let is_new = settings.iter().all(|known| known.get_id() != arg.get_id());
+            if is_new && names.contains_key(arg.get_id().as_str()) {
+                settings.push(arg);
+            }
+        }
         let Some((name, below)) = matches.subcommand() else { return settings };
         let Some(command) = definition.find_subcommand(name) else { return settings };
         (definition, matches) = (command, below);
     }
+}
+
+/// Returns the value of a flag, which may stand before or after a subcommand.
+fn flag_of(matches: &ArgMatches, id: &str) -> Option<OsString> {
+    if let Some((_, below)) = matches.subcommand()
+        && let Some(value) = flag_of(below, id)
+    {
+        return Some(value);
+    }
+    let is_known = matches.try_contains_id(id).unwrap_or(false);
+    if !is_known || matches.value_source(id) != Some(ValueSource::CommandLine) {
+        return None;
+    }
+    matches.get_raw(id)?.next().map(OsStr::to_owned)
 }
 
 /// Checks a value as the parser would if a flag gave it.
@@ -195,70 +369,10 @@ fn check(arg: &Arg, value: &OsStr) -> Result<(), String> {
 }
 
 /// Returns the message about an invalid value, with its source.
-fn describe(arg: &Arg, value: &OsStr, source: &Source, problem: &str) -> String {
+fn describe(arg: &Arg, value: &OsStr, source: &str, problem: &str) -> String {
     let value = value.to_string_lossy();
     let flag = arg.get_long().unwrap_or_default();
-    let source = match source {
-        Source::Variable(name) => name.clone(),
-        Source::File => format!("{} in {FILE}", arg.get_id()),
-    };
     invalid_value(&value, &format!(" for --{flag}, from {source}"), problem)
-}
-
-/// Returns the message about an invalid value, on one line and with passwords hidden. `origin`
-/// follows the value in the message.
-pub(crate) fn invalid_value(value: &str, origin: &str, problem: &str) -> String {
-    let hide = |text: &str| without_passwords(text, [value]);
-    let mut shown: String = hide(value).chars().take(VALUE_CHARS_MAX).collect();
-    if value.chars().nth(VALUE_CHARS_MAX).is_some() {
-        shown.push('…');
-    }
-    let message = format!("invalid value '{shown}'{origin}: {}", hide(problem));
-    let escape =
-        |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
-    message.chars().map(escape).collect()
-}
-
-/// Parses the file. Returns the value of each setting in the form of a flag's value.
-fn read_file(
-    text: &str,
-    names: &HashMap<String, String>,
-) -> Result<HashMap<String, String>, Vec<String>> {
-    // The parser's whole message quotes a line of the file, which may have a password.
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let message = error.message().lines().next().unwrap_or_default();
-        vec![format!("{FILE}, line {line}: it is not valid TOML: {message}")]
-    })?;
-    let mut values = HashMap::new();
-    let mut wrong = Vec::new();
-    for (name, value) in &table {
-        if !names.contains_key(name) {
-            wrong.push(format!("{FILE}: there is no setting {name}; see kana serve --help"));
-        } else if let Some(value) = as_flag(value) {
-            values.insert(name.clone(), value);
-        } else {
-            wrong.push(format!(
-                "{FILE}: {name} must be a string, a whole number or a list of strings"
-            ));
-        }
-    }
-    wrong.sort_unstable();
-    if wrong.is_empty() { Ok(values) } else { Err(wrong) }
-}
-
-/// Converts a value of the file to the form of a flag's value.
-fn as_flag(value: &toml::Value) -> Option<String> {
-    match value {
-        toml::Value::String(text) => Some(text.clone()),
-        toml::Value::Integer(number) => Some(number.to_string()),
-        toml::Value::Array(items) => {
-            let items: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
-            items.map(|items| items.join(","))
-        }
-        _ => None,
-    }
 }
 
 /// Sets the default of a setting in the command and its subcommands.

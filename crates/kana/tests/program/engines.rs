@@ -54,6 +54,11 @@ impl Engine {
         command
     }
 
+    /// Returns true if it is PostgreSQL.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.database.is_some()
+    }
+
     /// Runs SQL that both engines understand.
     pub(crate) fn execute(&self, sql: &str) {
         match &self.database {

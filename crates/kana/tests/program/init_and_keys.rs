@@ -21,7 +21,9 @@ fn assert_is_key(key: &str, prefix: &str) {
 }
 
 pub(crate) fn assert_are_first_keys(out: &str) {
-    let lines: Vec<&str> = out.lines().collect();
+    let mut lines: Vec<&str> = out.lines().collect();
+    let link = lines.pop().unwrap();
+    assert!(link.starts_with("# Dashboard: http://"), "{out}");
     assert_eq!(lines.len(), NAMES.len(), "{out}");
     for (line, (name, prefix)) in lines.into_iter().zip(NAMES) {
         let (found, key) = line.split_once('=').unwrap();
@@ -75,7 +77,7 @@ fn keys_are_created_and_revoked_while_a_server_runs() {
     let line = list.lines().find(|line| line.contains(&key[key.len() - 4..])).unwrap();
     let fields: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(fields[1..4], ["test", "private", &key[key.len() - 4..]]);
-    assert_eq!(fields[5], "-");
+    assert_eq!(fields[6], "-", "it is not revoked");
     assert!(!list.contains(&key[..key.len() - 4]), "no key is shown");
 
     let revoked = run(dir.path(), &["keys", "revoke", fields[0]]);
@@ -88,7 +90,73 @@ fn keys_are_created_and_revoked_while_a_server_runs() {
     let list = run(dir.path(), &["keys", "list"]);
     let list = text(&list.stdout);
     let line = list.lines().find(|line| line.starts_with(fields[0])).unwrap();
-    assert!(!line.ends_with('-'), "{line}");
+    assert_ne!(line.split_whitespace().nth(6), Some("-"), "{line}");
+}
+
+#[test]
+fn a_key_expires_when_it_was_said_to_and_is_listed_as_data() {
+    let dir = TempDir::new().unwrap();
+    let (server, _) = Server::start_new(&dir);
+    let create = ["keys", "create", "--env", "test", "--kind", "private"];
+    let create = |more: &[&str]| run(dir.path(), &[&create[..], more].concat());
+    let created = create(&["--name", "CI", "--expires-in", "2s"]);
+    let key = text(&created.stdout).trim_end().to_owned();
+    assert!(is_authorised(&server, &key));
+    let begun_at = Instant::now();
+    while is_authorised(&server, &key) {
+        assert!(begun_at.elapsed().as_secs() < 10, "it does not expire");
+    }
+    let answer = server.ask(&key, "{ __typename }", &json!({}));
+    assert_eq!(answer["errors"][0]["message"], "Unauthenticated: the key has expired");
+
+    let listed = run(dir.path(), &["keys", "list", "--json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let listed = listed.as_array().unwrap().last().unwrap().as_object().unwrap();
+    let names: Vec<&str> = listed.keys().map(String::as_str).collect();
+    let expected = [
+        "id",
+        "name",
+        "environment",
+        "kind",
+        "lastFour",
+        "createdAt",
+        "lastUsedAt",
+        "expiresAt",
+        "revokedAt",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!((&listed["name"], &listed["environment"]), (&json!("CI"), &json!("test")));
+    assert!(listed["expiresAt"].as_str().unwrap() > listed["createdAt"].as_str().unwrap());
+    assert_eq!(listed["revokedAt"], Value::Null);
+
+    for bad in ["0s", "90", "1w", "36501d"] {
+        let refused = create(&["--expires-in", bad]);
+        assert_eq!(refused.status.code(), Some(2), "{bad}");
+        assert!(text(&refused.stderr).contains("--expires-in"), "{}", text(&refused.stderr));
+    }
+}
+
+#[test]
+fn the_last_private_key_of_an_environment_is_only_revoked_with_yes() {
+    let dir = TempDir::new().unwrap();
+    run(dir.path(), &["init"]);
+    // The first keys: 1 and 2 are test's private and public ones, 3 and 4 live's.
+    let refused = run(dir.path(), &["keys", "revoke", "3"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused.stderr).contains("last private key of live"),
+        "{}",
+        text(&refused.stderr)
+    );
+    assert!(
+        run(dir.path(), &["keys", "revoke", "4"]).status.success(),
+        "a public one opens little"
+    );
+    let create = ["keys", "create", "--env", "live", "--kind", "private"];
+    assert!(run(dir.path(), &create).status.success());
+    assert!(run(dir.path(), &["keys", "revoke", "3"]).status.success());
+    assert_eq!(run(dir.path(), &["keys", "revoke", "5"]).status.code(), Some(1));
+    assert!(run(dir.path(), &["keys", "revoke", "5", "--yes"]).status.success());
 }
 
 #[test]
@@ -132,8 +200,11 @@ fn keys_stand_neither_in_the_database_nor_in_the_log() {
 fn keys_open_their_own_environment_only() {
     let dir = TempDir::new().unwrap();
     let keys = run(dir.path(), &["init"]);
-    let keys: Vec<String> =
-        text(&keys.stdout).lines().map(|line| line.split_once('=').unwrap().1.to_owned()).collect();
+    let keys: Vec<String> = text(&keys.stdout)
+        .lines()
+        .take(4)
+        .map(|line| line.split_once('=').unwrap().1.to_owned())
+        .collect();
     let [test, test_public, live, live_public] = keys.try_into().unwrap();
     let server = Server::start(dir.path());
     server.data(&test, r#"mutation { createUser(input: { id: "1" }) { id } }"#);
@@ -175,7 +246,7 @@ fn browsers_are_let_in_and_shut_out_while_a_server_runs() {
     let dir = TempDir::new().unwrap();
     let keys = run(dir.path(), &["init"]);
     let keys: Vec<&str> =
-        text(&keys.stdout).lines().map(|line| line.split_once('=').unwrap().1).collect();
+        text(&keys.stdout).lines().take(4).map(|line| line.split_once('=').unwrap().1).collect();
     let server = Server::start(dir.path());
     server.data(keys[0], r#"mutation { createUser(input: { id: "124" }) { id } }"#);
     let token = server.data(keys[0], r#"mutation { generateUserToken(userId: "124") { token } }"#);

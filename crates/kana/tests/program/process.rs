@@ -7,9 +7,13 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+/// How long a line of the log may take to come.
+const LOG_TIME: Duration = Duration::from_secs(30);
 
 fn binary() -> std::path::PathBuf {
     std::env::var_os("KANA_TEST_BINARY")
@@ -179,6 +183,12 @@ impl Server {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
+    /// Returns the first lines of its standard output while it runs.
+    pub(crate) fn first_lines(&mut self, lines: usize) -> String {
+        let out = BufReader::new(self.stdout.take().unwrap());
+        out.lines().take(lines).map(|line| line.unwrap() + "\n").collect()
+    }
+
     /// Waits for the server to end, and answers how, and what it wrote to standard output.
     pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
@@ -191,6 +201,15 @@ impl Server {
     /// What the server has logged so far; all of it once it has ended.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the log contains `what`. The log may lag behind the answers.
+    pub(crate) fn await_log(&self, what: &str) {
+        let since = Instant::now();
+        while !self.log().contains(what) {
+            assert!(since.elapsed() < LOG_TIME, "{what}: {}", self.log());
+            std::thread::yield_now();
+        }
     }
 }
 

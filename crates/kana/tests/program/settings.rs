@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::process::{Server, kana, run, text};
@@ -85,6 +86,10 @@ fn help_shows_every_setting_and_no_password() {
         "--idle-timeout-seconds",
         "KANA_IDLE_TIMEOUT_SECONDS",
         "[default: 75]",
+        "--request-timeout-seconds",
+        "[default: 30]",
+        "--drain-seconds",
+        "KANA_DRAIN_SECONDS",
     ] {
         assert!(help.contains(named), "{named} is missing: {help}");
     }
@@ -98,6 +103,12 @@ fn a_wrong_database_url_is_told_without_showing_it() {
         ("mysql://kana:hunter2@db/kana", "postgres://"),
         ("postgres://kana:hunter2@db:port/kana", "cannot be read"),
         ("postgres://kana:hunter2@db", "no database"),
+        ("postgres://kana:hunter2@db/kana?sslmode=allow", "sslmode=allow"),
+        ("postgres://kana:hunter2@db/kana?sslmode=verify-full", "needs sslrootcert"),
+        (
+            "postgres://kana:hunter2@db/kana?sslmode=verify-ca&sslrootcert=/nowhere/ca.pem",
+            "/nowhere/ca.pem",
+        ),
         ("postgres://kana:hunter2@127.0.0.1:1/kana", "cannot be reached"),
     ] {
         // An invalid URL is wrong usage; a database that is away is not.
@@ -211,6 +222,59 @@ fn a_variable_that_is_set_and_empty_counts_as_not_set() {
     assert!(pulled.status.success(), "{}", text(&pulled.stderr));
     let pulled = kana(dir.path(), &["pull"]).env("KANA_URL", url).env("KANA_DEV_KEY", key).output();
     assert!(pulled.unwrap().status.success());
+}
+
+#[test]
+fn config_shows_what_serve_would_run_with_and_makes_no_file() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("own.toml"), "idempotency_days = 7").unwrap();
+    let mut config = kana(dir.path(), &["config", "--config", "own.toml", "--json"]);
+    let url = "postgres://kana:hunter2@db/kana";
+    config.env("KANA_DATABASE_URL", url).env("KANA_PORT", "tcp://10.0.0.1:4000");
+    let output = config.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let warned = text(&output.stderr);
+    assert!(warned.starts_with("warning: ") && warned.contains("KANA_PORT"), "{warned}");
+    let settings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let setting = |name: &str| {
+        let settings = settings.as_array().unwrap();
+        settings.iter().find(|setting| setting["name"] == name).cloned().unwrap()
+    };
+    assert_eq!(
+        setting("idempotency-days"),
+        json!({ "name": "idempotency-days", "value": "7", "source": "file", "from": "own.toml" })
+    );
+    assert_eq!(
+        setting("database-url"),
+        json!({
+            "name": "database-url",
+            "value": "postgres://kana:***@db/kana",
+            "source": "variable",
+            "from": "KANA_DATABASE_URL",
+        })
+    );
+    let table = run(dir.path(), &["config", "--events-days", "9"]);
+    let table = text(&table.stdout);
+    let line = table.lines().find(|line| line.starts_with("events-days ")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words, ["events-days", "9", "flag", "1", "to", "36500"]);
+    let wrong = run(dir.path(), &["config", "--events-days", "0", "--listne", ":1"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert_eq!(text(&wrong.stderr).lines().count(), 2, "{}", text(&wrong.stderr));
+    let made: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap()).collect();
+    assert_eq!(made.len(), 1, "{made:?}");
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_a_warning_with_the_nearest() {
+    let dir = TempDir::new().unwrap();
+    let mut serve = kana(dir.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    let mut server = Server::start_with(serve.env("KANA_DATA_DRI", "x"));
+    server.signal("TERM");
+    server.wait();
+    let log = server.log();
+    let warned = log.lines().find(|line| line.contains("KANA_DATA_DRI")).unwrap();
+    assert!(warned.contains("WARN") && warned.contains("KANA_DATA_DIR"), "{warned}");
 }
 
 #[test]

@@ -96,6 +96,8 @@ fn a_server_moves_to_postgres_and_back_with_all_its_data() {
     let said = text(&imported.stderr);
     assert!(said.contains(end["checksum"].as_str().unwrap()), "{said}");
     let moved = Server::start_on(dir.path(), database.url());
+    done(dir.path(), &["check"]);
+    done(dir.path(), &["check", url[0], url[1]]);
     assert_eq!(answers(&moved, &key), before);
     let headers = [("Authorization", bearer.as_str())];
     assert_eq!(current_user(&moved, &headers)["data"]["currentUser"]["id"], "ada");

@@ -12,7 +12,9 @@ use crate::configuration_plan::differences;
 use crate::configuration_plan::entry::{Action, Difference, Entry, EntryKind, Field};
 use crate::configuration_plan::finding::Severity;
 use crate::configuration_plan::planned::Weight;
+use crate::edit::Edit;
 use crate::id::{FeatureId, PackageId};
+use crate::metadata::Label;
 
 impl Planner {
     pub(in super::super) fn package(
@@ -148,8 +150,13 @@ impl Planner {
 
     fn change(&mut self, known: &Package, package: &ConfiguredPackage) {
         let ConfiguredPackage { id, name, kind, is_published, features, place } = package;
-        let edit =
-            PackageEdit { name: name.clone(), kind: kind.clone(), features: features.clone() };
+        let edit = PackageEdit {
+            name: name.clone(),
+            kind: kind.clone(),
+            features: features.clone(),
+            names: None,
+            metadata: Edit::Keep,
+        };
         let mut differences = Vec::new();
         if self.make(place, CatalogCommand::ChangePackage { id: id.clone(), edit }) {
             self.find_names(known, package, &mut differences);
@@ -242,6 +249,39 @@ impl Planner {
             self.find(Some(&place), weight, sentence);
             let breaking = |it: Difference| it.with_severity(Severity::Error);
             differences.extend(gives.into_iter().map(breaking));
+        }
+    }
+
+    /// Changes what a file does not have of a package: its metadata, and the names of its features within
+    /// it. The rest of `edit` was changed before. A file has no entries of this.
+    pub(in super::super) fn details(&mut self, known: &Package, edit: &PackageEdit, place: &Place) {
+        let id = &known.id;
+        let command = CatalogCommand::ChangePackage { id: id.clone(), edit: edit.clone() };
+        if !self.make(place, command) {
+            return;
+        }
+        let (what, _) = weight_of_names(known.status);
+        let mut metadata = known.metadata.clone();
+        edit.metadata.clone().apply_to(&mut metadata);
+        if metadata != known.metadata {
+            let sentence = format!("the metadata of the {what} {id} changes");
+            self.find(Some(place), Weight::Always(Severity::Information), sentence);
+        }
+        let shown = |name: Option<&Label>| {
+            name.map_or_else(|| "the feature's own".to_owned(), |name| quoted(name.as_str()))
+        };
+        for (feature, inside) in &known.features {
+            let Some(names) = edit.names.as_ref().filter(|_| edit.features.contains_key(feature))
+            else {
+                continue;
+            };
+            let after = names.get(feature);
+            if after != inside.name.as_ref() {
+                let (before, after) = (shown(inside.name.as_ref()), shown(after));
+                let sentence =
+                    format!("the name of {feature} in the {what} {id} changes: {before} → {after}");
+                self.find(Some(place), Weight::Always(Severity::Information), sentence);
+            }
         }
     }
 

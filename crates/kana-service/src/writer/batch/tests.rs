@@ -236,7 +236,7 @@ impl World {
         commands: Vec<Command>,
     ) -> Vec<Result<Answer, String>> {
         let actor = Arc::new(Actor::CommandLine);
-        let asked = |command| Asked { command, actor: Arc::clone(&actor) };
+        let asked = |command| Asked::new(command, &actor);
         let commands = [(environment, commands.into_iter().map(asked).collect())];
         let answers = self.decider.decide_and_commit(&commands).await.unwrap();
         let answer = |answered: Result<Answered, _>| match answered {

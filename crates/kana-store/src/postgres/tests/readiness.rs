@@ -22,6 +22,8 @@ async fn a_node_is_not_ready_while_its_database_lacks_a_table_or_a_right_or_take
         ("UPDATE", "change_heads"),
         ("INSERT", "audit_log"),
         ("UPDATE", "jobs"),
+        ("INSERT", "usage_deltas"),
+        ("UPDATE", "limit_crossings"),
     ] {
         administrate(&format!("REVOKE {right} ON kana.{table} FROM kana"));
         let error = ready(&store).await.unwrap_err();

@@ -174,10 +174,10 @@ async fn an_export_and_an_import_over_a_link_that_falls_silent_end() {
 }
 
 /// More than there are calls of [`every_call`](crate::every_call), which all hold a connection.
-const CONNECTIONS: usize = 30;
+const CONNECTIONS: usize = 60;
 
 /// The calls that wait for nothing.
-const AT_ONCE: [&str; 4] = ["read", "write", "append", "keys_kept_before"];
+const AT_ONCE: [&str; 5] = ["read", "write", "append", "audit_app", "keys_kept_before"];
 
 #[tokio::test]
 async fn every_call_on_a_silent_link_ends() {
@@ -186,19 +186,23 @@ async fn every_call_on_a_silent_link_ends() {
     }
     let (database, empty_database) = (Database::new(), Database::new());
     let (link, empty_link) = (Link::to(database.url()), Link::to(empty_database.url()));
-    let settings =
-        Settings { deadlines: LIMITS, connections_max: 2 * CONNECTIONS, lanes: CONNECTIONS };
+    let settings = Settings {
+        deadlines: LIMITS,
+        connections_max: 2 * CONNECTIONS,
+        lanes: CONNECTIONS,
+        ..Settings::DEFAULT
+    };
     let store = PostgresStore::open(link.url(), settings).await.unwrap();
     let empty = PostgresStore::open(empty_link.url(), settings).await.unwrap();
     let environment = make_app(&store).await;
     let (mut readers, mut writers, mut imports) = (Vec::new(), Vec::new(), Vec::new());
     // A first question, so that each has a connection.
-    for _ in 0..16 {
+    for _ in 0..36 {
         let mut reader = store.read().await.unwrap();
         reader.have_usage(environment, &[]).await.unwrap();
         readers.push(reader);
     }
-    for _ in 0..12 {
+    for _ in 0..36 {
         let mut writer = store.write().await.unwrap();
         writer.have_usage(environment, &[]).await.unwrap();
         writers.push(writer);

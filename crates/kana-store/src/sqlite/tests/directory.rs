@@ -49,6 +49,11 @@ async fn a_database_that_is_empty_or_gone_is_never_a_new_app() {
     assert_lost(directory.path(), "is empty");
     fs::remove_file(&file).unwrap();
     assert_lost(directory.path(), "is gone");
+    // There was a backup of it, and the turn file was lost, too.
+    let alone = tempfile::tempdir().unwrap();
+    fs::write(alone.path().join("kana.open"), "").unwrap();
+    SqliteStore::note_backup(alone.path(), NOW).unwrap();
+    assert_lost(alone.path(), "is gone");
     // The data is still in the WAL, and only the database file was copied.
     let alone = tempfile::tempdir().unwrap();
     drop(SqliteStore::open(alone.path()).unwrap());

@@ -27,6 +27,8 @@ fn value(form: Form) -> BoxedStrategy<Value> {
                 "SET",
                 "feature",
                 "key",
+                "viewer",
+                "owner",
             ];
             let names: Vec<_> = names.into_iter().filter(|name| is_name(name)).collect();
             proptest::sample::select(names).prop_map(|name| Value::Text(name.to_owned())).boxed()

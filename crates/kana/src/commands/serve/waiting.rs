@@ -3,33 +3,17 @@
 use std::time::Duration;
 
 use kana_store::StoreError;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 /// How long a start waits for a database that is unavailable or has no connection left.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Opens the database, and retries for a minute while it cannot be reached. Returns `None` if the
-/// process is told to stop meanwhile.
-pub(super) async fn open_unless_stopped<T>(
+/// Opens the database, and retries for [`PATIENCE`] while it cannot be reached. Fails at once with an error
+/// that waiting cannot fix.
+pub(super) async fn open_in_time<T>(
     open: impl AsyncFn() -> Result<T, StoreError>,
-) -> Result<Option<T>, StoreError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    tokio::select! {
-        opened = open_in_time(open) => opened.map(Some),
-        _ = terminate.recv() => Ok(None),
-        _ = interrupt.recv() => Ok(None),
-    }
-}
-
-fn no_signals(error: std::io::Error) -> StoreError {
-    StoreError::Engine(Box::new(error))
-}
-
-/// Retries for [`PATIENCE`]. Fails at once with an error that waiting cannot fix.
-async fn open_in_time<T>(open: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+) -> Result<T, StoreError> {
     let since = Instant::now();
     let mut is_said = false;
     loop {
@@ -78,7 +62,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_waiting_cannot_mend_is_not_waited_for() {
-        let errors: [fn() -> StoreError; 5] = [
+        let errors: [fn() -> StoreError; 7] = [
+            || StoreError::SessionDiffers { problem: "search_path is 'public'".to_owned() },
+            || StoreError::TlsFailed("unknown authority".into()),
             || StoreError::AccessDenied("wrong password".into()),
             || StoreError::NoDatabase("no such database".into()),
             || StoreError::NewerSchema { found: 9, known: 1 },

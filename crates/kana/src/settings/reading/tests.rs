@@ -5,18 +5,43 @@ use kana_api::client::AllowedOrigins;
 use super::*;
 use crate::settings::{KeysCommand, ServeSettings};
 
-/// Returns the command that the settings result in, or all messages about them.
-fn parse(file: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<Command, String> {
+/// Returns what the settings result in, or all messages about them.
+fn invoke(
+    file: &str,
+    variables: &[(&str, &str)],
+    arguments: &[&str],
+) -> Result<Invocation, String> {
     let arguments: Vec<OsString> =
         ["kana"].iter().chain(arguments).map(|argument| OsString::from(*argument)).collect();
     let variable = |name: &str| {
         let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
         Some(OsString::from(*value))
     };
-    command(&arguments, &variable, || Ok(file.to_owned())).map_err(|unusable| match unusable {
+    let read = |path: &Path| match path.to_str() {
+        Some("kana.toml") => Ok(file.to_owned()),
+        Some("other.toml") => Ok("listen = \":7\"".to_owned()),
+        _ => Err(std::io::ErrorKind::NotFound.into()),
+    };
+    invocation(&arguments, &variable, &read).map_err(|unusable| match unusable {
         Unusable::CommandLine(error) => error.to_string(),
         Unusable::Settings(wrong) => wrong.join("\n"),
     })
+}
+
+fn parse(file: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<Command, String> {
+    invoke(file, variables, arguments).map(|invocation| invocation.command)
+}
+
+/// Returns each setting that is in force and where it came from, but for the defaults.
+fn given(file: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Vec<String> {
+    let arguments = [&["config"], arguments].concat();
+    let settings = invoke(file, variables, &arguments).unwrap().settings;
+    let given = settings.into_iter().filter(|setting| setting.source != Source::Default);
+    let shown = given.map(|setting| {
+        let SettingInForce { name, value, from, .. } = setting;
+        format!("{name} = {} from {}", value.unwrap_or_default(), from.unwrap_or_default())
+    });
+    shown.collect()
 }
 
 fn serve(
@@ -41,6 +66,8 @@ fn every_setting_has_one_variable_named_like_its_flag() {
     let mut names = HashMap::new();
     definition(Cli::command(), &mut names);
     assert!(names.len() >= 10, "{names:?}");
+    // Known by this name from before it was a flag.
+    assert_eq!(names.remove("log_level").as_deref(), Some("KANA_LOG"));
     for (id, name) in names {
         assert_eq!(name, format!("KANA_{}", id.to_uppercase()));
     }
@@ -51,14 +78,14 @@ fn a_flag_comes_before_a_variable_a_variable_before_the_file_and_the_file_before
     let file = "listen = \"127.0.0.1:1\"\ndata_dir = \"/from/file\"";
     let variables = [("KANA_LISTEN", "127.0.0.1:2")];
     let listen = |variables, arguments: &[&str]| {
-        serve(file, variables, arguments).unwrap().listen.to_string()
+        serve(file, variables, arguments).unwrap().address.listen.at.to_string()
     };
     assert_eq!(listen(&variables, &["--listen", "127.0.0.1:3"]), "127.0.0.1:3");
     assert_eq!(listen(&variables, &[]), "127.0.0.1:2");
     assert_eq!(listen(&[], &[]), "127.0.0.1:1");
     let settings = serve(file, &variables, &["--listen", "127.0.0.1:3"]).unwrap();
     assert_eq!(settings.database.data_dir, PathBuf::from("/from/file"));
-    assert_eq!(serve("", &[], &[]).unwrap().listen.to_string(), "127.0.0.1:4000");
+    assert_eq!(serve("", &[], &[]).unwrap().address.listen.at.to_string(), "127.0.0.1:4000");
 }
 
 #[test]
@@ -180,8 +207,142 @@ fn all_wrong_settings_are_reported_at_once() {
 }
 
 #[test]
+fn all_wrong_flags_are_reported_with_the_rest() {
+    let arguments = [
+        "--listen=nowhere",
+        "--events-days",
+        "0",
+        "--lissten",
+        ":1",
+        "--listne=:2",
+        "--connections-max",
+        "x",
+    ];
+    let problems = serve("", &[("KANA_CHANGES_DAYS", "x")], &arguments).unwrap_err();
+    let expected = [
+        "invalid value '0' for --events-days: 0 is not in 1..=36500",
+        "invalid value 'nowhere' for --listen:",
+        "invalid value 'x' for --changes-days, from KANA_CHANGES_DAYS:",
+        "invalid value 'x' for --connections-max: invalid digit",
+        "there is no flag --lissten; the nearest is --listen",
+        "there is no flag --listne; the nearest is --listen",
+    ];
+    let mut lines: Vec<&str> = problems.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines.len(), expected.len(), "{problems}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line}");
+    }
+    // What is missing without a wrong flag is there.
+    let problem = parse("", &[], &["keys", "create", "--env", "prod", "--kind", "public"]);
+    let problem = problem.unwrap_err();
+    assert!(problem.contains("'prod'") && !problem.contains("required"), "{problem}");
+}
+
+#[test]
+fn a_key_of_the_file_with_a_slip_is_named_with_the_nearest() {
+    let problem = serve("listne = \":1\"", &[], &[]).unwrap_err();
+    assert!(problem.contains("\"listne\"; the nearest is listen"), "{problem}");
+}
+
+#[test]
+fn the_file_of_settings_can_be_chosen_and_then_must_be_there() {
+    let other = "listen = :7 from other.toml".to_owned();
+    assert_eq!(
+        given("listen = \":1\"", &[], &["--config", "other.toml"]),
+        ["config = other.toml from --config", &other]
+    );
+    let variable = [("KANA_CONFIG", "other.toml")];
+    assert_eq!(given("", &variable, &[]), ["config = other.toml from KANA_CONFIG", &other]);
+    let Ok(Command::Serve(settings)) = parse("", &variable, &["--config", "other.toml", "serve"])
+    else {
+        panic!("before the command");
+    };
+    assert_eq!(settings.address.listen.at.to_string(), ":7");
+    let problem = serve("", &[], &["--config", "absent.toml"]).unwrap_err();
+    assert!(problem.starts_with("the settings file absent.toml cannot be read:"), "{problem}");
+    let problem = serve("config = \"other.toml\"", &[], &[]).unwrap_err();
+    assert!(problem.contains("no setting \"config\""), "{problem}");
+}
+
+#[test]
+fn a_secret_may_stand_in_a_file_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("url");
+    let name = path.to_str().unwrap();
+    let url = "postgres://kana:hunter2@db/kana";
+    std::fs::write(&path, format!("{url}\n")).unwrap();
+    let flag = ["--database-url-file", name];
+    let settings = serve("", &[], &flag).unwrap();
+    assert_eq!(settings.database.database_url.unwrap().reveal(), url);
+    let variables = [("KANA_DATABASE_URL_FILE", name)];
+    let shown = "database-url = postgres://kana:***@db/kana from KANA_DATABASE_URL_FILE";
+    assert!(given("", &variables, &[]).contains(&shown.to_owned()));
+    let in_file = format!("database_url_file = \"{name}\"");
+    let settings = serve(&in_file, &[], &[]).unwrap();
+    assert_eq!(settings.database.database_url.unwrap().reveal(), url);
+    // The other form, wherever it stands.
+    for (file, variables, arguments) in [
+        ("", &[("KANA_DATABASE_URL", url)][..], &flag[..]),
+        ("", &[("KANA_DATABASE_URL_FILE", name)], &["--database-url", url]),
+        (&format!("database_url = \"{url}\""), &[("KANA_DATABASE_URL_FILE", name)], &[]),
+    ] {
+        let problem = serve(file, variables, arguments).unwrap_err();
+        assert!(problem.contains("only one may be") && !problem.contains("hunter2"), "{problem}");
+    }
+    std::fs::write(&path, "mysql://kana:hunter2@db/kana").unwrap();
+    let problem = serve("", &[], &flag).unwrap_err();
+    assert!(problem.contains(name) && problem.contains("postgres://"), "{problem}");
+    assert!(!problem.contains("hunter2"), "{problem}");
+    let problem = serve("", &[], &["--database-url-file", "/absent"]).unwrap_err();
+    assert!(problem.contains("'/absent'") && problem.contains("No such file"), "{problem}");
+}
+
+#[test]
+fn what_is_in_force_comes_with_its_source() {
+    let variables = [("KANA_EVENTS_DAYS", "7")];
+    let file = "listen = \":1\"\nno_dashboard = true\nclient_origins = [\"https://a.co\"]";
+    assert_eq!(
+        given(file, &variables, &["--changes-days=9"]),
+        [
+            "listen = :1 from kana.toml",
+            "no-dashboard = true from kana.toml",
+            "client-origins = https://a.co from kana.toml",
+            "events-days = 7 from KANA_EVENTS_DAYS",
+            "changes-days = 9 from --changes-days",
+        ]
+    );
+    let settings = invoke("", &[], &["config"]).unwrap().settings;
+    let listen = settings.iter().find(|setting| setting.name == "listen").unwrap();
+    assert_eq!(listen.value.as_deref(), Some("127.0.0.1:4000"));
+    assert_eq!((listen.source, &listen.from), (Source::Default, &None));
+}
+
+#[test]
+fn the_help_of_each_number_gives_its_range() {
+    let definition = definition(Cli::command(), &mut HashMap::new());
+    let serve = definition.find_subcommand("serve").unwrap();
+    let mut numbers = 0;
+    for arg in serve.get_arguments() {
+        let is_number = check(arg, OsStr::new("x")).is_err_and(|problem| problem.contains("digit"));
+        if !is_number {
+            continue;
+        }
+        numbers += 1;
+        let range = in_force::range(arg).unwrap_or_else(|| panic!("{}: no range", arg.get_id()));
+        let (from, to) = range.split_once(" to ").unwrap();
+        let [from, to]: [i64; 2] = [from, to].map(|bound| bound.parse().unwrap());
+        for (number, is_allowed) in [(from - 1, false), (from, true), (to, true), (to + 1, false)] {
+            let checked = check(arg, OsStr::new(&number.to_string()));
+            assert_eq!(checked.is_ok(), is_allowed, "{} {number}", arg.get_id());
+        }
+    }
+    assert!(numbers >= 8, "{numbers}");
+}
+
+#[test]
 fn what_another_command_reads_is_not_looked_at() {
-    let variables = [("KANA_LISTEN", "nowhere"), ("KANA_EVENTS_DAYS", "x")];
+    let variables = [("KANA_CLIENT_ORIGINS", "nowhere"), ("KANA_EVENTS_DAYS", "x")];
     assert!(parse("connections_max = 0", &variables, &["init"]).is_ok());
 }
 

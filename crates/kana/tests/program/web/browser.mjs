@@ -9,9 +9,10 @@ const isOurs = (url, origin) => url === '' || url.startsWith(origin);
 /**
  * Runs `work` with a page of its own in a browser that reaches nothing but this machine, and
  * answers what it answers. The page has a list `complaints`: whatever our own files had errors
- * logged about, and every violation of a content security policy.
+ * logged about, and every violation of a content security policy. `options` are those of the
+ * browser's context, like `colorScheme`.
  */
-export async function inBrowser(origin, work) {
+export async function inBrowser(origin, work, options = {}) {
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: [
@@ -27,7 +28,7 @@ export async function inBrowser(origin, work) {
     ],
   });
   try {
-    const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+    const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
     const page = await context.newPage();
     page.complaints = [];
     await page.exposeFunction('hearViolation', (violation) => page.complaints.push(violation));

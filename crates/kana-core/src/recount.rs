@@ -1,0 +1,117 @@
+//! Counts usage events again, to compare counters with what they should be (contract: `operations.md`,
+//! "Backup, restore, check, doctor").
+
+use std::collections::BTreeMap;
+
+use crate::facts::{CounterKey, Need, Obstacle, UserFacts};
+use crate::id::{FeatureId, UserId, UserKey};
+use crate::meter::Meter;
+use crate::schedule::Schedule;
+use crate::subscription::Subscription;
+use crate::terms::{CHANGES_MAX, Terms, TermsNumber};
+use crate::timestamp::Timestamp;
+use crate::usage_event::UsageAction;
+
+/// By how much clocks may have been apart, and the same clock from itself.
+const SLACK_MS: i64 = 10_000;
+
+/// Counts the events of one subscription and feature again, in the order in which they arrived, by the rules
+/// by which they were counted first.
+#[derive(Debug)]
+pub struct Recount {
+    subscription: Subscription,
+    feature: FeatureId,
+    terms: Vec<Terms>,
+    facts: UserFacts,
+    is_certain: bool,
+}
+
+/// A usage event, as far as counting needs it.
+#[derive(Debug, Clone, Copy)]
+pub struct CountedEvent {
+    /// What the amount does.
+    pub action: UsageAction,
+    /// The amount.
+    pub delta: i64,
+    /// When it was used.
+    pub occurred_at: Timestamp,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+}
+
+impl Recount {
+    /// Begins with no events. `terms` are all that the feature has had in the package, oldest first.
+    #[must_use]
+    pub fn new(subscription: Subscription, feature: FeatureId, terms: Vec<Terms>) -> Option<Self> {
+        // A long history is shortened, and no longer says how an early event was counted.
+        let is_certain = !terms.is_empty() && terms.len() < CHANGES_MAX;
+        // Whose counters they are makes no difference.
+        let user = UserKey(subscription.id.0);
+        let id = UserId::new("userId", &subscription.id.0.to_string()).ok()?;
+        let facts = UserFacts::new(user, id, Vec::new());
+        Some(Self { subscription, feature, terms, facts, is_certain })
+    }
+
+    /// Counts the next event.
+    pub fn count(&mut self, event: CountedEvent) {
+        let CountedEvent { occurred_at, recorded_at, .. } = event;
+        let apart = |terms: &Terms| (terms.since.as_ms().saturating_sub(recorded_at.as_ms())).abs();
+        if self.terms.iter().any(|terms| apart(terms) <= SLACK_MS) {
+            // Which terms it was counted under depends on which of the two came first.
+            self.is_certain = false;
+        }
+        if !self.is_certain {
+            return;
+        }
+        let known = self.terms.partition_point(|terms| terms.since <= recorded_at);
+        let Some(terms) = self.terms.get(..known).filter(|terms| !terms.is_empty()) else { return };
+        let mut subscription = self.subscription.clone();
+        subscription.ended_at = subscription.ended_at.filter(|ended_at| *ended_at <= recorded_at);
+        let schedule = Schedule::of_terms(&subscription, terms);
+        let meter = if occurred_at == recorded_at {
+            schedule.current(recorded_at).map(|place| Meter::new(schedule, &self.feature, place))
+        } else {
+            schedule
+                .at(occurred_at)
+                .map(|place| Meter::late(schedule, &self.feature, place, recorded_at))
+        };
+        match meter {
+            Some(meter) => add(&mut self.facts, &meter, event),
+            None => self.is_certain = false,
+        }
+    }
+
+    /// Returns what the counters should be, by terms number and the start of the period. Old ones may have
+    /// been folded since. `None` if that is not certain: a change of terms came within ten seconds of an
+    /// event, or there were too many changes.
+    #[must_use]
+    pub fn counters(&self) -> Option<BTreeMap<(TermsNumber, Timestamp), i64>> {
+        let counters = self.facts.known_counters();
+        let all = counters.map(|(counter, used)| ((counter.terms, counter.period_start), used));
+        self.is_certain.then(|| all.collect())
+    }
+}
+
+/// Counts an event on a meter. Every counter that no event has set is absent.
+fn add(facts: &mut UserFacts, meter: &Meter<'_>, event: CountedEvent) {
+    loop {
+        let mut changes = Vec::new();
+        let counted = meter.used(facts).and_then(|before| {
+            let after = match event.action {
+                UsageAction::Set => event.delta,
+                UsageAction::Add => before.saturating_add(event.delta).max(0),
+            };
+            meter.clone().set(facts, before, after, &mut changes)
+        });
+        let missing: Vec<CounterKey> = match counted {
+            Err(Obstacle::Needs(Need::Counters(_, missing))) => missing,
+            Err(_) => return,
+            Ok(()) => {
+                changes.iter().for_each(|(_, change)| facts.apply(change));
+                return;
+            }
+        };
+        // Each round loads counters that were not loaded, so the rounds have an end.
+        missing.into_iter().for_each(|counter| facts.load_counter(counter, None));
+    }
+}

@@ -1,0 +1,22 @@
+//! Every page as a person walks it, without a browser. `pages_on_postgres` walks on the other engine.
+
+// Clippy allows these in tests; what a story is told with is test code too, outside of `#[test]`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod audit;
+mod developers;
+mod documentation;
+mod engine;
+mod features;
+mod getting_in;
+mod overview;
+mod packages;
+mod person;
+mod routes;
+mod settings;
+mod statements;
+mod user_events;
+mod user_search;
+mod users;
+mod users_csv;
+mod world;

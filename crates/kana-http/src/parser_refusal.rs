@@ -1,0 +1,64 @@
+//! The answers of hyper itself, to a head that it cannot read. They pass no handler, so that the id of the
+//! request is added on their way to the socket.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::http::StatusCode;
+use kana_telemetry::RequestId;
+use tokio::io::AsyncWrite;
+
+use crate::request_log::{REQUEST_ID, RequestLog};
+
+/// What begins each of these answers.
+const START: &[u8] = b"HTTP/1.1 4";
+
+/// An answer that is written in place of hyper's own.
+#[derive(Debug)]
+pub(crate) struct ParserRefusal {
+    bytes: Vec<u8>,
+    written: usize,
+    /// The length of hyper's own.
+    replaced: usize,
+}
+
+impl ParserRefusal {
+    /// Returns what is written in place of `bytes`, if they are an answer that no handler has made: those
+    /// have an id. Logs the request.
+    pub(crate) fn of(bytes: &[u8], log: &RequestLog) -> Option<Self> {
+        if !bytes.starts_with(START) {
+            return None;
+        }
+        let text = std::str::from_utf8(bytes).ok()?;
+        let (head, _) = text.split_once("\r\n\r\n")?;
+        let (status_line, headers) = head.split_once("\r\n")?;
+        let is_id = |header: &str| {
+            header.split_once(':').is_some_and(|(name, _)| name == REQUEST_ID.as_str())
+        };
+        if headers.split("\r\n").any(is_id) {
+            return None;
+        }
+        let status = StatusCode::from_bytes(status_line.split(' ').nth(1)?.as_bytes()).ok()?;
+        let id = RequestId::new();
+        log.note_unread_head(&id, status);
+        let rest = text.get(status_line.len()..).unwrap_or_default();
+        let written = format!("{status_line}\r\n{REQUEST_ID}: {id}{rest}");
+        Some(Self { bytes: written.into_bytes(), written: 0, replaced: bytes.len() })
+    }
+
+    /// Writes it, and returns the length of what it replaces once all of it is written.
+    pub(crate) fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        socket: &mut S,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        while let Some(rest) = self.bytes.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match ready!(Pin::new(&mut *socket).poll_write(context, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.written += written,
+            }
+        }
+        Poll::Ready(Ok(self.replaced))
+    }
+}

@@ -1,0 +1,98 @@
+//! A check of the database counts usage again, also after the terms of a package have changed.
+
+use kana_core::Timestamp;
+use kana_core::catalog::Allowance;
+use kana_core::configuration::Configuration;
+use kana_core::period::ResetPeriod;
+use kana_core::usage::{RecordUsage, UsageAction};
+use kana_store::check::Finding;
+
+use crate::world::{World, consumable, feature_id, time, usage};
+
+const HOUR_MS: i64 = 60 * 60 * 1000;
+
+async fn check(world: &World) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let now = time("2024-01-15T12:00:00.000Z");
+    world.store.check(now, &mut |finding| found.push(finding)).await.unwrap();
+    found
+}
+
+/// Publishes other terms of `api-calls` in all packages.
+async fn change_terms(world: &World, reset_period: Option<ResetPeriod>, is_there: bool) {
+    let test = world.test().await;
+    let configured = test.configuration().await.unwrap();
+    let mut configuration: Configuration = configured.configuration;
+    for package in &mut configuration.packages {
+        let feature = feature_id("api-calls");
+        if is_there {
+            let allowance =
+                Allowance { limit: Some(1_000_000), reset_period, overage_enabled: true };
+            package.features.insert(feature, allowance);
+        } else {
+            package.features.shift_remove(&feature);
+            package.features.insert(feature_id("other"), Allowance::UNLIMITED);
+        }
+    }
+    test.publish(configuration, None).await.unwrap();
+}
+
+/// Uses, and changes terms, at random instants of half a year.
+async fn live(world: &World, random: &mut fastrand::Rng) {
+    let test = world.test().await;
+    let mut now = time("2024-01-15T12:00:00.000Z");
+    for _ in 0..60 {
+        now = now.saturating_add_ms(random.i64(1..100) * HOUR_MS);
+        world.clock.set(now);
+        if random.u8(..) < 40 {
+            let resets =
+                [None, Some(ResetPeriod::Day), Some(ResetPeriod::Month), Some(ResetPeriod::Year)];
+            let reset = resets[random.usize(..resets.len())];
+            change_terms(world, reset, random.u8(..) > 40).await;
+            now = now.saturating_add_ms(HOUR_MS);
+            world.clock.set(now);
+        }
+        let ago: Option<i64> = random.bool().then(|| random.i64(0..2_000));
+        let occurred_at = ago.map(|hours| now.saturating_add_ms(-hours * HOUR_MS));
+        let action = if random.u8(..) < 50 { UsageAction::Set } else { UsageAction::Add };
+        let delta = if action == UsageAction::Set { random.i64(0..50) } else { random.i64(-5..50) };
+        let recorded =
+            test.record_usage(RecordUsage { action, delta, occurred_at, ..usage() }).await;
+        recorded.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn counters_under_changing_terms_are_what_their_events_make() {
+    let mut differences = 0;
+    for seed in 0..20 {
+        let world = World::subscribed().await;
+        world.test().await.create_feature(consumable("other")).await.unwrap();
+        live(&world, &mut fastrand::Rng::with_seed(seed)).await;
+        assert_eq!(check(&world).await, [], "seed {seed}");
+        let sqlite = rusqlite::Connection::open(world.dir().join("kana.db")).unwrap();
+        let last = "UPDATE events SET delta = delta + 1
+            WHERE id = (SELECT max(id) FROM events WHERE subscription_id IS NOT NULL)";
+        assert_eq!(sqlite.execute(last, []).unwrap(), 1);
+        let found = check(&world).await;
+        assert!(found.iter().all(|finding| finding.check == "counters"), "{found:?}");
+        differences += usize::from(!found.is_empty());
+    }
+    // An event that takes below zero, or is replaced in another period, makes no difference.
+    assert!(differences >= 15, "{differences}");
+}
+
+#[tokio::test]
+async fn what_comes_with_a_change_of_terms_is_not_compared() {
+    let world = World::subscribed().await;
+    let test = world.test().await;
+    let now: Timestamp = time("2024-01-15T12:00:00.000Z");
+    for (ahead, reset) in [(0, Some(ResetPeriod::Day)), (1, None), (9_000, Some(ResetPeriod::Year))]
+    {
+        world.clock.set(now.saturating_add_ms(HOUR_MS + ahead));
+        test.record_usage(usage()).await.unwrap();
+        change_terms(&world, reset, true).await;
+        test.record_usage(usage()).await.unwrap();
+    }
+    assert_eq!(check(&world).await, []);
+}

@@ -1,0 +1,196 @@
+//! The counters of one feature under one subscription, against its events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kana_core::Timestamp;
+use kana_core::catalog::Allowance;
+use kana_core::facts::CounterKey;
+use kana_core::id::{FeatureId, PackageId, SubscriptionId};
+use kana_core::period::Period;
+use kana_core::recount::{CountedEvent, Recount};
+use kana_core::refusal::InvalidValue;
+use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::terms::{Terms, TermsNumber};
+use kana_core::usage::UsageAction;
+use uuid::Uuid;
+
+use crate::error::StoreError;
+
+/// A subscription, as far as its counters need it.
+pub(super) struct Lifetime {
+    pub(super) environment: i64,
+    pub(super) id: Uuid,
+    pub(super) package: String,
+    pub(super) started_at: Timestamp,
+    pub(super) ended_at: Option<Timestamp>,
+}
+
+/// A check that fails, and why.
+pub(super) type Wrong = (&'static str, String);
+
+/// Where a counter is: its terms number, and the start of its period.
+type At = (TermsNumber, Timestamp);
+
+/// One feature of one subscription.
+pub(super) struct CounterGroup {
+    pub(super) feature: String,
+    anchor: Timestamp,
+    terms: Vec<Terms>,
+    events: Events,
+}
+
+/// What the events make.
+enum Events {
+    /// They are not all there.
+    Unknown,
+    /// Of terms whose reset period never changed: by the start of the period, and the sum of the counters
+    /// that are too old to be kept one by one.
+    Unchanged { counted: BTreeMap<Timestamp, i64>, sum: Option<i64> },
+    /// Of terms whose reset period has changed: a period may have taken over what others have counted, which
+    /// takes the rules. Beside that, what the counters are.
+    Changed { recount: Box<Recount>, stored: BTreeMap<At, i64> },
+}
+
+impl CounterGroup {
+    /// Begins with no events. `terms` are those that the feature has had in the package, oldest first.
+    /// `is_whole` says that all events are there.
+    pub(super) fn new(
+        subscription: &Lifetime,
+        feature: &str,
+        terms: Vec<Terms>,
+        is_whole: bool,
+    ) -> Result<Self, StoreError> {
+        let events = if !is_whole {
+            Events::Unknown
+        } else if terms.iter().all(|terms| terms.number.0 == 0) {
+            Events::Unchanged { counted: BTreeMap::new(), sum: None }
+        } else {
+            let recount = Box::new(begin_recount(subscription, feature, terms.clone())?);
+            Events::Changed { recount, stored: BTreeMap::new() }
+        };
+        let anchor = subscription.started_at;
+        Ok(Self { feature: feature.to_owned(), anchor, terms, events })
+    }
+
+    /// Counts an event.
+    pub(super) fn count(&mut self, event: CountedEvent) {
+        match &mut self.events {
+            Events::Unknown => {}
+            Events::Unchanged { counted, .. } => {
+                let allowance = self.terms.iter().find_map(|terms| terms.allowance);
+                let reset = allowance.and_then(|allowance| allowance.reset_period);
+                let at = event.occurred_at.max(self.anchor);
+                let used =
+                    counted.entry(Period::containing(self.anchor, reset, at).start).or_default();
+                *used = match event.action {
+                    UsageAction::Set => event.delta,
+                    UsageAction::Add => used.saturating_add(event.delta).max(0),
+                };
+            }
+            Events::Changed { recount, .. } => recount.count(event),
+        }
+    }
+
+    /// Compares a counter with what was counted, when all events were.
+    pub(super) fn compare(&mut self, (number, start): At, used: i64) -> Vec<Wrong> {
+        if let Events::Changed { stored, .. } = &mut self.events {
+            stored.insert((number, start), used);
+        }
+        if start == CounterKey::FOLDED {
+            if let Events::Unchanged { sum, .. } = &mut self.events {
+                *sum = Some(used);
+            }
+            return Vec::new();
+        }
+        if !self.starts_a_period(number, start) {
+            return vec![("periods", format!("the counter at {start} starts on no period"))];
+        }
+        let Events::Unchanged { counted, .. } = &mut self.events else { return Vec::new() };
+        if number.0 > 0 {
+            return vec![(
+                "periods",
+                format!("the counter at {start} is of terms that never were"),
+            )];
+        }
+        let made = counted.remove(&start).unwrap_or(0);
+        if made == used { Vec::new() } else { vec![differs(start, used, made)] }
+    }
+
+    fn starts_a_period(&self, number: TermsNumber, at: Timestamp) -> bool {
+        let of_number = self.terms.iter().filter(|terms| terms.number == number);
+        let mut given =
+            of_number.filter_map(|terms| Some((terms.since, terms.allowance?))).peekable();
+        let Some((begins, _)) = given.peek() else {
+            // Terms that are no longer known.
+            return true;
+        };
+        let starts = |allowance: Allowance| {
+            Period::containing(self.anchor, allowance.reset_period, at).start == at
+        };
+        // The first period of other terms can start with them.
+        *begins == at || given.any(|(_, allowance)| starts(allowance))
+    }
+
+    /// Returns what is wrong with the counters that were not compared one by one, when all have come.
+    pub(super) fn rest(&self) -> Vec<Wrong> {
+        match &self.events {
+            Events::Unknown => Vec::new(),
+            Events::Unchanged { counted, sum: Some(sum) } => {
+                let made = counted.values().fold(0_i64, |sum, used| sum.saturating_add(*used));
+                let text =
+                    format!("the sum of old counters is {sum}, and their events make {made}");
+                if *sum == made { Vec::new() } else { vec![("counters", text)] }
+            }
+            Events::Unchanged { counted, sum: None } => {
+                counted.iter().map(|(start, made)| is_missing(*start, *made)).collect()
+            }
+            Events::Changed { recount, stored } => by_the_rules(recount, stored),
+        }
+    }
+}
+
+/// Returns the differences from what the rules count. None where that is not certain, or where old counters
+/// were folded since.
+fn by_the_rules(recount: &Recount, stored: &BTreeMap<At, i64>) -> Vec<Wrong> {
+    let Some(counted) = recount.counters() else { return Vec::new() };
+    let all: BTreeSet<At> = stored.keys().chain(counted.keys()).copied().collect();
+    if all.iter().any(|(_, start)| *start == CounterKey::FOLDED) {
+        return Vec::new();
+    }
+    let wrong = all.into_iter().filter_map(|at| {
+        let made = counted.get(&at).copied().unwrap_or(0);
+        match stored.get(&at) {
+            Some(used) if *used == made => None,
+            Some(used) => Some(differs(at.1, *used, made)),
+            None => Some(is_missing(at.1, made)),
+        }
+    });
+    wrong.collect()
+}
+
+fn differs(start: Timestamp, used: i64, made: i64) -> Wrong {
+    ("counters", format!("the counter at {start} is {used}, and its events make {made}"))
+}
+
+fn is_missing(start: Timestamp, made: i64) -> Wrong {
+    ("counters", format!("there is no counter at {start}, and its events make {made}"))
+}
+
+fn begin_recount(
+    subscription: &Lifetime,
+    feature: &str,
+    terms: Vec<Terms>,
+) -> Result<Recount, StoreError> {
+    let unreadable = |invalid: InvalidValue| StoreError::Unreadable(invalid.to_string());
+    let subscription = Subscription {
+        id: SubscriptionId(subscription.id),
+        package: PackageId::new("package", &subscription.package).map_err(unreadable)?,
+        // Only when it started and ended matters.
+        status: SubscriptionStatus::Active,
+        started_at: subscription.started_at,
+        ended_at: subscription.ended_at,
+    };
+    let feature = FeatureId::new("feature", feature).map_err(unreadable)?;
+    let recount = Recount::new(subscription, feature, terms);
+    recount.ok_or_else(|| StoreError::Unreadable("the id of a subscription".to_owned()))
+}

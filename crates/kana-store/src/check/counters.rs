@@ -1,0 +1,186 @@
+//! Counters equal their events, folded in the order in which they arrived, and their periods start on the
+//! anchor of their subscription.
+
+use std::collections::HashMap;
+
+use kana_core::Timestamp;
+use kana_core::catalog::Allowance;
+use kana_core::period::ResetPeriod;
+use kana_core::recount::CountedEvent;
+use kana_core::terms::{Terms, TermsNumber};
+use kana_core::usage::UsageAction;
+
+use super::counter_group::{CounterGroup, Lifetime};
+use super::finding::Finding;
+use super::kept_events::KeptEvents;
+use super::snapshot::{Dialect, Row, Snapshot};
+use crate::columns::Named as _;
+use crate::error::StoreError;
+
+/// Consumable features of packages with the terms that each has had: number, start, reset period, and
+/// whether the package had the feature. The first are the oldest.
+const TERMS: &str = "
+    SELECT t.environment_id, t.package_id, t.feature_id, t.terms, t.since, t.reset_period, t.given
+    FROM (
+        SELECT environment_id, package_id, feature_id, terms, since, reset_period, position,
+            CASE WHEN is_given THEN 1 ELSE 0 END AS given
+        FROM package_feature_terms
+        UNION ALL
+        SELECT environment_id, package_id, feature_id, 0, -62167219200000, reset_period, 0, 1
+        FROM package_features f
+        WHERE NOT EXISTS (
+            SELECT 1 FROM package_feature_terms t
+            WHERE t.environment_id = f.environment_id AND t.package_id = f.package_id
+                AND t.feature_id = f.feature_id)) t
+    JOIN features f ON f.environment_id = t.environment_id AND f.id = t.feature_id
+        AND f.type = 'CONSUMABLE'
+    ORDER BY t.environment_id, t.package_id, t.feature_id, t.position";
+
+/// What a row of [`rows`] is.
+const SUBSCRIPTION: i64 = 0;
+const EVENT: i64 = 1;
+const COUNTER: i64 = 2;
+
+/// Stands for the end of a subscription that runs: the latest instant.
+const NEVER: i64 = 253_402_300_799_999;
+
+/// Each subscription, then for each feature its events and its counters.
+fn rows(dialect: Dialect) -> String {
+    let arrival = match dialect {
+        Dialect::Sqlite => "id, 0",
+        // Within a millisecond, in the order in which they lie.
+        Dialect::Postgres => {
+            "recorded_at, (CAST(CAST(ctid AS text) AS point))[0]::bigint * 65536
+                + (CAST(CAST(ctid AS text) AS point))[1]::bigint"
+        }
+    };
+    format!(
+        "SELECT environment_id, id, '', {SUBSCRIPTION}, started_at, coalesce(ended_at, {NEVER}), 0, 0,
+             package_id, 0
+         FROM subscriptions
+         UNION ALL
+         SELECT environment_id, subscription_id, feature_id, {EVENT}, {arrival}, occurred_at, delta,
+             action, recorded_at
+         FROM events WHERE subscription_id IS NOT NULL
+         UNION ALL
+         SELECT environment_id, subscription_id, feature_id, {COUNTER}, terms, period_start, used, 0,
+             '', 0
+         FROM current_counters
+         ORDER BY 1, 2, 3, 4, 5, 6"
+    )
+}
+
+/// Compares all counters, and passes on the differences.
+pub(super) async fn check(
+    snapshot: &mut dyn Snapshot,
+    kept: &KeptEvents,
+    found: &mut (dyn FnMut(Finding) + Send),
+) -> Result<(), StoreError> {
+    let mut catalog = TermsOf::new();
+    snapshot.each(TERMS, &mut |row: &Row| read_terms(&mut catalog, row)).await?;
+    let mut counting = Counting { catalog, kept, found, subscription: None, group: None };
+    let rows = rows(snapshot.dialect());
+    snapshot.each(&rows, &mut |row: &Row| counting.take(row)).await?;
+    counting.end_group();
+    Ok(())
+}
+
+/// By environment, package and feature.
+type TermsOf = HashMap<(i64, String, String), Vec<Terms>>;
+
+fn read_terms(catalog: &mut TermsOf, row: &Row) -> Result<(), StoreError> {
+    let key = (row.integer(0)?, row.text(1)?.to_owned(), row.text(2)?.to_owned());
+    let reset = match row.text(5) {
+        Ok(name) => Some(ResetPeriod::from_name(name)?),
+        Err(_) => None,
+    };
+    let allowance = Allowance { reset_period: reset, ..Allowance::UNLIMITED };
+    let allowance = (row.integer(6)? != 0).then_some(allowance);
+    let since = Timestamp::from_ms(row.integer(4)?);
+    let terms = Terms { since, number: terms_number(row.integer(3)?), allowance };
+    catalog.entry(key).or_default().push(terms);
+    Ok(())
+}
+
+fn terms_number(stored: i64) -> TermsNumber {
+    TermsNumber(u32::try_from(stored).unwrap_or(u32::MAX))
+}
+
+struct Counting<'a> {
+    catalog: TermsOf,
+    kept: &'a KeptEvents,
+    found: &'a mut (dyn FnMut(Finding) + Send),
+    subscription: Option<Lifetime>,
+    group: Option<CounterGroup>,
+}
+
+impl Counting<'_> {
+    fn take(&mut self, row: &Row) -> Result<(), StoreError> {
+        let (environment, id, kind) = (row.integer(0)?, row.id(1)?, row.integer(3)?);
+        if kind == SUBSCRIPTION {
+            self.end_group();
+            let started_at = Timestamp::from_ms(row.integer(4)?);
+            let ended_at = Some(row.integer(5)?).filter(|at| *at != NEVER).map(Timestamp::from_ms);
+            let package = row.text(8)?.to_owned();
+            self.subscription = Some(Lifetime { environment, id, package, started_at, ended_at });
+            return Ok(());
+        }
+        // What names no subscription is found by the references.
+        let Some(subscription) = &self.subscription else { return Ok(()) };
+        if (subscription.environment, subscription.id) != (environment, id) {
+            return Ok(());
+        }
+        let feature = row.text(2)?;
+        if self.group.as_ref().is_none_or(|group| group.feature != feature) {
+            self.end_group();
+            self.begin_group(feature)?;
+        }
+        let Some(group) = &mut self.group else { return Ok(()) };
+        if kind == EVENT {
+            let event = CountedEvent {
+                action: UsageAction::from_name(row.text(8)?)?,
+                delta: row.integer(7)?,
+                occurred_at: Timestamp::from_ms(row.integer(6)?),
+                recorded_at: Timestamp::from_ms(row.integer(9)?),
+            };
+            group.count(event);
+            return Ok(());
+        }
+        let at = (terms_number(row.integer(4)?), Timestamp::from_ms(row.integer(5)?));
+        let wrong = group.compare(at, row.integer(6)?);
+        self.report(wrong);
+        Ok(())
+    }
+
+    fn begin_group(&mut self, feature: &str) -> Result<(), StoreError> {
+        let Some(subscription) = &self.subscription else { return Ok(()) };
+        let Lifetime { environment, id, package, .. } = subscription;
+        let key = (*environment, package.clone(), feature.to_owned());
+        // A binary feature has no counters, and what the package never had, the references find.
+        let terms = self.catalog.get(&key).cloned().unwrap_or_default();
+        let is_whole = !terms.is_empty() && self.kept.all_of(*environment, *id);
+        self.group = Some(CounterGroup::new(subscription, feature, terms, is_whole)?);
+        Ok(())
+    }
+
+    /// Looks at what is left: periods with events and without a counter.
+    fn end_group(&mut self) {
+        let Some(group) = self.group.take() else { return };
+        let wrong = group.rest();
+        self.group = Some(group);
+        self.report(wrong);
+        self.group = None;
+    }
+
+    /// Passes on what is wrong with the counters of the group.
+    fn report(&mut self, wrong: Vec<(&'static str, String)>) {
+        let (Some(subscription), Some(group)) = (&self.subscription, &self.group) else { return };
+        let Lifetime { environment, id, .. } = subscription;
+        let environment = self.kept.environment(*environment);
+        for (check, text) in wrong {
+            let id = id.simple();
+            let subject = format!("{} under subscription {id} in {environment}", group.feature);
+            (self.found)(Finding { check, subject, found: text });
+        }
+    }
+}

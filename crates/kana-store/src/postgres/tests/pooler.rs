@@ -1,0 +1,81 @@
+//! PgBouncer in transaction mode. That every promise holds through it, the conformance suite and the
+//! histories of the service say.
+
+use super::*;
+
+fn pooled() -> Settings {
+    Settings { pooler: Pooler::Transaction, ..Settings::default() }
+}
+
+/// A pooler for the server of all tests, and a database there. `None` where there are none.
+fn start(connections: usize, settings: &str) -> Option<(kana_test_postgres::Pooler, Database)> {
+    if !is_here() {
+        return None;
+    }
+    let server = std::env::var("KANA_TEST_POSTGRES_URL").unwrap();
+    let pooler = kana_test_postgres::Pooler::start_with(&server, connections, settings)?;
+    Some((pooler, Database::new()))
+}
+
+#[tokio::test]
+async fn a_pooler_that_refuses_or_drops_the_options_is_answered_with_the_setting() {
+    let Some((pooler, database)) = start(2, "") else {
+        return;
+    };
+    let error = wrong(&pooler.url(database.name())).await;
+    assert!(matches!(error, StoreError::SessionDiffers { .. }), "{error:?}");
+    assert!(error.to_string().contains("--database-pooler transaction"), "{error}");
+    drop(PostgresStore::open(&pooler.url(database.name()), pooled()).await.unwrap());
+
+    let Some((pooler, _other)) = start(2, "ignore_startup_parameters = options") else {
+        return;
+    };
+    let error = wrong(&pooler.url(database.name())).await;
+    assert!(matches!(error, StoreError::SessionDiffers { .. }), "{error:?}");
+    assert!(error.to_string().contains("search_path is '\"$user\", public'"), "{error}");
+    drop(PostgresStore::open(&pooler.url(database.name()), pooled()).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_new_database_is_migrated_through_a_pooler() {
+    let Some((pooler, _)) = start(1, "") else {
+        return;
+    };
+    let database = Database::bare();
+    let url = pooler.url(database.name());
+    let opening = (0..3).map(|_| PostgresStore::open(&url, pooled()));
+    for opened in join_all(opening).await {
+        let store = opened.unwrap();
+        store.check_ready().await.unwrap();
+    }
+    let store = PostgresStore::open_existing(&url, pooled()).await.unwrap();
+    make_app(&store).await;
+}
+
+/// More callers than sessions: they take turns, and the server keeps nothing of them.
+#[tokio::test]
+async fn nothing_outlives_a_transaction() {
+    let Some((pooler, database)) = start(2, "") else {
+        return;
+    };
+    let store = PostgresStore::open(&pooler.url(database.name()), pooled()).await.unwrap();
+    let environment = make_app(&store).await;
+    write(&store, environment, &[create_user(1), create_user(2)]).await;
+    let reads = (0..200).map(async |number| {
+        let mut transaction = store.read().await.unwrap();
+        let user = user_id(1 + number % 3);
+        let facts = transaction.facts(environment, &[user]).await.unwrap();
+        (number, facts.users[0].is_some())
+    });
+    for (number, is_there) in join_all(reads).await {
+        assert_eq!(is_there, number % 3 != 2, "{number} got the answer of another");
+    }
+
+    let left = "SELECT count(*), current_setting('search_path'), current_setting('lock_timeout')
+        FROM pg_prepared_statements";
+    let direct = rows(&pooler.url(database.name()), left);
+    assert_eq!(direct, [["0", "\"$user\", public", "0"]]);
+    let locks = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+        WHERE l.locktype = 'advisory' AND d.datname = current_database()";
+    assert_eq!(rows(database.url(), locks), [["0"]]);
+}

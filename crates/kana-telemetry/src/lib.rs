@@ -1,0 +1,22 @@
+//! What a server tells its operator. Every crate that answers requests uses this one, and it uses none of
+//! them.
+//!
+//! - [`request`]: what is known of the request that is being answered: its id, and what became of it.
+//!   Whoever finds something out notes it there; the server logs it when the answer has been sent.
+//! - [`failures`]: the log of failures, which stays short however many requests fail.
+//! - [`metrics`]: numbers for Prometheus.
+//! - [`operation`], [`error_code`]: the names of operations, and the codes of errors.
+
+pub mod error_code;
+pub mod failures;
+pub mod metrics;
+pub mod operation;
+pub mod request;
+mod request_id;
+pub mod slow;
+mod surface;
+mod trace_parent;
+
+pub use request_id::RequestId;
+pub use surface::Surface;
+pub use trace_parent::TraceId;

@@ -1,0 +1,132 @@
+//! Checks of PostgreSQL: the connection, the server, the schema, rights, clock, and room for connections.
+
+use std::future::Future;
+use std::time::Duration;
+
+use kana_core::Timestamp;
+use kana_service::{Clock as _, SystemClock};
+use kana_store::postgres::{Protection, Survey};
+use kana_store::{PostgresStore, Store as _, StoreError};
+
+use super::report::Check;
+use crate::commands::for_a_tool;
+use crate::settings::{DatabaseUrl, ServeSettings};
+
+/// How long the server may take for each thing that is asked of it.
+const PATIENCE: Duration = Duration::from_millis(4500);
+const CLOCKS_APART_MAX_MS: i64 = 5_000;
+
+/// Checks the database of a URL.
+pub(super) async fn check(url: &DatabaseUrl, settings: &ServeSettings) -> Vec<Check> {
+    let tool = for_a_tool(&settings.database);
+    let before = SystemClock.now();
+    let survey = match in_time(PostgresStore::survey(url.reveal(), tool)).await {
+        Ok(survey) => survey,
+        Err(error) => {
+            let advice = "see what the error says, and --database-url";
+            return vec![Check::fail("database", error.to_string(), advice)];
+        }
+    };
+    let after = SystemClock.now();
+    let text = format!("PostgreSQL {} answers the role {}", survey.version, survey.role);
+    let mut checks = vec![if survey.is_read_only {
+        Check::fail("database", StoreError::ReadOnly.to_string(), "give the URL of the primary")
+    } else {
+        Check::ok("database", text)
+    }];
+    checks.extend(survey.protection.map(protection));
+    checks.push(clock(survey.now, before, after));
+    checks.push(connections(&survey, settings.database_connections.into()));
+    let schema = schema(&survey);
+    let is_current = survey.schema_version == survey.schema_known;
+    checks.push(schema);
+    if is_current {
+        let ready = in_time(async {
+            PostgresStore::open_existing(url.reveal(), tool).await?.check_ready().await
+        });
+        checks.push(match ready.await {
+            Ok(()) => Check::ok("rights", "the role may read and change all tables"),
+            Err(error) => {
+                Check::fail("rights", error.to_string(), "grant it to the role, or restore it")
+            }
+        });
+    }
+    checks
+}
+
+async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(answer) => answer,
+        Err(_) => Err(StoreError::Unavailable(format!("no answer within {PATIENCE:?}").into())),
+    }
+}
+
+fn protection(protection: Protection) -> Check {
+    if protection == (Protection::Plain { leaves_machine: true }) {
+        let advice = "add sslmode=verify-full and sslrootcert to the database URL";
+        let text = "the connection has no TLS, and leaves this machine";
+        return Check::warn("database TLS", text, advice);
+    }
+    Check::ok("database TLS", protection.to_string())
+}
+
+/// Compares clocks. The server's was read between `before` and `after`.
+fn clock(database: Timestamp, before: Timestamp, after: Timestamp) -> Check {
+    let (database, before, after) = (database.as_ms(), before.as_ms(), after.as_ms());
+    let apart = (before - database).max(database - after).max(0);
+    let text = format!("it is {apart} ms off this machine's");
+    if apart > CLOCKS_APART_MAX_MS {
+        return Check::fail("database clock", text, "keep both right with NTP");
+    }
+    Check::ok("database clock", text)
+}
+
+fn connections(survey: &Survey, of_a_node: i64) -> Check {
+    let Survey { connections_max, connections_open, .. } = survey;
+    let text = format!(
+        "{connections_open} of {connections_max} are open, and a node opens up to {of_a_node}"
+    );
+    if connections_open + of_a_node > *connections_max {
+        let advice = "a running node is among those that are open; else lower --database-connections, \
+            raise max_connections, or put a pooler in between";
+        return Check::warn("database connections", text, advice);
+    }
+    Check::ok("database connections", text)
+}
+
+fn schema(survey: &Survey) -> Check {
+    let (found, known) = (survey.schema_version, survey.schema_known);
+    if found == 0 {
+        return Check::ok("schema", "there are no tables yet: kana serve makes them");
+    }
+    if found > known {
+        let advice = "run the release that migrated it, or a newer one";
+        return Check::fail("schema", StoreError::NewerSchema { found, known }.to_string(), advice);
+    }
+    if found < known {
+        let error = StoreError::OlderSchema { found, needed: known };
+        return Check::warn("schema", error.to_string(), "kana serve and kana migrate migrate it");
+    }
+    Check::ok("schema", format!("version {found}, that of this release"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Status;
+    use super::*;
+
+    #[test]
+    fn clocks_may_be_five_seconds_apart() {
+        let at = Timestamp::from_ms;
+        for (database, status) in [
+            (0, Status::Fail),
+            (5_000, Status::Ok),
+            (10_100, Status::Ok),
+            (15_200, Status::Ok),
+            (15_201, Status::Fail),
+        ] {
+            let check = clock(at(database), at(10_000), at(10_200));
+            assert_eq!(check.status, status, "{check:?}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Tells systemd that the server is ready, alive and stopping (contract: `operations.md`, "Packaging"). Where
+//! no supervisor listens, nothing is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kana_service::Kana;
+use sd_notify::NotifyState;
+
+/// How long after a database that was not ready it is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Says `READY=1` once `/readyz` would answer 200, and from then on that the server is alive, as often as the
+/// supervisor wants to hear it.
+pub(super) fn tell(kana: &Arc<Kana>) {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return;
+    }
+    let kana = Arc::clone(kana);
+    tokio::spawn(async move {
+        while kana.check_ready().await.is_err() {
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+        send(NotifyState::Ready);
+        let Some(within) = sd_notify::watchdog_enabled() else { return };
+        // A thread that is lost ends the process by itself. What this shows is that tasks still run.
+        let mut ticks = tokio::time::interval(within / 3);
+        loop {
+            ticks.tick().await;
+            send(NotifyState::Watchdog);
+        }
+    });
+}
+
+/// Says that the server stops, so that it is not taken for one that hangs.
+pub(super) fn tell_stopping() {
+    send(NotifyState::Stopping);
+}
+
+fn send(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the supervisor cannot be told how the server is");
+    }
+}
