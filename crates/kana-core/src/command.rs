@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::catalog::Catalog;
 use crate::change;
 use crate::facts::{Obstacle, UserChange, UserFacts};
-use crate::id::{IdempotencyKey, UserId};
+use crate::id::{IdempotencyKey, UserId, UserKey};
 use crate::idempotency::Replays;
 use crate::refusal::Refusal;
 use crate::subjects::{Subject, Subjects};
@@ -102,6 +102,8 @@ pub enum Answer {
         /// The subscription as it is now.
         subscription: Subscription,
     },
+    /// To `deleteUser`: the key under which what was used stays.
+    UserDeleted(UserKey),
     /// To [`FoldCounters`](crate::folding::FoldCounters).
     Folded,
 }
@@ -112,7 +114,11 @@ impl Answer {
     pub fn names_packages(&self) -> bool {
         match self {
             Self::Subscribed(_) | Self::Cancelled { .. } => true,
-            Self::User(_) | Self::Recorded(_) | Self::Used(_) | Self::Folded => false,
+            Self::User(_)
+            | Self::Recorded(_)
+            | Self::Used(_)
+            | Self::UserDeleted(_)
+            | Self::Folded => false,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::subjects::{Subject, Subjects};
 use crate::subscribing::{CancelSubscription, Subscribe};
 use crate::usage::{RecordUsage, UseFeature};
 pub use crate::user_commands::{CreateUser, UpdateUser};
+pub use crate::user_deletion::DeleteUser;
 
 /// Any command. Each variant holds a type that implements [`Decide`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Command {
     CreateUser(CreateUser),
     /// Changes what is known of a user.
     UpdateUser(UpdateUser),
+    /// Deletes a user.
+    DeleteUser(DeleteUser),
     /// Records usage.
     RecordUsage(RecordUsage),
     /// Checks and records usage in one step.
@@ -59,6 +62,7 @@ impl Command {
         match self {
             Self::CreateUser(command) => command,
             Self::UpdateUser(command) => command,
+            Self::DeleteUser(command) => command,
             Self::RecordUsage(command) => command,
             Self::UseFeature(command) => command,
             Self::Subscribe(command) => command,
@@ -71,6 +75,7 @@ impl Command {
         match self {
             Self::CreateUser(command) => command,
             Self::UpdateUser(command) => command,
+            Self::DeleteUser(command) => command,
             Self::RecordUsage(command) => command,
             Self::UseFeature(command) => command,
             Self::Subscribe(command) => command,

@@ -93,6 +93,14 @@ pub enum Change {
         /// The earlier id, if the user has a new one. It is free from now on.
         previous_id: Option<UserId>,
     },
+    /// Nothing of the user is known any more but usage. The earlier id is free from now on, and stands
+    /// nowhere in what is kept of changes and of the audit log.
+    DeleteUser {
+        /// What is left of the user: a random id.
+        user: User,
+        /// The earlier id.
+        previous_id: UserId,
+    },
     /// The subscription is new.
     AddSubscription(Subscription),
     /// The subscription is cancelled at this instant.
@@ -202,7 +210,7 @@ impl UserFacts {
     /// Makes one change to these facts, as the store will.
     pub fn apply(&mut self, change: &Change) {
         match change {
-            Change::UpdateUser { user, .. } => {
+            Change::UpdateUser { user, .. } | Change::DeleteUser { user, .. } => {
                 self.id = user.id.clone();
                 self.profile = Some(user.clone());
             }

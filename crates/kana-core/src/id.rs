@@ -9,6 +9,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::invalid::InvalidValue;
+use crate::timestamp::Timestamp;
 
 /// The maximum length of a product's own id, in characters.
 pub const ID_CHARS_MAX: usize = 255;
@@ -91,6 +92,17 @@ product_id! {
 /// Version 7 UUIDs grow with time, so their order is the order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserKey(pub Uuid);
+
+impl UserKey {
+    /// Returns when the user was created, to the millisecond, by the clock of the node that did it; `None`
+    /// for a key of another version.
+    #[must_use]
+    pub fn created_at(self) -> Option<Timestamp> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        let ms = i64::try_from(seconds).ok()?.checked_mul(1000)?;
+        Some(Timestamp::from_ms(ms.saturating_add(i64::from(nanos / 1_000_000))))
+    }
+}
 
 /// The id of a subscription. Kana chooses it; its order is the order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -51,6 +51,7 @@ mod usage_event;
 pub mod usage_history;
 pub mod user;
 mod user_commands;
+mod user_deletion;
 
 pub use refusal::Refusal;
 pub use timestamp::Timestamp;

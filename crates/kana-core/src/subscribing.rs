@@ -188,6 +188,18 @@ fn cancel(
         .filter(|other| other.id == subscription.id || goes_with_base(other))
         .collect();
     ending.sort_by_key(|ending| ending.id);
+    let (ended_at, changes) = end_together(facts, &ending, now);
+    subscription.status = SubscriptionStatus::Cancelled;
+    subscription.ended_at = Some(ended_at);
+    Ok((subscription, changes))
+}
+
+/// Returns the changes that end subscriptions of a user, and when they end.
+pub(crate) fn end_together(
+    facts: &UserFacts,
+    ending: &[&Subscription],
+    now: Timestamp,
+) -> (Timestamp, Vec<UserChange>) {
     // Another node's clock may have set a start that lies ahead of ours: nothing ends before it
     // starts, and all of them end together.
     let starts = ending.iter().map(|ending| ending.started_at);
@@ -197,14 +209,12 @@ fn cancel(
         .map(|ending| Change::CancelSubscription { subscription: ending.id, ended_at })
         .map(|change| (facts.key, change))
         .collect();
-    subscription.status = SubscriptionStatus::Cancelled;
-    subscription.ended_at = Some(ended_at);
-    Ok((subscription, changes))
+    (ended_at, changes)
 }
 
 /// Returns what the changes feed has of a command about subscriptions: each subscription that starts or
 /// ends, and then the difference in the user's entitlements, if there is one.
-fn feed_of(
+pub(crate) fn feed_of(
     catalog: &Catalog,
     facts: &UserFacts,
     changes: &[UserChange],

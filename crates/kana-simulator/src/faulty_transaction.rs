@@ -23,6 +23,7 @@ use kana_store::people::{
 };
 use kana_store::store::{Facts, Transaction, WriteTransaction};
 use kana_store::usage_events::{EventCursor, EventsOfUser, UsageEvents};
+use kana_store::user_deletion::UserDeletionTransaction;
 use kana_store::user_imports::{
     UserImport, UserImportId, UserImportLine, UserImportName, UserImportTransaction, UserImports,
 };
@@ -493,6 +494,20 @@ impl<T: Transaction + ?Sized> UserImports for FaultyTransaction<T> {
     ) -> Result<Vec<Vec<UserId>>, StoreError> {
         let owners = self.transaction.users_with_email(environment, emails);
         through(&self.faults, self.call, owners).await
+    }
+}
+
+#[async_trait]
+impl UserDeletionTransaction for FaultyTransaction<dyn WriteTransaction> {
+    async fn forget_event_metadata(
+        &mut self,
+        environment: EnvironmentId,
+        user: UserKey,
+        from: Option<EventCursor>,
+        to: Option<EventCursor>,
+    ) -> Result<(), StoreError> {
+        let forget = self.transaction.forget_event_metadata(environment, user, from, to);
+        through(&self.faults, self.call, forget).await
     }
 }
 

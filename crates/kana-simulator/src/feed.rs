@@ -7,7 +7,7 @@ use kana_store::feed::StoredChange;
 use kana_test_model::answer::{Answer, Reason, Subscription, User};
 use kana_test_model::client::spelled;
 use kana_test_model::model::Model;
-use kana_test_model::request::{At, Name, Request};
+use kana_test_model::request::{At, DELETED, Name, Request, name};
 use serde_json::{Value, json};
 
 use crate::http::written;
@@ -38,7 +38,13 @@ impl Change {
     fn stored(change: &StoredChange) -> Self {
         let StoredChange { type_name, user_id, data, .. } = change;
         let data = serde_json::from_str(data).unwrap_or_else(|_| data.as_str().into());
-        Self { type_name: type_name.clone(), user: user_id.clone(), data }.settled()
+        let user = user_id.as_deref().map(|id| name(id).to_owned());
+        Self { type_name: type_name.clone(), user, data }.settled()
+    }
+
+    /// The same change of a user who is deleted.
+    fn of_deleted(self) -> Self {
+        Self { user: Some(DELETED.to_owned()), ..self }
     }
 
     /// Without what the contract leaves open: the order of features and of changed fields.
@@ -79,12 +85,16 @@ pub(crate) fn expected(
             of_user(user, made.iter().map(started).collect())
         }
         (Request::CancelSubscription(_), Answer::Subscription(user, _)) => {
-            let ended = |one: &Subscription| {
-                let data = json!({ "subscription": subscription(one), "previousStatus": "ACTIVE" });
-                Change::new("subscription.ended", Some(*user), data)
-            };
-            let ended: Vec<Change> = newly_ended(before, after, now).iter().map(ended).collect();
+            let ended = newly_ended(before, after, now);
+            let ended: Vec<Change> = ended.iter().map(subscription_ended(user)).collect();
             if ended.is_empty() { ended } else { of_user(user, ended) }
+        }
+        (Request::DeleteUser(user), _) => {
+            let mut changes: Vec<Change> =
+                newly_ended(before, after, now).iter().map(subscription_ended(user)).collect();
+            changes.extend(entitlements_changed(user, before, after, now));
+            changes.push(Change::new("user.deleted", None, json!({})));
+            changes.into_iter().map(Change::of_deleted).collect()
         }
         (Request::CreateFeature { feature, .. }, _) => {
             vec![Change::new("feature.created", None, json!({ "featureId": feature }))]
@@ -104,9 +114,10 @@ pub(crate) fn expected(
 }
 
 /// How many entries the audit log has of these changes (contract: `operations.md`, "Audit log"): one
-/// for each change of the catalog, and one for each file. What a key does to users is not in it.
+/// for each change of the catalog, one for each file, and one for each user who is deleted. What else a
+/// key does to users is not in it.
 pub(crate) fn audited(changes: &[Change]) -> usize {
-    let groups = ["feature.", "package.", "configuration."];
+    let groups = ["feature.", "package.", "configuration.", "user.deleted"];
     let is_audited = |change: &&Change| groups.iter().any(|it| change.type_name.starts_with(it));
     changes.iter().filter(is_audited).count()
 }
@@ -152,6 +163,14 @@ fn user_updated(id: Name, before: &Model, changed: &User, now: At) -> Option<Cha
     }
     let any = data["changed"].as_array().is_some_and(|names| !names.is_empty());
     any.then(|| Change::new("user.updated", Some(changed.id), data))
+}
+
+/// What is told of a subscription that ended.
+fn subscription_ended(user: Name) -> impl Fn(&Subscription) -> Change {
+    move |one| {
+        let data = json!({ "subscription": subscription(one), "previousStatus": "ACTIVE" });
+        Change::new("subscription.ended", Some(user), data)
+    }
 }
 
 /// Those that ended, in the order of their ids.

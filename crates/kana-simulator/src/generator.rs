@@ -226,7 +226,8 @@ impl Draw {
     }
 
     fn change_of_a_user(&mut self) -> Request {
-        match self.weighted(&[1, 1, 1]) {
+        match self.weighted(&[4, 4, 4, 1]) {
+            3 => Request::DeleteUser(self.of(&[ADA, CYD, CYD])),
             0 => {
                 let (user, name) = (self.of(&[ADA, CYD, CYD]), self.of(&[None, Some("Ms.")]));
                 Request::CreateUser { user, name, email: None }

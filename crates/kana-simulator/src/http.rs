@@ -5,7 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{StatusCode, header};
 use kana_test_model::answer::{Answer, Consumption, Refusal, Subscription, User};
 use kana_test_model::client::{spelled, timestamp};
-use kana_test_model::request::{Action, At, Edit, Id, Name, Request};
+use kana_test_model::request::{Action, At, DELETED, Edit, Id, Name, Request};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -60,6 +60,10 @@ fn document(request: &Request) -> Option<(String, Value)> {
             let query = "mutation ($id: String!, $input: UpdateUserInput!) {
                 it: updateUser(id: $id, input: $input) { id name email } }";
             (query.into(), json!({ "id": user, "input": input }))
+        }
+        Request::DeleteUser(user) => {
+            let query = "mutation ($id: String!) { it: deleteUser(id: $id) }";
+            (query.into(), json!({ "id": user }))
         }
         Request::Subscribe { user, packages, started_at } => {
             let query = format!(
@@ -147,9 +151,20 @@ fn read(status: StatusCode, has_retry_after: bool, body: Value) -> Told {
         (StatusCode::OK, Some("OVERLOADED")) | (StatusCode::SERVICE_UNAVAILABLE, _) => {
             Told::Wrong(format!("{status}: {body}"))
         }
-        (StatusCode::OK, _) => Told::Json(body),
+        (StatusCode::OK, _) => Told::Json(named(body)),
         _ => Told::Wrong(format!("{status}: {body}")),
     }
+}
+
+/// Calls users who were deleted what the model calls them.
+fn named(mut value: Value) -> Value {
+    match &mut value {
+        Value::String(text) if text.starts_with("deleted-") => *text = DELETED.to_owned(),
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = named(item.take())),
+        Value::Object(fields) => fields.values_mut().for_each(|field| *field = named(field.take())),
+        _ => {}
+    }
+    value
 }
 
 /// Returns the ids of the subscriptions in an answer.
@@ -189,6 +204,7 @@ fn data(request: &Request, answer: &Answer) -> (Value, bool) {
         Answer::User(User { id, name, email, .. }) => {
             json!({ "id": id, "name": name, "email": email })
         }
+        Answer::UserDeleted => true.into(),
         Answer::Subscription(user, one) => subscription(user, one),
         Answer::Subscriptions(made) => {
             let user = match request {

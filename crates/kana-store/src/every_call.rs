@@ -37,6 +37,7 @@ const PEOPLE: &str = include_str!("people.rs");
 const USER_SEARCH: &str = include_str!("user_search.rs");
 const USAGE_EVENTS: &str = include_str!("usage_events.rs");
 const USAGE_STATISTICS: &str = include_str!("usage_statistics.rs");
+const USER_DELETION: &str = include_str!("user_deletion.rs");
 const USER_IMPORTS: &str = include_str!("user_imports.rs");
 const IMPORT: &str = include_str!("transfer/import.rs");
 
@@ -90,7 +91,7 @@ fn lease() -> Lease {
 }
 
 fn scope() -> Scope {
-    Scope { environments: vec![EnvironmentKind::Test], token_secrets: true }
+    Scope { environments: vec![EnvironmentKind::Test], token_secrets: true, user: None }
 }
 
 fn user_id() -> UserId {
@@ -321,6 +322,8 @@ pub(crate) fn of_write_transaction(
         withdraw_invitations => transaction.withdraw_invitations(ADMIN),
         set_app_name => transaction.set_app_name("Kana"),
         audit_app => transaction.audit_app(vec![audit_entry()]),
+        forget_event_metadata =>
+            transaction.forget_event_metadata(environment, user_key(), None, None),
         lock_user_imports => transaction.lock_user_imports(environment),
         put_user_import => transaction.put_user_import(environment, &user_import()),
         add_user_import_lines => transaction.add_user_import_lines(
@@ -335,6 +338,7 @@ pub(crate) fn of_write_transaction(
         (STORE, "WriteTransaction"),
         (JOBS, "JobTransaction"),
         (PEOPLE, "PeopleTransaction"),
+        (USER_DELETION, "UserDeletionTransaction"),
         (USER_IMPORTS, "UserImportTransaction"),
     ];
     complete(calls, &traits)

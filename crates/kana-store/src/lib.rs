@@ -28,6 +28,7 @@ mod threads;
 pub mod transfer;
 pub mod usage_events;
 pub mod usage_statistics;
+pub mod user_deletion;
 pub mod user_imports;
 mod user_row;
 pub mod user_search;

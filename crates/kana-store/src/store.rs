@@ -24,6 +24,7 @@ use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
 use crate::usage_events::UsageEvents;
 use crate::usage_statistics::UsageStatistics;
+use crate::user_deletion::UserDeletionTransaction;
 use crate::user_imports::{UserImportTransaction, UserImports};
 use crate::user_search::UserSearch;
 
@@ -286,7 +287,7 @@ pub trait Transaction: UserSearch + UsageEvents + UserImports + Send {
 /// Ask for the facts of all users that are to be changed first, in one call.
 #[async_trait]
 pub trait WriteTransaction:
-    Transaction + JobTransaction + PeopleTransaction + UserImportTransaction
+    Transaction + JobTransaction + PeopleTransaction + UserImportTransaction + UserDeletionTransaction
 {
     /// Writes changes of users' facts, in their order. An id that one change frees can be taken by a
     /// later one.

@@ -8,6 +8,7 @@ use crate::request::{At, Id, Name};
 pub enum Answer {
     Refused(Refusal),
     User(User),
+    UserDeleted,
     /// In order of creation, each with the subscriptions.
     Users(Vec<(User, Vec<Subscription>)>),
     /// A subscription with the id of its user.

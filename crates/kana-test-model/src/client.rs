@@ -44,6 +44,10 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
             };
             Answer::User(answered_user(&kana.update_user(user_id(user), edit).await?))
         }
+        Request::DeleteUser(user) => {
+            kana.delete_user(user_id(user)).await?;
+            Answer::UserDeleted
+        }
         Request::User(user) => Answer::User(answered_user(&kana.user(&user_id(user)).await?)),
         Request::Users => {
             let page = kana.users(None, 1000, true).await?;

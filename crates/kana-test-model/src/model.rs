@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::answer::{Answer, Refusal, Status, Subscription, User};
 use crate::mistake::Mistake;
-use crate::request::{At, Edit, Id, Name, NewPackage, Request};
+use crate::request::{At, DELETED, Edit, Id, Name, NewPackage, Request};
 
 /// Everything that is kept, and nothing that follows from it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -56,6 +56,7 @@ impl Model {
             Request::UpdateUser { user, new_id, name, email } => {
                 self.update_user(user, *new_id, *name, *email)
             }
+            Request::DeleteUser(user) => self.delete_user(user, now),
             Request::Subscribe { user, packages, started_at } => {
                 self.subscribe(user, packages, *started_at, now, given)
             }
@@ -144,5 +145,18 @@ impl Model {
             *known = changed;
         }
         Ok(Answer::User(changed))
+    }
+
+    fn delete_user(&mut self, id: Name, now: At) -> Result<Answer, Refusal> {
+        let user = self.user(id)?;
+        for (owner, subscription) in &mut self.subscriptions {
+            if *owner == user.key && subscription.ended_at.is_none() {
+                subscription.ended_at = Some(now);
+            }
+        }
+        for known in self.users.iter_mut().filter(|known| known.key == user.key) {
+            *known = User { key: user.key, id: DELETED, name: None, email: None };
+        }
+        Ok(Answer::UserDeleted)
     }
 }

@@ -4,9 +4,13 @@ use std::fmt;
 pub type Name = &'static str;
 
 /// Every name that a history can speak of.
-const NAMES: [Name; 14] =
-    [ADA, BOB, CYD, CALLS, SSO, LATE_CALLS, BASIC, PRO, EXTRA, PLUS, LATE, LATER, "Ms.", "x@y.co"];
+const NAMES: [Name; 15] = [
+    DELETED, ADA, BOB, CYD, CALLS, SSO, LATE_CALLS, BASIC, PRO, EXTRA, PLUS, LATE, LATER, "Ms.",
+    "x@y.co",
+];
 
+/// Stands for the random id of a user who was deleted.
+pub const DELETED: Name = "deleted";
 pub const ADA: Name = "ada";
 pub const BOB: Name = "bob";
 pub const CYD: Name = "cyd";
@@ -28,6 +32,7 @@ pub const LATER: Name = "later";
 
 /// The name that Kana answered with.
 pub fn name(text: &str) -> Name {
+    let text = if text.starts_with("deleted-") { DELETED } else { text };
     NAMES.into_iter().find(|name| *name == text).unwrap_or_else(|| panic!("who is {text}?"))
 }
 
@@ -66,6 +71,7 @@ pub enum Request {
         name: Edit,
         email: Edit,
     },
+    DeleteUser(Name),
     Subscribe {
         user: Name,
         packages: Vec<Name>,

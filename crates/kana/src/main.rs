@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use crate::commands::Failure;
 use crate::commands::doctor::KnownSettings;
 use crate::settings::reading::{Invocation, SettingInForce};
-use crate::settings::{AdminsCommand, Command, JobsCommand, KeysCommand, Switch};
+use crate::settings::{AdminsCommand, Command, JobsCommand, KeysCommand, Switch, UsersCommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -111,6 +111,14 @@ async fn run_async(command: Command, in_force: &[SettingInForce]) -> Result<(), 
                 commands::admins::reset_password(&database, &address, &email, password_stdin).await
             }
             AdminsCommand::Remove { email } => commands::admins::remove(&database, &email).await,
+        },
+        Command::Users { database, command } => match command {
+            UsersCommand::Export { id, env } => {
+                commands::users::export(&database, env.into(), &id).await
+            }
+            UsersCommand::Delete { id, env } => {
+                commands::users::delete(&database, env.into(), id).await
+            }
         },
         Command::Jobs { database, command } => match command {
             JobsCommand::List { json } => commands::jobs::list(&database, json).await,

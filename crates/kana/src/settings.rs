@@ -20,6 +20,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use kana_api::client::AllowedOrigins;
+use kana_core::id::UserId;
 use kana_core::metadata::Label;
 use kana_service::{EnvironmentKind, KeyKind, Role};
 use kana_store::jobs::JobId;
@@ -96,6 +97,13 @@ pub(crate) enum Command {
         address: AddressSettings,
         #[command(subcommand)]
         command: AdminsCommand,
+    },
+    /// Export what is stored of a user, or delete it, also while a server runs on the same database
+    Users {
+        #[command(flatten)]
+        database: DatabaseSettings,
+        #[command(subcommand)]
+        command: UsersCommand,
     },
     /// List background jobs and retry failed ones, also while a server runs on the same database
     Jobs {
@@ -505,6 +513,36 @@ impl From<DatabasePooler> for Pooler {
             DatabasePooler::Transaction => Self::Transaction,
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UsersCommand {
+    /// Print everything that is stored of a user: record, subscriptions, counters, usage events and
+    /// idempotency keys, a JSON object on each line
+    Export {
+        /// The product's own id of the user
+        #[arg(value_parser = user_id)]
+        id: UserId,
+        /// The environment that the user is in
+        #[arg(long)]
+        env: Env,
+    },
+    /// Delete a user for good
+    ///
+    /// Subscriptions that run are cancelled; name, e-mail, billing id, metadata and the id are forgotten.
+    /// Usage stays, under a random id, and the user's own id is free again. This cannot be undone.
+    Delete {
+        /// The product's own id of the user
+        #[arg(value_parser = user_id)]
+        id: UserId,
+        /// The environment that the user is in
+        #[arg(long)]
+        env: Env,
+    },
+}
+
+fn user_id(text: &str) -> Result<UserId, String> {
+    UserId::new("the id", text).map_err(|invalid| invalid.to_string())
 }
 
 #[derive(Debug, Subcommand)]

@@ -173,6 +173,18 @@ impl Mutation {
         Ok(User::updated(environment.update_user(id, edit).await?, subscriptions))
     }
 
+    /// Deletes a user for good: subscriptions that run are cancelled, and name, e-mail, billing id,
+    /// metadata and the id are forgotten. Usage stays, under a random id. The id is free again. Always
+    /// true. Errors: UserNotFoundError.
+    async fn delete_user(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] id: String,
+    ) -> Result<bool, ApiError> {
+        environment(context)?.delete_user(UserId::new("id", &id)?).await?;
+        Ok(true)
+    }
+
     /// Takes a published package off offer; nothing changes for those who are subscribed, and an
     /// archived one stays as it is. Errors: PackageNotFoundError, ValidationError for a draft.
     async fn archive_package(

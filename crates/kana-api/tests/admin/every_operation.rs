@@ -33,6 +33,7 @@ const ADMIN: &[(&str, &str)] = &[
     ("updatePackage", r#"mutation { updatePackage(id: "pro", input: {metadata: {}}) { name } }"#),
     ("createUser", r#"mutation { createUser(input: {id: "new"}) { id } }"#),
     ("updateUser", r#"mutation { updateUser(id: "124", input: {name: "x"}) { name } }"#),
+    ("deleteUser", r#"mutation { deleteUser(id: "124") }"#),
     ("subscribe", r#"mutation { subscribe(packageIds: ["extra"], userId: "124") { userId } }"#),
     (
         "recordUsage",

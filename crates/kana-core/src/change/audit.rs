@@ -111,10 +111,30 @@ pub fn audit_of_catalog(
     entries
 }
 
-/// Returns the entry of a change of a user. Returns `None` if it follows from another change, or is
-/// not about a user. Of a user's fields it has only the names.
+/// Returns the entries of what one command has changed of a user, in their order. Of a user's fields
+/// they have only the names. A deletion has one, which names nobody.
 #[must_use]
-pub fn audit_of_user(change: &Change) -> Option<AuditEntry> {
+pub fn audit_of_user(changes: &[Change]) -> Vec<AuditEntry> {
+    if deletes_user(changes) {
+        return vec![AuditEntry {
+            action: "deleteUser",
+            kind: AuditKind::User,
+            subject: None,
+            before: None,
+            after: None,
+        }];
+    }
+    changes.iter().filter_map(entry_of_user).collect()
+}
+
+/// Returns true if the changes of one command delete a user, which the audit log has whoever asked for it.
+#[must_use]
+pub fn deletes_user(changes: &[Change]) -> bool {
+    changes.iter().any(|change| change.effect == Effect::UserDeleted)
+}
+
+/// Returns `None` if the change follows from another one, or is not about a user.
+fn entry_of_user(change: &Change) -> Option<AuditEntry> {
     let user = change.user.as_ref()?;
     let (action, before, after) = match &change.effect {
         Effect::UserCreated => ("createUser", None, None),

@@ -131,7 +131,7 @@ impl<'a> Data<'a> {
     fn of(effect: &'a Effect) -> Self {
         let none = Self::default();
         match effect {
-            Effect::UserCreated | Effect::TokenSecretRotated => none,
+            Effect::UserCreated | Effect::UserDeleted | Effect::TokenSecretRotated => none,
             Effect::UserUpdated { changed, previous_id } => Self {
                 changed: Some(changed),
                 previous_id: previous_id.as_ref().map(UserId::as_str),

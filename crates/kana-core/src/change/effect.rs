@@ -28,6 +28,8 @@ pub enum Effect {
         /// The earlier id, if the user has a new one.
         previous_id: Option<UserId>,
     },
+    /// `user.deleted`, after all else that it changes.
+    UserDeleted,
     /// `subscription.started`.
     SubscriptionStarted(Subscription),
     /// `subscription.ended`.
@@ -146,6 +148,7 @@ impl Effect {
         match self {
             Self::UserCreated => "user.created",
             Self::UserUpdated { .. } => "user.updated",
+            Self::UserDeleted => "user.deleted",
             Self::SubscriptionStarted(_) => "subscription.started",
             Self::SubscriptionEnded { .. } => "subscription.ended",
             Self::EntitlementChanged(_) => "entitlement.changed",

@@ -9,7 +9,7 @@ mod data;
 mod effect;
 mod entitlements;
 
-pub use audit::{AuditEntry, AuditKind, audit_of_catalog, audit_of_user};
+pub use audit::{AuditEntry, AuditKind, audit_of_catalog, audit_of_user, deletes_user};
 pub use catalog::{of_catalog, packages_to_count};
 pub use data::DATA_BYTES_MAX;
 pub use effect::{

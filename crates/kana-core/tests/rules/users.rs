@@ -1,8 +1,10 @@
 //! Users: a new one, an id that is taken, and what an update keeps, clears and sets.
 
 use kana_core::Refusal;
-use kana_core::decide::{Answer, Command, CreateUser, UpdateUser};
+use kana_core::change::audit_of_user;
+use kana_core::decide::{Answer, Command, CreateUser, DeleteUser, UpdateUser};
 use kana_core::edit::Edit;
+use kana_core::facts::Change;
 use kana_core::metadata::Metadata;
 use kana_core::subjects::{Subject, Subjects};
 use kana_core::user::{User, UserEdit};
@@ -203,4 +205,68 @@ fn updates_of_one_batch_build_on_each_other() {
     let user = world.profile("124");
     assert_eq!((user.name, user.email), (Some(label("first")), None));
     assert_eq!(user.billing_id, Some(label("old-billing")));
+}
+
+fn deletion(user: &str, new_id: &str) -> Command {
+    Command::DeleteUser(DeleteUser { user: user_id(user), new_id: user_id(new_id) })
+}
+
+#[test]
+fn of_a_user_who_is_deleted_only_usage_is_left_and_the_id_is_free() {
+    let mut world = World::new()
+        .consumable("api-calls")
+        .package("pro", [("api-calls", limit(3))])
+        .user("124")
+        .subscribed("124", "pro");
+    world.update_user("124", everything("old", 1)).unwrap();
+    world.record(recording("124", "api-calls").add(2)).unwrap();
+    let key = world.profile("124").key;
+
+    assert_eq!(world.run(&deletion("124", "random")), Ok(Answer::UserDeleted(key)));
+    assert_eq!(world.profile("random"), User { key, ..User::named(user_id("random")) });
+    assert!(world.subscriptions("random").iter().all(|ended| ended.ended_at == Some(world.now())));
+    assert_eq!(world.events().len(), 1);
+    let refusal = world.record(recording("124", "api-calls")).unwrap_err();
+    assert_eq!(refusal.to_string(), "User not found: 124");
+    let again = world.run(&deletion("124", "other")).unwrap_err();
+    assert_eq!(again.to_string(), "User not found: 124");
+
+    let mut world = world.user("124").subscribed("124", "pro");
+    assert_eq!(world.used("124", "api-calls"), 0, "a new user");
+    world.record(recording("124", "api-calls")).unwrap();
+}
+
+#[test]
+fn the_feed_tells_a_deletion_last_and_under_the_new_id_and_the_audit_log_names_nobody() {
+    let mut world = World::new()
+        .consumable("api-calls")
+        .package("pro", [("api-calls", limit(3))])
+        .addon("extra", [], [("api-calls", limit(1))])
+        .user("124")
+        .subscribed("124", "pro")
+        .subscribed("124", "extra");
+    world.take_changes();
+    world.run(&deletion("124", "random")).unwrap();
+    let changes = world.take_changes();
+    let told: Vec<_> = changes.iter().map(|change| change.effect.type_name()).collect();
+    let expected =
+        ["subscription.ended", "subscription.ended", "entitlement.changed", "user.deleted"];
+    assert_eq!(told, expected);
+    assert!(changes.iter().all(|change| change.user == Some(user_id("random"))), "{changes:?}");
+    let [entry] = &audit_of_user(&changes)[..] else { panic!("one entry") };
+    assert_eq!((entry.action, &entry.subject), ("deleteUser", &None));
+    assert_eq!((&entry.before, &entry.after), (&None, &None));
+}
+
+#[test]
+fn the_id_that_is_left_is_nobodys() {
+    let world = World::new().user("124").user("taken");
+    let mut refused = world;
+    let refusal = refused.run(&deletion("124", "taken")).unwrap_err();
+    assert_eq!(refusal.to_string(), "A user with the id taken exists already");
+    let [Change::DeleteUser { previous_id, .. }] = &refused.changes(&deletion("124", "new"))[..]
+    else {
+        panic!("without subscriptions, one change")
+    };
+    assert_eq!(*previous_id, user_id("124"));
 }

@@ -581,7 +581,8 @@ impl World {
                     subscriptions: Vec::new(),
                     counters: BTreeMap::new(),
                 }),
-                Change::UpdateUser { user: changed, .. } => {
+                Change::UpdateUser { user: changed, .. }
+                | Change::DeleteUser { user: changed, .. } => {
                     self.person_mut_with(*user).user = changed;
                 }
                 Change::AddSubscription(subscription) => {

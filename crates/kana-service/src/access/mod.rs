@@ -59,6 +59,8 @@ pub(crate) struct Browser {
     pub(crate) user: UserId,
     /// The number of the key; `None` for a user token.
     pub(crate) key_id: Option<i64>,
+    /// When the user token was issued, to the second; `None` for a key.
+    pub(crate) token_issued_at: Option<Timestamp>,
 }
 
 impl Access {
@@ -102,6 +104,7 @@ impl Access {
             kind: key.environment_kind,
             user: UserId::new("X-User-ID", user)?,
             key_id: Some(key.id),
+            token_issued_at: None,
         })
     }
 
@@ -109,8 +112,9 @@ impl Access {
     pub(crate) async fn user_token(&self, token: &str) -> Result<Browser, Error> {
         let kind = tokens::claimed_environment(token)?;
         let access = self.client_access(kind).await?;
-        let user = tokens::verify(token, kind, &access, self.clock.now())?;
-        Ok(Browser { environment: access.environment, kind, user, key_id: None })
+        let (user, issued_at) = tokens::verify(token, kind, &access, self.clock.now())?;
+        let (environment, token_issued_at) = (access.environment, Some(issued_at));
+        Ok(Browser { environment, kind, user, key_id: None, token_issued_at })
     }
 
     /// Returns the uses of keys that are not written yet.

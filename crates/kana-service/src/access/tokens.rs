@@ -83,13 +83,14 @@ pub(crate) fn claimed_environment(token: &str) -> Result<EnvironmentKind, Unauth
     }
 }
 
-/// Verifies a token with the environment's secrets and the time. Returns the user's id.
+/// Verifies a token with the environment's secrets and the time. Returns the user's id, and when the token
+/// was issued, to the second.
 pub(crate) fn verify(
     token: &str,
     environment: EnvironmentKind,
     access: &ClientAccess,
     now: Timestamp,
-) -> Result<UserId, Unauthenticated> {
+) -> Result<(UserId, Timestamp), Unauthenticated> {
     hs256::install();
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_audience(&[AUDIENCE]);
@@ -111,7 +112,9 @@ pub(crate) fn verify(
         if claims.exp.saturating_mul(1000) <= now.as_ms() {
             return Err(Unauthenticated::ExpiredToken);
         }
-        return UserId::new("userId", &claims.user_id).map_err(|_| Unauthenticated::InvalidToken);
+        let user =
+            UserId::new("userId", &claims.user_id).map_err(|_| Unauthenticated::InvalidToken)?;
+        return Ok((user, Timestamp::from_ms(claims.iat.saturating_mul(1000))));
     }
     Err(Unauthenticated::InvalidToken)
 }

@@ -39,8 +39,9 @@ impl Kana {
     }
 
     fn client_user(self: &Arc<Self>, browser: Browser) -> ClientUser {
-        let Browser { environment, kind, user, key_id } = browser;
+        let Browser { environment, kind, user, key_id, token_issued_at } = browser;
         request::note_environment(counted::environment(kind), key_id);
-        ClientUser::new(EnvironmentView::new(Arc::clone(self), environment, kind), user)
+        let environment = EnvironmentView::new(Arc::clone(self), environment, kind);
+        ClientUser::new(environment, user, token_issued_at)
     }
 }

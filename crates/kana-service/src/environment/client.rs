@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
 use kana_core::entitlement::{self, Entitlement};
 use kana_core::id::{FeatureId, PackageId, UserId};
@@ -11,7 +12,7 @@ use kana_telemetry::metrics::usage::Asked;
 
 use super::view::EnvironmentView;
 use crate::counted;
-use crate::error::Error;
+use crate::error::{Error, Unauthenticated};
 
 /// One user of an environment, as the user's browser may see it: opened by a user token, or by a public
 /// key with the user's id. Read-only.
@@ -19,7 +20,11 @@ use crate::error::Error;
 pub struct ClientUser {
     environment: EnvironmentView,
     id: UserId,
+    token_issued_at: Option<Timestamp>,
 }
+
+/// How far the clocks of two nodes may be apart: one issues a token, and the other one has created the user.
+const CLOCKS_APART_MS: i64 = 5_000;
 
 /// What a browser sees of its user, from one snapshot.
 #[derive(Debug)]
@@ -36,8 +41,26 @@ pub struct ClientView {
 }
 
 impl ClientUser {
-    pub(super) fn new(environment: EnvironmentView, id: UserId) -> Self {
-        Self { environment, id }
+    pub(super) fn new(
+        environment: EnvironmentView,
+        id: UserId,
+        token_issued_at: Option<Timestamp>,
+    ) -> Self {
+        Self { environment, id, token_issued_at }
+    }
+
+    /// Checks that the token was issued for this user, and not for one who had the id before and was
+    /// deleted.
+    fn check_issued_for(&self, user: &User) -> Result<(), Unauthenticated> {
+        let created_at = user.key.created_at();
+        match (self.token_issued_at, created_at) {
+            (Some(issued_at), Some(created_at))
+                if issued_at.saturating_add_ms(CLOCKS_APART_MS) < created_at =>
+            {
+                Err(Unauthenticated::InvalidToken)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns the environment in which the user is.
@@ -86,6 +109,7 @@ impl ClientUser {
                 })
             })
             .await?;
+        self.check_issued_for(&view.user)?;
         for entitlement in view.entitlements.values() {
             counted::decision(Asked::Client, self.environment.kind(), entitlement.reason);
         }

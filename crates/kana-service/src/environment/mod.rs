@@ -12,6 +12,7 @@ mod subscribers;
 pub(crate) mod subscriptions;
 mod usage;
 mod usage_statistics;
+pub(crate) mod user_deletion;
 pub(crate) mod user_events;
 mod user_export;
 pub(crate) mod user_import_upload;

@@ -2,7 +2,9 @@
 //! (contract: `changes.md`, "The log"; `operations.md`, "Audit log").
 
 use kana_core::Timestamp;
-use kana_core::change::{AuditEntry, AuditKind, Change, Effect, KeyName, audit_of_user};
+use kana_core::change::{
+    AuditEntry, AuditKind, Change, Effect, KeyName, audit_of_user, deletes_user,
+};
 use kana_store::Actor;
 use kana_store::app::Key;
 use kana_store::feed::{NewAuditEntry, NewChange, Records};
@@ -30,9 +32,8 @@ impl Recorder {
         if changes.is_empty() {
             return;
         }
-        if actor.is_audited_for_users() {
-            let entries = changes.iter().filter_map(audit_of_user).collect();
-            self.audit_of(actor, request_id, at, entries);
+        if actor.is_audited_for_users() || deletes_user(&changes) {
+            self.audit_of(actor, request_id, at, audit_of_user(&changes));
         }
         self.changes(actor, at, changes);
     }

@@ -10,12 +10,13 @@ use super::people::People;
 use super::registry::JobKinds;
 use super::replays::Replays;
 use super::usage_by_day::UsageByDay;
+use super::user_deletion::UserDeletion;
 use super::user_imports::{UserImport, UserImports};
 use crate::kana::Kana;
 
 /// The jobs of the service. Those that keep the database from growing without bound are there once for
-/// all nodes, and succeed at least once an hour, unless something is wrong; imports are scheduled one by
-/// one.
+/// all nodes, and succeed at least once an hour, unless something is wrong; imports and
+/// deletions are scheduled one by one.
 #[must_use]
 pub fn housekeeping(kana: &Arc<Kana>) -> JobKinds {
     let kana = || Arc::clone(kana);
@@ -27,6 +28,7 @@ pub fn housekeeping(kana: &Arc<Kana>) -> JobKinds {
         .with(LimitCrossings(kana()))
         .with(People(kana()))
         .with(UsageByDay(kana()))
+        .with(UserDeletion(kana()))
         .with(UserImport(kana()))
         .with(UserImports(kana()));
     if !kana().store.needs_upkeep() {

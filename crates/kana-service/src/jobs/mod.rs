@@ -21,6 +21,7 @@ mod registry;
 mod replays;
 mod runner;
 mod usage_by_day;
+mod user_deletion;
 mod user_imports;
 
 pub use backoff::Backoff;

@@ -224,7 +224,8 @@ impl FactsInUse {
             }
             return;
         }
-        if let Change::UpdateUser { user, previous_id: Some(previous) } = change
+        if let Change::UpdateUser { user, previous_id: Some(previous) }
+        | Change::DeleteUser { user, previous_id: previous } = change
             && let Some(place) = self.place(previous)
             && let Some(free) = self.places.insert(user.id.clone(), place)
         {

@@ -9,6 +9,7 @@ use kana_core::facts::{Change, CounterKey, Obstacle};
 use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::subjects::{Subject, Subjects};
 use kana_store::feed::Records;
+use kana_store::jobs::{Due, NewJob};
 use kana_store::{EnvironmentId, Store, WriteTransaction};
 use kana_telemetry::metrics::writer;
 
@@ -20,6 +21,7 @@ use crate::feed::Recorder;
 use crate::reader::{Catalogs, FactsInUse, Place, ROUNDS_MAX, Wanted};
 use crate::retry::retry_batch;
 use crate::settings::Settings;
+use crate::user_deletion::USER_DELETION;
 
 /// Decides requests and commits what they come to.
 pub(super) struct Decider {
@@ -69,6 +71,10 @@ impl Decider {
                 self.forget_keys(transaction.as_mut(), *environment, &changes, outdated_keys)
                     .await?;
                 transaction.change_facts(*environment, &changes).await?;
+                let deletions = deletions(*environment, &changes);
+                if !deletions.is_empty() {
+                    transaction.schedule_jobs(&deletions, self.clock.now()).await?;
+                }
                 changed = true;
             }
         }
@@ -203,6 +209,19 @@ fn named_users(commands: &[Asked], owners: &HashMap<SubscriptionId, UserId>) -> 
     users.sort_unstable();
     users.dedup();
     users
+}
+
+/// Returns the jobs that delete what is not deleted with the users themselves.
+fn deletions(environment: EnvironmentId, changes: &[(UserKey, Change)]) -> Vec<NewJob> {
+    let deleted = |(user, change): &(UserKey, Change)| {
+        matches!(change, Change::DeleteUser { .. }).then(|| NewJob {
+            kind: USER_DELETION,
+            key: user.0.to_string(),
+            environment: Some(environment),
+            due: Due::NOW,
+        })
+    };
+    changes.iter().filter_map(deleted).collect()
 }
 
 fn decide_on(

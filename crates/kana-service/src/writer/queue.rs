@@ -36,11 +36,15 @@ impl Request {
 
     /// Whether both can be decided in one transaction.
     pub(super) fn is_decided_with(&self, other: &Self) -> bool {
-        // A catalog is changed between two batches, and so in one piece; as is a slice of an import.
-        matches!(
-            (self, other),
-            (Self::Command { .. }, Self::Command { .. }) | (Self::Together(_), Self::Together(_))
-        )
+        // A catalog is changed between two batches, and so in one piece; as is a slice of an import. A
+        // deletion changes what the commands before it have told, so that has to be stored.
+        match (self, other) {
+            (Self::Command { asked: one, .. }, Self::Command { asked: other, .. }) => {
+                !one.deletes_user() && !other.deletes_user()
+            }
+            (Self::Together(_), Self::Together(_)) => true,
+            _ => false,
+        }
     }
 
     /// Returns how many commands these are.
@@ -92,10 +96,15 @@ pub(super) struct Asked {
 impl Asked {
     /// Asks for a command within the request that is being answered.
     pub(super) fn new(command: Command, actor: &Arc<Actor>) -> Self {
-        let is_audited = actor.is_audited_for_users();
-        let request_id = if is_audited { request::current_id() } else { None };
-        let request_id = request_id.map(|id| id.as_str().into());
-        Self { command, actor: Arc::clone(actor), request_id }
+        let mut asked = Self { command, actor: Arc::clone(actor), request_id: None };
+        if actor.is_audited_for_users() || asked.deletes_user() {
+            asked.request_id = request::current_id().map(|id| id.as_str().into());
+        }
+        asked
+    }
+
+    fn deletes_user(&self) -> bool {
+        matches!(self.command, Command::DeleteUser(_))
     }
 }
 

@@ -258,7 +258,8 @@ fn any_change_of_a_user() -> impl Strategy<Value = Request> {
     });
     let update = (any_user(), edit("Ms."), edit("x@y.co"))
         .prop_map(|(user, name, email)| Request::UpdateUser { user, new_id: None, name, email });
-    prop_oneof![create, rename, update]
+    let delete = select(vec![ADA, CYD, CYD]).prop_map(Request::DeleteUser);
+    prop_oneof![3 => create, 3 => rename, 3 => update, 1 => delete]
 }
 
 fn any_subscribe() -> impl Strategy<Value = Request> {

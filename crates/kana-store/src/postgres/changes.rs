@@ -19,6 +19,8 @@ use crate::limit_crossings::period_end;
 #[derive(Default)]
 pub(super) struct Gathered<'a> {
     pub(super) users: Users<'a>,
+    /// The earlier id of each user who is deleted, and the one in its place.
+    pub(super) deleted_ids: Vec<(&'a UserId, &'a UserId)>,
     pub(super) added: Vec<(UserKey, Subscription)>,
     pub(super) cancelled: IndexMap<(UserKey, SubscriptionId), Timestamp>,
     /// The new value of each counter; `None` deletes it.
@@ -45,6 +47,10 @@ impl<'a> Gathered<'a> {
                 Change::CreateUser(new) => gathered.users.create(*user, new),
                 Change::UpdateUser { user: changed, previous_id } => {
                     gathered.users.update(*user, changed, previous_id.as_ref());
+                }
+                Change::DeleteUser { user: left, previous_id } => {
+                    gathered.users.update(*user, left, Some(previous_id));
+                    gathered.deleted_ids.push((previous_id, &left.id));
                 }
                 Change::AddSubscription(new) => {
                     added.insert((*user, new.id), gathered.added.len());

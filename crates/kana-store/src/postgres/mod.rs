@@ -44,6 +44,7 @@ mod transaction;
 mod transfer;
 mod usage_by_day;
 mod usage_events;
+mod user_deletion;
 mod user_imports;
 mod user_search;
 mod users;

@@ -622,6 +622,10 @@ statements! {
         WHERE environment_id = $1 AND user_key = $2 AND recorded_at >= $3 AND recorded_at <= $4
             AND (recorded_at < $4 OR ctid < $5::text::tid)
         ORDER BY recorded_at DESC, events.ctid DESC LIMIT $6";
+    FORGET_EVENT_METADATA = "
+        UPDATE events SET metadata = NULL
+        WHERE environment_id = $1 AND user_key = $2 AND recorded_at >= $3 AND recorded_at <= $4
+            AND metadata IS NOT NULL";
     APPEND_USAGE = "
         INSERT INTO usage_deltas (environment_id, days, features, events, amounts, uncounted)
         VALUES ($1, $2, $3, $4, $5, $6)";
@@ -784,6 +788,18 @@ statements! {
             c.id, c.type, c.at, c.user_id, c.data, c.actor
         FROM head, unnest($2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[])
             WITH ORDINALITY AS c (id, type, at, user_id, data, actor, position)";
+    ID_TAKEN = "
+        SELECT number, at, data FROM changes
+        WHERE environment_id = $1 AND user_id = $2 AND number < $3
+            AND (type = 'user.created' OR (type = 'user.updated' AND data LIKE '%\"previousId\":%'))
+        ORDER BY number DESC LIMIT 1";
+    FORGET_ID_IN_CHANGES = "
+        UPDATE changes SET user_id = $3
+        WHERE environment_id = $1 AND user_id = $2 AND number >= $4 AND number < $5";
+    FORGET_PREVIOUS_ID = "UPDATE changes SET data = $3 WHERE environment_id = $1 AND number = $2";
+    FORGET_ID_IN_AUDIT_LOG = "
+        UPDATE audit_log SET subject = $3
+        WHERE environment_id = $1 AND subject = $2 AND kind = 'user' AND at >= $4 AND at <= $5";
     APPEND_AUDIT_LOG = "
         INSERT INTO audit_log
             (environment_id, id, at, actor, action, kind, subject, before, after, request_id)

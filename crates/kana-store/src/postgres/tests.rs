@@ -257,12 +257,14 @@ fn fill_the_other_tables(database: &Database) {
     );
 }
 
-/// What they look at in vain is little by nature: keys, secrets, a catalog, subscriptions that
+/// What they look at in vain is little by nature: what is told of one user; keys, secrets, a catalog, subscriptions that
 /// run beside those that have ended, and that run without granting anything; so many changes
 /// as one page may look at; the entries of a page, or of one subject; the users of a page; dead
 /// jobs, which are not in the index; people, who are few; usage that is not folded yet; the
 /// newest crossings of limits. JOBS lists all there are.
 const FEW: &[&str] = &[
+    "ID_TAKEN",
+    "FORGET_ID_IN_AUDIT_LOG",
     "KEYS",
     "ADD_KEYS",
     "REVOKE_KEY",
@@ -300,7 +302,8 @@ const FEW: &[&str] = &[
 ];
 
 /// They read a window of the log, by bitmaps. Another test looks at them.
-const OF_THE_LOG: &[&str] = &["COUNT_EVENTS", "HAVE_EARLIER_EVENTS", "EVENTS_OF_USER"];
+const OF_THE_LOG: &[&str] =
+    &["COUNT_EVENTS", "HAVE_EARLIER_EVENTS", "EVENTS_OF_USER", "FORGET_EVENT_METADATA"];
 
 #[tokio::test]
 async fn every_statement_finds_its_rows_by_an_index_also_when_it_was_planned_on_empty_tables() {
@@ -360,6 +363,11 @@ async fn events_are_looked_for_in_blocks_of_their_time_also_when_planned_on_empt
             ("COUNT_EVENTS", statements::COUNT_EVENTS, &["NULL", "NULL", &from, &to][..]),
             ("HAVE_EARLIER_EVENTS", statements::HAVE_EARLIER_EVENTS, &[&to]),
             ("EVENTS_OF_USER", statements::EVENTS_OF_USER, &["NULL", "NULL", &from, &to]),
+            (
+                "FORGET_EVENT_METADATA",
+                statements::FORGET_EVENT_METADATA,
+                &["NULL", "NULL", &from, &to],
+            ),
         ] {
             let plan = plan_with(&connection, sql, arguments).await;
             assert!(

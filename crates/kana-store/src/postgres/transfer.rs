@@ -28,7 +28,8 @@ use crate::transfer::batch::{Gathering, Row, Sender};
 use crate::transfer::description::Column;
 use crate::transfer::kinds::Kind;
 use crate::transfer::sql::{
-    ADD_UP_USAGE, Environments, count, in_scope, owner_id, select, target_in, update_environment,
+    ADD_UP_USAGE, Environments, Selected, count, in_scope, owner_id, select, target_in,
+    update_environment,
 };
 use crate::transfer::value::{Stored as StoredAs, Value};
 use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
@@ -104,16 +105,20 @@ async fn environments(connection: &ClientWrapper) -> Result<Environments, StoreE
     Ok(environments)
 }
 
+fn selected(environments: &Environments, scope: &Scope) -> Selected {
+    Selected::new(environments, scope.user.map(|user| format!("'{}'", user.0)))
+}
+
 pub(super) async fn export(shared: &Shared, scope: &Scope) -> Result<Export, StoreError> {
     let limits = shared.connections.deadlines;
     let silence = limits.transfer;
     let connection = begin(shared, &shared.connections.session.begin_read).await?;
     within(silence, connection.batch_execute(WHOLE)).await?;
     let environments = in_scope(&within(silence, environments(&connection)).await?, scope);
-    let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
+    let selected = selected(&environments, scope);
     let mut expected = Counts::default();
     for kind in scope.kinds() {
-        let counting = count(kind, source(kind), &ids);
+        let counting = count(kind, source(kind), &selected);
         let rows = within(silence, query(&connection, &counting, &[])).await?;
         let rows: i64 = only(&rows)?.try_get(0)?;
         expected.add(kind, rows.unsigned_abs());
@@ -147,11 +152,11 @@ async fn read_all(
     silence: Duration,
     sender: &Sender,
 ) -> Result<(), StoreError> {
-    let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
+    let selected = selected(environments, scope);
     for kind in scope.kinds() {
         let mut gathering = Gathering::of(kind);
         // The driver takes rows from the server only as fast as they are taken from it.
-        let selecting = select(kind, source(kind), &ids, ARRIVAL);
+        let selecting = select(kind, source(kind), &selected, ARRIVAL);
         let rows = within(silence, connection.query_typed_raw(&selecting, NOTHING)).await?;
         let mut rows = pin!(rows);
         loop {

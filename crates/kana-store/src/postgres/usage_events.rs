@@ -128,13 +128,14 @@ impl PostgresTransaction {
 
     /// Asks questions that read the index of events by time, in one round trip. Returns the rows of all.
     async fn ask_by_time(&mut self, questions: &[Question<'_>]) -> Result<Vec<Row>, StoreError> {
-        let (on, off): ([&(dyn ToSql + Sync); 1], [&(dyn ToSql + Sync); 1]) = ([&"on"], [&"off"]);
-        let mut all = Vec::with_capacity(questions.len() + 2);
-        all.push((sql::READ_BITMAPS, &on[..]));
-        all.extend_from_slice(questions);
-        all.push((sql::READ_BITMAPS, &off[..]));
-        let answers = self.ask(&all).await?.into_iter();
+        let answers = self.ask(&by_time(questions)).await?.into_iter();
         Ok(answers.skip(1).take(questions.len()).flatten().collect())
+    }
+
+    /// Makes a change that finds its rows by the index of events by time, in one round trip.
+    pub(super) async fn change_by_time(&mut self, change: Question<'_>) -> Result<(), StoreError> {
+        self.change(&by_time(&[change])).await?;
+        Ok(())
     }
 
     /// Returns the newest events of a user in the window with their places, newest first.
@@ -182,4 +183,15 @@ fn place(text: &str) -> Result<i64, StoreError> {
     let (block, number) =
         parsed.ok_or_else(|| StoreError::Unreadable(format!("the place {text} of an event")))?;
     Ok(i64::from(block) << 16 | i64::from(number))
+}
+
+/// The statements with bitmaps switched on before them, and off after them.
+fn by_time<'a>(statements: &[Question<'a>]) -> Vec<Question<'a>> {
+    const ON: &[&(dyn ToSql + Sync)] = &[&"on"];
+    const OFF: &[&(dyn ToSql + Sync)] = &[&"off"];
+    let mut all = Vec::with_capacity(statements.len() + 2);
+    all.push((sql::READ_BITMAPS, ON));
+    all.extend_from_slice(statements);
+    all.push((sql::READ_BITMAPS, OFF));
+    all
 }

@@ -85,6 +85,9 @@ impl WriteTransaction for PostgresTransaction {
                 }
             }
         }
+        for (earlier, new) in gathered.deleted_ids {
+            self.forget_id(environment, earlier, new).await?;
+        }
         Ok(())
     }
 

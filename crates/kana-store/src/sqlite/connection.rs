@@ -54,11 +54,25 @@ impl Connection {
 
     fn prepare_to_write(&self) -> rusqlite::Result<()> {
         self.sqlite.execute_batch(
-            // FULL makes the WAL durable at every commit; a WAL that has grown is cut back.
+            // FULL makes the WAL durable at every commit; a WAL that has grown is cut back. What is
+            // deleted is overwritten where that writes no more pages.
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-             PRAGMA journal_size_limit = 67108864;",
+             PRAGMA journal_size_limit = 67108864; PRAGMA secure_delete = FAST;",
         )?;
         self.sqlite.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)
+    }
+
+    /// Does work in which whatever is deleted is overwritten, also in pages that are free afterwards, so
+    /// that nothing of a user who is deleted stays in the file (contract: `operations.md`, "A user's own
+    /// data"). That writes more pages.
+    pub(super) fn overwriting<T>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.sqlite.pragma_update(None, "secure_delete", "ON")?;
+        let done = work(self);
+        self.sqlite.pragma_update(None, "secure_delete", "FAST")?;
+        done
     }
 
     pub(super) fn open_reader(

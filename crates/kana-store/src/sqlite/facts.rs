@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::rows::{
     instant, limit, optional_instant, read_owned_subscription, read_subscription, text,
 };
-use super::{limit_crossings, statements as sql, users};
+use super::{earlier_ids, limit_crossings, statements as sql, users};
 use crate::app::EnvironmentId;
 use crate::columns::Named;
 use crate::error::StoreError;
@@ -211,7 +211,14 @@ pub(super) fn write(
             return users::create(connection, environment, user_key, user);
         }
         Change::UpdateUser { user, .. } => {
-            return users::update(connection, environment, user_key, user);
+            return connection
+                .overwriting(|connection| users::update(connection, environment, user_key, user));
+        }
+        Change::DeleteUser { user, previous_id } => {
+            return connection.overwriting(|connection| {
+                users::update(connection, environment, user_key, user)?;
+                earlier_ids::forget(connection, environment, previous_id, &user.id)
+            });
         }
         Change::AddSubscription(subscription) => {
             connection.statement(sql::ADD_SUBSCRIPTION)?.execute(params![

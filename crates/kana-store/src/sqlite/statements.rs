@@ -367,6 +367,10 @@ statements! {
         FROM events
         WHERE environment_id = ?1 AND user_key = ?2 AND id < ?3 AND id >= ?4
         ORDER BY id DESC LIMIT ?5";
+    FORGET_EVENT_METADATA = "
+        UPDATE events SET metadata = NULL
+        WHERE environment_id = ?1 AND user_key = ?2 AND id >= ?3 AND id < ?4
+            AND metadata IS NOT NULL";
     // They stand in the order in which they were recorded, so that the oldest are the first rows.
     FORGET_EVENTS = "
         DELETE FROM events WHERE recorded_at < ?1
@@ -376,6 +380,19 @@ statements! {
             (environment_id, idempotency_key, user_key, feature_id, action, delta, occurred_at,
              answer, kept_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
+    ID_TAKEN = "
+        SELECT number, at, data FROM changes
+        WHERE environment_id = ?1 AND user_id = ?2 AND number < ?3
+            AND (type = 'user.created' OR (type = 'user.updated' AND data LIKE '%\"previousId\":%'))
+        ORDER BY number DESC LIMIT 1";
+    FORGET_ID_IN_CHANGES = "
+        UPDATE changes SET user_id = ?3
+        WHERE environment_id = ?1 AND user_id = ?2 AND number >= ?4 AND number < ?5";
+    FORGET_PREVIOUS_ID = "UPDATE changes SET data = ?3 WHERE environment_id = ?1 AND number = ?2";
+    FORGET_ID_IN_AUDIT_LOG = "
+        UPDATE audit_log SET subject = ?3
+        WHERE environment_id = ?1 AND subject = ?2 AND kind = 'user' AND at >= ?4 AND at <= ?5";
 
     ADVANCE_CHANGES = "
         INSERT INTO change_heads (environment_id, number) VALUES (?1, ?2)

@@ -232,7 +232,8 @@ mod plans {
                 && (step == "LIST SUBQUERY 1"
                     || step == "SEARCH audit_log USING INTEGER PRIMARY KEY (rowid=?)"))
             // The log has no index but that of its rows. So many are looked at as the caller says.
-            || (["NEWEST_EVENT", "FIRST_EVENT_FROM", "EVENTS_OF_USER"].contains(&statement)
+            || (["NEWEST_EVENT", "FIRST_EVENT_FROM", "EVENTS_OF_USER", "FORGET_EVENT_METADATA"]
+                .contains(&statement)
                 && (step == "SEARCH events"
                     || step.starts_with("SEARCH events USING INTEGER PRIMARY KEY (rowid>?")))
             // The first rows of the table, as many as are asked for.

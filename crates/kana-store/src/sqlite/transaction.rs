@@ -275,12 +275,12 @@ impl SqliteTransaction<WriteLease> {
         self.lease.noted(work(&self.lease))
     }
 
-    /// Runs a step that deletes rows. Returns how many.
+    /// Runs a step that deletes rows, and overwrites them. Returns how many.
     pub(super) fn forget(
         &mut self,
         delete: impl FnOnce(&Connection) -> Result<usize, StoreError>,
     ) -> Result<usize, StoreError> {
-        let forgotten = self.step(delete)?;
+        let forgotten = self.step(|connection| connection.overwriting(delete))?;
         self.lease.changes += forgotten;
         Ok(forgotten)
     }

@@ -20,7 +20,8 @@ use crate::transfer::batch::{Gathering, Gone, Row, Sender};
 use crate::transfer::description::Column;
 use crate::transfer::kinds::Kind;
 use crate::transfer::sql::{
-    ADD_UP_USAGE, Environments, count, in_scope, owner_id, select, target, update_environment,
+    ADD_UP_USAGE, Environments, Selected, count, in_scope, owner_id, select, target,
+    update_environment,
 };
 use crate::transfer::value::{Stored as StoredAs, Value};
 use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
@@ -47,18 +48,22 @@ fn begin_export(
     connection.read_without_map()?;
     connection.run("BEGIN DEFERRED")?;
     let environments = in_scope(&environments(&connection)?, scope);
-    let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
+    let selected = selected(&environments, scope);
     let mut expected = Counts::default();
     for kind in scope.kinds() {
         let rows: i64 =
             connection
                 .sqlite()
-                .query_row(&count(kind, kind.table(), &ids), [], |row| row.get(0))?;
+                .query_row(&count(kind, kind.table(), &selected), [], |row| row.get(0))?;
         expected.add(kind, rows.unsigned_abs());
     }
     let connection = Arc::new(Mutex::new(connection));
     let batches = read_beside(connection, (environments, scope.clone()), pool, limits)?;
     Ok(Export { expected, batches })
+}
+
+fn selected(environments: &Environments, scope: &Scope) -> Selected {
+    Selected::new(environments, scope.user.map(|user| format!("x'{}'", user.0.simple())))
 }
 
 fn environments(connection: &Connection) -> Result<Environments, StoreError> {
@@ -100,13 +105,16 @@ fn read_all(
     scope: &Scope,
     sender: &Sender,
 ) -> Result<(), StoreError> {
-    let ids: Vec<i64> = environments.iter().map(|(id, _)| *id).collect();
+    let selected = selected(environments, scope);
     for kind in scope.kinds() {
         let mut sending = Sending { gathering: Gathering::of(kind), sender };
-        let logged = logged(kind, connection, environments)?;
+        let mut logged = logged(kind, connection, environments)?;
+        if let Some(user) = scope.user {
+            logged.retain(|(_, row)| row.values.first() == Some(&Value::Uuid(user.0)));
+        }
         let mut logged = logged.iter().peekable();
         let mut statement =
-            connection.sqlite().prepare(&select(kind, kind.table(), &ids, ARRIVAL))?;
+            connection.sqlite().prepare(&select(kind, kind.table(), &selected, ARRIVAL))?;
         let mut rows = statement.query([])?;
         while let Some(stored) = rows.next()? {
             let id: i64 = stored.get(0)?;

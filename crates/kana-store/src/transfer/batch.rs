@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use kana_core::id::UserKey;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
@@ -29,12 +30,18 @@ pub struct Scope {
     pub environments: Vec<EnvironmentKind>,
     /// Whether the secrets that sign user tokens are among them.
     pub token_secrets: bool,
+    /// The only user whose records are in it, and nothing but these; `None` for everything.
+    pub user: Option<UserKey>,
 }
 
 impl Scope {
     /// The kinds that are in it.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> {
-        Kind::ALL.into_iter().filter(|kind| *kind != Kind::TokenSecret || self.token_secrets)
+        let is_in = |kind: &Kind| match self.user {
+            Some(_) => kind.key_of_user().is_some(),
+            None => *kind != Kind::TokenSecret || self.token_secrets,
+        };
+        Kind::ALL.into_iter().filter(is_in)
     }
 }
 

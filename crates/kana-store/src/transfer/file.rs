@@ -65,5 +65,5 @@ pub(super) fn read_header(line: &[u8]) -> Result<Scope, String> {
     if environments.is_empty() {
         return Err("environments must not be empty".to_owned());
     }
-    Ok(Scope { environments, token_secrets: header.token_secrets })
+    Ok(Scope { environments, token_secrets: header.token_secrets, user: None })
 }

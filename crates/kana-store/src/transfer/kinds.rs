@@ -138,6 +138,16 @@ impl Kind {
         }
     }
 
+    /// The column with the key of the user whose records these are; `None` for what is not asked for when
+    /// one user's data is (contract: `operations.md`, "A user's own data").
+    pub(crate) fn key_of_user(self) -> Option<&'static str> {
+        match self {
+            Self::User => Some("key"),
+            Self::Subscription | Self::Counter | Self::Event | Self::Replay => Some("user_key"),
+            _ => None,
+        }
+    }
+
     /// The table that its rows are written to.
     pub(crate) fn table(self) -> &'static str {
         self.description().table

@@ -25,4 +25,4 @@ pub use batch::{Batch, Batches, Counts, Export, Scope};
 pub use checksum::{Checksum, Tally};
 pub use import::Import;
 pub use kinds::Kind;
-pub use run::{ImportedBy, Progress, TransferError, export, import};
+pub use run::{ImportedBy, Progress, TransferError, export, export_user, import};

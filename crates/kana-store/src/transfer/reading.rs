@@ -55,7 +55,7 @@ impl<R: BufRead> Reader<R> {
     pub(crate) fn begin(input: R) -> Result<Self, ReadError> {
         let mut reader = Self {
             input,
-            scope: Scope { environments: Vec::new(), token_secrets: false },
+            scope: Scope { environments: Vec::new(), token_secrets: false, user: None },
             line: Vec::new(),
             line_number: 0,
             line_is_whole: true,

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Write};
 use kana_core::Timestamp;
 use kana_core::change::AuditKind;
 use kana_core::day::Day;
+use kana_core::id::UserKey;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -108,6 +109,23 @@ pub async fn export(
         progress(Progress::Exported(exported, expected.total()));
     }
     writer.finish().map_err(TransferError::Write)
+}
+
+/// Writes everything that is stored of one user to `out`, what was there at one instant: the lines that an
+/// export has of the user, without its first and its last one.
+pub async fn export_user(
+    store: &dyn Store,
+    environment: EnvironmentKind,
+    user: UserKey,
+    out: impl Write,
+) -> Result<Tally, TransferError> {
+    let scope = Scope { environments: vec![environment], token_secrets: false, user: Some(user) };
+    let mut batches = store.export(&scope).await?.batches;
+    let mut writer = Writer::of_lines(out);
+    while let Some(batch) = batches.next().await? {
+        writer.write(&batch)?;
+    }
+    writer.finish_lines().map_err(TransferError::Write)
 }
 
 /// What the thread that reads a file has to say.

@@ -12,6 +12,20 @@ pub(crate) const APP_ID: i64 = 1;
 /// The environments of a database by their ids.
 pub(crate) type Environments = Vec<(i64, EnvironmentKind)>;
 
+/// Which rows are read of each kind.
+pub(crate) struct Selected {
+    /// Those of these environments.
+    environments: Vec<i64>,
+    /// And only those of the user with this key, as the engine writes it in a statement.
+    user: Option<String>,
+}
+
+impl Selected {
+    pub(crate) fn new(environments: &Environments, user: Option<String>) -> Self {
+        Self { environments: environments.iter().map(|(id, _)| *id).collect(), user }
+    }
+}
+
 /// Those that are in the scope.
 pub(crate) fn in_scope(environments: &Environments, scope: &Scope) -> Environments {
     let is_in = |(_, kind): &&(i64, EnvironmentKind)| scope.environments.contains(kind);
@@ -47,34 +61,38 @@ pub(super) fn names(kind: Kind) -> String {
     std::iter::once(owner(kind)).chain(own).collect::<Vec<_>>().join(", ")
 }
 
-/// The rows of a kind in `table` that belong to the environments.
-fn rows(kind: Kind, table: &str, environments: &[i64]) -> String {
+/// The rows of a kind in `table` that are selected.
+fn rows(kind: Kind, table: &str, selected: &Selected) -> String {
     match kind.description().owner {
         Owner::App(_) => table.to_owned(),
         Owner::NoEnvironment(column) => {
             format!("{table} WHERE {column} = {}", EnvironmentId::NONE.0)
         }
         Owner::Environment(column) => {
-            let ids: Vec<String> = environments.iter().map(i64::to_string).collect();
+            let ids: Vec<String> = selected.environments.iter().map(i64::to_string).collect();
             // An empty list is no SQL, and an empty database has no environments.
             let ids = if ids.is_empty() { "NULL".to_owned() } else { ids.join(", ") };
-            format!("{table} WHERE {column} IN ({ids})")
+            let user = match (&selected.user, kind.key_of_user()) {
+                (Some(key), Some(column)) => format!(" AND {column} = {key}"),
+                _ => String::new(),
+            };
+            format!("{table} WHERE {column} IN ({ids}){user}")
         }
     }
 }
 
 /// Reads [`names`] of every row in `table`; `arrival` is how the engine orders rows as they arrived.
-pub(crate) fn select(kind: Kind, table: &str, environments: &[i64], arrival: &str) -> String {
+pub(crate) fn select(kind: Kind, table: &str, selected: &Selected, arrival: &str) -> String {
     let order = match kind.description().order {
         Order::By(columns) => format!("ORDER BY {columns}"),
         Order::Arrival => arrival.to_owned(),
     };
-    format!("SELECT {} FROM {} {order}", names(kind), rows(kind, table, environments))
+    format!("SELECT {} FROM {} {order}", names(kind), rows(kind, table, selected))
 }
 
 /// Counts the rows in `table`.
-pub(crate) fn count(kind: Kind, table: &str, environments: &[i64]) -> String {
-    format!("SELECT count(*) FROM {}", rows(kind, table, environments))
+pub(crate) fn count(kind: Kind, table: &str, selected: &Selected) -> String {
+    format!("SELECT count(*) FROM {}", rows(kind, table, selected))
 }
 
 /// Adds up the usage of all features on each day. That is not exported, since it can be.

@@ -378,7 +378,8 @@ async fn what_could_not_be_imported_is_not_exported_and_told() {
         NULL, '[]')";
     let database = rusqlite::Connection::open(directory.path().join("kana.db")).unwrap();
     database.execute_batch(user).unwrap();
-    let scope = Scope { environments: vec![EnvironmentKind::Test], token_secrets: false };
+    let scope =
+        Scope { environments: vec![EnvironmentKind::Test], token_secrets: false, user: None };
     let at = Timestamp::from_ms(0);
     let exported = export(&store, &scope, Vec::new(), at, &mut |_| ()).await;
     insta::assert_snapshot!(exported.unwrap_err(), @"the database holds a value that this release cannot read: test user 01890a5d-ac96-774b-bcce-b302099a8057: metadata must be a JSON object");

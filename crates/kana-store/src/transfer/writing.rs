@@ -38,6 +38,17 @@ impl<W: Write> Writer<W> {
         Ok(Self { out, line, tally: Tally::default() })
     }
 
+    /// Begins with the first record.
+    pub(crate) fn of_lines(out: W) -> Self {
+        Self { out, line: Vec::new(), tally: Tally::default() }
+    }
+
+    /// Ends with the last record, and answers what was written.
+    pub(crate) fn finish_lines(mut self) -> io::Result<Tally> {
+        self.out.flush()?;
+        Ok(self.tally)
+    }
+
     /// Writes records, each checked, so that what is written can be imported.
     pub(crate) fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
         for row in &batch.rows {

@@ -31,6 +31,7 @@ mod transfer;
 mod transfer_across;
 mod usage_events;
 mod usage_statistics;
+mod user_deletion;
 mod user_imports;
 mod user_search;
 mod users;
@@ -303,6 +304,10 @@ macro_rules! every_story_on {
                 an_import_that_fails_leaves_nothing,
                 an_export_is_of_one_instant_while_others_write,
                 a_file_without_usage_by_day_says_since_when_it_is_complete,
+            }
+            user_deletion {
+                the_ids_of_a_deleted_user_stand_nowhere_and_those_of_others_stay,
+                counters_and_events_of_a_deleted_user_stay_but_for_their_metadata,
             }
             user_imports {
                 an_import_is_kept_in_its_environment_and_changes,

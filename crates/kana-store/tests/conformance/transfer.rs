@@ -27,7 +27,7 @@ use crate::world::{
 const BOTH: [EnvironmentKind; 2] = [EnvironmentKind::Test, EnvironmentKind::Live];
 
 fn everything() -> Scope {
-    Scope { environments: BOTH.to_vec(), token_secrets: true }
+    Scope { environments: BOTH.to_vec(), token_secrets: true, user: None }
 }
 
 pub(crate) async fn exported(store: &dyn Store, scope: &Scope) -> (Vec<u8>, Tally) {
@@ -278,7 +278,8 @@ pub(crate) async fn an_imported_database_goes_on_where_the_other_stopped<E: Engi
 pub(crate) async fn one_environment_comes_alone_and_the_other_is_there_empty<E: Engine>() {
     let world = World::<E>::new().await;
     fill(&world).await;
-    let scope = Scope { environments: vec![EnvironmentKind::Live], token_secrets: false };
+    let scope =
+        Scope { environments: vec![EnvironmentKind::Live], token_secrets: false, user: None };
     let (file, tally) = exported(&*world.store, &scope).await;
     for (kind, records) in records(&file) {
         for record in records {

@@ -10,7 +10,7 @@ use crate::world::World;
 
 fn everything() -> Scope {
     let environments = vec![EnvironmentKind::Test, EnvironmentKind::Live];
-    Scope { environments, token_secrets: true }
+    Scope { environments, token_secrets: true, user: None }
 }
 
 fn sorted(file: &[u8]) -> Vec<&str> {

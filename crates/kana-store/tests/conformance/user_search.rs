@@ -178,6 +178,7 @@ pub(crate) async fn imported_users_are_found<E: Engine>() {
     let scope = kana_store::transfer::Scope {
         environments: kana_store::EnvironmentKind::ALL.to_vec(),
         token_secrets: false,
+        user: None,
     };
     let (file, _) = exported(world.store.as_ref(), &scope).await;
     let database = E::empty().await;

@@ -19,7 +19,7 @@ pub(crate) async fn run(settings: ExportSettings) -> Result<(), Failure> {
         Some(env) => vec![env.into()],
         None => EnvironmentKind::ALL.to_vec(),
     };
-    let scope = Scope { environments, token_secrets: settings.token_secrets };
+    let scope = Scope { environments, token_secrets: settings.token_secrets, user: None };
     let file = settings.out.filter(|path| path.as_os_str() != "-");
     if let Some(path) = &file {
         WholeFile::refuse_existing(path)?;

@@ -17,6 +17,7 @@ pub(crate) mod pricing;
 mod progress;
 pub(crate) mod restore;
 pub(crate) mod serve;
+pub(crate) mod users;
 mod whole_file;
 
 use std::io::Write;

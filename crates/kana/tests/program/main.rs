@@ -52,3 +52,4 @@ mod stopping;
 mod torn_log;
 mod transfer;
 mod trouble;
+mod users;

@@ -248,7 +248,7 @@ impl World {
 
     /// Every record of an environment by its kind, without the ids of what was recorded about it.
     async fn stored(&self, environment: EnvironmentKind) -> BTreeMap<String, Vec<String>> {
-        let scope = Scope { environments: vec![environment], token_secrets: false };
+        let scope = Scope { environments: vec![environment], token_secrets: false, user: None };
         let mut lines = Vec::new();
         export(self.decider.store.as_ref(), &scope, &mut lines, now(), &mut |_| {}).await.unwrap();
         let mut stored = BTreeMap::<_, Vec<String>>::new();

@@ -161,7 +161,8 @@ async fn an_export_and_an_import_over_a_link_that_falls_silent_end() {
          FROM kana.environments e, generate_series(1, 200) n WHERE e.kind = 'test'",
     );
     let environments = vec![EnvironmentKind::Test];
-    let mut export = store.export(&Scope { environments, token_secrets: true }).await.unwrap();
+    let mut export =
+        store.export(&Scope { environments, token_secrets: true, user: None }).await.unwrap();
     link.fall_silent();
     let rest = async {
         while export.batches.next().await?.is_some() {}

@@ -1,0 +1,54 @@
+use std::sync::Arc;
+
+use kana_core::id::{UserId, UserKey};
+use kana_store::{Actor, EnvironmentKind, Store};
+
+use super::Environment;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::kana::Kana;
+use crate::retry::retry;
+use crate::user_deletion::forget_metadata_before;
+
+/// Deletes a user for whoever has the database, also while servers run on it. On return everything is
+/// deleted, also what a server deletes in the background. There must be an app.
+pub async fn delete_user(
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    kind: EnvironmentKind,
+    user: UserId,
+) -> Result<(), Error> {
+    let started = Kana::start(Arc::clone(store), Arc::clone(clock));
+    let kana = started.map_err(|_| Error::Bug("the writer cannot start"))?;
+    let deleted = delete_in(&kana, kind, user).await;
+    kana.finish().await;
+    deleted
+}
+
+async fn delete_in(kana: &Arc<Kana>, kind: EnvironmentKind, user: UserId) -> Result<(), Error> {
+    let access = retry(|| async { Ok(kana.store.client_access(kind).await?) }).await?;
+    let id = access.ok_or(Error::Bug("there is no app"))?.environment;
+    let actor = Arc::new(Actor::CommandLine);
+    let key = Environment::new(Arc::clone(kana), id, kind, actor).delete_user(user).await?;
+    let mut after = None;
+    loop {
+        let next =
+            retry(|| async { Ok(forget_metadata_before(&*kana.store, id, key, after).await?) });
+        match next.await? {
+            Some(next) => after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Returns the key of a user. Refuses if there is no such user. There must be an app.
+pub async fn find_user(
+    store: &dyn Store,
+    kind: EnvironmentKind,
+    user: &UserId,
+) -> Result<UserKey, Error> {
+    let access = store.client_access(kind).await?.ok_or(Error::Bug("there is no app"))?;
+    let ids = std::slice::from_ref(user);
+    let found = store.read().await?.users(access.environment, ids).await?.pop().flatten();
+    Ok(found.ok_or_else(|| kana_core::Refusal::UserNotFound(user.clone()))?.key)
+}
