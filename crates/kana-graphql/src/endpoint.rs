@@ -114,7 +114,8 @@ where
             return Ok(Answered::by_plan(outcome, planned.operation, since.elapsed()));
         }
         let request = GraphqlRequest::read(head, body, by_get)?;
-        self.execute(request, by_get, authorised, plain.as_ref()).await
+        // In a place of its own: it is much larger than all else, and what a plan answers has no room for it.
+        Box::pin(self.execute(request, by_get, authorised, plain.as_ref())).await
     }
 
     /// Answers with the general executor. From then on, bodies like this one lead to the

@@ -10,7 +10,15 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Body as _;
 
-const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// The media type of a problem.
+pub(crate) const PROBLEM: &str = "application/problem+json";
+
+/// What every answer has that gives no other value.
+pub(crate) const OF_EVERY_ANSWER: [(HeaderName, &str); 3] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (CACHE_CONTROL, "no-store"),
+];
 
 /// Adds to an answer what its route left out. `is_protected` says whether it leaves by TLS.
 pub(crate) fn complete(response: Response, is_protected: bool) -> Response {
@@ -22,9 +30,9 @@ pub(crate) fn complete(response: Response, is_protected: bool) -> Response {
         response.headers().contains_key(CONTENT_TYPE) || !response.body().is_end_stream();
     let mut response = if has_body { response } else { explained(response) };
     let headers = response.headers_mut();
-    add(headers, X_CONTENT_TYPE_OPTIONS, "nosniff");
-    add(headers, REFERRER_POLICY, "no-referrer");
-    add(headers, CACHE_CONTROL, "no-store");
+    for (name, value) in OF_EVERY_ANSWER {
+        add(headers, name, value);
+    }
     if is_protected {
         add(headers, STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }
@@ -58,13 +66,13 @@ fn explained(mut response: Response) -> Response {
     };
     // The router has said that there is nothing.
     response.headers_mut().remove(CONTENT_LENGTH);
-    response.headers_mut().insert(CONTENT_TYPE, PROBLEM);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
     *response.body_mut() = Body::from(problem(status, code, detail));
     response
 }
 
 /// Writes a problem. None of the texts has a character that JSON escapes.
-fn problem(status: StatusCode, code: &str, detail: &str) -> String {
+pub(crate) fn problem(status: StatusCode, code: &str, detail: &str) -> String {
     let (number, title) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
     format!(
         r#"{{"type":"about:blank","title":"{title}","status":{number},"detail":"{detail}","code":"{code}"}}"#

@@ -1,5 +1,5 @@
-//! The answers of hyper itself, to a head that it cannot read. They pass no handler, so that the id of the
-//! request is added on their way to the socket.
+//! The answers of hyper itself, to a head that it cannot read. They have no body and pass no handler, so that
+//! what every answer has is added on their way to the socket.
 
 use std::io;
 use std::pin::Pin;
@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use kana_telemetry::RequestId;
 use tokio::io::AsyncWrite;
 
+use crate::answer_headers::{OF_EVERY_ANSWER, PROBLEM, problem};
 use crate::request_log::{REQUEST_ID, RequestLog};
 
 /// What begins each of these answers.
@@ -42,8 +43,7 @@ impl ParserRefusal {
         let status = StatusCode::from_bytes(status_line.split(' ').nth(1)?.as_bytes()).ok()?;
         let id = RequestId::new();
         log.note_unread_head(&id, status);
-        let rest = text.get(status_line.len()..).unwrap_or_default();
-        let written = format!("{status_line}\r\n{REQUEST_ID}: {id}{rest}");
+        let written = written(status_line, headers, &id, &problem_of(status));
         Some(Self { bytes: written.into_bytes(), written: 0, replaced: bytes.len() })
     }
 
@@ -61,4 +61,31 @@ impl ParserRefusal {
         }
         Poll::Ready(Ok(self.replaced))
     }
+}
+/// Says what was wrong with the head.
+fn problem_of(status: StatusCode) -> String {
+    match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => problem(
+            status,
+            "HEAD_TOO_LARGE",
+            "The head of the request has more than 64 KiB or 100 fields.",
+        ),
+        _ => problem(status, "BAD_REQUEST", "The head of the request is not valid HTTP/1.1."),
+    }
+}
+
+/// Writes hyper's answer with a body, and with the headers that every answer has.
+fn written(status_line: &str, headers: &str, id: &RequestId, body: &str) -> String {
+    let mut written = format!("{status_line}\r\n{REQUEST_ID}: {id}\r\n");
+    let is_length = |header: &&str| header.to_ascii_lowercase().starts_with("content-length:");
+    for header in headers.split("\r\n").filter(|header| !is_length(header)) {
+        written.push_str(header);
+        written.push_str("\r\n");
+    }
+    for (name, value) in OF_EVERY_ANSWER {
+        written.push_str(&format!("{name}: {value}\r\n"));
+    }
+    written.push_str(&format!("content-type: {PROBLEM}\r\ncontent-length: {}\r\n\r\n", body.len()));
+    written.push_str(body);
+    written
 }

@@ -67,3 +67,29 @@ fn after_a_good_request_a_bad_one_on_the_same_connection_has_an_id_too() {
     assert!(first.contains("200 ok") && first.contains("x-request-id: "), "{first}");
     assert!(second.contains("400 bad request") && second.contains("x-request-id: "), "{second}");
 }
+
+#[test]
+fn what_cannot_be_read_is_answered_with_a_problem_and_the_headers_of_every_answer() {
+    let server = Server::start(PATIENT);
+    let long = "x".repeat(64 * 1024);
+    for (request, status, code) in [
+        ("no request at all\r\n\r\n", 400, "BAD_REQUEST"),
+        ("GET / HTTP/1.1\r\nHost : kana\r\n\r\n", 400, "BAD_REQUEST"),
+        (&format!("GET / HTTP/1.1\r\nHost: kana\r\nCookie: {long}\r\n\r\n"), 431, "HEAD_TOO_LARGE"),
+    ] {
+        let mut connection = server.connect();
+        send(&mut connection, request);
+        let (head, body) = head_and_body(&mut connection);
+        assert_eq!(head.matches("content-length: ").count(), 1, "{head}");
+        for header in [
+            "content-type: application/problem+json",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cache-control: no-store",
+        ] {
+            assert!(head.contains(header), "{header}: {head}");
+        }
+        assert!(body.contains(&format!("\"status\":{status},\"detail\":\"The head of ")), "{body}");
+        assert!(body.ends_with(&format!(",\"code\":\"{code}\"}}")), "{body}");
+    }
+}
