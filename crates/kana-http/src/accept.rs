@@ -234,7 +234,8 @@ fn respond(
         None => Ok(Box::pin(served.router.clone().call(request))),
         Some(problem) => Err(problem),
     };
-    async move {
+    // hyper keeps room for what this returns for as long as a connection is open, also while it is idle.
+    Box::pin(async move {
         let id = HeaderValue::from_str(record.id.as_str());
         let answer = async {
             match response {
@@ -253,5 +254,5 @@ fn respond(
         }
         let answering = Answering::new(watch, record, response.status());
         Ok(response.map(|body| ResponseBody { body, answering, _responding: responding }))
-    }
+    })
 }
