@@ -30,7 +30,7 @@ use kana_service::Kana;
 
 use self::rate_limit::RateLimiting;
 pub use self::rate_limit::RateLimits;
-pub use surface::surface_of;
+pub use surface::{ROUTES, surface_of};
 
 /// Operator settings.
 #[derive(Debug, Clone)]

@@ -1,5 +1,20 @@
 use kana_telemetry::Surface;
 
+/// The paths that are answered, those of the dashboard left out.
+pub const ROUTES: [&str; 11] = [
+    "/graphql",
+    "/graphql/console.js",
+    "/graphql/console.css",
+    "/client/graphql",
+    "/events",
+    "/cli/pull",
+    "/cli/validate",
+    "/cli/publish",
+    "/metrics",
+    "/healthz",
+    "/readyz",
+];
+
 /// Returns the part of the server that answers a path, those of the dashboard included.
 #[must_use]
 pub fn surface_of(path: &str) -> Surface {

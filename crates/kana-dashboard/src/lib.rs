@@ -39,6 +39,7 @@ use kana_service::Kana;
 pub use crate::entrance::Access;
 pub use crate::public_url::PublicUrl;
 pub use crate::route::RouteSummary;
+pub use crate::routes::ASSETS_ROUTE;
 pub use crate::settings::Settings;
 
 /// Every route of the dashboard, `/` for browsers included.

@@ -14,6 +14,9 @@ use crate::dashboard::Dashboard;
 use crate::route::RouteSummary;
 use crate::{assets, headers, pages};
 
+/// The route of files that pages need.
+pub const ASSETS_ROUTE: &str = "/dashboard/assets/{name}";
+
 pub(crate) fn summaries() -> Vec<RouteSummary> {
     pages::routes().into_iter().map(|route| route.summary).collect()
 }
@@ -30,7 +33,7 @@ pub(crate) fn router(dashboard: Arc<Dashboard>) -> Router {
         response
     };
     router
-        .route("/dashboard/assets/{name}", axum::routing::get(assets::serve))
+        .route(ASSETS_ROUTE, axum::routing::get(assets::serve))
         .method_not_allowed_fallback(leads_to_the_page)
         .route("/", axum::routing::get(root))
         .layer(middleware::from_fn(add_headers))

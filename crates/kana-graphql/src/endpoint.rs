@@ -14,13 +14,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use futures_util::FutureExt;
+use kana_telemetry::spans;
 use serde_json::{Map, Value};
 
 use crate::answer::{self, AnswerBudget, AnswerSize};
 use crate::error::{ErrorBody, Overloaded, RequestError, finish_errors};
 use crate::media_type::MediaType;
 use crate::plan::{PlainRequest, Plan, Plans};
-use crate::prepared::{Planned, Prepared, PreparedDocuments};
+use crate::prepared::{Planned, Prepared, PreparedDocuments, kind_of};
 use crate::request::{self, GraphqlRequest};
 use crate::response::{Answered, Executed, can_be_repeated, refuse, write_answer};
 use crate::scalars::Scalars;
@@ -109,6 +110,7 @@ where
             && let Some(read) = planned.plan.read(plain.variables())
         {
             // The plan takes effect, so nothing else may answer from here on.
+            let _span = spans::begin_operation(planned.kind);
             let since = Instant::now();
             let outcome = planned.plan.execute(&authorised, read).await;
             return Ok(Answered::by_plan(outcome, planned.operation, since.elapsed()));
@@ -181,6 +183,7 @@ where
             .data(authorised);
         execution.operation_name = prepared.operation_name().cloned();
         execution.set_parsed_query(document);
+        let _span = spans::begin_operation(kind_of(&operation.node));
         let since = Instant::now();
         let mut response = match &size {
             Some(size) => {

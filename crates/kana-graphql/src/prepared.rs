@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{Positioned, ServerError};
 use kana_telemetry::metrics::cache::{self, CacheName};
 use kana_telemetry::operation::Operation;
+use kana_telemetry::spans::OperationKind;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
 
@@ -42,6 +43,7 @@ pub(crate) struct Prepared<Plan> {
 pub(crate) struct Planned<Plan> {
     pub(crate) plan: Plan,
     pub(crate) operation: Operation,
+    pub(crate) kind: OperationKind,
 }
 
 /// The documents that were seen before, bounded by the length of their texts.
@@ -88,8 +90,9 @@ impl<Plan> PreparedDocuments<Plan> {
         let lists = ListFields::of(&schema.types, parsed.document.parsed(), &operation.node);
         let root_fields = RootFields::of(parsed.document.parsed(), &operation.node);
         let operation_of_plan = root_fields.first();
+        let kind = kind_of(&operation.node);
         let plan = compile(&operation.node)
-            .map(|plan| Arc::new(Planned { plan, operation: operation_of_plan }));
+            .map(|plan| Arc::new(Planned { plan, operation: operation_of_plan, kind }));
         // Only now, since what is wrong with a number is first that no number belongs there.
         if let Some(error) = parsed.inexact {
             return Err(one(error));
@@ -128,6 +131,14 @@ impl<Plan> Prepared<Plan> {
 
     pub(crate) fn root_fields(&self) -> &RootFields {
         &self.root_fields
+    }
+}
+
+/// Returns the type of an operation, as spans have it. There are no subscriptions.
+pub(crate) fn kind_of(operation: &OperationDefinition) -> OperationKind {
+    match operation.ty {
+        OperationType::Mutation => OperationKind::Mutation,
+        OperationType::Query | OperationType::Subscription => OperationKind::Query,
     }
 }
 

@@ -17,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use kana_telemetry::metrics::connections::{self, Closed};
+use kana_telemetry::sampling;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service;
@@ -53,7 +54,7 @@ pub async fn serve(
 ) -> bool {
     let ServerSettings { limits, request_log, tls } = settings;
     let connections = Connections::new(limits);
-    let request_log = RequestLog::new(request_log);
+    let request_log = RequestLog::new(request_log, tls.is_some());
     let served = Served { router, request_log: Arc::clone(&request_log), tls };
     tokio::select! {
         () = accept_all(&listener, &served, &connections) => {}
@@ -222,7 +223,10 @@ fn respond(
 ) -> impl Future<Output = Result<hyper::Response<ResponseBody>, Infallible>> + use<> {
     let responding = activity.begin_response();
     let watch = served.request_log.begin(activity, request.uri().path());
-    let record = request_log::record(request.headers());
+    let mut record = request_log::record(request.headers());
+    if sampling::is_on() {
+        watch.sample(&request, &mut record);
+    }
     let (mut head, body) = request.into_parts();
     head.extensions.insert(peer);
     let body = Body::new(RequestBody::new(body, &head.headers, activity));

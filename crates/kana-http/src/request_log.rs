@@ -1,13 +1,13 @@
-//! The line about a request in the log (contract: `operations.md`, "Logs"), and its id.
+//! The line about a request in the log (contract: `operations.md`, "Logs"), its id, and its span.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 use kana_telemetry::metrics::http::{self, InFlight};
 use kana_telemetry::operation::Operation;
 use kana_telemetry::request::{Outcome, RequestRecord};
-use kana_telemetry::{RequestId, Surface, TraceId, failures, slow};
+use kana_telemetry::{RequestId, Surface, TraceId, TraceParent, failures, sampling, slow, spans};
 
 use crate::activity::Activity;
 use crate::per_second::PerSecond;
@@ -22,8 +22,12 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Which requests have a line in the log.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLogSettings {
-    /// The part of the server that answers a path. Requests of [`Surface::Health`] have no line.
+    /// The part of the server that answers a path. Requests of [`Surface::Health`] have no line
+    /// and no span.
     pub surface_of: fn(&str) -> Surface,
+    /// The route of a path: the template that it fits, with a name in braces for each segment that varies. Only
+    /// asked for spans.
+    pub route_of: fn(&str) -> Option<&'static str>,
     /// A request that takes this long is logged as a warning.
     pub slow: Duration,
     /// How many lines a second there are about requests that went well or were refused; 0 for none. The
@@ -35,13 +39,16 @@ pub struct RequestLogSettings {
 #[derive(Debug)]
 pub(crate) struct RequestLog {
     settings: RequestLogSettings,
+    /// `http` or `https`.
+    scheme: &'static str,
     lines: PerSecond,
 }
 
 impl RequestLog {
-    pub(crate) fn new(settings: RequestLogSettings) -> Arc<Self> {
+    pub(crate) fn new(settings: RequestLogSettings, is_https: bool) -> Arc<Self> {
         let lines = PerSecond::new(settings.lines_per_second, Instant::now());
-        Arc::new(Self { settings, lines })
+        let scheme = if is_https { "https" } else { "http" };
+        Arc::new(Self { settings, scheme, lines })
     }
 
     /// Notes that a request has begun: its head has been read.
@@ -139,12 +146,21 @@ impl RequestLog {
 /// Returns the record of a request with these headers.
 pub(crate) fn record(headers: &HeaderMap) -> RequestRecord {
     let id = headers.get(REQUEST_ID).and_then(|id| RequestId::of_caller(id.as_bytes()));
-    let trace = headers.get(TRACE_PARENT).and_then(|trace| {
-        // Of two, none is valid.
-        let is_alone = headers.get_all(TRACE_PARENT).iter().nth(1).is_none();
-        TraceId::of_traceparent(trace.as_bytes()).filter(|_| is_alone)
-    });
-    RequestRecord::new(id.unwrap_or_default(), trace)
+    let trace_id = trace_parent(headers).map(|parent| parent.context.trace_id);
+    RequestRecord::new(id.unwrap_or_default(), trace_id)
+}
+
+fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
+    let parent = headers.get(TRACE_PARENT)?;
+    // Of two, none is valid.
+    let is_alone = headers.get_all(TRACE_PARENT).iter().nth(1).is_none();
+    TraceParent::read(parent.as_bytes()).filter(|_| is_alone)
+}
+
+/// Returns a method as spans have it; `None` for one that is not HTTP's.
+fn method_name(method: &Method) -> Option<&'static str> {
+    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    known.into_iter().find(|known| method == known)
 }
 
 /// A request that is being answered.
@@ -156,6 +172,21 @@ pub(crate) struct RequestWatch {
     since: Instant,
     activity: Arc<Activity>,
     log: Arc<RequestLog>,
+}
+
+impl RequestWatch {
+    /// Has the request traced, if it is chosen. Only asked while tracing is on.
+    #[cold]
+    pub(crate) fn sample<B>(&self, request: &Request<B>, record: &mut RequestRecord) {
+        if self.surface == Surface::Health {
+            return;
+        }
+        if let Some(mut trace) = sampling::sample(trace_parent(request.headers()).as_ref()) {
+            trace.method = method_name(request.method());
+            trace.route = (self.log.settings.route_of)(request.uri().path());
+            record.set_trace(trace);
+        }
+    }
 }
 
 /// A request whose answer is being sent. It ends when this is dropped, which logs it.
@@ -205,6 +236,9 @@ impl Drop for Answering {
         let Some(record) = &self.record else { return };
         if *surface == Surface::Health {
             return;
+        }
+        if record.trace().is_some() {
+            spans::record_request(record, log.scheme, self.status.as_u16(), *since);
         }
         let of_status = Outcome::of_status(self.status.as_u16());
         log.write(&Ended {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kana_store::{Store, StoreError};
-use kana_telemetry::request::{self, RequestRecord};
+use kana_telemetry::request::Origin;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
@@ -19,12 +19,12 @@ where
     E: From<StoreError> + Send + 'static,
 {
     let (store, runtime) = (Arc::clone(store), Handle::current());
-    let request = request::current_id();
+    let request = Origin::current();
     let called = spawn_blocking(move || {
         runtime.block_on(async {
-            // What is recorded there names the request, too.
+            // What is recorded there names the request, too, and belongs to its trace.
             match request {
-                Some(id) => RequestRecord::new(id, None).scope(call(store)).await.0,
+                Some(request) => request.scope(call(store)).await,
                 None => call(store).await,
             }
         })

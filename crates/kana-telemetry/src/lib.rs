@@ -5,6 +5,7 @@
 //!   Whoever finds something out notes it there; the server logs it when the answer has been sent.
 //! - [`failures`]: the log of failures, which stays short however many requests fail.
 //! - [`metrics`]: numbers for Prometheus.
+//! - [`sampling`], [`spans`]: which requests are traced, and what is recorded of those.
 //! - [`operation`], [`error_code`]: the names of operations, and the codes of errors.
 
 pub mod error_code;
@@ -13,10 +14,12 @@ pub mod metrics;
 pub mod operation;
 pub mod request;
 mod request_id;
+pub mod sampling;
 pub mod slow;
+pub mod spans;
 mod surface;
 mod trace_parent;
 
 pub use request_id::RequestId;
 pub use surface::Surface;
-pub use trace_parent::TraceId;
+pub use trace_parent::{SpanContext, SpanId, TraceId, TraceParent};

@@ -16,6 +16,7 @@ mod number;
 pub mod operations;
 mod process;
 mod snapshot;
+pub mod spans;
 pub mod tls;
 pub mod usage;
 pub mod writer;
@@ -40,6 +41,7 @@ pub fn text(format: Format, snapshot: &Snapshot) -> String {
     tls::write(&mut page);
     jobs::write(&mut page);
     log::write(&mut page);
+    spans::write(&mut page);
     process::write(&mut page);
     page.finish()
 }

@@ -13,7 +13,8 @@ use tokio::task_local;
 use crate::metrics::operations;
 use crate::operation::Operation;
 use crate::request_id::RequestId;
-use crate::trace_parent::TraceId;
+use crate::sampling::RequestTrace;
+use crate::trace_parent::{SpanContext, SpanId, TraceId};
 
 /// The most operations of a request that its record has.
 pub const OPERATIONS_MAX: usize = 5;
@@ -103,8 +104,10 @@ impl Environment {
 pub struct RequestRecord {
     /// Its id.
     pub id: RequestId,
-    /// The trace that it belongs to, if its caller began one.
+    /// The trace that it belongs to, if its caller began one, or it is traced.
     pub trace_id: Option<TraceId>,
+    /// `None` if it is not traced.
+    trace: Option<Box<RequestTrace>>,
     environment: Cell<Environment>,
     key_id: Cell<Option<i64>>,
     operations: Cell<([Operation; OPERATIONS_MAX], usize)>,
@@ -119,12 +122,25 @@ impl RequestRecord {
         Self {
             id,
             trace_id,
+            trace: None,
             environment: Cell::new(Environment::None),
             key_id: Cell::new(None),
             operations: Cell::new(([Operation::OTHER; OPERATIONS_MAX], 0)),
             outcome: Cell::new(None),
             code: Cell::new(None),
         }
+    }
+
+    /// Has the request traced. It then belongs to that trace.
+    pub fn set_trace(&mut self, trace: RequestTrace) {
+        self.trace_id = Some(trace.server.trace_id);
+        self.trace = Some(Box::new(trace));
+    }
+
+    /// Returns what is recorded of the request, if it is traced.
+    #[must_use]
+    pub fn trace(&self) -> Option<&RequestTrace> {
+        self.trace.as_deref()
     }
 
     /// Runs `answering`, which can note things in the record, and returns what it returns with the record.
@@ -169,6 +185,54 @@ impl RequestRecord {
 #[must_use]
 pub fn current_id() -> Option<RequestId> {
     CURRENT.try_with(|record| record.id.clone()).ok()
+}
+
+/// A request, as work for it elsewhere knows it.
+#[derive(Debug)]
+pub struct Origin {
+    id: RequestId,
+    span: Option<Box<SpanContext>>,
+}
+
+impl Origin {
+    /// Returns the request that is being answered.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        let of = |record: &RequestRecord| {
+            let span = record.trace.as_ref().map(|trace| Box::new(trace.current()));
+            Self { id: record.id.clone(), span }
+        };
+        CURRENT.try_with(of).ok()
+    }
+
+    /// Runs `work` for the request.
+    pub async fn scope<T>(self, work: impl Future<Output = T>) -> T {
+        let mut record = RequestRecord::new(self.id, None);
+        if let Some(span) = self.span {
+            record.set_trace(RequestTrace::within(*span, None));
+        }
+        record.scope(work).await.0
+    }
+}
+
+/// Returns the span that is open in the request that is being answered, if it is traced.
+#[must_use]
+pub fn span() -> Option<SpanContext> {
+    noted(|record| record.trace().map(RequestTrace::current)).flatten()
+}
+
+/// Sets the span that new ones of the request are below.
+pub fn set_span(span: SpanId) {
+    note(|record| {
+        if let Some(trace) = record.trace() {
+            trace.set_current(span);
+        }
+    });
+}
+
+/// Returns something of the record of the request that is being answered; `None` outside of one.
+pub(crate) fn noted<T>(what: impl FnOnce(&RequestRecord) -> T) -> Option<T> {
+    CURRENT.try_with(what).ok()
 }
 
 /// Returns the environment that the request is about.

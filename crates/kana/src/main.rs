@@ -3,6 +3,7 @@
 mod commands;
 mod logging;
 mod settings;
+mod trace_export;
 
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};

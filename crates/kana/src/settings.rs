@@ -11,6 +11,7 @@ pub(crate) mod reading;
 mod request_limits;
 mod secret;
 mod tls;
+mod traces;
 pub(crate) mod variable;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub(crate) use self::log::{LogFilter, LogFormat, LogSettings, RequestLogSettings
 pub(crate) use self::request_limits::RequestLimitSettings;
 pub(crate) use self::secret::{DatabaseUrl, without_passwords};
 pub(crate) use self::tls::TlsSettings;
+pub(crate) use self::traces::{OtlpEndpoint, TraceSettings};
 
 /// Pricing and packaging, self-hosted: which features a user's packages include, how much of
 /// each, and how much of that is used.
@@ -287,6 +289,8 @@ pub(crate) struct ServeSettings {
     pub(crate) retention: RetentionSettings,
     #[command(flatten)]
     pub(crate) request_log: RequestLogSettings,
+    #[command(flatten)]
+    pub(crate) traces: TraceSettings,
     /// Another address to listen on, for /metrics, /healthz and /readyz alone. /metrics is then not at
     /// --listen
     #[arg(long, env = "KANA_METRICS_LISTEN", value_name = "ADDRESS")]

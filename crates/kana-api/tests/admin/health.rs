@@ -22,3 +22,12 @@ async fn what_is_not_there_is_not_found() {
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
     }
 }
+
+#[tokio::test]
+async fn every_route_that_spans_are_named_by_is_there() {
+    let app = TestApp::new().await;
+    for path in kana_api::ROUTES {
+        let answer = app.request(Method::GET, path).send().await;
+        assert_ne!(answer.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}

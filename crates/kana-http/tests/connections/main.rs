@@ -143,8 +143,12 @@ impl Server {
         let stopped = async move {
             let _ = stopped.await;
         };
-        let log =
-            RequestLogSettings { surface_of: |_| Surface::Other, slow: FAR, lines_per_second: 0 };
+        let log = RequestLogSettings {
+            surface_of: |_| Surface::Other,
+            route_of: |_| None,
+            slow: FAR,
+            lines_per_second: 0,
+        };
         let settings = ServerSettings { limits, request_log: log, tls };
         let serving = kana_http::serve(listener, router, settings, stopped, drain_time);
         let served = runtime.spawn(serving);

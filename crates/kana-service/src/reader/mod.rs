@@ -13,6 +13,7 @@ use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_core::id::UserId;
 use kana_core::subjects::Subjects;
 use kana_store::{EnvironmentId, NeededThreads, Store, Transaction};
+use kana_telemetry::spans;
 
 pub(crate) use self::catalogs::Catalogs;
 pub(crate) use self::facts_in_use::{FactsInUse, Place, ROUNDS_MAX, Wanted};
@@ -73,8 +74,9 @@ impl Reader {
         rule: impl Rule<T>,
     ) -> Result<T, Error> {
         let now = self.clock.now();
+        let span = spans::begin("decide");
         if let Some(questions) = &self.questions {
-            return questions.ask(environment, user.clone(), now, rule).await;
+            return questions.ask(environment, user.clone(), now, rule, span.context()).await;
         }
         match self.try_to_ask(environment, user, &rule, now).await {
             // The first attempt keeps no state for retries, since nearly every question succeeds at

@@ -13,6 +13,7 @@ use kana_core::facts::{Need, Obstacle};
 use kana_core::id::UserId;
 use kana_core::subjects::Subjects;
 use kana_store::{EnvironmentId, NeededThreads, Store};
+use kana_telemetry::{SpanContext, spans};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::catalogs::Catalogs;
@@ -35,6 +36,8 @@ pub(super) struct Questions {
 trait Question: Send {
     fn environment(&self) -> EnvironmentId;
     fn user(&self) -> &UserId;
+    /// Returns the span of the question, if it is traced.
+    fn span(&self) -> Option<SpanContext>;
     /// Answers if the facts suffice. Otherwise returns what it needs.
     fn ask(&mut self, facts: &FactsInUse) -> Result<(), Need>;
     fn is_answered(&self) -> bool;
@@ -47,6 +50,7 @@ struct Asked<T, R> {
     user: UserId,
     rule: R,
     now: Timestamp,
+    span: Option<SpanContext>,
     /// `None` once it is answered.
     reply: Option<oneshot::Sender<Result<T, Error>>>,
 }
@@ -67,6 +71,10 @@ impl<T: Send, R: Rule<T>> Question for Asked<T, R> {
 
     fn user(&self) -> &UserId {
         &self.user
+    }
+
+    fn span(&self) -> Option<SpanContext> {
+        self.span
     }
 
     fn ask(&mut self, facts: &FactsInUse) -> Result<(), Need> {
@@ -108,16 +116,17 @@ impl Questions {
         Self { waiting }
     }
 
-    /// Asks `rule` about the facts of a user at `now`.
+    /// Asks `rule` about the facts of a user at `now`, within `span` if that is traced.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         environment: EnvironmentId,
         user: UserId,
         now: Timestamp,
         rule: impl Rule<T>,
+        span: Option<SpanContext>,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        let asked = Asked { environment, user, rule, now, reply: Some(reply) };
+        let asked = Asked { environment, user, rule, now, span, reply: Some(reply) };
         self.waiting.try_send(Box::new(asked)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
@@ -141,7 +150,11 @@ async fn read_all(
         // an error.
         let _ = tokio::spawn(async move {
             let mut retries = Retries::new();
-            while let Err(error) = answer_all(store.as_ref(), &catalogs, &mut questions).await {
+            // They share the statements, which stand in one trace.
+            let span = questions.iter().find_map(|question| question.span());
+            while let Err(error) =
+                spans::scope(span, answer_all(store.as_ref(), &catalogs, &mut questions)).await
+            {
                 questions.retain(|question| !question.is_answered());
                 if !retries.wait_after(&error).await {
                     warn_if_unavailable(&error);

@@ -15,6 +15,7 @@ use kana_telemetry::metrics::writer;
 
 use super::commit_timer::CommitTimer;
 use super::queue::{Answered, Answers, Asked};
+use super::traced::TracedRequests;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::feed::Recorder;
@@ -57,6 +58,21 @@ impl Decider {
         &self,
         commands: &[(EnvironmentId, Vec<Asked>)],
     ) -> Result<Answers, Error> {
+        let requests = TracedRequests::of(commands);
+        let (transaction, answers, changed) = requests.deciding(self.prepare(commands)).await?;
+        if changed {
+            requests.committing(self.commits.measure(transaction.commit())).await?;
+            let count: usize = commands.iter().map(|(_, commands)| commands.len()).sum();
+            writer::BATCHES.observe_value(count as u64);
+        }
+        Ok(answers)
+    }
+
+    /// Decides all commands in a transaction. Returns it with the answers, and whether it changes anything.
+    async fn prepare(
+        &self,
+        commands: &[(EnvironmentId, Vec<Asked>)],
+    ) -> Result<(Box<dyn WriteTransaction>, Answers, bool), Error> {
         let mut transaction = self.store.write().await?;
         let (mut answers, mut recorded) = (Answers::new(), Vec::new());
         let mut changed = false;
@@ -81,12 +97,7 @@ impl Decider {
         for (environment, records) in recorded {
             transaction.append(environment, records).await?;
         }
-        if changed {
-            self.commits.measure(transaction.commit()).await?;
-            let count: usize = commands.iter().map(|(_, commands)| commands.len()).sum();
-            writer::BATCHES.observe_value(count as u64);
-        }
-        Ok(answers)
+        Ok((transaction, answers, changed))
     }
 
     /// Deletes expired keys: those that are about to be used anew and, for each key that is about
@@ -150,7 +161,7 @@ impl Decider {
 
         let mut answers = Answers::with_capacity(commands.len());
         let (mut changes, mut recorder) = (Changes::default(), Recorder::default());
-        for Asked { command, actor, request_id } in commands {
+        for Asked { command, actor, request_id, .. } in commands {
             let places = facts.places(&command.subjects());
             let rule = |facts: &FactsInUse| decide_on(facts, &places, command, now);
             let decided = facts.ask(transaction, &places, rule).await?;

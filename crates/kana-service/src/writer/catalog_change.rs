@@ -13,6 +13,7 @@ use kana_store::{Actor, EnvironmentId, Transaction};
 
 use super::batch::Decider;
 use super::queue::{CatalogDone, CatalogRequest};
+use super::traced::committing;
 use crate::change_log;
 use crate::error::Error;
 use crate::feed::Recorder;
@@ -65,7 +66,7 @@ impl Decider {
             entries.iter().map(|entry| (entry.action, entry.kind, entry.subject.clone())).collect();
         recorder.audit(actor, now, entries);
         transaction.append(environment, recorder.finish()).await?;
-        self.commits.measure(transaction.commit()).await?;
+        committing(self.commits.measure(transaction.commit())).await?;
         for (action, kind, subject) in logged {
             change_log::log(actor, action, kind, subject.as_deref());
         }

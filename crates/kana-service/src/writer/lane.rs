@@ -8,7 +8,6 @@ use std::time::Instant;
 use futures_util::FutureExt as _;
 use kana_core::decide::Command;
 use kana_store::{Actor, EnvironmentId};
-use kana_telemetry::request::RequestRecord;
 
 use super::batch::Decider;
 use super::lane_queue::LaneQueue;
@@ -50,10 +49,10 @@ impl Lane {
                         batch.entry(environment).or_default().push((asked, reply));
                     }
                     Request::Together(next) => together.push(next),
-                    Request::Catalog { environment, actor, request_id, request, reply } => {
+                    Request::Catalog { environment, actor, origin, request, reply } => {
                         let run = self.run_catalog(environment, (&actor, &request), reply);
-                        match request_id {
-                            Some(id) => RequestRecord::new(id, None).scope(run).await.0,
+                        match origin {
+                            Some(origin) => origin.scope(run).await,
                             None => run.await,
                         }
                     }

@@ -17,6 +17,7 @@ mod publish;
 mod queue;
 #[cfg(test)]
 mod tests;
+mod traced;
 mod user_import;
 mod watch;
 
@@ -29,7 +30,7 @@ use std::time::{Duration, Instant};
 use kana_core::decide::Command;
 use kana_core::subjects::Subject;
 use kana_store::{Actor, EnvironmentId, NeededThreads, Store};
-use kana_telemetry::request;
+use kana_telemetry::request::Origin;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -244,8 +245,8 @@ impl Writer {
         request: CatalogRequest,
     ) -> Result<CatalogDone, Error> {
         let (reply, answer) = oneshot::channel();
-        let (actor, request_id) = (Arc::clone(actor), request::current_id());
-        let request = Request::Catalog { environment, actor, request_id, request, reply };
+        let (actor, origin) = (Arc::clone(actor), Origin::current());
+        let request = Request::Catalog { environment, actor, origin, request, reply };
         self.hand_in(CREATING_LANE, request)?;
         answer.await.unwrap_or(Err(UNANSWERED))
     }

@@ -10,7 +10,8 @@ use kana_core::decide::{Answer, Command};
 use kana_core::id::PackageId;
 use kana_store::user_imports::UserImportId;
 use kana_store::{Actor, EnvironmentId};
-use kana_telemetry::{RequestId, request};
+use kana_telemetry::request::Origin;
+use kana_telemetry::{SpanContext, request, spans};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::publish::Publish;
@@ -73,8 +74,8 @@ pub(super) enum Request {
     Catalog {
         environment: EnvironmentId,
         actor: Arc<Actor>,
-        /// The id of the request that it is asked for by.
-        request_id: Option<RequestId>,
+        /// The request that it is asked for by.
+        origin: Option<Origin>,
         request: CatalogRequest,
         reply: Reply<CatalogDone>,
     },
@@ -91,12 +92,15 @@ pub(super) struct Asked {
     pub(super) actor: Arc<Actor>,
     /// The id of the request, if the audit log may get it.
     pub(super) request_id: Option<Box<str>>,
+    /// The span of whoever asks, if that is traced.
+    pub(super) span: Option<Box<SpanContext>>,
 }
 
 impl Asked {
     /// Asks for a command within the request that is being answered.
     pub(super) fn new(command: Command, actor: &Arc<Actor>) -> Self {
-        let mut asked = Self { command, actor: Arc::clone(actor), request_id: None };
+        let span = spans::current().map(Box::new);
+        let mut asked = Self { command, actor: Arc::clone(actor), request_id: None, span };
         if actor.is_audited_for_users() || asked.deletes_user() {
             asked.request_id = request::current_id().map(|id| id.as_str().into());
         }

@@ -94,7 +94,7 @@ impl Queue {
         self.hand_in(Request::Catalog {
             environment,
             actor: actor(),
-            request_id: None,
+            origin: None,
             request,
             reply,
         });

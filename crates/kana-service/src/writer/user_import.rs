@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::batch::{Decided, Decider};
 use super::queue::{Asked, ImportOutcome, ImportSlice};
+use super::traced::committing;
 use crate::error::Error;
 use crate::feed::Recorder;
 use crate::ids;
@@ -89,7 +90,7 @@ impl Decider {
         let import = UserImport { data: data.written(), ..stored };
         transaction.put_user_import(environment, &import).await?;
         transaction.append(environment, records).await?;
-        self.commits.measure(transaction.commit()).await?;
+        committing(self.commits.measure(transaction.commit())).await?;
         Ok(if is_last { ImportOutcome::Finished } else { ImportOutcome::GoesOn })
     }
 

@@ -7,6 +7,8 @@ use bytes::{BufMut as _, BytesMut};
 use deadpool_postgres::Object;
 use futures_util::future::join;
 use kana_telemetry::slow;
+use kana_telemetry::spans::{self, StatementSpan};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Error, Row, Statement};
 
@@ -42,14 +44,23 @@ impl Ready {
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         let since = Instant::now();
-        let (rows, text) = match self {
-            Self::Prepared(statement, text) => {
-                (connection.query(statement, parameters).await, text)
-            }
-            Self::Unnamed(text) => (query(connection, text, parameters).await, text),
+        let (Self::Prepared(_, text) | Self::Unnamed(text)) = self;
+        let span = spans::begin_statement(|| statements::name_of(text));
+        let rows = match self {
+            Self::Prepared(statement, _) => connection.query(statement, parameters).await,
+            Self::Unnamed(text) => query(connection, text, parameters).await,
         };
         slow::note_statement(|| statements::name_of(text), since.elapsed());
+        end(span, &rows);
         rows
+    }
+}
+
+/// Ends the span of a statement with what became of it.
+pub(super) fn end<T>(span: StatementSpan, answer: &Result<T, Error>) {
+    match answer {
+        Ok(_) => span.end(),
+        Err(error) => span.fail(error.code().map(SqlState::code)),
     }
 }
 

@@ -6,11 +6,12 @@ use deadpool_postgres::Object;
 use futures_util::FutureExt as _;
 use futures_util::future::{join, join_all};
 use kana_core::id::{FeatureId, UserId, UserKey};
+use kana_telemetry::spans;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::asking::Ready;
+use super::asking::{self, Ready};
 use super::connections::take;
 use super::errors::{cause, says_it_was_not_committed};
 use super::fate::{self, Mark};
@@ -303,7 +304,13 @@ async fn append_and_commit(
             parameters.iter().map(|parameter| parameter.as_ref() as _).collect();
         async move { statement.query(connection, &parameters).await }
     });
-    let (appended, committed) = join(join_all(asking), connection.batch_execute("COMMIT")).await;
+    let committing = async {
+        let span = spans::begin_statement(|| "COMMIT");
+        let committed = connection.batch_execute("COMMIT").await;
+        asking::end(span, &committed);
+        committed
+    };
+    let (appended, committed) = join(join_all(asking), committing).await;
     appended.into_iter().collect::<Result<Vec<_>, _>>()?;
     committed
 }

@@ -1,4 +1,5 @@
 mod metrics;
+mod routes;
 mod start_line;
 mod stopping;
 mod supervisor;
@@ -21,6 +22,7 @@ use super::{DashboardPlace, Failure, create_app};
 use crate::logging;
 use crate::settings::reading::{SettingInForce, read_log_settings};
 use crate::settings::{ConnectionSettings, ListenAddress, RequestLogSettings, ServeSettings};
+use crate::trace_export::TraceExport;
 
 /// How long requests in flight may take once the server is told to stop. Jobs may take a second
 /// longer. With what the writer needs, the process ends within ten seconds.
@@ -60,6 +62,7 @@ pub(crate) async fn run(
     let address = listener.local_addr()?;
     let operators = listen_for_operators(settings.metrics_listen)?;
     let mut signals = StopSignals::listen()?;
+    let traces = TraceExport::start(&settings.traces)?;
     let Some(opened) = signals.or_stop(open_for_server(&settings)).await else {
         tracing::info!("stopped before the database was open");
         return Ok(());
@@ -103,10 +106,21 @@ pub(crate) async fn run(
     if let Some(operators) = operators {
         operators.finish().await;
     }
-    if tokio::time::timeout(WRITER_TIME, kana.finish()).await.is_err() {
+    finish(kana, traces).await;
+    ended(lost)
+}
+
+/// Waits for what is written last, and for the last traces meanwhile.
+async fn finish(kana: Arc<Kana>, traces: Option<TraceExport>) {
+    let exported = async {
+        if let Some(traces) = traces {
+            traces.finish().await;
+        }
+    };
+    let (written, ()) = tokio::join!(tokio::time::timeout(WRITER_TIME, kana.finish()), exported);
+    if written.is_err() {
         tracing::warn!("stopped before everything was written");
     }
-    ended(lost)
 }
 
 /// Says how a server has ended.
@@ -202,6 +216,7 @@ fn request_log(settings: RequestLogSettings) -> kana_http::RequestLogSettings {
     kana_telemetry::slow::set(slow);
     kana_http::RequestLogSettings {
         surface_of: kana_api::surface_of,
+        route_of: routes::route_of,
         slow,
         lines_per_second: settings.log_requests_per_second,
     }

@@ -33,6 +33,8 @@ pub(crate) const WRONG_USE: u8 = 2;
 const DOCTOR: &str = "doctor";
 /// Settings that are only set together.
 const PAIRS: [(&str, &str); 1] = [("tls_cert", "tls_key")];
+/// Variables of others that count where ours is not set, by the ids of settings.
+const OTHER_VARIABLES: [(&str, &str); 1] = [("otlp_endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT")];
 /// The setting that names the file of settings, which cannot stand in it.
 const CONFIG: &str = "config";
 
@@ -224,8 +226,11 @@ impl Gathered {
                 continue;
             }
             let Some(name) = names.get(id) else { continue };
-            let of_variable =
-                variables(name).map(|value| (value, Source::Variable, name.clone(), name.clone()));
+            let other = OTHER_VARIABLES.iter().find(|(known, _)| *known == id);
+            let mut names = [name.as_str()].into_iter().chain(other.map(|(_, name)| *name));
+            let of_variable = names.find_map(|name| {
+                Some((variables(name)?, Source::Variable, name.to_owned(), name.to_owned()))
+            });
             let of_file = || {
                 let value = OsString::from(file.values.get(id)?);
                 Some((value, Source::File, file.name.clone(), format!("{id} in {}", file.name)))

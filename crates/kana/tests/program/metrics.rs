@@ -18,7 +18,7 @@ const MODEL: &str = r#"mutation {
     subscribe(packageIds: "pro", userId: "u") { id }
 }"#;
 /// What a busy server has counted.
-const COUNTED: [(&str, f64); 22] = [
+const COUNTED: [(&str, f64); 23] = [
     ("kana_operations_total{operation=\"other\",environment=\"none\",outcome=\"refused\"}", 1.0),
     ("kana_operation_duration_seconds_count{operation=\"canUseFeature\"}", 8.0),
     (
@@ -48,6 +48,7 @@ const COUNTED: [(&str, f64); 22] = [
     ("kana_database_up", 1.0),
     ("kana_panics_total", 0.0),
     ("kana_log_lines_dropped_total", 0.0),
+    ("kana_trace_spans_total{result=\"exported\"}", 0.0),
     ("kana_http_body_bytes_held", 0.0),
     ("kana_connections_max", 10_000.0),
 ];

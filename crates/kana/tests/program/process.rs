@@ -25,7 +25,7 @@ pub(crate) fn kana<A: AsRef<OsStr>>(in_dir: &Path, arguments: &[A]) -> Command {
     let mut command = Command::new(binary());
     command.args(arguments).current_dir(in_dir).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("KANA_") {
+        if ["KANA_", "OTEL_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);
         }
     }

@@ -1,4 +1,4 @@
-//! What never stands in the log, whatever is asked and however much is logged: keys, tokens, passwords,
+//! What never stands in the log and in traces, whatever is asked and however much is logged: keys, tokens, passwords,
 //! what was asked, and who somebody is.
 
 use std::io::{Read, Write};
@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 
+use crate::collector::Collector;
 use crate::engines::{Engine, engines};
 use crate::process::{Server, text};
 
@@ -24,9 +25,10 @@ const OTHERS: [&str; 7] = [
     "hidden-key-of-idempotency",
 ];
 
-/// A server that logs everything, and what it must not log.
+/// A server that logs and traces everything, and what it must not tell.
 struct Watched {
     server: Server,
+    collector: Collector,
     secrets: Vec<String>,
     private: String,
     public: String,
@@ -44,6 +46,8 @@ impl Watched {
         let (private, public) = (after("KANA_DEV_KEY="), after("KANA_DEV_PUBLIC_KEY="));
         let invitation = after("token=");
         let mut serve = engine.kana(&["serve", "--listen", "127.0.0.1:0", "--log-level", "trace"]);
+        let collector = Collector::start();
+        serve.args(["--otlp-endpoint", &collector.url, "--trace-ratio", "1"]);
         let server = Server::start_with(&mut serve);
         let known = [&private, &public, &invitation].map(String::clone);
         let secrets = known.into_iter().chain(OTHERS.map(str::to_owned)).chain([
@@ -52,7 +56,7 @@ impl Watched {
             "hidden-app".to_owned(),
             "hidden-wrong-key".to_owned(),
         ]);
-        Self { server, secrets: secrets.collect(), private, public, invitation }
+        Self { server, collector, secrets: secrets.collect(), private, public, invitation }
     }
 
     /// Sends a request from the address of the client, and returns the answer.
@@ -204,23 +208,31 @@ fn use_the_dashboard(watched: &mut Watched) {
 }
 
 #[test]
-fn nothing_secret_and_nothing_of_a_person_is_logged_on_any_surface() {
+fn nothing_secret_and_nothing_of_a_person_is_logged_or_traced_on_any_surface() {
     for engine in engines() {
         let mut watched = Watched::start(&engine);
         use_the_admin_api(&mut watched);
         use_what_is_beside_graphql(&watched);
         use_the_dashboard(&mut watched);
-        let Watched { mut server, secrets, .. } = watched;
+        let Watched { mut server, collector, secrets, .. } = watched;
         server.signal("TERM");
         server.wait();
         let log = server.log();
         assert!(log.lines().filter(|line| line.contains("\"request\"")).count() > 20, "{log}");
         assert!(secrets.len() > 16);
+        let exported: Vec<String> = collector
+            .received()
+            .iter()
+            .map(|it| String::from_utf8_lossy(&it.body).into_owned())
+            .collect();
+        let spans = collector.spans().len();
+        assert!(spans > 60, "{spans}");
         for secret in secrets {
             // As it was sent, and as it stands in an address.
             for form in [secret.clone(), secret.replace('@', "%40")] {
                 let found = log.lines().find(|line| line.contains(&form));
                 assert_eq!(found, None, "{form}");
+                assert!(exported.iter().all(|body| !body.contains(&form)), "{form} is exported");
             }
         }
     }

@@ -60,7 +60,7 @@ fn parse(text: &str, file: &str, known: &[&str]) -> Result<HashMap<String, Strin
             values.insert(name.clone(), value);
         } else {
             wrong.push(format!(
-                "{file}: {name} must be a string, a whole number, true, false or a list of strings"
+                "{file}: {name} must be a string, a number, true, false or a list of strings"
             ));
         }
     }
@@ -73,6 +73,7 @@ fn as_flag(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
         toml::Value::Boolean(flag) => Some(flag.to_string()),
         toml::Value::Array(items) => {
             let items: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();

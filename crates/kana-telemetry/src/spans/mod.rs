@@ -1,0 +1,16 @@
+//! Spans of requests that are traced (contract: `operations.md`, "Traces").
+//!
+//! [`begin`] opens a span below the one that is open in this task, and dropping it records it. Where nothing
+//! is traced, that is one look at a flag. What was recorded waits in a queue with a bound until
+//! [`take`] hands it to whoever exports it; nothing that answers requests waits for that.
+//!
+//! Names and texts of spans are those of the program. What a caller chose has no way in.
+
+mod open;
+mod queue;
+mod span;
+
+pub use open::{OpenSpan, OperationKind, OperationSpan, begin, begin_operation, current, scope};
+pub use open::{StatementSpan, begin_below, begin_statement, record_request};
+pub use queue::{SPANS_MAX, Taken, stop, take, wait_for_stop};
+pub use span::{LINKS_MAX, Span, SpanKind, Value};

@@ -1,0 +1,122 @@
+//! Traces (contract: `operations.md`, "Traces").
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::Args;
+use ureq::http::Uri;
+
+use super::without_passwords;
+
+/// What is added to the base, as OTLP asks.
+const PATH: &str = "/v1/traces";
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TraceSettings {
+    /// The collector that traces are sent to by OTLP over HTTP, like http://127.0.0.1:4318; /v1/traces is
+    /// added. OTEL_EXPORTER_OTLP_ENDPOINT counts where KANA_OTLP_ENDPOINT is not set. Default: none, and no
+    /// traces
+    #[arg(long, env = "KANA_OTLP_ENDPOINT", value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<OtlpEndpoint>,
+    /// The share of requests that are traced, 0 to 1. A request that comes with a traceparent is traced if
+    /// its caller traces it
+    #[arg(long, env = "KANA_TRACE_RATIO", default_value = "0.01", value_name = "RATIO")]
+    pub(crate) trace_ratio: TraceRatio,
+}
+
+/// The base URL of a collector. Its `Debug` hides the password.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct OtlpEndpoint(String);
+
+impl OtlpEndpoint {
+    /// Returns the URL that spans are sent to, with its password.
+    pub(crate) fn reveal(&self) -> String {
+        format!("{}{PATH}", self.0)
+    }
+}
+
+impl FromStr for OtlpEndpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let problem = || {
+            "must be the base of an http or https URL, without ? and #, like http://127.0.0.1:4318"
+                .to_owned()
+        };
+        let url: Uri = text.parse().map_err(|_| problem())?;
+        let is_http = matches!(url.scheme_str(), Some("http" | "https"));
+        let has_host = url.host().is_some_and(|host| !host.is_empty());
+        if !is_http || !has_host || text.contains(['?', '#']) {
+            return Err(problem());
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl fmt::Debug for OtlpEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", without_passwords(&self.0, [self.0.as_str()]))
+    }
+}
+
+/// A share, from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct TraceRatio(f64);
+
+impl TraceRatio {
+    /// Returns the share.
+    pub(crate) fn value(self) -> f64 {
+        self.0
+    }
+}
+
+impl FromStr for TraceRatio {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+        ratio.map(Self).ok_or_else(|| "must be a number from 0 to 1, like 0.05".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_a_base_that_the_path_is_added_to() {
+        for (text, url) in [
+            ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"),
+            ("http://127.0.0.1:4318/", "http://127.0.0.1:4318/v1/traces"),
+            ("https://otlp.example.com/otlp", "https://otlp.example.com/otlp/v1/traces"),
+            ("https://kana:hunter2@[::1]", "https://kana:hunter2@[::1]/v1/traces"),
+        ] {
+            assert_eq!(text.parse::<OtlpEndpoint>().unwrap().reveal(), url);
+        }
+        for wrong in [
+            "",
+            "127.0.0.1:4318",
+            "/v1/traces",
+            "grpc://collector:4317",
+            "http://",
+            "http://collector?key=1",
+            "http://collector#x",
+            "http://a b",
+        ] {
+            let problem = wrong.parse::<OtlpEndpoint>().unwrap_err();
+            assert!(problem.contains("http://127.0.0.1:4318"), "{wrong}: {problem}");
+        }
+        let secret: OtlpEndpoint = "https://kana:hunter2@collector".parse().unwrap();
+        assert_eq!(format!("{secret:?}"), r#""https://kana:***@collector""#);
+    }
+
+    #[test]
+    fn a_ratio_is_from_0_to_1() {
+        for (text, ratio) in [("0", 0.0), ("1", 1.0), ("0.01", 0.01), ("1e-3", 0.001)] {
+            assert_eq!(text.parse(), Ok(TraceRatio(ratio)));
+        }
+        for wrong in ["", "1.01", "-0.1", "NaN", "inf", "1%", "a"] {
+            assert!(wrong.parse::<TraceRatio>().is_err(), "{wrong}");
+        }
+    }
+}
