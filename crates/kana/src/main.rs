@@ -3,6 +3,7 @@
 mod commands;
 mod logging;
 mod settings;
+mod version;
 
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
