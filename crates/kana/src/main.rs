@@ -4,6 +4,7 @@ mod commands;
 mod logging;
 mod settings;
 mod trace_export;
+mod version;
 
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};

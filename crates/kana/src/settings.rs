@@ -34,6 +34,7 @@ pub(crate) use self::request_limits::RequestLimitSettings;
 pub(crate) use self::secret::{DatabaseUrl, without_passwords};
 pub(crate) use self::tls::TlsSettings;
 pub(crate) use self::traces::{OtlpEndpoint, TraceSettings};
+use crate::version::FULL_VERSION;
 
 /// Pricing and packaging, self-hosted: which features a user's packages include, how much of
 /// each, and how much of that is used.
@@ -41,20 +42,20 @@ pub(crate) use self::traces::{OtlpEndpoint, TraceSettings};
 /// Every setting can be a flag, an environment variable, or a line of kana.toml in the working
 /// directory, where it is named like the flag with underscores: data_dir = "/var/lib/kana".
 #[derive(Debug, Parser)]
-#[command(name = "kana", version = VERSION)]
+#[command(name = "kana", version = FULL_VERSION)]
 struct Cli {
     /// The file of settings, which must exist. Default: kana.toml in the working directory, if it is there
     #[arg(long, env = "KANA_CONFIG", value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     #[command(flatten)]
     log: LogSettings,
+    /// With --version: print JSON, with the version of SQLite and the schemas that this release works with
+    // Only for the help: --version ends the parser, and without it there is no such flag.
+    #[arg(long, requires = "version")]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
-
-/// The release, the commit that it was built from, and the day of that.
-const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), " (", env!("KANA_COMMIT"), ", ", env!("KANA_DATE"), ")");
 
 /// Returns the definition of the command line.
 pub(crate) fn command_line() -> clap::Command {

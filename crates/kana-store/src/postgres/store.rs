@@ -1,3 +1,4 @@
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -28,6 +29,8 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// The version of the schema that this release works with.
     pub const SCHEMA_VERSION: usize = POSTGRES.len();
+    /// The versions of the schema that this release opens: it migrates the older ones.
+    pub const SCHEMA_VERSIONS: RangeInclusive<usize> = 1..=Self::SCHEMA_VERSION;
 
     /// Connects to the database of `url` and migrates it. Any number of processes may use it at the
     /// same time; those that start together take turns to migrate.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::Path;
 
 use kana_core::Timestamp;
@@ -16,12 +17,15 @@ use crate::error::StoreError;
 const NEW_FILE: &str = "kana.backed-up.new";
 
 impl SqliteStore {
-    /// Notes that a backup of the database in `data_dir` has ended well.
+    /// Notes that a backup of the database in `data_dir` has ended well, in a file of the directory's owner.
     pub fn note_backup(data_dir: &Path, at: Timestamp) -> Result<(), StoreError> {
         let (path, new) = (data_dir.join(BACKUP_FILE), data_dir.join(NEW_FILE));
         let written = create_private_file(&new).and_then(|mut file| {
             file.set_len(0)?;
             file.write_all(format!("{at}\n").as_bytes())?;
+            // If root made the backup, the server must be able to read this. Others cannot give files away.
+            let owner = fs::metadata(data_dir)?;
+            let _ = fchown(&file, Some(owner.uid()), Some(owner.gid()));
             fs::rename(&new, &path)
         });
         written.map_err(|error| failed(&path, error))
@@ -41,7 +45,7 @@ impl SqliteStore {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{PermissionsExt as _, chown};
 
     use super::*;
 
@@ -59,5 +63,18 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         fs::write(file, "yesterday").unwrap();
         assert_eq!(last(), None);
+    }
+
+    #[test]
+    fn the_time_of_a_backup_that_root_made_is_the_servers() {
+        let directory = tempfile::tempdir().unwrap();
+        let user = 61_234;
+        // Only root gives files away, and only root makes backups of others' databases.
+        if chown(directory.path(), Some(user), Some(user)).is_err() {
+            return;
+        }
+        SqliteStore::note_backup(directory.path(), Timestamp::from_ms(1_000)).unwrap();
+        let file = directory.path().join(BACKUP_FILE).metadata().unwrap();
+        assert_eq!((file.uid(), file.gid()), (user, user));
     }
 }

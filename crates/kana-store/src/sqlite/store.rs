@@ -49,6 +49,13 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// The version of the schema that this release works with.
     pub const SCHEMA_VERSION: usize = crate::migration_files::SQLITE.len();
+    /// The versions of the schema that this release opens: it migrates the older ones.
+    pub const SCHEMA_VERSIONS: RangeInclusive<usize> = 1..=Self::SCHEMA_VERSION;
+
+    /// Returns the version of SQLite.
+    pub fn engine_version() -> &'static str {
+        rusqlite::version()
+    }
 
     /// Opens the database in `data_dir`. Creates directory and database if they do not exist, and
     /// migrates the database. Fails with [`DataDirInUse`](StoreError::DataDirInUse) if it has to

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::Resettable;
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, CommandFactory as _, FromArgMatches as _};
 
@@ -26,6 +27,7 @@ use self::file::{ReadText, SettingsFile};
 pub(crate) use self::in_force::{SettingInForce, Source};
 pub(crate) use self::message::invalid_value;
 use super::{Cli, Command, LogSettings, variable, without_passwords};
+use crate::version;
 
 /// The exit code for invalid settings and wrong usage.
 pub(crate) const WRONG_USE: u8 = 2;
@@ -105,10 +107,17 @@ pub(crate) fn report_wrong(problems: &[String]) -> ExitCode {
     ExitCode::from(WRONG_USE)
 }
 
-/// Prints the parser's message about the command line, with passwords hidden.
+/// Prints the parser's message about the command line, with passwords hidden, or what was asked for
+/// instead of a command: help, or the version.
 fn report(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     if !error.use_stderr() {
-        let printed = error.print().and_then(|()| std::io::stdout().flush());
+        let is_json = error.kind() == ErrorKind::DisplayVersion
+            && arguments.iter().any(|argument| argument == "--json");
+        let printed = match is_json {
+            true => std::io::stdout().write_all(version::as_json().as_bytes()),
+            false => error.print(),
+        };
+        let printed = printed.and_then(|()| std::io::stdout().flush());
         return match printed {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -172,7 +181,7 @@ fn invocation(
         with_values.try_get_matches_from(&arguments).map_err(Unusable::CommandLine)?;
     let settings = in_force::in_force(&settings, &matches, &gathered.given);
     let cli = Cli::from_arg_matches_mut(&mut matches).map_err(Unusable::CommandLine)?;
-    let Cli { command, log, config: _ } = cli;
+    let Cli { command, log, config: _, json: _ } = cli;
     Ok(Invocation { command, log, settings, wrong, warnings: Vec::new() })
 }
 

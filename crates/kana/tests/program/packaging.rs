@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::{Server, init, run, text};
+use crate::process::{Server, init, note, run, text};
 
 fn packaged(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging").join(path);
@@ -68,10 +69,12 @@ fn each_command_has_a_man_page_that_man_can_read() {
 fn the_example_of_a_file_of_settings_has_settings_that_there_are() {
     let dir = TempDir::new().unwrap();
     let example = packaged("kana.toml.example");
+    let url = dir.path().join("database-url");
+    std::fs::write(&url, "postgres://kana@localhost/kana").unwrap();
     let set: String = example
+        .replace("/etc/kana/database-url", url.to_str().unwrap())
         .lines()
         .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
-        .filter(|line| !line.starts_with("database_url_file"))
         .map(|line| format!("{line}\n"))
         .collect();
     assert!(set.contains("\nlisten = ") && set.contains("\nrate_limit = "), "{set}");
@@ -80,24 +83,110 @@ fn the_example_of_a_file_of_settings_has_settings_that_there_are() {
     assert!(config.status.success(), "{}", text(&config.stderr));
 }
 
+/// The Debian package is built from files that are there, the man pages and completions aside.
+#[test]
+fn what_the_debian_package_is_made_of_is_there() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::fs::read_to_string(here.join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let deb = &manifest["package"]["metadata"]["deb"];
+    let assets = deb["assets"].as_array().unwrap().iter();
+    let assets: Vec<[&str; 2]> =
+        assets.map(|asset| [0, 1].map(|at| asset[at].as_str().unwrap())).collect();
+    for [source, _] in assets
+        .iter()
+        .filter(|[source, _]| !source.starts_with("target/") && !source.contains("/generated/"))
+    {
+        assert!(here.join(source).is_file(), "{source}");
+    }
+    let directory = deb["systemd-units"]["unit-scripts"].as_str().unwrap();
+    assert!(here.join(directory).join("kana.service").is_file());
+    // The unit reads a file that must exist, and that an upgrade must leave alone.
+    let settings = "etc/kana/kana.toml";
+    assert!(assets.iter().any(|[_, target]| *target == settings));
+    assert_eq!(deb["conf-files"][0].as_str(), Some(format!("/{settings}").as_str()));
+    assert!(packaged("systemd/kana.service").contains(&format!("--config /{settings}\n")));
+}
+
+#[test]
+fn the_version_names_the_release_its_commit_and_its_day() {
+    let dir = TempDir::new().unwrap();
+    let printed = run(dir.path(), &["--version"]);
+    assert!(printed.status.success());
+    let line = text(&printed.stdout);
+    let rest = line.strip_prefix(concat!("kana ", env!("CARGO_PKG_VERSION"), " (")).unwrap();
+    let (commit, date) = rest.strip_suffix(")\n").unwrap().split_once(", ").unwrap();
+    let is_commit = commit.len() == 10 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(is_commit || commit == "unknown", "{line}");
+    let is_date = date.len() == 10 && date.split('-').count() == 3;
+    assert!(is_date || date == "unknown", "{line}");
+
+    for arguments in [["--version", "--json"], ["--json", "--version"]] {
+        let printed = run(dir.path(), &arguments);
+        assert!(printed.status.success(), "{}", text(&printed.stderr));
+        let answer: Value = serde_json::from_slice(&printed.stdout).unwrap();
+        assert_eq!(answer["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!((&answer["commit"], &answer["date"]), (&commit.into(), &date.into()));
+        let sqlite = &answer["engines"]["sqlite"];
+        assert!(sqlite["version"].as_str().unwrap().starts_with("3."), "{answer}");
+        for engine in ["sqlite", "postgres"] {
+            let schema = &answer["engines"][engine]["schema"];
+            let range = [&schema["oldest"], &schema["newest"]].map(|at| at.as_u64().unwrap());
+            assert!(range[0] == 1 && range[1] >= 10, "{engine}: {range:?}");
+        }
+    }
+}
+
+/// The newest schema that `kana --version --json` names is that of a database of this release.
+#[test]
+fn the_newest_schema_is_the_one_of_a_new_database() {
+    let dir = TempDir::new().unwrap();
+    init(dir.path());
+    let database = rusqlite::Connection::open(dir.path().join("kana-data/kana.db")).unwrap();
+    let version: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    let printed = run(dir.path(), &["--version", "--json"]);
+    let answer: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(answer["engines"]["sqlite"]["schema"]["newest"], version);
+}
+
+#[test]
+fn json_without_version_is_no_flag_of_the_program_itself() {
+    let dir = TempDir::new().unwrap();
+    let refused = run(dir.path(), &["--json", "keys", "list"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("--version"), "{}", text(&refused.stderr));
+}
+
 /// Where systemd is there to say what it thinks of the unit.
 #[test]
 fn the_unit_is_one_that_systemd_takes_and_finds_safe() {
-    let Ok(version) = Command::new("systemd-analyze").arg("--version").output() else { return };
+    let Ok(version) = Command::new("systemd-analyze").arg("--version").output() else {
+        note("skipped: there is no systemd-analyze");
+        return;
+    };
     assert!(version.status.success());
-    let dir = TempDir::new().unwrap();
-    let unit = dir.path().join("kana.service");
-    // The program is not installed here.
-    let packaged = packaged("systemd/kana.service").replace("/usr/bin/kana", "/bin/true");
-    std::fs::write(&unit, packaged).unwrap();
-    let verified =
-        Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output().unwrap();
-    assert!(verified.status.success(), "{}", text(&verified.stderr));
-    assert_eq!(text(&verified.stderr), "");
-    let safe = Command::new("systemd-analyze")
-        .args(["security", "--offline=true", "--threshold=20"])
-        .arg(&unit)
-        .output()
-        .unwrap();
-    assert!(safe.status.success(), "{}", text(&safe.stdout));
+    for drop_in in [None, Some("postgresql.conf"), Some("https.conf")] {
+        let dir = TempDir::new().unwrap();
+        let unit = dir.path().join("kana.service");
+        // The program is not installed here.
+        let service = packaged("systemd/kana.service").replace("/usr/bin/kana", "/bin/true");
+        std::fs::write(&unit, service).unwrap();
+        if let Some(name) = drop_in {
+            let drop_ins = dir.path().join("kana.service.d");
+            std::fs::create_dir(&drop_ins).unwrap();
+            std::fs::write(drop_ins.join(name), packaged(&format!("systemd/{name}"))).unwrap();
+        }
+        let analyze = |arguments: &[&str]| {
+            let mut command = Command::new("systemd-analyze");
+            // Its drop-ins are found beside it.
+            command.env("SYSTEMD_UNIT_PATH", format!("{}:", dir.path().display()));
+            command.args(arguments).arg(&unit).output().unwrap()
+        };
+        let verified = analyze(&["verify", "--man=no"]);
+        assert!(verified.status.success(), "{drop_in:?}: {}", text(&verified.stderr));
+        assert_eq!(text(&verified.stderr), "", "{drop_in:?}");
+        // In tenths: at most 2.0.
+        let safe = analyze(&["security", "--offline=true", "--threshold=20"]);
+        assert!(safe.status.success(), "{drop_in:?}: {}", text(&safe.stdout));
+    }
 }

@@ -199,6 +199,7 @@ fn a_command_whose_standard_output_is_broken_says_so_and_fails() {
         &["--help"],
         &["keys", "create", "--help"],
         &["--version"],
+        &["--version", "--json"],
     ] {
         for stdout in [full(), closed()] {
             let output = kana(dir.path(), arguments).stdout(stdout).output().unwrap();

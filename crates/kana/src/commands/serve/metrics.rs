@@ -13,7 +13,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::start_line::{COMMIT, Engine, VERSION};
+use super::start_line::Engine;
+use crate::version::{COMMIT, VERSION};
 
 /// How often the database is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);

@@ -5,11 +5,7 @@ use std::net::SocketAddr;
 use kana_store::{PostgresStore, SqliteStore};
 
 use crate::settings::reading::{SettingInForce, Source};
-
-/// The version of the program.
-pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The commit that it was built from, or `unknown`.
-pub(super) const COMMIT: &str = env!("KANA_COMMIT");
+use crate::version::{COMMIT, VERSION};
 
 /// The kind of database that a server runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
