@@ -20,6 +20,7 @@ use kana_telemetry::metrics::connections::{self, Closed};
 use kana_telemetry::sampling;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 
 use crate::activity::Activity;
@@ -96,11 +97,7 @@ async fn accept_all(listener: &TcpListener, served: &Served, connections: &Arc<C
                 let activity = Arc::new(Activity::default());
                 let slot = connections.open_slot(accepted, &activity);
                 let peer = PeerAddress(peer.ip());
-                let served = serve_socket(socket, peer, served.clone(), activity, slot);
-                tokio::spawn(async move {
-                    served.await;
-                    drop(permit);
-                });
+                tokio::spawn(serve_socket(permit, socket, peer, served.clone(), activity, slot));
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
@@ -124,7 +121,10 @@ fn is_about_one_connection(error: &std::io::Error) -> bool {
     )
 }
 
+/// Serves a connection, which may be open as long as the permit is held: it is dropped last. The future is
+/// spawned as it is, since one around it would have room for it twice.
 async fn serve_socket(
+    _permit: OwnedSemaphorePermit,
     socket: TcpStream,
     peer: PeerAddress,
     served: Served,
