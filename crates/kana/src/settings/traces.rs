@@ -13,7 +13,7 @@ const PATH: &str = "/v1/traces";
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TraceSettings {
-    /// The collector that traces are sent to by OTLP over HTTP, like http://127.0.0.1:4318; /v1/traces is
+    /// The collector that traces are sent to by OTLP over HTTP, like `http://127.0.0.1:4318`; /v1/traces is
     /// added. OTEL_EXPORTER_OTLP_ENDPOINT counts where KANA_OTLP_ENDPOINT is not set. Default: none, and no
     /// traces
     #[arg(long, env = "KANA_OTLP_ENDPOINT", value_name = "URL")]
