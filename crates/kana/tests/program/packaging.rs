@@ -190,3 +190,23 @@ fn the_unit_is_one_that_systemd_takes_and_finds_safe() {
         assert!(safe.status.success(), "{drop_in:?}: {}", text(&safe.stdout));
     }
 }
+
+#[test]
+fn the_timer_of_backups_is_one_that_systemd_takes() {
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        note("skipped: there is no systemd-analyze");
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let units = ["kana-backup.service", "kana-backup.timer"].map(|name| {
+        // The program is not installed here.
+        let unit = packaged(&format!("systemd/{name}")).replace("/usr/bin/kana", "/bin/true");
+        let path = dir.path().join(name);
+        std::fs::write(&path, unit).unwrap();
+        path
+    });
+    let verified =
+        Command::new("systemd-analyze").args(["verify", "--man=no"]).args(units).output().unwrap();
+    assert!(verified.status.success(), "{}", text(&verified.stderr));
+    assert_eq!(text(&verified.stderr), "");
+}
