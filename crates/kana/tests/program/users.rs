@@ -7,7 +7,7 @@ use crate::process::{Server, run, text};
 
 const USE: &str = r#"mutation {
     createFeature(input: { id: "calls", type: CONSUMABLE }) { id }
-    createPackage(input: { id: "pro", features: [{ featureId: "calls" }] }) { id }
+    createPackage(input: { id: "pro", features: [{ id: "calls" }] }) { id }
     publishPackage(id: "pro") { id }
     createUser(input: { id: "ada@example.com", name: "Ada" }) { id }
     other: createUser(input: { id: "bob", name: "Bob" }) { id }
@@ -32,7 +32,8 @@ fn a_user_is_exported_and_deleted_beside_a_server() {
     let exported = run(dir.path(), &export);
     assert!(exported.status.success(), "{}", text(&exported.stderr));
     let records = lines(&exported.stdout);
-    let kinds: Vec<&str> = records.iter().map(|record| record["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> =
+        records.iter().map(|record| record["record"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["user", "subscription", "counter", "event", "replay"], "{records:?}");
     assert_eq!(records[0]["id"], "ada@example.com");
     assert_eq!(records[2]["used"], 1);
