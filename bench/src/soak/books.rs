@@ -63,7 +63,7 @@ mod tests {
         let lines = r#"{"kana_export":1}
 {"record":"user","key":"k-1","id":"user-0000001"}
 {"record":"user","key":"k-2","id":"guest-1"}
-{"record":"event","user_key":"k-1","feature_id":"api-calls","delta":2,"idempotency_key":"cloudevent soak 3-4"}
+{"record":"event","user_key":"k-1","feature_id":"api-calls","delta":2,"idempotency_key":"cloudevent soak f6bd5b24fd29f054-3-4"}
 {"record":"event","user_key":"k-1","feature_id":"credits","delta":1}
 {"record":"end"}
 "#;

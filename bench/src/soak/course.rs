@@ -26,7 +26,7 @@ impl Course {
     /// 40 s, and samples once a second.
     pub(super) fn of(length: Duration) -> Self {
         let second_half = length / 2;
-        let warm_up = second_half / 10;
+        let warm_up = second_half / 5;
         let calm = second_half - warm_up;
         Self {
             unrest: length - second_half,

@@ -30,10 +30,27 @@ pub(super) fn feature(id: &str) -> Option<Feature> {
     }
 }
 
-/// The key that a stored idempotency key stands for. Those of CloudEvents begin with their source.
-pub(super) fn read_key(stored: &str) -> Option<Key> {
-    let (sender, number) = stored.rsplit(' ').next()?.split_once('-')?;
+/// The idempotency key of a sender's usage. In their order, neighbours lie far apart, as they do where
+/// keys are made at random: that is how a server gets most to do with them.
+fn write_key(sender: usize, number: usize) -> String {
+    const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+    let spread = ((sender as u64) << 32 | number as u64).wrapping_mul(ODD);
+    format!("{spread:016x}-{sender}-{number}")
+}
+
+/// The sender and the number at the end of a key.
+fn read_parts(stored: &str) -> Option<Key> {
+    let mut parts = stored.rsplitn(3, '-');
+    let (number, sender) = (parts.next()?, parts.next()?);
     Some((sender.parse().ok()?, number.parse().ok()?))
+}
+
+/// The key that a stored idempotency key stands for, if [`write_key`] made that. Those of CloudEvents
+/// are stored with their source before them.
+pub(super) fn read_key(stored: &str) -> Option<Key> {
+    let (sender, number) = read_parts(stored)?;
+    let is_ours = stored.rsplit(' ').next() == Some(&write_key(sender, number));
+    is_ours.then_some((sender, number))
 }
 
 /// How usage is sent.
@@ -103,7 +120,7 @@ impl Scribe {
 
     /// The request for everything from the entry `first` on.
     fn to_bytes(&self, way: Way, first: usize) -> Vec<u8> {
-        let key = |index: usize| format!("{}-{}", self.sender, first + index);
+        let key = |index: usize| write_key(self.sender, first + index);
         let inputs = |feature: &str| {
             let entries = self.entries[first..].iter().enumerate();
             let input = |(index, entry): (usize, &Entry)| {
@@ -202,10 +219,12 @@ mod tests {
 
     #[test]
     fn keys_are_read_as_they_are_stored() {
-        assert_eq!(read_key("3-17"), Some((3, 17)));
-        assert_eq!(read_key("cloudevent soak 3-17"), Some((3, 17)));
-        assert_eq!(read_key("3"), None);
-        assert_eq!(read_key("a-17"), None);
+        let key = write_key(3, 17);
+        assert_eq!(read_key(&key), Some((3, 17)));
+        assert_eq!(read_key(&format!("cloudevent soak {key}")), Some((3, 17)));
+        for other in ["3-17", "0-3-17", "17", "a-b-c", ""] {
+            assert_eq!(read_key(other), None, "{other}");
+        }
     }
 
     /// The first request of one usage by [`Way::Use`].

@@ -71,7 +71,7 @@ fn forgetful(directory: &TempDir, kana: &Path) -> PathBuf {
 [ "$1" = export ] || exec '{kana}' "$@"
 '{kana}' "$@" || exit
 for file; do :; done
-sed -i -e '/"record":"event".*[" ]0-0"/d' -e '/"record":"event".*[" ]1-0"/p' "$file"
+sed -i -e '/"record":"event".*-0-0"/d' -e '/"record":"event".*-1-0"/p' "$file"
 "#,
         kana = kana.display()
     );
