@@ -17,6 +17,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the cases and print one table, in Markdown, on standard output
     Compare(Box<CompareArgs>),
+    /// Load a server for minutes, with bad clients and crashes, and print a verdict
+    Soak(SoakArgs),
     /// Serve a constant answer to every POST, on the HTTP stack that Kana uses
     #[command(hide = true)]
     Constant(ConstantArgs),
@@ -30,6 +32,27 @@ pub(crate) struct ConstantArgs {
     /// The media type of every answer
     #[arg(long)]
     pub(crate) media_type: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SoakArgs {
+    /// How long there is load, 0.1 to 1440. Memory is judged from 10 on
+    #[arg(long, value_parser = minutes, default_value = "10", value_name = "MINUTES")]
+    pub(crate) minutes: Duration,
+    /// The program `kana` [default: the one beside this program, built anew by cargo]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kana: Option<PathBuf>,
+    /// A new directory in this one holds all data and is removed in the end [default: beside this
+    /// program]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) data: Option<PathBuf>,
+    /// Repeats the random choices of an earlier run [default: a new one, which is printed]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
+    /// An empty PostgreSQL database to use instead of the embedded one. What the run writes stays
+    /// there
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
 }
 
 /// What can be measured.
@@ -206,6 +229,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(length) if (0.01..=3600.0).contains(&seconds) => Ok(length),
         _ => Err("must be 0.01 to 3600".to_owned()),
+    }
+}
+
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    match Duration::try_from_secs_f64(minutes * 60.0) {
+        Ok(length) if (0.1..=1440.0).contains(&minutes) => Ok(length),
+        _ => Err("must be 0.1 to 1440".to_owned()),
     }
 }
 

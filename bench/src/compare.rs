@@ -1,10 +1,8 @@
 //! The command `compare`: all cases in one run, and one table.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
-use tempfile::TempDir;
+use anyhow::{Context, Result, ensure};
 
 use crate::args::{Case, CompareArgs};
 use crate::cases::{
@@ -12,7 +10,7 @@ use crate::cases::{
 };
 use crate::cores::Cores;
 use crate::machine::{self, FileSystem};
-use crate::process::run_to_end;
+use crate::places::{find_kana, make_directory};
 use crate::servers::kana::Kana;
 use crate::stop::Stop;
 use crate::table::Table;
@@ -21,7 +19,7 @@ use crate::table::Table;
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
     let kana = find_kana(args.kana.as_deref(), &stop)?;
-    let directory = make_directory(args)?;
+    let directory = make_directory(args.data.as_deref())?;
     let file_system = FileSystem::of(directory.path())?;
     ensure!(
         args.smoke || file_system.is_disk(),
@@ -101,50 +99,4 @@ fn run_recording(args: &CompareArgs, bench: &Bench, kana: &Kana, table: &mut Tab
         table.add(latency::NAME, latency::run(bench, kana, &recording.record))?;
     }
     Ok(())
-}
-
-/// A new directory for all data, which goes with the value.
-fn make_directory(args: &CompareArgs) -> Result<TempDir> {
-    let parent = match &args.data {
-        Some(directory) => directory.clone(),
-        None => beside_this_program()?,
-    };
-    tempfile::Builder::new()
-        .prefix("kana-bench-")
-        .tempdir_in(&parent)
-        .with_context(|| format!("cannot make a directory in {}", parent.display()))
-}
-
-fn beside_this_program() -> Result<PathBuf> {
-    let program = std::env::current_exe().context("cannot find this program")?;
-    program.parent().map(Path::to_owned).context("this program lies nowhere")
-}
-
-/// The program `kana`: the one that was named, or the one beside this program, which cargo brings
-/// up to date where it is there.
-fn find_kana(named: Option<&Path>, stop: &Stop) -> Result<PathBuf> {
-    if let Some(program) = named {
-        let program = program.canonicalize();
-        return program.with_context(|| "there is no program kana where --kana says".to_owned());
-    }
-    let program = beside_this_program()?.join("kana");
-    // Set by `cargo run` and `cargo test`.
-    if let Some(cargo) = std::env::var_os("CARGO") {
-        eprintln!("building kana");
-        let mut build = Command::new(cargo);
-        build.args(["build", "--locked", "--quiet", "--package", "kana"]);
-        build.current_dir(env!("CARGO_MANIFEST_DIR"));
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        run_to_end("cargo build", &mut build, stop)?;
-    }
-    if !program.is_file() {
-        bail!(
-            "there is no {}: build it with `cargo build --release --package kana`, or name \
-             another with --kana",
-            program.display()
-        );
-    }
-    Ok(program)
 }

@@ -23,6 +23,11 @@ impl Cores {
         Ok(Self { pinned })
     }
 
+    /// Servers and load share all cores, and the kernel says who runs where.
+    pub(crate) fn unpinned() -> Self {
+        Self { pinned: None }
+    }
+
     /// Does `work` on the server's core: what it starts stays there.
     pub(crate) fn on_the_servers<T>(self, work: impl FnOnce() -> T) -> Result<T> {
         let Some((server, load)) = self.pinned else {

@@ -1,8 +1,9 @@
 //! `kana-bench compare` puts Kana beside its peers on one machine and prints one table.
+//! `kana-bench soak` loads one server for minutes, ends it again and again, and prints a verdict.
 //!
 //! [`compare`] runs the [`cases`]. A case starts what it needs (`servers`), fills it (`seed`), sends
-//! it load (`load`) and makes rows of the [`table`]. Whatever was started ends with the value that
-//! holds it, and so also when a case fails or the run is interrupted.
+//! it load (`load`) and makes rows of the [`table`]. [`soak`] has clients of its own. Whatever was
+//! started ends with the value that holds it, and so also when a run fails or is interrupted.
 #![allow(
     clippy::float_arithmetic,
     reason = "rates and ratios are shown, nothing is decided by them"
@@ -17,9 +18,11 @@ mod cores;
 mod database;
 mod load;
 mod machine;
+mod places;
 mod process;
 mod seed;
 mod servers;
+mod soak;
 mod stop;
 mod table;
 
@@ -37,6 +40,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Compare(args) => compare::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Constant(args) => constant::run(args),
     };
     match result {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -120,14 +120,45 @@ impl Process {
     }
 
     fn failed(&self, how: &str) -> anyhow::Error {
+        anyhow!(self.describe(how))
+    }
+
+    /// Says how it is, with the last lines that it wrote.
+    pub(crate) fn describe(&self, how: &str) -> String {
         let last = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
         let last: Vec<&str> = last.iter().map(String::as_str).collect();
-        anyhow!("{} {how}; its last lines: {}", self.name, last.join(" / "))
+        format!("{} {how}; its last lines: {}", self.name, last.join(" / "))
     }
 
     /// Its number, for [`usage`](crate::load::usage).
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Fails if it has ended.
+    pub(crate) fn check_runs(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!(self.describe(&format!("has ended by itself with {status}"))),
+        }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal)
+            .with_context(|| format!("cannot signal {}", self.name))
+    }
+
+    /// Waits until it has ended by itself. `None` if it has not after this time.
+    pub(crate) fn wait_within(&mut self, time: Duration) -> Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + time;
+        loop {
+            let status = self.child.try_wait()?;
+            if status.is_some() || Instant::now() > deadline {
+                return Ok(status);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 
     fn end(&mut self) -> Result<()> {

@@ -12,13 +12,14 @@ pub(crate) struct Usage {
     stat: String,
     status: String,
     tasks: String,
+    files: String,
 }
 
 impl Usage {
     /// Of the process with this number.
     pub(crate) fn of(process: u32) -> Self {
         let file = |name: &str| format!("/proc/{process}/{name}");
-        Self { stat: file("stat"), status: file("status"), tasks: file("task") }
+        Self { stat: file("stat"), status: file("status"), tasks: file("task"), files: file("fd") }
     }
 
     /// The CPU time of all its threads, those that have ended included, in user and kernel. In
@@ -37,6 +38,12 @@ impl Usage {
         anonymous_kib(&text)
             .map(|kib| kib * 1024)
             .with_context(|| format!("{} is not readable", self.status))
+    }
+
+    /// How many files and sockets it has open.
+    pub(crate) fn open_files(&self) -> Result<usize> {
+        let files = std::fs::read_dir(&self.files);
+        Ok(files.with_context(|| format!("cannot read {}", self.files))?.count())
     }
 
     /// What each of its threads is waiting for, as far as the kernel tells: a thread that waits for
@@ -93,6 +100,7 @@ mod tests {
         let own = Usage::of(std::process::id());
         assert!(own.anonymous_memory_bytes().unwrap() > 0);
         own.cpu_time().unwrap();
+        assert!(own.open_files().unwrap() > 2);
         assert!(own.threads().contains(" R "), "{}", own.threads());
     }
 }

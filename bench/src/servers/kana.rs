@@ -20,6 +20,21 @@ use crate::stop::Stop;
 /// The environment variables that are settings of Kana begin so.
 const SETTINGS: &str = "KANA_";
 
+/// Gives a command of `kana` its database. A settings file or variable of the environment must not
+/// change what is measured.
+pub(crate) fn set_up(command: &mut Command, directory: &Path, database: &Database) {
+    match database {
+        Database::Embedded(data_dir) => command.arg("--data-dir").arg(data_dir),
+        Database::Shared(url) => command.args(["--database-url", url]),
+    };
+    command.current_dir(directory);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with(SETTINGS) {
+            command.env_remove(name);
+        }
+    }
+}
+
 /// A server with users, events and a catalog.
 pub(crate) struct Kana {
     process: Process,
@@ -38,27 +53,29 @@ impl Kana {
         cores: Cores,
         stop: &Stop,
     ) -> Result<Self> {
+        let kana = Self::serve(program, directory, database, key, cores, stop)?;
+        kana.make_catalog().context("cannot make the catalog")?;
+        Ok(kana)
+    }
+
+    /// Starts `program` in `directory` on a database as it is.
+    pub(crate) fn serve(
+        program: &Path,
+        directory: &Path,
+        database: &Database,
+        key: String,
+        cores: Cores,
+        stop: &Stop,
+    ) -> Result<Self> {
         let mut command = Command::new(program);
         command.args(["serve", "--listen", "127.0.0.1:0"]);
-        match database {
-            Database::Embedded(data_dir) => command.arg("--data-dir").arg(data_dir),
-            Database::Shared(url) => command.args(["--database-url", url]),
-        };
-        // A settings file or variable of whoever runs this must not change what is measured.
-        command.current_dir(directory);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with(SETTINGS) {
-                command.env_remove(name);
-            }
-        }
+        set_up(&mut command, directory, database);
         let mut process = Process::start_server("kana", &mut command, cores, Signal::TERM)?;
         let address = process.wait_for_line(stop, |line| {
             let line: Value = serde_json::from_str(line).ok()?;
             line["address"].as_str()?.parse().ok()
         })?;
-        let kana = Self { process, address, key };
-        kana.make_catalog().context("cannot make the catalog")?;
-        Ok(kana)
+        Ok(Self { process, address, key })
     }
 
     fn make_catalog(&self) -> Result<()> {
@@ -108,11 +125,12 @@ impl Kana {
     }
 
     /// Sends a GraphQL request that must succeed, and answers the response's media type and body.
-    fn ask(&self, body: &str) -> Result<(String, String)> {
+    pub(crate) fn ask(&self, body: &str) -> Result<(String, String)> {
         self.exchange(&post("/graphql", &self.key, "application/json", body.as_bytes()))
     }
 
-    fn exchange(&self, request: &[u8]) -> Result<(String, String)> {
+    /// Sends a request that must succeed, and answers the response's media type and body.
+    pub(crate) fn exchange(&self, request: &[u8]) -> Result<(String, String)> {
         exchange(self.address, request, |response| {
             let body = String::from_utf8_lossy(response.body).into_owned();
             if response.status != 200 || body.contains("\"errors\"") {
@@ -134,6 +152,11 @@ impl Kana {
         let body: Value = serde_json::from_str(&body)?;
         let used = body["data"]["canUseFeature"]["consumption"]["used"].as_u64();
         used.context("an answer without consumption")
+    }
+
+    /// The process of the server.
+    pub(crate) fn process(&mut self) -> &mut Process {
+        &mut self.process
     }
 
     /// What it takes of the machine.

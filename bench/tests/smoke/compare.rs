@@ -1,12 +1,13 @@
 //! The whole comparison in small: every case runs, the table comes out, and nothing is left behind,
 //! however it ends. What is not installed is not compared, and the table says so.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "whatever fails here fails its test")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
+
+use crate::run::{assert_nothing_left, rows, text, wait_for_line};
 
 /// `compare` in small, with its data in `data`.
 fn compare(data: &TempDir, arguments: &[&str]) -> Command {
@@ -16,30 +17,6 @@ fn compare(data: &TempDir, arguments: &[&str]) -> Command {
         command.arg("--kana").arg(kana);
     }
     command
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
-
-/// The cells of the table's rows.
-fn rows(output: &Output) -> Vec<Vec<String>> {
-    let lines = text(&output.stdout).lines().filter(|line| line.starts_with('|')).skip(2);
-    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect();
-    lines.map(cells).map(|cells: Vec<String>| cells[1..cells.len() - 1].to_vec()).collect()
-}
-
-/// No file and no process of the run is there any more.
-fn assert_nothing_left(data: &TempDir) {
-    let files: Vec<_> = std::fs::read_dir(data.path()).unwrap().collect();
-    assert!(files.is_empty(), "{files:?}");
-    let left: Vec<String> = std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|process| std::fs::read(process.unwrap().path().join("cmdline")).ok())
-        .map(|command| String::from_utf8_lossy(&command).replace('\0', " "))
-        .filter(|command| command.contains(data.path().to_str().unwrap()))
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
@@ -85,17 +62,6 @@ fn every_case_runs_and_leaves_nothing_behind() {
 fn errors_of<'a>(rows: &'a [Vec<String>], case: &str) -> Vec<&'a str> {
     let of_case = rows.iter().filter(|row| row[0] == case).map(|row| row[2].as_str());
     of_case.filter(|note| note.starts_with("not available: ")).collect()
-}
-
-/// Reads lines until one is what is waited for.
-fn wait_for_line(child: &mut Child, wanted: &str) -> BufReader<impl Read + use<>> {
-    let mut lines = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while line.trim_end() != wanted {
-        line.clear();
-        assert!(lines.read_line(&mut line).unwrap() > 0, "never said: {wanted}");
-    }
-    lines
 }
 
 #[test]
