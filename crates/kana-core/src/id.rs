@@ -87,7 +87,8 @@ product_id! {
     IdempotencyKey
 }
 
-/// The permanent key of a user's facts. It is never shown, and stays when the [`UserId`] changes.
+/// The permanent key of a user's facts. It stays when the [`UserId`] changes, and is shown nowhere but in
+/// user tokens and exports.
 ///
 /// Version 7 UUIDs grow with time, so their order is the order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

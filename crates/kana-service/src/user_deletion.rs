@@ -12,7 +12,7 @@ use kana_store::{EnvironmentId, Store, StoreError};
 pub(crate) const USER_DELETION: &str = "user-deletion";
 
 /// How many events with metadata are changed in one transaction, in which nobody else may write.
-const EVENTS_AT_ONCE: usize = 200;
+const EVENTS_AT_ONCE: usize = 500;
 /// How long one step looks for events.
 const PATIENCE: Duration = Duration::from_millis(100);
 

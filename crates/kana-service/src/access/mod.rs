@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use kana_core::Timestamp;
 use kana_core::id::UserId;
+use kana_core::user::User;
 use kana_store::app::{
     ClientAccess, EnvironmentKind, Key, KeyHash, KeyKind, KeyState, TokenSecret,
 };
@@ -20,6 +21,7 @@ use kana_telemetry::metrics::cache::{self, CacheName};
 use tokio::time::Instant;
 
 use self::recent::Recent;
+pub(crate) use self::tokens::IssuedFor;
 use self::uses::{KeyUses, LastMinute};
 use crate::clock::Clock;
 use crate::error::{Error, Unauthenticated};
@@ -59,8 +61,8 @@ pub(crate) struct Browser {
     pub(crate) user: UserId,
     /// The number of the key; `None` for a user token.
     pub(crate) key_id: Option<i64>,
-    /// When the user token was issued, to the second; `None` for a key.
-    pub(crate) token_issued_at: Option<Timestamp>,
+    /// Whom the user token was issued for; `None` for a key.
+    pub(crate) issued_for: Option<IssuedFor>,
 }
 
 impl Access {
@@ -104,7 +106,7 @@ impl Access {
             kind: key.environment_kind,
             user: UserId::new("X-User-ID", user)?,
             key_id: Some(key.id),
-            token_issued_at: None,
+            issued_for: None,
         })
     }
 
@@ -112,9 +114,9 @@ impl Access {
     pub(crate) async fn user_token(&self, token: &str) -> Result<Browser, Error> {
         let kind = tokens::claimed_environment(token)?;
         let access = self.client_access(kind).await?;
-        let (user, issued_at) = tokens::verify(token, kind, &access, self.clock.now())?;
-        let (environment, token_issued_at) = (access.environment, Some(issued_at));
-        Ok(Browser { environment, kind, user, key_id: None, token_issued_at })
+        let (user, issued_for) = tokens::verify(token, kind, &access, self.clock.now())?;
+        let (environment, issued_for) = (access.environment, Some(issued_for));
+        Ok(Browser { environment, kind, user, key_id: None, issued_for })
     }
 
     /// Returns the uses of keys that are not written yet.
@@ -194,7 +196,7 @@ impl Access {
         &self,
         environment: EnvironmentId,
         kind: EnvironmentKind,
-        user: &UserId,
+        user: &User,
     ) -> Result<String, Error> {
         let access = self.client_access(kind).await?;
         let now = self.clock.now();

@@ -5,9 +5,11 @@ mod hs256;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use kana_core::Timestamp;
-use kana_core::id::UserId;
+use kana_core::id::{UserId, UserKey};
+use kana_core::user::User;
 use kana_store::app::{ClientAccess, EnvironmentKind, TokenSecret};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::error::Unauthenticated;
 
@@ -28,10 +30,34 @@ struct Claims {
     environment: String,
     #[serde(rename = "userId")]
     user_id: String,
+    /// The permanent key of the user, since the id can be another user's later.
+    #[serde(rename = "userKey", skip_serializing_if = "Option::is_none")]
+    user_key: Option<Uuid>,
     /// Seconds since 1970.
     iat: i64,
     /// Seconds since 1970.
     exp: i64,
+}
+
+/// Whom a token identifies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IssuedFor {
+    /// The user's key; `None` in a token of a release that did not write it.
+    key: Option<UserKey>,
+    /// When the token was issued, to the second.
+    at: Timestamp,
+}
+
+impl IssuedFor {
+    /// Returns true if the token was issued for the user with this key, and not for one who had the id
+    /// before.
+    pub(crate) fn is(self, user: UserKey) -> bool {
+        match (self.key, user.created_at()) {
+            (Some(key), _) => key == user,
+            (None, Some(created_at)) => self.at.as_ms() / 1000 >= created_at.as_ms() / 1000,
+            (None, None) => true,
+        }
+    }
 }
 
 /// Creates a secret to sign with.
@@ -50,7 +76,7 @@ pub(crate) fn signing_secret(access: &ClientAccess) -> Option<&TokenSecret> {
 pub(crate) fn issue(
     secret: &TokenSecret,
     environment: EnvironmentKind,
-    user: &UserId,
+    user: &User,
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<String, jsonwebtoken::errors::Error> {
@@ -58,7 +84,8 @@ pub(crate) fn issue(
         aud: AUDIENCE.to_owned(),
         iss: ISSUER.to_owned(),
         environment: environment.name().to_owned(),
-        user_id: user.as_str().to_owned(),
+        user_id: user.id.as_str().to_owned(),
+        user_key: Some(user.key.0),
         iat: now.as_ms().div_euclid(1000),
         exp: expires_at.as_ms().div_euclid(1000),
     };
@@ -83,14 +110,14 @@ pub(crate) fn claimed_environment(token: &str) -> Result<EnvironmentKind, Unauth
     }
 }
 
-/// Verifies a token with the environment's secrets and the time. Returns the user's id, and when the token
-/// was issued, to the second.
+/// Verifies a token with the environment's secrets and the time. Returns the user's id, and whom it was
+/// issued for.
 pub(crate) fn verify(
     token: &str,
     environment: EnvironmentKind,
     access: &ClientAccess,
     now: Timestamp,
-) -> Result<(UserId, Timestamp), Unauthenticated> {
+) -> Result<(UserId, IssuedFor), Unauthenticated> {
     hs256::install();
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_audience(&[AUDIENCE]);
@@ -114,7 +141,8 @@ pub(crate) fn verify(
         }
         let user =
             UserId::new("userId", &claims.user_id).map_err(|_| Unauthenticated::InvalidToken)?;
-        return Ok((user, Timestamp::from_ms(claims.iat.saturating_mul(1000))));
+        let at = Timestamp::from_ms(claims.iat.saturating_mul(1000));
+        return Ok((user, IssuedFor { key: claims.user_key.map(UserKey), at }));
     }
     Err(Unauthenticated::InvalidToken)
 }

@@ -39,9 +39,9 @@ impl Kana {
     }
 
     fn client_user(self: &Arc<Self>, browser: Browser) -> ClientUser {
-        let Browser { environment, kind, user, key_id, token_issued_at } = browser;
+        let Browser { environment, kind, user, key_id, issued_for } = browser;
         request::note_environment(counted::environment(kind), key_id);
         let environment = EnvironmentView::new(Arc::clone(self), environment, kind);
-        ClientUser::new(environment, user, token_issued_at)
+        ClientUser::new(environment, user, issued_for)
     }
 }

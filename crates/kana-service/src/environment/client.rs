@@ -1,7 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
 use kana_core::entitlement::{self, Entitlement};
 use kana_core::id::{FeatureId, PackageId, UserId};
@@ -11,6 +10,7 @@ use kana_store::EnvironmentKind;
 use kana_telemetry::metrics::usage::Asked;
 
 use super::view::EnvironmentView;
+use crate::access::IssuedFor;
 use crate::counted;
 use crate::error::{Error, Unauthenticated};
 
@@ -20,11 +20,8 @@ use crate::error::{Error, Unauthenticated};
 pub struct ClientUser {
     environment: EnvironmentView,
     id: UserId,
-    token_issued_at: Option<Timestamp>,
+    issued_for: Option<IssuedFor>,
 }
-
-/// How far the clocks of two nodes may be apart: one issues a token, and the other one has created the user.
-const CLOCKS_APART_MS: i64 = 5_000;
 
 /// What a browser sees of its user, from one snapshot.
 #[derive(Debug)]
@@ -44,23 +41,9 @@ impl ClientUser {
     pub(super) fn new(
         environment: EnvironmentView,
         id: UserId,
-        token_issued_at: Option<Timestamp>,
+        issued_for: Option<IssuedFor>,
     ) -> Self {
-        Self { environment, id, token_issued_at }
-    }
-
-    /// Checks that the token was issued for this user, and not for one who had the id before and was
-    /// deleted.
-    fn check_issued_for(&self, user: &User) -> Result<(), Unauthenticated> {
-        let created_at = user.key.created_at();
-        match (self.token_issued_at, created_at) {
-            (Some(issued_at), Some(created_at))
-                if issued_at.saturating_add_ms(CLOCKS_APART_MS) < created_at =>
-            {
-                Err(Unauthenticated::InvalidToken)
-            }
-            _ => Ok(()),
-        }
+        Self { environment, id, issued_for }
     }
 
     /// Returns the environment in which the user is.
@@ -109,7 +92,9 @@ impl ClientUser {
                 })
             })
             .await?;
-        self.check_issued_for(&view.user)?;
+        if self.issued_for.is_some_and(|issued_for| !issued_for.is(view.user.key)) {
+            return Err(Unauthenticated::InvalidToken.into());
+        }
         for entitlement in view.entitlements.values() {
             counted::decision(Asked::Client, self.environment.kind(), entitlement.reason);
         }

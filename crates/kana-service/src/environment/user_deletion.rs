@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kana_core::id::{UserId, UserKey};
 use kana_store::{Actor, EnvironmentKind, Store};
@@ -9,6 +10,24 @@ use crate::error::Error;
 use crate::kana::Kana;
 use crate::retry::retry;
 use crate::user_deletion::forget_metadata_before;
+
+/// How long a deletion goes on with the metadata of usage events before it leaves the rest to its job.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Environment {
+    /// Deletes the metadata of a deleted user's usage events, as far as that goes at once. What cannot be
+    /// deleted now, the job does.
+    pub(super) async fn forget_metadata(&self, user: UserKey) {
+        let (store, begun_at) = (&*self.kana().store, Instant::now());
+        let mut after = None;
+        while begun_at.elapsed() < PATIENCE {
+            match forget_metadata_before(store, self.id(), user, after).await {
+                Ok(Some(next)) => after = Some(next),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+}
 
 /// Deletes a user for whoever has the database, also while servers run on it. On return everything is
 /// deleted, also what a server deletes in the background. There must be an app.

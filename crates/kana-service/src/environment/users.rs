@@ -94,19 +94,22 @@ impl Environment {
         }
     }
 
-    /// Deletes a user. What the metadata of usage events says is deleted in the background, soon after.
-    /// Returns the key under which what was used stays.
+    /// Deletes a user, and what the metadata of the user's usage events says. Where that takes long, the
+    /// rest of it is left to a job. Returns the key under which what was used stays.
     pub async fn delete_user(&self, user: UserId) -> Result<UserKey, Error> {
         let deletion = DeleteUser::new(user, ids::next(self.now())).map_err(Refusal::from)?;
         match self.submit(Command::DeleteUser(deletion)).await?.answer {
-            Answer::UserDeleted(key) => Ok(key),
+            Answer::UserDeleted(key) => {
+                self.forget_metadata(key).await;
+                Ok(key)
+            }
             _ => Err(ANSWERED_AS_ANOTHER),
         }
     }
 
     /// Creates a token with which the user's browser can read what the user may do.
     pub async fn issue_user_token(&self, user: &UserId) -> Result<String, Error> {
-        self.user(user).await?;
-        self.kana().access.issue_token(self.id(), self.kind, user).await
+        let user = self.user(user).await?;
+        self.kana().access.issue_token(self.id(), self.kind, &user).await
     }
 }

@@ -60,7 +60,13 @@ pub(crate) fn without_passwords<'a>(
 /// parts that may belong to the password.
 fn without_password(value: &str) -> String {
     let Some((scheme, rest)) = value.split_once("://") else {
-        return without_parameter(value);
+        // A URL whose scheme was forgotten, or is wrong.
+        let before_host = value.rsplit_once('@');
+        let parts = before_host.and_then(|(user, host)| Some((user.split_once(':')?.0, host)));
+        return match parts {
+            Some((user, host)) => format!("{user}:{HIDDEN}@{}", without_parameter(host)),
+            None => without_parameter(value),
+        };
     };
     let Some((user, host)) = rest.rsplit_once('@') else {
         // Without an @, the part after a colon is a port, or a password without a host.
@@ -116,6 +122,9 @@ mod tests {
             ("https://[::1]/", "https://[::1]/"),
             ("https://kana.example.com", "https://kana.example.com"),
             ("plain text", "plain text"),
+            ("kana:hunter2@db", "kana:***@db"),
+            ("http:/kana:hun@ter2@db/x", "http:***@db/x"),
+            ("ada@example.com", "ada@example.com"),
         ] {
             assert_eq!(without_password(value), shown);
         }

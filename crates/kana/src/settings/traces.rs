@@ -46,11 +46,20 @@ impl FromStr for OtlpEndpoint {
         let url: Uri = text.parse().map_err(|_| problem())?;
         let is_http = matches!(url.scheme_str(), Some("http" | "https"));
         let has_host = url.host().is_some_and(|host| !host.is_empty());
-        if !is_http || !has_host || text.contains(['?', '#']) {
+        if !is_http || !has_host || !has_right_port(&url) || text.contains(['?', '#']) {
             return Err(problem());
         }
         Ok(Self(text.trim_end_matches('/').to_owned()))
     }
+}
+
+/// Returns true if the URL has no port, or one that there is. What reads URLs takes any digits.
+fn has_right_port(url: &Uri) -> bool {
+    let authority = url.authority().map_or("", |authority| authority.as_str());
+    let host_and_port = authority.rsplit('@').next().unwrap_or_default();
+    // The colons of an IPv6 address stand in brackets.
+    let after_address = host_and_port.rsplit(']').next().unwrap_or_default();
+    !after_address.contains(':') || url.port_u16().is_some_and(|port| port > 0)
 }
 
 impl fmt::Debug for OtlpEndpoint {
@@ -90,6 +99,7 @@ mod tests {
             ("http://127.0.0.1:4318/", "http://127.0.0.1:4318/v1/traces"),
             ("https://otlp.example.com/otlp", "https://otlp.example.com/otlp/v1/traces"),
             ("https://kana:hunter2@[::1]", "https://kana:hunter2@[::1]/v1/traces"),
+            ("https://[::1]:4318", "https://[::1]:4318/v1/traces"),
         ] {
             assert_eq!(text.parse::<OtlpEndpoint>().unwrap().reveal(), url);
         }
@@ -102,6 +112,11 @@ mod tests {
             "http://collector?key=1",
             "http://collector#x",
             "http://a b",
+            "http://collector:99999",
+            "http://collector:0",
+            "http://collector:",
+            "http://kana:hunter2@collector:x",
+            "http://[::1]:70000",
         ] {
             let problem = wrong.parse::<OtlpEndpoint>().unwrap_err();
             assert!(problem.contains("http://127.0.0.1:4318"), "{wrong}: {problem}");
