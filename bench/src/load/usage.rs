@@ -1,5 +1,6 @@
 //! What a process takes, as the kernel counts it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -40,10 +41,13 @@ impl Usage {
             .with_context(|| format!("{} is not readable", self.status))
     }
 
-    /// How many files and sockets it has open.
-    pub(crate) fn open_files(&self) -> Result<usize> {
+    /// How many files and sockets it has open, without the files in the directory `except`.
+    pub(crate) fn open_files(&self, except: &Path) -> Result<usize> {
         let files = std::fs::read_dir(&self.files);
-        Ok(files.with_context(|| format!("cannot read {}", self.files))?.count())
+        let files = files.with_context(|| format!("cannot read {}", self.files))?.flatten();
+        // One that is closed meanwhile has no name any more, and is not open.
+        let names = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        Ok(names.filter(|name| !name.starts_with(except)).count())
     }
 
     /// What each of its threads is waiting for, as far as the kernel tells: a thread that waits for
@@ -100,7 +104,10 @@ mod tests {
         let own = Usage::of(std::process::id());
         assert!(own.anonymous_memory_bytes().unwrap() > 0);
         own.cpu_time().unwrap();
-        assert!(own.open_files().unwrap() > 2);
+        let directory = tempfile::tempdir().unwrap();
+        let _open = std::fs::File::create(directory.path().join("file")).unwrap();
+        let all = own.open_files(Path::new("/nowhere")).unwrap();
+        assert!(own.open_files(directory.path()).unwrap() > 2 && all > 3);
         assert!(own.threads().contains(" R "), "{}", own.threads());
     }
 }

@@ -71,7 +71,7 @@ pub(crate) fn run(args: &SoakArgs) -> Result<ExitCode> {
     let seed_number = args.seed.unwrap_or_else(|| fastrand::u64(..));
     eprintln!("--seed {seed_number} repeats the random choices");
     let key = seed(&database, SEEDED_USERS, 0, &stop)?;
-    let place = Place { program, directory: directory.path().to_owned(), database, key, stop };
+    let place = Place { program, directory: directory.path().canonicalize()?, database, key, stop };
     let findings = soak(&place, &Course::of(args.minutes), seed_number)?;
     directory.close().context("cannot remove the data")?;
     println!("{}", findings.to_markdown());
@@ -196,7 +196,7 @@ fn calm(place: &Place, course: &Course, gate: &Gate, findings: &mut Findings) ->
     let mut kana = start(place, findings)?;
     gate.open(kana.address, true);
     wait(course.warm_up, &place.stop)?;
-    let before = without_clients(&kana, gate, None)?;
+    let before = without_clients(place, &kana, gate, None)?;
     gate.open(kana.address, true);
     eprintln!("calm from now on, for {:?}", course.calm);
     let started = Instant::now();
@@ -205,7 +205,7 @@ fn calm(place: &Place, course: &Course, gate: &Gate, findings: &mut Findings) ->
         kana.process().check_runs()?;
         findings.memory.push(kana.usage().anonymous_memory_bytes()?);
     }
-    let after = without_clients(&kana, gate, Some(before))?;
+    let after = without_clients(place, &kana, gate, Some(before))?;
     findings.open_files = (before, after);
     eprintln!("comparing");
     Ok(kana)
@@ -224,11 +224,19 @@ fn start(place: &Place, findings: &mut Findings) -> Result<Kana> {
 
 /// Sends all clients away and returns how many files the server still has open: once that is no more
 /// than wanted, or once it stays as it is.
-fn without_clients(kana: &Kana, gate: &Gate, wanted: Option<usize>) -> Result<usize> {
+fn without_clients(
+    place: &Place,
+    kana: &Kana,
+    gate: &Gate,
+    wanted: Option<usize>,
+) -> Result<usize> {
+    // Connections to the embedded database are kept for later: as many as were ever busy at once,
+    // and a bounded number.
+    let data = place.directory.as_path();
     gate.close();
     ensure!(gate.wait_until_empty(LEAVE_WITHIN), "clients do not let go of the server");
     let deadline = Instant::now() + SETTLE_WITHIN;
-    let mut least = kana.usage().open_files()?;
+    let mut least = kana.usage().open_files(data)?;
     let mut since = Instant::now();
     loop {
         let quiet = since.elapsed() > Duration::from_secs(2);
@@ -237,7 +245,7 @@ fn without_clients(kana: &Kana, gate: &Gate, wanted: Option<usize>) -> Result<us
             return Ok(least);
         }
         std::thread::sleep(LOOK_EVERY);
-        let open = kana.usage().open_files()?;
+        let open = kana.usage().open_files(data)?;
         if open < least {
             (least, since) = (open, Instant::now());
         }

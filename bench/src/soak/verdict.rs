@@ -166,7 +166,7 @@ impl Findings {
     fn open_files(&self) -> Row {
         let (start, end) = self.open_files;
         Row {
-            what: "open files without clients, before and after the calm half",
+            what: "open sockets and files without clients, before and after the calm half",
             found: format!("{start} and {end}"),
             must: "no more than before",
             holds: Some(end <= start),
