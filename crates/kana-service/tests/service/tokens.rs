@@ -93,9 +93,16 @@ async fn the_first_tokens_of_an_environment_make_one_secret() {
 #[tokio::test]
 async fn a_token_is_a_jwt_as_the_contract_describes_it() {
     let world = world().await;
-    let ours = signed::<Hmac<Sha256>>(&secret(&world, EnvironmentKind::Test).await, HS256, CLAIMS);
-    assert_eq!(issue(&world).await, ours);
+    let issued = issue(&world).await;
+    let secret = secret(&world, EnvironmentKind::Test).await;
+    let key = world.test().await.user(&user_id("124")).await.unwrap().key.0;
+    let claims = CLAIMS.replace("\"iat\"", &format!("\"userKey\":\"{key}\",\"iat\""));
+    let ours = signed::<Hmac<Sha256>>(&secret, HS256, &claims);
+    assert_eq!(issued, ours);
     assert_eq!(opens(&world, &ours).await, Ok(user_id("124")));
+    // Earlier releases did not write the key.
+    let earlier = signed::<Hmac<Sha256>>(&secret, HS256, CLAIMS);
+    assert_eq!(opens(&world, &earlier).await, Ok(user_id("124")));
 }
 
 #[tokio::test]
