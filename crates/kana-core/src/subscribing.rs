@@ -182,24 +182,22 @@ fn cancel(
     let goes_with_base = |other: &Subscription| {
         !is_addon(&subscription.package) && is_addon(&other.package) && other.ended_at.is_none()
     };
-    let mut ending: Vec<&Subscription> = facts
-        .subscriptions()
-        .iter()
-        .filter(|other| other.id == subscription.id || goes_with_base(other))
-        .collect();
-    ending.sort_by_key(|ending| ending.id);
-    let (ended_at, changes) = end_together(facts, &ending, now);
+    let ends = |other: &Subscription| other.id == subscription.id || goes_with_base(other);
+    let (ended_at, changes) = end_together(facts, ends, now);
     subscription.status = SubscriptionStatus::Cancelled;
     subscription.ended_at = Some(ended_at);
     Ok((subscription, changes))
 }
 
-/// Returns the changes that end subscriptions of a user, and when they end.
+/// Returns the changes that end subscriptions of a user, in the order of their ids, and when they end.
 pub(crate) fn end_together(
     facts: &UserFacts,
-    ending: &[&Subscription],
+    ends: impl Fn(&Subscription) -> bool,
     now: Timestamp,
 ) -> (Timestamp, Vec<UserChange>) {
+    let mut ending: Vec<&Subscription> =
+        facts.subscriptions().iter().filter(|known| ends(known)).collect();
+    ending.sort_by_key(|ending| ending.id);
     // Another node's clock may have set a start that lies ahead of ours: nothing ends before it
     // starts, and all of them end together.
     let starts = ending.iter().map(|ending| ending.started_at);

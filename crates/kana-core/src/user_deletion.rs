@@ -17,7 +17,7 @@ use crate::user::User;
 /// What was used stays, so that sums hold, under an id that tells nothing. The earlier id is free.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeleteUser {
-    /// Whom.
+    /// The id of the user who is deleted.
     pub user: UserId,
     /// The id that takes the place of the user's own. It is random, so that nobody has it.
     pub new_id: UserId,
@@ -41,10 +41,8 @@ impl Decide for DeleteUser {
         if let Some(owner) = basis.users.others.iter().flatten().next() {
             return Err(Refusal::UserIdTaken(owner.id.clone()).into());
         }
-        let mut ending: Vec<&Subscription> =
-            facts.subscriptions().iter().filter(|known| known.ended_at.is_none()).collect();
-        ending.sort_by_key(|ending| ending.id);
-        let (_, mut changes) = end_together(facts, &ending, basis.now);
+        let runs = |known: &Subscription| known.ended_at.is_none();
+        let (_, mut changes) = end_together(facts, runs, basis.now);
         let mut feed = feed_of(basis.catalog, facts, &changes, basis.now)?;
         for change in &mut feed {
             change.user = Some(self.new_id.clone());

@@ -1,12 +1,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kana_core::Refusal;
+use kana_core::decide::{Answer, Command, DeleteUser};
 use kana_core::id::{UserId, UserKey};
 use kana_store::{Actor, EnvironmentKind, Store};
 
-use super::Environment;
+use super::{ANSWERED_AS_ANOTHER, Environment};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::ids;
 use crate::kana::Kana;
 use crate::retry::retry;
 use crate::user_deletion::forget_metadata_before;
@@ -15,9 +18,26 @@ use crate::user_deletion::forget_metadata_before;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Environment {
+    /// Deletes a user, and what the metadata of the user's usage events says. Where that takes long, the
+    /// rest of it is left to a job.
+    pub async fn delete_user(&self, user: UserId) -> Result<(), Error> {
+        let key = self.submit_deletion(user).await?;
+        self.forget_metadata(key).await;
+        Ok(())
+    }
+
+    /// Deletes a user. Returns the key under which what was used stays.
+    async fn submit_deletion(&self, user: UserId) -> Result<UserKey, Error> {
+        let deletion = DeleteUser::new(user, ids::next(self.now())).map_err(Refusal::from)?;
+        match self.submit(Command::DeleteUser(deletion)).await?.answer {
+            Answer::UserDeleted(key) => Ok(key),
+            _ => Err(ANSWERED_AS_ANOTHER),
+        }
+    }
+
     /// Deletes the metadata of a deleted user's usage events, as far as that goes at once. What cannot be
     /// deleted now, the job does.
-    pub(super) async fn forget_metadata(&self, user: UserKey) {
+    async fn forget_metadata(&self, user: UserKey) {
         let (store, begun_at) = (&*self.kana().store, Instant::now());
         let mut after = None;
         while begun_at.elapsed() < PATIENCE {
@@ -45,10 +65,9 @@ pub async fn delete_user(
 }
 
 async fn delete_in(kana: &Arc<Kana>, kind: EnvironmentKind, user: UserId) -> Result<(), Error> {
-    let access = retry(|| async { Ok(kana.store.client_access(kind).await?) }).await?;
-    let id = access.ok_or(Error::Bug("there is no app"))?.environment;
+    let id = kana.access.environment_id(kind).await?;
     let actor = Arc::new(Actor::CommandLine);
-    let key = Environment::new(Arc::clone(kana), id, kind, actor).delete_user(user).await?;
+    let key = Environment::new(Arc::clone(kana), id, kind, actor).submit_deletion(user).await?;
     let mut after = None;
     loop {
         let next =
@@ -69,5 +88,5 @@ pub async fn find_user(
     let access = store.client_access(kind).await?.ok_or(Error::Bug("there is no app"))?;
     let ids = std::slice::from_ref(user);
     let found = store.read().await?.users(access.environment, ids).await?.pop().flatten();
-    Ok(found.ok_or_else(|| kana_core::Refusal::UserNotFound(user.clone()))?.key)
+    Ok(found.ok_or_else(|| Refusal::UserNotFound(user.clone()))?.key)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kana_core::Refusal;
 use kana_core::catalog::Catalog;
-use kana_core::decide::{Answer, Command, CreateUser, DeleteUser, UpdateUser};
+use kana_core::decide::{Answer, Command, CreateUser, UpdateUser};
 use kana_core::id::{UserId, UserKey};
 use kana_core::subscription::Subscription;
 use kana_core::user::{User, UserEdit};
@@ -13,7 +13,6 @@ use super::subscriptions::newest_first;
 use super::view::EnvironmentView;
 use super::{ANSWERED_AS_ANOTHER, Environment};
 use crate::error::Error;
-use crate::ids;
 use crate::retry::retry;
 
 /// A page of users, in order of creation.
@@ -90,19 +89,6 @@ impl Environment {
     pub async fn update_user(&self, user: UserId, edit: UserEdit) -> Result<User, Error> {
         match self.submit(Command::UpdateUser(UpdateUser { user, edit })).await?.answer {
             Answer::User(user) => Ok(user),
-            _ => Err(ANSWERED_AS_ANOTHER),
-        }
-    }
-
-    /// Deletes a user, and what the metadata of the user's usage events says. Where that takes long, the
-    /// rest of it is left to a job. Returns the key under which what was used stays.
-    pub async fn delete_user(&self, user: UserId) -> Result<UserKey, Error> {
-        let deletion = DeleteUser::new(user, ids::next(self.now())).map_err(Refusal::from)?;
-        match self.submit(Command::DeleteUser(deletion)).await?.answer {
-            Answer::UserDeleted(key) => {
-                self.forget_metadata(key).await;
-                Ok(key)
-            }
             _ => Err(ANSWERED_AS_ANOTHER),
         }
     }
