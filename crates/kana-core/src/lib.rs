@@ -15,6 +15,7 @@
 
 mod access;
 mod allowance;
+mod calendar;
 pub mod catalog;
 pub mod catalog_command;
 pub mod change;

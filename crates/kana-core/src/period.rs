@@ -3,11 +3,15 @@
 //! Period *k* of a subscription is `[anchor + k·P, anchor + (k+1)·P)`, always computed from the
 //! anchor and never from the period before, in UTC, to the millisecond.
 
-use jiff::ToSpan;
+use std::ops::Range;
 
+use crate::calendar::Date;
 use crate::timestamp::Timestamp;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// The months of the years 0000 to 9999.
+const MONTHS: Range<i64> = 0..10_000 * 12;
 
 /// How often usage starts again at 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,9 +67,7 @@ pub fn index_at(anchor: Timestamp, reset: ResetPeriod, at: Timestamp) -> i64 {
         ResetPeriod::Month => 1,
         ResetPeriod::Year => 12,
     };
-    let (from, to) = (anchor.civil(), at.civil());
-    let months = (i64::from(to.year()) - i64::from(from.year())) * 12
-        + (i64::from(to.month()) - i64::from(from.month()));
+    let months = date(at).months() - date(anchor).months();
     // Period `guess` starts in the month of `at` or in one before it, and the next one in a later
     // month. So it is this period, or, if it starts later in the same month, the one before.
     let guess = months.div_euclid(step);
@@ -81,11 +83,16 @@ fn start(anchor: Timestamp, reset: ResetPeriod, index: i64) -> Timestamp {
         ResetPeriod::Month => index,
         ResetPeriod::Year => index.saturating_mul(12),
     };
-    // The calendar keeps the anchor's day, or takes the last day of a shorter month.
-    1.month()
-        .checked_mul(months)
-        .ok()
-        .and_then(|span| anchor.civil().checked_add(span).ok())
-        .and_then(Timestamp::from_civil)
-        .unwrap_or(if months < 0 { Timestamp::MIN } else { Timestamp::MAX })
+    // The anchor's day, or the last day of a shorter month.
+    let from = date(anchor);
+    let month = from.months().saturating_add(months);
+    if !MONTHS.contains(&month) {
+        return if month < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    }
+    let time = anchor.as_ms().rem_euclid(DAY_MS);
+    Timestamp::from_ms(from.in_month(month).to_day() * DAY_MS + time)
+}
+
+fn date(at: Timestamp) -> Date {
+    Date::of_day(at.as_ms().div_euclid(DAY_MS))
 }
