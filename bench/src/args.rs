@@ -76,6 +76,9 @@ pub(crate) enum Case {
     Dashboard,
     /// recordUsage and events in bulk with PostgreSQL as the database, against pgbench on it
     Postgres,
+    /// Bulk intake into a database that grows, its size, and a start with it. Takes up to an hour, and
+    /// is run only if it is named, or with --smoke
+    Growth,
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +113,9 @@ pub(crate) struct CompareArgs {
     /// The many users of the case `users` [default: 10000000]
     #[arg(long, value_parser = users, value_name = "NUMBER")]
     large_users: Option<u32>,
+    /// Events that the case `growth` records [default: 100000000]
+    #[arg(long, value_name = "NUMBER")]
+    growth_events: Option<u64>,
     /// Connections that send in bulk [default: 4]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=10_000), value_name = "NUMBER")]
     bulk_connections: Option<u16>,
@@ -147,6 +153,7 @@ pub(crate) struct Sizes {
     pub(crate) packages: u32,
     pub(crate) small_users: u32,
     pub(crate) large_users: u32,
+    pub(crate) growth_events: u64,
     pub(crate) bulk_connections: usize,
     pub(crate) bulk_batch: usize,
 }
@@ -179,6 +186,7 @@ impl CompareArgs {
             packages: preset.packages,
             small_users: self.small_users.unwrap_or(preset.small_users),
             large_users: self.large_users.unwrap_or(preset.large_users),
+            growth_events: self.growth_events.unwrap_or(preset.growth_events),
             bulk_connections: self.bulk_connections.map_or(preset.bulk_connections, usize::from),
             bulk_batch: self.bulk_batch.map_or(preset.bulk_batch, |batch| batch as usize),
         }
@@ -186,7 +194,8 @@ impl CompareArgs {
 
     /// Whether the case is to be run.
     pub(crate) fn wants(&self, case: Case) -> bool {
-        self.only.is_empty() || self.only.contains(&case)
+        let takes_long = case == Case::Growth && !self.smoke;
+        self.only.contains(&case) || (self.only.is_empty() && !takes_long)
     }
 }
 
@@ -203,6 +212,7 @@ const FULL: Sizes = Sizes {
     packages: 100,
     small_users: 10_000,
     large_users: 10_000_000,
+    growth_events: 100_000_000,
     bulk_connections: 4,
     bulk_batch: 1000,
 };
@@ -220,6 +230,7 @@ const SMOKE: Sizes = Sizes {
     packages: 3,
     small_users: 100,
     large_users: 500,
+    growth_events: 2000,
     bulk_connections: 2,
     bulk_batch: 20,
 };

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::args::{Case, CompareArgs};
 use crate::cases::{
-    Bench, bulk, can_use_feature, dashboard, latency, memory, postgres, recording, users,
+    Bench, bulk, can_use_feature, dashboard, growth, latency, memory, postgres, recording, users,
 };
 use crate::cores::Cores;
 use crate::machine::{self, FileSystem};
@@ -44,6 +44,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     }
     if args.wants(Case::Postgres) {
         table.add(postgres::NAME, postgres::run(&bench))?;
+    }
+    if args.wants(Case::Growth) {
+        table.add(growth::NAME, growth::run(&bench))?;
     }
     // A case may have failed because of the interruption.
     bench.stop.check()?;

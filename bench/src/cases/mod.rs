@@ -3,6 +3,7 @@
 pub(crate) mod bulk;
 pub(crate) mod can_use_feature;
 pub(crate) mod dashboard;
+pub(crate) mod growth;
 pub(crate) mod latency;
 pub(crate) mod memory;
 pub(crate) mod postgres;

@@ -13,6 +13,7 @@ pub(crate) mod browser;
 mod connection;
 pub(crate) mod events;
 pub(crate) mod graphql;
+pub(crate) mod growing;
 pub(crate) mod http;
 pub(crate) mod redis;
 mod round;

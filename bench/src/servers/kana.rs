@@ -78,7 +78,8 @@ impl Kana {
         Ok(Self { process, address, key })
     }
 
-    fn make_catalog(&self) -> Result<()> {
+    /// Makes the features and the package that are used.
+    pub(crate) fn make_catalog(&self) -> Result<()> {
         let query = format!(
             "mutation {{ \
                createFeature(input: {{ id: \"{FEATURE}\", type: CONSUMABLE }}) {{ id }} \
