@@ -32,6 +32,7 @@ use crate::log_throttle::LogThrottle;
 use crate::message_body::{RequestBody, ResponseBody};
 use crate::overdue;
 use crate::peer_address::PeerAddress;
+use crate::request_framing::RequestFraming;
 use crate::request_log::{self, Answering, RequestLog, RequestLogSettings};
 use crate::tls::Tls;
 use crate::watched_socket::WatchedSocket;
@@ -155,6 +156,7 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         activity: Arc::clone(&activity),
         request_log: Arc::clone(&served.request_log),
         refusal: None,
+        framing: RequestFraming::default(),
     });
     let service = service_fn(|request| respond(&served, peer, &activity, request));
     let mut connection = pin!(
@@ -232,7 +234,11 @@ fn respond(
     let body = Body::new(RequestBody::new(body, &head.headers, activity));
     let (activity, is_protected) = (Arc::clone(activity), served.tls.is_some());
     let request = Request::from_parts(head, body);
-    let response = match head::problem(&request) {
+    let has_two_lengths = activity.has_two_lengths();
+    if has_two_lengths {
+        activity.require_close();
+    }
+    let response = match head::problem(&request, has_two_lengths) {
         // A router is always ready, so this need not poll it first. What it returns is large, and would be
         // moved with each future around it.
         None => Ok(Box::pin(served.router.clone().call(request))),
