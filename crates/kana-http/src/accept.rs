@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -27,6 +27,7 @@ use crate::activity::Activity;
 use crate::answer_headers;
 use crate::connections::{Connections, Slot};
 use crate::head;
+use crate::http2_preface;
 use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
 use crate::message_body::{RequestBody, ResponseBody};
@@ -159,16 +160,14 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         framing: RequestFraming::default(),
     });
     let service = service_fn(|request| respond(&served, peer, &activity, request));
-    let mut connection = pin!(
-        http1::Builder::new()
-            // One sweep over all connections stands in for a timer for each.
-            .header_read_timeout(None)
-            // A client may shut down its writing half after the request and still read the response.
-            .half_close(true)
-            .max_header_size(HEAD_BYTES_MAX)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(io, service)
-    );
+    let mut connection = http1::Builder::new()
+        // One sweep over all connections stands in for a timer for each.
+        .header_read_timeout(None)
+        // A client may shut down its writing half after the request and still read the response.
+        .half_close(true)
+        .max_header_size(HEAD_BYTES_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(io, service);
     let mut begun = false;
     let mut shutting_down = false;
     let served = poll_fn(|context| {
@@ -183,11 +182,11 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             if !shutting_down {
                 shutting_down = true;
                 activity.end_if_idle();
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
             activity.end_discarding_if_answered();
         }
-        let served = connection.as_mut().poll(context);
+        let served = Pin::new(&mut connection).poll(context);
         activity.discard(context);
         served
     })
@@ -198,6 +197,10 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         _ => Closed::Client,
     };
     connections::closed(activity.why_closed().unwrap_or(by_default));
+    if served.as_ref().is_err_and(hyper::Error::is_parse_version_h2) {
+        let refusal = http2_preface::refuse(connection.into_parts().io.into_inner());
+        Box::pin(refusal).await;
+    }
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
     }

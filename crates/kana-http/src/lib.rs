@@ -15,6 +15,7 @@ pub mod body;
 mod connections;
 mod head;
 mod header_text;
+mod http2_preface;
 mod idle_sweep;
 mod limits;
 mod listen;
