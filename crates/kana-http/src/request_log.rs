@@ -63,18 +63,27 @@ impl RequestLog {
         }
     }
 
-    /// Notes a request whose head could not be read, and the status that it is answered with.
-    pub(crate) fn note_unread_head(&self, id: &RequestId, status: StatusCode) {
+    /// Notes a request whose head could not be read, the status and code that it is answered with, and the
+    /// bytes of that answer's body.
+    pub(crate) fn note_unread_head(
+        &self,
+        id: RequestId,
+        status: StatusCode,
+        code: &'static str,
+        body_bytes: usize,
+    ) {
         http::answered(Surface::Other, status.as_u16(), Duration::ZERO);
+        let record = RequestRecord::new(id, None);
+        record.set_error(code);
         self.write(&Ended {
             surface: Surface::Other,
-            record: &RequestRecord::new(id.clone(), None),
+            record: &record,
             status,
             outcome: Outcome::of_status(status.as_u16()),
             at: Instant::now(),
             duration: Duration::ZERO,
             bytes_in: 0,
-            bytes_out: 0,
+            bytes_out: body_bytes as u64,
         });
     }
 
