@@ -12,5 +12,5 @@ mod span;
 
 pub use open::{OpenSpan, OperationKind, OperationSpan, begin, begin_operation, current, scope};
 pub use open::{StatementSpan, begin_below, begin_statement, record_request};
-pub use queue::{SPANS_MAX, Taken, stop, take, wait_for_stop};
+pub use queue::{SPANS_MAX, Taken, stop, take, take_without_room, wait_for_stop};
 pub use span::{LINKS_MAX, Span, SpanKind, Value};

@@ -274,7 +274,22 @@ fn a_collector_that_hangs_or_is_away_costs_spans_and_nothing_else() {
         let since = Instant::now();
         stop(&mut server);
         assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+        // Who hangs still does.
+        if endpoint != hangs.url {
+            let (said, without_room) = dropped_in_log(&server);
+            assert!(said >= u64::from(dropped), "{said} of {dropped}: {}", server.log());
+            assert!((1..said).contains(&without_room), "{without_room} of {said}");
+        }
     }
+}
+
+/// Returns how many spans the log says were dropped, and how many of them for want of room.
+fn dropped_in_log(server: &Server) -> (u64, u64) {
+    let log = server.log();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines: Vec<Value> = lines.filter(|line| line.get("without_room").is_some()).collect();
+    let sum = |field: &str| lines.iter().map(|line| line[field].as_u64().unwrap()).sum();
+    (sum("spans"), sum("without_room"))
 }
 
 #[test]
