@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use kana_core::Refusal;
 use kana_http::TlsProblem;
 use kana_service::{AdminError, EnvironmentKind, Error, InitialKeys, SystemClock, Uncommitted};
 use kana_store::jobs::JobId;
@@ -46,6 +47,8 @@ pub(crate) enum Failure {
     NoKey(i64),
     /// The key is the last private one of its environment.
     LastKey(i64, EnvironmentKind),
+    /// The user is not named: standard error may be collected, and an id can be an e-mail.
+    NoUser,
     NoJob(JobId),
     JobRuns(JobId),
     Listen(ListenAddress, std::io::Error),
@@ -111,6 +114,7 @@ impl std::fmt::Display for Failure {
                 "the key {id} is the last private key of {environment}, and no program would get in: \
                  create another one first, or say --yes"
             ),
+            Self::NoUser => f.write_str("there is no user with this id in this environment"),
             Self::NoJob(id) => {
                 write!(f, "there is no job {id}: see kana jobs list; one that is done is not kept")
             }
@@ -177,7 +181,10 @@ impl From<StoreError> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Service(error)
+        match error {
+            Error::Refused(Refusal::UserNotFound(_)) => Self::NoUser,
+            error => Self::Service(error),
+        }
     }
 }
 
