@@ -233,8 +233,6 @@ struct DashboardPlace<'a> {
     address: &'a AddressSettings,
     /// The address that the server listens on, if it does.
     bound: Option<SocketAddr>,
-    /// Whether the server speaks TLS.
-    is_https: bool,
 }
 
 /// Creates the app and prints its keys, and the link to its dashboard if it has one. Returns false if
@@ -285,8 +283,8 @@ fn as_variables(keys: &InitialKeys, dashboard: Option<DashboardPlace<'_>>) -> St
         keys.live_private.reveal(),
         keys.live_public.reveal(),
     );
-    if let Some(DashboardPlace { address, bound, is_https }) = dashboard {
-        let link = address.welcome_link(bound, is_https, keys.welcome.reveal());
+    if let Some(DashboardPlace { address, bound }) = dashboard {
+        let link = address.welcome_link(bound, keys.welcome.reveal());
         text.push_str(&format!("# Dashboard: {link}\n"));
     }
     text
