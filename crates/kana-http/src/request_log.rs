@@ -28,6 +28,8 @@ pub struct RequestLogSettings {
     /// The route of a path: the template that it fits, with a name in braces for each segment that varies. Only
     /// asked for spans.
     pub route_of: fn(&str) -> Option<&'static str>,
+    /// Returns true if requests of a path may have a span. Only asked while tracing is on.
+    pub is_traced: fn(&str) -> bool,
     /// A request that takes this long is logged as a warning.
     pub slow: Duration,
     /// How many lines a second there are about requests that went well or were refused; 0 for none. The
@@ -187,12 +189,13 @@ impl RequestWatch {
     /// Has the request traced, if it is chosen. Only asked while tracing is on.
     #[cold]
     pub(crate) fn sample<B>(&self, request: &Request<B>, record: &mut RequestRecord) {
-        if self.surface == Surface::Health {
+        let path = request.uri().path();
+        if self.surface == Surface::Health || !(self.log.settings.is_traced)(path) {
             return;
         }
         if let Some(mut trace) = sampling::sample(trace_parent(request.headers()).as_ref()) {
             trace.method = method_name(request.method());
-            trace.route = (self.log.settings.route_of)(request.uri().path());
+            trace.route = (self.log.settings.route_of)(path);
             record.set_trace(trace);
         }
     }

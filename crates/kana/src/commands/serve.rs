@@ -213,6 +213,7 @@ fn request_log(settings: RequestLogSettings) -> kana_http::RequestLogSettings {
     kana_http::RequestLogSettings {
         surface_of: kana_api::surface_of,
         route_of: routes::route_of,
+        is_traced: routes::is_traced,
         slow,
         lines_per_second: settings.log_requests_per_second,
     }

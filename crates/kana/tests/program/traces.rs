@@ -367,6 +367,21 @@ fn the_variables_of_opentelemetry_count() {
 }
 
 #[test]
+fn a_scrape_is_not_traced() {
+    let (engine, collector) = (Engine::embedded(), Collector::start());
+    let (mut server, key) = start(&engine, &collector.url, "1");
+    for _ in 0..3 {
+        scrape(&server.url, "text/plain");
+    }
+    server.data(&key, "{ __typename }");
+    stop(&mut server);
+    let spans = collector.spans();
+    let servers = spans.iter().filter(|span| span.kind == SpanKind::Server as i32);
+    let names: Vec<&str> = servers.map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["POST /graphql"]);
+}
+
+#[test]
 fn a_collector_may_speak_tls() {
     let authority = Authority::new("authority");
     let collector = Collector::start_tls(&authority.sign("collector", &["localhost"]));
