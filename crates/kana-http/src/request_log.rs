@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use kana_telemetry::metrics::http::{self, InFlight};
 use kana_telemetry::operation::Operation;
 use kana_telemetry::request::{Outcome, RequestRecord};
-use kana_telemetry::{RequestId, Surface, TraceId, TraceParent, failures, sampling, slow, spans};
+use kana_telemetry::{
+    RequestId, Surface, TraceId, TraceParent, TraceState, failures, sampling, slow, spans,
+};
 
 use crate::activity::Activity;
 use crate::per_second::PerSecond;
@@ -16,6 +18,8 @@ use crate::per_second::PerSecond;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header with the caller's trace (W3C Trace Context).
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The header with what the caller's tracing systems say of it.
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 /// How often it is reported how many requests have no line.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -168,6 +172,10 @@ fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
     TraceParent::read(parent.as_bytes()).filter(|_| is_alone)
 }
 
+fn trace_state(headers: &HeaderMap) -> Option<TraceState> {
+    TraceState::read(headers.get_all(TRACE_STATE).iter().map(HeaderValue::as_bytes))
+}
+
 /// Returns a method as spans have it; `None` for one that is not HTTP's.
 fn method_name(method: &Method) -> Option<&'static str> {
     let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
@@ -193,7 +201,9 @@ impl RequestWatch {
         if self.surface == Surface::Health || !(self.log.settings.is_traced)(path) {
             return;
         }
-        if let Some(mut trace) = sampling::sample(trace_parent(request.headers()).as_ref()) {
+        let parent = trace_parent(request.headers());
+        if let Some(mut trace) = sampling::sample(parent.as_ref()) {
+            trace.state = parent.and_then(|_| trace_state(request.headers()));
             trace.method = method_name(request.method());
             trace.route = (self.log.settings.route_of)(path);
             record.set_trace(trace);

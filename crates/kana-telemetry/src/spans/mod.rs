@@ -4,7 +4,8 @@
 //! is traced, that is one look at a flag. What was recorded waits in a queue with a bound until
 //! [`take`] hands it to whoever exports it; nothing that answers requests waits for that.
 //!
-//! Names and texts of spans are those of the program. What a caller chose has no way in.
+//! Names and texts of spans are those of the program. Of what a caller chose, only the ids of its trace and a
+//! valid `tracestate` have a way in.
 
 mod open;
 mod queue;

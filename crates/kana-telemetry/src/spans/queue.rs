@@ -163,6 +163,7 @@ mod tests {
         Span {
             context: SpanContext { trace_id, span_id: new_span_id() },
             parent: None,
+            trace_state: None,
             kind: SpanKind::Internal,
             name: "decide".into(),
             began_ns: 1,
