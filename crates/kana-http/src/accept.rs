@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -27,11 +27,13 @@ use crate::activity::Activity;
 use crate::answer_headers;
 use crate::connections::{Connections, Slot};
 use crate::head;
+use crate::http2_preface;
 use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
 use crate::message_body::{RequestBody, ResponseBody};
 use crate::overdue;
 use crate::peer_address::PeerAddress;
+use crate::request_framing::RequestFraming;
 use crate::request_log::{self, Answering, RequestLog, RequestLogSettings};
 use crate::tls::Tls;
 use crate::watched_socket::WatchedSocket;
@@ -155,18 +157,17 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         activity: Arc::clone(&activity),
         request_log: Arc::clone(&served.request_log),
         refusal: None,
+        framing: RequestFraming::default(),
     });
     let service = service_fn(|request| respond(&served, peer, &activity, request));
-    let mut connection = pin!(
-        http1::Builder::new()
-            // One sweep over all connections stands in for a timer for each.
-            .header_read_timeout(None)
-            // A client may shut down its writing half after the request and still read the response.
-            .half_close(true)
-            .max_header_size(HEAD_BYTES_MAX)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(io, service)
-    );
+    let mut connection = http1::Builder::new()
+        // One sweep over all connections stands in for a timer for each.
+        .header_read_timeout(None)
+        // A client may shut down its writing half after the request and still read the response.
+        .half_close(true)
+        .max_header_size(HEAD_BYTES_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(io, service);
     let mut begun = false;
     let mut shutting_down = false;
     let served = poll_fn(|context| {
@@ -181,11 +182,11 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             if !shutting_down {
                 shutting_down = true;
                 activity.end_if_idle();
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
             activity.end_discarding_if_answered();
         }
-        let served = connection.as_mut().poll(context);
+        let served = Pin::new(&mut connection).poll(context);
         activity.discard(context);
         served
     })
@@ -196,6 +197,10 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         _ => Closed::Client,
     };
     connections::closed(activity.why_closed().unwrap_or(by_default));
+    if served.as_ref().is_err_and(hyper::Error::is_parse_version_h2) {
+        let refusal = http2_preface::refuse(connection.into_parts().io.into_inner());
+        Box::pin(refusal).await;
+    }
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
     }
@@ -232,7 +237,11 @@ fn respond(
     let body = Body::new(RequestBody::new(body, &head.headers, activity));
     let (activity, is_protected) = (Arc::clone(activity), served.tls.is_some());
     let request = Request::from_parts(head, body);
-    let response = match head::problem(&request) {
+    let has_two_lengths = activity.has_two_lengths();
+    if has_two_lengths {
+        activity.require_close();
+    }
+    let response = match head::problem(&request, has_two_lengths) {
         // A router is always ready, so this need not poll it first. What it returns is large, and would be
         // moved with each future around it.
         None => Ok(Box::pin(served.router.clone().call(request))),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use kana_telemetry::metrics::connections::Closed;
 
+use crate::request_framing::Finding;
 use crate::unread_body::UnreadBody;
 
 /// The time from which the beginnings of requests are counted.
@@ -20,7 +21,7 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     /// Even while the connection waits for a request, odd while it responds to one. Grows with
-    /// each change.
+    /// each change: the first request's is 1, the next one's is 3.
     turn: AtomicU64,
     /// Bytes read in this turn.
     read: AtomicU64,
@@ -43,8 +44,10 @@ pub(crate) struct Activity {
     unread: UnreadBody,
     /// Why the connection is being closed, as [`Closed`] plus one; 0 is not known.
     closed: AtomicU8,
-    /// Whether a request's body will not be read to its end, so no request can follow.
+    /// Whether a request's body will not be read to its end, or its end is not known, so no request can follow.
     must_close: AtomicBool,
+    /// The turn of the request that gives the length of its body twice; 0 is none.
+    turn_of_two_lengths: AtomicU64,
     /// Whether the last response was sent and the client should close the connection.
     lingering: AtomicBool,
 }
@@ -144,8 +147,30 @@ impl Activity {
     /// bytes that follow cannot be read as another request.
     pub(crate) fn leave_unread(&self, body: Incoming, waits: bool) {
         if waits || self.unread.leave(body) {
-            self.must_close.store(true, Ordering::Relaxed);
+            self.require_close();
         }
+    }
+
+    /// Notes what was found where requests begin and end. No request can follow it.
+    pub(crate) fn note_framing(&self, finding: Finding) {
+        match finding {
+            Finding::EndUnknown => self.require_close(),
+            // The request may be one that waits behind others.
+            Finding::TwoLengths { request } => {
+                self.turn_of_two_lengths.store(2 * request - 1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Returns true if the request that is being responded to gives the length of its body twice.
+    pub(crate) fn has_two_lengths(&self) -> bool {
+        let turn = self.turn.load(Ordering::Relaxed);
+        self.turn_of_two_lengths.load(Ordering::Relaxed) == turn
+    }
+
+    /// Has the connection close after its response.
+    pub(crate) fn require_close(&self) {
+        self.must_close.store(true, Ordering::Relaxed);
     }
 
     /// Returns true if the client has never sent anything.

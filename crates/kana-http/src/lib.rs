@@ -5,7 +5,8 @@
 //! notes what it is doing (`activity`); one sweep over all connections now and then ends those
 //! that keep the server waiting for longer than the [`Limits`] allow (`idle_sweep`). [`body`]
 //! reads request bodies within a limit on the memory of all of them together. Each request has an id and
-//! a line in the log (`request_log`).
+//! a line in the log (`request_log`). What hyper lets pass and a proxy could read otherwise is found in the bytes
+//! (`request_framing`) and refused.
 
 mod accept;
 mod activity;
@@ -14,6 +15,7 @@ pub mod body;
 mod connections;
 mod head;
 mod header_text;
+mod http2_preface;
 mod idle_sweep;
 mod limits;
 mod listen;
@@ -24,6 +26,7 @@ mod overdue;
 mod parser_refusal;
 mod peer_address;
 mod per_second;
+mod request_framing;
 mod request_log;
 mod tls;
 mod unread_body;

@@ -42,8 +42,10 @@ impl ParserRefusal {
         }
         let status = StatusCode::from_bytes(status_line.split(' ').nth(1)?.as_bytes()).ok()?;
         let id = RequestId::new();
-        log.note_unread_head(&id, status);
-        let written = written(status_line, headers, &id, &problem_of(status));
+        let (code, detail) = problem_of(status);
+        let body = problem(status, code, detail);
+        log.note_unread_head(id.clone(), status, code, body.len());
+        let written = written(status_line, headers, &id, &body);
         Some(Self { bytes: written.into_bytes(), written: 0, replaced: bytes.len() })
     }
 
@@ -62,15 +64,14 @@ impl ParserRefusal {
         Poll::Ready(Ok(self.replaced))
     }
 }
-/// Says what was wrong with the head.
-fn problem_of(status: StatusCode) -> String {
+
+/// Returns a code for what was wrong with the head, and says it.
+fn problem_of(status: StatusCode) -> (&'static str, &'static str) {
     match status {
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => problem(
-            status,
-            "HEAD_TOO_LARGE",
-            "The head of the request has more than 64 KiB or 100 fields.",
-        ),
-        _ => problem(status, "BAD_REQUEST", "The head of the request is not valid HTTP/1.1."),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            ("HEAD_TOO_LARGE", "The head of the request has more than 64 KiB or 100 fields.")
+        }
+        _ => ("BAD_REQUEST", "The head of the request is not valid HTTP/1.1."),
     }
 }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use kana_telemetry::metrics::http::{self, InFlight};
 use kana_telemetry::operation::Operation;
 use kana_telemetry::request::{Outcome, RequestRecord};
-use kana_telemetry::{RequestId, Surface, TraceId, TraceParent, failures, sampling, slow, spans};
+use kana_telemetry::{
+    RequestId, Surface, TraceId, TraceParent, TraceState, failures, sampling, slow, spans,
+};
 
 use crate::activity::Activity;
 use crate::per_second::PerSecond;
@@ -16,6 +18,8 @@ use crate::per_second::PerSecond;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header with the caller's trace (W3C Trace Context).
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The header with what the caller's tracing systems say of it.
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 /// How often it is reported how many requests have no line.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -28,6 +32,8 @@ pub struct RequestLogSettings {
     /// The route of a path: the template that it fits, with a name in braces for each segment that varies. Only
     /// asked for spans.
     pub route_of: fn(&str) -> Option<&'static str>,
+    /// Returns true if requests of a path may have a span. Only asked while tracing is on.
+    pub is_traced: fn(&str) -> bool,
     /// A request that takes this long is logged as a warning.
     pub slow: Duration,
     /// How many lines a second there are about requests that went well or were refused; 0 for none. The
@@ -63,18 +69,27 @@ impl RequestLog {
         }
     }
 
-    /// Notes a request whose head could not be read, and the status that it is answered with.
-    pub(crate) fn note_unread_head(&self, id: &RequestId, status: StatusCode) {
+    /// Notes a request whose head could not be read, the status and code that it is answered with, and the
+    /// bytes of that answer's body.
+    pub(crate) fn note_unread_head(
+        &self,
+        id: RequestId,
+        status: StatusCode,
+        code: &'static str,
+        body_bytes: usize,
+    ) {
         http::answered(Surface::Other, status.as_u16(), Duration::ZERO);
+        let record = RequestRecord::new(id, None);
+        record.set_error(code);
         self.write(&Ended {
             surface: Surface::Other,
-            record: &RequestRecord::new(id.clone(), None),
+            record: &record,
             status,
             outcome: Outcome::of_status(status.as_u16()),
             at: Instant::now(),
             duration: Duration::ZERO,
             bytes_in: 0,
-            bytes_out: 0,
+            bytes_out: body_bytes as u64,
         });
     }
 
@@ -157,6 +172,10 @@ fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
     TraceParent::read(parent.as_bytes()).filter(|_| is_alone)
 }
 
+fn trace_state(headers: &HeaderMap) -> Option<TraceState> {
+    TraceState::read(headers.get_all(TRACE_STATE).iter().map(HeaderValue::as_bytes))
+}
+
 /// Returns a method as spans have it; `None` for one that is not HTTP's.
 fn method_name(method: &Method) -> Option<&'static str> {
     let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
@@ -178,12 +197,15 @@ impl RequestWatch {
     /// Has the request traced, if it is chosen. Only asked while tracing is on.
     #[cold]
     pub(crate) fn sample<B>(&self, request: &Request<B>, record: &mut RequestRecord) {
-        if self.surface == Surface::Health {
+        let path = request.uri().path();
+        if self.surface == Surface::Health || !(self.log.settings.is_traced)(path) {
             return;
         }
-        if let Some(mut trace) = sampling::sample(trace_parent(request.headers()).as_ref()) {
+        let parent = trace_parent(request.headers());
+        if let Some(mut trace) = sampling::sample(parent.as_ref()) {
+            trace.state = parent.and_then(|_| trace_state(request.headers()));
             trace.method = method_name(request.method());
-            trace.route = (self.log.settings.route_of)(request.uri().path());
+            trace.route = (self.log.settings.route_of)(path);
             record.set_trace(trace);
         }
     }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::activity::Activity;
 use crate::parser_refusal::ParserRefusal;
+use crate::request_framing::RequestFraming;
 use crate::request_log::RequestLog;
 
 /// The most bytes that are read at once. hyper enlarges a buffer that a read has filled, so larger
@@ -22,6 +23,19 @@ pub(crate) struct WatchedSocket<S> {
     pub(crate) request_log: Arc<RequestLog>,
     /// What is being written in place of hyper's own answer.
     pub(crate) refusal: Option<ParserRefusal>,
+    pub(crate) framing: RequestFraming,
+}
+
+impl<S> WatchedSocket<S> {
+    fn note_read(&mut self, bytes: &[u8]) {
+        self.activity.note_read(bytes.len());
+        // What arrives after the last response is dropped.
+        if !self.activity.is_lingering() {
+            if let Some(finding) = self.framing.read(bytes) {
+                self.activity.note_framing(finding);
+            }
+        }
+    }
 }
 
 impl<S: AsyncWrite + Unpin> WatchedSocket<S> {
@@ -60,7 +74,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedSocket<S> {
         };
         match read {
             Poll::Ready(Ok(())) => {
-                self.activity.note_read(buffer.filled().len() - before);
+                let bytes = buffer.filled().get(before..).unwrap_or_default();
+                self.note_read(bytes);
                 Poll::Ready(Ok(()))
             }
             // Bytes that came in time are taken, however late they are read.

@@ -19,7 +19,9 @@ pub mod slow;
 pub mod spans;
 mod surface;
 mod trace_parent;
+mod trace_state;
 
 pub use request_id::RequestId;
 pub use surface::Surface;
 pub use trace_parent::{SpanContext, SpanId, TraceId, TraceParent};
+pub use trace_state::TraceState;

@@ -143,6 +143,15 @@ impl RequestRecord {
         self.trace.as_deref()
     }
 
+    /// Notes the code of an error that the request is answered with.
+    pub fn set_error(&self, code: &'static str) {
+        let outcome = Outcome::of_code(code);
+        if self.code.get().is_none_or(|(noted, _)| noted < outcome) {
+            self.code.set(Some((outcome, code)));
+        }
+        note_outcome_in(self, outcome);
+    }
+
     /// Runs `answering`, which can note things in the record, and returns what it returns with the record.
     pub async fn scope<T>(self, answering: impl Future<Output = T>) -> (T, Option<Self>) {
         let mut scoped = pin!(CURRENT.scope(self, answering));
@@ -270,13 +279,7 @@ pub fn count_refused(outcome: Outcome) {
 /// Notes the code of an error that the request is answered with.
 pub fn note_error(code: &'static str) {
     operations::failed(code);
-    let outcome = Outcome::of_code(code);
-    note(|record| {
-        if record.code.get().is_none_or(|(noted, _)| noted < outcome) {
-            record.code.set(Some((outcome, code)));
-        }
-        note_outcome_in(record, outcome);
-    });
+    note(|record| record.set_error(code));
 }
 
 fn note_outcome_in(record: &RequestRecord, outcome: Outcome) {

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::trace_parent::{SpanContext, SpanId, TraceId, TraceParent};
+use crate::trace_state::TraceState;
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
 /// A request without a parent is traced if a random number is below this; `u64::MAX` stands for all.
@@ -63,6 +64,8 @@ pub struct RequestTrace {
     pub server: SpanContext,
     /// The caller's span.
     pub parent: Option<SpanId>,
+    /// What the caller's tracing systems say of the trace.
+    pub state: Option<TraceState>,
     /// The method of the request; `None` if it is not one of HTTP's.
     pub method: Option<&'static str>,
     /// The template of its path, `None` if there is none.
@@ -82,7 +85,8 @@ impl RequestTrace {
     /// Returns what is recorded of a part of a request that runs elsewhere, within this span.
     #[must_use]
     pub fn within(server: SpanContext, parent: Option<SpanId>) -> Self {
-        Self { server, parent, method: None, route: None, current: Cell::new(server.span_id) }
+        let (state, method, route) = (None, None, None);
+        Self { server, parent, state, method, route, current: Cell::new(server.span_id) }
     }
 
     /// Returns the span that new ones are below.

@@ -229,8 +229,6 @@ pub(crate) struct ServeSettings {
     #[command(flatten)]
     pub(crate) address: AddressSettings,
     #[command(flatten)]
-    pub(crate) tls: TlsSettings,
-    #[command(flatten)]
     pub(crate) dashboard: DashboardSettings,
     /// All requests come through a proxy that adds the address it sees to X-Forwarded-For. The dashboard
     /// then goes by the last address there, for failed sign-ins and the list of sessions

@@ -56,5 +56,7 @@ fn export(mut collector: Collector) {
         if !taken.spans().is_empty() {
             collector.export(taken.spans());
         }
+        collector.report_dropped(false);
     }
+    collector.report_dropped(true);
 }

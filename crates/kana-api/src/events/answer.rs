@@ -94,35 +94,49 @@ impl Answer {
 /// The JSON of an answer.
 #[derive(Serialize)]
 struct Written<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<WrittenError<'a>>,
+    #[serde(flatten)]
+    problem: Option<Problem<'a>>,
     #[serde(flatten)]
     tally: Option<&'a Tally>,
 }
 
+/// Why a request was not taken to its end (RFC 9457).
 #[derive(Serialize)]
-struct WrittenError<'a> {
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
     code: &'a str,
     name: &'a str,
-    message: String,
 }
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let status = self.stop.as_ref().map_or(StatusCode::OK, |stop| stop.status);
         self.note();
-        let error = self.stop.as_ref().map(|HttpError { body, .. }| {
+        let problem = self.stop.as_ref().map(|HttpError { body, .. }| {
             let again = "all events may be sent again: what was recorded is not recorded again";
-            let message = match self.tally {
+            let detail = match self.tally {
                 Some(_) => format!("{}; {again}", body.message),
                 None => body.message.clone(),
             };
-            WrittenError { code: body.code, name: body.name, message }
+            Problem {
+                r#type: "about:blank",
+                title: status.canonical_reason().unwrap_or_default(),
+                status: status.as_u16(),
+                detail,
+                code: body.code,
+                name: body.name,
+            }
         });
-        let written = Written { error, tally: self.tally.as_ref() };
+        let content_type = match problem {
+            Some(_) => "application/problem+json",
+            None => "application/json; charset=utf-8",
+        };
+        let written = Written { problem, tally: self.tally.as_ref() };
         let mut response = match serde_json::to_vec(&written) {
-            Ok(json) => (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], json)
-                .into_response(),
+            Ok(json) => (status, [(header::CONTENT_TYPE, content_type)], json).into_response(),
             Err(error) => {
                 let body = ErrorBody::internal(&error);
                 (StatusCode::INTERNAL_SERVER_ERROR, body.message).into_response()

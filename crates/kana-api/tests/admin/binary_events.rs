@@ -98,7 +98,7 @@ async fn data_may_be_any_kind_of_json() {
         let request = binary(&app, "a", DATA).with(header::CONTENT_TYPE, content_type);
         let answer = request.send().await;
         assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type}");
-        let told = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        let told = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(told.starts_with(message), "{told}");
     }
 }
@@ -159,7 +159,7 @@ async fn what_is_wrong_with_an_event_in_headers_is_told() {
     let malformed = async |request: Ask<'_>, status: StatusCode| {
         let answer = request.send().await;
         assert_eq!(answer.status, status, "{}", answer.text);
-        answer.json()["error"]["message"].as_str().unwrap().to_owned()
+        answer.json()["detail"].as_str().unwrap().to_owned()
     };
     let bad = StatusCode::BAD_REQUEST;
     assert_eq!(

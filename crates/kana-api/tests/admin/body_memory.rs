@@ -149,9 +149,9 @@ async fn nothing_is_read_from_whoever_has_no_valid_key() {
     for (path, content_type, status, code) in [
         ("/graphql", JSON, StatusCode::OK, "/errors/0/extensions/code"),
         ("/client/graphql", JSON, StatusCode::OK, "/errors/0/extensions/code"),
-        ("/events", EVENT, StatusCode::UNAUTHORIZED, "/error/code"),
-        ("/events", BATCH, StatusCode::UNAUTHORIZED, "/error/code"),
-        ("/events", LINES, StatusCode::UNAUTHORIZED, "/error/code"),
+        ("/events", EVENT, StatusCode::UNAUTHORIZED, "/code"),
+        ("/events", BATCH, StatusCode::UNAUTHORIZED, "/code"),
+        ("/events", LINES, StatusCode::UNAUTHORIZED, "/code"),
         ("/cli/validate", JSON, StatusCode::UNAUTHORIZED, "/code"),
         ("/cli/publish", JSON, StatusCode::UNAUTHORIZED, "/code"),
     ] {

@@ -42,7 +42,7 @@ async fn send_whole(shop: &Shop, form: &str, packed: Vec<u8>) -> (StatusCode, Va
 }
 
 fn message(answer: &Value) -> &str {
-    answer["error"]["message"].as_str().unwrap_or_else(|| panic!("{answer}"))
+    answer["detail"].as_str().unwrap_or_else(|| panic!("{answer}"))
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn another_encoding_is_a_415_on_every_surface() {
             let json = answer.json();
             let told = match kind {
                 "errors" => &json["errors"][0]["message"],
-                "event" => &json["error"]["message"],
+                "event" => &json["detail"],
                 _ => &json["error"],
             };
             let expected = if takes_gzip {

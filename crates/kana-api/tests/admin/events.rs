@@ -4,7 +4,7 @@
 use axum::http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::app::{Answer, Ask, JSON, TestApp};
+use crate::app::{Answer, Ask, TestApp};
 
 pub(crate) const EVENT: &str = "application/cloudevents+json";
 pub(crate) const BATCH: &str = "application/cloudevents-batch+json";
@@ -51,11 +51,15 @@ pub(crate) fn recorded(count: usize) -> Value {
 
 /// The error of a request of which no event was looked at, as `CODE Name: message`.
 fn error(answer: &Answer) -> String {
-    assert_eq!(answer.content_type(), JSON);
+    assert_eq!(answer.content_type(), "application/problem+json");
+    let status = answer.status;
     let answer = answer.json();
-    assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["error"]);
-    let text = |field: &str| answer["error"][field].as_str().unwrap().to_owned();
-    format!("{} {}: {}", text("code"), text("name"), text("message"))
+    assert_eq!(answer["type"], "about:blank");
+    assert_eq!(answer["title"], status.canonical_reason().unwrap());
+    assert_eq!(answer["status"], status.as_u16());
+    assert_eq!(answer.as_object().unwrap().len(), 6, "{answer}");
+    let text = |field: &str| answer[field].as_str().unwrap().to_owned();
+    format!("{} {}: {}", text("code"), text("name"), text("detail"))
 }
 
 pub(crate) async fn used(app: &TestApp) -> Value {

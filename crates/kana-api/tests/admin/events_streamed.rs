@@ -175,8 +175,8 @@ fn counts(answer: &Value) -> Value {
 /// The error of an answer that tells what has become of the events before it.
 pub(crate) fn error(answer: &Value) -> String {
     assert!(answer["received"].is_u64(), "{answer}");
-    let text = |field: &str| answer["error"][field].as_str().unwrap().to_owned();
-    let message = text("message");
+    let text = |field: &str| answer[field].as_str().unwrap().to_owned();
+    let message = text("detail");
     let again = "; all events may be sent again: what was recorded is not recorded again";
     let message = message.strip_suffix(again).expect(&message);
     format!("{} {}: {message}", text("code"), text("name"))

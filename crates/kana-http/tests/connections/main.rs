@@ -146,6 +146,7 @@ impl Server {
         let log = RequestLogSettings {
             surface_of: |_| Surface::Other,
             route_of: |_| None,
+            is_traced: |_| true,
             slow: FAR,
             lines_per_second: 0,
         };

@@ -1,6 +1,8 @@
 //! Each answer has the id of its request.
 
-use crate::{PATIENT, Server, head_and_body, send};
+use std::io::Write as _;
+
+use crate::{PATIENT, Server, assert_closed, head_and_body, send};
 
 /// Sends a request, and returns the id and the status line of its answer.
 fn id_of_answer(server: &Server, request: &str) -> (String, String) {
@@ -27,6 +29,7 @@ fn every_answer_has_an_id_also_one_to_what_cannot_be_read() {
         ("GET / HTTP/1.1\r\nHost : kana\r\n\r\n", "400"),
         ("no request at all\r\n\r\n", "400"),
         ("GET / HTTP/9.9\r\n\r\n", "400"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400"),
         (&format!("GET / HTTP/1.1\r\nHost: kana\r\nCookie: {long}\r\n\r\n"), "431"),
         (&format!("GET /{long} HTTP/1.1\r\nHost: kana\r\n\r\n"), "4"),
     ] {
@@ -75,12 +78,14 @@ fn what_cannot_be_read_is_answered_with_a_problem_and_the_headers_of_every_answe
     for (request, status, code) in [
         ("no request at all\r\n\r\n", 400, "BAD_REQUEST"),
         ("GET / HTTP/1.1\r\nHost : kana\r\n\r\n", 400, "BAD_REQUEST"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "BAD_REQUEST"),
         (&format!("GET / HTTP/1.1\r\nHost: kana\r\nCookie: {long}\r\n\r\n"), 431, "HEAD_TOO_LARGE"),
     ] {
         let mut connection = server.connect();
         send(&mut connection, request);
         let (head, body) = head_and_body(&mut connection);
         assert_eq!(head.matches("content-length: ").count(), 1, "{head}");
+        assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
         for header in [
             "content-type: application/problem+json",
             "x-content-type-options: nosniff",
@@ -91,5 +96,28 @@ fn what_cannot_be_read_is_answered_with_a_problem_and_the_headers_of_every_answe
         }
         assert!(body.contains(&format!("\"status\":{status},\"detail\":\"The head of ")), "{body}");
         assert!(body.ends_with(&format!(",\"code\":\"{code}\"}}")), "{body}");
+    }
+}
+
+#[test]
+fn a_client_that_speaks_http_2_is_refused_however_its_preface_arrives() {
+    let server = Server::start(PATIENT);
+    let hello = "GET / HTTP/1.1\r\nHost: kana\r\n\r\n";
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
+    for before in ["", hello] {
+        for size in [preface.len(), 3] {
+            let mut connection = server.connect();
+            send(&mut connection, before);
+            if !before.is_empty() {
+                head_and_body(&mut connection);
+            }
+            for piece in preface.as_bytes().chunks(size) {
+                // Once it is refused, the rest need not be taken.
+                let _ = connection.write_all(piece);
+            }
+            let (head, _) = head_and_body(&mut connection);
+            assert!(head.starts_with("http/1.1 400 bad request\r\n"), "{head}");
+            assert_closed(&mut connection);
+        }
     }
 }

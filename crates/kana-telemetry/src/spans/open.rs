@@ -115,6 +115,7 @@ impl Open {
         let span = Span {
             context,
             parent,
+            trace_state: None,
             kind,
             name,
             began_ns: 0,
@@ -268,6 +269,7 @@ pub fn record_request(record: &RequestRecord, scheme: &'static str, status: u16,
     };
     let mut open = Open::new(name, SpanKind::Server, trace.server, trace.parent, since);
     let span = &mut open.span;
+    span.trace_state = trace.state.clone();
     let text = |text: &'static str| Value::Text(text.into());
     span.attributes.push(("http.request.method", text(method.unwrap_or("_OTHER"))));
     if let Some(route) = route {

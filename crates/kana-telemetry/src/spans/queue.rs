@@ -22,6 +22,8 @@ struct State {
     waiting: VecDeque<Span>,
     /// Spans that were taken and are held by the exporter.
     taken: usize,
+    /// Spans that found no room since that was last asked for.
+    without_room: u64,
     /// How many fill a batch.
     batch: usize,
     is_stopped: bool,
@@ -52,6 +54,12 @@ pub fn take(batch: usize, wait: Duration) -> Option<Taken> {
     QUEUE.take(batch, wait).map(Taken)
 }
 
+/// Returns how many spans found no room since this was last called.
+#[must_use]
+pub fn take_without_room() -> u64 {
+    QUEUE.take_without_room()
+}
+
 /// Ends the waiting of [`take`] and of [`wait_for_stop`].
 pub fn stop() {
     QUEUE.stop();
@@ -72,7 +80,13 @@ pub(super) fn push(span: Span) {
 
 impl Queue {
     const fn new() -> Self {
-        let state = State { waiting: VecDeque::new(), taken: 0, batch: 1, is_stopped: false };
+        let state = State {
+            waiting: VecDeque::new(),
+            taken: 0,
+            without_room: 0,
+            batch: 1,
+            is_stopped: false,
+        };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -85,6 +99,7 @@ impl Queue {
         let is_full = {
             let mut state = self.state();
             if state.waiting.len() + state.taken >= SPANS_MAX {
+                state.without_room += 1;
                 return false;
             }
             state.waiting.push_back(span);
@@ -106,6 +121,10 @@ impl Queue {
         let taken: Vec<Span> = state.waiting.drain(..count).collect();
         state.taken += taken.len();
         (!state.is_stopped || !taken.is_empty()).then_some(taken)
+    }
+
+    fn take_without_room(&self) -> u64 {
+        std::mem::take(&mut self.state().without_room)
     }
 
     fn release(&self, count: usize) {
@@ -144,6 +163,7 @@ mod tests {
         Span {
             context: SpanContext { trace_id, span_id: new_span_id() },
             parent: None,
+            trace_state: None,
             kind: SpanKind::Internal,
             name: "decide".into(),
             began_ns: 1,
@@ -160,6 +180,7 @@ mod tests {
         let queue = Queue::new();
         let pushed = |count: usize| (0..count).filter(|_| queue.push(span())).count();
         assert_eq!(pushed(SPANS_MAX + 10), SPANS_MAX);
+        assert_eq!([queue.take_without_room(), queue.take_without_room()], [10, 0]);
         let taken = queue.take(500, Duration::MAX).unwrap();
         assert_eq!((taken.len(), pushed(1)), (500, 0));
         queue.release(taken.len());

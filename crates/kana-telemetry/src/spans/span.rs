@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::time::{Instant, SystemTime};
 
 use crate::trace_parent::{SpanContext, SpanId};
+use crate::trace_state::TraceState;
 
 /// The most links of a span.
 pub const LINKS_MAX: usize = 128;
@@ -35,6 +36,8 @@ pub struct Span {
     pub context: SpanContext,
     /// The span above it.
     pub parent: Option<SpanId>,
+    /// What the caller's tracing systems say of the trace, where this continues the caller's span.
+    pub trace_state: Option<TraceState>,
     /// On which side of a call it is.
     pub kind: SpanKind,
     /// Its name.

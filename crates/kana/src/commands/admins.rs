@@ -98,7 +98,7 @@ async fn show(
     address: &AddressSettings,
     what: &'static str,
 ) -> Result<(), Failure> {
-    let link = |token: &WelcomeToken| address.welcome_link(None, false, token.reveal()) + "\n";
+    let link = |token: &WelcomeToken| address.welcome_link(None, token.reveal()) + "\n";
     print_then_commit(token, what, link).await
 }
 

@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use kana_core::Refusal;
 use kana_http::TlsProblem;
 use kana_service::{AdminError, EnvironmentKind, Error, InitialKeys, SystemClock, Uncommitted};
 use kana_store::jobs::JobId;
@@ -46,6 +47,8 @@ pub(crate) enum Failure {
     NoKey(i64),
     /// The key is the last private one of its environment.
     LastKey(i64, EnvironmentKind),
+    /// The user is not named: standard error may be collected, and an id can be an e-mail.
+    NoUser,
     NoJob(JobId),
     JobRuns(JobId),
     Listen(ListenAddress, std::io::Error),
@@ -111,6 +114,7 @@ impl std::fmt::Display for Failure {
                 "the key {id} is the last private key of {environment}, and no program would get in: \
                  create another one first, or say --yes"
             ),
+            Self::NoUser => f.write_str("there is no user with this id in this environment"),
             Self::NoJob(id) => {
                 write!(f, "there is no job {id}: see kana jobs list; one that is done is not kept")
             }
@@ -177,7 +181,10 @@ impl From<StoreError> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Service(error)
+        match error {
+            Error::Refused(Refusal::UserNotFound(_)) => Self::NoUser,
+            error => Self::Service(error),
+        }
     }
 }
 
@@ -226,8 +233,6 @@ struct DashboardPlace<'a> {
     address: &'a AddressSettings,
     /// The address that the server listens on, if it does.
     bound: Option<SocketAddr>,
-    /// Whether the server speaks TLS.
-    is_https: bool,
 }
 
 /// Creates the app and prints its keys, and the link to its dashboard if it has one. Returns false if
@@ -278,8 +283,8 @@ fn as_variables(keys: &InitialKeys, dashboard: Option<DashboardPlace<'_>>) -> St
         keys.live_private.reveal(),
         keys.live_public.reveal(),
     );
-    if let Some(DashboardPlace { address, bound, is_https }) = dashboard {
-        let link = address.welcome_link(bound, is_https, keys.welcome.reveal());
+    if let Some(DashboardPlace { address, bound }) = dashboard {
+        let link = address.welcome_link(bound, keys.welcome.reveal());
         text.push_str(&format!("# Dashboard: {link}\n"));
     }
     text

@@ -50,7 +50,7 @@ pub(crate) async fn run(
         return Err(Failure::Clock);
     }
     ignore_signals()?;
-    let tls = settings.tls.files().map(Tls::load).transpose().map_err(Failure::Tls)?;
+    let tls = settings.address.tls.files().map(Tls::load).transpose().map_err(Failure::Tls)?;
     if let Some(tls) = &tls {
         look_regularly(Arc::clone(tls));
     }
@@ -69,11 +69,7 @@ pub(crate) async fn run(
     };
     let (store, watched, protection) = opened?;
     let has_dashboard = !settings.dashboard.no_dashboard;
-    let dashboard = DashboardPlace {
-        address: &settings.address,
-        bound: Some(address),
-        is_https: tls.is_some(),
-    };
+    let dashboard = DashboardPlace { address: &settings.address, bound: Some(address) };
     if create_app(store.as_ref(), "app", has_dashboard.then_some(dashboard)).await? {
         tracing::info!("a new app was made; its keys stand on standard output, and only there");
     }
@@ -217,6 +213,7 @@ fn request_log(settings: RequestLogSettings) -> kana_http::RequestLogSettings {
     kana_http::RequestLogSettings {
         surface_of: kana_api::surface_of,
         route_of: routes::route_of,
+        is_traced: routes::is_traced,
         slow,
         lines_per_second: settings.log_requests_per_second,
     }

@@ -6,7 +6,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 use kana_dashboard::PublicUrl;
 
-use super::ListenAddress;
+use super::{ListenAddress, TlsSettings};
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct ListenSettings {
@@ -31,18 +31,15 @@ pub(crate) struct AddressSettings {
     /// `https://kana.example.com`, without a path. Links and forms go by it
     #[arg(long, env = "KANA_PUBLIC_URL", value_name = "URL", global = true)]
     pub(crate) public_url: Option<PublicUrl>,
+    #[command(flatten)]
+    pub(crate) tls: TlsSettings,
 }
 
 impl AddressSettings {
     /// Returns the welcome link with a token. `bound` is the address that the server listens on, if it
     /// does.
-    pub(crate) fn welcome_link(
-        &self,
-        bound: Option<SocketAddr>,
-        is_https: bool,
-        token: &str,
-    ) -> String {
-        let scheme = if is_https { "https" } else { "http" };
+    pub(crate) fn welcome_link(&self, bound: Option<SocketAddr>, token: &str) -> String {
+        let scheme = if self.tls.files().is_some() { "https" } else { "http" };
         let base = match &self.public_url {
             Some(url) => url.to_string(),
             None => format!("{scheme}://{}", self.listen.at.as_host(bound)),

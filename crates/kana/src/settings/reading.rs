@@ -287,7 +287,10 @@ impl Gathered {
         let (id, file_id) = (secret.get_id().as_str(), file.get_id().as_str());
         let Some((source, from)) = self.given.get(file_id).cloned() else { return Ok(()) };
         let flag = file.get_long().unwrap_or(file_id);
-        if let Some((_, other)) = self.given.get(id) {
+        let is_ours = |(_, from): &&(Source, String)| {
+            OTHER_VARIABLES.iter().all(|(known, name)| *known != id || name != from)
+        };
+        if let Some((_, other)) = self.given.get(id).filter(is_ours) {
             let both = "both are set, and only one may be";
             return Err(format!(
                 "--{flag} (from {from}) and the value itself (from {other}): {both}"

@@ -9,10 +9,10 @@ use kana_http::TlsFiles;
 pub(crate) struct TlsSettings {
     /// The file of the certificate, in PEM, with those that vouch for it. With it, only https is spoken. Read
     /// again when it changes. Needs --tls-key
-    #[arg(long, env = "KANA_TLS_CERT", value_name = "FILE")]
+    #[arg(long, env = "KANA_TLS_CERT", value_name = "FILE", global = true)]
     pub(crate) tls_cert: Option<PathBuf>,
     /// The file of the certificate's private key, in PEM. Needs --tls-cert
-    #[arg(long, env = "KANA_TLS_KEY", value_name = "FILE")]
+    #[arg(long, env = "KANA_TLS_KEY", value_name = "FILE", global = true)]
     pub(crate) tls_key: Option<PathBuf>,
 }
 

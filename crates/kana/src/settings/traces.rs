@@ -1,6 +1,7 @@
 //! Traces (contract: `operations.md`, "Traces").
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
@@ -18,6 +19,9 @@ pub(crate) struct TraceSettings {
     /// traces
     #[arg(long, env = "KANA_OTLP_ENDPOINT", value_name = "URL")]
     pub(crate) otlp_endpoint: Option<OtlpEndpoint>,
+    /// A file with the URL of --otlp-endpoint, instead of that setting
+    #[arg(long, env = "KANA_OTLP_ENDPOINT_FILE", value_name = "FILE")]
+    pub(crate) otlp_endpoint_file: Option<PathBuf>,
     /// The share of requests that are traced, 0 to 1. A request that comes with a traceparent is traced if
     /// its caller traces it
     #[arg(long, env = "KANA_TRACE_RATIO", default_value = "0.01", value_name = "RATIO")]

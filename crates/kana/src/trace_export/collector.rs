@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The most that is read of an answer, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
-/// How often it is logged that spans are dropped.
+/// How often it is logged at most that spans were dropped.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The collector that spans are sent to.
@@ -31,7 +31,19 @@ pub(super) struct Collector {
     url: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     resource: Vec<(String, String)>,
-    warned_at: Option<Instant>,
+    lost: Lost,
+}
+
+/// Spans that were dropped since that was last logged.
+#[derive(Debug, Default)]
+struct Lost {
+    logged_at: Option<Instant>,
+    /// Spans that the collector did not take.
+    unsent: u64,
+    /// Why it did not take the last of them.
+    why: Option<String>,
+    /// Spans that found no room in the queue.
+    without_room: u64,
 }
 
 /// What became of a request.
@@ -57,7 +69,13 @@ impl Collector {
             .tls_config(tls)
             .build();
         let Surroundings { headers, resource } = surroundings;
-        Self { agent: config.into(), url: endpoint.reveal(), headers, resource, warned_at: None }
+        Self {
+            agent: config.into(),
+            url: endpoint.reveal(),
+            headers,
+            resource,
+            lost: Lost::default(),
+        }
     }
 
     /// Sends spans until the collector has them, does not want them, or has not taken them for too often.
@@ -122,14 +140,29 @@ impl Collector {
         Sent::Later { why, after }
     }
 
-    /// Counts spans that are lost, and logs that now and then.
     fn note_dropped(&mut self, spans: u64, why: &str) {
         DROPPED.add(spans);
-        let is_due = self.warned_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL);
-        if is_due {
-            self.warned_at = Some(Instant::now());
-            tracing::warn!(spans, why, "spans of traces were dropped: they could not be exported");
+        self.lost.unsent += spans;
+        self.lost.why = Some(why.to_owned());
+    }
+
+    /// Logs how many spans were dropped, and why, at most once in [`LOG_INTERVAL`] unless no more are to come.
+    pub(super) fn report_dropped(&mut self, is_last: bool) {
+        self.lost.without_room += spans::take_without_room();
+        let Lost { logged_at, unsent, without_room, .. } = self.lost;
+        let is_due = is_last || logged_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL);
+        if unsent + without_room == 0 || !is_due {
+            return;
         }
+        let why = self.lost.why.take();
+        let why = why.as_deref().unwrap_or("they came faster than the collector took them");
+        self.lost = Lost { logged_at: Some(Instant::now()), ..Lost::default() };
+        tracing::warn!(
+            spans = unsent + without_room,
+            without_room,
+            why,
+            "spans of traces were dropped: they could not be exported"
+        );
     }
 }
 

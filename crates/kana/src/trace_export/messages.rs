@@ -1,8 +1,8 @@
 //! The messages of OTLP that we send and get, as far as we use them. Field numbers are those of
 //! `opentelemetry/proto/trace/v1/trace.proto` and of what it imports.
 
-use kana_telemetry::SpanContext;
 use kana_telemetry::spans::{Span, SpanKind, Value};
+use kana_telemetry::{SpanContext, TraceState};
 use prost::Message;
 
 /// Who records.
@@ -42,6 +42,7 @@ fn span(span: &Span) -> SpanMessage {
     SpanMessage {
         trace_id: span.context.trace_id.to_bytes().to_vec(),
         span_id: span.context.span_id.to_bytes().to_vec(),
+        trace_state: span.trace_state.as_ref().map_or("", TraceState::as_str).to_owned(),
         parent_span_id: span.parent.map_or_else(Vec::new, |parent| parent.to_bytes().to_vec()),
         name: span.name.clone().into_owned(),
         kind,
@@ -124,6 +125,8 @@ struct SpanMessage {
     trace_id: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
     span_id: Vec<u8>,
+    #[prost(string, tag = "3")]
+    trace_state: String,
     #[prost(bytes = "vec", tag = "4")]
     parent_span_id: Vec<u8>,
     #[prost(string, tag = "5")]

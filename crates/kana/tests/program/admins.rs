@@ -55,6 +55,15 @@ fn the_first_start_prints_a_link_as_the_settings_say() {
     let init = run(dir().path(), &public);
     assert_is_link(first_link(text(&init.stdout)), "https://kana.example.com");
 
+    let tls = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    let init = run(dir().path(), &[&["init"], &tls[..]].concat());
+    assert_is_link(first_link(text(&init.stdout)), "https://127.0.0.1:4000");
+    let by_variables = kana(dir().path(), &["init", "--public-url", "http://kana.example.com"])
+        .envs([("KANA_TLS_CERT", "cert.pem"), ("KANA_TLS_KEY", "key.pem")])
+        .output()
+        .unwrap();
+    assert_is_link(first_link(text(&by_variables.stdout)), "http://kana.example.com");
+
     for without in [&["init", "--no-dashboard"][..], &["init", "--no-dashboard=true"]] {
         let init = run(dir().path(), without);
         assert_eq!(text(&init.stdout).lines().count(), 4, "{}", text(&init.stdout));
@@ -122,6 +131,12 @@ fn admins_are_created_listed_reset_and_removed() {
         let link = text(&created.stdout).strip_suffix('\n').unwrap();
         assert_is_link(link, "http://127.0.0.1:4000");
         assert_eq!(text(&created.stdout).lines().count(), 1, "only the link");
+
+        let tls = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+        let reset = [&["admins", "reset-password", "ada@example.com"], &tls[..]].concat();
+        let reset = kana_on(&engine, &reset);
+        let link = text(&reset.stdout).strip_suffix('\n').unwrap();
+        assert_is_link(link, "https://127.0.0.1:4000");
 
         let again = ["admins", "create", "--email", "ada@EXAMPLE.com", "--role", "viewer"];
         let again = kana_on(&engine, &again);

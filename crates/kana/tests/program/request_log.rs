@@ -103,6 +103,29 @@ fn a_request_has_a_line_with_what_is_known_of_it() {
 }
 
 #[test]
+fn the_line_of_a_head_that_cannot_be_read_has_the_code_and_size_of_its_answer() {
+    let dir = TempDir::new().unwrap();
+    let (server, _) = start(&dir, &[]);
+    let mut bodies = Vec::new();
+    for head in ["nonsense\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut connection = server.connect();
+        connection.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        bodies.push(answer.split_once("\r\n\r\n").unwrap().1.len());
+    }
+    let log = log_of(server);
+    let lines = requests(&log);
+    let sizes: Vec<&Value> = lines.iter().map(|line| &line["bytes_out"]).collect();
+    assert_eq!(sizes, [&json!(bodies[0]), &json!(bodies[1])], "{log:?}");
+    assert!(bodies[0] > 0, "{bodies:?}");
+    for line in lines {
+        let known = [&line["code"], &line["status"], &line["outcome"]];
+        assert_eq!(known, [&json!("BAD_REQUEST"), &json!(400), &json!("refused")], "{line}");
+    }
+}
+
+#[test]
 fn what_went_well_is_sampled_and_what_was_slow_is_a_warning() {
     let dir = TempDir::new().unwrap();
     let (server, key) = start(&dir, &["--log-requests-per-second", "1"]);

@@ -274,7 +274,22 @@ fn a_collector_that_hangs_or_is_away_costs_spans_and_nothing_else() {
         let since = Instant::now();
         stop(&mut server);
         assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+        // Who hangs still does.
+        if endpoint != hangs.url {
+            let (said, without_room) = dropped_in_log(&server);
+            assert!(said >= u64::from(dropped), "{said} of {dropped}: {}", server.log());
+            assert!((1..said).contains(&without_room), "{without_room} of {said}");
+        }
     }
+}
+
+/// Returns how many spans the log says were dropped, and how many of them for want of room.
+fn dropped_in_log(server: &Server) -> (u64, u64) {
+    let log = server.log();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines: Vec<Value> = lines.filter(|line| line.get("without_room").is_some()).collect();
+    let sum = |field: &str| lines.iter().map(|line| line[field].as_u64().unwrap()).sum();
+    (sum("spans"), sum("without_room"))
 }
 
 #[test]
@@ -349,6 +364,55 @@ fn the_variables_of_opentelemetry_count() {
     for hidden in ["hunter2", "hidden", "is not known"] {
         assert!(!log.contains(hidden), "{log}");
     }
+}
+
+#[test]
+fn the_tracestate_of_a_valid_parent_is_in_the_span_of_the_request() {
+    let (engine, collector) = (Engine::embedded(), Collector::start());
+    let (mut server, key) = start(&engine, &collector.url, "1");
+    let parent = |last: u32| format!("00-0af7651916cd43dd8448eb211c80{last:04x}-{PARENT}-01");
+    let long = format!("a={},b={}", "x".repeat(255), "y".repeat(255));
+    for (number, (trace_parent, state)) in [
+        (parent(0), Some("rojo=1 ,congo=t61rcWkgMzE")),
+        (parent(1), None),
+        (parent(2), Some("no list")),
+        (parent(3), Some(long.as_str())),
+        ("00-nonsense".to_owned(), Some("rojo=1")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut ask = ureq::get(format!("{}/cli/pull?{number}", server.url))
+            .header("Authorization", &key)
+            .header("traceparent", &trace_parent);
+        if let Some(state) = state {
+            ask = ask.header("tracestate", state);
+        }
+        ask.call().unwrap();
+    }
+    stop(&mut server);
+    let spans = collector.spans();
+    let servers = spans.iter().filter(|span| span.kind == SpanKind::Server as i32);
+    let mut states: Vec<&str> = servers.map(|span| span.trace_state.as_str()).collect();
+    states.sort_unstable();
+    assert_eq!(states, ["", "", "", "", "rojo=1 ,congo=t61rcWkgMzE"]);
+    let first = spans.iter().find(|span| !span.trace_state.is_empty()).unwrap();
+    assert!(hex(&first.trace_id).ends_with("0000"), "{first:?}");
+}
+
+#[test]
+fn a_scrape_is_not_traced() {
+    let (engine, collector) = (Engine::embedded(), Collector::start());
+    let (mut server, key) = start(&engine, &collector.url, "1");
+    for _ in 0..3 {
+        scrape(&server.url, "text/plain");
+    }
+    server.data(&key, "{ __typename }");
+    stop(&mut server);
+    let spans = collector.spans();
+    let servers = spans.iter().filter(|span| span.kind == SpanKind::Server as i32);
+    let names: Vec<&str> = servers.map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["POST /graphql"]);
 }
 
 #[test]

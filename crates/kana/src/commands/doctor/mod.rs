@@ -56,7 +56,7 @@ async fn check_all(settings: &DoctorSettings, known: &KnownSettings) -> Vec<Chec
     checks.push(machine::clock());
     checks.push(machine::open_files(serve.connections.connections_max));
     checks.push(machine::port(serve.address.listen.at).await);
-    if let Some(files) = serve.tls.files() {
+    if let Some(files) = serve.address.tls.files() {
         checks.push(certificate::check(&files, SystemClock.now()));
     }
     let database = match &serve.database.database_url {

@@ -13,6 +13,12 @@ pub(super) fn route_of(path: &str) -> Option<&'static str> {
     ROUTES.iter().copied().find(|route| fits(route, path))
 }
 
+/// Returns true if requests of a path may be traced. Scrapes come too often to be worth it, and say nothing of
+/// clients.
+pub(super) fn is_traced(path: &str) -> bool {
+    path != "/metrics"
+}
+
 /// Whether a path has the segments of a route; what a route has in braces is any segment.
 fn fits(route: &str, path: &str) -> bool {
     let (mut expected, mut segments) = (route.split('/'), path.split('/'));

@@ -299,6 +299,35 @@ fn a_secret_may_stand_in_a_file_of_its_own() {
 }
 
 #[test]
+fn the_endpoint_of_traces_may_stand_in_a_file_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("url");
+    let name = path.to_str().unwrap();
+    std::fs::write(&path, "https://kana:hunter2@collector\n").unwrap();
+    let shown =
+        |from: &str| vec![format!("otlp-endpoint = https://kana:***@collector from {from}")];
+    let of_traces = |file: &str, variables: &[(&str, &str)], arguments: &[&str]| {
+        let mut given = given(file, variables, arguments);
+        given.retain(|setting| setting.starts_with("otlp-endpoint = "));
+        given
+    };
+    let variable = ("KANA_OTLP_ENDPOINT_FILE", name);
+    let in_file = format!("otlp_endpoint_file = \"{name}\"");
+    assert_eq!(of_traces("", &[], &["--otlp-endpoint-file", name]), shown("--otlp-endpoint-file"));
+    assert_eq!(of_traces("", &[variable], &[]), shown("KANA_OTLP_ENDPOINT_FILE"));
+    assert_eq!(of_traces(&in_file, &[], &[]), shown("kana.toml"));
+    // A variable of others counts where ours is not set in any form.
+    let others = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
+    assert_eq!(of_traces("", &[variable, others], &[]), shown("KANA_OTLP_ENDPOINT_FILE"));
+    let both = [variable, ("KANA_OTLP_ENDPOINT", "http://collector")];
+    let problem = serve("", &both, &[]).unwrap_err();
+    assert!(problem.contains("only one may be"), "{problem}");
+    std::fs::write(&path, "grpc://kana:hunter2@collector").unwrap();
+    let problem = serve("", &[variable], &[]).unwrap_err();
+    assert!(problem.contains(name) && !problem.contains("hunter2"), "{problem}");
+}
+
+#[test]
 fn what_is_in_force_comes_with_its_source() {
     let variables = [("KANA_EVENTS_DAYS", "7")];
     let file = "listen = \":1\"\nno_dashboard = true\nclient_origins = [\"https://a.co\"]";
