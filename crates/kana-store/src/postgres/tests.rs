@@ -30,6 +30,7 @@ mod pooler;
 mod readiness;
 mod session;
 mod silent_link;
+mod spread;
 mod tls;
 
 const NOW: Timestamp = Timestamp::MIN;
@@ -165,6 +166,16 @@ async fn plan_with(
     sql: &str,
     arguments: &[&str],
 ) -> String {
+    explain(connection, "", sql, arguments).await
+}
+
+/// The same, with these options of `EXPLAIN`.
+async fn explain(
+    connection: &deadpool_postgres::Object,
+    options: &str,
+    sql: &str,
+    arguments: &[&str],
+) -> String {
     let statement = connection.prepare(sql).await.unwrap();
     let types: Vec<_> = statement.params().iter().map(ToString::to_string).collect();
     let listed = |items: Vec<String>| match items.join(", ") {
@@ -174,7 +185,8 @@ async fn plan_with(
     let mut given: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
     given.resize(types.len(), "NULL".to_owned());
     let (arguments, types) = (listed(given), listed(types));
-    let explain = format!("PREPARE p{types} AS {sql}; EXPLAIN EXECUTE p{arguments}; DEALLOCATE p");
+    let explain =
+        format!("PREPARE p{types} AS {sql}; EXPLAIN {options} EXECUTE p{arguments}; DEALLOCATE p");
     let answer = connection.simple_query(&explain).await.unwrap();
     let lines = answer.iter().filter_map(|message| match message {
         tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),

@@ -28,6 +28,7 @@ mod engines;
 mod events;
 mod failing_disk;
 mod first_start;
+mod hot_paths;
 mod https;
 mod init_and_keys;
 mod jobs;
