@@ -8,7 +8,7 @@
 //! A request that hyper accepts ends here where it ends for hyper. What hyper refuses closes the connection, so
 //! it does not matter what is made of the bytes that follow.
 
-use memchr::memchr;
+use memchr::memchr_iter;
 
 /// How much of a line is kept until its end arrives: enough for each name and number that counts.
 const KEPT_BYTES_MAX: usize = 64;
@@ -81,7 +81,7 @@ impl RequestFraming {
                     self.place = if left == 0 { Place::ChunkSize } else { Place::Chunk(left) };
                 }
                 Place::RequestLine | Place::HeaderLine | Place::ChunkSize | Place::Trailer => {
-                    let found = self.read_line(&mut bytes);
+                    let found = self.read_lines(&mut bytes);
                     if found.is_some() {
                         self.place = Place::Over;
                         return found;
@@ -92,21 +92,35 @@ impl RequestFraming {
         None
     }
 
-    /// Takes the bytes up to the end of the line, or all of them.
-    fn read_line(&mut self, bytes: &mut &[u8]) -> Option<Finding> {
-        let Some((line, rest)) = memchr(b'\n', bytes).and_then(|end| {
-            let (line, rest) = bytes.split_at_checked(end)?;
-            Some((line, rest.get(1..)?))
-        }) else {
-            self.kept.push(bytes);
-            *bytes = &[];
-            return None;
-        };
-        *bytes = rest;
-        if self.kept.length == 0 {
-            return self.take(Line::of(line));
+    /// Takes the bytes up to the end of the last line before a body, or all of them.
+    fn read_lines(&mut self, bytes: &mut &[u8]) -> Option<Finding> {
+        let all = *bytes;
+        let mut start = 0;
+        for end in memchr_iter(b'\n', all) {
+            let line = all.get(start..end).unwrap_or_default();
+            start = end + 1;
+            if self.place == Place::HeaderLine && self.kept.length == 0 && is_of_no_interest(line) {
+                continue;
+            }
+            if let Some(found) = self.end_line(line) {
+                return Some(found);
+            }
+            if matches!(self.place, Place::Body(_) | Place::Chunk(_)) {
+                *bytes = all.get(start..).unwrap_or_default();
+                return None;
+            }
         }
-        self.kept.push(line);
+        self.kept.push(all.get(start..).unwrap_or_default());
+        *bytes = &[];
+        None
+    }
+
+    /// Takes the rest of a line.
+    fn end_line(&mut self, rest: &[u8]) -> Option<Finding> {
+        if self.kept.length == 0 {
+            return self.take(Line::of(rest));
+        }
+        self.kept.push(rest);
         let kept = std::mem::replace(&mut self.kept, KeptLine::EMPTY);
         self.take(kept.line())
     }
@@ -142,13 +156,13 @@ impl RequestFraming {
     fn take_header(&mut self, line: &Line<'_>) {
         match line.start.first() {
             Some(b'c' | b'C') => {
-                if let Some(value) = line.value_of(b"content-length:") {
+                if let Some(value) = line.value_of(b"content-length") {
                     self.lengths += 1;
                     self.length = if line.is_whole { number(value) } else { None };
                 }
             }
             Some(b't' | b'T') => {
-                self.is_chunked |= line.value_of(b"transfer-encoding:").is_some();
+                self.is_chunked |= line.value_of(b"transfer-encoding").is_some();
             }
             _ => {}
         }
@@ -170,6 +184,11 @@ impl RequestFraming {
     }
 }
 
+/// Returns true for most lines of a head, at one look: they are neither empty nor do they give a length.
+fn is_of_no_interest(line: &[u8]) -> bool {
+    line.first().is_some_and(|first| !matches!(first, b'c' | b'C' | b't' | b'T' | b'\r'))
+}
+
 /// Skips up to `left` bytes. Returns how many are left to skip.
 fn skip(bytes: &mut &[u8], left: u64) -> u64 {
     let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
@@ -179,8 +198,12 @@ fn skip(bytes: &mut &[u8], left: u64) -> u64 {
 
 /// Reads a number in digits alone, with spaces and tabs around it.
 fn number(value: &[u8]) -> Option<u64> {
-    let digits = std::str::from_utf8(value).ok()?.trim_matches([' ', '\t']);
-    digits.bytes().all(|digit| digit.is_ascii_digit()).then_some(digits)?.parse().ok()
+    let digits = value.trim_ascii();
+    let add = |number: u64, digit: &u8| {
+        let digit = u64::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+        number.checked_mul(10)?.checked_add(digit)
+    };
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
 /// A line without its end.
@@ -203,10 +226,14 @@ impl<'a> Line<'a> {
         self.start.is_empty()
     }
 
-    /// Returns what follows `name`, which ends with a colon, if the line begins with it in any case.
+    /// Returns what follows `name` and a colon, if the line begins with these, in any case.
     fn value_of(&self, name: &[u8]) -> Option<&'a [u8]> {
+        // One look tells most names apart: few have the colon at the same place.
+        if self.start.get(name.len()) != Some(&b':') {
+            return None;
+        }
         let (start, value) = self.start.split_at_checked(name.len())?;
-        start.eq_ignore_ascii_case(name).then_some(value)
+        start.eq_ignore_ascii_case(name).then(|| value.get(1..)).flatten()
     }
 
     fn chunk_size(&self) -> Option<u64> {

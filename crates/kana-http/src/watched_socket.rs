@@ -30,10 +30,10 @@ impl<S> WatchedSocket<S> {
     fn note_read(&mut self, bytes: &[u8]) {
         self.activity.note_read(bytes.len());
         // What arrives after the last response is dropped.
-        if !self.activity.is_lingering() {
-            if let Some(finding) = self.framing.read(bytes) {
-                self.activity.note_framing(finding);
-            }
+        if !self.activity.is_lingering()
+            && let Some(finding) = self.framing.read(bytes)
+        {
+            self.activity.note_framing(finding);
         }
     }
 }

@@ -92,7 +92,10 @@ impl Server {
                        recorded; try again shortly";
         let (code, name) = ("OVERLOADED", "OverloadedError");
         let expected = match path {
-            "/events" => json!({ "error": { "code": code, "name": name, "message": message } }),
+            "/events" => json!({
+                "type": "about:blank", "title": "Service Unavailable", "status": 503,
+                "detail": message, "code": code, "name": name,
+            }),
             "/graphql" | "/client/graphql" => json!({ "errors": [{
                 "message": message,
                 "extensions": { "code": code, "exception": { "name": name, "message": message } },
