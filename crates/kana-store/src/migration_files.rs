@@ -19,6 +19,8 @@ pub(crate) const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0014_package_subscribers.sql"),
     include_str!("sqlite/migrations/0015_sent_forms.sql"),
     include_str!("sqlite/migrations/0016_key_expiry.sql"),
+    SQLITE_EVENT_BLOCKS,
+    include_str!("sqlite/migrations/0018_events_view.sql"),
 ];
 
 /// For PostgreSQL.
@@ -37,6 +39,10 @@ pub(crate) const POSTGRES: &[&str] = &[
 
 /// After this one the program fills the search index of users, since SQL cannot fold case as it does.
 pub(crate) const SQLITE_USER_SEARCH: &str = include_str!("sqlite/migrations/0011_user_search.sql");
+
+/// After this one the program moves the rows of usage events into blocks.
+pub(crate) const SQLITE_EVENT_BLOCKS: &str =
+    include_str!("sqlite/migrations/0017_event_blocks.sql");
 
 /// Like [`SQLITE_USER_SEARCH`].
 pub(crate) const POSTGRES_USER_SEARCH: &str =

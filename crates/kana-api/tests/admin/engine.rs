@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kana_store::sqlite::register_event_functions;
 use kana_store::{SqliteStore, Store};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -42,11 +43,17 @@ impl Database {
             .unwrap()
             .collect::<Result<_, _>>()
             .unwrap();
-        tables.into_iter().map(|table| (table.clone(), rows(&sqlite, &table))).collect()
+        let mut stored: Stored =
+            tables.into_iter().map(|table| (table.clone(), rows(&sqlite, &table))).collect();
+        stored.remove("event_blocks");
+        stored.insert("events".to_owned(), rows(&sqlite, "events"));
+        stored
     }
 
     fn connect(&self) -> Connection {
-        Connection::open(self.0.path().join("kana.db")).unwrap()
+        let sqlite = Connection::open(self.0.path().join("kana.db")).unwrap();
+        register_event_functions(&sqlite).unwrap();
+        sqlite
     }
 }
 

@@ -55,7 +55,7 @@ impl Engine for Sqlite {
 
     async fn events(database: &TempDir, environment: EnvironmentKind) -> usize {
         let sqlite = rusqlite::Connection::open(database.path().join("kana.db")).unwrap();
-        let count = "SELECT count(*) FROM events
+        let count = "SELECT coalesce(sum(events), 0) FROM event_blocks
                      JOIN environments ON environments.id = environment_id WHERE kind = ?1";
         let count: i64 = sqlite.query_row(count, [environment.name()], |row| row.get(0)).unwrap();
         usize::try_from(count).unwrap()

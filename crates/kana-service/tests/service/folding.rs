@@ -5,7 +5,9 @@ use kana_core::catalog_command::{NewPackage, NewPackageFeature};
 use kana_core::period::ResetPeriod;
 use kana_core::usage::RecordUsage;
 
-use crate::world::{World, feature_id, package_id, subscribe, time, usage, used, user_id};
+use crate::world::{
+    World, change_events, feature_id, package_id, subscribe, time, usage, used, user_id,
+};
 
 const DAYS: i64 = 1600;
 
@@ -56,8 +58,7 @@ async fn old_counters_are_folded_and_what_they_held_is_still_known() {
     let mut found = Vec::new();
     world.store.check(start, &mut |finding| found.push(finding)).await.unwrap();
     assert_eq!(found, [], "what is in the sum counts");
-    let sqlite = rusqlite::Connection::open(world.dir().join("kana.db")).unwrap();
-    assert_eq!(sqlite.execute("UPDATE events SET delta = 9 WHERE id = 1", []).unwrap(), 1);
+    change_events(world.dir(), "UPDATE events SET delta = 9 WHERE id = 1");
     world.store.check(start, &mut |finding| found.push(finding)).await.unwrap();
     let [finding] = &found[..] else { panic!("{found:?}") };
     assert!(finding.found.contains("the sum of old counters is 100, and"), "{finding:?}");

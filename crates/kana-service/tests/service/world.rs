@@ -19,6 +19,7 @@ use kana_core::subscription::Subscription;
 use kana_core::usage::{RecordUsage, RecordedUsage, UsageAction, UseFeature, UsedFeature};
 use kana_core::user::User;
 use kana_service::{Environment, Error, InitialKeys, Kana, ManualClock, init};
+use kana_store::sqlite::{copy_events_into_blocks, register_event_functions};
 use kana_store::{SqliteStore, Store};
 use tempfile::TempDir;
 
@@ -122,6 +123,7 @@ impl World {
     pub(crate) fn stored(&self) -> BTreeMap<String, Vec<String>> {
         let file = self.dir.path().join("kana.db");
         let sqlite = rusqlite::Connection::open(file).unwrap();
+        register_event_functions(&sqlite).unwrap();
         let tables: Vec<String> = sqlite
             .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
             .unwrap()
@@ -131,7 +133,10 @@ impl World {
             .unwrap();
         let mut stored: BTreeMap<_, _> =
             tables.into_iter().map(|table| (table.clone(), rows(&sqlite, &table))).collect();
-        // Whether a counter is in its table yet makes no difference.
+        // How events lie in blocks makes no difference.
+        stored.remove("event_blocks");
+        stored.insert("events".to_owned(), rows(&sqlite, "events"));
+        // Nor does whether a counter is in its table yet.
         stored.remove("counter_log");
         stored.insert("counters".to_owned(), rows(&sqlite, "current_counters"));
         // And neither does whether usage by day is.
@@ -144,6 +149,16 @@ impl World {
     pub(crate) fn count(&self, table: &str) -> usize {
         self.stored()[table].len()
     }
+}
+
+/// Runs statements that change rows of a table `events`, and puts these in the place of all usage events.
+pub(crate) fn change_events(dir: &Path, statements: &str) {
+    let sqlite = rusqlite::Connection::open(dir.join("kana.db")).unwrap();
+    register_event_functions(&sqlite).unwrap();
+    sqlite.execute_batch("CREATE TEMP TABLE events AS SELECT * FROM main.events").unwrap();
+    sqlite.execute_batch(statements).unwrap();
+    sqlite.execute_batch("DELETE FROM event_blocks").unwrap();
+    copy_events_into_blocks(&sqlite, "temp.events").unwrap();
 }
 
 fn rows(sqlite: &rusqlite::Connection, table: &str) -> Vec<String> {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use kana_core::Timestamp;
 use uuid::Uuid;
 
-use super::snapshot::{Row, Snapshot};
+use super::snapshot::{Dialect, Row, Snapshot};
 use crate::error::StoreError;
 
 /// How long usage by day is kept at least: three years, less a few days.
@@ -43,8 +43,16 @@ impl KeptEvents {
                 Ok(())
             })
             .await?;
-        let events =
-            "SELECT environment_id, count(*), min(recorded_at) FROM events GROUP BY environment_id";
+        let events = match snapshot.dialect() {
+            Dialect::Sqlite => {
+                "SELECT environment_id, sum(events), min(recorded_from) FROM event_blocks
+                 GROUP BY environment_id"
+            }
+            Dialect::Postgres => {
+                "SELECT environment_id, count(*), min(recorded_at) FROM events
+                 GROUP BY environment_id"
+            }
+        };
         snapshot
             .each(events, &mut |row: &Row| {
                 let of = kept.entry(row.integer(0)?).or_default();

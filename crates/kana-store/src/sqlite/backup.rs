@@ -131,12 +131,20 @@ fn check(file: &Path) -> Result<BackupContents, StoreError> {
             .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
         counted.map(i64::unsigned_abs)
     };
-    Ok(BackupContents { events: count("events")?, users: count("users")?, schema_version })
+    let has_blocks = backup.table_exists(None, "event_blocks")?;
+    let events = if has_blocks { sum_of_blocks(&backup)? } else { count("events")? };
+    Ok(BackupContents { events, users: count("users")?, schema_version })
+}
+
+fn sum_of_blocks(backup: &Sqlite) -> rusqlite::Result<u64> {
+    let sum = "SELECT coalesce(sum(events), 0) FROM event_blocks";
+    backup.query_row(sum, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
 }
 
 fn has_app(backup: &Sqlite) -> rusqlite::Result<bool> {
+    // Releases up to schema version 16 have a table of events.
     let tables = "SELECT count(*) = 3 FROM sqlite_schema
-        WHERE type = 'table' AND name IN ('environments', 'users', 'events')";
+        WHERE type = 'table' AND name IN ('environments', 'users', 'events', 'event_blocks')";
     let has_tables: bool = backup.query_row(tables, [], |row| row.get(0))?;
     if !has_tables {
         return Ok(false);

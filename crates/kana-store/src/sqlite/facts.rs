@@ -2,7 +2,6 @@ use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Content, Replay};
-use kana_core::metadata::Metadata;
 use kana_core::refusal::InvalidValue;
 use kana_core::subscription::Subscription;
 use kana_core::terms::TermsNumber;
@@ -12,6 +11,7 @@ use rusqlite::{OptionalExtension, ToSql, params};
 use uuid::Uuid;
 
 use super::connection::Connection;
+use super::event_log::UnwrittenEvents;
 use super::rows::{
     instant, limit, optional_instant, read_owned_subscription, read_subscription, text,
 };
@@ -191,15 +191,6 @@ pub(super) fn forget_key(
     Ok(())
 }
 
-pub(super) fn forget_events(
-    connection: &Connection,
-    before: Timestamp,
-    at_most: usize,
-) -> Result<usize, StoreError> {
-    let parameters = params![before.as_ms(), limit(at_most)];
-    Ok(connection.statement(sql::FORGET_EVENTS)?.execute(parameters)?)
-}
-
 pub(super) fn write(
     connection: &Connection,
     environment: EnvironmentId,
@@ -240,18 +231,11 @@ pub(super) fn write(
         Change::DeleteCounter { counter } => {
             write_counter(connection, environment, user_key, counter, None)
         }
-        Change::LogEvent(event) => connection.statement(sql::LOG_EVENT)?.execute(params![
-            environment.0,
-            user_key.0,
-            event.feature.as_str(),
-            event.action.to_name(),
-            event.delta,
-            event.occurred_at.as_ms(),
-            event.recorded_at.as_ms(),
-            event.subscription.map(|subscription| subscription.0),
-            event.idempotency_key.as_ref().map(IdempotencyKey::as_str),
-            event.metadata.as_ref().map(Metadata::to_json),
-        ]),
+        Change::LogEvent(event) => {
+            let mut events = UnwrittenEvents::default();
+            events.record(connection, environment, user_key, event)?;
+            return events.write(connection).map(|_| ());
+        }
         Change::CrossLimit(crossing) => {
             limit_crossings::write(connection, environment, user_key, crossing)
         }

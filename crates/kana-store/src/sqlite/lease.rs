@@ -20,6 +20,9 @@ pub(super) trait Lease: Deref<Target = Connection> {
         counter: &(UserKey, CounterKey),
     ) -> Result<Option<i64>, StoreError>;
 
+    /// Writes the usage events of the transaction that are not in the log yet.
+    fn write_events(&mut self) -> Result<(), StoreError>;
+
     /// Records the result of a step in the store's health. Returns the result, with the file or
     /// directory added to an error.
     fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError>;

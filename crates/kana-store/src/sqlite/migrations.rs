@@ -6,9 +6,9 @@ use std::path::Path;
 use rusqlite::TransactionBehavior;
 
 use super::connection::Connection;
-use super::{data_dir, user_search};
+use super::{data_dir, event_migration, user_search};
 use crate::error::StoreError;
-use crate::migration_files::{SQLITE, SQLITE_USER_SEARCH};
+use crate::migration_files::{SQLITE, SQLITE_EVENT_BLOCKS, SQLITE_USER_SEARCH};
 
 /// Returns how many migrations the database has; 0 if it has no tables.
 pub(super) fn version(connection: &mut Connection) -> Result<usize, StoreError> {
@@ -48,6 +48,9 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.execute_batch(migration)?;
         if *migration == SQLITE_USER_SEARCH {
             user_search::fill(&transaction)?;
+        }
+        if *migration == SQLITE_EVENT_BLOCKS {
+            event_migration::copy_events_into_blocks(&transaction, "events")?;
         }
     }
     if !missing.is_empty() {

@@ -260,6 +260,10 @@ impl Lease for ReadLease {
         self.pool.health.noted_read(result)
     }
 
+    fn write_events(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn catalog_version(&self, environment: EnvironmentId) -> Result<CatalogVersion, StoreError> {
         let mut versions = self.reader().catalog_versions.borrow_mut();
         if let Some((_, version)) = versions.iter().find(|(of, _)| *of == environment) {

@@ -354,27 +354,43 @@ statements! {
         DELETE FROM counters
         WHERE environment_id = ?1 AND user_key = ?2 AND subscription_id = ?3
             AND feature_id = ?4 AND terms = ?5 AND period_start = ?6";
-    LOG_EVENT = "
-        INSERT INTO events
-            (environment_id, user_key, feature_id, action, delta, occurred_at, recorded_at,
-             subscription_id, idempotency_key, metadata)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-    NEWEST_EVENT = "SELECT max(id) FROM events";
-    FIRST_EVENT_FROM = "SELECT id, recorded_at FROM events WHERE id >= ?1 ORDER BY id LIMIT 1";
-    EVENTS_OF_USER = "
-        SELECT id, feature_id, action, delta, occurred_at, recorded_at, subscription_id,
-            idempotency_key, metadata
-        FROM events
-        WHERE environment_id = ?1 AND user_key = ?2 AND id < ?3 AND id >= ?4
-        ORDER BY id DESC LIMIT ?5";
-    FORGET_EVENT_METADATA = "
-        UPDATE events SET metadata = NULL
-        WHERE environment_id = ?1 AND user_key = ?2 AND id >= ?3 AND id < ?4
-            AND metadata IS NOT NULL";
-    // They stand in the order in which they were recorded, so that the oldest are the first rows.
-    FORGET_EVENTS = "
-        DELETE FROM events WHERE recorded_at < ?1
-            AND id IN (SELECT id FROM events ORDER BY id LIMIT ?2)";
+    // After the last event.
+    LOG_EVENTS = "
+        INSERT INTO event_blocks
+            (id, environment_id, events, recorded_from, recorded_to, users, data)
+        VALUES (
+            coalesce((
+                SELECT id + events FROM event_blocks
+                WHERE id = (SELECT max(id) FROM event_blocks)), 1),
+            ?1, ?2, ?3, ?4, ?5, ?6)";
+    PUT_EVENT_BLOCK = "
+        INSERT INTO event_blocks
+            (id, environment_id, events, recorded_from, recorded_to, users, data)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    END_OF_EVENTS = "
+        SELECT id + events FROM event_blocks WHERE id = (SELECT max(id) FROM event_blocks)";
+    FIRST_EVENT_BLOCK_FROM = "
+        SELECT id, recorded_from FROM event_blocks WHERE id >= ?1 ORDER BY id LIMIT 1";
+    EVENT_BLOCK_AT = "SELECT max(id) FROM event_blocks WHERE id <= ?1";
+    // Of keys that are found across two others, the events say that they are not there.
+    EVENT_BLOCKS_OF_USER = "
+        SELECT id, events, recorded_from, users, data FROM event_blocks
+        WHERE environment_id = ?1 AND id < ?3 AND id >= ?4 AND instr(users, ?2) > 0
+        ORDER BY id DESC";
+    // From the block that has the event ?4 on.
+    EVENT_BLOCK_IDS_OF_USER = "
+        SELECT id FROM event_blocks
+        WHERE environment_id = ?1 AND id < ?3 AND instr(users, ?2) > 0
+            AND id >= coalesce((SELECT max(id) FROM event_blocks WHERE id <= ?4), ?4)";
+    EVENT_BLOCK = "
+        SELECT id, events, recorded_from, users, data, environment_id FROM event_blocks
+        WHERE id = ?1";
+    SET_EVENT_BLOCK = "UPDATE event_blocks SET users = ?2, data = ?3 WHERE id = ?1";
+    // They stand in the order in which they were recorded, so that the oldest are in the first rows.
+    FIRST_EVENT_BLOCKS = "
+        SELECT id, events, recorded_from, recorded_to FROM event_blocks ORDER BY id LIMIT ?1";
+    FORGET_EVENT_BLOCKS = "DELETE FROM event_blocks WHERE id < ?1 AND recorded_to < ?2";
+    FORGET_EVENT_BLOCK = "DELETE FROM event_blocks WHERE id = ?1";
     KEEP_REPLAY = "
         INSERT INTO replays
             (environment_id, idempotency_key, user_key, feature_id, action, delta, occurred_at,

@@ -21,7 +21,8 @@ use super::transaction::{ServersWriter, SqliteTransaction, WriteLease, Writer};
 use super::unfolded_usage::UnfoldedUsage;
 use super::write_behind::WriteBehind;
 use super::{
-    counter_log, data_dir, errors, facts, feed, keys, migrations, readiness, statements, transfer,
+    counter_log, data_dir, errors, event_log, feed, keys, migrations, readiness, statements,
+    transfer,
 };
 use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
@@ -334,7 +335,7 @@ impl Store for SqliteStore {
     }
 
     async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError> {
-        let forget = |connection: &_| facts::forget_events(connection, before, at_most);
+        let forget = |connection: &_| event_log::forget_before(connection, before, at_most);
         Ok(self.forget(forget).await? > 0)
     }
 

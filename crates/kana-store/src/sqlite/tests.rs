@@ -31,6 +31,8 @@ use crate::usage_statistics::UsageStatistics as _;
 mod behind;
 mod deadlines;
 mod directory;
+mod event_log;
+mod event_migration;
 mod folding;
 mod jobs;
 mod subscribers;
@@ -63,7 +65,9 @@ async fn store_with_app() -> (SqliteStore, EnvironmentId, TempDir) {
 
 /// The database file of a directory, opened past the store.
 fn raw(directory: &Path) -> rusqlite::Connection {
-    rusqlite::Connection::open(directory.join("kana.db")).unwrap()
+    let connection = rusqlite::Connection::open(directory.join("kana.db")).unwrap();
+    register_event_functions(&connection).unwrap();
+    connection
 }
 
 fn user_id(text: &str) -> UserId {
@@ -119,7 +123,6 @@ mod plans {
         let directory = tempfile::tempdir().unwrap();
         drop(SqliteStore::open(directory.path()).unwrap());
         let connection = raw(directory.path());
-        rusqlite::vtab::array::load_module(&connection).unwrap();
         let steps = |sql| {
             let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             // The parameters stay unbound, as they are when the store prepares its statements.
@@ -167,7 +170,7 @@ mod plans {
         "subscriptions",
         "s",
         "counters",
-        "events",
+        "event_blocks",
         "replays",
         "changes",
         "audit_log",
@@ -232,14 +235,12 @@ mod plans {
                 && (step == "LIST SUBQUERY 1"
                     || step == "SEARCH audit_log USING INTEGER PRIMARY KEY (rowid=?)"))
             // The log has no index but that of its rows. So many are looked at as the caller says.
-            || (["NEWEST_EVENT", "FIRST_EVENT_FROM", "EVENTS_OF_USER", "FORGET_EVENT_METADATA"]
-                .contains(&statement)
-                && (step == "SEARCH events"
-                    || step.starts_with("SEARCH events USING INTEGER PRIMARY KEY (rowid>?")))
+            || (step == "SEARCH event_blocks"
+                || step.starts_with("SEARCH event_blocks USING INTEGER PRIMARY KEY (rowid"))
             // The first rows of the table, as many as are asked for.
-            || (statement == "FORGET_EVENTS"
-                && (step == "SCAN events" || step == "LIST SUBQUERY 1"
-                    || step == "SEARCH events USING INTEGER PRIMARY KEY (rowid=?)"))
+            || (statement == "FIRST_EVENT_BLOCKS" && step == "SCAN event_blocks")
+            // The new row, which comes from no table.
+            || (statement == "LOG_EVENTS" && step == "SCALAR SUBQUERY 2")
             // The new row, which comes from no table.
             || (statement == "PROVIDE_TOKEN_SECRET" && step == "SCAN CONSTANT ROW")
             // The heading of a subquery, whose own steps follow.
@@ -306,7 +307,7 @@ mod plans {
             // Whoever only inserts searches for nothing.
             ("LOG_COUNTERS", statements::LOG_COUNTERS),
             ("SET_COUNTER", statements::SET_COUNTER),
-            ("LOG_EVENT", statements::LOG_EVENT),
+            ("LOG_EVENTS", statements::LOG_EVENTS),
             ("KEEP_REPLAY", statements::KEEP_REPLAY),
             ("KEYS_KEPT_BEFORE", statements::KEYS_KEPT_BEFORE),
             ("FORGET_KEY", statements::FORGET_KEY),
@@ -329,7 +330,11 @@ mod plans {
             SEARCH counter_log
         LOG_COUNTERS
         SET_COUNTER
-        LOG_EVENT
+        LOG_EVENTS
+            SCALAR SUBQUERY 2
+            SEARCH event_blocks USING INTEGER PRIMARY KEY (rowid=?)
+            SCALAR SUBQUERY 1
+            SEARCH event_blocks
         KEEP_REPLAY
         KEYS_KEPT_BEFORE
             SEARCH replays USING COVERING INDEX replays_by_age (environment_id=? AND kept_at<?)
@@ -440,7 +445,7 @@ mod connections {
             "DELETE FROM users",
             "UPDATE environments SET catalog_version = 7",
             "INSERT INTO app (id, name, created_at) VALUES (1, 'x', 0)",
-            "DROP TABLE events",
+            "DROP TABLE event_blocks",
         ] {
             let refused = reader.run(write).unwrap_err();
             assert_eq!(
@@ -696,7 +701,8 @@ mod migrations_and_files {
         drop(store);
         let old = raw(directory.path());
         old.execute_batch(
-            "DROP VIEW current_counters; DROP VIEW current_usage_by_day;
+            "DROP VIEW current_counters; DROP VIEW current_usage_by_day; DROP VIEW events;
+             DROP TABLE event_blocks;
              DROP TABLE counters; DROP TABLE counter_log;
              DROP TABLE package_feature_terms; DROP TABLE change_heads; DROP TABLE changes;
              DROP TABLE audit_log; DROP TABLE jobs; DROP TABLE user_search; DROP TABLE sessions;
@@ -713,8 +719,11 @@ mod migrations_and_files {
         )
         .unwrap();
         let foundation = include_str!("migrations/0001_foundation.sql");
-        let table = foundation.split("CREATE TABLE ").find(|sql| sql.starts_with("counters "));
-        old.execute_batch(&format!("CREATE TABLE {}", table.unwrap())).unwrap();
+        for table in ["counters ", "events "] {
+            let sql = foundation.split("CREATE TABLE ").find(|sql| sql.starts_with(table));
+            let (sql, _) = sql.unwrap().split_once(';').unwrap();
+            old.execute_batch(&format!("CREATE TABLE {sql}")).unwrap();
+        }
         old.execute_batch(include_str!("migrations/0004_recent_counters.sql")).unwrap();
         let [user, one, two] = [1, 1, 2].map(Uuid::from_u128);
         for (subscription, period, used) in [(one, 0, 3), (one, 5, 4), (two, 0, 5)] {

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 use super::checkpoints::Checkpoints;
 use super::connection::Connection;
 use super::counter_log::{self, CounterSet};
+use super::event_log::UnwrittenEvents;
 use super::lease::Lease;
 use super::readers::{ReadLease, ReaderPool};
 use super::unfolded_usage::UnfoldedUsage;
@@ -61,6 +62,7 @@ pub(super) struct WriteLease {
     changes: usize,
     /// Counters that were changed and are not in their table.
     sets: Vec<CounterSet>,
+    events: UnwrittenEvents,
     /// What the usage events add to the usage by day.
     usage: Deltas,
     /// Features that were used for the first time.
@@ -79,6 +81,7 @@ impl WriteLease {
             shown_by_all: pool.shown_by_all(),
             changes: 0,
             sets: Vec::new(),
+            events: UnwrittenEvents::default(),
             usage: Deltas::new(),
             used_features: HashSet::new(),
             schedules_jobs: false,
@@ -123,6 +126,9 @@ impl WriteLease {
         }
         if let Change::LogEvent(event) = change {
             self.usage.entry(environment).or_default().add_event(event);
+            self.changes +=
+                self.events.record(&self.writer.connection, environment, user, event)?;
+            return Ok(());
         }
         let (counter, used) = match change {
             Change::SetCounter { counter, used } => (counter, Some(*used)),
@@ -149,6 +155,7 @@ impl WriteLease {
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
+        self.write_events()?;
         let number = self.number;
         let Writer { connection, server, used_features, .. } = &mut *self.writer;
         let deltas = std::mem::take(&mut self.usage);
@@ -208,6 +215,11 @@ impl Lease for WriteLease {
             }
         };
         recent.map_or_else(|| facts::counter(self, environment, counter), Ok)
+    }
+
+    fn write_events(&mut self) -> Result<(), StoreError> {
+        self.changes += self.events.write(&self.writer.connection)?;
+        Ok(())
     }
 
     fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
@@ -280,6 +292,8 @@ impl SqliteTransaction<WriteLease> {
         &mut self,
         delete: impl FnOnce(&Connection) -> Result<usize, StoreError>,
     ) -> Result<usize, StoreError> {
+        let written = self.lease.write_events();
+        self.lease.noted(written)?;
         let forgotten = self.step(|connection| connection.overwriting(delete))?;
         self.lease.changes += forgotten;
         Ok(forgotten)
@@ -501,8 +515,9 @@ impl<L: Lease + Send> UsageEvents for SqliteTransaction<L> {
         limit: usize,
         patience: Duration,
     ) -> Result<EventsOfUser, StoreError> {
-        let events =
-            usage_events::events_of(&self.lease, environment, user, after, limit, patience);
+        let events = self.lease.write_events().and_then(|()| {
+            usage_events::events_of(&self.lease, environment, user, after, limit, patience)
+        });
         self.lease.noted(events)
     }
 }

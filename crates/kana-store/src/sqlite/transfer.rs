@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::connection::Connection;
 use super::readers::ReaderPool;
-use super::{counter_log, keys, statements as sql, usage_by_day, user_search};
-use crate::app::EnvironmentKind;
+use super::{counter_log, event_transfer, keys, statements as sql, usage_by_day, user_search};
+use crate::app::{EnvironmentId, EnvironmentKind};
 use crate::columns::Named;
 use crate::deadlines::Deadlines;
 use crate::error::StoreError;
@@ -51,6 +51,11 @@ fn begin_export(
     let selected = selected(&environments, scope);
     let mut expected = Counts::default();
     for kind in scope.kinds() {
+        if kind == Kind::Event {
+            let user = scope.user.map(|user| user.0);
+            expected.add(kind, event_transfer::count(&mut connection, &environments, user)?);
+            continue;
+        }
         let rows: i64 =
             connection
                 .sqlite()
@@ -108,6 +113,13 @@ fn read_all(
     let selected = selected(environments, scope);
     for kind in scope.kinds() {
         let mut sending = Sending { gathering: Gathering::of(kind), sender };
+        if kind == Kind::Event {
+            let user = scope.user.map(|user| user.0);
+            let mut send = |row| Ok(sending.send(row)?);
+            event_transfer::each(connection, environments, user, &mut send)?;
+            sending.end()?;
+            continue;
+        }
         let mut logged = logged(kind, connection, environments)?;
         if let Some(user) = scope.user {
             logged.retain(|(_, row)| row.values.first() == Some(&Value::Uuid(user.0)));
@@ -309,6 +321,13 @@ fn commit(connection: &mut Connection) -> Result<(), StoreError> {
 impl SqliteImport {
     fn insert_rows(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mut connection = lock(&self.connection);
+        if batch.kind == Kind::Event {
+            let owned = |row| {
+                let owner = owner_id(batch.kind, row, &self.environments)?;
+                Ok((EnvironmentId(owner), row))
+            };
+            return event_transfer::insert(&connection, batch.rows.iter().map(owned));
+        }
         let statement = if batch.kind == Kind::Environment {
             update_environment('?')
         } else {

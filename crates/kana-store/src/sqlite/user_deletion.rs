@@ -1,8 +1,7 @@
 use async_trait::async_trait;
 use kana_core::id::UserKey;
-use rusqlite::params;
 
-use super::statements as sql;
+use super::event_log;
 use super::transaction::{SqliteTransaction, WriteLease};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
@@ -21,8 +20,7 @@ impl UserDeletionTransaction for SqliteTransaction<WriteLease> {
         let from = from.map_or(i64::MIN, |from| from.at);
         let to = to.map_or(i64::MAX, |to| to.at);
         self.forget(|connection| {
-            let mut statement = connection.statement(sql::FORGET_EVENT_METADATA)?;
-            Ok(statement.execute(params![environment.0, user.0, from, to])?)
+            event_log::forget_metadata(connection, environment, user, (from, to))
         })?;
         Ok(())
     }

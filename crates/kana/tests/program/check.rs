@@ -262,7 +262,7 @@ fn a_damaged_index_and_a_damaged_table_are_found_page_by_page() {
         let page: u32 = sqlite.query_row(root, [name], |row| row.get(0)).unwrap();
         page.into()
     };
-    let pages = ["users_by_id", "events", "packages"].map(|name| (name, page(name)));
+    let pages = ["users_by_id", "event_blocks", "packages"].map(|name| (name, page(name)));
     drop(sqlite);
     let sound = fs::read(&file).unwrap();
     for (name, page) in pages {

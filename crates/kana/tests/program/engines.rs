@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use kana_store::sqlite::{copy_events_into_blocks, register_event_functions};
 use kana_test_postgres::{Database, is_here};
 use tempfile::TempDir;
 
@@ -19,6 +20,20 @@ pub(crate) fn engines() -> impl Iterator<Item = Engine> {
         note(if on_postgres { "on PostgreSQL" } else { "on the embedded engine" });
         Engine { database: on_postgres.then(Database::bare), ..Engine::embedded() }
     })
+}
+
+/// Runs statements on a database of the embedded engine. They find usage events in a table, as they do on
+/// PostgreSQL.
+fn change(sqlite: &rusqlite::Connection, sql: &str) -> rusqlite::Result<()> {
+    if !sql.contains(" events ") {
+        return sqlite.execute_batch(sql);
+    }
+    register_event_functions(sqlite)?;
+    sqlite.execute_batch("CREATE TEMP TABLE events AS SELECT * FROM main.events")?;
+    sqlite.execute_batch(sql)?;
+    sqlite.execute_batch("DELETE FROM event_blocks")?;
+    copy_events_into_blocks(sqlite, "temp.events").unwrap();
+    Ok(())
 }
 
 impl Engine {
@@ -67,7 +82,7 @@ impl Engine {
             }
             None => {
                 let path = self.dir.path().join("kana-data/kana.db");
-                rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+                change(&rusqlite::Connection::open(path).unwrap(), sql).unwrap();
             }
         }
     }
