@@ -13,6 +13,8 @@ mod data_dir;
 mod earlier_ids;
 mod errors;
 mod facts;
+mod facts_cache;
+mod facts_reading;
 mod feed;
 mod file_names;
 mod health;
@@ -48,5 +50,6 @@ mod users;
 mod write_behind;
 
 pub use backup::BackupContents;
+pub use facts_cache::FactsCacheLimits;
 pub use file_names::{CLAIM_FILE, OUR_FILES};
 pub use store::SqliteStore;

@@ -32,6 +32,7 @@ mod behind;
 mod deadlines;
 mod directory;
 mod folding;
+mod from_memory;
 mod jobs;
 mod subscribers;
 mod trouble;
