@@ -15,7 +15,7 @@ use kana_core::subscription::Subscription;
 use kana_core::user::User;
 use kana_telemetry::metrics::cache::{self, CacheName};
 
-use super::facts_cache::{COUNTERS_MAX, Counter, FactsCache, Found, KnownUser, LookedUp};
+use super::facts_cache::{AsOf, COUNTERS_MAX, Counter, FactsCache, Found, KnownUser, LookedUp};
 use super::readers::{ReadLease, ReaderPool};
 use super::transaction::SqliteTransaction;
 use crate::app::EnvironmentId;
@@ -42,7 +42,12 @@ struct About {
     id: UserId,
     key: UserKey,
     /// What was found in memory. All that is read after it must be of the same instant.
-    found: Option<Found>,
+    in_memory: Option<InMemory>,
+}
+
+struct InMemory {
+    as_of: AsOf,
+    counters: Vec<Counter>,
 }
 
 impl FactsReading {
@@ -65,9 +70,11 @@ impl FactsReading {
         } else {
             self.pool.take_view()?
         };
-        if let (Some(About { environment, id, found: Some(found), .. }), Some(cache)) =
-            (&self.about, self.cache())
-            && !cache.is_still(*environment, id, found)
+        if let (
+            Some(About { environment, id, in_memory: Some(InMemory { as_of, .. }), .. }),
+            Some(cache),
+        ) = (&self.about, self.cache())
+            && !cache.is_still(*environment, id, *as_of)
         {
             let why = "the user or the catalog changed while a question was read";
             return Err(StoreError::Conflict(why.into()));
@@ -79,10 +86,11 @@ impl FactsReading {
         self.pool.facts_cache()
     }
 
-    /// Returns what was found in memory, until a snapshot has begun.
-    fn found(&self, environment: EnvironmentId) -> Option<&Found> {
+    /// Returns the user who was found in memory, until a snapshot has begun.
+    fn in_memory(&self, environment: EnvironmentId) -> Option<(UserKey, &InMemory)> {
         let about = self.about.as_ref().filter(|about| about.environment == environment)?;
-        about.found.as_ref().filter(|_| self.snapshot.is_none())
+        let in_memory = about.in_memory.as_ref().filter(|_| self.snapshot.is_none())?;
+        Some((about.key, in_memory))
     }
 
     /// Looks for the facts of the first user that is asked for.
@@ -94,14 +102,11 @@ impl FactsReading {
         let looked_up = self.cache()?.look_up(environment, id);
         cache::looked_up(CacheName::Facts, matches!(looked_up, LookedUp::Found(_)));
         self.needs_new_snapshot = looked_up == LookedUp::Changing;
-        let LookedUp::Found(found) = looked_up else { return None };
-        let facts = Facts {
-            catalog_version: found.catalog_version,
-            users: vec![Some(found.user.facts(id))],
-        };
-        let key = found.user.key;
-        self.about = Some(About { environment, id: id.clone(), key, found: Some(found) });
-        Some(facts)
+        let LookedUp::Found(Found { as_of, user }) = looked_up else { return None };
+        let (user, counters) = user.into_facts(id);
+        let in_memory = Some(InMemory { as_of, counters });
+        self.about = Some(About { environment, id: id.clone(), key: user.key, in_memory });
+        Some(Facts { catalog_version: as_of.catalog_version, users: vec![Some(user)] })
     }
 
     /// Keeps the facts of the first user that was asked for.
@@ -111,7 +116,8 @@ impl FactsReading {
         if self.about.is_none() {
             let read = (Some(facts.catalog_version), &KnownUser::new(user));
             cache.learn(environment, id, read, || snapshot.is_current());
-            self.about = Some(About { environment, id: id.clone(), key: user.key, found: None });
+            self.about =
+                Some(About { environment, id: id.clone(), key: user.key, in_memory: None });
         }
     }
 
@@ -121,9 +127,10 @@ impl FactsReading {
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
     ) -> Option<Vec<Option<i64>>> {
-        let found = self.found(environment)?;
+        let (key, in_memory) = self.in_memory(environment)?;
         let used = |(user, counter): &(UserKey, CounterKey)| {
-            found.user.used(counter).filter(|_| *user == found.user.key)
+            let (_, used) = in_memory.counters.iter().find(|(known, _)| known == counter)?;
+            (*user == key).then_some(*used)
         };
         let used: Option<Vec<_>> = counters.iter().map(used).collect();
         cache::looked_up(CacheName::Facts, used.is_some());
@@ -179,8 +186,8 @@ from_snapshot! {
             &mut self,
             environment: EnvironmentId,
         ) -> Result<CatalogVersion, StoreError> {
-            if let Some(found) = self.found(environment) {
-                return Ok(found.catalog_version);
+            if let Some((_, in_memory)) = self.in_memory(environment) {
+                return Ok(in_memory.as_of.catalog_version);
             }
             self.snapshot()?.catalog_version(environment).await
         }

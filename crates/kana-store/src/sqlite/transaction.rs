@@ -258,8 +258,8 @@ impl Lease for WriteLease {
             let looked_up = cache.look_up(environment, id);
             cache::looked_up(CacheName::Facts, matches!(looked_up, LookedUp::Found(_)));
             if let LookedUp::Found(Found { user, .. }) = looked_up {
-                let facts = user.facts(id);
-                self.facts.note_user((environment, user.key), id, user.counters);
+                let (facts, counters) = user.into_facts(id);
+                self.facts.note_user((environment, facts.key), id, counters);
                 return Ok(Some(facts));
             }
         }

@@ -26,7 +26,7 @@ use kana_core::id::{UserId, UserKey};
 pub(super) use self::changes::FactsChanges;
 use self::changes::UserChanges;
 pub(super) use self::known::{COUNTERS_MAX, Counter, KnownUser};
-pub(super) use self::shard::{Found, LookedUp};
+pub(super) use self::shard::{AsOf, Found, LookedUp};
 use self::shard::{Shard, Whose};
 use crate::app::EnvironmentId;
 
@@ -103,10 +103,10 @@ impl FactsCache {
         self.shard(whose.hash).look_up(whose)
     }
 
-    /// Returns true if what was found is current.
-    pub(super) fn is_still(&self, environment: EnvironmentId, id: &UserId, found: &Found) -> bool {
+    /// Returns true if what was found then is current.
+    pub(super) fn is_still(&self, environment: EnvironmentId, id: &UserId, as_of: AsOf) -> bool {
         let whose = self.whose(environment, id);
-        self.shard(whose.hash).is_still(whose, found)
+        self.shard(whose.hash).is_still(whose, as_of)
     }
 
     /// Returns the current version of a catalog, if it is known. Only for the writer: a commit under way

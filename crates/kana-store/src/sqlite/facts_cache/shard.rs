@@ -19,12 +19,18 @@ pub(super) struct Whose<'a> {
 }
 
 /// Everything that is known of a user, of one instant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(in crate::sqlite) struct Found {
-    pub(in crate::sqlite) catalog_version: CatalogVersion,
+    pub(in crate::sqlite) as_of: AsOf,
     pub(in crate::sqlite) user: KnownUser,
+}
+
+/// The instants between two changes of a user or the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sqlite) struct AsOf {
+    pub(in crate::sqlite) catalog_version: CatalogVersion,
     /// Changes with each change of the user's facts.
-    pub(super) stamp: u64,
+    stamp: u64,
 }
 
 /// The result of a look-up.
@@ -66,17 +72,15 @@ impl Shard {
         let (entry, stamp) = self.users.get(place)?;
         let user = entry.read(&self.names)?;
         self.users.touch(place);
-        Some(Found { catalog_version, user, stamp })
+        Some(Found { as_of: AsOf { catalog_version, stamp }, user })
     }
 
-    /// Returns true if what was found is current.
-    pub(super) fn is_still(&self, whose: Whose<'_>, found: &Found) -> bool {
+    /// Returns true if what was found then is current.
+    pub(super) fn is_still(&self, whose: Whose<'_>, as_of: AsOf) -> bool {
+        let entry = self.find(whose).and_then(|place| self.users.get(place));
         !self.is_changing(whose)
-            && self.catalog_version(whose.user.0) == Some(found.catalog_version)
-            && self
-                .find(whose)
-                .and_then(|place| self.users.get(place))
-                .is_some_and(|(_, stamp)| stamp == found.stamp)
+            && self.catalog_version(whose.user.0) == Some(as_of.catalog_version)
+            && entry.is_some_and(|(_, stamp)| stamp == as_of.stamp)
     }
 
     /// Adds a user, if what was read of it `is_current`.

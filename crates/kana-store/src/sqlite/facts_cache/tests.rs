@@ -65,6 +65,11 @@ fn found(cache: &FactsCache, name: &str) -> Option<KnownUser> {
     }
 }
 
+fn as_of(cache: &FactsCache, name: &str) -> AsOf {
+    let LookedUp::Found(found) = cache.look_up(ENVIRONMENT, &id(name)) else { panic!() };
+    found.as_of
+}
+
 /// A transaction that has read the users, and makes a change of each.
 fn changes(of: &[(&str, u128, Change)]) -> FactsChanges {
     let mut changes = FactsChanges::default();
@@ -84,14 +89,14 @@ fn who_changes_is_asked_of_the_database_until_the_commit_is_made() {
     let cache = cache(usize::MAX);
     learn(&cache, "ada", &user(1));
     learn(&cache, "bob", &user(2));
-    let LookedUp::Found(before) = cache.look_up(ENVIRONMENT, &id("ada")) else { panic!() };
-    assert!(cache.is_still(ENVIRONMENT, &id("ada"), &before));
+    let before = as_of(&cache, "ada");
+    assert!(cache.is_still(ENVIRONMENT, &id("ada"), before));
 
     let commit = cache.begin(changes(&[("ada", 1, set(1, 4)), ("cyd", 3, set(3, 1))]));
     for name in ["ada", "cyd"] {
         assert_eq!(cache.look_up(ENVIRONMENT, &id(name)), LookedUp::Changing);
     }
-    assert!(!cache.is_still(ENVIRONMENT, &id("ada"), &before));
+    assert!(!cache.is_still(ENVIRONMENT, &id("ada"), before));
     assert_eq!(found(&cache, "bob"), Some(user(2)));
     // Whoever has read them may have read either.
     learn(&cache, "cyd", &user(3));
@@ -101,7 +106,7 @@ fn who_changes_is_asked_of_the_database_until_the_commit_is_made() {
     cache.make(&commit);
     assert_eq!(found(&cache, "ada").unwrap().counters, [(counter(1, "api-calls", 0), Some(4))]);
     assert_eq!(found(&cache, "cyd"), None);
-    assert!(!cache.is_still(ENVIRONMENT, &id("ada"), &before));
+    assert!(!cache.is_still(ENVIRONMENT, &id("ada"), before));
 }
 
 #[test]
@@ -119,16 +124,15 @@ fn a_commit_that_fails_leaves_nothing_of_whom_it_was_to_change() {
 fn a_change_of_the_catalog_is_asked_of_the_database_until_it_is_made() {
     let cache = cache(usize::MAX);
     learn(&cache, "ada", &user(1));
-    let LookedUp::Found(before) = cache.look_up(ENVIRONMENT, &id("ada")) else { panic!() };
+    let before = as_of(&cache, "ada");
     let mut changes = FactsChanges::default();
     changes.note_catalog(ENVIRONMENT, CatalogVersion(8));
     let commit = cache.begin(changes);
     assert_eq!(cache.look_up(ENVIRONMENT, &id("ada")), LookedUp::Changing);
     learn(&cache, "bob", &user(2));
     cache.make(&commit);
-    assert!(!cache.is_still(ENVIRONMENT, &id("ada"), &before));
-    let LookedUp::Found(after) = cache.look_up(ENVIRONMENT, &id("ada")) else { panic!() };
-    assert_eq!(after.catalog_version, CatalogVersion(8));
+    assert!(!cache.is_still(ENVIRONMENT, &id("ada"), before));
+    assert_eq!(as_of(&cache, "ada").catalog_version, CatalogVersion(8));
     assert_eq!(found(&cache, "bob"), None);
 }
 
