@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 
 use super::Bench;
 use crate::database::Database;
+use crate::load::Rounds;
 use crate::load::growing::Growing;
 use crate::load::http::exchange;
-use crate::load::Rounds;
 use crate::seed::seed;
 use crate::servers::kana::Kana;
 use crate::table::{Goal, GoalKind, Row};

@@ -158,6 +158,11 @@ impl Store for FaultyStore {
         Ok(Box::new(FaultyTransaction::new(begun, &self.faults, Call::Read)))
     }
 
+    async fn read_facts(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        let begun = through(&self.faults, Call::BeginRead, self.store.read_facts()).await?;
+        Ok(Box::new(FaultyTransaction::new(begun, &self.faults, Call::Read)))
+    }
+
     async fn write(&self) -> Result<Box<dyn WriteTransaction>, StoreError> {
         let begun = through(&self.faults, Call::BeginWrite, self.store.write()).await?;
         Ok(Box::new(FaultyTransaction::new(begun, &self.faults, Call::Write)))

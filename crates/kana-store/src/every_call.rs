@@ -202,6 +202,7 @@ pub(crate) fn of_store(store: &dyn Store, environment: EnvironmentId) -> Vec<Cal
         export => store.export(&scope()),
         import => store.import(),
         read => store.read(),
+        read_facts => store.read_facts(),
         write => store.write(),
         changes => store.changes(environment, &ChangesQuery { limit: 1, ..Default::default() }),
         audit_log => store.audit_log(environment, &AuditQuery { limit: 1, ..Default::default() }),

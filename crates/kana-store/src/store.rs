@@ -153,6 +153,14 @@ pub trait Store: Feed + JobStore + People + UsageStatistics + Send + Sync + 'sta
     /// Begins to read: everything read through one transaction held in the same instant.
     async fn read(&self) -> Result<Box<dyn Transaction>, StoreError>;
 
+    /// Begins to read for a question about one user, whose [facts](Transaction::facts) are asked for
+    /// first. Like [`read`](Store::read), but the instant is any between this call and the first answer,
+    /// and a later call fails with [`Conflict`](StoreError::Conflict) if it cannot be answered of that
+    /// instant. The question can then be read again.
+    async fn read_facts(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        self.read().await
+    }
+
     /// Begins to write. Until [`commit`](WriteTransaction::commit) nothing has happened; dropping
     /// the transaction leaves everything as it was.
     async fn write(&self) -> Result<Box<dyn WriteTransaction>, StoreError>;

@@ -259,6 +259,16 @@ pub(crate) struct ServeSettings {
         value_parser = clap::value_parser!(u32).range(6..=1000)
     )]
     pub(crate) database_connections: u32,
+    /// Memory for users' facts and counters of the embedded database, in MiB, 0 to 65536. Questions about
+    /// users who are in memory need no statement. 0 keeps none
+    #[arg(
+        long,
+        env = "KANA_FACTS_CACHE_MIB",
+        default_value = "128",
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u32).range(0..=65536)
+    )]
+    pub(crate) facts_cache_mib: u32,
     #[command(flatten)]
     pub(crate) connections: ConnectionSettings,
     #[command(flatten)]

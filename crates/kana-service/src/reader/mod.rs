@@ -106,7 +106,7 @@ impl Reader {
         rule: &impl Rule<T>,
         now: Timestamp,
     ) -> Result<T, Error> {
-        let mut transaction = self.store.read().await?;
+        let mut transaction = self.store.read_facts().await?;
         let transaction = transaction.as_mut();
         let mut facts =
             FactsInUse::load(transaction, &self.catalogs, environment, vec![user.clone()]).await?;

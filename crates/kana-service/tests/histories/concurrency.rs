@@ -7,7 +7,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::engine::{Engine, PooledPostgres, Postgres, Sqlite};
+use crate::engine::{Engine, PooledPostgres, Postgres, Sqlite, SqliteOfUsers};
 use crate::flaw::Server;
 use crate::linearization::linearize;
 use crate::plan::{Plan, any_plan, crowd};
@@ -25,6 +25,16 @@ const CROWDS_MAX: usize = 20;
 #[test]
 fn what_many_clients_are_answered_is_an_order_of_one_by_one_on_the_embedded_engine() {
     every_history_is_linearizable::<Sqlite>();
+}
+
+#[test]
+fn what_many_clients_are_answered_is_an_order_of_one_by_one_with_three_users_in_memory() {
+    every_history_is_linearizable::<SqliteOfUsers<3>>();
+}
+
+#[test]
+fn what_many_clients_are_answered_is_an_order_of_one_by_one_with_nobody_in_memory() {
+    every_history_is_linearizable::<SqliteOfUsers<0>>();
 }
 
 #[test]

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use kana_core::Timestamp;
 use kana_service::EnvironmentKind;
 use kana_store::check::Finding;
+use kana_store::sqlite::FactsCacheLimits;
 use kana_store::{PostgresStore, SqliteStore, Store, postgres};
 use tempfile::TempDir;
 
@@ -66,6 +67,31 @@ impl Engine for Sqlite {
         let store = SqliteStore::open_existing(database.path()).unwrap();
         store.check(now, &mut |finding| found.push(finding)).await.unwrap();
         found
+    }
+}
+
+/// The embedded engine, with the facts of few users in memory.
+pub(crate) struct SqliteOfUsers<const USERS: usize>;
+
+impl<const USERS: usize> Engine for SqliteOfUsers<USERS> {
+    type Database = TempDir;
+
+    async fn empty() -> TempDir {
+        Sqlite::empty().await
+    }
+
+    async fn open(database: &TempDir) -> Arc<dyn Store> {
+        let limits = FactsCacheLimits { users: USERS, ..FactsCacheLimits::default() };
+        let store = SqliteStore::open_for_server(database.path()).unwrap();
+        Arc::new(store.with_facts_cache(limits))
+    }
+
+    async fn events(database: &TempDir, environment: EnvironmentKind) -> usize {
+        Sqlite::events(database, environment).await
+    }
+
+    async fn check(database: &TempDir, now: Timestamp) -> Vec<Finding> {
+        Sqlite::check(database, now).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use kana_core::usage::RecordUsage;
 use kana_service::Environment;
+use kana_store::sqlite::FactsCacheLimits;
 
 use crate::world::{
     World, feature_id, key, new_user, package_id, record, subscribe, time, try_use, usage, use_one,
@@ -36,13 +37,28 @@ async fn costs(world: &World, story: &str) -> [u64; 4] {
     [asking, recording, using, recording_with_key]
 }
 
+/// Nothing in memory but the counters that are not in their table.
 const EXPECTED: [u64; 4] =
     [ONE_QUESTION, ONE_RECORDING, ONE_MORE_RECORDING, ONE_RECORDING_WITH_KEY];
+/// With the facts in memory, a question begins no view and reads nothing. A recording does not read the
+/// catalog's version and the facts.
+const EXPECTED_FROM_MEMORY: [u64; 4] =
+    [0, ONE_RECORDING - 3, ONE_MORE_RECORDING - 2, ONE_RECORDING_WITH_KEY - 2];
 
 #[tokio::test]
 async fn a_call_costs_the_same_with_one_user_as_with_two_thousand_and_a_long_history() {
-    let world = World::subscribed().await;
-    assert_eq!(costs(&world, "without a history").await, EXPECTED);
+    call_costs(FactsCacheLimits::mib(0), EXPECTED).await;
+}
+
+#[tokio::test]
+async fn a_call_about_a_user_in_memory_costs_the_same_with_a_long_history() {
+    call_costs(FactsCacheLimits::default(), EXPECTED_FROM_MEMORY).await;
+}
+
+async fn call_costs(limits: FactsCacheLimits, expected: [u64; 4]) {
+    let world = World::with_facts_cache(limits).await.stocked().await;
+    subscribe(&world.test().await, "124", "basic").await.unwrap();
+    assert_eq!(costs(&world, "without a history").await, expected);
 
     let test = world.test().await;
     many_other_users(&test).await;
@@ -58,7 +74,7 @@ async fn a_call_costs_the_same_with_one_user_as_with_two_thousand_and_a_long_his
     assert!(world.count("subscriptions") > 40);
     assert!(world.count("counters") > 100);
     assert!(world.count("events") > events);
-    assert_eq!(costs(&world, "with a history").await, EXPECTED);
+    assert_eq!(costs(&world, "with a history").await, expected);
 }
 
 async fn many_other_users(test: &Environment) {
@@ -92,19 +108,21 @@ async fn many_events_in_many_closed_periods(world: &World, test: &Environment) -
 }
 
 #[tokio::test]
-async fn a_refused_recording_costs_four_statements_and_none_of_them_commits() {
+async fn a_refused_recording_costs_three_statements_at_most_and_none_of_them_commits() {
     let world = World::subscribed().await;
     let test = world.test().await;
-    for unknown in [
-        RecordUsage { user: user_id("nobody"), ..usage() },
-        RecordUsage { feature: feature_id("nothing"), ..usage() },
-        RecordUsage { action: kana_core::usage::UsageAction::Set, delta: -1, ..usage() },
+    // So that the catalog's version is in memory.
+    record(&test, usage()).await;
+    for (unknown, expected) in [
+        // Begin, the facts, roll back.
+        (RecordUsage { user: user_id("nobody"), ..usage() }, 3),
+        (RecordUsage { feature: feature_id("nothing"), ..usage() }, 2),
+        (RecordUsage { action: kana_core::usage::UsageAction::Set, delta: -1, ..usage() }, 2),
     ] {
         let stored = world.stored();
         let (refused, statements) = world.statements(test.record_usage(unknown)).await;
         assert!(refused.is_err());
-        // Begin, the catalog's version, the facts, roll back.
-        assert_eq!(statements, 4);
+        assert_eq!(statements, expected);
         assert_eq!(world.stored(), stored);
     }
 }

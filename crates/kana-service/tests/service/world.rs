@@ -19,6 +19,7 @@ use kana_core::subscription::Subscription;
 use kana_core::usage::{RecordUsage, RecordedUsage, UsageAction, UseFeature, UsedFeature};
 use kana_core::user::User;
 use kana_service::{Environment, Error, InitialKeys, Kana, ManualClock, init};
+use kana_store::sqlite::FactsCacheLimits;
 use kana_store::sqlite::{copy_events_into_blocks, register_event_functions};
 use kana_store::{SqliteStore, Store};
 use tempfile::TempDir;
@@ -38,9 +39,14 @@ pub(crate) struct World {
 impl World {
     /// An empty one.
     pub(crate) async fn new() -> Self {
+        Self::with_facts_cache(FactsCacheLimits::default()).await
+    }
+
+    /// An empty one that keeps so much of users' facts in memory.
+    pub(crate) async fn with_facts_cache(limits: FactsCacheLimits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(time(NOW)));
-        let store = SqliteStore::open_for_server(dir.path()).unwrap();
+        let store = SqliteStore::open_for_server(dir.path()).unwrap().with_facts_cache(limits);
         let keys = init(&store, clock.as_ref(), "story").await.unwrap().unwrap();
         Self::start(dir, store, clock, Arc::new(keys))
     }
@@ -60,11 +66,15 @@ impl World {
     /// One with the feature `api-calls`, the base packages `basic` (100 a month) and `pro` (1,000
     /// a month), and the user `124` without a subscription. All of it in the test environment.
     pub(crate) async fn shop() -> Self {
-        let world = Self::new().await;
-        let test = world.test().await;
+        Self::new().await.stocked().await
+    }
+
+    /// The shop, which this, being empty, becomes.
+    pub(crate) async fn stocked(self) -> Self {
+        let test = self.test().await;
         stock(&test).await;
         user(&test, "124").await;
-        world
+        self
     }
 
     /// The shop, its user subscribed to `basic`.

@@ -1,10 +1,11 @@
 use std::ops::Deref;
 
 use kana_core::catalog::CatalogVersion;
-use kana_core::facts::CounterKey;
-use kana_core::id::UserKey;
+use kana_core::facts::{CounterKey, UserFacts};
+use kana_core::id::{UserId, UserKey};
 
 use super::connection::Connection;
+use super::facts;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 
@@ -12,6 +13,15 @@ use crate::error::StoreError;
 pub(super) trait Lease: Deref<Target = Connection> {
     /// The environment's catalog version.
     fn catalog_version(&self, environment: EnvironmentId) -> Result<CatalogVersion, StoreError>;
+
+    /// Returns the user with the subscriptions that run.
+    fn facts(
+        &mut self,
+        environment: EnvironmentId,
+        id: &UserId,
+    ) -> Result<Option<UserFacts>, StoreError> {
+        facts::facts(self, environment, id)
+    }
 
     /// Returns the counter's value; `None` if it was never written.
     fn used(

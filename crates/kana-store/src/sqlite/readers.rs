@@ -2,7 +2,7 @@ use std::cell::{OnceCell, RefCell};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kana_core::catalog::CatalogVersion;
 use kana_core::facts::CounterKey;
@@ -10,6 +10,7 @@ use kana_core::id::UserKey;
 
 use super::connection::Connection;
 use super::counter_log::{self, LoggedCounters};
+use super::facts_cache::{FactsCache, FactsCacheLimits};
 use super::file_names::DATABASE_FILE;
 use super::health::Health;
 use super::lease::Lease;
@@ -37,6 +38,7 @@ pub(super) struct ReaderPool {
     statements: Arc<AtomicU64>,
     health: Arc<Health>,
     views: Views,
+    facts: OnceLock<FactsCache>,
     readers: Mutex<Readers>,
     /// The number of commits of this process. Incremented before a commit is acknowledged.
     commits: AtomicU64,
@@ -69,7 +71,21 @@ impl ReaderPool {
     pub(super) fn new(statements: Arc<AtomicU64>, health: Arc<Health>, views: Views) -> Self {
         let file = health.directory().join(DATABASE_FILE);
         let (readers, commits) = (Mutex::default(), AtomicU64::new(0));
-        Self { file, statements, health, views, readers, commits }
+        Self { file, statements, health, views, facts: OnceLock::new(), readers, commits }
+    }
+
+    /// Sets how much of users' facts is kept in memory, before anything is read or written.
+    pub(super) fn limit_facts_cache(&self, limits: FactsCacheLimits) {
+        // It has its default limits if it is in use already.
+        let _ = self.facts.set(FactsCache::new(limits));
+    }
+
+    /// Returns the facts in memory. Returns `None` if there are none, also where others may change what
+    /// is stored.
+    pub(super) fn facts_cache(&self) -> Option<&FactsCache> {
+        let Views::Kept(_) = self.views else { return None };
+        let cache = self.facts.get_or_init(|| FactsCache::new(FactsCacheLimits::DEFAULT));
+        Some(cache).filter(|cache| cache.is_on())
     }
 
     pub(super) fn health(&self) -> &Health {
@@ -106,6 +122,16 @@ impl ReaderPool {
             if lease.reader().view.is_none_or(|view| view.after != commits) {
                 lease.begin_view(commits)?;
             }
+            Ok(lease)
+        });
+        self.health.noted_read(taken)
+    }
+
+    /// Takes a connection with a snapshot that begins now. It shows everything that any snapshot has
+    /// shown, also of a commit that is not acknowledged yet.
+    pub(super) fn take_new_view(self: &Arc<Self>) -> Result<ReadLease, StoreError> {
+        let taken = self.lease().and_then(|mut lease| {
+            lease.begin_view(self.commits())?;
             Ok(lease)
         });
         self.health.noted_read(taken)
@@ -222,6 +248,11 @@ impl ReadLease {
     #[expect(clippy::expect_used, reason = "only `drop` takes the reader")]
     fn reader_mut(&mut self) -> &mut Reader {
         self.reader.as_mut().expect("a lease holds its reader until it is dropped")
+    }
+
+    /// Returns true if no commit was made since the snapshot began.
+    pub(super) fn is_current(&self) -> bool {
+        self.reader().view.is_some_and(|view| view.after == self.pool.commits())
     }
 
     fn begin_view(&mut self, commits: u64) -> Result<(), StoreError> {

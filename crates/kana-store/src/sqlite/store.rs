@@ -13,6 +13,8 @@ use tokio::time::timeout;
 use super::checkpoints::Checkpoints;
 use super::connection::Connection;
 use super::data_dir::{Claim, Found};
+use super::facts_cache::FactsCacheLimits;
+use super::facts_reading::FactsReading;
 use super::file_names::DATABASE_FILE;
 use super::health::Health;
 use super::readers::{ReaderPool, Views};
@@ -199,6 +201,14 @@ impl SqliteStore {
         }
     }
 
+    /// Sets how much of users' facts a server keeps in memory, [128 MiB](FactsCacheLimits::DEFAULT)
+    /// otherwise. Call it before the store is used.
+    #[must_use]
+    pub fn with_facts_cache(self, limits: FactsCacheLimits) -> Self {
+        self.pool.limit_facts_cache(limits);
+        self
+    }
+
     /// How many SQL statements this store has run, those that begin and end transactions
     /// included. Tests hold it against what a call may cost.
     #[must_use]
@@ -349,6 +359,13 @@ impl Store for SqliteStore {
 
     async fn read(&self) -> Result<Box<dyn Transaction>, StoreError> {
         Ok(Box::new(SqliteTransaction::begin_read(self.pool.take_view()?)))
+    }
+
+    async fn read_facts(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        if self.pool.facts_cache().is_none() {
+            return self.read().await;
+        }
+        Ok(Box::new(FactsReading::new(Arc::clone(&self.pool))))
     }
 
     async fn write(&self) -> Result<Box<dyn WriteTransaction>, StoreError> {

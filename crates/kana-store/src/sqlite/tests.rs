@@ -34,6 +34,7 @@ mod directory;
 mod event_log;
 mod event_migration;
 mod folding;
+mod from_memory;
 mod jobs;
 mod subscribers;
 mod trouble;

@@ -7,18 +7,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
-use kana_core::facts::{Change, CounterKey};
+use kana_core::facts::{Change, CounterKey, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::subscription::Subscription;
 use kana_core::usage::UsageEvent;
 use kana_core::user::User;
+use kana_telemetry::metrics::cache::{self, CacheName};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 use super::checkpoints::Checkpoints;
 use super::connection::Connection;
 use super::counter_log::{self, CounterSet};
 use super::event_log::UnwrittenEvents;
+use super::facts_cache::{CommitUnderWay, FactsChanges, Found, KnownUser, LookedUp};
 use super::lease::Lease;
 use super::readers::{ReadLease, ReaderPool};
 use super::unfolded_usage::UnfoldedUsage;
@@ -65,6 +67,10 @@ pub(super) struct WriteLease {
     events: UnwrittenEvents,
     /// What the usage events add to the usage by day.
     usage: Deltas,
+    /// What changes of the facts in memory.
+    facts: FactsChanges,
+    /// The same, while it is committed.
+    committing: Option<CommitUnderWay>,
     /// Features that were used for the first time.
     used_features: HashSet<(EnvironmentId, FeatureId)>,
     schedules_jobs: bool,
@@ -83,6 +89,8 @@ impl WriteLease {
             sets: Vec::new(),
             events: UnwrittenEvents::default(),
             usage: Deltas::new(),
+            facts: FactsChanges::default(),
+            committing: None,
             used_features: HashSet::new(),
             schedules_jobs: false,
             written_through: OnceCell::new(),
@@ -119,6 +127,7 @@ impl WriteLease {
         user: UserKey,
         change: &Change,
     ) -> Result<(), StoreError> {
+        self.note_change(environment, user, change)?;
         if let Change::SetCounter { counter: CounterKey { feature, .. }, .. }
         | Change::LogEvent(UsageEvent { feature, .. }) = change
         {
@@ -140,6 +149,41 @@ impl WriteLease {
             }
         };
         self.set_counter(CounterSet { environment, counter: (user, counter.clone()), used })
+    }
+
+    /// Notes a change for the facts in memory.
+    fn note_change(
+        &mut self,
+        environment: EnvironmentId,
+        user: UserKey,
+        change: &Change,
+    ) -> Result<(), StoreError> {
+        if self.pool.facts_cache().is_none() {
+            return Ok(());
+        }
+        if self.facts.needs_id(environment, user, change)
+            && let Some(found) = users::users_by_key(self, environment, &[user])?.pop().flatten()
+        {
+            self.facts.note_user((environment, user), &found.id, Vec::new());
+        }
+        self.facts.note(environment, user, change);
+        Ok(())
+    }
+
+    /// Notes in the facts in memory what is about to be committed.
+    fn begin_to_commit(&mut self) {
+        if let Some(cache) = self.pool.facts_cache()
+            && !self.facts.is_empty()
+        {
+            self.committing = Some(cache.begin(std::mem::take(&mut self.facts)));
+        }
+    }
+
+    /// Makes the changes in the facts in memory. Every snapshot that begins now shows the commit.
+    fn end_commit(&mut self) {
+        if let (Some(committing), Some(cache)) = (self.committing.take(), self.pool.facts_cache()) {
+            cache.make(&committing);
+        }
     }
 
     fn set_counter(&mut self, set: CounterSet) -> Result<(), StoreError> {
@@ -199,7 +243,41 @@ impl Deref for WriteLease {
 
 impl Lease for WriteLease {
     fn catalog_version(&self, environment: EnvironmentId) -> Result<CatalogVersion, StoreError> {
-        catalog::version(self, environment)
+        let cache = self.pool.facts_cache().filter(|_| !self.facts.changes_catalog(environment));
+        if let Some(version) = cache.and_then(|cache| cache.catalog_version(environment)) {
+            return Ok(version);
+        }
+        let version = catalog::version(self, environment)?;
+        if let Some(cache) = cache {
+            cache.learn_catalog(environment, version);
+        }
+        Ok(version)
+    }
+
+    // Nobody else changes users, so those whom the transaction has not changed are as in memory.
+    fn facts(
+        &mut self,
+        environment: EnvironmentId,
+        id: &UserId,
+    ) -> Result<Option<UserFacts>, StoreError> {
+        let cache = self.pool.facts_cache().filter(|_| !self.facts.changes(environment, id));
+        if let Some(cache) = cache {
+            let looked_up = cache.look_up(environment, id);
+            cache::looked_up(CacheName::Facts, matches!(looked_up, LookedUp::Found(_)));
+            if let LookedUp::Found(Found { user, .. }) = looked_up {
+                let (facts, counters) = user.into_facts(id);
+                self.facts.note_user((environment, facts.key), id, counters);
+                return Ok(Some(facts));
+            }
+        }
+        let facts = facts::facts(self, environment, id)?;
+        if let Some(user) = &facts {
+            if let Some(cache) = cache {
+                cache.learn(environment, id, (None, &KnownUser::new(user)), || true);
+            }
+            self.facts.note_user((environment, user.key), id, Vec::new());
+        }
+        Ok(facts)
     }
 
     fn used(
@@ -207,6 +285,10 @@ impl Lease for WriteLease {
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
     ) -> Result<Option<i64>, StoreError> {
+        if let Some(used) = self.facts.used(environment, counter) {
+            cache::looked_up(CacheName::Facts, true);
+            return Ok(used);
+        }
         let recent = match &self.writer.server {
             Some(server) => server.behind.recent.used(environment, counter, u64::MAX),
             None => {
@@ -214,7 +296,15 @@ impl Lease for WriteLease {
                 None
             }
         };
-        recent.map_or_else(|| facts::counter(self, environment, counter), Ok)
+        let used = recent.map_or_else(|| facts::counter(self, environment, counter), Ok)?;
+        if let Some(cache) = self.pool.facts_cache()
+            && let Some(id) = self.facts.unchanged(environment, counter.0)
+        {
+            cache::looked_up(CacheName::Facts, false);
+            let read = [(counter.1.clone(), used)];
+            cache.learn_counters(environment, id, (counter.0, &read), || true);
+        }
+        Ok(used)
     }
 
     fn write_events(&mut self) -> Result<(), StoreError> {
@@ -239,6 +329,9 @@ impl Drop for WriteLease {
         {
             let what = "cannot roll back a transaction";
             self.pool.health().note_in_background(error, what);
+        }
+        if let (Some(failed), Some(cache)) = (self.committing.take(), self.pool.facts_cache()) {
+            cache.drop_changes(&failed);
         }
         if self.pool.health().must_try_writer() {
             self.pool.health().note_trial(self.writer.connection.commit_one_page());
@@ -266,6 +359,11 @@ impl SqliteTransaction<ReadLease> {
     /// Reads through a view that the lease has open.
     pub(super) fn begin_read(lease: ReadLease) -> Self {
         Self { lease }
+    }
+
+    /// Returns true if no commit was made since the view began.
+    pub(super) fn is_current(&self) -> bool {
+        self.lease.is_current()
     }
 }
 
@@ -313,8 +411,10 @@ impl SqliteTransaction<WriteLease> {
     /// Makes everything durable.
     pub(super) fn commit_changes(mut self) -> Result<(), StoreError> {
         self.check_room()?;
+        self.lease.begin_to_commit();
         let committed = self.lease.commit();
         self.lease.noted(committed)?;
+        self.lease.end_commit();
         self.lease.pool.health().note_commit();
         if self.lease.schedules_jobs {
             self.lease.writer.jobs_scheduled.notify_one();
@@ -376,8 +476,9 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         ids: &[UserId],
     ) -> Result<Facts, StoreError> {
         let catalog_version = self.lease.noted(self.lease.catalog_version(environment))?;
-        let facts = |id| facts::facts(&self.lease, environment, id);
-        let users = self.lease.noted(ids.iter().map(facts).collect())?;
+        let facts = |id| self.lease.facts(environment, id);
+        let users = ids.iter().map(facts).collect();
+        let users = self.lease.noted(users)?;
         Ok(Facts { catalog_version, users })
     }
 
@@ -556,6 +657,7 @@ impl WriteTransaction for SqliteTransaction<WriteLease> {
             for change in changes {
                 catalog::write(&self.lease, environment, change)?;
             }
+            self.lease.facts.note_catalog(environment, version);
             Ok(version)
         });
         self.lease.noted(changed)

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use kana_store::sqlite::FactsCacheLimits;
 use kana_store::{PostgresStore, SqliteStore, Store};
 use tempfile::TempDir;
 
@@ -51,6 +52,23 @@ impl Engine for SqliteOfAServer {
 
     async fn open(database: &TempDir) -> Arc<dyn Store> {
         Arc::new(SqliteStore::open_for_server(&database.path().join("data")).unwrap())
+    }
+}
+
+/// The embedded engine of a server that keeps the facts of three users in memory.
+pub(crate) struct SqliteOfThreeUsers;
+
+impl Engine for SqliteOfThreeUsers {
+    type Database = TempDir;
+
+    async fn empty() -> TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    async fn open(database: &TempDir) -> Arc<dyn Store> {
+        let store = SqliteStore::open_for_server(&database.path().join("data")).unwrap();
+        let limits = FactsCacheLimits { users: 3, ..FactsCacheLimits::default() };
+        Arc::new(store.with_facts_cache(limits))
     }
 }
 

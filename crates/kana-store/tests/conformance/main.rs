@@ -355,6 +355,10 @@ mod sqlite_of_a_server {
     stories_of_who_forgets_keys_while_keeping_others_on!(crate::engine::SqliteOfAServer);
 }
 
+mod sqlite_of_three_users {
+    every_story_on!(crate::engine::SqliteOfThreeUsers);
+}
+
 mod postgres {
     every_story_on!(crate::engine::Postgres);
     stories_of_several_who_write_on!(crate::engine::Postgres);

@@ -164,7 +164,17 @@ impl<E: Engine> World<E> {
     }
 
     pub(crate) async fn facts(&self, environment: EnvironmentId, ids: &[UserId]) -> Facts {
-        self.store.read().await.unwrap().facts(environment, ids).await.unwrap()
+        let facts = self.store.read().await.unwrap().facts(environment, ids).await.unwrap();
+        // The first question may leave them in memory, for the second.
+        for _ in 0..2 {
+            let mut question = self.store.read_facts().await.unwrap();
+            let asked = question.facts(environment, ids).await.unwrap();
+            assert_eq!(asked.catalog_version, facts.catalog_version);
+            let by_id = |user: UserFacts| (user.key, by_id(user.subscriptions().to_vec()));
+            let users = facts.users.iter().cloned().map(|user| user.map(by_id));
+            assert!(asked.users.into_iter().map(|user| user.map(by_id)).eq(users));
+        }
+        facts
     }
 
     pub(crate) async fn facts_of(&self, environment: EnvironmentId, id: &str) -> Option<UserFacts> {
@@ -208,7 +218,17 @@ impl<E: Engine> World<E> {
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
     ) -> Vec<Option<i64>> {
-        self.store.read().await.unwrap().counters(environment, counters).await.unwrap()
+        let mut reader = self.store.read().await.unwrap();
+        let stored = reader.counters(environment, counters).await.unwrap();
+        // Of whom these may be, by id.
+        for user in reader.users_after(environment, None, 10).await.unwrap() {
+            for _ in 0..2 {
+                let mut question = self.store.read_facts().await.unwrap();
+                question.facts(environment, std::slice::from_ref(&user.id)).await.unwrap();
+                assert_eq!(question.counters(environment, counters).await.unwrap(), stored);
+            }
+        }
+        stored
     }
 
     pub(crate) async fn counter(

@@ -14,10 +14,12 @@ pub enum CacheName {
     Catalog,
     /// Keys.
     Key,
+    /// Users' facts and counters.
+    Facts,
 }
 
-const CACHES: [CacheName; 4] =
-    [CacheName::Document, CacheName::Plan, CacheName::Catalog, CacheName::Key];
+const CACHES: [CacheName; 5] =
+    [CacheName::Document, CacheName::Plan, CacheName::Catalog, CacheName::Key, CacheName::Facts];
 
 static REQUESTS: [[Counter; 2]; CACHES.len()] =
     [const { [const { Counter::new() }; 2] }; CACHES.len()];
@@ -35,6 +37,7 @@ pub(super) fn write(page: &mut Page) {
             CacheName::Plan => "plan",
             CacheName::Catalog => "catalog",
             CacheName::Key => "key",
+            CacheName::Facts => "facts",
         };
         for (result, counter) in ["hit", "miss"].into_iter().zip(&REQUESTS[cache as usize]) {
             page.sample(&[("cache", name), ("result", result)], counter.value());

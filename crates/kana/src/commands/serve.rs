@@ -12,6 +12,7 @@ use kana_http::{Limits, ServerSettings, Tls};
 use kana_service::jobs::{self, JobRunner};
 use kana_service::{Kana, SystemClock};
 use kana_store::postgres::Protection;
+use kana_store::sqlite::FactsCacheLimits;
 use kana_store::{Loss, PostgresStore, SqliteStore, Store, postgres};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -168,6 +169,7 @@ async fn open_for_server(settings: &ServeSettings) -> Result<Opened, Failure> {
             move || SqliteStore::open_for_server(&directory)
         };
         let store = tokio::task::spawn_blocking(opening).await.map_err(std::io::Error::other)??;
+        let store = store.with_facts_cache(FactsCacheLimits::mib(settings.facts_cache_mib));
         return Ok((Arc::new(store), Watched::Embedded(directory), None));
     };
     let connections_max = usize::try_from(settings.database_connections).unwrap_or(usize::MAX);

@@ -167,6 +167,10 @@ fn what_is_counted_is_there_in_a_form_that_prometheus_reads() {
         for positive in POSITIVE {
             assert!(value(&metrics, positive) > 0.0, "{positive}");
         }
+        for result in ["hit", "miss"] {
+            let facts = format!("kana_cache_requests_total{{cache=\"facts\",result=\"{result}\"}}");
+            assert_eq!(value(&metrics, &facts) > 0.0, !engine.is_shared(), "{facts}");
+        }
         let series = metrics.lines().filter(|line| !line.starts_with('#')).count();
         assert!(series < 3000, "{series} series");
         for secret in ["calls", "pro\"", "nobody"] {

@@ -1,0 +1,204 @@
+//! A user's facts as bytes: one allocation, and for a user with a subscription and a counter some hundred
+//! bytes.
+
+use kana_core::Timestamp;
+use kana_core::facts::CounterKey;
+use kana_core::id::{FeatureId, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::terms::TermsNumber;
+use uuid::Uuid;
+
+use super::known::{Counter, KnownUser};
+use super::names::Names;
+use crate::app::EnvironmentId;
+use crate::columns::Named;
+
+/// Environment, key of the user, length of the id, number of subscriptions. The id follows, then the
+/// subscriptions, then the counters.
+const HEAD_BYTES: usize = 8 + 16 + 2 + 1;
+/// Id, number of the package, status, start.
+const SUBSCRIPTION_BYTES: usize = 16 + 4 + 1 + 8;
+/// Place of the subscription, number of the feature, number of the terms, start of the period; then the
+/// value.
+const COUNTER_KEY_BYTES: usize = 1 + 4 + 4 + 8;
+const COUNTER_BYTES: usize = COUNTER_KEY_BYTES + 8;
+/// The value of a counter that has no row. Others are 0 or more.
+const NO_ROW: i64 = i64::MIN;
+
+/// The names that entries refer to by number.
+#[derive(Default)]
+pub(super) struct EntryNames {
+    packages: Names<PackageId>,
+    features: Names<FeatureId>,
+}
+
+impl EntryNames {
+    /// Returns how much memory this takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.packages.bytes() + self.features.bytes()
+    }
+}
+
+/// What is known of one user.
+pub(super) struct Entry(Box<[u8]>);
+
+impl Entry {
+    /// Writes an entry. Returns `None` for a user with more than fits.
+    pub(super) fn new(
+        (environment, id): (EnvironmentId, &UserId),
+        user: &KnownUser,
+        names: &mut EntryNames,
+    ) -> Option<Self> {
+        let id = id.as_str().as_bytes();
+        let (length, subscriptions) =
+            (u16::try_from(id.len()).ok()?, u8::try_from(user.running.len()).ok()?);
+        let size = HEAD_BYTES
+            + id.len()
+            + user.running.len() * SUBSCRIPTION_BYTES
+            + user.counters.len() * COUNTER_BYTES;
+        let mut bytes = Vec::with_capacity(size);
+        bytes.extend(environment.0.to_le_bytes());
+        bytes.extend(user.key.0.as_bytes());
+        bytes.extend(length.to_le_bytes());
+        bytes.push(subscriptions);
+        bytes.extend(id);
+        for subscription in &user.running {
+            let statuses = SubscriptionStatus::NAMES.iter();
+            let status = statuses.map(|(status, _)| *status).position(|s| s == subscription.status);
+            bytes.extend(subscription.id.0.as_bytes());
+            bytes.extend(names.packages.number(&subscription.package)?.to_le_bytes());
+            bytes.push(u8::try_from(status?).ok()?);
+            bytes.extend(subscription.started_at.as_ms().to_le_bytes());
+        }
+        for (counter, used) in &user.counters {
+            let place = user.running.iter().position(|running| running.id == counter.subscription);
+            let feature = names.features.number(&counter.feature)?;
+            // Counters of subscriptions that have ended are not kept.
+            let Some(place) = place else { continue };
+            bytes.extend(counter_key(u8::try_from(place).ok()?, feature, counter));
+            bytes.extend(used.unwrap_or(NO_ROW).to_le_bytes());
+        }
+        Some(Self(bytes.into_boxed_slice()))
+    }
+
+    /// Returns the length in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns true if this is the entry of that user.
+    pub(super) fn is_of(&self, (environment, id): (EnvironmentId, &UserId)) -> bool {
+        let Some((head, parts)) = self.parts() else { return false };
+        head.environment == environment && parts.id == id.as_str().as_bytes()
+    }
+
+    /// Reads the entry.
+    pub(super) fn read(&self, names: &EntryNames) -> Option<KnownUser> {
+        let (head, Parts { subscriptions, counters, .. }) = self.parts()?;
+        let running: Vec<Subscription> = subscriptions
+            .chunks_exact(SUBSCRIPTION_BYTES)
+            .map(|bytes| subscription(bytes, names))
+            .collect::<Option<_>>()?;
+        let counters: Vec<Counter> = counters
+            .chunks_exact(COUNTER_BYTES)
+            .map(|bytes| counter(bytes, &running, names))
+            .collect::<Option<_>>()?;
+        Some(KnownUser { key: head.key, running, counters })
+    }
+
+    /// Sets a counter that the entry has. Returns false if it has not.
+    pub(super) fn set(
+        &mut self,
+        counter: &CounterKey,
+        used: Option<i64>,
+        names: &EntryNames,
+    ) -> bool {
+        self.place(counter, names).and_then(|place| self.0.get_mut(place..place + 8)).is_some_and(
+            |value| {
+                value.copy_from_slice(&used.unwrap_or(NO_ROW).to_le_bytes());
+                true
+            },
+        )
+    }
+
+    /// Returns where the counter's value stands.
+    fn place(&self, counter: &CounterKey, names: &EntryNames) -> Option<usize> {
+        let (_, Parts { id, subscriptions, counters }) = self.parts()?;
+        let place = subscriptions
+            .chunks_exact(SUBSCRIPTION_BYTES)
+            .position(|bytes| bytes.starts_with(counter.subscription.0.as_bytes()))?;
+        let feature = names.features.known(&counter.feature)?;
+        let key = counter_key(u8::try_from(place).ok()?, feature, counter);
+        let index =
+            counters.chunks_exact(COUNTER_BYTES).position(|bytes| bytes.starts_with(&key))?;
+        let before = HEAD_BYTES + id.len() + subscriptions.len();
+        Some(before + index * COUNTER_BYTES + COUNTER_KEY_BYTES)
+    }
+
+    fn parts(&self) -> Option<(Head, Parts<'_>)> {
+        let mut bytes = Bytes(&self.0);
+        let environment = EnvironmentId(i64::from_le_bytes(bytes.next()?));
+        let key = UserKey(Uuid::from_bytes(bytes.next()?));
+        let length = u16::from_le_bytes(bytes.next()?);
+        let [running] = bytes.next()?;
+        let (id, rest) = bytes.0.split_at_checked(usize::from(length))?;
+        let subscriptions = usize::from(running) * SUBSCRIPTION_BYTES;
+        let (subscriptions, counters) = rest.split_at_checked(subscriptions)?;
+        Some((Head { environment, key }, Parts { id, subscriptions, counters }))
+    }
+}
+
+struct Head {
+    environment: EnvironmentId,
+    key: UserKey,
+}
+
+struct Parts<'a> {
+    id: &'a [u8],
+    subscriptions: &'a [u8],
+    counters: &'a [u8],
+}
+
+fn subscription(bytes: &[u8], names: &EntryNames) -> Option<Subscription> {
+    let mut bytes = Bytes(bytes);
+    let id = SubscriptionId(Uuid::from_bytes(bytes.next()?));
+    let package = names.packages.id(u32::from_le_bytes(bytes.next()?))?.clone();
+    let [status] = bytes.next()?;
+    let (status, _) = *SubscriptionStatus::NAMES.get(usize::from(status))?;
+    let started_at = Timestamp::from_ms(i64::from_le_bytes(bytes.next()?));
+    Some(Subscription { id, package, status, started_at, ended_at: None })
+}
+
+fn counter(bytes: &[u8], running: &[Subscription], names: &EntryNames) -> Option<Counter> {
+    let mut bytes = Bytes(bytes);
+    let [place] = bytes.next()?;
+    let key = CounterKey {
+        subscription: running.get(usize::from(place))?.id,
+        feature: names.features.id(u32::from_le_bytes(bytes.next()?))?.clone(),
+        terms: TermsNumber(u32::from_le_bytes(bytes.next()?)),
+        period_start: Timestamp::from_ms(i64::from_le_bytes(bytes.next()?)),
+    };
+    let used = i64::from_le_bytes(bytes.next()?);
+    Some((key, (used != NO_ROW).then_some(used)))
+}
+
+fn counter_key(place: u8, feature: u32, counter: &CounterKey) -> [u8; COUNTER_KEY_BYTES] {
+    let mut key = [0; COUNTER_KEY_BYTES];
+    let feature = feature.to_le_bytes();
+    let terms = counter.terms.0.to_le_bytes();
+    let start = counter.period_start.as_ms().to_le_bytes();
+    let bytes = [place].into_iter().chain(feature).chain(terms).chain(start);
+    key.iter_mut().zip(bytes).for_each(|(byte, value)| *byte = value);
+    key
+}
+
+/// Bytes that are read from the front.
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    fn next<const LENGTH: usize>(&mut self) -> Option<[u8; LENGTH]> {
+        let (first, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*first)
+    }
+}

@@ -1,0 +1,93 @@
+//! A user's facts as far as they are known.
+
+use kana_core::facts::{CounterKey, UserFacts};
+use kana_core::id::{SubscriptionId, UserId, UserKey};
+use kana_core::subscription::Subscription;
+
+/// The maximum number of counters of a user. The one that was added first gives way.
+pub(in crate::sqlite) const COUNTERS_MAX: usize = 32;
+
+/// A counter with its value; `None` if it is known to have no row.
+pub(in crate::sqlite) type Counter = (CounterKey, Option<i64>);
+
+/// What is known of one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::sqlite) struct KnownUser {
+    pub(in crate::sqlite) key: UserKey,
+    /// Every subscription that runs.
+    pub(in crate::sqlite) running: Vec<Subscription>,
+    /// Some counters.
+    pub(in crate::sqlite) counters: Vec<Counter>,
+}
+
+/// A change of what is known of a user.
+#[derive(Debug, Clone)]
+pub(in crate::sqlite) enum KnownChange {
+    Set(CounterKey, Option<i64>),
+    Begin(Subscription),
+    End(SubscriptionId),
+}
+
+impl KnownUser {
+    /// The user with the subscriptions that run, and no counter.
+    pub(in crate::sqlite) fn new(facts: &UserFacts) -> Self {
+        Self { key: facts.key, running: facts.subscriptions().to_vec(), counters: Vec::new() }
+    }
+
+    /// Returns the facts that rules ask for first, and the counters.
+    pub(in crate::sqlite) fn into_facts(self, id: &UserId) -> (UserFacts, Vec<Counter>) {
+        (UserFacts::new(self.key, id.clone(), self.running), self.counters)
+    }
+
+    fn has(&self, counter: &CounterKey) -> bool {
+        self.counters.iter().any(|(known, _)| known == counter)
+    }
+
+    /// Adds counters that were read. One alone is that of the current period, and those of earlier ones
+    /// give way.
+    pub(super) fn learn(&mut self, counters: &[Counter]) {
+        if let [(counter, _)] = counters {
+            self.forget_earlier_periods(counter);
+        }
+        for (counter, used) in counters {
+            self.set(counter, *used);
+        }
+    }
+
+    /// Makes a change that was committed.
+    pub(super) fn apply(&mut self, change: &KnownChange) {
+        match change {
+            KnownChange::Set(counter, used) => {
+                if !self.has(counter) {
+                    self.forget_earlier_periods(counter);
+                }
+                self.set(counter, *used);
+            }
+            KnownChange::Begin(subscription) => self.running.push(subscription.clone()),
+            KnownChange::End(subscription) => {
+                self.running.retain(|running| running.id != *subscription);
+                self.counters.retain(|(counter, _)| counter.subscription != *subscription);
+            }
+        }
+    }
+
+    fn forget_earlier_periods(&mut self, counter: &CounterKey) {
+        self.counters.retain(|(known, _)| {
+            known.subscription != counter.subscription
+                || known.feature != counter.feature
+                || known.terms != counter.terms
+                || known.period_start >= counter.period_start
+        });
+    }
+
+    fn set(&mut self, counter: &CounterKey, used: Option<i64>) {
+        if let Some((_, known)) = self.counters.iter_mut().find(|(known, _)| known == counter) {
+            *known = used;
+            return;
+        }
+        if self.counters.len() >= COUNTERS_MAX {
+            self.counters.remove(0);
+        }
+        self.counters.push((counter.clone(), used));
+    }
+}

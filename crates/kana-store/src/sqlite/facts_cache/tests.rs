@@ -1,0 +1,368 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use kana_core::Timestamp;
+use kana_core::facts::{Change, CounterKey};
+use kana_core::id::{FeatureId, PackageId, SubscriptionId};
+use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::terms::TermsNumber;
+use kana_core::user::User;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::entry::{Entry, EntryNames};
+use super::lru::Lru;
+use super::*;
+use crate::columns::Named as _;
+
+const ENVIRONMENT: EnvironmentId = EnvironmentId(1);
+const VERSION: CatalogVersion = CatalogVersion(7);
+
+fn id(text: &str) -> UserId {
+    UserId::new("userId", text).unwrap()
+}
+
+fn key(n: u128) -> UserKey {
+    UserKey(Uuid::from_u128(n))
+}
+
+fn subscription(n: u128) -> Subscription {
+    Subscription {
+        id: SubscriptionId(Uuid::from_u128(n)),
+        package: PackageId::new("packageId", "pro").unwrap(),
+        status: SubscriptionStatus::Active,
+        started_at: Timestamp::from_ms(1_705_320_000_000),
+        ended_at: None,
+    }
+}
+
+fn counter(subscription: u128, feature: &str, period: i64) -> CounterKey {
+    CounterKey {
+        subscription: SubscriptionId(Uuid::from_u128(subscription)),
+        feature: FeatureId::new("featureId", feature).unwrap(),
+        terms: TermsNumber(0),
+        period_start: Timestamp::from_ms(period),
+    }
+}
+
+fn user(n: u128) -> KnownUser {
+    let counters = vec![(counter(n, "api-calls", 0), Some(3))];
+    KnownUser { key: key(n), running: vec![subscription(n)], counters }
+}
+
+fn cache(users: usize) -> FactsCache {
+    FactsCache::new(FactsCacheLimits { users, ..FactsCacheLimits::DEFAULT })
+}
+
+/// Adds a user with a snapshot that shows everything.
+fn learn(cache: &FactsCache, name: &str, user: &KnownUser) {
+    cache.learn(ENVIRONMENT, &id(name), (Some(VERSION), user), || true);
+}
+
+fn found(cache: &FactsCache, name: &str) -> Option<KnownUser> {
+    match cache.look_up(ENVIRONMENT, &id(name)) {
+        LookedUp::Found(found) => Some(found.user),
+        LookedUp::Unknown | LookedUp::Changing => None,
+    }
+}
+
+fn as_of(cache: &FactsCache, name: &str) -> AsOf {
+    let LookedUp::Found(found) = cache.look_up(ENVIRONMENT, &id(name)) else { panic!() };
+    found.as_of
+}
+
+/// A transaction that has read the users, and makes a change of each.
+fn changes(of: &[(&str, u128, Change)]) -> FactsChanges {
+    let mut changes = FactsChanges::default();
+    for (name, n, change) in of {
+        changes.note_user((ENVIRONMENT, key(*n)), &id(name), Vec::new());
+        changes.note(ENVIRONMENT, key(*n), change);
+    }
+    changes
+}
+
+fn set(n: u128, used: i64) -> Change {
+    Change::SetCounter { counter: counter(n, "api-calls", 0), used }
+}
+
+#[test]
+fn who_changes_is_asked_of_the_database_until_the_commit_is_made() {
+    let cache = cache(usize::MAX);
+    learn(&cache, "ada", &user(1));
+    learn(&cache, "bob", &user(2));
+    let before = as_of(&cache, "ada");
+    assert!(cache.is_still(ENVIRONMENT, &id("ada"), before));
+
+    let commit = cache.begin(changes(&[("ada", 1, set(1, 4)), ("cyd", 3, set(3, 1))]));
+    for name in ["ada", "cyd"] {
+        assert_eq!(cache.look_up(ENVIRONMENT, &id(name)), LookedUp::Changing);
+    }
+    assert!(!cache.is_still(ENVIRONMENT, &id("ada"), before));
+    assert_eq!(found(&cache, "bob"), Some(user(2)));
+    // Whoever has read them may have read either.
+    learn(&cache, "cyd", &user(3));
+    let read = [(counter(1, "api-calls", 0), Some(3))];
+    cache.learn_counters(ENVIRONMENT, &id("ada"), (key(1), &read), || true);
+
+    cache.make(&commit);
+    assert_eq!(found(&cache, "ada").unwrap().counters, [(counter(1, "api-calls", 0), Some(4))]);
+    assert_eq!(found(&cache, "cyd"), None);
+    assert!(!cache.is_still(ENVIRONMENT, &id("ada"), before));
+}
+
+#[test]
+fn a_commit_that_fails_leaves_nothing_of_whom_it_was_to_change() {
+    let cache = cache(usize::MAX);
+    learn(&cache, "ada", &user(1));
+    learn(&cache, "bob", &user(2));
+    let commit = cache.begin(changes(&[("ada", 1, set(1, 4))]));
+    cache.drop_changes(&commit);
+    assert_eq!(cache.look_up(ENVIRONMENT, &id("ada")), LookedUp::Unknown);
+    assert_eq!(found(&cache, "bob"), Some(user(2)));
+}
+
+#[test]
+fn a_change_of_the_catalog_is_asked_of_the_database_until_it_is_made() {
+    let cache = cache(usize::MAX);
+    learn(&cache, "ada", &user(1));
+    let before = as_of(&cache, "ada");
+    let mut changes = FactsChanges::default();
+    changes.note_catalog(ENVIRONMENT, CatalogVersion(8));
+    let commit = cache.begin(changes);
+    assert_eq!(cache.look_up(ENVIRONMENT, &id("ada")), LookedUp::Changing);
+    learn(&cache, "bob", &user(2));
+    cache.make(&commit);
+    assert!(!cache.is_still(ENVIRONMENT, &id("ada"), before));
+    assert_eq!(as_of(&cache, "ada").catalog_version, CatalogVersion(8));
+    assert_eq!(found(&cache, "bob"), None);
+}
+
+#[test]
+fn what_was_read_of_an_older_snapshot_is_not_kept() {
+    let cache = cache(usize::MAX);
+    cache.learn(ENVIRONMENT, &id("ada"), (Some(VERSION), &user(1)), || false);
+    assert_eq!(cache.look_up(ENVIRONMENT, &id("ada")), LookedUp::Unknown);
+    learn(&cache, "ada", &user(1));
+    let read = [(counter(1, "api-calls", 0), Some(9))];
+    cache.learn_counters(ENVIRONMENT, &id("ada"), (key(1), &read), || false);
+    // Of another user who had the id.
+    cache.learn_counters(ENVIRONMENT, &id("ada"), (key(2), &read), || true);
+    assert_eq!(found(&cache, "ada"), Some(user(1)));
+}
+
+#[test]
+fn who_gets_another_id_is_forgotten_under_both() {
+    let cache = cache(usize::MAX);
+    for (name, n) in [("ada", 1), ("bob", 2), ("cyd", 3)] {
+        learn(&cache, name, &user(n));
+    }
+    let renamed = User { key: key(1), ..User::named(id("bob")) };
+    let change = Change::UpdateUser { user: renamed, previous_id: Some(id("ada")) };
+    let mut changes = changes(&[("ada", 1, set(1, 4)), ("ada", 1, change)]);
+    // Under the new id.
+    changes.note(ENVIRONMENT, key(1), &set(1, 5));
+    cache.make(&cache.begin(changes));
+    assert_eq!(["ada", "bob", "cyd"].map(|name| found(&cache, name)), [None, None, Some(user(3))]);
+}
+
+#[test]
+fn an_ended_subscription_goes_with_its_counters() {
+    let cache = cache(usize::MAX);
+    let mut ada = user(1);
+    ada.running.push(subscription(2));
+    ada.counters.push((counter(2, "api-calls", 0), None));
+    learn(&cache, "ada", &ada);
+    let end = Change::CancelSubscription {
+        subscription: SubscriptionId(Uuid::from_u128(1)),
+        ended_at: Timestamp::from_ms(0),
+    };
+    let begin = Change::AddSubscription(subscription(3));
+    cache.make(&cache.begin(changes(&[("ada", 1, end), ("ada", 1, begin)])));
+    let after = KnownUser {
+        key: key(1),
+        running: vec![subscription(2), subscription(3)],
+        counters: vec![(counter(2, "api-calls", 0), None)],
+    };
+    assert_eq!(found(&cache, "ada"), Some(after));
+}
+
+#[test]
+fn a_counter_of_the_current_period_replaces_those_of_earlier_ones() {
+    let mut ada = user(1);
+    for feature in ["api-calls", "seats"] {
+        for period in 0..3 {
+            ada.learn(&[(counter(1, feature, period), Some(period))]);
+        }
+    }
+    let newest = ["api-calls", "seats"].map(|feature| (counter(1, feature, 2), Some(2)));
+    assert_eq!(ada.counters, newest);
+    // A period that takes others over needs all of them.
+    let many: Vec<Counter> = (0..100).map(|n| (counter(1, "api-calls", n), None)).collect();
+    ada.learn(&many);
+    assert_eq!(ada.counters, many[100 - COUNTERS_MAX..]);
+}
+
+#[test]
+fn a_user_with_more_subscriptions_than_fit_is_not_kept() {
+    let cache = cache(usize::MAX);
+    let many = |count| KnownUser { running: (0..count).map(subscription).collect(), ..user(1) };
+    learn(&cache, "ada", &many(256));
+    learn(&cache, "bob", &many(255));
+    assert_eq!(["ada", "bob"].map(|name| found(&cache, name)), [None, Some(many(255))]);
+    let begin = Change::AddSubscription(subscription(1000));
+    cache.make(&cache.begin(changes(&[("bob", 1, begin)])));
+    assert_eq!(found(&cache, "bob"), None);
+}
+
+#[test]
+fn a_user_with_a_subscription_and_four_counters_takes_300_bytes() {
+    let cache = FactsCache::new(FactsCacheLimits { users: 1000, ..FactsCacheLimits::DEFAULT });
+    for n in 0..1000 {
+        let counters = ["a", "b", "c", "d"].map(|feature| (counter(n, feature, 0), Some(3)));
+        let user = KnownUser { counters: counters.to_vec(), ..user(n) };
+        learn(&cache, &format!("user-{n:07}"), &user);
+    }
+    let shard = cache.shard(0);
+    assert!(shard.bytes() <= 300 * 1000, "{}", shard.bytes());
+}
+
+#[test]
+fn the_bytes_have_a_bound_whatever_is_kept() {
+    let cache = FactsCache::new(FactsCacheLimits { bytes: 20_000, users: usize::MAX });
+    for n in 0..1000 {
+        let mut user = user(n);
+        // Names that nobody else has.
+        user.running[0].package = PackageId::new("packageId", &format!("package-{n}")).unwrap();
+        learn(&cache, &n.to_string(), &user);
+        assert!(cache.shard(0).bytes() <= 20_000);
+        let counters: Vec<_> = (0..8).map(|feature| counter(n, &feature.to_string(), 0)).collect();
+        for counter in counters {
+            let read = [(counter, Some(1))];
+            cache.learn_counters(ENVIRONMENT, &id(&n.to_string()), (key(n), &read), || true);
+            assert!(cache.shard(0).bytes() <= 20_000);
+        }
+    }
+    assert!(found(&cache, "999").is_some());
+    assert!(!FactsCache::new(FactsCacheLimits::mib(0)).is_on());
+}
+
+fn any_user() -> impl Strategy<Value = KnownUser> {
+    let statuses = SubscriptionStatus::NAMES;
+    let running = (any::<u128>(), "[a-c]{1,3}", 0..statuses.len(), any::<i64>());
+    let counter = (0..5_usize, "[a-c]{1,3}", any::<u32>(), any::<i64>());
+    let used = prop::option::of(0..=i64::MAX);
+    let parts = (
+        any::<u128>(),
+        prop::collection::btree_map(any::<u128>(), running, 0..5),
+        prop::collection::vec((counter, used), 0..8),
+    );
+    parts.prop_map(move |(n, running, counters)| {
+        let running: Vec<Subscription> = running
+            .into_iter()
+            .map(|(n, (_, package, status, start))| Subscription {
+                package: PackageId::new("packageId", &package).unwrap(),
+                status: statuses[status].0,
+                started_at: Timestamp::from_ms(start),
+                ..subscription(n)
+            })
+            .collect();
+        let mut known = KnownUser { key: key(n), running, counters: Vec::new() };
+        for ((of, feature, terms, start), used) in counters {
+            let Some(subscription) = known.running.get(of) else { continue };
+            let key = CounterKey {
+                subscription: subscription.id,
+                feature: FeatureId::new("featureId", &feature).unwrap(),
+                terms: TermsNumber(terms),
+                period_start: Timestamp::from_ms(start),
+            };
+            known.learn(&[(key, used)]);
+        }
+        known
+    })
+}
+
+proptest! {
+    #[test]
+    fn an_entry_is_read_as_it_was_written(
+        users in prop::collection::vec((any_user(), "[a-z]{1,20}"), 1..5),
+        used in prop::option::of(0..=i64::MAX),
+    ) {
+        let mut names = EntryNames::default();
+        let entries: Vec<Entry> = users
+            .iter()
+            .map(|(user, name)| Entry::new((ENVIRONMENT, &id(name)), user, &mut names).unwrap())
+            .collect();
+        for ((mut user, name), mut entry) in users.into_iter().zip(entries) {
+            prop_assert!(entry.read(&names).as_ref() == Some(&user));
+            prop_assert!(entry.is_of((ENVIRONMENT, &id(&name))));
+            prop_assert!(!entry.is_of((EnvironmentId(2), &id(&name))));
+            let longer = id(&format!("{name}x"));
+            prop_assert!(!entry.is_of((ENVIRONMENT, &longer)));
+            for index in 0..user.counters.len() {
+                user.counters[index].1 = used;
+                let (counter, _) = user.counters[index].clone();
+                prop_assert!(entry.set(&counter, used, &names));
+                prop_assert!(entry.read(&names).as_ref() == Some(&user));
+            }
+            let unknown = counter(1, "unknown", 0);
+            prop_assert!(!entry.set(&unknown, used, &names));
+        }
+    }
+
+    #[test]
+    fn a_list_keeps_the_order_of_use(
+        steps in prop::collection::vec((0..4_u8, 0..8_u128), 0..200),
+        hashes in 1..4_u64,
+    ) {
+        let (mut lru, mut names) = (Lru::default(), EntryNames::default());
+        // Newest first.
+        let mut model: VecDeque<u128> = VecDeque::new();
+        let mut stamps: BTreeMap<u128, u64> = BTreeMap::new();
+        for (stamp, (step, n)) in (0_u64..).zip(steps) {
+            let name = id(&n.to_string());
+            // Few hashes, so that many users share one.
+            let hash = u64::try_from(n).unwrap() % hashes;
+            let place = lru.find(hash, |entry| entry.is_of((ENVIRONMENT, &name)));
+            prop_assert_eq!(place.is_some(), model.contains(&n));
+            let entry = Entry::new((ENVIRONMENT, &name), &user(n), &mut names).unwrap();
+            match (step, place) {
+                (0, Some(place)) => {
+                    lru.remove(place);
+                    model.retain(|other| *other != n);
+                }
+                (1, Some(place)) => {
+                    lru.replace(place, entry, stamp);
+                    stamps.insert(n, stamp);
+                }
+                (_, Some(place)) => {
+                    lru.touch(place);
+                    model.retain(|other| *other != n);
+                    model.push_front(n);
+                }
+                (0, None) => {
+                    if let Some(oldest) = lru.oldest() {
+                        let (entry, _) = lru.get(oldest).unwrap();
+                        let expected = model.pop_back().unwrap();
+                        prop_assert!(entry.is_of((ENVIRONMENT, &id(&expected.to_string()))));
+                        lru.remove(oldest);
+                    }
+                }
+                (_, None) => {
+                    lru.insert(hash, entry, stamp);
+                    stamps.insert(n, stamp);
+                    model.push_front(n);
+                }
+            }
+            prop_assert_eq!(lru.len(), model.len());
+            for n in &model {
+                let hash = u64::try_from(*n).unwrap() % hashes;
+                let is_it = |entry: &Entry| entry.is_of((ENVIRONMENT, &id(&n.to_string())));
+                let (_, stamp) = lru.get(lru.find(hash, is_it).unwrap()).unwrap();
+                prop_assert_eq!(stamp, stamps[n]);
+            }
+        }
+        while let Some(oldest) = lru.oldest() {
+            lru.remove(oldest);
+        }
+        prop_assert_eq!((lru.len(), lru.bytes()), (0, 0));
+    }
+}

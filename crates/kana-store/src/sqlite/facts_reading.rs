@@ -1,0 +1,308 @@
+//! Reads for a question about one user: from memory if everything is there, else from a snapshot of the same
+//! instant.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kana_core::Timestamp;
+use kana_core::catalog::{Catalog, CatalogVersion};
+use kana_core::facts::CounterKey;
+use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::idempotency::Replay;
+use kana_core::metadata::Label;
+use kana_core::subscription::Subscription;
+use kana_core::user::User;
+use kana_telemetry::metrics::cache::{self, CacheName};
+
+use super::facts_cache::{AsOf, COUNTERS_MAX, Counter, FactsCache, Found, KnownUser, LookedUp};
+use super::readers::{ReadLease, ReaderPool};
+use super::transaction::SqliteTransaction;
+use crate::app::EnvironmentId;
+use crate::error::StoreError;
+use crate::limit_crossings::CrossedLimit;
+use crate::store::{Facts, Transaction};
+use crate::usage_events::{EventCursor, EventsOfUser, UsageEvents};
+use crate::user_imports::{UserImport, UserImportId, UserImportLine, UserImportName, UserImports};
+use crate::user_search::{Match, Prefix, UserSearch};
+
+/// A transaction that begins its snapshot when something is asked for that is not in memory.
+pub(super) struct FactsReading {
+    pool: Arc<ReaderPool>,
+    /// The user whose facts were asked for first.
+    about: Option<About>,
+    /// Whether a snapshot that is kept may be too old.
+    needs_new_snapshot: bool,
+    snapshot: Option<SqliteTransaction<ReadLease>>,
+}
+
+/// The user whom a question is about.
+struct About {
+    environment: EnvironmentId,
+    id: UserId,
+    key: UserKey,
+    /// What was found in memory. All that is read after it must be of the same instant.
+    in_memory: Option<InMemory>,
+}
+
+struct InMemory {
+    as_of: AsOf,
+    counters: Vec<Counter>,
+}
+
+impl FactsReading {
+    pub(super) fn new(pool: Arc<ReaderPool>) -> Self {
+        Self { pool, about: None, needs_new_snapshot: false, snapshot: None }
+    }
+
+    /// Returns the snapshot. Begins it, of the instant of what was found in memory.
+    fn snapshot(&mut self) -> Result<&mut SqliteTransaction<ReadLease>, StoreError> {
+        let snapshot = match self.snapshot.take() {
+            Some(snapshot) => snapshot,
+            None => self.begin()?,
+        };
+        Ok(self.snapshot.insert(snapshot))
+    }
+
+    fn begin(&self) -> Result<SqliteTransaction<ReadLease>, StoreError> {
+        let snapshot = if self.needs_new_snapshot {
+            self.pool.take_new_view()?
+        } else {
+            self.pool.take_view()?
+        };
+        if let (
+            Some(About { environment, id, in_memory: Some(InMemory { as_of, .. }), .. }),
+            Some(cache),
+        ) = (&self.about, self.cache())
+            && !cache.is_still(*environment, id, *as_of)
+        {
+            let why = "the user or the catalog changed while a question was read";
+            return Err(StoreError::Conflict(why.into()));
+        }
+        Ok(SqliteTransaction::begin_read(snapshot))
+    }
+
+    fn cache(&self) -> Option<&FactsCache> {
+        self.pool.facts_cache()
+    }
+
+    /// Returns the user who was found in memory, until a snapshot has begun.
+    fn in_memory(&self, environment: EnvironmentId) -> Option<(UserKey, &InMemory)> {
+        let about = self.about.as_ref().filter(|about| about.environment == environment)?;
+        let in_memory = about.in_memory.as_ref().filter(|_| self.snapshot.is_none())?;
+        Some((about.key, in_memory))
+    }
+
+    /// Looks for the facts of the first user that is asked for.
+    fn look_up(&mut self, environment: EnvironmentId, ids: &[UserId]) -> Option<Facts> {
+        let [id] = ids else { return None };
+        if self.about.is_some() || self.snapshot.is_some() {
+            return None;
+        }
+        let looked_up = self.cache()?.look_up(environment, id);
+        cache::looked_up(CacheName::Facts, matches!(looked_up, LookedUp::Found(_)));
+        self.needs_new_snapshot = looked_up == LookedUp::Changing;
+        let LookedUp::Found(Found { as_of, user }) = looked_up else { return None };
+        let (user, counters) = user.into_facts(id);
+        let in_memory = Some(InMemory { as_of, counters });
+        self.about = Some(About { environment, id: id.clone(), key: user.key, in_memory });
+        Some(Facts { catalog_version: as_of.catalog_version, users: vec![Some(user)] })
+    }
+
+    /// Keeps the facts of the first user that was asked for.
+    fn learn(&mut self, environment: EnvironmentId, ids: &[UserId], facts: &Facts) {
+        let ([id], [Some(user)]) = (ids, facts.users.as_slice()) else { return };
+        let (Some(cache), Some(snapshot)) = (self.cache(), &self.snapshot) else { return };
+        if self.about.is_none() {
+            let read = (Some(facts.catalog_version), &KnownUser::new(user));
+            cache.learn(environment, id, read, || snapshot.is_current());
+            self.about =
+                Some(About { environment, id: id.clone(), key: user.key, in_memory: None });
+        }
+    }
+
+    /// Returns counters if all are in memory.
+    fn look_up_counters(
+        &self,
+        environment: EnvironmentId,
+        counters: &[(UserKey, CounterKey)],
+    ) -> Option<Vec<Option<i64>>> {
+        let (key, in_memory) = self.in_memory(environment)?;
+        let used = |(user, counter): &(UserKey, CounterKey)| {
+            let (_, used) = in_memory.counters.iter().find(|(known, _)| known == counter)?;
+            (*user == key).then_some(*used)
+        };
+        let used: Option<Vec<_>> = counters.iter().map(used).collect();
+        cache::looked_up(CacheName::Facts, used.is_some());
+        used
+    }
+
+    /// Keeps counters of the user whom the question is about.
+    fn learn_counters(
+        &self,
+        environment: EnvironmentId,
+        counters: &[(UserKey, CounterKey)],
+        used: &[Option<i64>],
+    ) {
+        let (Some(cache), Some(snapshot), Some(about)) =
+            (self.cache(), &self.snapshot, &self.about)
+        else {
+            return;
+        };
+        let is_about_it = |(user, _): &(UserKey, CounterKey)| *user == about.key;
+        if about.environment == environment
+            && counters.len() <= COUNTERS_MAX
+            && counters.iter().all(is_about_it)
+        {
+            let read = counters.iter().zip(used);
+            let read: Vec<Counter> =
+                read.map(|((_, counter), used)| (counter.clone(), *used)).collect();
+            cache.learn_counters(environment, &about.id, (about.key, &read), || {
+                snapshot.is_current()
+            });
+        }
+    }
+}
+
+/// Methods that ask the snapshot.
+macro_rules! from_snapshot {
+    (impl $name:ident { $($own:item)* } $(
+        $method:ident($($argument:ident: $type:ty),*) -> $answer:ty;
+    )*) => {
+        #[async_trait]
+        impl $name for FactsReading {
+            $($own)*
+
+            $(async fn $method(&mut self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.snapshot()?.$method($($argument),*).await
+            })*
+        }
+    };
+}
+
+from_snapshot! {
+    impl Transaction {
+        async fn catalog_version(
+            &mut self,
+            environment: EnvironmentId,
+        ) -> Result<CatalogVersion, StoreError> {
+            if let Some((_, in_memory)) = self.in_memory(environment) {
+                return Ok(in_memory.as_of.catalog_version);
+            }
+            self.snapshot()?.catalog_version(environment).await
+        }
+
+        async fn facts(
+            &mut self,
+            environment: EnvironmentId,
+            ids: &[UserId],
+        ) -> Result<Facts, StoreError> {
+            if let Some(facts) = self.look_up(environment, ids) {
+                return Ok(facts);
+            }
+            let facts = self.snapshot()?.facts(environment, ids).await?;
+            self.learn(environment, ids, &facts);
+            Ok(facts)
+        }
+
+        async fn counters(
+            &mut self,
+            environment: EnvironmentId,
+            counters: &[(UserKey, CounterKey)],
+        ) -> Result<Vec<Option<i64>>, StoreError> {
+            if let Some(used) = self.look_up_counters(environment, counters) {
+                return Ok(used);
+            }
+            let used = self.snapshot()?.counters(environment, counters).await?;
+            self.learn_counters(environment, counters, &used);
+            Ok(used)
+        }
+    }
+
+    catalog(environment: EnvironmentId) -> Catalog;
+    have_usage(environment: EnvironmentId, features: &[FeatureId]) -> Vec<bool>;
+    active_subscribers(environment: EnvironmentId, packages: &[PackageId]) -> Vec<u64>;
+    users(environment: EnvironmentId, ids: &[UserId]) -> Vec<Option<User>>;
+    users_after(environment: EnvironmentId, after: Option<UserKey>, limit: usize) -> Vec<User>;
+    subscriptions(
+        environment: EnvironmentId,
+        ids: &[SubscriptionId]
+    ) -> Vec<Option<(UserId, Subscription)>>;
+    subscriptions_after(
+        environment: EnvironmentId,
+        after: Option<(Timestamp, SubscriptionId)>,
+        limit: usize
+    ) -> Vec<(UserId, Subscription)>;
+    subscriptions_of(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Subscription>>;
+    ended_subscriptions(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Subscription>>;
+    counters_after(
+        environment: EnvironmentId,
+        after: Option<&(UserKey, CounterKey)>,
+        limit: usize
+    ) -> Vec<(UserKey, CounterKey)>;
+    limit_crossings(
+        environment: EnvironmentId,
+        now: Timestamp,
+        limit: usize
+    ) -> Vec<CrossedLimit>;
+    replays(environment: EnvironmentId, keys: &[IdempotencyKey]) -> Vec<Option<Replay>>;
+    keys_kept_before(
+        environment: EnvironmentId,
+        before: Timestamp,
+        limit: usize
+    ) -> Vec<IdempotencyKey>;
+}
+
+from_snapshot! {
+    impl UserSearch {}
+
+    users_with_prefix(
+        environment: EnvironmentId,
+        prefix: &Prefix,
+        after: Option<&Match>,
+        limit: usize
+    ) -> Vec<Match>;
+    subscribers_after(
+        environment: EnvironmentId,
+        package: &PackageId,
+        after: Option<UserKey>,
+        limit: usize
+    ) -> Vec<UserKey>;
+    are_subscribed(
+        environment: EnvironmentId,
+        package: &PackageId,
+        users: &[UserKey]
+    ) -> Vec<bool>;
+    users_by_key(environment: EnvironmentId, keys: &[UserKey]) -> Vec<Option<User>>;
+}
+
+from_snapshot! {
+    impl UsageEvents {}
+
+    events_of(
+        environment: EnvironmentId,
+        user: UserKey,
+        after: Option<EventCursor>,
+        limit: usize,
+        patience: Duration
+    ) -> EventsOfUser;
+}
+
+from_snapshot! {
+    impl UserImports {}
+
+    user_imports(environment: EnvironmentId) -> Vec<UserImport>;
+    user_import_lines(
+        environment: EnvironmentId,
+        import: UserImportId,
+        kind: &str,
+        after: u32,
+        at_most: usize
+    ) -> Vec<UserImportLine>;
+    user_import_names(
+        environment: EnvironmentId,
+        import: UserImportId,
+        names: &[UserId]
+    ) -> Vec<Option<UserImportName>>;
+    users_with_email(environment: EnvironmentId, emails: &[Label]) -> Vec<Vec<UserId>>;
+}

@@ -1,0 +1,523 @@
+//! Answers from memory are answers of one instant, and never older than what was acknowledged.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use kana_core::catalog::CatalogVersion;
+use kana_core::facts::UserFacts;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Users by key, ids, and subscriptions of each user.
+const USERS: u128 = 5;
+const PERIODS: i64 = 2;
+
+/// What is stored at an instant.
+#[derive(Debug, Clone, Default)]
+struct State {
+    catalog: i64,
+    ids: BTreeMap<String, u128>,
+    /// Of users who exist or have existed.
+    users: BTreeMap<u128, Stored>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Stored {
+    running: Vec<u128>,
+    ended: Vec<u128>,
+    counters: BTreeMap<(u128, i64), i64>,
+}
+
+#[derive(Debug, Clone)]
+enum Edit {
+    Create(u128),
+    Subscribe(u128, u128),
+    Cancel(u128, u128),
+    Set(u128, u128, i64, i64),
+    Delete(u128, u128, i64),
+    Rename(u128, u128),
+    Publish,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Commit,
+    RollBack,
+    Fail,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Change {
+        edits: Vec<Edit>,
+        reads: bool,
+        end: End,
+    },
+    /// A question that is asked and answered at once.
+    Ask(u128),
+    Begin,
+    Facts(usize, u128),
+    Counters(usize, u128, Vec<(u128, i64)>),
+    Ended(usize),
+    Drop(usize),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let (user, which) = (0..USERS, 0..2_u128);
+    prop_oneof![
+        4 => user.clone().prop_map(Edit::Create),
+        4 => (user.clone(), which.clone()).prop_map(|(user, which)| Edit::Subscribe(user, which)),
+        2 => (user.clone(), which.clone()).prop_map(|(user, which)| Edit::Cancel(user, which)),
+        8 => (user.clone(), which.clone(), 0..PERIODS, 0..9_i64)
+            .prop_map(|(user, which, period, used)| Edit::Set(user, which, period, used)),
+        2 => (user.clone(), which, 0..PERIODS)
+            .prop_map(|(user, which, period)| Edit::Delete(user, which, period)),
+        1 => (user, 0..2 * USERS).prop_map(|(user, id)| Edit::Rename(user, id)),
+        1 => Just(Edit::Publish),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let end = prop_oneof![6 => Just(End::Commit), 1 => Just(End::RollBack), 1 => Just(End::Fail)];
+    let reader = 0..3_usize;
+    let counters = prop::collection::vec((0..2_u128, 0..PERIODS), 1..4);
+    prop_oneof![
+        6 => (prop::collection::vec(edit(), 1..4), any::<bool>(), end)
+            .prop_map(|(edits, reads, end)| Step::Change { edits, reads, end }),
+        8 => (0..2 * USERS).prop_map(Step::Ask),
+        3 => Just(Step::Begin),
+        6 => (reader.clone(), 0..2 * USERS).prop_map(|(reader, id)| Step::Facts(reader, id)),
+        4 => (reader.clone(), 0..USERS, counters)
+            .prop_map(|(reader, user, counters)| Step::Counters(reader, user, counters)),
+        1 => reader.clone().prop_map(Step::Ended),
+        1 => reader.prop_map(Step::Drop),
+    ]
+}
+
+fn name(n: u128) -> String {
+    format!("user-{n}")
+}
+
+fn subscription_of(user: u128, which: u128) -> u128 {
+    100 * (user + 1) + which
+}
+
+fn counter_of(user: u128, which: u128, period: i64) -> CounterKey {
+    counter(subscription_of(user, which), period)
+}
+
+impl State {
+    fn id_of(&self, user: u128) -> Option<String> {
+        self.ids.iter().find(|(_, key)| **key == user).map(|(id, _)| id.clone())
+    }
+
+    /// The change of the store, if the edit is possible; made here as well.
+    fn apply(&mut self, edit: &Edit) -> Option<(UserKey, Change)> {
+        let at = |user: u128, change| Some((user_key(user), change));
+        match *edit {
+            Edit::Create(user) => {
+                if self.users.contains_key(&user) || self.ids.contains_key(&name(user)) {
+                    return None;
+                }
+                self.users.insert(user, Stored::default());
+                self.ids.insert(name(user), user);
+                let new = User { key: user_key(user), ..User::named(user_id(&name(user))) };
+                at(user, Change::CreateUser(new))
+            }
+            Edit::Subscribe(user, which) => {
+                let stored = self.users.get_mut(&user)?;
+                let subscription = subscription_of(user, which);
+                if stored.running.contains(&subscription) || stored.ended.contains(&subscription) {
+                    return None;
+                }
+                stored.running.push(subscription);
+                at(user, subscribe(subscription, None))
+            }
+            Edit::Cancel(user, which) => {
+                let stored = self.users.get_mut(&user)?;
+                let subscription = subscription_of(user, which);
+                let place = stored.running.iter().position(|running| *running == subscription)?;
+                stored.running.remove(place);
+                stored.ended.push(subscription);
+                let subscription = SubscriptionId(Uuid::from_u128(subscription));
+                at(user, Change::CancelSubscription { subscription, ended_at: NOW })
+            }
+            Edit::Set(user, which, period, used) => {
+                let counters = &mut self.users.get_mut(&user)?.counters;
+                counters.insert((which, period), used);
+                at(user, Change::SetCounter { counter: counter_of(user, which, period), used })
+            }
+            Edit::Delete(user, which, period) => {
+                self.users.get_mut(&user)?.counters.remove(&(which, period));
+                at(user, Change::DeleteCounter { counter: counter_of(user, which, period) })
+            }
+            Edit::Rename(user, to) => {
+                let previous = self.id_of(user)?;
+                if self.ids.contains_key(&name(to)) {
+                    return None;
+                }
+                self.ids.remove(&previous);
+                self.ids.insert(name(to), user);
+                let user_now = User { key: user_key(user), ..User::named(user_id(&name(to))) };
+                let previous_id = Some(user_id(&previous));
+                at(user, Change::UpdateUser { user: user_now, previous_id })
+            }
+            Edit::Publish => None,
+        }
+    }
+
+    /// Key and running subscriptions of the user with an id.
+    fn facts(&self, id: u128) -> Option<(UserKey, Vec<u128>)> {
+        let key = self.ids.get(&name(id))?;
+        let mut running = self.users[key].running.clone();
+        running.sort_unstable();
+        Some((user_key(*key), running))
+    }
+
+    fn counters(&self, user: u128, asked: &[(u128, i64)]) -> Vec<Option<i64>> {
+        let stored = self.users.get(&user);
+        asked.iter().map(|key| stored.and_then(|user| user.counters.get(key).copied())).collect()
+    }
+
+    fn ended(&self, user: u128) -> Vec<u128> {
+        let mut ended = self.users.get(&user).map_or(Vec::new(), |stored| stored.ended.clone());
+        ended.sort_unstable();
+        ended
+    }
+}
+
+fn seen(facts: Option<&UserFacts>) -> Option<(UserKey, Vec<u128>)> {
+    let facts = facts?;
+    let running = facts.subscriptions().iter();
+    let mut running: Vec<u128> = running.map(|running| running.id.0.as_u128()).collect();
+    running.sort_unstable();
+    Some((facts.key, running))
+}
+
+/// An open question, and the instants that all of its answers so far can be of.
+struct Open {
+    reader: Box<dyn Transaction>,
+    instants: Vec<usize>,
+    about: Option<u128>,
+    /// Whether an answer so far can be of the instant.
+    answers: Vec<Box<dyn Fn(&State) -> bool>>,
+}
+
+struct World {
+    store: SqliteStore,
+    environment: EnvironmentId,
+    /// What was stored after each commit.
+    states: Vec<State>,
+    open: Vec<Open>,
+    _directory: TempDir,
+}
+
+impl World {
+    async fn new(users: usize) -> Self {
+        let (shared, environment, directory) = store_with_app().await;
+        drop(shared);
+        let limits = FactsCacheLimits { users, ..FactsCacheLimits::DEFAULT };
+        let store =
+            SqliteStore::open_for_server(directory.path()).unwrap().with_facts_cache(limits);
+        let states = vec![State::default()];
+        Self { store, environment, states, open: Vec::new(), _directory: directory }
+    }
+
+    fn state(&self) -> &State {
+        self.states.last().unwrap()
+    }
+
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::Change { edits, reads, end } => self.change(&edits, reads, end).await,
+            Step::Ask(id) => self.ask(id).await,
+            Step::Begin if self.open.len() < 3 => {
+                let reader = self.store.read_facts().await.unwrap();
+                let instants = vec![self.states.len() - 1];
+                self.open.push(Open { reader, instants, about: None, answers: Vec::new() });
+            }
+            Step::Begin => {}
+            Step::Facts(which, id) => {
+                let environment = self.environment;
+                self.answer(
+                    which,
+                    async |open| {
+                        let facts = open.reader.facts(environment, &[user_id(&name(id))]).await?;
+                        let seen = seen(facts.users[0].as_ref());
+                        open.about = open.about.or_else(|| Some(seen.as_ref()?.0.0.as_u128()));
+                        Ok((facts.catalog_version, seen))
+                    },
+                    move |state| (CatalogVersion(state.catalog), state.facts(id)),
+                )
+                .await;
+            }
+            Step::Counters(which, user, counters) => {
+                let environment = self.environment;
+                let about = self.open.get(which).and_then(|open| open.about).unwrap_or(user);
+                let asked: Vec<_> = counters
+                    .iter()
+                    .map(|(of, period)| (user_key(about), counter_of(about, *of, *period)))
+                    .collect();
+                self.answer(
+                    which,
+                    async |open| open.reader.counters(environment, &asked).await,
+                    move |state| state.counters(about, &counters),
+                )
+                .await;
+            }
+            Step::Ended(which) => {
+                let environment = self.environment;
+                let about = self.open.get(which).and_then(|open| open.about).unwrap_or(0);
+                self.answer(
+                    which,
+                    async |open| {
+                        let of = [user_key(about)];
+                        let ended = open.reader.ended_subscriptions(environment, &of).await?;
+                        let ended = ended.first().map_or(&[][..], Vec::as_slice);
+                        let mut ended: Vec<u128> =
+                            ended.iter().map(|ended| ended.id.0.as_u128()).collect();
+                        ended.sort_unstable();
+                        Ok(ended)
+                    },
+                    move |state| state.ended(about),
+                )
+                .await;
+            }
+            Step::Drop(which) if which < self.open.len() => drop(self.open.swap_remove(which)),
+            Step::Drop(_) => {}
+        }
+    }
+
+    async fn change(&mut self, edits: &[Edit], reads: bool, end: End) {
+        let environment = self.environment;
+        let mut next = self.state().clone();
+        let mut writer = self.store.begin_write().await.unwrap();
+        if reads {
+            for id in 0..USERS {
+                let facts = writer.facts(environment, &[user_id(&name(id))]).await.unwrap();
+                assert_eq!(facts.catalog_version, CatalogVersion(next.catalog));
+                assert_eq!(seen(facts.users[0].as_ref()), next.facts(id));
+            }
+        }
+        for edit in edits {
+            if matches!(edit, Edit::Publish) {
+                let planned_on = writer.catalog_version(environment).await.unwrap();
+                let version = writer.change_catalog(environment, planned_on, &[]).await.unwrap();
+                next.catalog += 1;
+                assert_eq!(version, CatalogVersion(next.catalog));
+            }
+            if let Some(change) = next.apply(edit) {
+                writer.change_facts(environment, &[change]).await.unwrap();
+            }
+            // The writer sees its own changes.
+            for user in 0..USERS {
+                let asked = [(0, 0), (1, 1)];
+                let keys =
+                    asked.map(|(which, period)| (user_key(user), counter_of(user, which, period)));
+                let used = writer.counters(environment, &keys).await.unwrap();
+                assert_eq!(used, next.counters(user, &asked));
+                let facts = writer.facts(environment, &[user_id(&name(user))]).await.unwrap();
+                assert_eq!(seen(facts.users[0].as_ref()), next.facts(user));
+            }
+        }
+        match end {
+            End::RollBack => return drop(writer),
+            End::Fail => {
+                // Now a commit that logs a counter cannot be made.
+                let set = (user_key(77), Change::SetCounter { counter: counter(77, 0), used: 1 });
+                writer.change_facts(environment, &[set]).await.unwrap();
+                writer
+                    .step(
+                        |connection| Ok(connection.run("ALTER TABLE counter_log RENAME TO gone")?),
+                    )
+                    .unwrap();
+                writer.commit_changes().unwrap_err();
+                return;
+            }
+            End::Commit => writer.commit_changes().unwrap(),
+        }
+        self.states.push(next);
+        let instant = self.states.len() - 1;
+        for open in &mut self.open {
+            if open.answers.iter().all(|answer| answer(&self.states[instant])) {
+                open.instants.push(instant);
+            }
+        }
+    }
+
+    async fn ask(&self, id: u128) {
+        let mut reader = self.store.read_facts().await.unwrap();
+        let facts = reader.facts(self.environment, &[user_id(&name(id))]).await.unwrap();
+        let state = self.state();
+        assert_eq!(facts.catalog_version, CatalogVersion(state.catalog));
+        assert_eq!(seen(facts.users[0].as_ref()), state.facts(id));
+        let Some(user) = facts.users[0].as_ref().map(|user| user.key.0.as_u128()) else { return };
+        for asked in [(0, 0), (1, 0), (0, 1)] {
+            let keys = [(user_key(user), counter_of(user, asked.0, asked.1))];
+            let used = reader.counters(self.environment, &keys).await.unwrap();
+            assert_eq!(used, state.counters(user, &[asked]));
+        }
+    }
+
+    /// Asks an open question on. The answer must be of an instant that all answers before are of.
+    async fn answer<T: PartialEq + std::fmt::Debug + 'static>(
+        &mut self,
+        which: usize,
+        ask: impl AsyncFnOnce(&mut Open) -> Result<T, StoreError>,
+        expected: impl Fn(&State) -> T + 'static,
+    ) {
+        let Some(open) = self.open.get_mut(which) else { return };
+        match ask(open).await {
+            Ok(answer) => {
+                open.instants.retain(|instant| expected(&self.states[*instant]) == answer);
+                assert!(!open.instants.is_empty(), "{answer:?} is of no instant");
+                open.answers.push(Box::new(move |state| expected(state) == answer));
+            }
+            Err(StoreError::Conflict(_)) => {
+                // Something was committed, or the user fell out of memory, since it was answered first.
+                assert!(!open.answers.is_empty());
+                drop(self.open.swap_remove(which));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_answer_is_of_an_instant_of_its_question(
+        steps in prop::collection::vec(step(), 1..80),
+        users in prop_oneof![Just(3), Just(100)],
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut world = World::new(users).await;
+            for step in steps {
+                world.step(step).await;
+            }
+        });
+    }
+}
+
+/// Two who ask one after the other while somebody commits: the second sees what the first has seen.
+#[test]
+fn what_one_question_has_seen_none_after_it_misses() {
+    const ROUNDS: i64 = 150;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let world = runtime.block_on(async {
+        let mut world = World::new(3).await;
+        for user in 0..USERS {
+            let edits = [Edit::Create(user), Edit::Subscribe(user, 0), Edit::Set(user, 0, 0, 0)];
+            world.change(&edits, false, End::Commit).await;
+        }
+        world
+    });
+    let (store, environment) = (&world.store, world.environment);
+    let seen: [AtomicI64; USERS as usize] = Default::default();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for thread in 0..3_u128 {
+            let (seen, done) = (&seen, &done);
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                let mut user = thread;
+                while !done.load(Ordering::Acquire) {
+                    user = (user + 1) % USERS;
+                    let before = seen[user as usize].load(Ordering::SeqCst);
+                    let asked = runtime.block_on(question(store, environment, user));
+                    let Some(used) = asked else { continue };
+                    assert!(used >= before, "{used} after {before}");
+                    seen[user as usize].fetch_max(used, Ordering::SeqCst);
+                }
+            });
+        }
+        for round in 1..=ROUNDS {
+            let set = |user: u128| {
+                let counter = counter_of(user, 0, 0);
+                (user_key(user), Change::SetCounter { counter, used: round })
+            };
+            let sets: Vec<_> =
+                (0..USERS).filter(|user| (*user + round as u128) % 3 > 0).map(set).collect();
+            runtime.block_on(async {
+                let mut writer = store.write().await.unwrap();
+                writer.change_facts(environment, &sets).await.unwrap();
+                writer.commit().await.unwrap();
+            });
+            for (user, change) in &sets {
+                let Change::SetCounter { used, .. } = change else { continue };
+                seen[user.0.as_u128() as usize].fetch_max(*used, Ordering::SeqCst);
+            }
+        }
+        done.store(true, Ordering::Release);
+    });
+}
+
+/// How much a user has used; `None` if the question must be asked again.
+async fn question(store: &SqliteStore, environment: EnvironmentId, user: u128) -> Option<i64> {
+    let mut reader = store.read_facts().await.unwrap();
+    let facts = reader.facts(environment, &[user_id(&name(user))]).await.unwrap();
+    let key = facts.users[0].as_ref().unwrap().key;
+    match reader.counters(environment, &[(key, counter_of(user, 0, 0))]).await {
+        Ok(used) => used[0],
+        Err(StoreError::Conflict(_)) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn who_is_in_memory_costs_no_statement() {
+    let mut world = World::new(3).await;
+    let edits = [Edit::Create(1), Edit::Subscribe(1, 0), Edit::Set(1, 0, 0, 5)];
+    world.change(&edits, false, End::Commit).await;
+    assert_eq!(question(&world.store, world.environment, 1).await, Some(5));
+    let before = world.store.statements_run();
+    assert_eq!(question(&world.store, world.environment, 1).await, Some(5));
+    assert_eq!(world.store.statements_run(), before);
+
+    world.change(&[Edit::Set(1, 0, 0, 6)], true, End::Commit).await;
+    let before = world.store.statements_run();
+    assert_eq!(question(&world.store, world.environment, 1).await, Some(6));
+    assert_eq!(world.store.statements_run(), before);
+}
+
+#[tokio::test]
+async fn a_question_whose_user_changes_while_it_is_read_is_read_again() {
+    let mut world = World::new(3).await;
+    let edits = [Edit::Create(1), Edit::Subscribe(1, 0), Edit::Create(2)];
+    world.change(&edits, false, End::Commit).await;
+    world.ask(1).await;
+    world.ask(2).await;
+    let ids = [1, 2].map(|n| user_id(&name(n)));
+    let mut readers = Vec::new();
+    for id in &ids {
+        let mut reader = world.store.read_facts().await.unwrap();
+        reader.facts(world.environment, std::slice::from_ref(id)).await.unwrap();
+        readers.push(reader);
+    }
+    world.change(&[Edit::Cancel(1, 0)], false, End::Commit).await;
+    let mut ended = Vec::new();
+    for (mut reader, n) in readers.into_iter().zip([1, 2]) {
+        ended.push(reader.ended_subscriptions(world.environment, &[user_key(n)]).await);
+    }
+    assert!(matches!(ended[0], Err(StoreError::Conflict(_))));
+    assert_eq!(ended[1].as_ref().unwrap(), &[vec![]]);
+}
+
+#[tokio::test]
+async fn a_store_without_the_cache_reads_every_question() {
+    let (shared, environment, directory) = store_with_app().await;
+    change(&shared, environment, user_key(1), [create_user(1)]).await;
+    drop(shared);
+    let store = SqliteStore::open_for_server(directory.path())
+        .unwrap()
+        .with_facts_cache(FactsCacheLimits::mib(0));
+    for _ in 0..2 {
+        let before = store.statements_run();
+        let mut reader = store.read_facts().await.unwrap();
+        reader.facts(environment, &[user_id("1")]).await.unwrap();
+        assert!(store.statements_run() > before);
+    }
+}
