@@ -125,6 +125,7 @@ impl World {
         let id = access.environment;
         let router = OnceCell::new();
         let beside = rusqlite::Connection::open(self.directory.path().join("kana.db")).unwrap();
+        kana_store::sqlite::register_functions(&beside).unwrap();
         self.running = Some(Running { kana, environment, router, store, id, beside });
     }
 

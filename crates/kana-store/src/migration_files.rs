@@ -19,6 +19,7 @@ pub(crate) const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0014_package_subscribers.sql"),
     include_str!("sqlite/migrations/0015_sent_forms.sql"),
     include_str!("sqlite/migrations/0016_key_expiry.sql"),
+    SQLITE_REPLAYS_IN_RUNS,
 ];
 
 /// For PostgreSQL.
@@ -37,6 +38,10 @@ pub(crate) const POSTGRES: &[&str] = &[
 
 /// After this one the program fills the search index of users, since SQL cannot fold case as it does.
 pub(crate) const SQLITE_USER_SEARCH: &str = include_str!("sqlite/migrations/0011_user_search.sql");
+
+/// After this one the program moves idempotency records to runs.
+pub(crate) const SQLITE_REPLAYS_IN_RUNS: &str =
+    include_str!("sqlite/migrations/0017_replays_in_runs.sql");
 
 /// Like [`SQLITE_USER_SEARCH`].
 pub(crate) const POSTGRES_USER_SEARCH: &str =

@@ -122,6 +122,7 @@ impl World {
     pub(crate) fn stored(&self) -> BTreeMap<String, Vec<String>> {
         let file = self.dir.path().join("kana.db");
         let sqlite = rusqlite::Connection::open(file).unwrap();
+        kana_store::sqlite::register_functions(&sqlite).unwrap();
         let tables: Vec<String> = sqlite
             .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
             .unwrap()
@@ -137,6 +138,9 @@ impl World {
         // And neither does whether usage by day is.
         stored.retain(|table, _| !["usage_folding", "usage_totals"].contains(&table.as_str()));
         stored.insert("usage_by_day".to_owned(), rows(&sqlite, "current_usage_by_day"));
+        // And where an idempotency record is.
+        stored.retain(|table, _| !table.starts_with("replay_"));
+        stored.insert("replays".to_owned(), rows(&sqlite, "replays"));
         stored
     }
 

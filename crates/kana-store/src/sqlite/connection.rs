@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, OpenFlags};
 
+use super::views::register_functions;
 use crate::deadlines::Deadlines;
 use crate::error::StoreError;
 
@@ -95,6 +96,7 @@ impl Connection {
         let sqlite =
             rusqlite::Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         rusqlite::vtab::array::load_module(&sqlite)?;
+        register_functions(&sqlite)?;
         sqlite.busy_timeout(patience)?;
         // Without this, SQLite compiles a statement again for every bound value, in case another plan
         // suits that value: several times the work of running it.

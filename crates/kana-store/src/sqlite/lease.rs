@@ -2,7 +2,8 @@ use std::ops::Deref;
 
 use kana_core::catalog::CatalogVersion;
 use kana_core::facts::CounterKey;
-use kana_core::id::UserKey;
+use kana_core::id::{IdempotencyKey, UserKey};
+use kana_core::idempotency::Replay;
 
 use super::connection::Connection;
 use crate::app::EnvironmentId;
@@ -19,6 +20,13 @@ pub(super) trait Lease: Deref<Target = Connection> {
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
     ) -> Result<Option<i64>, StoreError>;
+
+    /// Returns what is stored under idempotency keys, in the order of the keys.
+    fn replays(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[IdempotencyKey],
+    ) -> Result<Vec<Option<Replay>>, StoreError>;
 
     /// Records the result of a step in the store's health. Returns the result, with the file or
     /// directory added to an error.

@@ -32,6 +32,7 @@ mod behind;
 mod deadlines;
 mod directory;
 mod folding;
+mod idempotency;
 mod jobs;
 mod subscribers;
 mod trouble;
@@ -157,6 +158,11 @@ mod plans {
         "invitations",
         "sent_forms",
         "i",
+        "replay_settings",
+        "replay_log",
+        "replay_runs",
+        "replay_blocks",
+        "replay_filters",
     ];
 
     /// Tables that grow with the number of users, or with what they do. All others are as large
@@ -168,7 +174,6 @@ mod plans {
         "s",
         "counters",
         "events",
-        "replays",
         "changes",
         "audit_log",
         "user_search",
@@ -240,6 +245,10 @@ mod plans {
             || (statement == "FORGET_EVENTS"
                 && (step == "SCAN events" || step == "LIST SUBQUERY 1"
                     || step == "SEARCH events USING INTEGER PRIMARY KEY (rowid=?)"))
+            // The log of idempotency records and the runs, which are few. The server reads them once.
+            || (statement == "LOG" && step == "SCAN replay_log")
+            || (statement == "EMPTY_LOG" && step == "SCAN replay_log")
+            || (statement == "RUNS" && step == "SCAN replay_runs")
             // The new row, which comes from no table.
             || (statement == "PROVIDE_TOKEN_SECRET" && step == "SCAN CONSTANT ROW")
             // The heading of a subquery, whose own steps follow.
@@ -248,7 +257,7 @@ mod plans {
 
     #[test]
     fn every_statement_finds_its_rows_by_an_index_that_begins_with_their_environment() {
-        let all = [statements::ALL, &users::statements()].concat();
+        let all = [statements::ALL, &users::statements(), replays::all_statements()].concat();
         assert!(all.len() > 30);
         for (name, steps) in plans(&all) {
             for step in steps.iter().filter(|step| !is_allowed(name, step)) {
@@ -298,7 +307,6 @@ mod plans {
     fn hot_statements_go_straight_to_their_rows() {
         let hot = [
             ("COUNTER", statements::COUNTER),
-            ("REPLAY", statements::REPLAY),
             ("SUBSCRIPTION", statements::SUBSCRIPTION),
             ("ENDED_SUBSCRIPTIONS", statements::ENDED_SUBSCRIPTIONS),
             ("CANCEL_SUBSCRIPTION", statements::CANCEL_SUBSCRIPTION),
@@ -307,15 +315,10 @@ mod plans {
             ("LOG_COUNTERS", statements::LOG_COUNTERS),
             ("SET_COUNTER", statements::SET_COUNTER),
             ("LOG_EVENT", statements::LOG_EVENT),
-            ("KEEP_REPLAY", statements::KEEP_REPLAY),
-            ("KEYS_KEPT_BEFORE", statements::KEYS_KEPT_BEFORE),
-            ("FORGET_KEY", statements::FORGET_KEY),
         ];
         insta::assert_snapshot!(written_out(&hot), @r"
         COUNTER
             SEARCH counters USING PRIMARY KEY (environment_id=? AND user_key=? AND subscription_id=? AND feature_id=? AND terms=? AND period_start=?)
-        REPLAY
-            SEARCH replays USING PRIMARY KEY (environment_id=? AND idempotency_key=?)
         SUBSCRIPTION
             SEARCH s USING INDEX subscriptions_by_id (environment_id=? AND id=?)
             SEARCH u USING PRIMARY KEY (environment_id=? AND key=?)
@@ -330,11 +333,6 @@ mod plans {
         LOG_COUNTERS
         SET_COUNTER
         LOG_EVENT
-        KEEP_REPLAY
-        KEYS_KEPT_BEFORE
-            SEARCH replays USING COVERING INDEX replays_by_age (environment_id=? AND kept_at<?)
-        FORGET_KEY
-            SEARCH replays USING PRIMARY KEY (environment_id=? AND idempotency_key=?)
         ");
     }
 
@@ -382,7 +380,6 @@ mod plans {
                 work(directory.path(), statements::COUNTER, counter),
                 work(directory.path(), statements::SUBSCRIPTION, (environment.0, second)),
                 work(directory.path(), statements::ENDED_SUBSCRIPTIONS, (environment.0, second)),
-                work(directory.path(), statements::REPLAY, (environment.0, "key")),
             ]
         };
         let before = work();
@@ -696,8 +693,9 @@ mod migrations_and_files {
         drop(store);
         let old = raw(directory.path());
         old.execute_batch(
-            "DROP VIEW current_counters; DROP VIEW current_usage_by_day;
-             DROP TABLE counters; DROP TABLE counter_log;
+            "DROP VIEW current_counters; DROP VIEW current_usage_by_day; DROP VIEW replays;
+             DROP TABLE replay_settings; DROP TABLE replay_log; DROP TABLE replay_runs;
+             DROP TABLE replay_blocks; DROP TABLE replay_filters; DROP TABLE counters; DROP TABLE counter_log;
              DROP TABLE package_feature_terms; DROP TABLE change_heads; DROP TABLE changes;
              DROP TABLE audit_log; DROP TABLE jobs; DROP TABLE user_search; DROP TABLE sessions;
              DROP TABLE invitations; DROP TABLE admins; DROP TABLE user_imports;
@@ -713,8 +711,12 @@ mod migrations_and_files {
         )
         .unwrap();
         let foundation = include_str!("migrations/0001_foundation.sql");
-        let table = foundation.split("CREATE TABLE ").find(|sql| sql.starts_with("counters "));
-        old.execute_batch(&format!("CREATE TABLE {}", table.unwrap())).unwrap();
+        for name in ["counters ", "replays "] {
+            let table = foundation.split("CREATE TABLE ").find(|sql| sql.starts_with(name));
+            old.execute_batch(&format!("CREATE TABLE {}", table.unwrap())).unwrap();
+        }
+        old.execute_batch("CREATE INDEX replays_by_age ON replays (environment_id, kept_at)")
+            .unwrap();
         old.execute_batch(include_str!("migrations/0004_recent_counters.sql")).unwrap();
         let [user, one, two] = [1, 1, 2].map(Uuid::from_u128);
         for (subscription, period, used) in [(one, 0, 3), (one, 5, 4), (two, 0, 5)] {
@@ -1180,8 +1182,6 @@ mod columns {
             ("UPDATE users SET metadata = '{\"open\":'", "EOF while parsing"),
             ("UPDATE users SET metadata = '[]'", "stored metadata"),
             ("UPDATE features SET unit_label = char(0)", "stored label"),
-            ("UPDATE replays SET answer = '{\"Lost\":null}'", "unknown variant `Lost`"),
-            ("UPDATE replays SET action = 'SUB'", r#"action "SUB""#),
             ("DELETE FROM environments", "the environment is gone"),
         ] {
             let (store, environment, directory) = store_with_app().await;
@@ -1190,9 +1190,7 @@ mod columns {
             // Only the columns that the case is about matter.
             raw.execute_batch(
                 "PRAGMA foreign_keys = OFF;
-                 INSERT INTO features VALUES (1, 'f', 1, 'f', 'CONSUMABLE', NULL, NULL, NULL);
-                 INSERT INTO replays VALUES
-                     (1, 'key', zeroblob(16), 'f', 'ADD', 1, NULL, '{\"Recorded\":\"Recorded\"}', 0);",
+                 INSERT INTO features VALUES (1, 'f', 1, 'f', 'CONSUMABLE', NULL, NULL, NULL);",
             )
             .unwrap();
             let ask = async || {
@@ -1200,8 +1198,6 @@ mod columns {
                 reader.users(environment, &[user_id("1")]).await?;
                 reader.facts(environment, &[user_id("1")]).await?;
                 reader.catalog(environment).await?;
-                let key = IdempotencyKey::new("idempotencyKey", "key").unwrap();
-                reader.replays(environment, &[key]).await?;
                 Ok::<_, StoreError>(())
             };
             ask().await.unwrap();

@@ -67,7 +67,9 @@ impl Engine {
             }
             None => {
                 let path = self.dir.path().join("kana-data/kana.db");
-                rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+                let sqlite = rusqlite::Connection::open(path).unwrap();
+                kana_store::sqlite::register_functions(&sqlite).unwrap();
+                sqlite.execute_batch(sql).unwrap();
             }
         }
     }
