@@ -8,7 +8,7 @@ use kana_core::Timestamp;
 use kana_service::jobs::housekeeping;
 use kana_service::{Environment, EnvironmentKind, InitialKeys, Kana, ManualClock, Settings, init};
 use kana_store::feed::{AuditQuery, ChangesQuery, Feed as _, StoredChange};
-use kana_store::sqlite::register_event_functions;
+use kana_store::sqlite::register_functions;
 use kana_store::{EnvironmentId, SqliteStore, Store};
 use kana_test_model::request::At;
 use tempfile::TempDir;
@@ -126,7 +126,7 @@ impl World {
         let id = access.environment;
         let router = OnceCell::new();
         let beside = rusqlite::Connection::open(self.directory.path().join("kana.db")).unwrap();
-        register_event_functions(&beside).unwrap();
+        register_functions(&beside).unwrap();
         self.running = Some(Running { kana, environment, router, store, id, beside });
     }
 

@@ -39,7 +39,7 @@ pub use deadlines::Deadlines;
 pub use error::{Cause, StoreError};
 pub use log_throttle::LogThrottle;
 pub use postgres::PostgresStore;
-pub use sqlite::SqliteStore;
+pub use sqlite::{ServerOptions, SqliteStore};
 pub use store::{Facts, Store, Transaction, WriteTransaction};
 pub use threads::{Loss, NeededThread, NeededThreads};
 pub use usage_events::UsageEvents;

@@ -21,6 +21,7 @@ pub(crate) const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0016_key_expiry.sql"),
     SQLITE_EVENT_BLOCKS,
     include_str!("sqlite/migrations/0018_events_view.sql"),
+    SQLITE_REPLAYS_IN_RUNS,
 ];
 
 /// For PostgreSQL.
@@ -43,6 +44,9 @@ pub(crate) const SQLITE_USER_SEARCH: &str = include_str!("sqlite/migrations/0011
 /// After this one the program moves the rows of usage events into blocks.
 pub(crate) const SQLITE_EVENT_BLOCKS: &str =
     include_str!("sqlite/migrations/0017_event_blocks.sql");
+/// After this one the program moves idempotency records to runs.
+pub(crate) const SQLITE_REPLAYS_IN_RUNS: &str =
+    include_str!("sqlite/migrations/0019_replays_in_runs.sql");
 
 /// Like [`SQLITE_USER_SEARCH`].
 pub(crate) const POSTGRES_USER_SEARCH: &str =

@@ -124,16 +124,16 @@ pub trait Store: Feed + JobStore + People + UsageStatistics + Send + Sync + 'sta
     async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError>;
 
     /// Forgets idempotency keys that were stored before `before`, if the engine forgets them in
-    /// bulk. For other engines, each command that stores a key forgets those of
+    /// bulk, as both of ours do: some of them later, but before they are half as old again. For other
+    /// engines, each command that stores a key forgets those of
     /// [`keys_kept_before`](Transaction::keys_kept_before). A key that is still there counts as
     /// forgotten.
     async fn forget_old_keys(&self, _before: Timestamp, _now: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Whether the engine keeps events in partitions and forgets idempotency keys in bulk. Then
-    /// [`make_partitions`](Store::make_partitions) and [`forget_old_keys`](Store::forget_old_keys)
-    /// must be called now and then.
+    /// Whether the engine keeps events in partitions. Then
+    /// [`make_partitions`](Store::make_partitions) must be called now and then.
     fn needs_upkeep(&self) -> bool {
         false
     }

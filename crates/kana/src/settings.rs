@@ -285,6 +285,16 @@ pub(crate) struct ServeSettings {
         value_parser = clap::value_parser!(u32).range(1..=3650)
     )]
     pub(crate) idempotency_days: u32,
+    /// Memory for the filters of idempotency keys, in MiB, 0 to 65536: about 1.5 bytes for each key. With
+    /// less than that, keys that are not new are looked up on disk. Embedded database only
+    #[arg(
+        long,
+        env = "KANA_KEY_FILTERS_MIB",
+        default_value = "64",
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u32).range(0..=65536)
+    )]
+    pub(crate) key_filters_mib: u32,
     /// Minimum number of days that usage events are kept, 1 to 36500. Default: for ever. Counters stay,
     /// so entitlements do not change. PostgreSQL deletes whole months
     #[arg(

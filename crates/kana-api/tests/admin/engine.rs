@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kana_store::sqlite::register_event_functions;
+use kana_store::sqlite::register_functions;
 use kana_store::{SqliteStore, Store};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -52,7 +52,7 @@ impl Database {
 
     fn connect(&self) -> Connection {
         let sqlite = Connection::open(self.0.path().join("kana.db")).unwrap();
-        register_event_functions(&sqlite).unwrap();
+        register_functions(&sqlite).unwrap();
         sqlite
     }
 }

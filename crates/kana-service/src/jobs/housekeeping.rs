@@ -27,6 +27,7 @@ pub fn housekeeping(kana: &Arc<Kana>) -> JobKinds {
         .with(Events(kana()))
         .with(LimitCrossings(kana()))
         .with(People(kana()))
+        .with(Replays(kana()))
         .with(UsageByDay(kana()))
         .with(UserDeletion(kana()))
         .with(UserImport(kana()))
@@ -34,5 +35,5 @@ pub fn housekeeping(kana: &Arc<Kana>) -> JobKinds {
     if !kana().store.needs_upkeep() {
         return kinds;
     }
-    kinds.with(Partitions(kana())).with(Replays(kana()))
+    kinds.with(Partitions(kana()))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::kind::{Failure, JobKind, Policy, Progress, Slice};
 use crate::kana::Kana;
 
-/// Forgets idempotency keys that are older than the settings allow, where the store does so in bulk.
+/// Forgets idempotency keys that are older than the settings allow.
 pub(super) struct Replays(pub(super) Arc<Kana>);
 
 impl JobKind for Replays {

@@ -16,8 +16,8 @@ const ONE_QUESTION: u64 = 1;
 const ONE_RECORDING: u64 = 7;
 /// The same, without a view to end.
 const ONE_MORE_RECORDING: u64 = 6;
-/// And the key is looked up and kept, and a key is looked for whose time is over.
-const ONE_RECORDING_WITH_KEY: u64 = 9;
+/// And the key is kept. That it is new is known without a statement.
+const ONE_RECORDING_WITH_KEY: u64 = 7;
 
 async fn costs(world: &World, story: &str) -> [u64; 4] {
     let test = world.test().await;

@@ -1,6 +1,7 @@
 //! One key records once: at the same time, later, and after the server was started again.
 
 use kana_core::usage::{RecordUsage, RecordedUsage, UseFeature};
+use kana_store::Store as _;
 
 use crate::world::{
     NOW, World, feature_id, key, record, sentence, subscribe, time, try_use, usage, use_one, used,
@@ -169,7 +170,7 @@ async fn a_key_is_kept_for_thirty_days_and_then_forgotten() {
 }
 
 #[tokio::test]
-async fn keys_whose_time_is_over_go_while_new_ones_come() {
+async fn keys_whose_time_is_over_go_and_younger_ones_stay() {
     let world = World::subscribed().await;
     let test = world.test().await;
     let numbered =
@@ -178,17 +179,23 @@ async fn keys_whose_time_is_over_go_while_new_ones_come() {
     assert!(world.together(recording).await.iter().all(Result::is_ok));
     assert_eq!(world.count("replays"), 100);
 
-    world.clock.set(time(NOW).saturating_add_ms(31 * DAY_MS));
-    // What makes no new key forgets none.
-    record(&test, usage()).await;
-    assert_eq!(world.count("replays"), 100);
+    // As the job does.
+    let forget_old = async |day: i64| {
+        let now = time(NOW).saturating_add_ms(day * DAY_MS);
+        world.clock.set(now);
+        world.store.forget_old_keys(now.saturating_add_ms(-30 * DAY_MS), now).await.unwrap();
+    };
+    forget_old(4).await;
     for number in 100..150 {
         record(&test, numbered(number)).await;
     }
-    // Two went for each that came, and of the new ones none.
+    forget_old(30).await;
+    assert_eq!(world.count("replays"), 150);
+    forget_old(31).await;
     assert_eq!(world.count("replays"), 50);
     record(&test, numbered(149)).await;
-    assert_eq!(world.count("events"), 151);
+    record(&test, numbered(99)).await;
+    assert_eq!((world.count("replays"), world.count("events")), (51, 151));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use kana_core::usage::{RecordUsage, RecordedUsage, UsageAction, UseFeature, Used
 use kana_core::user::User;
 use kana_service::{Environment, Error, InitialKeys, Kana, ManualClock, init};
 use kana_store::sqlite::FactsCacheLimits;
-use kana_store::sqlite::{copy_events_into_blocks, register_event_functions};
+use kana_store::sqlite::{copy_events_into_blocks, register_functions};
 use kana_store::{SqliteStore, Store};
 use tempfile::TempDir;
 
@@ -133,7 +133,7 @@ impl World {
     pub(crate) fn stored(&self) -> BTreeMap<String, Vec<String>> {
         let file = self.dir.path().join("kana.db");
         let sqlite = rusqlite::Connection::open(file).unwrap();
-        register_event_functions(&sqlite).unwrap();
+        register_functions(&sqlite).unwrap();
         let tables: Vec<String> = sqlite
             .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
             .unwrap()
@@ -152,6 +152,9 @@ impl World {
         // And neither does whether usage by day is.
         stored.retain(|table, _| !["usage_folding", "usage_totals"].contains(&table.as_str()));
         stored.insert("usage_by_day".to_owned(), rows(&sqlite, "current_usage_by_day"));
+        // And where an idempotency record is.
+        stored.retain(|table, _| !table.starts_with("replay_"));
+        stored.insert("replays".to_owned(), rows(&sqlite, "replays"));
         stored
     }
 
@@ -164,7 +167,7 @@ impl World {
 /// Runs statements that change rows of a table `events`, and puts these in the place of all usage events.
 pub(crate) fn change_events(dir: &Path, statements: &str) {
     let sqlite = rusqlite::Connection::open(dir.join("kana.db")).unwrap();
-    register_event_functions(&sqlite).unwrap();
+    register_functions(&sqlite).unwrap();
     sqlite.execute_batch("CREATE TEMP TABLE events AS SELECT * FROM main.events").unwrap();
     sqlite.execute_batch(statements).unwrap();
     sqlite.execute_batch("DELETE FROM event_blocks").unwrap();

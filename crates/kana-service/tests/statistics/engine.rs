@@ -79,7 +79,7 @@ impl Engine for Sqlite {
 
     fn log(database: &TempDir) -> Vec<Logged> {
         let sqlite = rusqlite::Connection::open(database.path().join("kana.db")).unwrap();
-        kana_store::sqlite::register_event_functions(&sqlite).unwrap();
+        kana_store::sqlite::register_functions(&sqlite).unwrap();
         let mut log = sqlite.prepare(&query("hex(v.user_key)", "v.id", "")).unwrap();
         let logged = |row: &rusqlite::Row<'_>| {
             Ok(Logged {

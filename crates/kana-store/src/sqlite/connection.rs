@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, OpenFlags};
 
-use super::event_view::register_event_functions;
+use super::views::register_functions;
 use crate::deadlines::Deadlines;
 use crate::error::StoreError;
 
@@ -95,7 +95,7 @@ impl Connection {
         let patience = Deadlines::DEFAULT.held_from_tool;
         let sqlite =
             rusqlite::Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        register_event_functions(&sqlite)?;
+        register_functions(&sqlite)?;
         sqlite.busy_timeout(patience)?;
         // Without this, SQLite compiles a statement again for every bound value, in case another plan
         // suits that value: several times the work of running it.

@@ -8,7 +8,7 @@ use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Error, Result};
 
-use super::event_block::{Event, columns, events};
+use super::event_block::{Event, EventKey, columns, events};
 use super::event_bytes::BlockError;
 use crate::columns::Named as _;
 
@@ -37,7 +37,7 @@ const HAS_KEY: u8 = 1 << 2;
 const HAS_METADATA: u8 = 1 << 3;
 
 /// Lets a connection read the view `events`, which needs functions that SQLite does not have.
-pub fn register_event_functions(connection: &Connection) -> Result<()> {
+pub(super) fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_INNOCUOUS;
@@ -61,7 +61,7 @@ fn packed_events(block: &Context<'_>) -> Result<Vec<Value>> {
 }
 
 fn packed(event: &Event<'_>) -> Vec<u8> {
-    let key = event.key.map(|key| key.text());
+    let key = event.key.map(EventKey::text);
     let has = |flag: u8, it_has: bool| if it_has { flag } else { 0 };
     let length = |text: &str| u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes();
     let (key_text, metadata) = (key.as_deref().unwrap_or(""), event.metadata.unwrap_or(""));

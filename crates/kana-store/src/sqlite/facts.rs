@@ -1,20 +1,16 @@
 use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey, UserFacts};
-use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
-use kana_core::idempotency::{Content, Replay};
+use kana_core::id::{FeatureId, SubscriptionId, UserId, UserKey};
 use kana_core::refusal::InvalidValue;
 use kana_core::subscription::Subscription;
 use kana_core::terms::TermsNumber;
-use kana_core::usage::UsageAction;
 use rusqlite::types::{FromSqlError, ValueRef};
 use rusqlite::{OptionalExtension, ToSql, params};
 use uuid::Uuid;
 
 use super::connection::Connection;
 use super::event_log::UnwrittenEvents;
-use super::rows::{
-    instant, limit, optional_instant, read_owned_subscription, read_subscription, text,
-};
+use super::rows::{instant, limit, read_owned_subscription, read_subscription, text};
 use super::{earlier_ids, limit_crossings, statements as sql, users};
 use crate::app::EnvironmentId;
 use crate::columns::Named;
@@ -144,53 +140,6 @@ pub(super) fn counters_after(
     Ok(counters)
 }
 
-pub(super) fn replay(
-    connection: &Connection,
-    environment: EnvironmentId,
-    key: &IdempotencyKey,
-) -> Result<Option<Replay>, StoreError> {
-    let mut statement = connection.statement(sql::REPLAY)?;
-    let mut rows = statement.query(params![environment.0, key.as_str()])?;
-    let Some(row) = rows.next()? else {
-        return Ok(None);
-    };
-    Ok(Some(Replay {
-        content: Content {
-            user: UserKey(row.get(0)?),
-            feature: FeatureId::new("stored feature id", text(row, 1)?)?,
-            action: UsageAction::from_name(text(row, 2)?)?,
-            delta: row.get(3)?,
-            occurred_at: optional_instant(row, 4)?,
-        },
-        answer: serde_json::from_str(text(row, 5)?)?,
-        kept_at: instant(row, 6)?,
-    }))
-}
-
-pub(super) fn keys_kept_before(
-    connection: &Connection,
-    environment: EnvironmentId,
-    before: Timestamp,
-    at_most: usize,
-) -> Result<Vec<IdempotencyKey>, StoreError> {
-    let mut statement = connection.statement(sql::KEYS_KEPT_BEFORE)?;
-    let mut rows = statement.query(params![environment.0, before.as_ms(), limit(at_most)])?;
-    let mut keys = Vec::new();
-    while let Some(row) = rows.next()? {
-        keys.push(IdempotencyKey::new("stored idempotency key", text(row, 0)?)?);
-    }
-    Ok(keys)
-}
-
-pub(super) fn forget_key(
-    connection: &Connection,
-    environment: EnvironmentId,
-    key: &IdempotencyKey,
-) -> Result<(), StoreError> {
-    connection.statement(sql::FORGET_KEY)?.execute(params![environment.0, key.as_str()])?;
-    Ok(())
-}
-
 pub(super) fn write(
     connection: &Connection,
     environment: EnvironmentId,
@@ -239,19 +188,8 @@ pub(super) fn write(
         Change::CrossLimit(crossing) => {
             limit_crossings::write(connection, environment, user_key, crossing)
         }
-        Change::KeepReplay { key, replay } => {
-            connection.statement(sql::KEEP_REPLAY)?.execute(params![
-                environment.0,
-                key.as_str(),
-                replay.content.user.0,
-                replay.content.feature.as_str(),
-                replay.content.action.to_name(),
-                replay.content.delta,
-                replay.content.occurred_at.map(Timestamp::as_ms),
-                serde_json::to_string(&replay.answer)?,
-                replay.kept_at.as_ms(),
-            ])
-        }
+        // A transaction keeps records itself, all of a commit together.
+        Change::KeepReplay { .. } => return Ok(()),
     }?;
     Ok(())
 }

@@ -2,7 +2,8 @@ use std::ops::Deref;
 
 use kana_core::catalog::CatalogVersion;
 use kana_core::facts::{CounterKey, UserFacts};
-use kana_core::id::{UserId, UserKey};
+use kana_core::id::{IdempotencyKey, UserId, UserKey};
+use kana_core::idempotency::Replay;
 
 use super::connection::Connection;
 use super::facts;
@@ -32,6 +33,12 @@ pub(super) trait Lease: Deref<Target = Connection> {
 
     /// Writes the usage events of the transaction that are not in the log yet.
     fn write_events(&mut self) -> Result<(), StoreError>;
+    /// Returns what is stored under idempotency keys, in the order of the keys.
+    fn replays(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[IdempotencyKey],
+    ) -> Result<Vec<Option<Replay>>, StoreError>;
 
     /// Records the result of a step in the store's health. Returns the result, with the file or
     /// directory added to an error.

@@ -3,12 +3,12 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
-use rusqlite::TransactionBehavior;
-
 use super::connection::Connection;
-use super::{data_dir, event_migration, user_search};
+use super::{data_dir, event_migration, replays, user_search};
 use crate::error::StoreError;
-use crate::migration_files::{SQLITE, SQLITE_EVENT_BLOCKS, SQLITE_USER_SEARCH};
+use crate::migration_files::{
+    SQLITE, SQLITE_EVENT_BLOCKS, SQLITE_REPLAYS_IN_RUNS, SQLITE_USER_SEARCH,
+};
 
 /// Returns how many migrations the database has; 0 if it has no tables.
 pub(super) fn version(connection: &mut Connection) -> Result<usize, StoreError> {
@@ -38,25 +38,34 @@ pub(super) fn check(connection: &mut Connection, data_dir: &Path) -> Result<(), 
 
 /// Brings the database to this release's schema. Two processes that start together take turns.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
-    let transaction =
-        connection.sqlite().transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found = version_in(&transaction)?;
+    connection.run("BEGIN IMMEDIATE")?;
+    let migrated = run_missing(connection).and_then(|()| Ok(connection.run("COMMIT")?));
+    if migrated.is_err() && connection.in_transaction() {
+        connection.run("ROLLBACK")?;
+    }
+    migrated
+}
+
+fn run_missing(connection: &mut Connection) -> Result<(), StoreError> {
+    let found = version_in(connection.sqlite())?;
     let Some(missing) = SQLITE.get(found..) else {
         return Err(StoreError::NewerSchema { found, known: SQLITE.len() });
     };
     for migration in missing {
-        transaction.execute_batch(migration)?;
+        connection.sqlite().execute_batch(migration)?;
         if *migration == SQLITE_USER_SEARCH {
-            user_search::fill(&transaction)?;
+            user_search::fill(connection.sqlite())?;
+        }
+        if *migration == SQLITE_REPLAYS_IN_RUNS {
+            replays::take_over(connection)?;
         }
         if *migration == SQLITE_EVENT_BLOCKS {
-            event_migration::copy_events_into_blocks(&transaction, "events")?;
+            event_migration::copy_events_into_blocks(connection.sqlite(), "events")?;
         }
     }
     if !missing.is_empty() {
         let version = i64::try_from(SQLITE.len()).unwrap_or(i64::MAX);
-        transaction.pragma_update(None, "user_version", version)?;
+        connection.sqlite().pragma_update(None, "user_version", version)?;
     }
-    transaction.commit()?;
     Ok(())
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kana_core::catalog::CatalogVersion;
 use kana_core::facts::CounterKey;
-use kana_core::id::UserKey;
+use kana_core::id::{IdempotencyKey, UserKey};
+use kana_core::idempotency::Replay;
 
 use super::connection::Connection;
 use super::counter_log::{self, LoggedCounters};
@@ -15,6 +16,7 @@ use super::file_names::DATABASE_FILE;
 use super::health::Health;
 use super::lease::Lease;
 use super::recent_counters::RecentCounters;
+use super::replays::{ReplayOptions, StoredReplays};
 use super::{catalog, facts};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
@@ -167,8 +169,13 @@ impl ReaderPool {
         };
         readers.views_in_use.push(view_after);
         drop(readers);
-        let mut lease =
-            ReadLease { reader: idle, view_after, logged: OnceCell::new(), pool: Arc::clone(self) };
+        let mut lease = ReadLease {
+            reader: idle,
+            view_after,
+            logged: OnceCell::new(),
+            replays: OnceCell::new(),
+            pool: Arc::clone(self),
+        };
         if lease.reader.is_none() {
             let connection = Connection::open_reader(&self.file, &self.statements)?;
             lease.reader =
@@ -236,6 +243,8 @@ pub(super) struct ReadLease {
     view_after: u64,
     /// The counter log in this snapshot, read on first use. A server's readers use memory instead.
     logged: OnceCell<LoggedCounters>,
+    /// The idempotency records in this snapshot, read on first use.
+    replays: OnceCell<StoredReplays>,
     pool: Arc<ReaderPool>,
 }
 
@@ -327,6 +336,21 @@ impl Lease for ReadLease {
             }
         };
         recent.map_or_else(|| facts::counter(self, environment, counter), Ok)
+    }
+
+    fn replays(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[IdempotencyKey],
+    ) -> Result<Vec<Option<Replay>>, StoreError> {
+        let stored = match self.replays.get() {
+            Some(stored) => stored,
+            None => {
+                let stored = StoredReplays::load(self, ReplayOptions::without_filters())?;
+                self.replays.get_or_init(|| stored)
+            }
+        };
+        stored.replays(self, environment, keys)
     }
 }
 

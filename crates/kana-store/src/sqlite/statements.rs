@@ -9,6 +9,7 @@ macro_rules! statements {
         pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $sql)),*];
     };
 }
+pub(super) use statements;
 
 statements! {
     APP = "SELECT name FROM app WHERE id = 1";
@@ -308,9 +309,6 @@ statements! {
         WHERE environment_id = ?1 AND (day, feature_id) IN (
             SELECT day, feature_id FROM usage_by_day WHERE environment_id = ?1 AND day < ?2
             ORDER BY day, feature_id LIMIT ?3)";
-    REPLAY = "
-        SELECT user_key, feature_id, action, delta, occurred_at, answer, kept_at
-        FROM replays WHERE environment_id = ?1 AND idempotency_key = ?2";
 
     // The newest first, whoever's they are: a user who is gone is left out.
     LIMIT_CROSSINGS = "
@@ -333,10 +331,6 @@ statements! {
             FROM limit_crossings INDEXED BY limit_crossings_by_end
             WHERE environment_id = ?1 AND period_end <= ?2 ORDER BY period_end LIMIT ?3)";
 
-    KEYS_KEPT_BEFORE = "
-        SELECT idempotency_key FROM replays
-        WHERE environment_id = ?1 AND kept_at < ?2 ORDER BY kept_at LIMIT ?3";
-    FORGET_KEY = "DELETE FROM replays WHERE environment_id = ?1 AND idempotency_key = ?2";
 
     ADD_SUBSCRIPTION = "
         INSERT INTO subscriptions
@@ -391,11 +385,6 @@ statements! {
         SELECT id, events, recorded_from, recorded_to FROM event_blocks ORDER BY id LIMIT ?1";
     FORGET_EVENT_BLOCKS = "DELETE FROM event_blocks WHERE id < ?1 AND recorded_to < ?2";
     FORGET_EVENT_BLOCK = "DELETE FROM event_blocks WHERE id = ?1";
-    KEEP_REPLAY = "
-        INSERT INTO replays
-            (environment_id, idempotency_key, user_key, feature_id, action, delta, occurred_at,
-             answer, kept_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
     ID_TAKEN = "
         SELECT number, at, data FROM changes

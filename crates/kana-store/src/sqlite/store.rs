@@ -17,8 +17,10 @@ use super::facts_cache::FactsCacheLimits;
 use super::facts_reading::FactsReading;
 use super::file_names::DATABASE_FILE;
 use super::health::Health;
+use super::options::ServerOptions;
 use super::readers::{ReaderPool, Views};
 use super::recent_counters::RecentCounters;
+use super::replays::{Pace, ReplayOptions, StoredReplays};
 use super::transaction::{ServersWriter, SqliteTransaction, WriteLease, Writer};
 use super::unfolded_usage::UnfoldedUsage;
 use super::write_behind::WriteBehind;
@@ -35,6 +37,9 @@ use crate::feed::{AuditPage, AuditQuery, ChangesPage, ChangesQuery, Feed};
 use crate::store::{Store, Transaction, WriteTransaction};
 use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
+
+/// How many blocks of expired idempotency records are deleted in one transaction.
+const DELETED_BLOCKS_MAX: u32 = 128;
 
 /// The embedded engine on one data directory.
 pub struct SqliteStore {
@@ -66,7 +71,7 @@ impl SqliteStore {
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let open = || {
             data_dir::create(data_dir)?;
-            Self::open_and_migrate(data_dir, None, Deadlines::DEFAULT)
+            Self::open_and_migrate(data_dir, None, ServerOptions::default())
         };
         open().map_err(|error| errors::located(error, data_dir))
     }
@@ -80,9 +85,18 @@ impl SqliteStore {
 
     /// Like [`open_for_server`](Self::open_for_server), with other deadlines.
     pub fn open_for_server_within(data_dir: &Path, limits: Deadlines) -> Result<Self, StoreError> {
+        let options = ServerOptions { deadlines: limits, ..ServerOptions::default() };
+        Self::open_for_server_with(data_dir, options)
+    }
+
+    /// Like [`open_for_server`](Self::open_for_server), with other options.
+    pub fn open_for_server_with(
+        data_dir: &Path,
+        options: ServerOptions,
+    ) -> Result<Self, StoreError> {
         let open = || {
             data_dir::create(data_dir)?;
-            Self::open_and_migrate(data_dir, Some(data_dir::claim(data_dir)?), limits)
+            Self::open_and_migrate(data_dir, Some(data_dir::claim(data_dir)?), options)
         };
         open().map_err(|error| errors::located(error, data_dir))
     }
@@ -113,9 +127,9 @@ impl SqliteStore {
     fn open_and_migrate(
         data_dir: &Path,
         claim: Option<Claim>,
-        limits: Deadlines,
+        options: ServerOptions,
     ) -> Result<Self, StoreError> {
-        let turn = data_dir::wait_for_turn(data_dir, limits)?;
+        let turn = data_dir::wait_for_turn(data_dir, options.deadlines)?;
         data_dir::close_to_others(data_dir);
         let found = data_dir::find_database(data_dir, Some(&turn))?;
         if found == Found::Nothing {
@@ -138,22 +152,24 @@ impl SqliteStore {
             data_dir::note_made(&turn);
         }
         match claim {
-            Some(claim) => Self::of_server(connection, statements, (data_dir, claim), limits),
+            Some(claim) => Self::of_server(connection, statements, (data_dir, claim), options),
             None => Ok(Self::of_tool(connection, statements, data_dir)),
         }
     }
 
     fn of_tool(connection: Connection, statements: Arc<AtomicU64>, data_dir: &Path) -> Self {
         let health = Arc::new(Health::of_tool(data_dir, Deadlines::DEFAULT));
-        Self::new(ReaderPool::new(statements, health, Views::Fresh), connection, None, None)
+        let pool = ReaderPool::new(statements, health, Views::Fresh);
+        Self::new(pool, connection, None, (None, ReplayOptions::without_filters()))
     }
 
     fn of_server(
         connection: Connection,
         statements: Arc<AtomicU64>,
         (data_dir, claim): (&Path, Claim),
-        limits: Deadlines,
+        options: ServerOptions,
     ) -> Result<Self, StoreError> {
+        let ServerOptions { deadlines: limits, key_filter_bytes_max } = options;
         // SQLite would otherwise copy its WAL during a commit, which would wait for that.
         connection.never_checkpoint_by_itself()?;
         connection.run("BEGIN IMMEDIATE")?;
@@ -161,6 +177,9 @@ impl SqliteStore {
         // The server that had them is gone, since this one has claimed the directory.
         connection.run(statements::END_LEASES)?;
         connection.run("COMMIT")?;
+        let replay_options =
+            ReplayOptions { pace: Pace::default(), filter_bytes_max: key_filter_bytes_max };
+        let replays = StoredReplays::load(&connection, replay_options)?;
         let threads = NeededThreads::default();
         let health = Arc::new(Health::of_server(data_dir, limits, threads.clone()));
         let file = data_dir.join(DATABASE_FILE);
@@ -170,23 +189,27 @@ impl SqliteStore {
         // Only this server commits changes of users and catalogs, so their views can be kept.
         let pool = ReaderPool::new(statements, health, Views::Kept(recent));
         let server = ServersWriter { checkpoints, behind, usage: UnfoldedUsage::default() };
+        let replays = (Some(replays), replay_options);
         Ok(Self {
             threads,
             deadlines: limits,
-            ..Self::new(pool, connection, Some(server), Some(claim))
+            ..Self::new(pool, connection, Some((server, claim)), replays)
         })
     }
 
     fn new(
         pool: ReaderPool,
         connection: Connection,
-        server: Option<ServersWriter>,
-        claim: Option<Claim>,
+        server: Option<(ServersWriter, Claim)>,
+        (replays, replay_options): (Option<StoredReplays>, ReplayOptions),
     ) -> Self {
         let jobs_scheduled = Arc::default();
+        let (server, claim) = server.unzip();
         let writer = Writer {
             connection,
             server,
+            replays,
+            replay_options,
             used_features: HashSet::new(),
             jobs_scheduled: Arc::clone(&jobs_scheduled),
         };
@@ -256,6 +279,20 @@ impl SqliteStore {
             transaction.commit_changes()?;
         }
         Ok(deleted)
+    }
+
+    /// Changes what is stored of idempotency records and commits, unless nothing has changed. Returns how
+    /// many rows it changed.
+    async fn change_replays(
+        &self,
+        change: impl FnOnce(&mut StoredReplays, &Connection) -> Result<usize, StoreError>,
+    ) -> Result<usize, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let changed = transaction.change_replays(change)?;
+        if changed > 0 {
+            transaction.commit_changes()?;
+        }
+        Ok(changed)
     }
 
     pub(super) async fn begin_write(&self) -> Result<SqliteTransaction<WriteLease>, StoreError> {
@@ -347,6 +384,17 @@ impl Store for SqliteStore {
     async fn forget_events(&self, before: Timestamp, at_most: usize) -> Result<bool, StoreError> {
         let forget = |connection: &_| event_log::forget_before(connection, before, at_most);
         Ok(self.forget(forget).await? > 0)
+    }
+
+    async fn forget_old_keys(&self, before: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        self.change_replays(|stored, connection| stored.forget_old(connection, before, now))
+            .await?;
+        // Some at a time, so that no command waits long.
+        let delete = |stored: &mut StoredReplays, connection: &_| {
+            stored.delete_some(connection, DELETED_BLOCKS_MAX)
+        };
+        while self.change_replays(delete).await? > 0 {}
+        Ok(())
     }
 
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {

@@ -35,6 +35,7 @@ mod event_log;
 mod event_migration;
 mod folding;
 mod from_memory;
+mod idempotency;
 mod jobs;
 mod subscribers;
 mod trouble;
@@ -67,7 +68,7 @@ async fn store_with_app() -> (SqliteStore, EnvironmentId, TempDir) {
 /// The database file of a directory, opened past the store.
 fn raw(directory: &Path) -> rusqlite::Connection {
     let connection = rusqlite::Connection::open(directory.join("kana.db")).unwrap();
-    register_event_functions(&connection).unwrap();
+    register_functions(&connection).unwrap();
     connection
 }
 
@@ -161,6 +162,11 @@ mod plans {
         "invitations",
         "sent_forms",
         "i",
+        "replay_settings",
+        "replay_log",
+        "replay_runs",
+        "replay_blocks",
+        "replay_filters",
     ];
 
     /// Tables that grow with the number of users, or with what they do. All others are as large
@@ -172,7 +178,6 @@ mod plans {
         "s",
         "counters",
         "event_blocks",
-        "replays",
         "changes",
         "audit_log",
         "user_search",
@@ -240,6 +245,10 @@ mod plans {
                 || step.starts_with("SEARCH event_blocks USING INTEGER PRIMARY KEY (rowid"))
             // The first rows of the table, as many as are asked for.
             || (statement == "FIRST_EVENT_BLOCKS" && step == "SCAN event_blocks")
+            // The log of idempotency records and the runs, which are few. The server reads them once.
+            || (statement == "LOG" && step == "SCAN replay_log")
+            || (statement == "EMPTY_LOG" && step == "SCAN replay_log")
+            || (statement == "RUNS" && step == "SCAN replay_runs")
             // The new row, which comes from no table.
             || (statement == "LOG_EVENTS" && step == "SCALAR SUBQUERY 2")
             // The new row, which comes from no table.
@@ -250,7 +259,7 @@ mod plans {
 
     #[test]
     fn every_statement_finds_its_rows_by_an_index_that_begins_with_their_environment() {
-        let all = [statements::ALL, &users::statements()].concat();
+        let all = [statements::ALL, &users::statements(), replays::all_statements()].concat();
         assert!(all.len() > 30);
         for (name, steps) in plans(&all) {
             for step in steps.iter().filter(|step| !is_allowed(name, step)) {
@@ -300,7 +309,6 @@ mod plans {
     fn hot_statements_go_straight_to_their_rows() {
         let hot = [
             ("COUNTER", statements::COUNTER),
-            ("REPLAY", statements::REPLAY),
             ("SUBSCRIPTION", statements::SUBSCRIPTION),
             ("ENDED_SUBSCRIPTIONS", statements::ENDED_SUBSCRIPTIONS),
             ("CANCEL_SUBSCRIPTION", statements::CANCEL_SUBSCRIPTION),
@@ -309,15 +317,10 @@ mod plans {
             ("LOG_COUNTERS", statements::LOG_COUNTERS),
             ("SET_COUNTER", statements::SET_COUNTER),
             ("LOG_EVENTS", statements::LOG_EVENTS),
-            ("KEEP_REPLAY", statements::KEEP_REPLAY),
-            ("KEYS_KEPT_BEFORE", statements::KEYS_KEPT_BEFORE),
-            ("FORGET_KEY", statements::FORGET_KEY),
         ];
         insta::assert_snapshot!(written_out(&hot), @r"
         COUNTER
             SEARCH counters USING PRIMARY KEY (environment_id=? AND user_key=? AND subscription_id=? AND feature_id=? AND terms=? AND period_start=?)
-        REPLAY
-            SEARCH replays USING PRIMARY KEY (environment_id=? AND idempotency_key=?)
         SUBSCRIPTION
             SEARCH s USING INDEX subscriptions_by_id (environment_id=? AND id=?)
             SEARCH u USING PRIMARY KEY (environment_id=? AND key=?)
@@ -336,11 +339,6 @@ mod plans {
             SEARCH event_blocks USING INTEGER PRIMARY KEY (rowid=?)
             SCALAR SUBQUERY 1
             SEARCH event_blocks
-        KEEP_REPLAY
-        KEYS_KEPT_BEFORE
-            SEARCH replays USING COVERING INDEX replays_by_age (environment_id=? AND kept_at<?)
-        FORGET_KEY
-            SEARCH replays USING PRIMARY KEY (environment_id=? AND idempotency_key=?)
         ");
     }
 
@@ -388,7 +386,6 @@ mod plans {
                 work(directory.path(), statements::COUNTER, counter),
                 work(directory.path(), statements::SUBSCRIPTION, (environment.0, second)),
                 work(directory.path(), statements::ENDED_SUBSCRIPTIONS, (environment.0, second)),
-                work(directory.path(), statements::REPLAY, (environment.0, "key")),
             ]
         };
         let before = work();
@@ -703,8 +700,9 @@ mod migrations_and_files {
         let old = raw(directory.path());
         old.execute_batch(
             "DROP VIEW current_counters; DROP VIEW current_usage_by_day; DROP VIEW events;
-             DROP TABLE event_blocks;
-             DROP TABLE counters; DROP TABLE counter_log;
+             DROP VIEW replays; DROP TABLE event_blocks; DROP TABLE replay_settings;
+             DROP TABLE replay_log; DROP TABLE replay_runs; DROP TABLE replay_blocks;
+             DROP TABLE replay_filters; DROP TABLE counters; DROP TABLE counter_log;
              DROP TABLE package_feature_terms; DROP TABLE change_heads; DROP TABLE changes;
              DROP TABLE audit_log; DROP TABLE jobs; DROP TABLE user_search; DROP TABLE sessions;
              DROP TABLE invitations; DROP TABLE admins; DROP TABLE user_imports;
@@ -720,11 +718,13 @@ mod migrations_and_files {
         )
         .unwrap();
         let foundation = include_str!("migrations/0001_foundation.sql");
-        for table in ["counters ", "events "] {
+        for table in ["counters ", "events ", "replays "] {
             let sql = foundation.split("CREATE TABLE ").find(|sql| sql.starts_with(table));
             let (sql, _) = sql.unwrap().split_once(';').unwrap();
             old.execute_batch(&format!("CREATE TABLE {sql}")).unwrap();
         }
+        old.execute_batch("CREATE INDEX replays_by_age ON replays (environment_id, kept_at)")
+            .unwrap();
         old.execute_batch(include_str!("migrations/0004_recent_counters.sql")).unwrap();
         let [user, one, two] = [1, 1, 2].map(Uuid::from_u128);
         for (subscription, period, used) in [(one, 0, 3), (one, 5, 4), (two, 0, 5)] {
@@ -1190,8 +1190,6 @@ mod columns {
             ("UPDATE users SET metadata = '{\"open\":'", "EOF while parsing"),
             ("UPDATE users SET metadata = '[]'", "stored metadata"),
             ("UPDATE features SET unit_label = char(0)", "stored label"),
-            ("UPDATE replays SET answer = '{\"Lost\":null}'", "unknown variant `Lost`"),
-            ("UPDATE replays SET action = 'SUB'", r#"action "SUB""#),
             ("DELETE FROM environments", "the environment is gone"),
         ] {
             let (store, environment, directory) = store_with_app().await;
@@ -1200,9 +1198,7 @@ mod columns {
             // Only the columns that the case is about matter.
             raw.execute_batch(
                 "PRAGMA foreign_keys = OFF;
-                 INSERT INTO features VALUES (1, 'f', 1, 'f', 'CONSUMABLE', NULL, NULL, NULL);
-                 INSERT INTO replays VALUES
-                     (1, 'key', zeroblob(16), 'f', 'ADD', 1, NULL, '{\"Recorded\":\"Recorded\"}', 0);",
+                 INSERT INTO features VALUES (1, 'f', 1, 'f', 'CONSUMABLE', NULL, NULL, NULL);",
             )
             .unwrap();
             let ask = async || {
@@ -1210,8 +1206,6 @@ mod columns {
                 reader.users(environment, &[user_id("1")]).await?;
                 reader.facts(environment, &[user_id("1")]).await?;
                 reader.catalog(environment).await?;
-                let key = IdempotencyKey::new("idempotencyKey", "key").unwrap();
-                reader.replays(environment, &[key]).await?;
                 Ok::<_, StoreError>(())
             };
             ask().await.unwrap();

@@ -23,6 +23,7 @@ use super::event_log::UnwrittenEvents;
 use super::facts_cache::{CommitUnderWay, FactsChanges, Found, KnownUser, LookedUp};
 use super::lease::Lease;
 use super::readers::{ReadLease, ReaderPool};
+use super::replays::{ReplayOptions, ReplaysInUse, StoredReplays};
 use super::unfolded_usage::UnfoldedUsage;
 use super::usage_by_day::{self, Deltas};
 use super::write_behind::WriteBehind;
@@ -39,6 +40,9 @@ use crate::user_search::{Match, Prefix, UserSearch};
 pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) server: Option<ServersWriter>,
+    /// The idempotency records; `None` if they must be read first.
+    pub(super) replays: Option<StoredReplays>,
+    pub(super) replay_options: ReplayOptions,
     /// Features of which it is stored that they were used: as many as catalogs have at most.
     pub(super) used_features: HashSet<(EnvironmentId, FeatureId)>,
     /// Is notified of commits that scheduled jobs.
@@ -74,12 +78,19 @@ pub(super) struct WriteLease {
     /// Features that were used for the first time.
     used_features: HashSet<(EnvironmentId, FeatureId)>,
     schedules_jobs: bool,
+    replays: ReplaysInUse,
+    /// Whether what the writer knows of stored records is ahead of what is committed.
+    replays_are_ahead: bool,
     /// Without a server: whether the log of counters was written to their table.
     written_through: OnceCell<()>,
 }
 
 impl WriteLease {
-    pub(super) fn new(writer: OwnedMutexGuard<Writer>, pool: &Arc<ReaderPool>) -> Self {
+    pub(super) fn new(mut writer: OwnedMutexGuard<Writer>, pool: &Arc<ReaderPool>) -> Self {
+        if writer.server.is_none() {
+            // Another process may have changed them.
+            writer.replays = None;
+        }
         Self {
             writer,
             pool: Arc::clone(pool),
@@ -93,6 +104,8 @@ impl WriteLease {
             committing: None,
             used_features: HashSet::new(),
             schedules_jobs: false,
+            replays: ReplaysInUse::default(),
+            replays_are_ahead: false,
             written_through: OnceCell::new(),
         }
     }
@@ -121,12 +134,77 @@ impl WriteLease {
         Ok(())
     }
 
+    /// Returns the idempotency records, as they are in this transaction.
+    fn all_replays(
+        &mut self,
+    ) -> Result<(&mut ReplaysInUse, &mut StoredReplays, &Connection), StoreError> {
+        let Writer { connection, replays, replay_options, .. } = &mut *self.writer;
+        let stored = match replays {
+            Some(stored) => stored,
+            None => replays.insert(StoredReplays::load(connection, *replay_options)?),
+        };
+        Ok((&mut self.replays, stored, connection))
+    }
+
+    fn keep_replay(
+        &mut self,
+        environment: EnvironmentId,
+        key: &IdempotencyKey,
+        replay: &Replay,
+    ) -> Result<(), StoreError> {
+        self.changes += 1;
+        let (in_use, stored, connection) = self.all_replays()?;
+        in_use.keep((stored, connection), environment, key, replay)
+    }
+
+    fn forget_replays(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[IdempotencyKey],
+    ) -> Result<(), StoreError> {
+        self.replays_are_ahead = true;
+        for key in keys {
+            let (in_use, stored, connection) = self.all_replays()?;
+            self.changes += in_use.forget((stored, connection), environment, key)?;
+        }
+        Ok(())
+    }
+
+    /// Changes what is stored of idempotency records.
+    pub(super) fn change_replays(
+        &mut self,
+        change: impl FnOnce(&mut StoredReplays, &Connection) -> Result<usize, StoreError>,
+    ) -> Result<usize, StoreError> {
+        let were_ahead = std::mem::replace(&mut self.replays_are_ahead, true);
+        let (_, stored, connection) = self.all_replays()?;
+        let changed = change(stored, connection)?;
+        for error in stored.take_failed_merges() {
+            let what = "cannot merge idempotency keys";
+            self.pool.health().note_in_background(error, what);
+        }
+        self.replays_are_ahead = were_ahead || changed > 0;
+        self.changes += changed;
+        Ok(changed)
+    }
+
+    /// Writes the idempotency records that the transaction keeps.
+    fn write_replays(&mut self) -> Result<(), StoreError> {
+        if !self.replays.keeps_none() {
+            let mut in_use = std::mem::take(&mut self.replays);
+            self.change_replays(|stored, connection| in_use.write((stored, connection)))?;
+        }
+        Ok(())
+    }
+
     fn change_facts(
         &mut self,
         environment: EnvironmentId,
         user: UserKey,
         change: &Change,
     ) -> Result<(), StoreError> {
+        if let Change::KeepReplay { key, replay } = change {
+            return self.keep_replay(environment, key, replay);
+        }
         self.note_change(environment, user, change)?;
         if let Change::SetCounter { counter: CounterKey { feature, .. }, .. }
         | Change::LogEvent(UsageEvent { feature, .. }) = change
@@ -200,6 +278,7 @@ impl WriteLease {
 
     fn commit(&mut self) -> Result<(), StoreError> {
         self.write_events()?;
+        self.write_replays()?;
         let number = self.number;
         let Writer { connection, server, used_features, .. } = &mut *self.writer;
         let deltas = std::mem::take(&mut self.usage);
@@ -208,6 +287,7 @@ impl WriteLease {
             let committed = connection.run("COMMIT");
             self.pool.note_commit();
             committed?;
+            self.replays_are_ahead = false;
             used_features.extend(self.used_features.drain());
             return Ok(());
         };
@@ -220,6 +300,7 @@ impl WriteLease {
         // A commit that fails leaves the transaction open, and dropping the lease rolls it back.
         let committed = connection.run("COMMIT");
         if committed.is_ok() {
+            self.replays_are_ahead = false;
             self.sets.clear();
         }
         self.pool.note_commit();
@@ -312,6 +393,15 @@ impl Lease for WriteLease {
         Ok(())
     }
 
+    fn replays(
+        &mut self,
+        environment: EnvironmentId,
+        keys: &[IdempotencyKey],
+    ) -> Result<Vec<Option<Replay>>, StoreError> {
+        let (in_use, stored, connection) = self.all_replays()?;
+        in_use.find((stored, connection), environment, keys)
+    }
+
     fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         self.pool.health().noted_write(result)
     }
@@ -323,6 +413,9 @@ impl Drop for WriteLease {
             for set in &self.sets {
                 server.behind.recent.unset(set, self.number);
             }
+        }
+        if self.replays_are_ahead {
+            self.writer.replays = None;
         }
         if self.writer.connection.in_transaction()
             && let Err(error) = self.writer.connection.run("ROLLBACK")
@@ -395,6 +488,15 @@ impl SqliteTransaction<WriteLease> {
         let forgotten = self.step(|connection| connection.overwriting(delete))?;
         self.lease.changes += forgotten;
         Ok(forgotten)
+    }
+
+    /// Runs a step that changes what is stored of idempotency records. Returns how many rows it changed.
+    pub(super) fn change_replays(
+        &mut self,
+        change: impl FnOnce(&mut StoredReplays, &Connection) -> Result<usize, StoreError>,
+    ) -> Result<usize, StoreError> {
+        let changed = self.lease.change_replays(change);
+        self.lease.noted(changed)
     }
 
     /// Notes that jobs are scheduled, for whoever waits for that.
@@ -550,17 +652,17 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         keys: &[IdempotencyKey],
     ) -> Result<Vec<Option<Replay>>, StoreError> {
-        let replay = |key| facts::replay(&self.lease, environment, key);
-        self.lease.noted(keys.iter().map(replay).collect())
+        let replays = self.lease.replays(environment, keys);
+        self.lease.noted(replays)
     }
 
     async fn keys_kept_before(
         &mut self,
-        environment: EnvironmentId,
-        before: Timestamp,
-        limit: usize,
+        _environment: EnvironmentId,
+        _before: Timestamp,
+        _limit: usize,
     ) -> Result<Vec<IdempotencyKey>, StoreError> {
-        self.lease.noted(facts::keys_kept_before(&self.lease, environment, before, limit))
+        Ok(Vec::new())
     }
 }
 
@@ -641,10 +743,8 @@ impl WriteTransaction for SqliteTransaction<WriteLease> {
         environment: EnvironmentId,
         keys: &[IdempotencyKey],
     ) -> Result<(), StoreError> {
-        let forget = |key| facts::forget_key(&self.lease, environment, key);
-        self.lease.noted(keys.iter().try_for_each(forget))?;
-        self.lease.changes += keys.len();
-        Ok(())
+        let forgotten = self.lease.forget_replays(environment, keys);
+        self.lease.noted(forgotten)
     }
 
     async fn change_catalog(

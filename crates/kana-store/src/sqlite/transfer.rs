@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::connection::Connection;
 use super::readers::ReaderPool;
+use super::replays::{BulkReplays, Columns};
 use super::{counter_log, event_transfer, keys, statements as sql, usage_by_day, user_search};
 use crate::app::{EnvironmentId, EnvironmentKind};
 use crate::columns::Named;
@@ -288,6 +289,8 @@ pub(super) struct SqliteImport {
     connection: Arc<Mutex<Connection>>,
     /// None before the app has come.
     environments: Environments,
+    /// The idempotency records that have come.
+    replays: Option<BulkReplays>,
     pool: Arc<ReaderPool>,
     limits: Deadlines,
 }
@@ -298,7 +301,8 @@ pub(super) fn import(
 ) -> Result<SqliteImport, StoreError> {
     let connection = pool.health().noted_write(begin_import(pool))?;
     let connection = Arc::new(Mutex::new(connection));
-    Ok(SqliteImport { connection, environments: Vec::new(), pool: Arc::clone(pool), limits })
+    let (environments, pool) = (Environments::new(), Arc::clone(pool));
+    Ok(SqliteImport { connection, environments, replays: None, pool, limits })
 }
 
 fn begin_import(pool: &ReaderPool) -> Result<Connection, StoreError> {
@@ -320,6 +324,9 @@ fn commit(connection: &mut Connection) -> Result<(), StoreError> {
 
 impl SqliteImport {
     fn insert_rows(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.kind == Kind::Replay {
+            return self.insert_replays(batch);
+        }
         let mut connection = lock(&self.connection);
         if batch.kind == Kind::Event {
             let owned = |row| {
@@ -349,6 +356,51 @@ impl SqliteImport {
         }
         Ok(())
     }
+
+    fn insert_replays(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let connection = lock(&self.connection);
+        let replays = match &mut self.replays {
+            Some(replays) => replays,
+            None => self.replays.insert(BulkReplays::begin(&connection)?),
+        };
+        for row in &batch.rows {
+            let environment = owner_id(batch.kind, row, &self.environments)?;
+            replays.add(&connection, &replay(environment, &row.values)?)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was gathered.
+    fn finish(&mut self) -> Result<(), StoreError> {
+        let connection = lock(&self.connection);
+        self.replays.take().map_or(Ok(()), |replays| replays.finish(&connection))
+    }
+}
+
+/// Returns an idempotency record with the columns of its kind.
+fn replay(environment: i64, values: &[Value]) -> Result<Columns<'_>, StoreError> {
+    use Value::{Integer, Null, Text, Uuid};
+    let [Text(key), Uuid(user), Text(feature), Text(action), rest @ ..] = values else {
+        return Err(StoreError::Unreadable("a record of an idempotency key".into()));
+    };
+    let (delta, occurred_at, answer, kept_at) = match rest {
+        [Integer(delta), Integer(at), Text(answer), Integer(kept_at)] => {
+            (delta, Some(*at), answer, kept_at)
+        }
+        [Integer(delta), Null, Text(answer), Integer(kept_at)] => (delta, None, answer, kept_at),
+        _ => return Err(StoreError::Unreadable("a record of an idempotency key".into())),
+    };
+    Ok(Columns {
+        environment,
+        key: key.into(),
+        user: *user,
+        feature,
+        action,
+        delta: *delta,
+        occurred_at,
+        answer: answer.into(),
+        kept_at: *kept_at,
+    })
 }
 
 #[async_trait]
@@ -359,12 +411,16 @@ impl Import for SqliteImport {
     }
 
     async fn read_back(&mut self, scope: &Scope) -> Result<Batches, StoreError> {
+        let finished = self.finish();
+        self.pool.health().noted_write(finished)?;
         let environments = in_scope(&self.environments, scope);
         let connection = Arc::clone(&self.connection);
         read_beside(connection, (environments, scope.clone()), &self.pool, self.limits)
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+    async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+        let finished = self.finish();
+        self.pool.health().noted_write(finished)?;
         let committed = commit(&mut lock(&self.connection));
         self.pool.health().noted_write(committed)?;
         self.pool.note_commit();

@@ -333,12 +333,12 @@ macro_rules! stories_of_several_who_write_on {
     };
 }
 
-macro_rules! stories_of_who_forgets_keys_while_keeping_others_on {
+macro_rules! stories_of_who_forgets_keys_in_runs_on {
     ($engine:ty) => {
         tests! {
             $engine;
             old_keys {
-                the_oldest_keys_are_found_first_and_no_younger_ones,
+                old_keys_are_forgotten_together_and_no_younger_ones,
             }
         }
     };
@@ -346,13 +346,13 @@ macro_rules! stories_of_who_forgets_keys_while_keeping_others_on {
 
 mod sqlite {
     every_story_on!(crate::engine::Sqlite);
-    stories_of_who_forgets_keys_while_keeping_others_on!(crate::engine::Sqlite);
+    stories_of_who_forgets_keys_in_runs_on!(crate::engine::Sqlite);
     stories_of_several_who_write_on!(crate::engine::Sqlite);
 }
 
 mod sqlite_of_a_server {
     every_story_on!(crate::engine::SqliteOfAServer);
-    stories_of_who_forgets_keys_while_keeping_others_on!(crate::engine::SqliteOfAServer);
+    stories_of_who_forgets_keys_in_runs_on!(crate::engine::SqliteOfAServer);
 }
 
 mod sqlite_of_three_users {

@@ -13,7 +13,7 @@ use kana_service::jobs::{self, JobRunner};
 use kana_service::{Kana, SystemClock};
 use kana_store::postgres::Protection;
 use kana_store::sqlite::FactsCacheLimits;
-use kana_store::{Loss, PostgresStore, SqliteStore, Store, postgres};
+use kana_store::{Loss, PostgresStore, ServerOptions, SqliteStore, Store, postgres};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -164,9 +164,14 @@ type Opened = (Arc<dyn Store>, Watched, Option<Protection>);
 async fn open_for_server(settings: &ServeSettings) -> Result<Opened, Failure> {
     let Some(url) = &settings.database.database_url else {
         let directory = settings.database.data_dir.clone();
+        let filter_mib = usize::try_from(settings.key_filters_mib).unwrap_or(usize::MAX);
+        let options = ServerOptions {
+            key_filter_bytes_max: filter_mib.saturating_mul(1024 * 1024),
+            ..ServerOptions::default()
+        };
         let opening = {
             let directory = directory.clone();
-            move || SqliteStore::open_for_server(&directory)
+            move || SqliteStore::open_for_server_with(&directory, options)
         };
         let store = tokio::task::spawn_blocking(opening).await.map_err(std::io::Error::other)??;
         let store = store.with_facts_cache(FactsCacheLimits::mib(settings.facts_cache_mib));

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use kana_store::sqlite::{copy_events_into_blocks, register_event_functions};
+use kana_store::sqlite::{copy_events_into_blocks, register_functions};
 use kana_test_postgres::{Database, is_here};
 use tempfile::TempDir;
 
@@ -28,7 +28,7 @@ fn change(sqlite: &rusqlite::Connection, sql: &str) -> rusqlite::Result<()> {
     if !sql.contains(" events ") {
         return sqlite.execute_batch(sql);
     }
-    register_event_functions(sqlite)?;
+    register_functions(sqlite)?;
     sqlite.execute_batch("CREATE TEMP TABLE events AS SELECT * FROM main.events")?;
     sqlite.execute_batch(sql)?;
     sqlite.execute_batch("DELETE FROM event_blocks")?;

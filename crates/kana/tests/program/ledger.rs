@@ -293,7 +293,7 @@ impl Books {
         // Not read-only: the log of a server that was killed must be taken in.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let database = rusqlite::Connection::open_with_flags(file, flags).unwrap();
-        kana_store::sqlite::register_event_functions(&database).unwrap();
+        kana_store::sqlite::register_functions(&database).unwrap();
         let by_user = |sql: &str| -> BTreeMap<(String, String), i64> {
             let mut statement = database.prepare(sql).unwrap();
             let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)));

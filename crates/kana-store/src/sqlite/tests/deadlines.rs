@@ -16,7 +16,7 @@ const LIMITS: Deadlines = Deadlines {
 const SOON: Duration = Duration::from_secs(4);
 
 /// The calls that write.
-const WRITING: [&str; 20] = [
+const WRITING: [&str; 21] = [
     "begin_app",
     "create_app",
     "provide_token_secret",
@@ -35,6 +35,7 @@ const WRITING: [&str; 20] = [
     "settle_form",
     "forget_ended",
     "forget_audit_log_of_app",
+    "forget_old_keys",
     "forget_usage_by_day",
     "forget_limit_crossings",
 ];

@@ -1,0 +1,483 @@
+//! An idempotency record in bytes.
+//!
+//! What many records have in common stands in the *origin*, which a block has once: the environment, the
+//! feature, and what precedes a UUID at the end of the key. The rest is the *body*.
+
+use std::borrow::Cow;
+
+use kana_core::Timestamp;
+use kana_core::entitlement::{Consumption, Reason};
+use kana_core::id::{FeatureId, IdempotencyKey, UserKey};
+use kana_core::idempotency::{Content, KeptAnswer, Replay};
+use kana_core::usage::{RecordedUsage, UsageAction, UsedFeature};
+use uuid::Uuid;
+
+use super::bytes::{Reader, put_signed, put_slice};
+use super::filter::Line;
+use super::hash::Hasher;
+use crate::app::EnvironmentId;
+use crate::columns::Named;
+use crate::error::StoreError;
+
+/// The length of a UUID with its hyphens.
+const UUID_CHARS: usize = 36;
+
+// The first byte of a body.
+const ENDS_WITH_UUID: u8 = 1;
+const HAS_OCCURRED_AT: u8 = 2;
+const IS_SET: u8 = 4;
+/// Where in it the form of the answer begins.
+const ANSWER_SHIFT: u8 = 3;
+const RECORDED: u8 = 0;
+const NOT_COUNTED: u8 = 1;
+const USED: u8 = 2;
+/// Action and answer are kept as texts: this release does not know them, or would write them otherwise.
+const AS_TEXT: u8 = 3;
+
+// The first byte of the answer to `useFeature`, above the code of its reason.
+const GRANTED: u8 = 8;
+const HAS_CONSUMPTION: u8 = 16;
+const HAS_BUDGET: u8 = 32;
+const OVERAGE_ENABLED: u8 = 64;
+
+fn damaged() -> StoreError {
+    StoreError::Unreadable("a stored idempotency key is damaged".into())
+}
+
+/// The end of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End<'a> {
+    Uuid([u8; 16]),
+    /// The whole key, a text: it ends with no UUID.
+    Text(&'a [u8]),
+}
+
+/// Splits a key into what precedes a UUID at its end, and that.
+fn split(key: &str) -> (&[u8], End<'_>) {
+    let found = key.len().checked_sub(UUID_CHARS).and_then(|at| {
+        let (before, end) = key.split_at_checked(at)?;
+        if *end.as_bytes().get(8)? != b'-' {
+            return None;
+        }
+        let uuid = Uuid::try_parse(end).ok()?;
+        // Other spellings of the same UUID are other keys.
+        let mut canonical = Uuid::encode_buffer();
+        (uuid.hyphenated().encode_lower(&mut canonical) == end).then_some((before, uuid))
+    });
+    match found {
+        Some((before, uuid)) => (before.as_bytes(), End::Uuid(uuid.into_bytes())),
+        None => (&[], End::Text(key.as_bytes())),
+    }
+}
+
+/// The length of most of what is hashed: a UUID behind a short text.
+const HASHED_BYTES: usize = 96;
+
+fn hash(hasher: &Hasher, environment: i64, before: &[u8], end: End<'_>) -> u64 {
+    let (kind, end) = match &end {
+        End::Uuid(uuid) => ([1], uuid.as_slice()),
+        End::Text(text) => ([0], *text),
+    };
+    let environment = environment.to_le_bytes();
+    let parts = [environment.as_slice(), &kind, before, end];
+    let mut short = [0; HASHED_BYTES];
+    let mut to = 0;
+    for part in parts {
+        let Some(place) = short.get_mut(to..to + part.len()) else {
+            return hasher.hash(&parts.concat());
+        };
+        place.copy_from_slice(part);
+        to += part.len();
+    }
+    hasher.hash(short.get(..to).unwrap_or_default())
+}
+
+/// A key that is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) hash: u64,
+    /// What of a line of a filter it sets.
+    pub(super) bits: Line,
+    environment: i64,
+    before: &'a [u8],
+    end: End<'a>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(
+        hasher: &Hasher,
+        environment: EnvironmentId,
+        key: &'a IdempotencyKey,
+    ) -> Self {
+        let (before, end) = split(key.as_str());
+        let hash = hash(hasher, environment.0, before, end);
+        Self { hash, bits: Line::of(hash), environment: environment.0, before, end }
+    }
+}
+
+/// A row of the view `replays`. Action and answer are as in the view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Columns<'a> {
+    pub(crate) environment: i64,
+    pub(crate) key: Cow<'a, str>,
+    pub(crate) user: Uuid,
+    pub(crate) feature: &'a str,
+    pub(crate) action: &'a str,
+    pub(crate) delta: i64,
+    pub(crate) occurred_at: Option<i64>,
+    pub(crate) answer: Cow<'a, str>,
+    pub(crate) kept_at: i64,
+}
+
+/// A record that is not in a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) hash: u64,
+    origin_bytes: usize,
+    bytes: Box<[u8]>,
+}
+
+impl Record {
+    pub(super) fn new(
+        hasher: &Hasher,
+        environment: EnvironmentId,
+        key: &IdempotencyKey,
+        replay: &Replay,
+    ) -> Self {
+        let Replay { content, answer, kept_at } = replay;
+        let Content { user, feature, action, delta, occurred_at } = content;
+        let (before, end) = split(key.as_str());
+        let draft = Draft {
+            environment: environment.0,
+            before,
+            end,
+            user: user.0,
+            feature: feature.as_str(),
+            delta: *delta,
+            occurred_at: occurred_at.map(Timestamp::as_ms),
+            kept_at: kept_at.as_ms(),
+        };
+        draft.finish(hasher, &Said::Known(*action, *answer))
+    }
+
+    /// Makes a record of a row, whatever its action and answer are.
+    pub(super) fn of_row(hasher: &Hasher, row: &Columns<'_>) -> Self {
+        let known = || {
+            let answer: KeptAnswer = serde_json::from_str(&row.answer).ok()?;
+            let is_canonical = serde_json::to_string(&answer).ok()? == row.answer;
+            let action = UsageAction::from_name(row.action).ok()?;
+            is_canonical.then_some(Said::Known(action, answer))
+        };
+        let said = known().unwrap_or(Said::Text(row.action, &row.answer));
+        let (before, end) = split(&row.key);
+        let draft = Draft {
+            environment: row.environment,
+            before,
+            end,
+            user: row.user,
+            feature: row.feature,
+            delta: row.delta,
+            occurred_at: row.occurred_at,
+            kept_at: row.kept_at,
+        };
+        draft.finish(hasher, &said)
+    }
+
+    /// Takes a record out of its block.
+    pub(super) fn of_stored(hasher: &Hasher, stored: Stored<'_>) -> Result<Self, StoreError> {
+        let bytes = [stored.origin, stored.body].concat().into_boxed_slice();
+        Ok(Self { hash: stored.hash(hasher)?, origin_bytes: stored.origin.len(), bytes })
+    }
+
+    pub(super) fn stored(&self) -> Stored<'_> {
+        let (origin, body) = self.bytes.split_at(self.origin_bytes);
+        Stored { origin, body }
+    }
+}
+
+/// The action with the answer.
+enum Said<'a> {
+    Known(UsageAction, KeptAnswer),
+    Text(&'a str, &'a str),
+}
+
+/// A record without action and answer.
+struct Draft<'a> {
+    environment: i64,
+    before: &'a [u8],
+    end: End<'a>,
+    user: Uuid,
+    feature: &'a str,
+    delta: i64,
+    occurred_at: Option<i64>,
+    kept_at: i64,
+}
+
+impl Draft<'_> {
+    fn finish(&self, hasher: &Hasher, said: &Said<'_>) -> Record {
+        // As long as most are, so that none is moved.
+        let mut out = Vec::with_capacity(96);
+        put_signed(&mut out, self.environment);
+        put_slice(&mut out, self.feature.as_bytes());
+        out.extend_from_slice(self.before);
+        let origin_bytes = out.len();
+
+        let form = match said {
+            Said::Known(_, KeptAnswer::Recorded(RecordedUsage::Recorded)) => RECORDED,
+            Said::Known(_, KeptAnswer::Recorded(RecordedUsage::NotCounted)) => NOT_COUNTED,
+            Said::Known(_, KeptAnswer::Used(_)) => USED,
+            Said::Text(..) => AS_TEXT,
+        };
+        let mut flags = form << ANSWER_SHIFT;
+        if matches!(said, Said::Known(UsageAction::Set, _)) {
+            flags |= IS_SET;
+        }
+        if self.occurred_at.is_some() {
+            flags |= HAS_OCCURRED_AT;
+        }
+        if matches!(self.end, End::Uuid(_)) {
+            flags |= ENDS_WITH_UUID;
+        }
+        out.push(flags);
+        match self.end {
+            End::Uuid(uuid) => out.extend_from_slice(&uuid),
+            End::Text(text) => put_slice(&mut out, text),
+        }
+        out.extend_from_slice(self.user.as_bytes());
+        put_signed(&mut out, self.delta);
+        put_signed(&mut out, self.kept_at);
+        if let Some(occurred_at) = self.occurred_at {
+            // Most happened shortly before.
+            put_signed(&mut out, self.kept_at.wrapping_sub(occurred_at));
+        }
+        match said {
+            Said::Known(_, KeptAnswer::Recorded(_)) => {}
+            Said::Known(_, KeptAnswer::Used(used)) => put_used(&mut out, used),
+            Said::Text(action, answer) => {
+                put_slice(&mut out, action.as_bytes());
+                put_slice(&mut out, answer.as_bytes());
+            }
+        }
+        let hash = hash(hasher, self.environment, self.before, self.end);
+        Record { hash, origin_bytes, bytes: out.into_boxed_slice() }
+    }
+}
+
+fn put_used(out: &mut Vec<u8>, used: &UsedFeature) {
+    let mut flags = code(used.reason);
+    if used.granted {
+        flags |= GRANTED;
+    }
+    if let Some(consumption) = &used.consumption {
+        flags |= HAS_CONSUMPTION;
+        if consumption.budget.is_some() {
+            flags |= HAS_BUDGET;
+        }
+        if consumption.overage_enabled {
+            flags |= OVERAGE_ENABLED;
+        }
+    }
+    out.push(flags);
+    if let Some(Consumption { used, budget, .. }) = used.consumption {
+        put_signed(out, used);
+        if let Some(budget) = budget {
+            put_signed(out, budget);
+        }
+    }
+}
+
+fn read_used(reader: &mut Reader<'_>) -> Option<UsedFeature> {
+    let flags = reader.byte()?;
+    let has = |flag: u8| flags & flag != 0;
+    let consumption = if has(HAS_CONSUMPTION) {
+        let used = reader.signed()?;
+        let budget = if has(HAS_BUDGET) { Some(reader.signed()?) } else { None };
+        Some(Consumption { used, budget, overage_enabled: has(OVERAGE_ENABLED) })
+    } else {
+        None
+    };
+    Some(UsedFeature { granted: has(GRANTED), reason: reason(flags & 7)?, consumption })
+}
+
+/// The code of a reason. It is stored, and must never change.
+fn code(reason: Reason) -> u8 {
+    match reason {
+        Reason::NotGranted => 0,
+        Reason::Granted => 1,
+        Reason::Unlimited => 2,
+        Reason::WithinLimit => 3,
+        Reason::Overage => 4,
+        Reason::LimitReached => 5,
+    }
+}
+
+fn reason(code: u8) -> Option<Reason> {
+    Some(match code {
+        0 => Reason::NotGranted,
+        1 => Reason::Granted,
+        2 => Reason::Unlimited,
+        3 => Reason::WithinLimit,
+        4 => Reason::Overage,
+        5 => Reason::LimitReached,
+        _ => return None,
+    })
+}
+
+/// A record as it stands in a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stored<'a> {
+    pub(super) origin: &'a [u8],
+    pub(super) body: &'a [u8],
+}
+
+/// The parts of a record. What follows them has not been read.
+struct Parts<'a> {
+    environment: i64,
+    feature: &'a [u8],
+    before: &'a [u8],
+    flags: u8,
+    end: End<'a>,
+    rest: Reader<'a>,
+}
+
+/// Everything of a record.
+struct Whole<'a> {
+    parts: Parts<'a>,
+    user: Uuid,
+    delta: i64,
+    kept_at: i64,
+    occurred_at: Option<i64>,
+    said: Said<'a>,
+}
+
+impl<'a> Stored<'a> {
+    fn parts(&self) -> Option<Parts<'a>> {
+        let mut origin = Reader::new(self.origin);
+        let environment = origin.signed()?;
+        let feature = origin.slice()?;
+        let before = origin.rest();
+        let (flags, end, rest) = self.end()?;
+        Some(Parts { environment, feature, before, flags, end, rest })
+    }
+
+    /// Returns the flags, the end of the key, and what follows.
+    fn end(&self) -> Option<(u8, End<'a>, Reader<'a>)> {
+        let mut rest = Reader::new(self.body);
+        let flags = rest.byte()?;
+        let end = if flags & ENDS_WITH_UUID == 0 {
+            End::Text(rest.slice()?)
+        } else {
+            End::Uuid(*rest.array()?)
+        };
+        Some((flags, end, rest))
+    }
+
+    fn whole(&self) -> Option<Whole<'a>> {
+        let mut parts = self.parts()?;
+        let flags = parts.flags;
+        let rest = &mut parts.rest;
+        let user = Uuid::from_bytes(*rest.array()?);
+        let delta = rest.signed()?;
+        let kept_at = rest.signed()?;
+        let occurred_at = if flags & HAS_OCCURRED_AT == 0 {
+            None
+        } else {
+            Some(kept_at.wrapping_sub(rest.signed()?))
+        };
+        let action = if flags & IS_SET == 0 { UsageAction::Add } else { UsageAction::Set };
+        let said = match flags >> ANSWER_SHIFT {
+            RECORDED => Said::Known(action, KeptAnswer::Recorded(RecordedUsage::Recorded)),
+            NOT_COUNTED => Said::Known(action, KeptAnswer::Recorded(RecordedUsage::NotCounted)),
+            USED => Said::Known(action, KeptAnswer::Used(read_used(rest)?)),
+            AS_TEXT => Said::Text(rest.text()?, rest.text()?),
+            _ => return None,
+        };
+        if !rest.is_at_end() {
+            return None;
+        }
+        Some(Whole { parts, user, delta, kept_at, occurred_at, said })
+    }
+
+    /// Returns true if it is the record of this key.
+    pub(super) fn is_of(&self, asked: &Asked<'_>) -> Result<bool, StoreError> {
+        // First what is different in most.
+        let (_, end, _) = self.end().ok_or_else(damaged)?;
+        if end != asked.end {
+            return Ok(false);
+        }
+        let Parts { environment, before, .. } = self.parts().ok_or_else(damaged)?;
+        Ok((environment, before) == (asked.environment, asked.before))
+    }
+
+    /// Returns true if both are records of one key.
+    pub(super) fn has_the_key_of(&self, other: &Self) -> Result<bool, StoreError> {
+        Ok(self.named()? == other.named()?)
+    }
+
+    pub(super) fn hash(&self, hasher: &Hasher) -> Result<u64, StoreError> {
+        let Parts { environment, before, end, .. } = self.parts().ok_or_else(damaged)?;
+        Ok(hash(hasher, environment, before, end))
+    }
+
+    /// Returns when it was kept, in milliseconds.
+    pub(super) fn kept_at(&self) -> Result<i64, StoreError> {
+        Ok(self.whole().ok_or_else(damaged)?.kept_at)
+    }
+
+    /// Returns the environment and the key, for a message.
+    pub(super) fn named(&self) -> Result<(i64, String), StoreError> {
+        let Parts { environment, before, end, .. } = self.parts().ok_or_else(damaged)?;
+        Ok((environment, key(before, end)?.into_owned()))
+    }
+
+    pub(super) fn replay(&self) -> Result<Replay, StoreError> {
+        let whole = self.whole().ok_or_else(damaged)?;
+        let (action, answer) = match whole.said {
+            Said::Known(action, answer) => (action, answer),
+            Said::Text(action, answer) => {
+                (UsageAction::from_name(action)?, serde_json::from_str(answer)?)
+            }
+        };
+        let content = Content {
+            user: UserKey(whole.user),
+            feature: FeatureId::new("stored feature id", text(whole.parts.feature)?)?,
+            action,
+            delta: whole.delta,
+            occurred_at: whole.occurred_at.map(Timestamp::from_ms),
+        };
+        Ok(Replay { content, answer, kept_at: Timestamp::from_ms(whole.kept_at) })
+    }
+
+    /// Returns the row of the view.
+    pub(super) fn columns(&self) -> Result<Columns<'a>, StoreError> {
+        let whole = self.whole().ok_or_else(damaged)?;
+        let Parts { environment, feature, before, end, .. } = whole.parts;
+        let (action, answer) = match whole.said {
+            Said::Known(action, answer) => {
+                (action.to_name(), Cow::Owned(serde_json::to_string(&answer)?))
+            }
+            Said::Text(action, answer) => (action, Cow::Borrowed(answer)),
+        };
+        let (key, feature) = (key(before, end)?, text(feature)?);
+        let Whole { user, delta, kept_at, occurred_at, .. } = whole;
+        Ok(Columns { environment, key, user, feature, action, delta, occurred_at, answer, kept_at })
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, StoreError> {
+    str::from_utf8(bytes).map_err(|_| damaged())
+}
+
+/// Puts a key together.
+fn key<'a>(before: &'a [u8], end: End<'a>) -> Result<Cow<'a, str>, StoreError> {
+    Ok(match end {
+        End::Text(whole) => Cow::Borrowed(text(whole)?),
+        End::Uuid(uuid) => {
+            let uuid = Uuid::from_bytes(uuid);
+            Cow::Owned(format!("{}{}", text(before)?, uuid.hyphenated()))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;
