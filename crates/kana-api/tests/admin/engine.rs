@@ -14,6 +14,9 @@ use crate::app::Stored;
 pub(crate) struct Database(TempDir);
 
 impl Database {
+    /// The table that usage events are written to.
+    pub(crate) const EVENTS: &str = "event_blocks";
+
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }

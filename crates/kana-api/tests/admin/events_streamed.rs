@@ -363,7 +363,7 @@ async fn a_database_that_fails_in_the_middle_is_told_without_its_details() {
     let stream = shop.open_stream();
     stream.write(line(1));
     shop.wait_until_used(1).await;
-    shop.database.run("ALTER TABLE event_blocks RENAME TO gone");
+    shop.database.run(&format!("ALTER TABLE {} RENAME TO gone", Database::EVENTS));
     stream.write(format!("{}{}", line(2), line(3)));
     let (status, answer) = stream.finish().await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
@@ -375,7 +375,7 @@ async fn a_database_that_fails_in_the_middle_is_told_without_its_details() {
     assert!(!answer.to_string().contains("SQL"), "{answer}");
     assert_eq!((&answer["recorded"], &answer["refused"]), (&json!(1), &json!([])));
 
-    shop.database.run("ALTER TABLE gone RENAME TO event_blocks");
+    shop.database.run(&format!("ALTER TABLE gone RENAME TO {}", Database::EVENTS));
     let again = [line(1), line(2), line(3)].concat();
     assert_eq!(shop.send_pieces(vec![again.into()]).await, (StatusCode::OK, recorded(3)));
     assert_eq!(shop.used().await, 3);

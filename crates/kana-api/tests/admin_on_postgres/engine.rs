@@ -19,6 +19,9 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    /// The table that usage events are written to.
+    pub(crate) const EVENTS: &str = "events";
+
     pub(crate) fn new() -> Self {
         if !is_here() {
             // Every test of this program needs one, and so it ends as a whole.

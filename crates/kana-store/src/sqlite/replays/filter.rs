@@ -5,8 +5,8 @@
 
 use super::hash::place;
 
-/// The number of bits for each key. Of the keys that are not in a run, about one in 200 seems to be.
-const BITS_PER_KEY: u64 = 12;
+/// The number of bits for each key. Of the keys that are not in a run, about one in 400 seems to be.
+const BITS_PER_KEY: u64 = 14;
 const WORDS: usize = 8;
 /// The number of bytes of a line.
 pub(super) const LINE_BYTES: usize = WORDS * 8;
@@ -186,8 +186,8 @@ mod tests {
             .take(100_000)
             .filter(|hash| filter.may_have(*hash, Line::of(*hash)))
             .count();
-        assert!(wrong < 700, "{wrong} of 100,000");
-        assert!(filter.bytes() <= keys as usize * 12 / 8 + LINE_BYTES);
+        assert!(wrong < 300, "{wrong} of 100,000");
+        assert!(filter.bytes() <= keys as usize * 14 / 8 + LINE_BYTES);
     }
 
     #[test]

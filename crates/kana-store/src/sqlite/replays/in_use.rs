@@ -31,6 +31,7 @@ impl ReplaysInUse {
         let asked: Vec<_> =
             keys.iter().map(|key| Asked::new(&stored.hasher, environment, key)).collect();
         let mut found = stored.find(connection, &asked)?;
+        self.absent.reserve(asked.len());
         for (asked, found) in asked.iter().zip(&mut found) {
             if let Some(kept) = self.kept.find(asked)? {
                 *found = Some(kept.replay()?);

@@ -3,6 +3,8 @@
 //! A record is in one place: forgetting it deletes it there. So a key is looked up in any order, and
 //! nothing has to be compared by age.
 
+use std::collections::BTreeMap;
+
 use kana_core::id::IdempotencyKey;
 use kana_core::idempotency::Replay;
 use rusqlite::{OptionalExtension as _, params};
@@ -257,7 +259,16 @@ impl StoredReplays {
             return Ok(0);
         }
         let log = std::mem::take(&mut self.log);
-        let blocks = self.add_run(connection, &log.sorted(), 0)?;
+        // A run is forgotten as a whole, so what was kept long before the rest has one of its own.
+        let mut periods: BTreeMap<i64, Vec<&Record>> = BTreeMap::new();
+        for record in log.sorted() {
+            let period = record.stored().kept_at()?.div_euclid(self.period_ms);
+            periods.entry(period).or_default().push(record);
+        }
+        let mut blocks = 0;
+        for sorted in periods.values() {
+            blocks += self.add_run(connection, sorted, 0)?;
+        }
         connection.statement(sql::EMPTY_LOG)?.execute([])?;
         self.begin_merges(connection)?;
         Ok(blocks)

@@ -322,7 +322,7 @@ async fn many_records_of_the_table_of_before_are_taken_over() {
     old.execute_batch(
         "DROP VIEW replays; DROP TABLE replay_settings; DROP TABLE replay_log;
          DROP TABLE replay_runs; DROP TABLE replay_blocks; DROP TABLE replay_filters;
-         PRAGMA user_version = 16;",
+         PRAGMA user_version = 18;",
     )
     .unwrap();
     let foundation = include_str!("../migrations/0001_foundation.sql");
@@ -350,7 +350,7 @@ async fn many_records_of_the_table_of_before_are_taken_over() {
         Connection::open_writer(&directory.path().join(DATABASE_FILE), &Default::default())
             .unwrap();
     connection.run("BEGIN IMMEDIATE").unwrap();
-    connection.sqlite().execute_batch(SQLITE[16]).unwrap();
+    connection.sqlite().execute_batch(SQLITE[18]).unwrap();
     replays::take_over(&connection).unwrap();
     drop(connection);
 
