@@ -16,9 +16,15 @@ pub(super) fn tell(kana: &Arc<Kana>) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
     }
-    let kana = Arc::clone(kana);
+    let kana = Arc::downgrade(kana);
     tokio::spawn(async move {
-        while kana.check_ready().await.is_err() {
+        loop {
+            // Held only while it is asked: the server ends once nobody holds it.
+            let Some(kana) = kana.upgrade() else { return };
+            if kana.check_ready().await.is_ok() {
+                break;
+            }
+            drop(kana);
             tokio::time::sleep(ASK_AGAIN).await;
         }
         send(NotifyState::Ready);
