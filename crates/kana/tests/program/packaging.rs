@@ -15,29 +15,76 @@ fn packaged(path: &str) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
+/// A supervisor of a server, as systemd is.
+struct Supervisor {
+    dir: TempDir,
+    socket: UnixDatagram,
+}
+
+impl Supervisor {
+    fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Self { dir, socket }
+    }
+
+    /// Starts a server that is to say that it is alive ten times a second.
+    fn start(&self, settings: &[&str]) -> Server {
+        let data = self.dir.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        init(&data);
+        let mut command = Server::command(&data);
+        command.env("NOTIFY_SOCKET", self.dir.path().join("notify"));
+        Server::start_with(command.env("WATCHDOG_USEC", "300000").args(settings))
+    }
+
+    /// Returns what the server says next.
+    fn told(&self) -> String {
+        let mut message = [0; 256];
+        let length = self.socket.recv(&mut message).unwrap();
+        text(&message[..length]).trim_end().to_owned()
+    }
+}
+
 #[test]
 fn a_supervisor_is_told_that_the_server_is_ready_alive_and_stopping() {
-    let dir = TempDir::new().unwrap();
-    let path = dir.path().join("notify");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let told = || {
-        let mut message = [0; 256];
-        let length = socket.recv(&mut message).unwrap();
-        text(&message[..length]).trim_end().to_owned()
-    };
-    let data = dir.path().join("data");
-    std::fs::create_dir(&data).unwrap();
-    init(&data);
-    let mut command = Server::command(&data);
-    let server =
-        Server::start_with(command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000"));
-    assert_eq!(told(), "READY=1");
+    let supervisor = Supervisor::new();
+    let server = supervisor.start(&[]);
+    assert_eq!(supervisor.told(), "READY=1");
     for _ in 0..3 {
-        assert_eq!(told(), "WATCHDOG=1");
+        assert_eq!(supervisor.told(), "WATCHDOG=1");
     }
     server.signal("TERM");
-    while told() != "STOPPING=1" {}
+    while !supervisor.told().starts_with("STOPPING=1\n") {}
+}
+
+/// systemd kills a server that takes longer to stop than the unit allows and the server has asked for.
+#[test]
+fn a_server_that_drained_for_longer_than_its_unit_allows_was_killed() {
+    let supervisor = Supervisor::new();
+    let server = supervisor.start(&["--drain-seconds", "300"]);
+    server.signal("TERM");
+    let told = loop {
+        let told = supervisor.told();
+        if told.starts_with("STOPPING=1") {
+            break told;
+        }
+    };
+    assert_eq!(told, "STOPPING=1\nEXTEND_TIMEOUT_USEC=320000000");
+    // It goes on saying that it is alive.
+    assert_eq!(supervisor.told(), "WATCHDOG=1");
+}
+
+/// What told the watchdog held the service, so that it was not known whether everything was written.
+#[test]
+fn a_server_with_a_watchdog_stopped_before_everything_was_written() {
+    let supervisor = Supervisor::new();
+    let mut server = supervisor.start(&[]);
+    while supervisor.told() != "WATCHDOG=1" {}
+    server.signal("TERM");
+    assert!(server.wait().0.success());
+    assert!(!server.log().contains("before everything was written"), "{}", server.log());
 }
 
 #[test]
