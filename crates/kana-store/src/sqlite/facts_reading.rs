@@ -114,7 +114,7 @@ impl FactsReading {
         let ([id], [Some(user)]) = (ids, facts.users.as_slice()) else { return };
         let (Some(cache), Some(snapshot)) = (self.cache(), &self.snapshot) else { return };
         if self.about.is_none() {
-            let read = (Some(facts.catalog_version), &KnownUser::new(user));
+            let read = (facts.catalog_version, &KnownUser::new(user));
             cache.learn(environment, id, read, || snapshot.is_current());
             self.about =
                 Some(About { environment, id: id.clone(), key: user.key, in_memory: None });

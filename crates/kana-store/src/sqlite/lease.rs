@@ -26,7 +26,7 @@ pub(super) trait Lease: Deref<Target = Connection> {
 
     /// Returns the counter's value; `None` if it was never written.
     fn used(
-        &self,
+        &mut self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
     ) -> Result<Option<i64>, StoreError>;

@@ -315,7 +315,7 @@ impl Lease for ReadLease {
     }
 
     fn used(
-        &self,
+        &mut self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
     ) -> Result<Option<i64>, StoreError> {

@@ -242,7 +242,7 @@ impl WriteLease {
         if self.facts.needs_id(environment, user, change)
             && let Some(found) = users::users_by_key(self, environment, &[user])?.pop().flatten()
         {
-            self.facts.note_user((environment, user), &found.id, Vec::new());
+            self.facts.note_id(environment, user, &found.id);
         }
         self.facts.note(environment, user, change);
         Ok(())
@@ -346,23 +346,28 @@ impl Lease for WriteLease {
             let looked_up = cache.look_up(environment, id);
             cache::looked_up(CacheName::Facts, matches!(looked_up, LookedUp::Found(_)));
             if let LookedUp::Found(Found { user, .. }) = looked_up {
-                let (facts, counters) = user.into_facts(id);
-                self.facts.note_user((environment, facts.key), id, counters);
+                let facts = user.facts(id);
+                self.facts.note_user(environment, id, user, true);
                 return Ok(Some(facts));
             }
         }
+        let is_unchanged = cache.is_some();
         let facts = facts::facts(self, environment, id)?;
-        if let Some(user) = &facts {
-            if let Some(cache) = cache {
-                cache.learn(environment, id, (None, &KnownUser::new(user)), || true);
+        match &facts {
+            // Changed, the user is in memory once that is committed.
+            Some(user) if is_unchanged => {
+                self.facts.note_user(environment, id, KnownUser::new(user), false);
             }
-            self.facts.note_user((environment, user.key), id, Vec::new());
+            Some(user) if self.pool.facts_cache().is_some() => {
+                self.facts.note_id(environment, user.key, id);
+            }
+            _ => {}
         }
         Ok(facts)
     }
 
     fn used(
-        &self,
+        &mut self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
     ) -> Result<Option<i64>, StoreError> {
@@ -378,12 +383,9 @@ impl Lease for WriteLease {
             }
         };
         let used = recent.map_or_else(|| facts::counter(self, environment, counter), Ok)?;
-        if let Some(cache) = self.pool.facts_cache()
-            && let Some(id) = self.facts.unchanged(environment, counter.0)
-        {
+        if self.facts.is_unchanged(environment, counter.0) {
             cache::looked_up(CacheName::Facts, false);
-            let read = [(counter.1.clone(), used)];
-            cache.learn_counters(environment, id, (counter.0, &read), || true);
+            self.facts.note_counter(environment, counter, used);
         }
         Ok(used)
     }
@@ -625,7 +627,8 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         counters: &[(UserKey, CounterKey)],
     ) -> Result<Vec<Option<i64>>, StoreError> {
         let used = |counter| self.lease.used(environment, counter);
-        self.lease.noted(counters.iter().map(used).collect())
+        let used = counters.iter().map(used).collect();
+        self.lease.noted(used)
     }
 
     async fn counters_after(

@@ -6,7 +6,7 @@ use kana_core::catalog::CatalogVersion;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{UserId, UserKey};
 
-use super::known::{Counter, KnownChange};
+use super::known::{KnownChange, KnownUser};
 use crate::app::EnvironmentId;
 
 /// What a transaction changes, until it is committed.
@@ -21,15 +21,17 @@ pub(in crate::sqlite) struct FactsChanges {
 struct Noted {
     /// The id as the transaction knows it.
     id: UserId,
-    /// Counters that were in memory when the transaction read the user.
-    counters: Vec<Counter>,
+    /// What the transaction has read of the user before it changed anything. If the user is in memory,
+    /// only the counters count.
+    read: Option<KnownUser>,
+    is_in_memory: bool,
 }
 
 /// What a transaction changes of the user with an id.
 #[derive(Debug)]
 pub(super) enum UserChanges {
-    /// Only what can be known.
-    Known(Vec<KnownChange>),
+    /// Only what can be known. Of a user who is not in memory, what was known before.
+    Known(Vec<KnownChange>, Option<KnownUser>),
     /// Somebody else may have the id afterwards.
     Other,
 }
@@ -40,14 +42,39 @@ impl FactsChanges {
         self.users.is_empty() && self.catalogs.is_empty()
     }
 
-    /// Notes the id of a user, and the counters that are in memory.
+    /// Notes the id of a user.
+    pub(in crate::sqlite) fn note_id(
+        &mut self,
+        environment: EnvironmentId,
+        key: UserKey,
+        id: &UserId,
+    ) {
+        let noted = Noted { id: id.clone(), read: None, is_in_memory: false };
+        self.noted.insert((environment, key), noted);
+    }
+
+    /// Notes what was read of a user whom the transaction has not changed.
     pub(in crate::sqlite) fn note_user(
         &mut self,
-        (environment, key): (EnvironmentId, UserKey),
+        environment: EnvironmentId,
         id: &UserId,
-        counters: Vec<Counter>,
+        read: KnownUser,
+        is_in_memory: bool,
     ) {
-        self.noted.insert((environment, key), Noted { id: id.clone(), counters });
+        let key = (environment, read.key);
+        self.noted.insert(key, Noted { id: id.clone(), read: Some(read), is_in_memory });
+    }
+
+    /// Notes a counter that was read of a user whom the transaction has not changed.
+    pub(in crate::sqlite) fn note_counter(
+        &mut self,
+        environment: EnvironmentId,
+        (key, counter): &(UserKey, CounterKey),
+        used: Option<i64>,
+    ) {
+        if let Some(Noted { read: Some(read), .. }) = self.noted.get_mut(&(environment, *key)) {
+            read.learn(&[(counter.clone(), used)]);
+        }
     }
 
     /// Returns true if [`note`](Self::note) needs the user's id, and has not been told it.
@@ -75,9 +102,11 @@ impl FactsChanges {
             change => {
                 // Nobody has the id of a user who is not there.
                 if let Some(known) = known(change)
-                    && let Some(Noted { id, .. }) = self.noted.get(&(environment, key))
+                    && let Some(noted) = self.noted.get_mut(&(environment, key))
                 {
-                    self.add(environment, id.clone(), known);
+                    let before = noted.read.take().filter(|_| !noted.is_in_memory);
+                    let id = noted.id.clone();
+                    self.add(environment, id, known, before);
                 }
                 return;
             }
@@ -85,7 +114,7 @@ impl FactsChanges {
         for id in [Some(id), previous_id].into_iter().flatten() {
             self.users.insert((environment, id.clone()), UserChanges::Other);
         }
-        self.note_user((environment, key), id, Vec::new());
+        self.note_id(environment, key, id);
     }
 
     /// Notes that a catalog has this version from now on.
@@ -103,25 +132,21 @@ impl FactsChanges {
         !self.users.is_empty() && self.users.contains_key(&(environment, id.clone()))
     }
 
-    /// Returns the id of a user who is as before the transaction, if it was noted.
-    pub(in crate::sqlite) fn unchanged(
-        &self,
-        environment: EnvironmentId,
-        key: UserKey,
-    ) -> Option<&UserId> {
-        let Noted { id, .. } = self.noted.get(&(environment, key))?;
-        (!self.changes(environment, id)).then_some(id)
+    /// Returns true if the user was read, and is as before the transaction.
+    pub(in crate::sqlite) fn is_unchanged(&self, environment: EnvironmentId, key: UserKey) -> bool {
+        let noted = self.noted.get(&(environment, key));
+        noted.is_some_and(|Noted { id, .. }| !self.changes(environment, id))
     }
 
-    /// Returns a counter that was in memory, of a user who is as before the transaction.
+    /// Returns a counter that was read, of a user who is as before the transaction.
     pub(in crate::sqlite) fn used(
         &self,
         environment: EnvironmentId,
         (key, counter): &(UserKey, CounterKey),
     ) -> Option<Option<i64>> {
-        let Noted { id, counters } = self.noted.get(&(environment, *key))?;
-        let (_, used) = counters.iter().find(|(known, _)| known == counter)?;
-        (!self.changes(environment, id)).then_some(*used)
+        let Noted { id, read, .. } = self.noted.get(&(environment, *key))?;
+        let used = read.as_ref()?.used(counter)?;
+        (!self.changes(environment, id)).then_some(used)
     }
 
     /// Returns true if the transaction changes the catalog.
@@ -129,12 +154,18 @@ impl FactsChanges {
         self.catalogs.iter().any(|(of, _)| *of == environment)
     }
 
-    fn add(&mut self, environment: EnvironmentId, id: UserId, change: KnownChange) {
+    fn add(
+        &mut self,
+        environment: EnvironmentId,
+        id: UserId,
+        change: KnownChange,
+        before: Option<KnownUser>,
+    ) {
         let changes = self
             .users
             .entry((environment, id))
-            .or_insert_with(|| UserChanges::Known(Vec::with_capacity(1)));
-        if let UserChanges::Known(changes) = changes {
+            .or_insert_with(|| UserChanges::Known(Vec::with_capacity(1), before));
+        if let UserChanges::Known(changes, _) = changes {
             changes.push(change);
         }
     }

@@ -34,13 +34,19 @@ impl KnownUser {
         Self { key: facts.key, running: facts.subscriptions().to_vec(), counters: Vec::new() }
     }
 
+    /// Returns the facts that rules ask for first.
+    pub(in crate::sqlite) fn facts(&self, id: &UserId) -> UserFacts {
+        UserFacts::new(self.key, id.clone(), self.running.clone())
+    }
+
     /// Returns the facts that rules ask for first, and the counters.
     pub(in crate::sqlite) fn into_facts(self, id: &UserId) -> (UserFacts, Vec<Counter>) {
         (UserFacts::new(self.key, id.clone(), self.running), self.counters)
     }
 
-    fn has(&self, counter: &CounterKey) -> bool {
-        self.counters.iter().any(|(known, _)| known == counter)
+    /// Returns the counter's value, if it is known.
+    pub(super) fn used(&self, counter: &CounterKey) -> Option<Option<i64>> {
+        self.counters.iter().find(|(known, _)| known == counter).map(|(_, used)| *used)
     }
 
     /// Adds counters that were read. One alone is that of the current period, and those of earlier ones
@@ -58,7 +64,7 @@ impl KnownUser {
     pub(super) fn apply(&mut self, change: &KnownChange) {
         match change {
             KnownChange::Set(counter, used) => {
-                if !self.has(counter) {
+                if self.used(counter).is_none() {
                     self.forget_earlier_periods(counter);
                 }
                 self.set(counter, *used);

@@ -123,12 +123,12 @@ impl FactsCache {
     }
 
     /// Adds a user, if what was read of it `is_current`. That is asked under the lock. The catalog's
-    /// version is added, too, if it was read.
+    /// version is added, too.
     pub(super) fn learn(
         &self,
         environment: EnvironmentId,
         id: &UserId,
-        read: (Option<CatalogVersion>, &KnownUser),
+        read: (CatalogVersion, &KnownUser),
         is_current: impl Fn() -> bool,
     ) {
         let whose = self.whose(environment, id);

@@ -87,15 +87,13 @@ impl Shard {
     pub(super) fn learn(
         &mut self,
         whose: Whose<'_>,
-        (catalog_version, user): (Option<CatalogVersion>, &KnownUser),
+        (catalog_version, user): (CatalogVersion, &KnownUser),
         is_current: impl Fn() -> bool,
     ) {
         if self.is_changing(whose) || !is_current() {
             return;
         }
-        if catalog_version.is_some() {
-            self.set_catalog(whose.user.0, catalog_version);
-        }
+        self.set_catalog(whose.user.0, Some(catalog_version));
         if self.find(whose).is_none()
             && let Some(entry) = Entry::new(whose.user, user, &mut self.names)
         {
@@ -129,13 +127,18 @@ impl Shard {
 
     /// Makes the changes of a commit that was made.
     pub(super) fn apply(&mut self, whose: Whose<'_>, changes: &UserChanges) {
-        let Some(place) = self.find(whose) else { return };
-        let UserChanges::Known(changes) = changes else {
-            return self.users.remove(place);
-        };
+        match (changes, self.find(whose)) {
+            (UserChanges::Known(changes, _), Some(place)) => self.change(place, whose, changes),
+            (UserChanges::Known(changes, Some(before)), None) => self.add(whose, before, changes),
+            (UserChanges::Other, Some(place)) => self.users.remove(place),
+            (_, None) => {}
+        }
+    }
+
+    fn change(&mut self, place: Place, whose: Whose<'_>, changes: &[KnownChange]) {
         self.last_stamp += 1;
         let stamp = self.last_stamp;
-        if let [KnownChange::Set(counter, used)] = changes.as_slice()
+        if let [KnownChange::Set(counter, used)] = changes
             && let Some((entry, its_stamp)) = self.users.get_mut(place)
             && entry.set(counter, *used, &self.names)
         {
@@ -148,6 +151,16 @@ impl Shard {
         };
         changes.iter().for_each(|change| user.apply(change));
         self.rewrite(place, whose, &user, stamp);
+    }
+
+    /// Adds a user whom a commit has changed, as the user is since.
+    fn add(&mut self, whose: Whose<'_>, before: &KnownUser, changes: &[KnownChange]) {
+        let mut user = before.clone();
+        changes.iter().for_each(|change| user.apply(change));
+        if let Some(entry) = Entry::new(whose.user, &user, &mut self.names) {
+            self.last_stamp += 1;
+            self.users.insert(whose.hash, entry, self.last_stamp);
+        }
     }
 
     /// Forgets a user.

@@ -55,7 +55,7 @@ fn cache(users: usize) -> FactsCache {
 
 /// Adds a user with a snapshot that shows everything.
 fn learn(cache: &FactsCache, name: &str, user: &KnownUser) {
-    cache.learn(ENVIRONMENT, &id(name), (Some(VERSION), user), || true);
+    cache.learn(ENVIRONMENT, &id(name), (VERSION, user), || true);
 }
 
 fn found(cache: &FactsCache, name: &str) -> Option<KnownUser> {
@@ -74,7 +74,7 @@ fn as_of(cache: &FactsCache, name: &str) -> AsOf {
 fn changes(of: &[(&str, u128, Change)]) -> FactsChanges {
     let mut changes = FactsChanges::default();
     for (name, n, change) in of {
-        changes.note_user((ENVIRONMENT, key(*n)), &id(name), Vec::new());
+        changes.note_id(ENVIRONMENT, key(*n), &id(name));
         changes.note(ENVIRONMENT, key(*n), change);
     }
     changes
@@ -139,7 +139,7 @@ fn a_change_of_the_catalog_is_asked_of_the_database_until_it_is_made() {
 #[test]
 fn what_was_read_of_an_older_snapshot_is_not_kept() {
     let cache = cache(usize::MAX);
-    cache.learn(ENVIRONMENT, &id("ada"), (Some(VERSION), &user(1)), || false);
+    cache.learn(ENVIRONMENT, &id("ada"), (VERSION, &user(1)), || false);
     assert_eq!(cache.look_up(ENVIRONMENT, &id("ada")), LookedUp::Unknown);
     learn(&cache, "ada", &user(1));
     let read = [(counter(1, "api-calls", 0), Some(9))];
@@ -162,6 +162,32 @@ fn who_gets_another_id_is_forgotten_under_both() {
     changes.note(ENVIRONMENT, key(1), &set(1, 5));
     cache.make(&cache.begin(changes));
     assert_eq!(["ada", "bob", "cyd"].map(|name| found(&cache, name)), [None, None, Some(user(3))]);
+}
+
+#[test]
+fn who_was_read_and_changed_is_in_memory_afterwards() {
+    let cache = cache(usize::MAX);
+    cache.learn_catalog(ENVIRONMENT, VERSION);
+    learn(&cache, "bob", &user(2));
+    let mut changes = FactsChanges::default();
+    for (name, n, is_in_memory) in [("ada", 1, false), ("bob", 2, true), ("cyd", 3, false)] {
+        changes.note_user(ENVIRONMENT, &id(name), user(n), is_in_memory);
+        changes.note_counter(ENVIRONMENT, &(key(n), counter(n, "seats", 0)), None);
+    }
+    assert_eq!(changes.used(ENVIRONMENT, &(key(1), counter(1, "seats", 0))), Some(None));
+    changes.note(ENVIRONMENT, key(1), &set(1, 4));
+    changes.note(ENVIRONMENT, key(2), &set(2, 5));
+    assert_eq!(changes.used(ENVIRONMENT, &(key(1), counter(1, "seats", 0))), None);
+    cache.make(&cache.begin(changes));
+
+    let seats = (counter(1, "seats", 0), None);
+    let after = |n, used| [(counter(n, "api-calls", 0), Some(used))];
+    assert_eq!(
+        found(&cache, "ada").unwrap().counters,
+        [after(1, 4).to_vec(), vec![seats]].concat()
+    );
+    assert_eq!(found(&cache, "bob").unwrap().counters, after(2, 5));
+    assert_eq!(found(&cache, "cyd"), None);
 }
 
 #[test]

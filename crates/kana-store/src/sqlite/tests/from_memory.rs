@@ -7,6 +7,7 @@ use kana_core::catalog::CatalogVersion;
 use kana_core::facts::UserFacts;
 use proptest::prelude::*;
 
+use super::super::facts_cache::FactsChanges;
 use super::*;
 
 /// Users by key, ids, and subscriptions of each user.
@@ -195,13 +196,16 @@ fn seen(facts: Option<&UserFacts>) -> Option<(UserKey, Vec<u128>)> {
     Some((facts.key, running))
 }
 
+/// Whether an answer can be of an instant.
+type IsOf = Box<dyn Fn(&State) -> bool>;
+
 /// An open question, and the instants that all of its answers so far can be of.
 struct Open {
     reader: Box<dyn Transaction>,
     instants: Vec<usize>,
     about: Option<u128>,
     /// Whether an answer so far can be of the instant.
-    answers: Vec<Box<dyn Fn(&State) -> bool>>,
+    answers: Vec<IsOf>,
 }
 
 struct World {
@@ -210,7 +214,7 @@ struct World {
     /// What was stored after each commit.
     states: Vec<State>,
     open: Vec<Open>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl World {
@@ -221,7 +225,7 @@ impl World {
         let store =
             SqliteStore::open_for_server(directory.path()).unwrap().with_facts_cache(limits);
         let states = vec![State::default()];
-        Self { store, environment, states, open: Vec::new(), _directory: directory }
+        Self { store, environment, states, open: Vec::new(), directory }
     }
 
     fn state(&self) -> &State {
@@ -439,8 +443,10 @@ fn what_one_question_has_seen_none_after_it_misses() {
                 let counter = counter_of(user, 0, 0);
                 (user_key(user), Change::SetCounter { counter, used: round })
             };
-            let sets: Vec<_> =
-                (0..USERS).filter(|user| (*user + round as u128) % 3 > 0).map(set).collect();
+            let sets: Vec<_> = (0..USERS)
+                .filter(|user| !(*user + round as u128).is_multiple_of(3))
+                .map(set)
+                .collect();
             runtime.block_on(async {
                 let mut writer = store.write().await.unwrap();
                 writer.change_facts(environment, &sets).await.unwrap();
@@ -504,6 +510,66 @@ async fn a_question_whose_user_changes_while_it_is_read_is_read_again() {
     }
     assert!(matches!(ended[0], Err(StoreError::Conflict(_))));
     assert_eq!(ended[1].as_ref().unwrap(), &[vec![]]);
+}
+
+#[tokio::test]
+async fn what_was_read_of_a_snapshot_from_before_a_commit_is_not_kept() {
+    let mut world = World::new(3).await;
+    let edits = [Edit::Create(1), Edit::Subscribe(1, 0), Edit::Set(1, 0, 0, 1)];
+    world.change(&edits, false, End::Commit).await;
+    let mut reader = world.store.read_facts().await.unwrap();
+    reader.ended_subscriptions(world.environment, &[user_key(1)]).await.unwrap();
+    world.change(&[Edit::Subscribe(1, 1), Edit::Set(1, 0, 0, 2)], false, End::Commit).await;
+    let facts = reader.facts(world.environment, &[user_id(&name(1))]).await.unwrap();
+    assert_eq!(facts.users[0].as_ref().unwrap().subscriptions().len(), 1);
+    let used = reader.counters(world.environment, &[(user_key(1), counter_of(1, 0, 0))]).await;
+    assert_eq!(used.unwrap(), [Some(1)]);
+    world.ask(1).await;
+    world.ask(1).await;
+}
+
+/// A commit is visible to new snapshots a moment before it is counted.
+#[tokio::test]
+async fn a_commit_that_some_have_seen_is_not_missed_before_it_is_counted() {
+    let mut world = World::new(3).await;
+    let edits = [Edit::Create(1), Edit::Subscribe(1, 0), Edit::Create(2), Edit::Publish];
+    world.change(&edits, false, End::Commit).await;
+    for user in [1, 2] {
+        world.ask(user).await;
+    }
+    // A snapshot that is kept.
+    drop(world.store.read().await.unwrap());
+    let cache = world.store.pool.facts_cache().unwrap();
+    let mut changes = FactsChanges::default();
+    changes.note_id(world.environment, user_key(1), &user_id(&name(1)));
+    let subscription = SubscriptionId(Uuid::from_u128(subscription_of(1, 0)));
+    let cancel = Change::CancelSubscription { subscription, ended_at: NOW };
+    changes.note(world.environment, user_key(1), &cancel);
+    let commit = cache.begin(changes);
+    let database = raw(world.directory.path());
+    database.execute("UPDATE subscriptions SET status = 'CANCELLED', ended_at = 0", ()).unwrap();
+    for _ in 0..2 {
+        let mut reader = world.store.read_facts().await.unwrap();
+        let facts = reader.facts(world.environment, &[user_id(&name(1))]).await.unwrap();
+        assert_eq!(seen(facts.users[0].as_ref()), Some((user_key(1), vec![])));
+        drop(world.store.read().await.unwrap());
+    }
+    world.store.pool.note_commit();
+    cache.make(&commit);
+
+    let mut changes = FactsChanges::default();
+    changes.note_catalog(world.environment, CatalogVersion(2));
+    let commit = cache.begin(changes);
+    database
+        .execute("UPDATE environments SET catalog_version = 2 WHERE kind = 'test'", ())
+        .unwrap();
+    for user in [1, 2] {
+        let mut reader = world.store.read_facts().await.unwrap();
+        let facts = reader.facts(world.environment, &[user_id(&name(user))]).await.unwrap();
+        assert_eq!(facts.catalog_version, CatalogVersion(2));
+    }
+    world.store.pool.note_commit();
+    cache.make(&commit);
 }
 
 #[tokio::test]
