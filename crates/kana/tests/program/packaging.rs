@@ -56,7 +56,25 @@ fn a_supervisor_is_told_that_the_server_is_ready_alive_and_stopping() {
         assert_eq!(supervisor.told(), "WATCHDOG=1");
     }
     server.signal("TERM");
-    while supervisor.told() != "STOPPING=1" {}
+    while !supervisor.told().starts_with("STOPPING=1\n") {}
+}
+
+/// systemd kills a server that takes longer to stop than the unit allows and the server has asked for.
+#[test]
+fn a_server_that_drained_for_longer_than_its_unit_allows_was_killed() {
+    let supervisor = Supervisor::new();
+    let server = supervisor.start(&["--drain-seconds", "300"]);
+    while supervisor.told() != "WATCHDOG=1" {}
+    server.signal("TERM");
+    let told = loop {
+        let told = supervisor.told();
+        if told.starts_with("STOPPING=1") {
+            break told;
+        }
+    };
+    assert_eq!(told, "STOPPING=1\nEXTEND_TIMEOUT_USEC=320000000");
+    // It goes on saying that it is alive.
+    assert_eq!(supervisor.told(), "WATCHDOG=1");
 }
 
 /// What told the watchdog held the service, so that it was not known whether everything was written.

@@ -43,7 +43,7 @@ impl StopSignals {
 pub(super) async fn told_to_stop(mut signals: StopSignals, kana: &Kana, drain: Duration) {
     signals.next().await;
     kana.begin_stopping();
-    supervisor::tell_stopping();
+    supervisor::tell_stopping(drain);
     tokio::spawn(async move {
         signals.next().await;
         tracing::warn!("told to stop again: stopped at once");

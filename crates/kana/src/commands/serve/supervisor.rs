@@ -9,6 +9,8 @@ use sd_notify::NotifyState;
 
 /// How long after a database that was not ready it is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// How long a stop may take once the server has drained: twice what it takes at most.
+const STOP_TIME: Duration = Duration::from_secs(20);
 
 /// Says `READY=1` once `/readyz` would answer 200, and from then on that the server is alive, as often as the
 /// supervisor wants to hear it.
@@ -27,24 +29,26 @@ pub(super) fn tell(kana: &Arc<Kana>) {
             drop(kana);
             tokio::time::sleep(ASK_AGAIN).await;
         }
-        send(NotifyState::Ready);
+        send(&[NotifyState::Ready]);
         let Some(within) = sd_notify::watchdog_enabled() else { return };
         // A thread that is lost ends the process by itself. What this shows is that tasks still run.
         let mut ticks = tokio::time::interval(within / 3);
         loop {
             ticks.tick().await;
-            send(NotifyState::Watchdog);
+            send(&[NotifyState::Watchdog]);
         }
     });
 }
 
-/// Says that the server stops, so that it is not taken for one that hangs.
-pub(super) fn tell_stopping() {
-    send(NotifyState::Stopping);
+/// Says that the server stops, and how much time that may take at most, so that it is not taken for one that hangs
+/// (systemd kills one after `TimeoutStopSec`, which knows nothing of `--drain-seconds`).
+pub(super) fn tell_stopping(drain: Duration) {
+    let at_most = u32::try_from((drain + STOP_TIME).as_micros()).unwrap_or(u32::MAX);
+    send(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(at_most)]);
 }
 
-fn send(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+fn send(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "the supervisor cannot be told how the server is");
     }
 }
