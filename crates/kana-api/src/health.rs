@@ -30,7 +30,11 @@ pub(crate) async fn ready(State(kana): State<Arc<Kana>>) -> Response {
     {
         tracing::error!(%reason, times, "not ready");
     }
-    let (check, problem) = reason.check();
+    not_ready(reason.check())
+}
+
+/// Answers that a check has failed, and why in a few words.
+pub(crate) fn not_ready((check, problem): (&'static str, &'static str)) -> Response {
     let body = json!({ "ready": false, "checks": { check: problem } });
     let headers = [NO_STORE, (header::CONTENT_TYPE, "application/json; charset=utf-8")];
     (StatusCode::SERVICE_UNAVAILABLE, headers, body.to_string()).into_response()

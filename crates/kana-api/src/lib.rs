@@ -18,6 +18,7 @@ mod http_error;
 mod metrics;
 mod rate_limit;
 mod scalars;
+pub mod starting;
 mod surface;
 
 use std::sync::Arc;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -35,6 +34,7 @@ use crate::overdue;
 use crate::peer_address::PeerAddress;
 use crate::request_framing::RequestFraming;
 use crate::request_log::{self, Answering, RequestLog, RequestLogSettings};
+use crate::routes::Routes;
 use crate::tls::Tls;
 use crate::watched_socket::WatchedSocket;
 
@@ -43,14 +43,14 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long nothing is accepted when the operating system cannot give a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the router until `stop`. Then accepts no more connections and finishes the requests in
+/// Serves the routes until `stop`. Then accepts no more connections and finishes the requests in
 /// flight, for up to `drain_time`. Returns true if all of them were finished.
 ///
 /// Each request has an id, which its answer has in `X-Request-Id`, and a line in the log as the settings
 /// say.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    routes: impl Into<Routes>,
     settings: ServerSettings,
     stop: impl Future<Output = ()>,
     drain_time: Duration,
@@ -58,7 +58,8 @@ pub async fn serve(
     let ServerSettings { limits, request_log, tls } = settings;
     let connections = Connections::new(limits);
     let request_log = RequestLog::new(request_log, tls.is_some());
-    let served = Served { router, request_log: Arc::clone(&request_log), tls };
+    let routes = routes.into();
+    let served = Served { routes, request_log: Arc::clone(&request_log), tls };
     tokio::select! {
         () = accept_all(&listener, &served, &connections) => {}
         () = connections.sweep_regularly() => {}
@@ -83,7 +84,7 @@ pub struct ServerSettings {
 /// What answers requests, what notes them, and what protects them on their way.
 #[derive(Clone)]
 struct Served {
-    router: Router,
+    routes: Routes,
     request_log: Arc<RequestLog>,
     tls: Option<Arc<Tls>>,
 }
@@ -244,7 +245,7 @@ fn respond(
     let response = match head::problem(&request, has_two_lengths) {
         // A router is always ready, so this need not poll it first. What it returns is large, and would be
         // moved with each future around it.
-        None => Ok(Box::pin(served.router.clone().call(request))),
+        None => Ok(Box::pin(served.routes.current().call(request))),
         Some(problem) => Err(problem),
     };
     // hyper keeps room for what this returns for as long as a connection is open, also while it is idle.

@@ -73,8 +73,12 @@ pub(crate) fn router(
             post(async |api, http| noted(Operation::CLI_PUBLISH, publish(api, http)).await),
         )
         .with_state(Arc::new(api));
-    let refuse = |_: &HeaderMap, error: HttpError| Failed::from(error).into_response();
-    limits.of_keys(kana, refuse, routes)
+    limits.of_keys(kana, |_: &HeaderMap, error: HttpError| refuse(error), routes)
+}
+
+/// Writes the refusal of a call that was not looked at.
+pub(crate) fn refuse(error: HttpError) -> Response {
+    Failed::from(error).into_response()
 }
 
 /// Notes what became of a call, for the log.

@@ -60,7 +60,8 @@ pub(crate) fn router(
     limits.of_users(kana, refuse, endpoint).layer(cors(origins))
 }
 
-fn cors(origins: AllowedOrigins) -> CorsLayer {
+/// Lets the web pages of these origins read the answers of `/client/graphql`.
+pub(crate) fn cors(origins: AllowedOrigins) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(match origins {
             AllowedOrigins::Any => AllowOrigin::from(Any),

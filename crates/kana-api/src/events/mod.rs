@@ -61,8 +61,13 @@ pub(crate) fn router(
     limits: &RateLimiting,
 ) -> Router {
     let api = EventsApi::new(kana, body_memory);
-    let refuse = |_: &HeaderMap, error: HttpError| Answer::from(error).into_response();
+    let refuse = |_: &HeaderMap, error: HttpError| refuse(error);
     limits.of_keys(kana, refuse, Router::new().route("/events", post(respond)).with_state(api))
+}
+
+/// Writes the refusal of a request of which no event was looked at.
+pub(crate) fn refuse(error: HttpError) -> Response {
+    Answer::from(error).into_response()
 }
 
 async fn respond(State(api): State<Arc<EventsApi>>, http: Request) -> Response {
@@ -73,7 +78,7 @@ async fn respond(State(api): State<Arc<EventsApi>>, http: Request) -> Response {
     let sender = match authorised {
         Ok(sender) => sender,
         // The body of a sender without a valid key is not read.
-        Err(error) => return Answer::from(HttpError::from(&error)).into_response(),
+        Err(error) => return refuse(HttpError::from(&error)),
     };
     let mut body = RequestBody::new(body, sender.body_memory());
     let answer = take(sender, &parts.headers, &mut body).await;

@@ -27,6 +27,9 @@ pub static CONNECTIONS_BUSY: Gauge = Gauge::new(0);
 /// See [`CONNECTIONS_IDLE`].
 pub static CONNECTIONS_MAX: Gauge = Gauge::new(0);
 
+/// The version of the database's schema; 0 before it is open.
+pub static SCHEMA_VERSION: Gauge = Gauge::new(0);
+
 static BUILD: OnceLock<Build> = OnceLock::new();
 static ERRORS: [Counter; Failure::ALL.len()] = [const { Counter::new() }; Failure::ALL.len()];
 
@@ -39,8 +42,6 @@ pub struct Build {
     pub commit: &'static str,
     /// `sqlite` or `postgres`.
     pub engine: &'static str,
-    /// The version of the database's schema.
-    pub schema_version: usize,
 }
 
 /// The kind of a failure of the database.
@@ -94,12 +95,12 @@ pub fn set_build(build: Build) {
 
 pub(super) fn write(page: &mut Page) {
     let build = BUILD.get();
-    if let Some(Build { version, commit, engine, schema_version }) = build {
+    if let Some(Build { version, commit, engine }) = build {
         page.family("kana_build_info", Kind::Gauge, "What runs; always 1.");
         page.sample(&[("version", version), ("commit", commit), ("engine", engine)], 1);
-        page.family("kana_schema_version", Kind::Gauge, "The version of the database's schema.");
-        page.sample(&[], schema_version);
     }
+    page.family("kana_schema_version", Kind::Gauge, "The version of the database's schema.");
+    page.sample(&[], SCHEMA_VERSION.value());
     let help = "1 if the database last answered questions and accepted changes, else 0.";
     page.family("kana_database_up", Kind::Gauge, help);
     page.sample(&[], UP.value());

@@ -4,19 +4,26 @@ mod start_line;
 mod stopping;
 mod supervisor;
 mod waiting;
+mod while_starting;
 
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kana_http::{Limits, ServerSettings, Tls};
+use kana_api::starting::Starting;
+use kana_http::{Limits, Routes, ServerSettings, Tls};
 use kana_service::jobs::{self, JobRunner};
 use kana_service::{Kana, SystemClock};
 use kana_store::postgres::Protection;
 use kana_store::{Loss, PostgresStore, SqliteStore, Store, postgres};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use self::metrics::{Operators, Watched};
+use self::start_line::Engine;
 use self::stopping::StopSignals;
 use super::{DashboardPlace, Failure, create_app};
 use crate::logging;
@@ -50,11 +57,7 @@ pub(crate) async fn run(
         return Err(Failure::Clock);
     }
     ignore_signals()?;
-    let tls = settings.address.tls.files().map(Tls::load).transpose().map_err(Failure::Tls)?;
-    if let Some(tls) = &tls {
-        look_regularly(Arc::clone(tls));
-    }
-    reread_at_hangup(tls.clone())?;
+    let tls = watched_tls(&settings)?;
     // Listens first, so that a port in use leaves nothing behind.
     let listen = settings.address.listen.at;
     let listener =
@@ -63,9 +66,97 @@ pub(crate) async fn run(
     let operators = listen_for_operators(settings.metrics_listen)?;
     let mut signals = StopSignals::listen()?;
     let traces = TraceExport::start(&settings.traces)?;
-    let Some(opened) = signals.or_stop(open_for_server(&settings)).await else {
-        tracing::info!("stopped before the database was open");
+    metrics::begin(&settings.database);
+
+    let (limits, request_log) = (limits(settings.connections), request_log(settings.request_log));
+    let served = ServerSettings { limits, request_log, tls };
+    let (api, has_tls) = (api_settings(&settings, operators.is_none()), served.tls.is_some());
+    let starting = Starting::default();
+    let routes = Routes::from(kana_api::starting::router(&starting, &api));
+    let operators = operators.map(|listener| Operators::serve(listener, &starting, &served));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async move {
+        let _ = stopped.await;
+    };
+    let mut serving = pin!(kana_http::serve(listener, routes.clone(), served, stopped, DRAIN_TIME));
+    let start = start(&settings, address, &mut signals, &starting);
+    let Some(started) = while_starting::serve(start, serving.as_mut()).await? else {
+        drop(stop);
+        signals.or_stop(serving).await;
         return Ok(());
+    };
+
+    routes.replace(router(&started.kana, &settings, api, has_tls));
+    // What is left of them is dropped with the last connection, and the service with that.
+    drop(routes);
+    if let Some(operators) = &operators {
+        operators.serve_all(&started.kana);
+    }
+    started.log((address, has_tls), in_force);
+    supervisor::tell(&started.kana);
+    let drain = Duration::from_secs(settings.connections.drain_seconds.into());
+    let lost = started.until_told(serving, (signals, drain), stop).await;
+    let Started { kana, jobs, .. } = started;
+    jobs.stopped().await;
+    if let Some(operators) = operators {
+        operators.finish().await;
+    }
+    finish(kana, traces).await;
+    ended(lost)
+}
+
+/// A service that has been started.
+struct Started {
+    kana: Arc<Kana>,
+    jobs: JobRunner,
+    engine: Engine,
+    /// What protects the connections to a shared database.
+    protection: Option<Protection>,
+}
+
+impl Started {
+    /// Logs that the server is ready.
+    fn log(&self, address: (SocketAddr, bool), in_force: &[SettingInForce]) {
+        let database_tls = self.protection.map(|protection| protection.to_string());
+        start_line::log(address, self.engine, database_tls.as_deref(), in_force);
+    }
+
+    /// Goes on serving until the process is told to stop, or has lost what it needs, which is returned. Then drops
+    /// `stop`, which is to end `serving`, and waits for that.
+    async fn until_told(
+        &self,
+        serving: Pin<&mut impl Future<Output = bool>>,
+        (signals, drain): (StopSignals, Duration),
+        stop: oneshot::Sender<()>,
+    ) -> Option<Loss> {
+        let told = async {
+            let lost = tokio::select! {
+                () = stopping::told_to_stop(signals, &self.kana, drain) => None,
+                loss = self.kana.lost() => Some(loss),
+            };
+            self.jobs.stop();
+            drop(stop);
+            lost
+        };
+        let (all_finished, lost) = tokio::join!(serving, told);
+        if !all_finished {
+            tracing::warn!("some requests were not finished in time, and have no answer");
+        }
+        lost
+    }
+}
+
+/// Opens the database, creates the app if there is none, and starts the service. Returns `None` if the process
+/// is told to stop before the database is open.
+async fn start(
+    settings: &ServeSettings,
+    address: SocketAddr,
+    signals: &mut StopSignals,
+    starting: &Starting,
+) -> Result<Option<Started>, Failure> {
+    let Some(opened) = signals.or_stop(open_for_server(settings, starting)).await else {
+        tracing::info!("stopped before the database was open");
+        return Ok(None);
     };
     let (store, watched, protection) = opened?;
     let has_dashboard = !settings.dashboard.no_dashboard;
@@ -73,37 +164,12 @@ pub(crate) async fn run(
     if create_app(store.as_ref(), "app", has_dashboard.then_some(dashboard)).await? {
         tracing::info!("a new app was made; its keys stand on standard output, and only there");
     }
-    let service = service_settings(&settings);
+    let service = service_settings(settings);
     let kana = Kana::start_with(store, Arc::new(SystemClock), service)?;
     let engine = watched.engine();
     metrics::watch(&kana, watched);
     let jobs = JobRunner::start(&kana, jobs::housekeeping(&kana));
-    let limits = limits(settings.connections);
-    let drain = Duration::from_secs(settings.connections.drain_seconds.into());
-    let mut lost = None;
-    let stop = async {
-        tokio::select! {
-            () = stopping::told_to_stop(signals, &kana, drain) => {}
-            loss = kana.lost() => lost = Some(loss),
-        }
-        jobs.stop();
-    };
-    let router = router(&kana, &settings, operators.is_none(), tls.is_some());
-    let database_tls = protection.map(|protection| protection.to_string());
-    start_line::log((address, tls.is_some()), engine, database_tls.as_deref(), in_force);
-    let request_log = request_log(settings.request_log);
-    let served = ServerSettings { limits, request_log, tls };
-    let operators = operators.map(|listener| Operators::serve(listener, &kana, &served));
-    supervisor::tell(&kana);
-    if !kana_http::serve(listener, router, served, stop, DRAIN_TIME).await {
-        tracing::warn!("some requests were not finished in time, and have no answer");
-    }
-    jobs.stopped().await;
-    if let Some(operators) = operators {
-        operators.finish().await;
-    }
-    finish(kana, traces).await;
-    ended(lost)
+    Ok(Some(Started { kana, jobs, engine, protection }))
 }
 
 /// Waits for what is written last, and for the last traces meanwhile.
@@ -131,19 +197,22 @@ fn ended(lost: Option<Loss>) -> Result<(), Failure> {
     }
 }
 
-/// Everything that is answered at the main address.
-fn router(
-    kana: &Arc<Kana>,
-    settings: &ServeSettings,
-    has_metrics: bool,
-    has_tls: bool,
-) -> axum::Router {
-    let api = kana_api::Settings {
+fn api_settings(settings: &ServeSettings, has_metrics: bool) -> kana_api::Settings {
+    kana_api::Settings {
         client_origins: settings.client_origins.clone(),
         body_memory_bytes: settings.request_limits.body_memory_bytes(),
         rate_limits: settings.request_limits.rate_limits(),
         has_metrics,
-    };
+    }
+}
+
+/// Everything that is answered at the main address once the service is there.
+fn router(
+    kana: &Arc<Kana>,
+    settings: &ServeSettings,
+    api: kana_api::Settings,
+    has_tls: bool,
+) -> axum::Router {
     let router = kana_api::router_with(kana, api);
     if settings.dashboard.no_dashboard {
         return router;
@@ -160,7 +229,7 @@ fn router(
 type Opened = (Arc<dyn Store>, Watched, Option<Protection>);
 
 /// Opens the shared database of the settings, or the embedded one for this server alone.
-async fn open_for_server(settings: &ServeSettings) -> Result<Opened, Failure> {
+async fn open_for_server(settings: &ServeSettings, starting: &Starting) -> Result<Opened, Failure> {
     let Some(url) = &settings.database.database_url else {
         let directory = settings.database.data_dir.clone();
         let opening = {
@@ -174,7 +243,7 @@ async fn open_for_server(settings: &ServeSettings) -> Result<Opened, Failure> {
     let pooler = settings.database.database_pooler.into();
     let settings = postgres::Settings { connections_max, pooler, ..postgres::Settings::default() };
     let open = async || PostgresStore::open(url.reveal(), settings).await;
-    let store = waiting::open_in_time(open).await?;
+    let store = waiting::open_in_time(open, starting).await?;
     let protection = store.protection();
     if protection == Some(Protection::Plain { leaves_machine: true }) {
         tracing::warn!(
@@ -239,6 +308,16 @@ fn ignore_signals() -> std::io::Result<()> {
         drop(signal(kind)?);
     }
     Ok(())
+}
+
+/// Loads the certificate, if there is to be TLS, and has it and `--log-level` read anew from now on.
+fn watched_tls(settings: &ServeSettings) -> Result<Option<Arc<Tls>>, Failure> {
+    let tls = settings.address.tls.files().map(Tls::load).transpose().map_err(Failure::Tls)?;
+    if let Some(tls) = &tls {
+        look_regularly(Arc::clone(tls));
+    }
+    reread_at_hangup(tls.clone())?;
+    Ok(tls)
 }
 
 /// Looks at the files of the certificate now and then.

@@ -49,6 +49,7 @@ mod serve;
 mod settings;
 mod signals;
 mod standard_streams;
+mod starting;
 mod stopping;
 mod torn_log;
 mod traces;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use kana_http::{Limits, ServerSettings};
+use kana_api::starting::Starting;
+use kana_http::{Limits, Routes, ServerSettings};
 use kana_service::Kana;
 use kana_store::SqliteStore;
 use kana_store::postgres::ConnectionCounts;
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::start_line::Engine;
+use crate::settings::DatabaseSettings;
 use crate::version::{COMMIT, VERSION};
 
 /// How often the database is looked at.
@@ -70,15 +72,26 @@ fn look_at_files(directory: &Path) {
     }
 }
 
-/// Looks at the database now and then, as long as there is a Kana.
-pub(super) fn watch(kana: &Arc<Kana>, watched: Watched) {
-    let engine = watched.engine();
+/// Says what is known before the database is open, so that no alert takes a server that starts for one that has
+/// never had a backup.
+pub(super) fn begin(settings: &DatabaseSettings) {
+    let engine = match settings.database_url {
+        Some(_) => Engine::Postgres,
+        None => Engine::Sqlite,
+    };
     database::set_build(database::Build {
         version: VERSION,
         commit: COMMIT,
         engine: engine.name(),
-        schema_version: engine.schema_version(),
     });
+    if engine == Engine::Sqlite {
+        look_at_files(&settings.data_dir);
+    }
+}
+
+/// Looks at the database now and then, as long as there is a Kana.
+pub(super) fn watch(kana: &Arc<Kana>, watched: Watched) {
+    database::SCHEMA_VERSION.set(watched.engine().schema_version());
     watched.look();
     let kana = Arc::downgrade(kana);
     tokio::spawn(look_regularly(kana, Arc::new(watched)));
@@ -98,15 +111,16 @@ async fn look_regularly(kana: Weak<Kana>, watched: Arc<Watched>) {
 
 /// A listener for operators that is being served.
 pub(super) struct Operators {
+    routes: Routes,
     stop: oneshot::Sender<()>,
     served: JoinHandle<bool>,
 }
 
 impl Operators {
-    /// Serves `/metrics`, `/healthz` and `/readyz`.
+    /// Serves `/metrics`, `/healthz` and `/readyz` of a server that starts.
     pub(super) fn serve(
         listener: TcpListener,
-        kana: &Arc<Kana>,
+        starting: &Starting,
         settings: &ServerSettings,
     ) -> Self {
         let limits = Limits { connections_max: CONNECTIONS_MAX, ..settings.limits };
@@ -116,9 +130,15 @@ impl Operators {
         let stopped = async move {
             let _ = stopped.await;
         };
-        let router = kana_api::operators_router(kana);
-        let serving = kana_http::serve(listener, router, settings, stopped, Duration::from_secs(1));
-        Self { stop, served: tokio::spawn(serving) }
+        let routes = Routes::from(kana_api::starting::operators_router(starting));
+        let drain_time = Duration::from_secs(1);
+        let serving = kana_http::serve(listener, routes.clone(), settings, stopped, drain_time);
+        Self { routes, stop, served: tokio::spawn(serving) }
+    }
+
+    /// Serves those of a server that has started from now on.
+    pub(super) fn serve_all(&self, kana: &Arc<Kana>) {
+        self.routes.replace(kana_api::operators_router(kana));
     }
 
     /// Stops, once the others are served.

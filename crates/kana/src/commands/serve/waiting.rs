@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kana_api::starting::Starting;
 use kana_store::StoreError;
 use tokio::time::{Instant, sleep};
 
@@ -9,10 +10,11 @@ use tokio::time::{Instant, sleep};
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Opens the database, and retries for [`PATIENCE`] while it cannot be reached. Fails at once with an error
-/// that waiting cannot fix.
+/// Opens the database, and retries for [`PATIENCE`] while it cannot be reached, which `/readyz` then says. Fails
+/// at once with an error that waiting cannot fix.
 pub(super) async fn open_in_time<T>(
     open: impl AsyncFn() -> Result<T, StoreError>,
+    starting: &Starting,
 ) -> Result<T, StoreError> {
     let since = Instant::now();
     let mut is_said = false;
@@ -21,6 +23,7 @@ pub(super) async fn open_in_time<T>(
             Err(error @ StoreError::Unavailable(_)) if since.elapsed() + PAUSE < PATIENCE => error,
             opened => return opened,
         };
+        starting.set_database_problem(error.summary());
         if !is_said {
             let seconds = PATIENCE.as_secs();
             tracing::warn!(%error, "waiting up to {seconds} seconds for the database");
@@ -47,14 +50,14 @@ mod tests {
             ..50 => Err(away()),
             _ => Ok("open"),
         };
-        assert_eq!(open_in_time(open).await.unwrap(), "open");
+        assert_eq!(open_in_time(open, &Starting::default()).await.unwrap(), "open");
         assert!(since.elapsed() < Duration::from_secs(51), "{:?}", since.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_database_that_does_not_come_is_waited_for_a_minute() {
         let since = Instant::now();
-        let opened: Result<(), _> = open_in_time(async || Err(away())).await;
+        let opened: Result<(), _> = open_in_time(async || Err(away()), &Starting::default()).await;
         assert!(matches!(opened, Err(StoreError::Unavailable(_))), "{opened:?}");
         let waited = since.elapsed().as_secs();
         assert!((59..=60).contains(&waited), "{waited} s");
@@ -73,11 +76,11 @@ mod tests {
         ];
         for error in errors {
             let tries = Cell::new(0);
-            let opened: Result<(), _> = open_in_time(async || {
+            let open = async || {
                 tries.set(tries.get() + 1);
                 Err(error())
-            })
-            .await;
+            };
+            let opened: Result<(), _> = open_in_time(open, &Starting::default()).await;
             assert_eq!((opened.unwrap_err().to_string(), tries.get()), (error().to_string(), 1));
         }
     }
