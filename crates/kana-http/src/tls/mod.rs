@@ -22,8 +22,14 @@ pub const SPEAKS_TLS: &str = "This port speaks TLS";
 pub struct Tls {
     files: TlsFiles,
     config: ArcSwap<ServerConfig>,
-    /// What the files were when they were last looked at, whether or not it could be used.
-    seen: Mutex<Contents>,
+    seen: Mutex<Seen>,
+}
+
+/// What the files were when they were last looked at.
+struct Seen {
+    contents: Contents,
+    /// Whether what was seen could be used.
+    is_usable: bool,
 }
 
 impl Tls {
@@ -42,7 +48,8 @@ impl Tls {
             tracing::error!(%certificate, "the certificate has expired: clients will refuse it");
         }
         metrics::set_not_after(not_after);
-        Ok(Arc::new(Self { files, config: ArcSwap::new(config), seen: Mutex::new(contents) }))
+        let seen = Mutex::new(Seen { contents, is_usable: true });
+        Ok(Arc::new(Self { files, config: ArcSwap::new(config), seen }))
     }
 
     /// Reads the files, and returns when the certificate expires, in seconds since 1970.
@@ -55,7 +62,8 @@ impl Tls {
     }
 
     /// Looks at the files, and protects new connections by what stands there if that has changed. What cannot
-    /// be used, or has expired, changes nothing and is an error in the log, once. Reads from the disk.
+    /// be used, or has expired, changes nothing and is an error in the log, once; it is counted at each look, so
+    /// that metrics show it for as long as it stands there. Reads from the disk.
     pub fn look(&self) {
         let read = self.files.read();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,14 +71,17 @@ impl Tls {
             Ok(contents) => contents.clone(),
             Err(_) => Contents::default(),
         };
-        if contents == *seen {
+        if contents == seen.contents {
+            if !seen.is_usable {
+                metrics::reloaded(Done::Failed);
+            }
             return;
         }
         let usable = read.and_then(|contents| self.files.pair(&contents)).and_then(|pair| {
             let is_good = pair.not_after > now();
             is_good.then_some(pair).ok_or_else(|| self.files.expired())
         });
-        *seen = contents;
+        *seen = Seen { contents, is_usable: usable.is_ok() };
         match usable {
             Ok(Pair { config, not_after }) => {
                 self.config.store(config);

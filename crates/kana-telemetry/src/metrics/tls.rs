@@ -24,7 +24,7 @@ pub fn set_not_after(seconds: i64) {
     NOT_AFTER.set(seconds);
 }
 
-/// Counts a certificate that replaced the one in use, or could not.
+/// Counts a look at the certificate's files that found another one, which replaced the one in use or cannot.
 pub fn reloaded(done: Done) {
     RELOADS[done as usize].count();
 }
@@ -42,7 +42,11 @@ pub(super) fn write(page: &mut Page) {
     page.family("kana_tls_certificate_not_after_seconds", Kind::Gauge, help);
     page.sample(&[], NOT_AFTER.value());
     for (name, help, counters) in [
-        ("kana_tls_reloads_total", "Certificates that replaced another, or could not.", &RELOADS),
+        (
+            "kana_tls_reloads_total",
+            "Looks that found another certificate, which is used or cannot be.",
+            &RELOADS,
+        ),
         ("kana_tls_handshakes_total", "Handshakes of TLS.", &HANDSHAKES),
     ] {
         page.family(name, Kind::Counter, help);

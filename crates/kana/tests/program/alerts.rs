@@ -93,3 +93,52 @@ fn alerts_and_the_dashboard_can_be_read_and_name_what_there_is() {
     }
     assert!(alerts.contains(OF_PROMETHEUS));
 }
+
+/// A certificate that cannot be used was forgotten after an hour, and told of twice if it had expired as well.
+#[test]
+fn the_alert_about_certificates_forgot_bad_files_and_told_of_them_twice() {
+    let summary = "The certificate of a ends soon, or another one cannot be used";
+    let fires = json!([{
+        "exp_labels": { "severity": "warning", "job": "kana", "instance": "a" },
+        "exp_annotations": {
+            "summary": summary,
+            "description": "Renew it. The log says what was wrong with a new one.",
+        },
+    }]);
+    let test = |not_after: &str, failed: &str, expected: &[(&str, bool)]| {
+        let checks: Vec<Value> = expected
+            .iter()
+            .map(|(at, is_firing)| {
+                let alerts = if *is_firing { fires.clone() } else { json!([]) };
+                json!({ "eval_time": at, "alertname": "KanaCertificateEnds", "exp_alerts": alerts })
+            })
+            .collect();
+        let of = "job=\"kana\",instance=\"a\"";
+        json!({
+            "interval": "1m",
+            "input_series": [
+                { "series": format!("kana_tls_certificate_not_after_seconds{{{of}}}"), "values": not_after },
+                { "series": format!("kana_tls_reloads_total{{{of},result=\"failed\"}}"), "values": failed },
+                { "series": format!("kana_tls_reloads_total{{{of},result=\"ok\"}}"), "values": "0x150" },
+            ],
+            "alert_rule_test": checks,
+        })
+    };
+    let tests = json!({
+        "rule_files": [packaged("prometheus/alerts.yml").canonicalize().unwrap()],
+        "evaluation_interval": "1m",
+        "tests": [
+            // Bad files from the 10th minute to the 90th, counted every five seconds.
+            test("2000000000x150", "0x10 12+12x79 960x60", &[
+                ("9m", false), ("12m", true), ("85m", true), ("97m", false),
+            ]),
+            // The certificate in use has expired, and so have the files.
+            test("60x150", "0x10 12+12x139", &[("5m", true), ("30m", true), ("120m", true)]),
+        ],
+    });
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("test.yml");
+    std::fs::write(&file, tests.to_string()).unwrap();
+    let tested = promtool(&["test", "rules", file.to_str().unwrap()], "");
+    assert!(tested.status.success(), "{}{}", text(&tested.stdout), text(&tested.stderr));
+}

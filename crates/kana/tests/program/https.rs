@@ -180,6 +180,39 @@ fn what_cannot_be_used_replaces_nothing() {
     }
 }
 
+/// An alert that goes by what was counted lately must not forget what still lies there.
+#[test]
+fn a_certificate_that_stayed_unusable_counted_once() {
+    let (files, authority) = (Files::new(), Authority::new("Ours"));
+    let good = server_of(&authority);
+    files.put_pair(&good);
+    let trusted = files.trust("ca.pem", authority.pem());
+    let server = files.start();
+    let reloads = |result| {
+        metric(&server, &trusted, &format!("kana_tls_reloads_total{{result=\"{result}\"}}"))
+    };
+    files.put("garbage", &good.key);
+    until("three looks", || {
+        server.signal("HUP");
+        reloads("failed") >= 3
+    });
+    let said = server.log().matches("cert.pem: has no certificate in PEM").count();
+    assert_eq!(said, 1, "{}", server.log());
+    files.put_pair(&good);
+    until("the good one again", || {
+        server.signal("HUP");
+        reloads("ok") > 0
+    });
+    let before = reloads("failed");
+    let looks = || server.log().matches("the log's level was read anew").count();
+    let enough = looks() + 3;
+    until("more looks", || {
+        server.signal("HUP");
+        looks() >= enough
+    });
+    assert_eq!(reloads("failed"), before, "it is mended");
+}
+
 #[test]
 fn a_server_does_not_start_with_what_cannot_be_used_and_says_which_file() {
     let (files, authority) = (Files::new(), Authority::new("Ours"));
