@@ -40,6 +40,14 @@ impl ListenAddress {
 }
 
 impl ListenAddress {
+    /// Returns the port; 0 if a free one is to be picked.
+    pub(crate) fn port(self) -> u16 {
+        match self {
+            Self::At(address) => address.port(),
+            Self::Localhost(port) | Self::Everywhere(port) => port,
+        }
+    }
+
     /// Returns host and port as a program on this machine reaches them.
     pub(crate) fn as_local_host(self) -> String {
         match self {

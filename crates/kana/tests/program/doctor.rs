@@ -112,6 +112,35 @@ fn what_is_wrong_is_told_all_at_once() {
 }
 
 #[test]
+fn the_address_for_metrics_was_not_looked_at() {
+    let dir = TempDir::new().unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    // It closes each connection, so nobody waits for it.
+    let address = other.local_addr().unwrap().to_string();
+    std::thread::spawn(move || while other.accept().is_ok() {});
+    let metrics_port = |listen: &str, metrics_listen: &str| {
+        let arguments = ["doctor", "--listen", listen, "--metrics-listen", metrics_listen];
+        let (_, checks) = doctor(&mut kana(dir.path(), &arguments));
+        let (status, detail) = of(&checks, "metrics port")[0];
+        (status.to_owned(), detail.to_owned())
+    };
+    let (status, detail) = metrics_port("127.0.0.1:0", "127.0.0.1:0");
+    assert!(status == "ok" && detail.contains("is free"), "{detail}");
+    let (status, detail) = metrics_port("127.0.0.1:0", &address);
+    assert!(status == "fail" && detail.contains("another program listens on"), "{detail}");
+    let (status, detail) = metrics_port("127.0.0.1:1", "127.0.0.1:1");
+    assert!(status == "fail" && detail.contains("is that of --listen, too"), "{detail}");
+
+    let mut command = Server::command(dir.path());
+    let server = Server::start_with(command.args(["--metrics-listen", "127.0.0.1:0"]));
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("metrics_address")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    let (status, detail) = metrics_port("127.0.0.1:0", line["metrics_address"].as_str().unwrap());
+    assert!(status == "ok" && detail.contains("a kana server answers on"), "{detail}");
+}
+
+#[test]
 fn a_database_of_another_release_is_told_with_what_to_do() {
     let dir = TempDir::new().unwrap();
     crate::process::init(dir.path());

@@ -149,7 +149,10 @@ fn database(opened: Result<(), StoreError>) -> Check {
     match opened {
         Ok(()) => Check::ok("database", "it can be opened, and has the schema of this release"),
         Err(StoreError::NoDatabaseIn { .. }) => {
-            Check::ok("database", "there is none yet: kana serve makes it")
+            // Beside a server on PostgreSQL, somebody may have looked in the wrong place.
+            let text = "there is none yet: kana serve makes it; one in PostgreSQL is looked at with \
+                --database-url or --database-url-file";
+            Check::ok("database", text)
         }
         Err(error @ StoreError::OlderSchema { .. }) => {
             let advice = "kana serve and kana migrate migrate it";

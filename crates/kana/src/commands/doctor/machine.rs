@@ -1,4 +1,4 @@
-//! Checks of the machine: clock, open files, port.
+//! Checks of the machine: clock, open files, ports.
 
 use std::io::ErrorKind;
 
@@ -34,24 +34,38 @@ pub(super) fn open_files(connections_max: u32) -> Check {
     Check::ok("open files", format!("enough for --connections-max {connections_max}"))
 }
 
-/// Whether a server could listen, or one does.
+/// Whether a server could listen on the address of `--listen`, or one does.
 pub(super) async fn port(listen: ListenAddress) -> Check {
+    listening("port", listen, "--listen or KANA_LISTEN").await
+}
+
+/// Whether a server could also listen on the address of `--metrics-listen`, or one does.
+pub(super) async fn metrics_port(metrics_listen: ListenAddress, listen: ListenAddress) -> Check {
+    let (name, setting) = ("metrics port", "--metrics-listen or KANA_METRICS_LISTEN");
+    if metrics_listen == listen && listen.port() != 0 {
+        let advice = format!("choose another address with {setting}");
+        return Check::fail(name, format!("{listen} is that of --listen, too"), advice);
+    }
+    listening(name, metrics_listen, setting).await
+}
+
+async fn listening(name: &'static str, listen: ListenAddress, setting: &str) -> Check {
     let error = match kana_http::listen(&listen.candidates()) {
-        Ok(_) => return Check::ok("port", format!("{listen} is free")),
+        Ok(_) => return Check::ok(name, format!("{listen} is free")),
         Err(error) => error,
     };
-    let another = "choose another address with --listen or KANA_LISTEN";
+    let another = format!("choose another address with {setting}");
     if error.kind() != ErrorKind::AddrInUse {
-        return Check::fail("port", format!("cannot listen on {listen}: {error}"), another);
+        return Check::fail(name, format!("cannot listen on {listen}: {error}"), another);
     }
     let asked = tokio::task::spawn_blocking(move || healthcheck::get(listen, "/healthz")).await;
     match asked {
         Ok(Ok((200, body))) if body == "ok\n" => {
-            Check::ok("port", format!("a kana server answers on {listen}"))
+            Check::ok(name, format!("a kana server answers on {listen}"))
         }
         _ => {
             let advice = format!("stop it, or {another}");
-            Check::fail("port", format!("another program listens on {listen}"), advice)
+            Check::fail(name, format!("another program listens on {listen}"), advice)
         }
     }
 }

@@ -55,7 +55,11 @@ async fn check_all(settings: &DoctorSettings, known: &KnownSettings) -> Vec<Chec
     let mut checks = check_settings(known);
     checks.push(machine::clock());
     checks.push(machine::open_files(serve.connections.connections_max));
-    checks.push(machine::port(serve.address.listen.at).await);
+    let listen = serve.address.listen.at;
+    checks.push(machine::port(listen).await);
+    if let Some(metrics_listen) = serve.metrics_listen {
+        checks.push(machine::metrics_port(metrics_listen, listen).await);
+    }
     if let Some(files) = serve.address.tls.files() {
         checks.push(certificate::check(&files, SystemClock.now()));
     }

@@ -10,7 +10,7 @@ use kana_store::{PostgresStore, Store as _, StoreError};
 
 use super::report::Check;
 use crate::commands::for_a_tool;
-use crate::settings::{DatabaseUrl, ServeSettings};
+use crate::settings::{DatabasePooler, DatabaseUrl, ServeSettings};
 
 /// How long the server may take for each thing that is asked of it.
 const PATIENCE: Duration = Duration::from_millis(4500);
@@ -36,7 +36,11 @@ pub(super) async fn check(url: &DatabaseUrl, settings: &ServeSettings) -> Vec<Ch
     }];
     checks.extend(survey.protection.map(protection));
     checks.push(clock(survey.now, before, after));
-    checks.push(connections(&survey, settings.database_connections.into()));
+    checks.push(connections(
+        &survey,
+        settings.database_connections.into(),
+        settings.database.database_pooler,
+    ));
     let schema = schema(&survey);
     let is_current = survey.schema_version == survey.schema_known;
     checks.push(schema);
@@ -81,17 +85,31 @@ fn clock(database: Timestamp, before: Timestamp, after: Timestamp) -> Check {
     Check::ok("database clock", text)
 }
 
-fn connections(survey: &Survey, of_a_node: i64) -> Check {
+fn connections(survey: &Survey, of_a_node: i64, pooler: DatabasePooler) -> Check {
     let Survey { connections_max, connections_open, .. } = survey;
-    let text = format!(
-        "{connections_open} of {connections_max} are open, and a node opens up to {of_a_node}"
-    );
-    if connections_open + of_a_node > *connections_max {
-        let advice = "a running node is among those that are open; else lower --database-connections, \
-            raise max_connections, or put a pooler in between";
-        return Check::warn("database connections", text, advice);
+    let name = "database connections";
+    let open = format!("{connections_open} of {connections_max} are open");
+    // How many connections a pooler opens is its own setting, which cannot be seen from here.
+    let (text, more, advice) = match pooler {
+        DatabasePooler::None => (
+            format!("{open}, and a node opens up to {of_a_node}"),
+            of_a_node,
+            "a running node is among those that are open; else lower --database-connections, raise \
+             max_connections, or put a pooler in between",
+        ),
+        DatabasePooler::Transaction => (
+            format!(
+                "{open}, those of the pooler among them; a node opens up to {of_a_node} to the pooler, whose \
+                 limit of clients must have room for all nodes"
+            ),
+            0,
+            "lower the size of the pooler's pools, or raise max_connections",
+        ),
+    };
+    if connections_open + more > *connections_max {
+        return Check::warn(name, text, advice);
     }
-    Check::ok("database connections", text)
+    Check::ok(name, text)
 }
 
 fn schema(survey: &Survey) -> Check {
@@ -114,6 +132,29 @@ fn schema(survey: &Survey) -> Check {
 mod tests {
     use super::super::report::Status;
     use super::*;
+
+    /// What a node opens to a pooler is no connection of the database.
+    #[test]
+    fn connections_of_the_database_are_not_those_of_a_pooler() {
+        let survey = Survey {
+            version: "15.0".to_owned(),
+            role: "kana".to_owned(),
+            connections_max: 97,
+            connections_open: 90,
+            now: Timestamp::from_ms(0),
+            is_read_only: false,
+            schema_version: 1,
+            schema_known: 1,
+            protection: None,
+        };
+        let of = |pooler| connections(&survey, 20, pooler);
+        assert_eq!(of(DatabasePooler::None).status, Status::Warn);
+        let through_pooler = of(DatabasePooler::Transaction);
+        assert_eq!(through_pooler.status, Status::Ok);
+        assert!(through_pooler.detail.contains("limit of clients"), "{through_pooler:?}");
+        let full = Survey { connections_open: 98, ..survey };
+        assert_eq!(connections(&full, 20, DatabasePooler::Transaction).status, Status::Warn);
+    }
 
     #[test]
     fn clocks_may_be_five_seconds_apart() {
