@@ -279,13 +279,16 @@ async fn no_events_are_taken_without_a_private_key_or_into_another_environment()
     assert_eq!(app.data(EVERYTHING, json!({})).await, before);
 }
 
-/// What stands in `.route("…"` anywhere in the sources.
+/// What stands in `.route("…"` anywhere in the sources, but for the routes of a server that starts: it has
+/// nothing to tell.
 fn routes_in(directory: &std::path::Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             routes_in(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !path.ends_with("starting.rs")
+        {
             let text = std::fs::read_to_string(path).unwrap();
             let routes = text.split(".route(").skip(1);
             found.extend(routes.filter_map(|rest| {

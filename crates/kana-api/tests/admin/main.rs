@@ -41,6 +41,7 @@ mod plans;
 mod pricing_as_code;
 mod rate_limits;
 mod repeated;
+mod starting;
 mod updates;
 mod variables;
 mod whole_numbers;

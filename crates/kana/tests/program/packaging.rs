@@ -64,6 +64,7 @@ fn a_supervisor_is_told_that_the_server_is_ready_alive_and_stopping() {
 fn a_server_that_drained_for_longer_than_its_unit_allows_was_killed() {
     let supervisor = Supervisor::new();
     let server = supervisor.start(&["--drain-seconds", "300"]);
+    while supervisor.told() != "WATCHDOG=1" {}
     server.signal("TERM");
     let told = loop {
         let told = supervisor.told();
