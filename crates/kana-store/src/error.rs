@@ -142,8 +142,8 @@ pub enum StoreError {
     NoDatabase(#[source] Cause),
     /// The database accepts no changes.
     #[error(
-        "the database is a read-only standby, or does not allow changes: give the URL of the \
-         primary, or of all servers (postgres://user@one,two/database)"
+        "the database is a read-only standby, or does not allow changes (default_transaction_read_only): \
+         give the URL of the primary, or of all servers (postgres://user@one,two/database)"
     )]
     ReadOnly,
     /// The data directory cannot be created or opened.

@@ -59,8 +59,8 @@ impl From<Error> for StoreError {
         if CONFLICTS.contains(&state) || is_about_a_new_partition(&error) {
             Self::Conflict(cause(&error))
         } else if state == SqlState::READ_ONLY_SQL_TRANSACTION {
-            // The server was a primary when we connected, and is a standby now.
-            Self::Unavailable(cause(&error))
+            // The server took changes when we connected, and takes none now.
+            Self::ReadOnly
         } else if is_of_pooler(&error) {
             Self::SessionDiffers { problem: cause(&error).to_string() }
         } else if AWAY.contains(&state) || class == "08" {
