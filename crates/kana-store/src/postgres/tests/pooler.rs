@@ -2,6 +2,7 @@
 //! histories of the service say.
 
 use super::*;
+use crate::deadlines::Deadlines;
 
 fn pooled() -> Settings {
     Settings { pooler: Pooler::Transaction, ..Settings::default() }
@@ -34,6 +35,48 @@ async fn a_pooler_that_refuses_or_drops_the_options_is_answered_with_the_setting
     assert!(matches!(error, StoreError::SessionDiffers { .. }), "{error:?}");
     assert!(error.to_string().contains("search_path is '\"$user\", public'"), "{error}");
     drop(PostgresStore::open(&pooler.url(database.name()), pooled()).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_wrong_password_or_database_behind_a_pooler_has_an_error_of_its_own() {
+    let Some((pooler, database)) = start(2, "auth_type = scram-sha-256") else {
+        return;
+    };
+    let url = pooler.url(database.name()).replace("kana@", "kana:secret@");
+    drop(PostgresStore::open(&url, pooled()).await.unwrap());
+    let refused = async |url: &str| PostgresStore::open(url, pooled()).await.err().unwrap();
+    for wrong in ["kana:wrong@", "nobody:secret@"] {
+        let error = refused(&url.replace("kana:secret@", wrong)).await;
+        assert!(matches!(error, StoreError::AccessDenied(_)), "{error:?}");
+    }
+    let error = refused(&url.replace(database.name(), "kana_test_nowhere")).await;
+    assert!(matches!(error, StoreError::NoDatabase(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_a_pooler_says_of_a_server_that_is_away_is_shown_in_full() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let Some(pooler) = kana_test_postgres::Pooler::start(&cluster.url(), 1) else {
+        return;
+    };
+    let deadlines = Deadlines { connect: Duration::from_secs(1), ..Deadlines::DEFAULT };
+    let hasty = Settings { deadlines, ..pooled() };
+    let url = pooler.url("kana");
+    let open = || PostgresStore::open(&url, hasty);
+    drop(open().await.unwrap());
+    cluster.kill();
+    // The pooler lets us wait while it tries to connect; once that has failed, it says so.
+    let errors = [open().await.err().unwrap(), open().await.err().unwrap()];
+    for error in &errors {
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        assert!(error.to_string().contains("SHOW POOLS"), "{error}");
+        assert!(!error.to_string().contains("object"), "the words of a library: {error}");
+    }
+    let last = errors[1].to_string();
+    assert!(last.contains("FATAL: ") && last.contains("(SQLSTATE 08P01)"), "{last}");
+    assert!(last.contains("server_login_retry"), "{last}");
 }
 
 #[tokio::test]
