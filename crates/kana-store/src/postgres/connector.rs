@@ -13,6 +13,7 @@ use tokio_postgres::{Client, Config, Error};
 
 use super::errors::{cause, is_standby};
 use super::protection::{Protection, leaves_machine};
+use super::server_sessions::ServerSessions;
 use super::tls::{Agreed, Tls, is_failure};
 
 /// Tries each server in turn, each for a share of the time, so that a server that accepts a
@@ -25,6 +26,8 @@ pub(super) struct Connector {
     share: Duration,
     tls: Tls,
     newest: NewestProtection,
+    /// `None` behind a pooler that may give each transaction another session.
+    sessions: Option<Arc<ServerSessions>>,
 }
 
 /// What protects the newest connection, if there was one.
@@ -50,10 +53,11 @@ impl Connector {
         tls: &Tls,
         limit: Duration,
         newest: &NewestProtection,
+        sessions: Option<Arc<ServerSessions>>,
     ) -> Self {
         let servers = servers(config);
         let share = limit / u32::try_from(servers.len().max(1)).unwrap_or(u32::MAX);
-        Self { servers, share, tls: tls.clone(), newest: newest.clone() }
+        Self { servers, share, tls: tls.clone(), newest: newest.clone(), sessions }
     }
 
     /// Connects to a server. If TLS fails and plain is acceptable, connects plainly.
@@ -81,12 +85,18 @@ impl Connector {
             Some(version) => Protection::Tls { version: name(*version), mode: self.tls.mode },
             None => Protection::Plain { leaves_machine: leaves_machine(server) },
         });
+        let alive = Arc::new(());
+        let is_alive = Arc::clone(&alive);
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 let error = cause(&error);
                 tracing::warn!(%error, "lost a connection to the database");
             }
+            drop(is_alive);
         });
+        if let Some(sessions) = &self.sessions {
+            sessions.add(&client, &alive).await?;
+        }
         Ok((client, task))
     }
 

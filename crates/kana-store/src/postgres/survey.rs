@@ -53,6 +53,12 @@ impl PostgresStore {
         let client = connection.get()?;
         let rows = ask_alone(client, &connections.session, SURVEY, &[]).await?;
         let schema_version = migrations::version(client).await?;
+        // A second connection shows a pooler. Whether the server has room for more is not our question.
+        if let Err(error @ StoreError::SessionDiffers { .. }) =
+            Leased::take(&connections.writers).await
+        {
+            return Err(error);
+        }
         let row = only(&rows)?;
         Ok(Survey {
             version: row.try_get(0)?,

@@ -190,12 +190,22 @@ impl PostgresTransaction {
 
     async fn ask_once(&mut self, questions: &[Question<'_>]) -> Result<Vec<Vec<Row>>, StoreError> {
         if self.connection.is_none() {
+            self.shared.connections.server_sessions.check()?;
             let pool = match self.kind {
                 Kind::Read => &self.shared.connections.readers,
                 Kind::Write => &self.shared.connections.writers,
             };
             self.connection = Some(take(pool).await?);
         }
+        let answers = self.ask_on_connection(questions).await;
+        self.shared.connections.server_sessions.note(&answers);
+        answers
+    }
+
+    async fn ask_on_connection(
+        &mut self,
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
         let Some(connection) = &self.connection else {
             return Err(StoreError::Engine("a connection went astray".into()));
         };
@@ -265,7 +275,9 @@ impl PostgresTransaction {
             Ok(Err(error)) if says_it_was_not_committed(&error) => {
                 let error = StoreError::from(error);
                 self.shared.last_change.failed(&error);
-                return Err(error);
+                let failed = Err(error);
+                self.shared.connections.server_sessions.note(&failed);
+                return failed;
             }
             Ok(Err(error)) => StoreError::Unavailable(cause(&error)),
             Err(_) => {

@@ -37,6 +37,40 @@ async fn a_pooler_that_refuses_or_drops_the_options_is_answered_with_the_setting
     drop(PostgresStore::open(&pooler.url(database.name()), pooled()).await.unwrap());
 }
 
+/// Every setting can reach a session through a pooler in transaction mode, if the database or the
+/// role has them.
+#[tokio::test]
+async fn a_pooler_in_transaction_mode_that_kana_was_not_told_of_is_refused() {
+    let Some((pooler, database)) = start(4, "ignore_startup_parameters = options") else {
+        return;
+    };
+    for setting in [
+        "search_path = kana",
+        "lock_timeout = 5000",
+        "statement_timeout = 7000",
+        "idle_in_transaction_session_timeout = 5000",
+    ] {
+        run(database.url(), &format!("ALTER DATABASE {} SET {setting}", database.name()));
+    }
+    let url = pooler.url(database.name());
+    let error = wrong(&url).await;
+    assert!(matches!(error, StoreError::SessionDiffers { .. }), "{error:?}");
+    assert!(error.to_string().contains("--database-pooler transaction"), "{error}");
+    let error = PostgresStore::survey(&url, Settings::default()).await.unwrap_err();
+    assert!(matches!(error, StoreError::SessionDiffers { .. }), "{error:?}");
+    PostgresStore::survey(&url, pooled()).await.unwrap();
+    drop(PostgresStore::open(&url, pooled()).await.unwrap());
+    // A pooler that leaves a connection its session is none that matters.
+    let Some((pooler, _other)) =
+        start(4, "ignore_startup_parameters = options\npool_mode = session")
+    else {
+        return;
+    };
+    let url = pooler.url(database.name());
+    PostgresStore::survey(&url, Settings::default()).await.unwrap();
+    open(&url).await.check_ready().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_wrong_password_or_database_behind_a_pooler_has_an_error_of_its_own() {
     let Some((pooler, database)) = start(2, "auth_type = scram-sha-256") else {

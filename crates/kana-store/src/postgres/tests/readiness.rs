@@ -112,6 +112,40 @@ async fn a_write_goes_to_the_server_that_takes_changes_once_the_other_takes_none
 }
 
 #[tokio::test]
+async fn a_prepared_statement_that_is_gone_is_a_poolers_doing() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, database) = store_with_app().await;
+    for (n, forget) in [
+        (1, "DEALLOCATE ALL"),
+        // Another program's in place of ours.
+        (2, "DO $$ DECLARE s record; BEGIN FOR s IN SELECT name FROM pg_prepared_statements LOOP
+            EXECUTE format('DEALLOCATE %I', s.name); EXECUTE format('PREPARE %I AS SELECT 1', s.name);
+            END LOOP; END $$"),
+    ] {
+        let store = open(database.url()).await;
+        make_user(&store, environment, 10 * n).await.unwrap();
+        ready(&store).await.unwrap();
+        for writer in writers(&store).await {
+            writer.batch_execute(forget).await.unwrap();
+        }
+        let error = make_user(&store, environment, n).await.unwrap_err();
+        assert!(matches!(error, StoreError::SessionDiffers { .. }), "{error:?}");
+        let said = error.to_string();
+        assert!(said.contains("prepared statement"), "{said}");
+        assert!(said.contains("--database-pooler transaction"), "{said}");
+        // Until the connections are known to be ours, nothing is asked on any.
+        let error = make_user(&store, environment, n).await.unwrap_err();
+        assert!(matches!(error, StoreError::SessionDiffers { .. }), "{error:?}");
+        assert_eq!(ready(&store).await.unwrap_err().summary(), "wrong session settings");
+    }
+    let made = "SELECT count(*) FROM kana.users WHERE id IN ('1', '2')";
+    assert_eq!(rows(database.url(), made), [["0"]], "nothing was recorded");
+    drop(store);
+}
+
+#[tokio::test]
 async fn a_change_that_failed_for_a_lasting_reason_counts_until_one_succeeds() {
     if !is_here() {
         return;
