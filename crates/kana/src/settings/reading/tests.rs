@@ -314,6 +314,9 @@ fn a_secret_may_stand_in_a_file_of_its_own() {
     let problem = serve("", &[], &flag).unwrap_err();
     assert!(problem.contains(name) && problem.contains("postgres://"), "{problem}");
     assert!(!problem.contains("hunter2"), "{problem}");
+    std::fs::write(&path, format!("{url}\npostgres://other\n")).unwrap();
+    let problem = serve("", &[], &flag).unwrap_err();
+    assert!(problem.contains(name) && problem.contains("more than one line"), "{problem}");
     let problem = serve("", &[], &["--database-url-file", "/absent"]).unwrap_err();
     assert!(problem.contains("'/absent'") && problem.contains("No such file"), "{problem}");
 }
