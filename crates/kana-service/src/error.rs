@@ -101,12 +101,14 @@ impl From<StoreError> for Error {
         let error = Arc::new(error);
         match *error {
             // A read-only server is a standby that has yet to take over. While a server runs, TLS
-            // fails when a certificate expires or is replaced, and a session differs behind another
-            // pooler.
+            // fails when a certificate expires or is replaced, a session differs behind another
+            // pooler, and a new connection is refused once a password has changed.
             StoreError::Conflict(_)
             | StoreError::Unavailable(_)
             | StoreError::TlsFailed(_)
             | StoreError::SessionDiffers { .. }
+            | StoreError::AccessDenied(_)
+            | StoreError::NoDatabase(_)
             | StoreError::Busy(_)
             | StoreError::Full { .. }
             | StoreError::ReadOnly => Self::Unavailable(error),
@@ -126,5 +128,25 @@ impl From<getrandom::Error> for Error {
     /// Converts the error of an operating system without randomness for a key or secret.
     fn from(error: getrandom::Error) -> Self {
         StoreError::Engine(Box::new(error)).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_accepts_no_changes_or_connections_has_recorded_nothing() {
+        let failures: [fn() -> StoreError; 4] = [
+            || StoreError::ReadOnly,
+            || StoreError::AccessDenied("the password has changed".into()),
+            || StoreError::NoDatabase("it was renamed".into()),
+            || StoreError::SessionDiffers { problem: "there is a pooler".to_owned() },
+        ];
+        for failure in failures {
+            let error = Error::from(failure());
+            assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+            assert!(error.to_string().contains("nothing was recorded"), "{error}");
+        }
     }
 }

@@ -82,9 +82,15 @@ pub(crate) fn warn_if_unavailable(error: &Error) {
 }
 
 /// Returns true if a retry may succeed. If another process holds the database, the engine has
-/// waited already; a full disk stays full for longer than a retry takes.
+/// waited already; a full disk stays full, and a password wrong, for longer than a retry takes.
 fn may_pass(cause: &StoreError) -> bool {
-    !matches!(cause, StoreError::Busy(_) | StoreError::Full { .. })
+    !matches!(
+        cause,
+        StoreError::Busy(_)
+            | StoreError::Full { .. }
+            | StoreError::AccessDenied(_)
+            | StoreError::NoDatabase(_)
+    )
 }
 
 /// Tracks the retries that are left, for work that [`retry`] cannot call.

@@ -123,8 +123,8 @@ pub enum StoreError {
     /// There is no TLS connection as the database URL asks for: the server has no TLS, or one side
     /// refuses the other's certificate.
     #[error(
-        "there is no connection to the database as safe as the database URL asks for: {0}; see its \
-         sslmode, sslrootcert, sslcert and channel_binding"
+        "there is no connection to the database as safe as the database URL asks for: {0}; {advice}",
+        advice = advice_on_tls(.0)
     )]
     TlsFailed(#[source] Cause),
     /// A session has not the settings that promises need.
@@ -142,8 +142,8 @@ pub enum StoreError {
     NoDatabase(#[source] Cause),
     /// The database accepts no changes.
     #[error(
-        "the database is a read-only standby, or does not allow changes: give the URL of the \
-         primary, or of all servers (postgres://user@one,two/database)"
+        "the database is a read-only standby, or does not allow changes (default_transaction_read_only): \
+         give the URL of the primary, or of all servers (postgres://user@one,two/database)"
     )]
     ReadOnly,
     /// The data directory cannot be created or opened.
@@ -173,6 +173,19 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+}
+
+/// Returns what to do if there is no TLS connection.
+fn advice_on_tls(cause: &Cause) -> &'static str {
+    let cause = cause.to_string();
+    let is_about_time = ["certificate expired", "certificate not valid yet"];
+    if is_about_time.iter().any(|about| cause.contains(about)) {
+        "renew the certificate of the database's server, or see this machine's clock"
+    } else if cause.contains("alert: CertificateExpired") {
+        "renew the certificate of sslcert"
+    } else {
+        "see its sslmode, sslrootcert, sslcert and channel_binding"
+    }
 }
 
 impl StoreError {

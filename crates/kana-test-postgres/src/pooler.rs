@@ -25,7 +25,8 @@ impl Pooler {
         Self::start_with(server_url, connections, "")
     }
 
-    /// The same with more settings, a line each.
+    /// The same with more settings, a line each. With an `auth_type`, `kana` has the password
+    /// `secret`.
     #[must_use]
     #[expect(clippy::print_stdout, reason = "it stands in the output of the test")]
     pub fn start_with(server_url: &str, connections: usize, settings: &str) -> Option<Self> {
@@ -42,11 +43,15 @@ impl Pooler {
         let text = format!(
             "[databases]\n* = {}\n[pgbouncer]\nlisten_addr =\nlisten_port = {PORT}\n\
              unix_socket_dir = {place}\nauth_type = any\npool_mode = transaction\n\
-             default_pool_size = {connections}\nmax_client_conn = 900\n{settings}\n",
+             default_pool_size = {connections}\nmax_client_conn = 900\n\
+             auth_file = {place}/users.txt\n{settings}\n",
             server(server_url)
         );
         std::fs::write(&file, text).unwrap();
-        for path in [directory.path(), &file] {
+        // Of use with another `auth_type`.
+        let users = directory.path().join("users.txt");
+        std::fs::write(&users, "\"kana\" \"secret\"\n").unwrap();
+        for path in [directory.path(), &file, &users] {
             give_to_server(path);
         }
         let mut command = if is_root() {

@@ -15,8 +15,9 @@ use super::connector::{Connector, NewestProtection};
 use super::database_url;
 use super::errors::NO_ANSWER;
 use super::protection::Protection;
+use super::server_sessions::ServerSessions;
 use super::session::{self, Session};
-use super::settings::Settings;
+use super::settings::{Pooler, Settings};
 use super::tls::Tls;
 use crate::deadlines::Deadlines;
 use crate::error::StoreError;
@@ -42,6 +43,7 @@ pub(super) struct Connections {
     pub(super) writers: Pool,
     pub(super) deadlines: Deadlines,
     pub(super) session: Arc<Session>,
+    pub(super) server_sessions: Arc<ServerSessions>,
     newest: NewestProtection,
 }
 
@@ -52,15 +54,17 @@ impl Connections {
         let session = Arc::new(Session::new(settings.pooler, limits));
         let (config, tls) = config(url, limits, &session)?;
         let newest = NewestProtection::default();
+        let server_sessions = Arc::new(ServerSessions::default());
+        let watched = (settings.pooler == Pooler::None).then(|| Arc::clone(&server_sessions));
         // Beside the lanes, keys and settings are written now and then.
         let writers = settings.lanes + 1;
         let readers = settings.connections_max.saturating_sub(writers).max(1);
         let pool = |connections_max| {
-            let connector = Connector::new(&config, &tls, limits.connect, &newest);
-            pool(&config, connector, connections_max, limits, &session)
+            let connector = Connector::new(&config, &tls, limits.connect, &newest, watched.clone());
+            pool(&config, connector, connections_max, limits, &session, &server_sessions)
         };
         let (readers, writers) = (pool(readers)?, pool(writers)?);
-        Ok(Self { readers, writers, deadlines: limits, session, newest })
+        Ok(Self { readers, writers, deadlines: limits, session, server_sessions, newest })
     }
 
     /// Returns how many connections wait for work, are at work, and may be open.
@@ -87,8 +91,10 @@ fn pool(
     connections_max: usize,
     limits: Deadlines,
     session: &Arc<Session>,
+    server_sessions: &Arc<ServerSessions>,
 ) -> Result<Pool, StoreError> {
     let session = Arc::clone(session);
+    let [of_new, of_old] = [(); 2].map(|()| Arc::clone(server_sessions));
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_connect(config.clone(), connector, recycling);
     let pool = Pool::builder(manager)
@@ -96,13 +102,22 @@ fn pool(
         .wait_timeout(Some(limits.connect))
         .create_timeout(Some(limits.connect))
         .post_create(Hook::async_fn(move |client, _| {
-            let session = Arc::clone(&session);
+            let (session, server_sessions) = (Arc::clone(&session), Arc::clone(&of_new));
             Box::pin(async move {
                 match timeout(limits.connect, check_session(client, limits, &session)).await {
-                    Ok(checked) => checked,
-                    Err(_) => Err(HookError::message(NO_ANSWER)),
+                    Ok(checked) => checked?,
+                    Err(_) => return Err(HookError::message(NO_ANSWER)),
+                }
+                match server_sessions.check() {
+                    Err(StoreError::SessionDiffers { problem }) => Err(HookError::message(problem)),
+                    _ => Ok(()),
                 }
             })
+        }))
+        .pre_recycle(Hook::sync_fn(move |_, metrics| match of_old.distrust(metrics.created) {
+            // The pool closes it and takes another.
+            true => Err(HookError::message("it is a pooler's")),
+            false => Ok(()),
         }))
         .runtime(Runtime::Tokio1)
         .build();

@@ -1,6 +1,5 @@
 //! Connects to the first of several servers that accepts changes.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,10 +8,12 @@ use deadpool_postgres::Connect;
 use rustls::ProtocolVersion;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::{Client, Config, Error};
 
+use super::errors::{cause, is_standby};
 use super::protection::{Protection, leaves_machine};
+use super::server_sessions::ServerSessions;
 use super::tls::{Agreed, Tls, is_failure};
 
 /// Tries each server in turn, each for a share of the time, so that a server that accepts a
@@ -25,6 +26,8 @@ pub(super) struct Connector {
     share: Duration,
     tls: Tls,
     newest: NewestProtection,
+    /// `None` behind a pooler that may give each transaction another session.
+    sessions: Option<Arc<ServerSessions>>,
 }
 
 /// What protects the newest connection, if there was one.
@@ -50,10 +53,11 @@ impl Connector {
         tls: &Tls,
         limit: Duration,
         newest: &NewestProtection,
+        sessions: Option<Arc<ServerSessions>>,
     ) -> Self {
         let servers = servers(config);
         let share = limit / u32::try_from(servers.len().max(1)).unwrap_or(u32::MAX);
-        Self { servers, share, tls: tls.clone(), newest: newest.clone() }
+        Self { servers, share, tls: tls.clone(), newest: newest.clone(), sessions }
     }
 
     /// Connects to a server. If TLS fails and plain is acceptable, connects plainly.
@@ -70,17 +74,42 @@ impl Connector {
 
     async fn connect_once(&self, server: &Config) -> Result<(Client, JoinHandle<()>), Error> {
         let agreed = Agreed::default();
-        let (client, connection) = server.connect(self.tls.maker(&agreed)).await?;
+        let (client, connection) = match server.connect(self.tls.maker(&agreed)).await {
+            Ok(connected) => connected,
+            Err(error) if error.is_closed() => {
+                return Err(self.reason(server).await.unwrap_or(error));
+            }
+            Err(error) => return Err(error),
+        };
         self.newest.set(match agreed.get() {
             Some(version) => Protection::Tls { version: name(*version), mode: self.tls.mode },
             None => Protection::Plain { leaves_machine: leaves_machine(server) },
         });
+        let alive = Arc::new(());
+        let is_alive = Arc::clone(&alive);
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
+                let error = cause(&error);
                 tracing::warn!(%error, "lost a connection to the database");
             }
+            drop(is_alive);
         });
+        if let Some(sessions) = &self.sessions {
+            sessions.add(&client, &alive).await?;
+        }
         Ok((client, task))
+    }
+
+    /// Returns what a server says before it closes a new connection. The driver loses that where it
+    /// comes in place of the answer to the driver's own question, as from PgBouncer without a server.
+    async fn reason(&self, server: &Config) -> Option<Error> {
+        let mut any = server.clone();
+        any.target_session_attrs(TargetSessionAttrs::Any);
+        let (client, connection) = any.connect(self.tls.maker(&Agreed::default())).await.ok()?;
+        let task = tokio::spawn(connection);
+        let reason = client.simple_query("SELECT 1").await.err();
+        task.abort();
+        reason.filter(|reason| !reason.is_closed())
     }
 }
 
@@ -115,14 +144,6 @@ impl Connect for Connector {
             })
         })
     }
-}
-
-/// Returns true if the driver refused a server because it accepts no changes. The driver reports
-/// that as `PermissionDenied`.
-pub(super) fn is_standby(error: &Error) -> bool {
-    let source = std::error::Error::source(error);
-    let io = source.and_then(|source| source.downcast_ref::<io::Error>());
-    io.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// Returns a configuration for each server. The driver can add servers to a configuration but not

@@ -4,11 +4,10 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
 
-use deadpool_postgres::{HookError, PoolError};
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
-use super::connector::is_standby;
 use super::tls::is_failure;
 use crate::error::{Cause, StoreError};
 
@@ -49,6 +48,8 @@ const AWAY: &[SqlState] = &[
 /// What the check of a new session says if the server fell silent; anything else that it says is
 /// what is wrong with the session.
 pub(super) const NO_ANSWER: &str = "the server did not answer in time";
+const NONE_FREE: &str = "all connections of this node were in use, and none came free in time";
+const NOT_OPENED: &str = "no connection was opened in time: neither an answer nor a refusal came";
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
@@ -59,10 +60,12 @@ impl From<Error> for StoreError {
         if CONFLICTS.contains(&state) || is_about_a_new_partition(&error) {
             Self::Conflict(cause(&error))
         } else if state == SqlState::READ_ONLY_SQL_TRANSACTION {
-            // The server was a primary when we connected, and is a standby now.
-            Self::Unavailable(cause(&error))
+            // The server took changes when we connected, and takes none now.
+            Self::ReadOnly
         } else if is_of_pooler(&error) {
             Self::SessionDiffers { problem: cause(&error).to_string() }
+        } else if let Some(refused) = refused_by_pooler(&error) {
+            refused
         } else if AWAY.contains(&state) || class == "08" {
             Self::Unavailable(cause(&error))
         } else if state == SqlState::DISK_FULL {
@@ -96,6 +99,13 @@ fn without_code(error: &Error) -> StoreError {
     }
 }
 
+/// Returns true if the driver refused a server because it accepts no changes. The driver reports
+/// that as `PermissionDenied`.
+pub(super) fn is_standby(error: &Error) -> bool {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    io.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied)
+}
+
 // The driver tells the kinds of its errors only by their text.
 fn is_timeout(error: &Error) -> bool {
     error.to_string().starts_with("timeout")
@@ -115,15 +125,42 @@ impl From<PoolError> for StoreError {
             PoolError::PostCreateHook(HookError::Message(problem)) if problem != NO_ANSWER => {
                 Self::SessionDiffers { problem: problem.into_owned() }
             }
+            PoolError::Timeout(TimeoutType::Wait) => Self::Unavailable(NONE_FREE.into()),
+            PoolError::Timeout(_) => Self::Unavailable(NOT_OPENED.into()),
+            PoolError::PostCreateHook(HookError::Message(problem)) => {
+                Self::Unavailable(problem.into())
+            }
             other => Self::Unavailable(Box::new(other)),
         }
     }
 }
 
-/// Returns true if PgBouncer refuses the settings that a session begins with.
+/// Returns true if an error shows a pooler that Kana was not told of: it refuses the settings that a
+/// session begins with, or gives us sessions without our prepared statements, or with those of others.
 fn is_of_pooler(error: &Error) -> bool {
-    let text = error.as_db_error().map(DbError::message).unwrap_or_default();
+    let Some(said) = error.as_db_error() else { return false };
+    let (code, text) = (said.code(), said.message());
     text.contains("unsupported startup parameter")
+        || *code == SqlState::INVALID_SQL_STATEMENT_NAME
+        || *code == SqlState::DUPLICATE_PSTATEMENT
+        || *code == SqlState::PROTOCOL_VIOLATION && text.contains("prepared statement")
+}
+
+/// Returns the error of a wrong user, password or database that a pooler reports. PgBouncer before
+/// 1.19 has one code for all that it says itself.
+fn refused_by_pooler(error: &Error) -> Option<StoreError> {
+    let said = error.as_db_error().filter(|said| *said.code() == SqlState::PROTOCOL_VIOLATION)?;
+    let text = said.message();
+    let is_about = |what: &[&str]| what.iter().any(|what| text.contains(what));
+    if is_about(&["authentication failed", "auth failed", "no such user", "login rejected"]) {
+        Some(StoreError::AccessDenied(cause(error)))
+    } else if text.starts_with("no such database")
+        || text.starts_with("database ") && text.ends_with(" does not exist")
+    {
+        Some(StoreError::NoDatabase(cause(error)))
+    } else {
+        None
+    }
 }
 
 /// Returns true if an event went to the default partition while its month got a partition of its
@@ -150,13 +187,17 @@ pub(super) fn says_it_was_not_committed(error: &Error) -> bool {
 /// Writes an error with its sources in one line. The driver's own text has only the kind. What the server
 /// adds as `DETAIL` is left out: it quotes the row, with the names and e-mails in it.
 pub(super) fn cause(error: &Error) -> Cause {
+    if let Some(said) = error.as_db_error() {
+        let (severity, message, code) = (said.severity(), said.message(), said.code().code());
+        return format!("{severity}: {message} (SQLSTATE {code})").into();
+    }
+    if error.is_closed() {
+        return "the server, or a pooler in between, closed the connection without a word".into();
+    }
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        let more = match error.downcast_ref::<DbError>() {
-            Some(said) => format!("{}: {}", said.severity(), said.message()),
-            None => error.to_string(),
-        };
+        let more = error.to_string();
         if !text.contains(&more) {
             // Writing to a string cannot fail.
             let _ = write!(text, ": {more}");

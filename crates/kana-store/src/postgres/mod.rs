@@ -31,6 +31,7 @@ mod reading;
 mod recent_counters;
 mod replays_table;
 mod rows;
+mod server_sessions;
 mod session;
 mod settings;
 mod shared;

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::asking::{ask_alone, only};
+use super::connections::Connections;
 use super::last_change::FailureKind;
 use super::leased::Leased;
+use super::settings::Pooler;
 use super::shared::Shared;
 use super::statements as sql;
 use crate::deadlines::within;
@@ -21,8 +23,8 @@ const REMEMBERED: Duration = Duration::from_secs(10);
 const TRY_TO_WRITE: &str = "CREATE TEMPORARY TABLE room_for_a_change ON COMMIT DROP AS
     SELECT repeat(md5(n::text), 60) AS page FROM generate_series(1, 8) n";
 
-/// Fails if there is no connection, the server accepts no changes, a table or a right on it is
-/// missing, or the last change failed for a reason that lasts.
+/// Fails if there is no connection, a pooler gives us the sessions of others, the server accepts no
+/// changes, a table or a right on it is missing, or the last change failed for a reason that lasts.
 pub(super) async fn check(shared: &Shared) -> Result<(), StoreError> {
     within(shared.connections.deadlines.ready, check_all(shared)).await
 }
@@ -31,16 +33,23 @@ async fn check_all(shared: &Shared) -> Result<(), StoreError> {
     let mut connection = Leased::take(&shared.connections.readers).await?;
     shared.count_round_trip();
     let client = connection.get()?;
-    let rows = ask_alone(client, &shared.connections.session, sql::READINESS, &[]).await?;
+    let Connections { session, server_sessions, .. } = &shared.connections;
+    let asked = ask_alone(client, session, sql::READINESS, &[]).await.map_err(StoreError::from);
+    server_sessions.note(&asked);
+    let rows = asked?;
     let row = only(&rows)?;
+    if session.pooler == Pooler::None {
+        server_sessions.look_at(row.try_get(1)?);
+        server_sessions.check()?;
+    }
     if row.try_get(0)? {
         return Err(StoreError::ReadOnly);
     }
-    if let Some(table) = row.try_get::<_, Option<String>>(1)? {
+    if let Some(table) = row.try_get::<_, Option<String>>(2)? {
         let place = format!("the table kana.{table}");
         return Err(StoreError::Damaged { place, source: "it is missing".into() });
     }
-    if let Some(table) = row.try_get::<_, Option<String>>(2)? {
+    if let Some(table) = row.try_get::<_, Option<String>>(3)? {
         let place = format!("the table kana.{table}");
         let source = "the role of the database URL may not read or change it".into();
         return Err(StoreError::NotPermitted { place, source });

@@ -1,4 +1,5 @@
 use crate::deadlines::Deadlines;
+use crate::error::StoreError;
 
 /// What is between a node and the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +11,21 @@ pub enum Pooler {
     /// Settings go with each transaction, no statement has a name, and nothing outlives a
     /// transaction.
     Transaction,
+}
+
+impl Pooler {
+    /// Adds where to look to an error of a start or a command. Behind a pooler, an unavailable
+    /// database is as often the pooler's doing.
+    pub(super) fn explain(self, error: StoreError) -> StoreError {
+        match (self, error) {
+            (Self::Transaction, StoreError::Unavailable(cause)) => {
+                let advice = "with --database-pooler transaction, see the pooler's log, and its \
+                              SHOW POOLS";
+                StoreError::Unavailable(format!("{cause}; {advice}").into())
+            }
+            (_, error) => error,
+        }
+    }
 }
 
 /// Operator settings for the connections of one node.

@@ -738,6 +738,7 @@ statements! {
     // table that our role lacks a right on.
     READINESS = "
         SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,
+            pg_backend_pid(),
             min(t.name) FILTER (WHERE t.id IS NULL),
             min(t.name) FILTER (WHERE NOT CASE t.rights
                 WHEN 'insert' THEN has_table_privilege(t.id, 'INSERT')

@@ -43,6 +43,11 @@ impl PostgresStore {
     /// or a right on it is missing, and [`Unavailable`](StoreError::Unavailable) where no server
     /// answers.
     pub async fn open(url: &str, settings: Settings) -> Result<Self, StoreError> {
+        let opened = Self::open_and_migrate(url, settings).await;
+        opened.map_err(|error| settings.pooler.explain(error))
+    }
+
+    async fn open_and_migrate(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let connections = Connections::new(url, settings)?;
         let mut connection = Leased::take(&connections.writers).await?;
         migrations::run(connection.get()?, &connections.session, settings.deadlines).await?;
@@ -60,7 +65,8 @@ impl PostgresStore {
     /// tables, and with [`OlderSchema`](StoreError::OlderSchema) if an older release migrated it.
     pub async fn open_existing(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let connections = Connections::new(url, settings)?;
-        let mut connection = Leased::take(&connections.readers).await?;
+        let taken = Leased::take(&connections.readers).await;
+        let mut connection = taken.map_err(|error| settings.pooler.explain(error))?;
         within(settings.deadlines.answer, migrations::check(connection.get()?)).await?;
         connection.give_back();
         Ok(Self::new(connections, settings))

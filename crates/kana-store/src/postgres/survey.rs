@@ -48,10 +48,17 @@ impl PostgresStore {
     /// as [`open`](Self::open) does where there is no connection as our sessions need it.
     pub async fn survey(url: &str, settings: Settings) -> Result<Survey, StoreError> {
         let connections = Connections::new(url, settings)?;
-        let mut connection = Leased::take(&connections.readers).await?;
+        let taken = Leased::take(&connections.readers).await;
+        let mut connection = taken.map_err(|error| settings.pooler.explain(error))?;
         let client = connection.get()?;
         let rows = ask_alone(client, &connections.session, SURVEY, &[]).await?;
         let schema_version = migrations::version(client).await?;
+        // A second connection shows a pooler. Whether the server has room for more is not our question.
+        if let Err(error @ StoreError::SessionDiffers { .. }) =
+            Leased::take(&connections.writers).await
+        {
+            return Err(error);
+        }
         let row = only(&rows)?;
         Ok(Survey {
             version: row.try_get(0)?,

@@ -133,12 +133,15 @@ impl PostgresTransaction {
         let begins = !self.is_open;
         let mut answers = self.ask_once(questions).await;
         for _ in 1..TRIES_MAX {
-            // A connection that broke while nobody used it; nothing was done through it yet.
-            if !begins || !matches!(answers, Err(StoreError::Unavailable(_))) {
+            // A connection that broke while nobody used it, or whose server takes no changes any
+            // more; nothing was done through it yet.
+            let is_of_connection =
+                matches!(answers, Err(StoreError::Unavailable(_) | StoreError::ReadOnly));
+            if !begins || !is_of_connection {
                 break;
             }
-            self.is_open = false;
-            self.connection = None;
+            // It can still be in the transaction that has failed.
+            self.close_connection();
             answers = self.ask_once(questions).await;
         }
         answers
@@ -147,11 +150,15 @@ impl PostgresTransaction {
     /// Closes the connection instead of returning it to the pool: the next user would wait for the
     /// answers that are still due.
     fn discard_connection(&mut self) {
+        self.close_connection();
+        self.shared.connections.forget_idle();
+    }
+
+    fn close_connection(&mut self) {
         self.is_open = false;
         if let Some(connection) = self.connection.take() {
             drop(Object::take(connection));
         }
-        self.shared.connections.forget_idle();
     }
 
     /// Asks one question.
@@ -183,12 +190,22 @@ impl PostgresTransaction {
 
     async fn ask_once(&mut self, questions: &[Question<'_>]) -> Result<Vec<Vec<Row>>, StoreError> {
         if self.connection.is_none() {
+            self.shared.connections.server_sessions.check()?;
             let pool = match self.kind {
                 Kind::Read => &self.shared.connections.readers,
                 Kind::Write => &self.shared.connections.writers,
             };
             self.connection = Some(take(pool).await?);
         }
+        let answers = self.ask_on_connection(questions).await;
+        self.shared.connections.server_sessions.note(&answers);
+        answers
+    }
+
+    async fn ask_on_connection(
+        &mut self,
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
         let Some(connection) = &self.connection else {
             return Err(StoreError::Engine("a connection went astray".into()));
         };
@@ -258,7 +275,9 @@ impl PostgresTransaction {
             Ok(Err(error)) if says_it_was_not_committed(&error) => {
                 let error = StoreError::from(error);
                 self.shared.last_change.failed(&error);
-                return Err(error);
+                let failed = Err(error);
+                self.shared.connections.server_sessions.note(&failed);
+                return failed;
             }
             Ok(Err(error)) => StoreError::Unavailable(cause(&error)),
             Err(_) => {

@@ -105,6 +105,8 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Store(error) => error.fmt(f),
+            // Unlike a caller of the API, who reads this may know what is wrong.
+            Self::Service(Error::Unavailable(cause)) => write!(f, "{cause}; nothing was recorded"),
             Self::Service(error) => error.fmt(f),
             Self::Admin(error) => error.fmt(f),
             Self::NoApp => f.write_str("the database has no app yet: run kana init first"),

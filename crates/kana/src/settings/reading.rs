@@ -10,7 +10,6 @@ mod secret_file;
 mod variables;
 
 use std::collections::HashMap;
-use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::Write as _;
@@ -374,14 +373,11 @@ fn check(arg: &Arg, value: &OsStr) -> Result<(), String> {
     let parsed = clap::Command::new("kana").no_binary_name(true).arg(alone);
     match parsed.try_get_matches_from([argument]) {
         Ok(_) => Ok(()),
-        Err(error) => Err(match error.source() {
-            Some(source) => source.to_string(),
-            None => {
-                let text = error.to_string();
-                let first = text.lines().next().unwrap_or_default();
-                first.trim_start_matches("error: ").to_owned()
-            }
-        }),
+        Err(error) => Err(command_line::problem(&error).unwrap_or_else(|| {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            first.trim_start_matches("error: ").to_owned()
+        })),
     }
 }
 

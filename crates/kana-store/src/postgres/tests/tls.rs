@@ -109,6 +109,11 @@ async fn a_certificate_that_expired_or_that_the_server_signed_itself_is_checked_
     let error = wrong(&format!("{url}?sslmode=verify-ca&sslrootcert={known}")).await;
     assert!(matches!(error, StoreError::TlsFailed(_)), "{error:?}");
     assert!(error.to_string().contains("expired"), "{error}");
+    assert!(
+        error.to_string().contains("renew the certificate of the database's server"),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("sslrootcert"), "{error}");
 
     // As PostgreSQL's documentation makes one.
     let own = Certificate::self_signed("server", &["localhost"]);

@@ -50,11 +50,16 @@ impl Check {
             Status::Fail => "fail",
         };
         // File names, and what a server says, could hold anything.
-        let shown = |text: &str| text.escape_debug().collect::<String>().replace("\\'", "'");
+        let shown = |text: &str| -> String { text.chars().map(escaped).collect() };
         let Self { name, detail, advice, .. } = self;
         let advice = advice.as_ref().map(|advice| format!(" -- {}", shown(advice)));
         format!("{status:4}  {name}: {}{}\n", shown(detail), advice.unwrap_or_default())
     }
+}
+
+/// Escapes what could end a line or hide in it; quotes stay as they are.
+fn escaped(c: char) -> String {
+    if matches!(c, '"' | '\'') { c.to_string() } else { c.escape_debug().collect() }
 }
 
 /// Returns all checks as text or JSON, a line each.
@@ -75,14 +80,17 @@ mod tests {
         let checks = [
             Check::ok("port", "127.0.0.1:4000 is free"),
             Check::warn("backup", "there was none yet", "run kana backup"),
+            Check::fail("database", "search_path is '\"$user\", public'\n", "see\u{1b}[2J"),
         ];
-        insta::assert_snapshot!(shown(&checks, false), @r"
+        insta::assert_snapshot!(shown(&checks, false), @r#"
         ok    port: 127.0.0.1:4000 is free
         warn  backup: there was none yet -- run kana backup
-        ");
+        fail  database: search_path is '"$user", public'\n -- see\u{1b}[2J
+        "#);
         insta::assert_snapshot!(shown(&checks, true), @r#"
         [{"name":"port","status":"ok","detail":"127.0.0.1:4000 is free","do":null},
-         {"name":"backup","status":"warn","detail":"there was none yet","do":"run kana backup"}]
+         {"name":"backup","status":"warn","detail":"there was none yet","do":"run kana backup"},
+         {"name":"database","status":"fail","detail":"search_path is '\"$user\", public'\n","do":"see\u001b[2J"}]
         "#);
     }
 }

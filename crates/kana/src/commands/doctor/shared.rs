@@ -6,7 +6,7 @@ use std::time::Duration;
 use kana_core::Timestamp;
 use kana_service::{Clock as _, SystemClock};
 use kana_store::postgres::{Protection, Survey};
-use kana_store::{PostgresStore, Store as _, StoreError};
+use kana_store::{Deadlines, PostgresStore, Store as _, StoreError, postgres};
 
 use super::report::Check;
 use crate::commands::for_a_tool;
@@ -14,23 +14,27 @@ use crate::settings::{DatabasePooler, DatabaseUrl, ServeSettings};
 
 /// How long the server may take for each thing that is asked of it.
 const PATIENCE: Duration = Duration::from_millis(4500);
+/// How long a connection may take, so that what is known of a failure is shown and not the above.
+const CONNECTED: Duration = Duration::from_secs(4);
 const CLOCKS_APART_MAX_MS: i64 = 5_000;
 
 /// Checks the database of a URL.
 pub(super) async fn check(url: &DatabaseUrl, settings: &ServeSettings) -> Vec<Check> {
-    let tool = for_a_tool(&settings.database);
+    let tool = postgres::Settings {
+        deadlines: Deadlines { connect: CONNECTED, ..Deadlines::DEFAULT },
+        ..for_a_tool(&settings.database)
+    };
     let before = SystemClock.now();
     let survey = match in_time(PostgresStore::survey(url.reveal(), tool)).await {
         Ok(survey) => survey,
         Err(error) => {
-            let advice = "see what the error says, and --database-url";
-            return vec![Check::fail("database", error.to_string(), advice)];
+            return vec![Check::fail("database", error.to_string(), advice(&error))];
         }
     };
     let after = SystemClock.now();
     let text = format!("PostgreSQL {} answers the role {}", survey.version, survey.role);
     let mut checks = vec![if survey.is_read_only {
-        Check::fail("database", StoreError::ReadOnly.to_string(), "give the URL of the primary")
+        Check::fail("database", StoreError::ReadOnly.to_string(), advice(&StoreError::ReadOnly))
     } else {
         Check::ok("database", text)
     }];
@@ -56,6 +60,15 @@ pub(super) async fn check(url: &DatabaseUrl, settings: &ServeSettings) -> Vec<Ch
         });
     }
     checks
+}
+
+fn advice(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::ReadOnly => "give the URL of the primary",
+        StoreError::SessionDiffers { .. } => "see what the error says, and --database-pooler",
+        StoreError::TlsFailed(_) => "do what the error says",
+        _ => "see what the error says, and --database-url",
+    }
 }
 
 async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {

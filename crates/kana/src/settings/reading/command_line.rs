@@ -7,6 +7,11 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::message::invalid_value;
 
+/// What follows the flag where the parser names it: `--listen <ADDRESS>`, `--trust-proxy[=<true|false>]`.
+const AFTER_FLAG: [char; 3] = [' ', '=', '['];
+/// What the parser says of a value that is neither true nor false.
+const NOT_BOOLEAN: &str = "value was not a boolean";
+
 /// A command line without the flags that are wrong.
 pub(super) struct CommandLine {
     pub(super) arguments: Vec<OsString>,
@@ -48,15 +53,22 @@ pub(super) fn describe(error: &clap::Error) -> String {
     }
     let value = context(ContextKind::InvalidValue).unwrap_or_default();
     let flag = context(ContextKind::InvalidArg).unwrap_or_default();
-    let flag = flag.split(' ').next().unwrap_or_default();
-    let problem = match std::error::Error::source(error) {
-        Some(source) => source.to_string(),
-        None => match error.get(ContextKind::ValidValue) {
-            Some(ContextValue::Strings(valid)) => format!("must be {}", valid.join(" or ")),
-            _ => "is not allowed".to_owned(),
-        },
-    };
+    let flag = flag.split(AFTER_FLAG).next().unwrap_or_default();
+    let problem = problem(error).unwrap_or_else(|| "is not allowed".to_owned());
     invalid_value(value, &format!(" for {flag}"), &problem)
+}
+
+/// Returns what is wrong with a value: the words that are allowed, or what its parser says.
+pub(super) fn problem(error: &clap::Error) -> Option<String> {
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(valid)) if !valid.is_empty() => {
+            Some(format!("must be {}", valid.join(" or ")))
+        }
+        _ => std::error::Error::source(error).map(|source| match source.to_string() {
+            text if text == NOT_BOOLEAN => "must be true or false".to_owned(),
+            text => text,
+        }),
+    }
 }
 
 fn text_of(error: &clap::Error, kind: ContextKind) -> Option<&str> {
@@ -69,7 +81,7 @@ fn text_of(error: &clap::Error, kind: ContextKind) -> Option<&str> {
 
 /// Returns the arguments without the flag that an error is about; `None` if it is about something else.
 fn without(arguments: &[OsString], error: &clap::Error) -> Option<Vec<OsString>> {
-    let flag = text_of(error, ContextKind::InvalidArg)?.split([' ', '=']).next()?;
+    let flag = text_of(error, ContextKind::InvalidArg)?.split(AFTER_FLAG).next()?;
     if !flag.starts_with("--") {
         return None;
     }

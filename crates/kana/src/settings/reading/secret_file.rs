@@ -13,7 +13,7 @@ pub(super) fn secret_of(id: &str) -> Option<&str> {
     id.strip_suffix(SUFFIX)
 }
 
-/// Reads a secret, without the line end that follows it.
+/// Reads a secret of one line, without the line end that follows it.
 pub(super) fn read(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let file = std::fs::File::open(path);
@@ -23,7 +23,13 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
         Ok(_) => {
             let secret = text.strip_suffix('\n').unwrap_or(&text);
             let secret = secret.strip_suffix('\r').unwrap_or(secret);
-            if secret.is_empty() { Err("it is empty".to_owned()) } else { Ok(secret.to_owned()) }
+            if secret.is_empty() {
+                Err("it is empty".to_owned())
+            } else if secret.contains(['\n', '\r']) {
+                Err("it has more than one line".to_owned())
+            } else {
+                Ok(secret.to_owned())
+            }
         }
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
             Err("it is not UTF-8".to_owned())
@@ -44,7 +50,9 @@ mod tests {
             ("a b", Ok("a b")),
             ("a\n", Ok("a")),
             ("a\r\n", Ok("a")),
-            ("a\n\n", Ok("a\n")),
+            ("a\n\n", Err("it has more than one line")),
+            ("a\nb\n", Err("it has more than one line")),
+            ("a\rb", Err("it has more than one line")),
             ("", Err("it is empty")),
             ("\n", Err("it is empty")),
         ] {

@@ -198,6 +198,26 @@ fn every_number_has_bounds_that_the_file_keeps_too() {
 }
 
 #[test]
+fn a_word_that_is_not_allowed_is_answered_with_those_that_are() {
+    for (variable, flag, problem) in [
+        ("KANA_DATABASE_POOLER", "--database-pooler", "must be none or transaction"),
+        ("KANA_LOG_FORMAT", "--log-format", "must be auto or text or json"),
+        ("KANA_TRUST_PROXY", "--trust-proxy", "must be true or false"),
+        ("KANA_NO_DASHBOARD", "--no-dashboard", "must be true or false"),
+    ] {
+        let of_variable = serve("", &[(variable, "session")], &[]).unwrap_err();
+        let expected = format!("invalid value 'session' for {flag}, from {variable}: {problem}");
+        assert_eq!(of_variable, expected);
+        let key = flag.trim_start_matches('-').replace('-', "_");
+        let of_file = serve(&format!("{key} = \"session\""), &[], &[]).unwrap_err();
+        assert!(of_file.ends_with(problem), "{of_file}");
+        let flags = [format!("{flag}=session"), "--events-days=0".to_owned()];
+        let of_flags = serve("", &[], &flags.each_ref().map(String::as_str)).unwrap_err();
+        assert!(of_flags.contains(problem), "{of_flags}");
+    }
+}
+
+#[test]
 fn all_wrong_settings_are_reported_at_once() {
     let variables = [("KANA_LISTEN", "nowhere"), ("KANA_EVENTS_DAYS", "x")];
     let problems = serve("connections_max = 0", &variables, &[]).unwrap_err();
@@ -294,6 +314,9 @@ fn a_secret_may_stand_in_a_file_of_its_own() {
     let problem = serve("", &[], &flag).unwrap_err();
     assert!(problem.contains(name) && problem.contains("postgres://"), "{problem}");
     assert!(!problem.contains("hunter2"), "{problem}");
+    std::fs::write(&path, format!("{url}\npostgres://other\n")).unwrap();
+    let problem = serve("", &[], &flag).unwrap_err();
+    assert!(problem.contains(name) && problem.contains("more than one line"), "{problem}");
     let problem = serve("", &[], &["--database-url-file", "/absent"]).unwrap_err();
     assert!(problem.contains("'/absent'") && problem.contains("No such file"), "{problem}");
 }
