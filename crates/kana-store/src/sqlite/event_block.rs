@@ -30,7 +30,8 @@ use indexmap::{IndexMap, IndexSet};
 use kana_core::usage::UsageAction;
 use uuid::Uuid;
 
-use super::event_bytes::{BlockError, Bytes, put_planes, put_signed, put_text, put_varint};
+use super::bytes::{put_number, put_signed, put_slice};
+use super::event_bytes::{BlockError, Bytes, put_planes};
 
 /// The number of events at which a block is full. A block is rewritten as a whole where the metadata of
 /// one event is deleted.
@@ -151,7 +152,7 @@ impl BlockWriter {
     pub(super) fn add(&mut self, event: &Event<'_>) {
         let next = self.users.len();
         let user = self.users.entry(event.user);
-        put_varint(&mut self.user_places, (next - user.index()) as u64);
+        put_number(&mut self.user_places, (next - user.index()) as u64);
         let last = user.or_insert(None);
         let mut flags = if event.action == UsageAction::Set { SET } else { 0 };
         if let Some(subscription) = event.subscription {
@@ -170,20 +171,20 @@ impl BlockWriter {
             }
             Some(EventKey::Text(key)) => {
                 flags |= HAS_TEXT_KEY;
-                put_text(&mut self.text_keys, key);
+                put_slice(&mut self.text_keys, key.as_bytes());
             }
             None => {}
         }
         if let Some(metadata) = event.metadata {
             flags |= HAS_METADATA;
-            put_text(&mut self.metadata, metadata);
+            put_slice(&mut self.metadata, metadata.as_bytes());
         }
         self.flags.push(flags);
         let place = match self.features.get_index_of(event.feature) {
             Some(place) => place,
             None => self.features.insert_full(event.feature.to_owned()).0,
         };
-        put_varint(&mut self.feature_places, place as u64);
+        put_number(&mut self.feature_places, place as u64);
         put_signed(&mut self.deltas, event.delta);
         self.recorded.push(event.recorded_at);
         put_signed(&mut self.occurred, event.recorded_at.wrapping_sub(event.occurred_at));
@@ -198,7 +199,7 @@ impl BlockWriter {
         columns.extend_from_slice(&self.user_places);
         columns.extend_from_slice(&self.feature_places);
         for feature in &self.features {
-            put_text(&mut columns, feature);
+            put_slice(&mut columns, feature.as_bytes());
         }
         columns.extend_from_slice(&self.deltas);
         let mut before = recorded_from;
@@ -223,7 +224,7 @@ fn compressed(columns: &[u8]) -> Option<Vec<u8>> {
     }
     let (_, columns) = columns.split_first()?;
     let mut data = vec![LZ4];
-    put_varint(&mut data, columns.len() as u64);
+    put_number(&mut data, columns.len() as u64);
     data.extend_from_slice(&lz4_flex::block::compress(columns));
     // Expanding takes time, too.
     (data.len() < columns.len() - columns.len() / 16).then_some(data)
@@ -234,12 +235,12 @@ pub(super) fn columns(data: &[u8]) -> Result<Cow<'_, [u8]>, BlockError> {
     match data.split_first() {
         Some((&PLAIN, columns)) => Ok(Cow::Borrowed(columns)),
         Some((&LZ4, rest)) => {
-            let mut rest = Bytes(rest);
-            let length = usize::try_from(rest.varint()?).unwrap_or(usize::MAX);
+            let mut rest = Bytes::new(rest);
+            let length = usize::try_from(rest.number()?).unwrap_or(usize::MAX);
             if length > COMPRESSED_MAX {
                 return Err(BlockError("it is too long"));
             }
-            let expanded = lz4_flex::block::decompress(rest.0, length);
+            let expanded = lz4_flex::block::decompress(rest.rest(), length);
             let expanded = expanded.map_err(|_| BlockError("it cannot be expanded"))?;
             if expanded.len() != length {
                 return Err(BlockError("it has another length than it says"));
@@ -258,7 +259,7 @@ pub(super) fn events<'a>(
     count: usize,
     recorded_from: i64,
 ) -> Result<Vec<Event<'a>>, BlockError> {
-    let mut rest = Bytes(columns);
+    let mut rest = Bytes::new(columns);
     let flags = rest.take(count)?;
     let mut events: Vec<Event<'a>> = flags.iter().map(|flags| blank(*flags)).collect();
     let places = read_users(&mut rest, users, &mut events)?;
@@ -266,7 +267,7 @@ pub(super) fn events<'a>(
     read_numbers(&mut rest, recorded_from, &mut events)?;
     read_subscriptions(&mut rest, flags, &places, &mut events)?;
     read_texts(&mut rest, flags, &mut events)?;
-    if rest.0.is_empty() { Ok(events) } else { Err(BlockError("there is more after its end")) }
+    if rest.rest().is_empty() { Ok(events) } else { Err(BlockError("there is more after its end")) }
 }
 
 /// An event of which nothing but the flags is known.
@@ -294,7 +295,7 @@ fn read_users(
     let mut next = 0_usize;
     let mut places = Vec::with_capacity(events.len());
     for event in events {
-        let back = usize::try_from(rest.varint()?).unwrap_or(usize::MAX);
+        let back = usize::try_from(rest.number()?).unwrap_or(usize::MAX);
         let place = next.checked_sub(back).ok_or(BlockError("it has no such user"))?;
         next += usize::from(back == 0);
         event.user = users
@@ -311,7 +312,7 @@ fn read_features<'a>(rest: &mut Bytes<'a>, events: &mut [Event<'a>]) -> Result<(
     let mut count = 0;
     let mut places = Vec::with_capacity(events.len());
     for _ in &*events {
-        let place = usize::try_from(rest.varint()?).unwrap_or(usize::MAX);
+        let place = usize::try_from(rest.number()?).unwrap_or(usize::MAX);
         if place > count {
             return Err(BlockError("it has no such feature"));
         }

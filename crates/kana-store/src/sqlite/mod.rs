@@ -5,6 +5,7 @@
 //! for the disk: whoever writes must not do it on a thread that others need.
 
 mod backup;
+mod bytes;
 mod catalog;
 mod checkpoints;
 mod connection;

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use siphasher::sip::SipHasher13;
 
-use super::bytes::{Reader, put_number, put_slice};
 use super::record::{Asked, Stored};
 use crate::error::StoreError;
+use crate::sqlite::bytes::{Reader, put_number, put_slice};
 
 const VERSION: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;

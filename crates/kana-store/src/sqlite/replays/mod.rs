@@ -9,7 +9,6 @@
 mod block;
 mod bulk;
 mod by_hash;
-mod bytes;
 mod cursor;
 mod filter;
 mod hash;

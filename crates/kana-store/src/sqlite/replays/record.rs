@@ -12,12 +12,12 @@ use kana_core::idempotency::{Content, KeptAnswer, Replay};
 use kana_core::usage::{RecordedUsage, UsageAction, UsedFeature};
 use uuid::Uuid;
 
-use super::bytes::{Reader, put_signed, put_slice};
 use super::filter::Line;
 use super::hash::Hasher;
 use crate::app::EnvironmentId;
 use crate::columns::Named;
 use crate::error::StoreError;
+use crate::sqlite::bytes::{Reader, put_signed, put_slice};
 
 /// The length of a UUID with its hyphens.
 const UUID_CHARS: usize = 36;
