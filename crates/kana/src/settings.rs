@@ -285,8 +285,8 @@ pub(crate) struct ServeSettings {
         value_parser = clap::value_parser!(u32).range(1..=3650)
     )]
     pub(crate) idempotency_days: u32,
-    /// Memory for the filters of idempotency keys, in MiB, 0 to 65536: 1.75 bytes for each key. With less
-    /// than that, new keys are also looked for in the file. Embedded database only
+    /// Memory for the filters of idempotency keys, in MiB, 0 to 65536. Each key takes 1.75 bytes; with less,
+    /// new keys are also looked for in the file. Embedded database only
     #[arg(
         long,
         env = "KANA_KEY_FILTERS_MIB",

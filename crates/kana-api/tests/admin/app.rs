@@ -130,8 +130,9 @@ impl TestApp {
     /// Brings cancelled subscriptions back to life, as only a billing provider can.
     pub(crate) async fn revive_subscriptions(&self) {
         self.database.revive_subscriptions();
-        // The server looks again at what is stored only after a commit of its own.
-        self.store.write().await.unwrap().commit().await.unwrap();
+        // The server looks again at what is stored of a user only after a change of its own.
+        let update = r#"mutation { updateUser(id: "124", input: { name: "Ann" }) { id } }"#;
+        self.data(update, json!({})).await;
     }
 
     /// Folds old counters, as a running server does once a day.

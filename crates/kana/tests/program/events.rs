@@ -118,8 +118,8 @@ fn the_examples_in_the_documentation_print_what_it_says() {
 
         // And the documented error is what is answered to the first of them without a key.
         let first = commands.split("\ncurl").next().unwrap();
-        let error = documentation.split("```json\n{\"error\"").nth(1).unwrap();
-        let error = format!("{{\"error\"{}", error.lines().next().unwrap());
+        let error = documentation.split("```json\n{\"type\"").nth(1).unwrap();
+        let error = format!("{{\"type\"{}", error.lines().next().unwrap());
         assert_eq!(run(first, "").trim(), error);
     }
 }

@@ -220,7 +220,7 @@ fn damage_is_named() {
         (&|block| block.data[2] |= SAME_SUBSCRIPTION, "it has too few subscriptions"),
         (&|block| block.data.push(0), "there is more after its end"),
         (&|block| _ = block.data.pop(), "it is cut"),
-        (&|block| block.data[3..=13].fill(0xFF), "it has a number without an end"),
+        (&|block| block.data[3..=13].fill(0xFF), "it is cut, or has a number without an end"),
     ] {
         assert_eq!(damaged(change), said);
     }

@@ -11,7 +11,7 @@ use crate::app::EnvironmentId;
 
 /// What a transaction changes, until it is committed.
 #[derive(Default)]
-pub(in crate::sqlite) struct FactsChanges {
+pub(crate) struct FactsChanges {
     /// Users whose facts the transaction has read or changed.
     noted: HashMap<(EnvironmentId, UserKey), Noted>,
     pub(super) users: HashMap<(EnvironmentId, UserId), UserChanges>,
@@ -38,23 +38,18 @@ pub(super) enum UserChanges {
 
 impl FactsChanges {
     /// Returns true if nothing was changed.
-    pub(in crate::sqlite) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.users.is_empty() && self.catalogs.is_empty()
     }
 
     /// Notes the id of a user.
-    pub(in crate::sqlite) fn note_id(
-        &mut self,
-        environment: EnvironmentId,
-        key: UserKey,
-        id: &UserId,
-    ) {
+    pub(crate) fn note_id(&mut self, environment: EnvironmentId, key: UserKey, id: &UserId) {
         let noted = Noted { id: id.clone(), read: None, is_in_memory: false };
         self.noted.insert((environment, key), noted);
     }
 
     /// Notes what was read of a user whom the transaction has not changed.
-    pub(in crate::sqlite) fn note_user(
+    pub(crate) fn note_user(
         &mut self,
         environment: EnvironmentId,
         id: &UserId,
@@ -66,7 +61,7 @@ impl FactsChanges {
     }
 
     /// Notes a counter that was read of a user whom the transaction has not changed.
-    pub(in crate::sqlite) fn note_counter(
+    pub(crate) fn note_counter(
         &mut self,
         environment: EnvironmentId,
         (key, counter): &(UserKey, CounterKey),
@@ -78,7 +73,7 @@ impl FactsChanges {
     }
 
     /// Returns true if [`note`](Self::note) needs the user's id, and has not been told it.
-    pub(in crate::sqlite) fn needs_id(
+    pub(crate) fn needs_id(
         &self,
         environment: EnvironmentId,
         key: UserKey,
@@ -89,12 +84,7 @@ impl FactsChanges {
     }
 
     /// Notes a change of a user.
-    pub(in crate::sqlite) fn note(
-        &mut self,
-        environment: EnvironmentId,
-        key: UserKey,
-        change: &Change,
-    ) {
+    pub(crate) fn note(&mut self, environment: EnvironmentId, key: UserKey, change: &Change) {
         let (id, previous_id) = match change {
             Change::CreateUser(user) => (&user.id, None),
             Change::UpdateUser { user, previous_id } => (&user.id, previous_id.as_ref()),
@@ -118,28 +108,24 @@ impl FactsChanges {
     }
 
     /// Notes that a catalog has this version from now on.
-    pub(in crate::sqlite) fn note_catalog(
-        &mut self,
-        environment: EnvironmentId,
-        version: CatalogVersion,
-    ) {
+    pub(crate) fn note_catalog(&mut self, environment: EnvironmentId, version: CatalogVersion) {
         self.catalogs.retain(|(of, _)| *of != environment);
         self.catalogs.push((environment, version));
     }
 
     /// Returns true if the user with this id is not as before the transaction.
-    pub(in crate::sqlite) fn changes(&self, environment: EnvironmentId, id: &UserId) -> bool {
+    pub(crate) fn changes(&self, environment: EnvironmentId, id: &UserId) -> bool {
         !self.users.is_empty() && self.users.contains_key(&(environment, id.clone()))
     }
 
     /// Returns true if the user was read, and is as before the transaction.
-    pub(in crate::sqlite) fn is_unchanged(&self, environment: EnvironmentId, key: UserKey) -> bool {
+    pub(crate) fn is_unchanged(&self, environment: EnvironmentId, key: UserKey) -> bool {
         let noted = self.noted.get(&(environment, key));
         noted.is_some_and(|Noted { id, .. }| !self.changes(environment, id))
     }
 
     /// Returns a counter that was read, of a user who is as before the transaction.
-    pub(in crate::sqlite) fn used(
+    pub(crate) fn used(
         &self,
         environment: EnvironmentId,
         (key, counter): &(UserKey, CounterKey),
@@ -150,7 +136,7 @@ impl FactsChanges {
     }
 
     /// Returns true if the transaction changes the catalog.
-    pub(in crate::sqlite) fn changes_catalog(&self, environment: EnvironmentId) -> bool {
+    pub(crate) fn changes_catalog(&self, environment: EnvironmentId) -> bool {
         self.catalogs.iter().any(|(of, _)| *of == environment)
     }
 

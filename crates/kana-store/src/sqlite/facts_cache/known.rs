@@ -5,24 +5,24 @@ use kana_core::id::{SubscriptionId, UserId, UserKey};
 use kana_core::subscription::Subscription;
 
 /// The maximum number of counters of a user. The one that was added first gives way.
-pub(in crate::sqlite) const COUNTERS_MAX: usize = 32;
+pub(crate) const COUNTERS_MAX: usize = 32;
 
 /// A counter with its value; `None` if it is known to have no row.
-pub(in crate::sqlite) type Counter = (CounterKey, Option<i64>);
+pub(crate) type Counter = (CounterKey, Option<i64>);
 
 /// What is known of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::sqlite) struct KnownUser {
-    pub(in crate::sqlite) key: UserKey,
+pub(crate) struct KnownUser {
+    pub(crate) key: UserKey,
     /// Every subscription that runs.
-    pub(in crate::sqlite) running: Vec<Subscription>,
+    pub(crate) running: Vec<Subscription>,
     /// Some counters.
-    pub(in crate::sqlite) counters: Vec<Counter>,
+    pub(crate) counters: Vec<Counter>,
 }
 
 /// A change of what is known of a user.
 #[derive(Debug, Clone)]
-pub(in crate::sqlite) enum KnownChange {
+pub(crate) enum KnownChange {
     Set(CounterKey, Option<i64>),
     Begin(Subscription),
     End(SubscriptionId),
@@ -30,17 +30,17 @@ pub(in crate::sqlite) enum KnownChange {
 
 impl KnownUser {
     /// The user with the subscriptions that run, and no counter.
-    pub(in crate::sqlite) fn new(facts: &UserFacts) -> Self {
+    pub(crate) fn new(facts: &UserFacts) -> Self {
         Self { key: facts.key, running: facts.subscriptions().to_vec(), counters: Vec::new() }
     }
 
     /// Returns the facts that rules ask for first.
-    pub(in crate::sqlite) fn facts(&self, id: &UserId) -> UserFacts {
+    pub(crate) fn facts(&self, id: &UserId) -> UserFacts {
         UserFacts::new(self.key, id.clone(), self.running.clone())
     }
 
     /// Returns the facts that rules ask for first, and the counters.
-    pub(in crate::sqlite) fn into_facts(self, id: &UserId) -> (UserFacts, Vec<Counter>) {
+    pub(crate) fn into_facts(self, id: &UserId) -> (UserFacts, Vec<Counter>) {
         (UserFacts::new(self.key, id.clone(), self.running), self.counters)
     }
 

@@ -20,22 +20,22 @@ pub(super) struct Whose<'a> {
 
 /// Everything that is known of a user, of one instant.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::sqlite) struct Found {
-    pub(in crate::sqlite) as_of: AsOf,
-    pub(in crate::sqlite) user: KnownUser,
+pub(crate) struct Found {
+    pub(crate) as_of: AsOf,
+    pub(crate) user: KnownUser,
 }
 
 /// The instants between two changes of a user or the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sqlite) struct AsOf {
-    pub(in crate::sqlite) catalog_version: CatalogVersion,
+pub(crate) struct AsOf {
+    pub(crate) catalog_version: CatalogVersion,
     /// Changes with each change of the user's facts.
     stamp: u64,
 }
 
 /// The result of a look-up.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::sqlite) enum LookedUp {
+pub(crate) enum LookedUp {
     Found(Found),
     /// It is not in memory.
     Unknown,
