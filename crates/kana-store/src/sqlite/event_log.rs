@@ -16,9 +16,6 @@ use super::statements as sql;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 
-/// The bytes of a page of the database.
-const PAGE_BYTES: usize = 4096;
-
 /// Usage events of a transaction that are not in the log yet.
 #[derive(Default)]
 pub(super) struct UnwrittenEvents(Vec<(EnvironmentId, BlockWriter)>);
@@ -47,7 +44,7 @@ impl UnwrittenEvents {
         self.add(connection, environment, &stored)
     }
 
-    /// Adds an event, and writes its block if that is full. Returns how many pages that wrote.
+    /// Adds an event, and writes its block if that is full. Returns how many events that wrote.
     pub(super) fn add(
         &mut self,
         connection: &Connection,
@@ -66,14 +63,15 @@ impl UnwrittenEvents {
         append(connection, environment, std::mem::take(writer))
     }
 
-    /// Writes everything that is left. Returns how many pages that wrote.
+    /// Writes everything that is left. Returns how many events that were.
     pub(super) fn write(&mut self, connection: &Connection) -> Result<usize, StoreError> {
         let left = self.0.drain(..).filter(|(_, writer)| !writer.is_empty());
         left.map(|(environment, writer)| append(connection, environment, writer)).sum()
     }
 }
 
-/// Appends a block to the log. Returns about how many pages it takes.
+/// Appends a block to the log. Returns how many events it has: the pace of checkpoints was found with a
+/// change for each, and with fewer of them the log of SQLite grows longer before it is copied.
 fn append(
     connection: &Connection,
     environment: EnvironmentId,
@@ -83,7 +81,7 @@ fn append(
     let row =
         params![environment.0, limit(events), recorded_from, recorded_to, users.as_slice(), data];
     connection.statement(sql::LOG_EVENTS)?.execute(row)?;
-    Ok(1 + (users.len() + data.len()) / PAGE_BYTES)
+    Ok(events)
 }
 
 /// Reads the events of a row of `id, events, recorded_from, users, data`, and hands them to `read` with
