@@ -1,11 +1,17 @@
+use std::borrow::Cow;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use kana_core::Refusal;
 use kana_graphql::ErrorBody;
 use kana_http::body::{BodyError, NoMemory, UnsupportedEncoding};
 use kana_service::Error;
+use serde::Serialize;
 
 use crate::error::error_body;
+
+/// The media type of a [`Problem`].
+pub(crate) const PROBLEM: &str = "application/problem+json";
 
 /// Why a request beside GraphQL was not carried out, or not to its end.
 #[derive(Debug)]
@@ -86,6 +92,36 @@ impl From<&Error> for HttpError {
             }
         };
         Self { status, body: error_body(error) }
+    }
+}
+
+/// The body that says why a request was not carried out, or not to its end (RFC 9457).
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: Cow<'a, str>,
+    code: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Problem<'a> {
+    pub(crate) fn new(HttpError { status, body }: &'a HttpError) -> Self {
+        Self {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: Cow::Borrowed(&body.message),
+            code: body.code,
+            name: body.name,
+        }
+    }
+
+    /// Appends to what is said to people.
+    pub(crate) fn with(mut self, more: &str) -> Self {
+        self.detail.to_mut().push_str(more);
+        self
     }
 }
 

@@ -13,7 +13,7 @@ use kana_telemetry::request;
 use serde_json::json;
 
 use crate::Settings;
-use crate::http_error::{HttpError, add_headers};
+use crate::http_error::{HttpError, PROBLEM, Problem, add_headers};
 use crate::{cli, client, events, graphql, health, metrics};
 
 /// What the rest is answered with.
@@ -75,18 +75,11 @@ async fn refuse_graphql(headers: HeaderMap) -> Response {
 
 /// Refuses what has no form of its own for errors (RFC 9457).
 async fn refuse() -> Response {
-    let HttpError { status, body: ErrorBody { code, name, message } } = refusal();
-    request::note_error(code);
-    let body = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "detail": message,
-        "code": code,
-        "name": name,
-    });
-    let headers = [(header::CONTENT_TYPE, "application/problem+json")];
-    let mut response = (status, headers, body.to_string()).into_response();
+    let error = refusal();
+    request::note_error(error.body.code);
+    let headers = [(header::CONTENT_TYPE, PROBLEM)];
+    let body = json!(Problem::new(&error)).to_string();
+    let mut response = (error.status, headers, body).into_response();
     add_headers(&mut response);
     response
 }

@@ -5,7 +5,7 @@ use kana_telemetry::operation::Operation;
 use kana_telemetry::request::{self, Outcome};
 use serde::Serialize;
 
-use crate::http_error::{HttpError, add_headers};
+use crate::http_error::{HttpError, PROBLEM, Problem, add_headers};
 
 /// The most characters of an event's id that are repeated.
 const ID_CHARS_MAX: usize = 255;
@@ -100,38 +100,17 @@ struct Written<'a> {
     tally: Option<&'a Tally>,
 }
 
-/// Why a request was not taken to its end (RFC 9457).
-#[derive(Serialize)]
-struct Problem<'a> {
-    r#type: &'static str,
-    title: &'static str,
-    status: u16,
-    detail: String,
-    code: &'a str,
-    name: &'a str,
-}
-
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let status = self.stop.as_ref().map_or(StatusCode::OK, |stop| stop.status);
         self.note();
-        let problem = self.stop.as_ref().map(|HttpError { body, .. }| {
-            let again = "all events may be sent again: what was recorded is not recorded again";
-            let detail = match self.tally {
-                Some(_) => format!("{}; {again}", body.message),
-                None => body.message.clone(),
-            };
-            Problem {
-                r#type: "about:blank",
-                title: status.canonical_reason().unwrap_or_default(),
-                status: status.as_u16(),
-                detail,
-                code: body.code,
-                name: body.name,
-            }
+        let problem = self.stop.as_ref().map(Problem::new).map(|problem| match self.tally {
+            Some(_) => problem
+                .with("; all events may be sent again: what was recorded is not recorded again"),
+            None => problem,
         });
         let content_type = match problem {
-            Some(_) => "application/problem+json",
+            Some(_) => PROBLEM,
             None => "application/json; charset=utf-8",
         };
         let written = Written { problem, tally: self.tally.as_ref() };
