@@ -1,4 +1,19 @@
-//! Numbers and texts as bytes: a number takes seven bits a byte, the lowest first.
+//! Numbers, texts and UUIDs as bytes: a number takes seven bits a byte, the lowest first.
+
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+
+/// Returns the UUID that a text is, so that 16 bytes stand for it. Only the spelling that UUIDs mostly have,
+/// in lower case with hyphens, can be told from 16 bytes again: any other text is none.
+pub(super) fn as_uuid(text: &str) -> Option<Uuid> {
+    // Most texts that are no UUID are refused by a look at their length and one byte.
+    if text.len() != Hyphenated::LENGTH || text.as_bytes().get(8) != Some(&b'-') {
+        return None;
+    }
+    let uuid = Uuid::try_parse(text).ok()?;
+    let mut spelled = Uuid::encode_buffer();
+    (*uuid.hyphenated().encode_lower(&mut spelled) == *text).then_some(uuid)
+}
 
 /// Appends a number.
 pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
@@ -124,6 +139,18 @@ mod tests {
             while reader.number().is_some() {}
             let mut reader = Reader::new(&bytes);
             while reader.slice().is_some() {}
+        }
+    }
+
+    #[test]
+    fn a_uuid_in_another_spelling_is_a_text() {
+        let uuid = Uuid::from_u128(0xabcd_ef01_2345_6789_abcd_ef01_2345_6789);
+        let text = uuid.hyphenated().to_string();
+        assert_eq!(as_uuid(&text), Some(uuid));
+        let others =
+            [text.to_uppercase(), uuid.simple().to_string(), uuid.braced().to_string(), text + "0"];
+        for other in others {
+            assert_eq!(as_uuid(&other), None, "{other}");
         }
     }
 

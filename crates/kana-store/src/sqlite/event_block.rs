@@ -30,7 +30,7 @@ use indexmap::{IndexMap, IndexSet};
 use kana_core::usage::UsageAction;
 use uuid::Uuid;
 
-use super::bytes::{put_number, put_signed, put_slice};
+use super::bytes::{as_uuid, put_number, put_signed, put_slice};
 use super::event_bytes::{BlockError, Bytes, put_planes};
 
 /// The number of events at which a block is full. A block is rewritten as a whole where the metadata of
@@ -82,11 +82,7 @@ pub(super) enum EventKey<'a> {
 
 impl<'a> EventKey<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        let mut spelled = Uuid::encode_buffer();
-        match Uuid::try_parse(text) {
-            Ok(uuid) if *uuid.hyphenated().encode_lower(&mut spelled) == *text => Self::Uuid(uuid),
-            _ => Self::Text(text),
-        }
+        as_uuid(text).map_or(Self::Text(text), Self::Uuid)
     }
 
     pub(super) fn text(self) -> Cow<'a, str> {

@@ -52,7 +52,7 @@ impl ReplaysInUse {
         replay: &Replay,
     ) -> Result<(), StoreError> {
         let record = Record::new(&stored.hasher, environment, key, replay);
-        // Who keeps a record has looked before.
+        // A caller looks a key up before it keeps a record.
         if !self.absent.remove(&record.hash)
             && self.find((stored, connection), environment, std::slice::from_ref(key))?
                 != [const { None }]

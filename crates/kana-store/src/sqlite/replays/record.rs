@@ -11,16 +11,14 @@ use kana_core::id::{FeatureId, IdempotencyKey, UserKey};
 use kana_core::idempotency::{Content, KeptAnswer, Replay};
 use kana_core::usage::{RecordedUsage, UsageAction, UsedFeature};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::filter::Line;
 use super::hash::Hasher;
 use crate::app::EnvironmentId;
 use crate::columns::Named;
 use crate::error::StoreError;
-use crate::sqlite::bytes::{Reader, put_signed, put_slice};
-
-/// The length of a UUID with its hyphens.
-const UUID_CHARS: usize = 36;
+use crate::sqlite::bytes::{Reader, as_uuid, put_signed, put_slice};
 
 // The first byte of a body.
 const ENDS_WITH_UUID: u8 = 1;
@@ -54,15 +52,9 @@ enum End<'a> {
 
 /// Splits a key into what precedes a UUID at its end, and that.
 fn split(key: &str) -> (&[u8], End<'_>) {
-    let found = key.len().checked_sub(UUID_CHARS).and_then(|at| {
+    let found = key.len().checked_sub(Hyphenated::LENGTH).and_then(|at| {
         let (before, end) = key.split_at_checked(at)?;
-        if *end.as_bytes().get(8)? != b'-' {
-            return None;
-        }
-        let uuid = Uuid::try_parse(end).ok()?;
-        // Other spellings of the same UUID are other keys.
-        let mut canonical = Uuid::encode_buffer();
-        (uuid.hyphenated().encode_lower(&mut canonical) == end).then_some((before, uuid))
+        Some((before, as_uuid(end)?))
     });
     match found {
         Some((before, uuid)) => (before.as_bytes(), End::Uuid(uuid.into_bytes())),
@@ -133,6 +125,8 @@ pub(crate) struct Columns<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) hash: u64,
+    /// When it was kept, in milliseconds.
+    pub(super) kept_at: i64,
     origin_bytes: usize,
     bytes: Box<[u8]>,
 }
@@ -186,7 +180,8 @@ impl Record {
     /// Takes a record out of its block.
     pub(super) fn of_stored(hasher: &Hasher, stored: Stored<'_>) -> Result<Self, StoreError> {
         let bytes = [stored.origin, stored.body].concat().into_boxed_slice();
-        Ok(Self { hash: stored.hash(hasher)?, origin_bytes: stored.origin.len(), bytes })
+        let (hash, kept_at) = (stored.hash(hasher)?, stored.kept_at()?);
+        Ok(Self { hash, kept_at, origin_bytes: stored.origin.len(), bytes })
     }
 
     pub(super) fn stored(&self) -> Stored<'_> {
@@ -259,7 +254,7 @@ impl Draft<'_> {
             }
         }
         let hash = hash(hasher, self.environment, self.before, self.end);
-        Record { hash, origin_bytes, bytes: out.into_boxed_slice() }
+        Record { hash, kept_at: self.kept_at, origin_bytes, bytes: out.into_boxed_slice() }
     }
 }
 

@@ -262,7 +262,7 @@ impl StoredReplays {
         // A run is forgotten as a whole, so what was kept long before the rest has one of its own.
         let mut periods: BTreeMap<i64, Vec<&Record>> = BTreeMap::new();
         for record in log.sorted() {
-            let period = record.stored().kept_at()?.div_euclid(self.period_ms);
+            let period = record.kept_at.div_euclid(self.period_ms);
             periods.entry(period).or_default().push(record);
         }
         let mut blocks = 0;
@@ -282,11 +282,9 @@ impl StoredReplays {
         sorted: &[&Record],
         level: u32,
     ) -> Result<usize, StoreError> {
-        let mut kept = (i64::MAX, i64::MIN);
-        for record in sorted {
-            let at = record.stored().kept_at()?;
-            kept = (kept.0.min(at), kept.1.max(at));
-        }
+        let kept = sorted.iter().fold((i64::MAX, i64::MIN), |(from, to), record| {
+            (record.kept_at.min(from), record.kept_at.max(to))
+        });
         let keys = u32::try_from(sorted.len()).unwrap_or(u32::MAX);
         let period = kept.1.div_euclid(self.period_ms);
         let run = Run { level, period, kept, ..self.new_run(State::Whole, keys) };

@@ -144,8 +144,8 @@ impl StoredReplays {
     }
 
     /// Forgets what was kept before `before`, as far as whole runs are that old: they are deleted later.
-    /// A log that is that old in part becomes a run, to be forgotten in its turn. Returns how many rows it
-    /// changed.
+    /// A log with records from more than a period ago becomes runs first, one for each period. Returns how
+    /// many rows it changed.
     pub(crate) fn forget_old(
         &mut self,
         connection: &Connection,
@@ -154,7 +154,8 @@ impl StoredReplays {
     ) -> Result<usize, StoreError> {
         let kept_ms = now.as_ms().saturating_sub(before.as_ms());
         let mut changed = self.set_period(connection, (kept_ms / PERIODS).max(PERIOD_MS_MIN))?;
-        if self.log_is_older_than(now.as_ms().saturating_sub(self.period_ms))? {
+        let period_ago = now.as_ms().saturating_sub(self.period_ms);
+        if self.log.iter().any(|record| record.kept_at < period_ago) {
             changed += self.empty_log(connection)?;
         }
         Ok(changed + self.let_go(connection, before.as_ms())?)
@@ -177,16 +178,6 @@ impl StoredReplays {
         }
         self.merges.retain(|merge| !old.contains(&merge.output));
         Ok(changed)
-    }
-
-    /// Returns true if the oldest record of the log was kept before `before`.
-    fn log_is_older_than(&self, before: i64) -> Result<bool, StoreError> {
-        for record in self.log.iter() {
-            if record.stored().kept_at()? < before {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Sets the length of periods, if it is another one. Returns how many rows it changed.
