@@ -3,7 +3,7 @@
 //! hyper takes a `Content-Length` beside `Transfer-Encoding`, and two equal ones, and removes one of them
 //! before a handler sees the request. A proxy in front of the server may go by the other, and would then
 //! disagree about where the next request begins (request smuggling). So lines of heads are looked at as they
-//! arrive. Bodies are skipped by their length, whatever stands in them.
+//! arrive. Bodies are skipped by their length, so what they contain does not matter.
 //!
 //! A request that hyper accepts ends here where it ends for hyper. What hyper refuses closes the connection, so
 //! it does not matter what is made of the bytes that follow.

@@ -133,8 +133,8 @@ impl PostgresTransaction {
         let begins = !self.is_open;
         let mut answers = self.ask_once(questions).await;
         for _ in 1..TRIES_MAX {
-            // A connection that broke while nobody used it, or whose server takes no changes any
-            // more; nothing was done through it yet.
+            // The connection broke while it was idle, or its server takes no changes any more. Nothing was
+            // done through it yet.
             let is_of_connection =
                 matches!(answers, Err(StoreError::Unavailable(_) | StoreError::ReadOnly));
             if !begins || !is_of_connection {

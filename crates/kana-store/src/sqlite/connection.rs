@@ -12,7 +12,7 @@ use crate::deadlines::Deadlines;
 use crate::error::StoreError;
 
 /// The number of prepared statements that a connection keeps: more than there are.
-const PREPARED_STATEMENTS_MAX: usize = 128;
+const PREPARED_STATEMENTS_MAX: usize = 256;
 
 /// How much of the file is mapped into memory: all of it. A page is then read where the operating
 /// system keeps it, without a call or a copy.

@@ -366,7 +366,7 @@ statements! {
     FIRST_EVENT_BLOCK_FROM = "
         SELECT id, recorded_from FROM event_blocks WHERE id >= ?1 ORDER BY id LIMIT 1";
     EVENT_BLOCK_AT = "SELECT max(id) FROM event_blocks WHERE id <= ?1";
-    // Of keys that are found across two others, the events say that they are not there.
+    // What is found can also begin in one user's key and end in the next: the events show whose they are.
     EVENT_BLOCKS_OF_USER = "
         SELECT id, events, recorded_from, users, data FROM event_blocks
         WHERE environment_id = ?1 AND id < ?3 AND id >= ?4 AND instr(users, ?2) > 0

@@ -30,9 +30,10 @@ struct Noted {
 /// What a transaction changes of the user with an id.
 #[derive(Debug)]
 pub(super) enum UserChanges {
-    /// Only what can be known. Of a user who is not in memory, what was known before.
+    /// Only changes of what is kept in memory. With what the transaction has read of the user before, if the
+    /// user is not in memory yet.
     Known(Vec<KnownChange>, Option<KnownUser>),
-    /// Somebody else may have the id afterwards.
+    /// The id may belong to another user afterwards.
     Other,
 }
 
@@ -90,7 +91,7 @@ impl FactsChanges {
             Change::UpdateUser { user, previous_id } => (&user.id, previous_id.as_ref()),
             Change::DeleteUser { user, previous_id } => (&user.id, Some(previous_id)),
             change => {
-                // Nobody has the id of a user who is not there.
+                // A user whose id was not noted does not exist.
                 if let Some(known) = known(change)
                     && let Some(noted) = self.noted.get_mut(&(environment, key))
                 {

@@ -184,7 +184,7 @@ impl FactsCache {
         });
     }
 
-    /// Drops whatever a commit was to change that failed, once it is rolled back.
+    /// Drops the users and catalogs that a failed commit was to change, once it is rolled back.
     pub(super) fn drop_changes(&self, commit: &CommitUnderWay) {
         self.in_each_shard(commit, |shard, users| {
             for (hash, (environment, id), _) in users {

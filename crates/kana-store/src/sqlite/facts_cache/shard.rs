@@ -197,7 +197,7 @@ impl Shard {
             self.users.remove(oldest);
         }
         if self.users.len() == 0 {
-            // Nobody refers to them any more.
+            // No entry refers to them any more.
             self.names = EntryNames::default();
         }
     }
