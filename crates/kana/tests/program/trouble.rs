@@ -1,6 +1,7 @@
 //! An embedded database in trouble: a full disk, another process that holds it, a damaged page. The
 //! server reports it on every surface and on `/readyz`, and recovers afterwards.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -204,14 +205,20 @@ fn a_damaged_page_takes_the_server_out_of_service() {
 }
 
 /// Damages the first page of a database that is in use, so that its server reads the page anew: the page
-/// is in no log, and somebody else has written since.
-fn damage_first_page(file: &Path) {
+/// is in no log, and somebody else has written since. `write` makes the server commit something.
+fn damage_first_page(file: &Path, write: impl Fn()) {
     use std::os::unix::fs::FileExt as _;
 
     let other = rusqlite::Connection::open(file).unwrap();
+    // What holds up the copying may last until the next commit, so it is not waited for.
+    other.busy_timeout(Duration::from_millis(20)).unwrap();
     let log = file.with_extension("db-wal");
     let all_is_in_the_file = (0..1000).any(|_| {
-        other.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); BEGIN IMMEDIATE").unwrap();
+        // A server that nobody writes to keeps its snapshots of the log open.
+        write();
+        if other.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); BEGIN IMMEDIATE").is_err() {
+            return false;
+        }
         // A job may have written before the lock was taken.
         let empty = log.metadata().unwrap().len() == 0;
         if !empty {
@@ -231,7 +238,11 @@ fn a_server_that_can_write_nothing_any_more_stops_and_says_what_to_do() {
     let dir = TempDir::new().unwrap();
     let (mut server, key) = Server::start_new(&dir);
     server.data(&key, NEW_USER);
-    damage_first_page(&dir.path().join("kana-data/kana.db"));
+    let written = Cell::new(0);
+    damage_first_page(&dir.path().join("kana-data/kana.db"), || {
+        written.set(written.get() + 1);
+        server.data(&key, &NEW_USER.replace("new", &format!("user-{}", written.get())));
+    });
 
     // A job may have met it before, and then nobody answers any more.
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
