@@ -13,7 +13,7 @@ use crate::servers::kana::Kana;
 use crate::table::{Goal, GoalKind, Row};
 
 pub(crate) const NAME: &str = "bulk";
-const GOAL: Goal = Goal { required: 0.5, aim: 1.0, kind: GoalKind::Ratio };
+const GOAL: Goal = Goal { required: 0.3, aim: 0.5, kind: GoalKind::Ratio };
 
 /// Calls in one request to Redis.
 const PIPELINED: usize = 16;

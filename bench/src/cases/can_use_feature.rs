@@ -11,7 +11,7 @@ use crate::servers::kana::Kana;
 use crate::table::{Goal, GoalKind, Row};
 
 pub(crate) const NAME: &str = "can-use-feature";
-const GOAL: Goal = Goal { required: 0.5, aim: 0.85, kind: GoalKind::Ratio };
+const GOAL: Goal = Goal { required: 0.65, aim: 0.85, kind: GoalKind::Ratio };
 
 pub(crate) fn run(bench: &Bench, kana: &Kana) -> Result<Vec<Row>> {
     eprintln!("{NAME}");

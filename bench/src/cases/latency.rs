@@ -11,7 +11,7 @@ use crate::servers::kana::Kana;
 use crate::table::{Goal, GoalKind, Row};
 
 pub(crate) const NAME: &str = "latency";
-const GOAL: Goal = Goal { required: 10.0, aim: 3.0, kind: GoalKind::LatencyMs };
+const GOAL: Goal = Goal { required: 5.0, aim: 3.0, kind: GoalKind::LatencyMs };
 
 /// `greatest` are the rounds of `recordUsage` in a closed loop.
 pub(crate) fn run(bench: &Bench, kana: &Kana, greatest: &Rounds) -> Result<Vec<Row>> {

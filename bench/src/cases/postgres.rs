@@ -16,7 +16,7 @@ use crate::servers::postgres::Postgres;
 use crate::table::{Goal, GoalKind, Row};
 
 pub(crate) const NAME: &str = "postgres";
-const RECORD_GOAL: Goal = Goal { required: 1.0, aim: 2.0, kind: GoalKind::Ratio };
+const RECORD_GOAL: Goal = Goal { required: 1.2, aim: 2.0, kind: GoalKind::Ratio };
 const BULK_GOAL: Goal = Goal { required: 3.0, aim: 6.0, kind: GoalKind::Ratio };
 
 /// How many clients pgbench has, in one round and in the next.

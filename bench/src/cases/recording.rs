@@ -12,7 +12,7 @@ use crate::table::{Goal, GoalKind, Row};
 
 pub(crate) const RECORD: &str = "record-usage";
 pub(crate) const USE: &str = "use-feature";
-const RECORD_GOAL: Goal = Goal { required: 0.6, aim: 1.0, kind: GoalKind::Ratio };
+const RECORD_GOAL: Goal = Goal { required: 0.75, aim: 1.0, kind: GoalKind::Ratio };
 const USE_GOAL: Goal = Goal { required: 0.8, aim: 1.0, kind: GoalKind::Ratio };
 
 const REDIS: &str = "Redis, a script";

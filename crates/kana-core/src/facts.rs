@@ -1,6 +1,6 @@
 //! A user's facts: the unit of consistency. Every change to them is one decision.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use crate::idempotency_record::Replay;
@@ -23,7 +23,7 @@ pub struct UserFacts {
     has_ended_subscriptions: bool,
     profile: Option<User>,
     /// The loaded counters; `None` for a counter that was never written.
-    counters: HashMap<CounterKey, Option<i64>>,
+    counters: BTreeMap<CounterKey, Option<i64>>,
 }
 
 /// What a counter counts: usage of one feature under one subscription in one period.
@@ -150,8 +150,17 @@ impl UserFacts {
             subscriptions: running,
             has_ended_subscriptions: false,
             profile: None,
-            counters: HashMap::new(),
+            counters: BTreeMap::new(),
         }
+    }
+
+    /// Adds counters, each with its stored value; `None` for a counter that was never written.
+    #[must_use]
+    pub fn with_counters(
+        self,
+        counters: impl IntoIterator<Item = (CounterKey, Option<i64>)>,
+    ) -> Self {
+        Self { counters: counters.into_iter().collect(), ..self }
     }
 
     /// The subscriptions that were loaded, which include all that can grant anything now.

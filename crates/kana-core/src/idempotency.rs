@@ -1,7 +1,7 @@
 //! Idempotency records (contract: `entitlements.md`, "Recording usage", `idempotencyKey`): a request
 //! that is repeated under the same key records once, and gets the first answer again.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::facts::{Change, Need, Obstacle, UserChange};
 use crate::id::IdempotencyKey;
@@ -39,6 +39,12 @@ impl Replays {
     /// Adds what is stored under a key; `None` if nothing is.
     pub fn load(&mut self, key: IdempotencyKey, replay: Option<Replay>) {
         self.0.entry(key).or_insert(replay);
+    }
+
+    /// Returns true if something is stored under the key, as far as that was loaded.
+    #[must_use]
+    pub fn has(&self, key: &IdempotencyKey) -> bool {
+        matches!(self.0.get(key), Some(Some(_)))
     }
 
     /// Adds the record that a change stores.

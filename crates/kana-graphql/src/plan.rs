@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use async_graphql::ServerError;
 use async_graphql::parser::types::OperationDefinition;
+use foldhash::quality::RandomState;
 use kana_telemetry::metrics::cache::{self, CacheName};
 use quick_cache::sync::Cache;
-use quick_cache::{DefaultHashBuilder, Equivalent, Weighter};
+use quick_cache::{Equivalent, Weighter};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -145,7 +146,7 @@ const KEY_BYTES_MAX_EACH: usize = 4 * 1024;
 const KEYS: usize = 256;
 
 /// The plans that bodies have led to, bounded by the length of what leads to them.
-pub(crate) struct Plans<P>(Cache<OwnedKey, Arc<P>, KeyBytes>);
+pub(crate) struct Plans<P>(Cache<OwnedKey, Arc<P>, KeyBytes, RandomState>);
 
 #[derive(Clone)]
 struct KeyBytes;
@@ -158,7 +159,7 @@ impl<P> Weighter<OwnedKey, Arc<P>> for KeyBytes {
 
 impl<P> Plans<P> {
     pub(crate) fn new() -> Self {
-        let hasher = DefaultHashBuilder::default();
+        let hasher = RandomState::default();
         let lifecycle = quick_cache::sync::DefaultLifecycle::default();
         Self(Cache::with(KEYS, KEY_BYTES_MAX, KeyBytes, hasher, lifecycle))
     }

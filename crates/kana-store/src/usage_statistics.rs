@@ -8,9 +8,10 @@
 //! An amount is exact as long as it fits into 64 bits. Beyond, it stays at the smallest or largest
 //! number; nothing fails.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use foldhash::HashMap;
 use kana_core::Timestamp;
 use kana_core::day::Day;
 use kana_core::id::FeatureId;

@@ -1,8 +1,8 @@
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
+use foldhash::HashMap;
 use tokio::time::Instant;
 
 /// How long a look-up is trusted without asking the store again. A revocation by any process must

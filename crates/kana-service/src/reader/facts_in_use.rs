@@ -26,9 +26,11 @@ pub(crate) struct FactsInUse {
     /// The catalog of the same instant as the facts.
     pub(crate) catalog: Arc<Catalog>,
     /// The place of each id. An id that is free has one for the user who gets it.
-    places: HashMap<UserId, Place>,
+    places: foldhash::HashMap<UserId, Place>,
     /// By place; `None` for an id that is free.
     users: Vec<Option<UserFacts>>,
+    /// By place: whether a change was applied.
+    changed: Vec<bool>,
     /// The places of the users whose subscriptions are named by commands.
     subscribers: HashMap<SubscriptionId, Place>,
     pub(crate) replays: Replays,
@@ -61,6 +63,7 @@ impl FactsInUse {
             environment,
             catalog,
             places: users.into_iter().zip((0..).map(Place)).collect(),
+            changed: vec![false; facts.users.len()],
             users: facts.users,
             subscribers: HashMap::new(),
             replays: Replays::default(),
@@ -102,6 +105,17 @@ impl FactsInUse {
     /// The user at this place.
     pub(crate) fn at(&self, place: Place) -> Option<&UserFacts> {
         self.users.get(place.0)?.as_ref()
+    }
+
+    /// Returns true if a change was applied to the user at this place.
+    pub(crate) fn has_changed(&self, place: Place) -> bool {
+        self.changed.get(place.0).copied().unwrap_or(false)
+    }
+
+    fn note_change(&mut self, place: Place) {
+        if let Some(changed) = self.changed.get_mut(place.0) {
+            *changed = true;
+        }
     }
 
     fn at_mut(&mut self, place: Place) -> Option<&mut UserFacts> {
@@ -216,7 +230,9 @@ impl FactsInUse {
     ) {
         self.replays.apply(change);
         if let Change::CreateUser(new) = change {
-            if let Some(user) = self.place(&new.id).and_then(|place| self.users.get_mut(place.0)) {
+            let Some(place) = self.place(&new.id) else { return };
+            self.note_change(place);
+            if let Some(user) = self.users.get_mut(place.0) {
                 // The store has no profile of the user before the batch ends.
                 let mut facts = UserFacts::new(new.key, new.id.clone(), Vec::new());
                 facts.load_profile(new.clone());
@@ -238,6 +254,7 @@ impl FactsInUse {
         if let Change::AddSubscription(subscription) = change {
             self.subscribers.insert(subscription.id, place);
         }
+        self.note_change(place);
         if let Some(facts) = self.at_mut(place) {
             facts.apply(change);
         }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kana_core::Timestamp;
 use kana_core::decide::{Basis, Command, Decision, decide};
 use kana_core::facts::{Change, CounterKey, Obstacle};
 use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::subjects::{Subject, Subjects};
+use kana_core::{Refusal, Timestamp};
 use kana_store::feed::Records;
 use kana_store::jobs::{Due, NewJob};
 use kana_store::{EnvironmentId, Store, WriteTransaction};
@@ -143,28 +143,20 @@ impl Decider {
             .with_subscribers(owners)
             .with_keys_kept_since(self.kept_since(now));
 
-        // First for all commands at once, as if each were alone. What one needs only because of
-        // another before it is loaded below.
-        for _ in 0..ROUNDS_MAX {
-            let mut wanted = Wanted::default();
-            for Asked { command, .. } in commands {
-                let places = facts.places(&command.subjects());
-                if let Err(Obstacle::Needs(need)) = decide_on(&facts, &places, command, now) {
-                    facts.want(need, &places, &mut wanted);
-                }
-            }
-            if wanted.is_empty() {
-                break;
-            }
-            facts.supply(transaction, wanted).await?;
-        }
+        let decided_alone = decide_alone(&mut facts, transaction, commands, now).await?;
 
         let mut answers = Answers::with_capacity(commands.len());
         let (mut changes, mut recorder) = (Changes::default(), Recorder::default());
-        for Asked { command, actor, request_id, .. } in commands {
+        for (Asked { command, actor, request_id, .. }, alone) in commands.iter().zip(decided_alone)
+        {
             let places = facts.places(&command.subjects());
-            let rule = |facts: &FactsInUse| decide_on(facts, &places, command, now);
-            let decided = facts.ask(transaction, &places, rule).await?;
+            let decided = match alone.filter(|alone| alone.still_holds(&facts, &places, command)) {
+                Some(alone) => alone.decided,
+                None => {
+                    let rule = |facts: &FactsInUse| decide_on(facts, &places, command, now);
+                    facts.ask(transaction, &places, rule).await?
+                }
+            };
             answers.push(decided.map(|decision| {
                 let is_new = !decision.changes.is_empty();
                 for (user, change) in decision.changes {
@@ -182,6 +174,67 @@ impl Decider {
             records: recorder.finish(),
         })
     }
+}
+
+/// What a command comes to on the facts as they are stored.
+struct DecidedAlone {
+    decided: Result<Decision, Refusal>,
+    places: Subjects<Option<Place>>,
+    /// Whether something is stored under the command's key.
+    is_repeated: bool,
+}
+
+impl DecidedAlone {
+    /// Returns true if the commands before it have changed nothing that it was decided on.
+    fn still_holds(
+        &self,
+        facts: &FactsInUse,
+        places: &Subjects<Option<Place>>,
+        command: &Command,
+    ) -> bool {
+        self.places == *places
+            && !places.iter().flatten().any(|place| facts.has_changed(*place))
+            && self.is_repeated == is_repeated(facts, command)
+    }
+}
+
+fn is_repeated(facts: &FactsInUse, command: &Command) -> bool {
+    command.idempotency_key().is_some_and(|key| facts.replays.has(key))
+}
+
+/// Decides the commands as if each were alone, and loads what they need, all at once. What one needs only
+/// because of another before it is not loaded; such a command may have no decision.
+async fn decide_alone(
+    facts: &mut FactsInUse,
+    transaction: &mut dyn WriteTransaction,
+    commands: &[Asked],
+    now: Timestamp,
+) -> Result<Vec<Option<DecidedAlone>>, Error> {
+    let mut alone: Vec<Option<DecidedAlone>> = commands.iter().map(|_| None).collect();
+    for _ in 0..ROUNDS_MAX {
+        let mut wanted = Wanted::default();
+        for (Asked { command, .. }, alone) in commands.iter().zip(&mut alone) {
+            if alone.is_some() {
+                continue;
+            }
+            let places = facts.places(&command.subjects());
+            let decided = match decide_on(facts, &places, command, now) {
+                Ok(decision) => Ok(decision),
+                Err(Obstacle::Refused(refusal)) => Err(refusal),
+                Err(Obstacle::Needs(need)) => {
+                    facts.want(need, &places, &mut wanted);
+                    continue;
+                }
+            };
+            let is_repeated = is_repeated(facts, command);
+            *alone = Some(DecidedAlone { decided, places, is_repeated });
+        }
+        if wanted.is_empty() {
+            break;
+        }
+        facts.supply(transaction, wanted).await?;
+    }
+    Ok(alone)
 }
 
 /// Returns the owners of the subscriptions that the commands name.
@@ -249,7 +302,7 @@ fn decide_on(
 #[derive(Default)]
 struct Changes {
     list: Vec<(UserKey, Change)>,
-    counters: HashMap<CounterKey, usize>,
+    counters: foldhash::HashMap<CounterKey, usize>,
 }
 
 impl Changes {

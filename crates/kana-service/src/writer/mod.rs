@@ -23,10 +23,11 @@ mod watch;
 
 use std::collections::HashSet;
 use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher as _, Hash, Hasher as _};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use foldhash::quality::FixedState;
 use kana_core::decide::Command;
 use kana_core::subjects::Subject;
 use kana_store::{Actor, EnvironmentId, NeededThreads, Store};
@@ -267,7 +268,7 @@ impl Writer {
         if self.lanes.len() == 1 || command.creates() {
             return CREATING_LANE;
         }
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = FixedState::default().build_hasher();
         environment.hash(&mut hasher);
         match command.subjects().first {
             Subject::User(id) => id.hash(&mut hasher),

@@ -41,13 +41,15 @@ struct About {
     environment: EnvironmentId,
     id: UserId,
     key: UserKey,
-    /// What was found in memory. All that is read after it must be of the same instant.
-    in_memory: Option<InMemory>,
+    known: Known,
 }
 
-struct InMemory {
-    as_of: AsOf,
-    counters: Vec<Counter>,
+/// Where a user's facts are from.
+enum Known {
+    /// From memory, as of an instant. All that is read after it must be of the same.
+    InMemory(AsOf),
+    /// From the snapshot, as far as they were read. They are added to those in memory at the end.
+    Read(CatalogVersion, KnownUser),
 }
 
 impl FactsReading {
@@ -70,10 +72,8 @@ impl FactsReading {
         } else {
             self.pool.take_view()?
         };
-        if let (
-            Some(About { environment, id, in_memory: Some(InMemory { as_of, .. }), .. }),
-            Some(cache),
-        ) = (&self.about, self.cache())
+        if let (Some(About { environment, id, known: Known::InMemory(as_of), .. }), Some(cache)) =
+            (&self.about, self.cache())
             && !cache.is_still(*environment, id, *as_of)
         {
             let why = "the user or the catalog changed while a question was read";
@@ -86,11 +86,13 @@ impl FactsReading {
         self.pool.facts_cache()
     }
 
-    /// Returns the user who was found in memory, until a snapshot has begun.
-    fn in_memory(&self, environment: EnvironmentId) -> Option<(UserKey, &InMemory)> {
+    /// Returns the instant of what was found in memory, until a snapshot has begun.
+    fn in_memory(&self, environment: EnvironmentId) -> Option<AsOf> {
         let about = self.about.as_ref().filter(|about| about.environment == environment)?;
-        let in_memory = about.in_memory.as_ref().filter(|_| self.snapshot.is_none())?;
-        Some((about.key, in_memory))
+        match about.known {
+            Known::InMemory(as_of) if self.snapshot.is_none() => Some(as_of),
+            _ => None,
+        }
     }
 
     /// Looks for the facts of the first user that is asked for.
@@ -103,63 +105,62 @@ impl FactsReading {
         cache::looked_up(CacheName::Facts, matches!(looked_up, LookedUp::Found(_)));
         self.needs_new_snapshot = looked_up == LookedUp::Changing;
         let LookedUp::Found(Found { as_of, user }) = looked_up else { return None };
-        let (user, counters) = user.into_facts(id);
-        let in_memory = Some(InMemory { as_of, counters });
-        self.about = Some(About { environment, id: id.clone(), key: user.key, in_memory });
-        Some(Facts { catalog_version: as_of.catalog_version, users: vec![Some(user)] })
+        let known = Known::InMemory(as_of);
+        self.about = Some(About { environment, id: id.clone(), key: user.key, known });
+        let users = vec![Some(user.into_facts(id))];
+        Some(Facts { catalog_version: as_of.catalog_version, users })
     }
 
-    /// Keeps the facts of the first user that was asked for.
-    fn learn(&mut self, environment: EnvironmentId, ids: &[UserId], facts: &Facts) {
+    /// Notes the facts of the first user that was asked for.
+    fn note(&mut self, environment: EnvironmentId, ids: &[UserId], facts: &Facts) {
         let ([id], [Some(user)]) = (ids, facts.users.as_slice()) else { return };
-        let (Some(cache), Some(snapshot)) = (self.cache(), &self.snapshot) else { return };
-        if self.about.is_none() {
-            let read = (facts.catalog_version, &KnownUser::new(user));
-            cache.learn(environment, id, read, || snapshot.is_current());
-            self.about =
-                Some(About { environment, id: id.clone(), key: user.key, in_memory: None });
+        if self.about.is_none() && self.cache().is_some() {
+            let known = Known::Read(facts.catalog_version, KnownUser::new(user));
+            self.about = Some(About { environment, id: id.clone(), key: user.key, known });
         }
     }
 
-    /// Returns counters if all are in memory.
-    fn look_up_counters(
-        &self,
-        environment: EnvironmentId,
-        counters: &[(UserKey, CounterKey)],
-    ) -> Option<Vec<Option<i64>>> {
-        let (key, in_memory) = self.in_memory(environment)?;
-        let used = |(user, counter): &(UserKey, CounterKey)| {
-            let (_, used) = in_memory.counters.iter().find(|(known, _)| known == counter)?;
-            (*user == key).then_some(*used)
-        };
-        let used: Option<Vec<_>> = counters.iter().map(used).collect();
-        cache::looked_up(CacheName::Facts, used.is_some());
-        used
-    }
-
-    /// Keeps counters of the user whom the question is about.
-    fn learn_counters(
-        &self,
+    /// Notes counters of the user whom the question is about.
+    fn note_counters(
+        &mut self,
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
         used: &[Option<i64>],
     ) {
-        let (Some(cache), Some(snapshot), Some(about)) =
-            (self.cache(), &self.snapshot, &self.about)
+        let Some(about) = self.about.as_mut().filter(|about| about.environment == environment)
         else {
             return;
         };
         let is_about_it = |(user, _): &(UserKey, CounterKey)| *user == about.key;
-        if about.environment == environment
-            && counters.len() <= COUNTERS_MAX
-            && counters.iter().all(is_about_it)
+        if counters.len() > COUNTERS_MAX || !counters.iter().all(is_about_it) {
+            return;
+        }
+        let read: Vec<Counter> = counters
+            .iter()
+            .zip(used)
+            .map(|((_, counter), used)| (counter.clone(), *used))
+            .collect();
+        match &mut about.known {
+            Known::Read(_, user) => user.learn(&read),
+            Known::InMemory(_) => {
+                if let (Some(cache), Some(snapshot)) = (self.pool.facts_cache(), &self.snapshot) {
+                    let read = (about.key, read.as_slice());
+                    cache.learn_counters(environment, &about.id, read, || snapshot.is_current());
+                }
+            }
+        }
+    }
+}
+
+impl Drop for FactsReading {
+    fn drop(&mut self) {
+        if let (
+            Some(About { environment, id, known: Known::Read(version, user), .. }),
+            Some(snapshot),
+            Some(cache),
+        ) = (&self.about, &self.snapshot, self.pool.facts_cache())
         {
-            let read = counters.iter().zip(used);
-            let read: Vec<Counter> =
-                read.map(|((_, counter), used)| (counter.clone(), *used)).collect();
-            cache.learn_counters(environment, &about.id, (about.key, &read), || {
-                snapshot.is_current()
-            });
+            cache.learn(*environment, id, (*version, user), || snapshot.is_current());
         }
     }
 }
@@ -186,8 +187,8 @@ from_snapshot! {
             &mut self,
             environment: EnvironmentId,
         ) -> Result<CatalogVersion, StoreError> {
-            if let Some((_, in_memory)) = self.in_memory(environment) {
-                return Ok(in_memory.as_of.catalog_version);
+            if let Some(as_of) = self.in_memory(environment) {
+                return Ok(as_of.catalog_version);
             }
             self.snapshot()?.catalog_version(environment).await
         }
@@ -201,7 +202,7 @@ from_snapshot! {
                 return Ok(facts);
             }
             let facts = self.snapshot()?.facts(environment, ids).await?;
-            self.learn(environment, ids, &facts);
+            self.note(environment, ids, &facts);
             Ok(facts)
         }
 
@@ -210,11 +211,12 @@ from_snapshot! {
             environment: EnvironmentId,
             counters: &[(UserKey, CounterKey)],
         ) -> Result<Vec<Option<i64>>, StoreError> {
-            if let Some(used) = self.look_up_counters(environment, counters) {
-                return Ok(used);
+            // Those in memory came with the facts.
+            if self.in_memory(environment).is_some() {
+                cache::looked_up(CacheName::Facts, false);
             }
             let used = self.snapshot()?.counters(environment, counters).await?;
-            self.learn_counters(environment, counters, &used);
+            self.note_counters(environment, counters, &used);
             Ok(used)
         }
     }

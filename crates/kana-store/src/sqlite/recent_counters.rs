@@ -3,9 +3,9 @@
 //! Each is durable in the [counter log](super::counter_log). Readers find here the value as of the
 //! commit that their snapshot shows, so that counters and all other facts are of one instant.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashMap;
 use kana_core::facts::CounterKey;
 use kana_core::id::UserKey;
 

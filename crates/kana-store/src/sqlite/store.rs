@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::fs::File;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -6,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
+use foldhash::HashSet;
 use kana_core::Timestamp;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio::time::timeout;
@@ -210,7 +210,7 @@ impl SqliteStore {
             server,
             replays,
             replay_options,
-            used_features: HashSet::new(),
+            used_features: HashSet::default(),
             jobs_scheduled: Arc::clone(&jobs_scheduled),
         };
         Self {

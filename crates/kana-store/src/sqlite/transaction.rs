@@ -1,10 +1,10 @@
 use std::cell::OnceCell;
-use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use foldhash::HashSet;
 use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::facts::{Change, CounterKey, UserFacts};
@@ -102,7 +102,7 @@ impl WriteLease {
             usage: Deltas::new(),
             facts: FactsChanges::default(),
             committing: None,
-            used_features: HashSet::new(),
+            used_features: HashSet::default(),
             schedules_jobs: false,
             replays: ReplaysInUse::default(),
             replays_are_ahead: false,
@@ -346,9 +346,8 @@ impl Lease for WriteLease {
             let looked_up = cache.look_up(environment, id);
             cache::looked_up(CacheName::Facts, matches!(looked_up, LookedUp::Found(_)));
             if let LookedUp::Found(Found { user, .. }) = looked_up {
-                let facts = user.facts(id);
-                self.facts.note_user(environment, id, user, true);
-                return Ok(Some(facts));
+                self.facts.note_id(environment, user.key, id);
+                return Ok(Some(user.into_facts(id)));
             }
         }
         let is_unchanged = cache.is_some();
@@ -356,7 +355,7 @@ impl Lease for WriteLease {
         match &facts {
             // Changed, the user is in memory once that is committed.
             Some(user) if is_unchanged => {
-                self.facts.note_user(environment, id, KnownUser::new(user), false);
+                self.facts.note_user(environment, id, KnownUser::new(user));
             }
             Some(user) if self.pool.facts_cache().is_some() => {
                 self.facts.note_id(environment, user.key, id);
@@ -372,7 +371,6 @@ impl Lease for WriteLease {
         counter: &(UserKey, CounterKey),
     ) -> Result<Option<i64>, StoreError> {
         if let Some(used) = self.facts.used(environment, counter) {
-            cache::looked_up(CacheName::Facts, true);
             return Ok(used);
         }
         let recent = match &self.writer.server {

@@ -1,7 +1,6 @@
 //! What a transaction changes of users' facts and of catalogs.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use kana_core::catalog::CatalogVersion;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{UserId, UserKey};
@@ -21,10 +20,8 @@ pub(crate) struct FactsChanges {
 struct Noted {
     /// The id as the transaction knows it.
     id: UserId,
-    /// What the transaction has read of the user before it changed anything. If the user is in memory,
-    /// only the counters count.
+    /// What the transaction has read of the user before it changed anything, if the user is not in memory.
     read: Option<KnownUser>,
-    is_in_memory: bool,
 }
 
 /// What a transaction changes of the user with an id.
@@ -43,22 +40,15 @@ impl FactsChanges {
         self.users.is_empty() && self.catalogs.is_empty()
     }
 
-    /// Notes the id of a user.
+    /// Notes the id of a user who is in memory, or whom the transaction has changed.
     pub(crate) fn note_id(&mut self, environment: EnvironmentId, key: UserKey, id: &UserId) {
-        let noted = Noted { id: id.clone(), read: None, is_in_memory: false };
-        self.noted.insert((environment, key), noted);
+        self.noted.insert((environment, key), Noted { id: id.clone(), read: None });
     }
 
-    /// Notes what was read of a user whom the transaction has not changed.
-    pub(crate) fn note_user(
-        &mut self,
-        environment: EnvironmentId,
-        id: &UserId,
-        read: KnownUser,
-        is_in_memory: bool,
-    ) {
+    /// Notes what was read of a user who is not in memory, and whom the transaction has not changed.
+    pub(crate) fn note_user(&mut self, environment: EnvironmentId, id: &UserId, read: KnownUser) {
         let key = (environment, read.key);
-        self.noted.insert(key, Noted { id: id.clone(), read: Some(read), is_in_memory });
+        self.noted.insert(key, Noted { id: id.clone(), read: Some(read) });
     }
 
     /// Notes a counter that was read of a user whom the transaction has not changed.
@@ -95,7 +85,7 @@ impl FactsChanges {
                 if let Some(known) = known(change)
                     && let Some(noted) = self.noted.get_mut(&(environment, key))
                 {
-                    let before = noted.read.take().filter(|_| !noted.is_in_memory);
+                    let before = noted.read.take();
                     let id = noted.id.clone();
                     self.add(environment, id, known, before);
                 }
@@ -125,7 +115,7 @@ impl FactsChanges {
         noted.is_some_and(|Noted { id, .. }| !self.changes(environment, id))
     }
 
-    /// Returns a counter that was read, of a user who is as before the transaction.
+    /// Returns a counter that was read, of a user who is not in memory and as before the transaction.
     pub(crate) fn used(
         &self,
         environment: EnvironmentId,

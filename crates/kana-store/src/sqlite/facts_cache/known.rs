@@ -34,14 +34,9 @@ impl KnownUser {
         Self { key: facts.key, running: facts.subscriptions().to_vec(), counters: Vec::new() }
     }
 
-    /// Returns the facts that rules ask for first.
-    pub(crate) fn facts(&self, id: &UserId) -> UserFacts {
-        UserFacts::new(self.key, id.clone(), self.running.clone())
-    }
-
-    /// Returns the facts that rules ask for first, and the counters.
-    pub(crate) fn into_facts(self, id: &UserId) -> (UserFacts, Vec<Counter>) {
-        (UserFacts::new(self.key, id.clone(), self.running), self.counters)
+    /// Returns it as the facts of the user with this id.
+    pub(crate) fn into_facts(self, id: &UserId) -> UserFacts {
+        UserFacts::new(self.key, id.clone(), self.running).with_counters(self.counters)
     }
 
     /// Returns the counter's value, if it is known.
@@ -51,7 +46,7 @@ impl KnownUser {
 
     /// Adds counters that were read. One alone is that of the current period, and those of earlier ones
     /// give way.
-    pub(super) fn learn(&mut self, counters: &[Counter]) {
+    pub(crate) fn learn(&mut self, counters: &[Counter]) {
         if let [(counter, _)] = counters {
             self.forget_earlier_periods(counter);
         }

@@ -16,10 +16,10 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::quality::RandomState;
 use kana_core::catalog::CatalogVersion;
 use kana_core::id::{UserId, UserKey};
 
@@ -88,7 +88,7 @@ impl FactsCache {
         let shards = if one { 1 } else { SHARDS };
         Self {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             limits: FactsCacheLimits { bytes: bytes / shards, users },
         }
     }

@@ -1,8 +1,9 @@
 //! Numbers for the names that many users have in common.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::hash::Hash;
+
+use foldhash::HashMap;
 
 /// What a name takes in memory beside its text: its number, its place in the list, and the counts of what
 /// shares the text.
@@ -17,7 +18,7 @@ pub(super) struct Names<Id> {
 
 impl<Id> Default for Names<Id> {
     fn default() -> Self {
-        Self { numbers: HashMap::new(), ids: Vec::new(), bytes: 0 }
+        Self { numbers: HashMap::default(), ids: Vec::new(), bytes: 0 }
     }
 }
 

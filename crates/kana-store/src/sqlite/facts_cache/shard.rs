@@ -1,7 +1,6 @@
 //! A part of the cache, under a lock of its own.
 
-use std::collections::HashSet;
-
+use foldhash::HashSet;
 use kana_core::catalog::CatalogVersion;
 use kana_core::id::{UserId, UserKey};
 

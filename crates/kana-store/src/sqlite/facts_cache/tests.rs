@@ -170,8 +170,9 @@ fn who_was_read_and_changed_is_in_memory_afterwards() {
     cache.learn_catalog(ENVIRONMENT, VERSION);
     learn(&cache, "bob", &user(2));
     let mut changes = FactsChanges::default();
-    for (name, n, is_in_memory) in [("ada", 1, false), ("bob", 2, true), ("cyd", 3, false)] {
-        changes.note_user(ENVIRONMENT, &id(name), user(n), is_in_memory);
+    changes.note_id(ENVIRONMENT, key(2), &id("bob"));
+    for (name, n) in [("ada", 1), ("cyd", 3)] {
+        changes.note_user(ENVIRONMENT, &id(name), user(n));
         changes.note_counter(ENVIRONMENT, &(key(n), counter(n, "seats", 0)), None);
     }
     assert_eq!(changes.used(ENVIRONMENT, &(key(1), counter(1, "seats", 0))), Some(None));

@@ -12,6 +12,7 @@ use super::*;
 
 /// Users by key, ids, and subscriptions of each user.
 const USERS: u128 = 5;
+const SUBSCRIPTIONS: u128 = 2;
 const PERIODS: i64 = 2;
 
 /// What is stored at an instant.
@@ -65,7 +66,7 @@ enum Step {
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
-    let (user, which) = (0..USERS, 0..2_u128);
+    let (user, which) = (0..USERS, 0..SUBSCRIPTIONS);
     prop_oneof![
         4 => user.clone().prop_map(Edit::Create),
         4 => (user.clone(), which.clone()).prop_map(|(user, which)| Edit::Subscribe(user, which)),
@@ -196,6 +197,20 @@ fn seen(facts: Option<&UserFacts>) -> Option<(UserKey, Vec<u128>)> {
     Some((facts.key, running))
 }
 
+/// A counter by subscription and period, with its value.
+type Counted = ((u128, i64), Option<i64>);
+
+/// The user's key, and the counters that came with the facts.
+fn counters_in(facts: Option<&UserFacts>) -> (u128, Vec<Counted>) {
+    let Some(facts) = facts else { return (0, Vec::new()) };
+    let user = facts.key.0.as_u128();
+    let all = (0..SUBSCRIPTIONS).flat_map(|which| (0..PERIODS).map(move |period| (which, period)));
+    let known = all.filter_map(|(which, period)| {
+        Some(((which, period), facts.stored(&counter_of(user, which, period))?))
+    });
+    (user, known.collect())
+}
+
 /// Whether an answer can be of an instant.
 type IsOf = Box<dyn Fn(&State) -> bool>;
 
@@ -244,17 +259,23 @@ impl World {
             Step::Begin => {}
             Step::Facts(which, id) => {
                 let environment = self.environment;
+                let mut came = (0, Vec::new());
                 self.answer(
                     which,
                     async |open| {
                         let facts = open.reader.facts(environment, &[user_id(&name(id))]).await?;
                         let seen = seen(facts.users[0].as_ref());
                         open.about = open.about.or_else(|| Some(seen.as_ref()?.0.0.as_u128()));
+                        came = counters_in(facts.users[0].as_ref());
                         Ok((facts.catalog_version, seen))
                     },
                     move |state| (CatalogVersion(state.catalog), state.facts(id)),
                 )
                 .await;
+                let (user, came) = came;
+                let (asked, used): (Vec<_>, Vec<_>) = came.into_iter().unzip();
+                self.answer(which, async |_| Ok(used), move |state| state.counters(user, &asked))
+                    .await;
             }
             Step::Counters(which, user, counters) => {
                 let environment = self.environment;
@@ -323,6 +344,9 @@ impl World {
                 assert_eq!(used, next.counters(user, &asked));
                 let facts = writer.facts(environment, &[user_id(&name(user))]).await.unwrap();
                 assert_eq!(seen(facts.users[0].as_ref()), next.facts(user));
+                let (key, came) = counters_in(facts.users[0].as_ref());
+                let (asked, used): (Vec<_>, Vec<_>) = came.into_iter().unzip();
+                assert_eq!(used, next.counters(key, &asked));
             }
         }
         match end {
@@ -357,10 +381,11 @@ impl World {
         assert_eq!(facts.catalog_version, CatalogVersion(state.catalog));
         assert_eq!(seen(facts.users[0].as_ref()), state.facts(id));
         let Some(user) = facts.users[0].as_ref().map(|user| user.key.0.as_u128()) else { return };
+        let facts = facts.users[0].as_ref().unwrap();
         for asked in [(0, 0), (1, 0), (0, 1)] {
-            let keys = [(user_key(user), counter_of(user, asked.0, asked.1))];
-            let used = reader.counters(self.environment, &keys).await.unwrap();
-            assert_eq!(used, state.counters(user, &[asked]));
+            let counter = counter_of(user, asked.0, asked.1);
+            let used = used(reader.as_mut(), self.environment, facts, counter).await.unwrap();
+            assert_eq!([used].as_slice(), state.counters(user, &[asked]));
         }
     }
 
@@ -461,13 +486,26 @@ fn what_one_question_has_seen_none_after_it_misses() {
     });
 }
 
+/// Returns a counter as a rule gets it: with the facts, or else by asking for it.
+async fn used(
+    reader: &mut dyn Transaction,
+    environment: EnvironmentId,
+    facts: &UserFacts,
+    counter: CounterKey,
+) -> Result<Option<i64>, StoreError> {
+    match facts.stored(&counter) {
+        Some(stored) => Ok(stored),
+        None => Ok(reader.counters(environment, &[(facts.key, counter)]).await?[0]),
+    }
+}
+
 /// How much a user has used; `None` if the question must be asked again.
 async fn question(store: &SqliteStore, environment: EnvironmentId, user: u128) -> Option<i64> {
     let mut reader = store.read_facts().await.unwrap();
     let facts = reader.facts(environment, &[user_id(&name(user))]).await.unwrap();
-    let key = facts.users[0].as_ref().unwrap().key;
-    match reader.counters(environment, &[(key, counter_of(user, 0, 0))]).await {
-        Ok(used) => used[0],
+    let facts = facts.users[0].as_ref().unwrap();
+    match used(reader.as_mut(), environment, facts, counter_of(user, 0, 0)).await {
+        Ok(used) => used,
         Err(StoreError::Conflict(_)) => None,
         Err(error) => panic!("{error}"),
     }
