@@ -326,3 +326,17 @@ fn a_batch_does_what_its_commands_do_one_by_one_on_postgresql() {
         })
     });
 }
+
+/// Nothing of the second user has changed, so only the key tells that its command is to be decided anew.
+#[test]
+fn a_key_of_another_users_command_in_the_batch_is_a_conflict() {
+    let record = |user| {
+        let key = Some("k1");
+        Step::Record { user, action: UsageAction::Add, delta: 1, late: false, key }
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_for_server(directory.path()).unwrap();
+    runtime().block_on(async {
+        compare(World::new(Arc::new(store)).await, &[record("ada"), record("bob")]).await.unwrap();
+    });
+}
