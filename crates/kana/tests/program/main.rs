@@ -52,6 +52,7 @@ mod signals;
 mod standard_streams;
 mod starting;
 mod stopping;
+mod taking_over;
 mod torn_log;
 mod traces;
 mod transfer;
