@@ -298,7 +298,8 @@ pub trait WriteTransaction:
     Transaction + JobTransaction + PeopleTransaction + UserImportTransaction + UserDeletionTransaction
 {
     /// Writes changes of users' facts, in their order. An id that one change frees can be taken by a
-    /// later one.
+    /// later one. Usage alone, of users whose facts were asked for, may be written with the next call or
+    /// the commit, which then fails where this would have.
     async fn change_facts(
         &mut self,
         environment: EnvironmentId,

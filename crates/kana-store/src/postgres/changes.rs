@@ -38,6 +38,11 @@ impl<'a> Gathered<'a> {
         counted.chain(self.events.iter().map(|(_, event)| &event.feature)).collect()
     }
 
+    /// Returns true if nothing but usage is recorded.
+    pub(super) fn is_usage(&self) -> bool {
+        self.users.rows.is_empty() && self.added.is_empty() && self.cancelled.is_empty()
+    }
+
     pub(super) fn new(changes: &'a [(UserKey, Change)]) -> Self {
         let mut gathered = Self::default();
         // The position of each subscription that is new in this batch.

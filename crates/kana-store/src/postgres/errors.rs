@@ -73,6 +73,9 @@ impl From<Error> for StoreError {
             Self::Full { place, source: cause(&error) }
         } else if DAMAGED.contains(&state) {
             Self::Damaged { place: place(&error), source: cause(&error) }
+        } else if state == SqlState::DIVISION_BY_ZERO {
+            // See `all_were_written` in `statements`.
+            Self::Engine("the row of a user has moved".into())
         } else if state == SqlState::INSUFFICIENT_PRIVILEGE {
             Self::NotPermitted { place: place(&error), source: cause(&error) }
         } else if class == "28" {

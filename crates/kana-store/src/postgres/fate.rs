@@ -27,8 +27,9 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    pub(super) fn read(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self { number: row.try_get(0)?, timeline: row.try_get(1)? })
+    /// Reads the number and the timeline, from column `first` on.
+    pub(super) fn read(row: &Row, first: usize) -> Result<Self, StoreError> {
+        Ok(Self { number: row.try_get(first)?, timeline: row.try_get(first + 1)? })
     }
 }
 

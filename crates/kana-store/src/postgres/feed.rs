@@ -11,7 +11,7 @@ use super::parameters::{Parameter, column, count};
 use super::rows::{instant, text};
 use super::statements as sql;
 use super::store::PostgresStore;
-use super::transaction::{Appending, PostgresTransaction};
+use super::transaction::{Pending, PostgresTransaction};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::feed::{
@@ -20,7 +20,7 @@ use crate::feed::{
 };
 
 /// Returns the statements that add records to an environment's logs.
-pub(super) fn appending(environment: EnvironmentId, records: &Records) -> Vec<Appending> {
+pub(super) fn appending(environment: EnvironmentId, records: &Records) -> Vec<Pending> {
     let mut statements = Vec::new();
     let changes = &records.changes;
     if !changes.is_empty() {

@@ -13,6 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::fate::Mark;
 use super::parameters::count;
 use super::replays_table::ReplaysTable;
 use super::rows::{no_environment, text};
@@ -121,6 +122,7 @@ impl Transaction for PostgresTransaction {
             && let Some(row) = rows.first()
         {
             self.replays_table = Some(ReplaysTable::read(row.try_get(7)?)?);
+            self.mark = Some(Mark::read(row, 8)?);
         }
         let mut users = HashMap::with_capacity(rows.len());
         for row in &rows {

@@ -42,13 +42,31 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The settings of a server.
+    /// The settings of a server with four cores or more.
     pub const DEFAULT: Self =
         Self { connections_max: 20, lanes: 4, deadlines: Deadlines::DEFAULT, pooler: Pooler::None };
+
+    /// Sets as many lanes as a node with so many cores keeps busy, 2 to 4: more make smaller batches,
+    /// each of which has a price of its own.
+    #[must_use]
+    pub fn with_lanes_of(self, cores: usize) -> Self {
+        Self { lanes: cores.clamp(2, 4), ..self }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self::DEFAULT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_has_two_to_four_lanes() {
+        let lanes = [0, 1, 2, 3, 4, 64].map(|cores| Settings::DEFAULT.with_lanes_of(cores).lanes);
+        assert_eq!(lanes, [2, 2, 2, 3, 4, 4]);
     }
 }

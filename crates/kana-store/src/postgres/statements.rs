@@ -72,6 +72,67 @@ macro_rules! keep_replays_in {
     };
 }
 
+/// Identifies the transaction to the server, and takes its number.
+macro_rules! own_transaction {
+    () => {
+        "SELECT pg_current_xact_id()::text AS number,
+            left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) AS timeline"
+    };
+}
+
+/// Writes counters beside their users: keys, places, counters, and whether there are older ones.
+///
+/// A row that was locked is where it was found, and need not be looked up again. It is asked whose
+/// it is in a way in which no index answers, so that the planner takes the place.
+macro_rules! set_recent_counters {
+    () => {
+        "UPDATE users u SET
+                recent_counters = n.recent_counters, has_older_counters = n.has_older_counters
+            FROM (
+                SELECT k.key, k.recent_counters, k.has_older_counters,
+                    coalesce(
+                        k.place::tid,
+                        (SELECT ctid FROM users WHERE environment_id = $1 AND key = k.key)) AS place
+                FROM unnest($2::uuid[], $3::text[], $4::text[], $5::boolean[])
+                    AS k (key, place, recent_counters, has_older_counters)) n
+            WHERE u.ctid = n.place AND (u.environment_id, u.key) IS NOT DISTINCT FROM ($1, n.key)
+            RETURNING 1"
+    };
+}
+
+/// Divides by zero unless as many rows were written as there are users: a row that has moved would
+/// lose what was counted. The commit may have been sent already, so only the server can keep it from
+/// happening.
+macro_rules! all_were_written {
+    () => {
+        "SELECT 1 / (count(*) = cardinality($2::uuid[]))::int FROM written"
+    };
+}
+
+macro_rules! log_events {
+    ($columns:literal) => {
+        concat!(
+            "INSERT INTO events
+            (environment_id, user_key, feature_id, action, delta, occurred_at, recorded_at,
+             subscription_id, idempotency_key, metadata)
+        SELECT $1, n.* FROM unnest(",
+            $columns,
+            ") n"
+        )
+    };
+}
+
+macro_rules! append_usage {
+    ($columns:literal) => {
+        concat!(
+            "INSERT INTO usage_deltas (environment_id, days, features, events, amounts, uncounted)
+        VALUES ($1, ",
+            $columns,
+            ")"
+        )
+    };
+}
+
 /// The database's clock when the statement began, in milliseconds. The planner can look for it in an
 /// index, which it does not do for `clock_timestamp()`.
 macro_rules! now_ms {
@@ -444,11 +505,12 @@ statements! {
         ) u ON true
         WHERE e.id = $1";
     // Locks the users in the order of the array. Who had to wait for a row has it as it is now, and
-    // where it is now.
-    LOCK_FACTS = "
+    // where it is now. The lock gives the transaction a number, which comes with it.
+    LOCK_FACTS = concat!("
         SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
-            u.has_older_counters, u.place, e.replays_table
+            u.has_older_counters, u.place, e.replays_table, t.number, t.timeline
         FROM environments e
+        CROSS JOIN (", own_transaction!(), " OFFSET 0) t
         LEFT JOIN LATERAL (
             SELECT u.* FROM unnest($2::text[]) k (id)
             CROSS JOIN LATERAL (
@@ -456,7 +518,7 @@ statements! {
                     ctid::text AS place
                 FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0 FOR NO KEY UPDATE) u
         ) u ON true
-        WHERE e.id = $1";
+        WHERE e.id = $1");
     SUBSCRIPTIONS = "
         SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id, u.key
         FROM unnest($2::uuid[]) k (id)
@@ -561,23 +623,18 @@ statements! {
             FROM subscriptions
             WHERE environment_id = $1 AND user_key = k.key AND ended_at IS NULL OFFSET 0) AS n
         WHERE u.ctid = old.ctid";
-    // A row that was locked is where it was found, and need not be looked up again. It is asked whose
-    // it is in a way in which no index answers, so that the planner takes the place. Answers how many
-    // were written.
-    SET_RECENT_COUNTERS = "
-        WITH written AS (
-            UPDATE users u SET
-                recent_counters = n.recent_counters, has_older_counters = n.has_older_counters
-            FROM (
-                SELECT k.key, k.recent_counters, k.has_older_counters,
-                    coalesce(
-                        k.place::tid,
-                        (SELECT ctid FROM users WHERE environment_id = $1 AND key = k.key)) AS place
-                FROM unnest($2::uuid[], $3::text[], $4::text[], $5::boolean[])
-                    AS k (key, place, recent_counters, has_older_counters)) n
-            WHERE u.ctid = n.place AND (u.environment_id, u.key) IS NOT DISTINCT FROM ($1, n.key)
-            RETURNING 1)
-        SELECT count(*) FROM written";
+    SET_RECENT_COUNTERS = concat!(
+        "WITH written AS (", set_recent_counters!(), ") ", all_were_written!());
+    // The statements above and below in one, for usage that is recorded.
+    RECORD_USAGE = concat!(
+        "WITH written AS (", set_recent_counters!(), "),
+        logged AS (",
+        log_events!(
+            "$6::uuid[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[],
+             $12::uuid[], $13::text[], $14::text[]"),
+        "),
+        appended AS (", append_usage!("$15, $16, $17, $18, $19"), ") ",
+        all_were_written!());
     SET_COUNTERS = "
         INSERT INTO counters
             (environment_id, user_key, subscription_id, feature_id, terms, period_start, used)
@@ -597,13 +654,9 @@ statements! {
                     AND subscription_id = k.subscription_id AND feature_id = k.feature_id
                     AND terms = k.terms AND period_start = k.period_start
                 OFFSET 0) c))";
-    LOG_EVENTS = "
-        INSERT INTO events
-            (environment_id, user_key, feature_id, action, delta, occurred_at, recorded_at,
-             subscription_id, idempotency_key, metadata)
-        SELECT $1, n.*
-        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
-                    $8::uuid[], $9::text[], $10::text[]) n";
+    LOG_EVENTS = log_events!(
+        "$2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::uuid[],
+         $9::text[], $10::text[]");
     // The index of events by time can only be read as a bitmap, which our sessions do not do otherwise.
     READ_BITMAPS = "
         SELECT set_config('enable_bitmapscan', $1, true),
@@ -626,9 +679,7 @@ statements! {
         UPDATE events SET metadata = NULL
         WHERE environment_id = $1 AND user_key = $2 AND recorded_at >= $3 AND recorded_at <= $4
             AND metadata IS NOT NULL";
-    APPEND_USAGE = "
-        INSERT INTO usage_deltas (environment_id, days, features, events, amounts, uncounted)
-        VALUES ($1, $2, $3, $4, $5, $6)";
+    APPEND_USAGE = append_usage!("$2, $3, $4, $5, $6");
     // What is deleted is what is added, in one statement. Rows are written in their order, so that two
     // who fold at the same time do not deadlock.
     FOLD_USAGE = concat!("
@@ -770,8 +821,7 @@ statements! {
     NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
     // A transaction's number, and the timeline on which that number means something.
-    OWN_TRANSACTION = "
-        SELECT pg_current_xact_id()::text, left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)";
+    OWN_TRANSACTION = own_transaction!();
     FATE_OF_TRANSACTION = "
         SELECT CASE
             WHEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) = $2

@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +29,8 @@ use crate::error::StoreError;
 /// A statement with its parameters.
 pub(super) type Question<'a> = (&'static str, &'a [&'a (dyn ToSql + Sync)]);
 
-/// A statement with its parameters, which is sent with the commit.
-pub(super) type Appending = (&'static str, Vec<Parameter>);
+/// A statement that owns its parameters, and waits to be sent with others.
+pub(super) type Pending = (&'static str, Vec<Parameter>);
 
 /// How many connections are tried that turn out to be broken before anything was asked on them.
 const TRIES_MAX: usize = 3;
@@ -51,7 +52,8 @@ pub(super) struct PostgresTransaction {
     connection: Option<Object>,
     is_open: bool,
     has_failed: bool,
-    mark: Option<Mark>,
+    /// Comes with the lock of users, or with the first change.
+    pub(super) mark: Option<Mark>,
     /// When all questions of a read transaction must be answered; set by the first one.
     read_until: Option<Instant>,
     /// The environments whose catalog nobody else changes before we end.
@@ -69,8 +71,10 @@ pub(super) struct PostgresTransaction {
     pub(super) schedules_jobs: bool,
     /// Whose subscriptions were looked up by their own ids, before the users were locked.
     pub(super) owners: HashMap<(EnvironmentId, UserId), UserKey>,
-    /// What is sent with the commit, before it.
-    pub(super) appending: Vec<Appending>,
+    /// Changes that are sent with the next questions, before them, or with the commit.
+    staged: Vec<Pending>,
+    /// What is sent with the commit, right before it.
+    pub(super) appending: Vec<Pending>,
 }
 
 impl PostgresTransaction {
@@ -91,12 +95,30 @@ impl PostgresTransaction {
             replays_table: None,
             schedules_jobs: false,
             owners: HashMap::new(),
+            staged: Vec::new(),
             appending: Vec::new(),
         }
     }
 
-    /// Asks all questions in one round trip: the rows of each.
+    /// Asks all questions in one round trip: the rows of each. What is staged goes with them.
     pub(super) async fn ask(
+        &mut self,
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        let staged = mem::take(&mut self.staged);
+        if staged.is_empty() {
+            return self.ask_within_deadline(questions).await;
+        }
+        let parameters: Vec<_> = staged.iter().map(parameters_of).collect();
+        let first = staged.iter().zip(&parameters);
+        let first = first.map(|((statement, _), parameters)| (*statement, parameters.as_slice()));
+        let together: Vec<Question<'_>> = first.chain(questions.iter().copied()).collect();
+        let mut answers = self.ask_within_deadline(&together).await?;
+        answers.drain(..staged.len());
+        Ok(answers)
+    }
+
+    async fn ask_within_deadline(
         &mut self,
         questions: &[Question<'_>],
     ) -> Result<Vec<Vec<Row>>, StoreError> {
@@ -184,8 +206,25 @@ impl PostgresTransaction {
         questions.push((sql::OWN_TRANSACTION, &[]));
         let mut answers = self.ask(&questions).await?;
         let row = answers.pop().and_then(|mut rows| rows.pop());
-        self.mark = row.map(|row| Mark::read(&row)).transpose()?;
+        self.mark = row.map(|row| Mark::read(&row, 0)).transpose()?;
         Ok(answers)
+    }
+
+    /// Makes changes whose answers nobody needs. Those that may wait are sent with the next questions, or
+    /// with the commit, which fails if one of them does.
+    pub(super) async fn make(
+        &mut self,
+        changes: Vec<Pending>,
+        may_wait: bool,
+    ) -> Result<(), StoreError> {
+        self.staged.extend(changes);
+        if self.mark.is_none() {
+            // Without a mark they cannot go with the commit.
+            self.change(&[]).await?;
+        } else if !may_wait {
+            self.ask(&[]).await?;
+        }
+        Ok(())
     }
 
     async fn ask_once(&mut self, questions: &[Question<'_>]) -> Result<Vec<Vec<Row>>, StoreError> {
@@ -250,7 +289,9 @@ impl PostgresTransaction {
         }
         let limit = self.shared.connections.deadlines.commit;
         let until = Instant::now() + limit;
-        let statements = match within(limit, self.prepare_appending()).await {
+        let mut last = mem::take(&mut self.staged);
+        last.append(&mut self.appending);
+        let statements = match within(limit, self.prepare(&last)).await {
             Ok(statements) => statements,
             Err(error) => {
                 self.discard_connection();
@@ -262,7 +303,7 @@ impl PostgresTransaction {
         };
         self.is_open = false;
         self.shared.count_round_trip();
-        let committing = append_and_commit(&connection, &statements, &self.appending);
+        let committing = change_and_commit(&connection, &statements, &last);
         let why = match timeout_at(until, committing).await {
             Ok(Ok(())) => {
                 self.shared.note_used(self.used_features.drain(..));
@@ -293,11 +334,11 @@ impl PostgresTransaction {
         }
     }
 
-    async fn prepare_appending(&self) -> Result<Vec<Ready>, StoreError> {
+    async fn prepare(&self, pending: &[Pending]) -> Result<Vec<Ready>, StoreError> {
         let pooler = self.shared.connections.session.pooler;
-        let mut statements = Vec::with_capacity(self.appending.len());
+        let mut statements = Vec::with_capacity(pending.len());
         if let Some(connection) = &self.connection {
-            for (statement, _) in &self.appending {
+            for (statement, _) in pending {
                 statements.push(Ready::new(connection, pooler, statement).await?);
             }
         }
@@ -311,17 +352,15 @@ impl PostgresTransaction {
     }
 }
 
-/// Sends what is appended and the commit in one round trip. If the former fails, the server takes
-/// the commit for a rollback, and the first error is what counts.
-async fn append_and_commit(
+/// Sends the last changes and the commit in one round trip. If one of the former fails, the server
+/// takes the commit for a rollback, and the first error is what counts.
+async fn change_and_commit(
     connection: &Object,
     statements: &[Ready],
-    appending: &[Appending],
+    last: &[Pending],
 ) -> Result<(), tokio_postgres::Error> {
-    let asking = statements.iter().zip(appending).map(|(statement, (_, parameters))| {
-        let parameters: Vec<&(dyn ToSql + Sync)> =
-            parameters.iter().map(|parameter| parameter.as_ref() as _).collect();
-        async move { statement.query(connection, &parameters).await }
+    let asking = statements.iter().zip(last).map(|(statement, change)| async move {
+        statement.query(connection, &parameters_of(change)).await
     });
     let committing = async {
         let span = spans::begin_statement(|| "COMMIT");
@@ -329,9 +368,13 @@ async fn append_and_commit(
         asking::end(span, &committed);
         committed
     };
-    let (appended, committed) = join(join_all(asking), committing).await;
-    appended.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let (changed, committed) = join(join_all(asking), committing).await;
+    changed.into_iter().collect::<Result<Vec<_>, _>>()?;
     committed
+}
+
+fn parameters_of((_, parameters): &Pending) -> Vec<&(dyn ToSql + Sync)> {
+    parameters.iter().map(|parameter| parameter.as_ref() as _).collect()
 }
 
 impl Drop for PostgresTransaction {

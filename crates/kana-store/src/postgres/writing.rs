@@ -15,7 +15,7 @@ use super::reading::distinct;
 use super::recent_counters::RecentCounters;
 use super::replays_table::ReplaysTable;
 use super::statements as sql;
-use super::transaction::{Kind, PostgresTransaction, Question};
+use super::transaction::{Kind, PostgresTransaction};
 use super::user_search::{self, Entries};
 use super::{catalog, feed, keys, locks, partitions, usage_by_day, users};
 use crate::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
@@ -24,6 +24,10 @@ use crate::error::StoreError;
 use crate::feed::Records;
 use crate::store::WriteTransaction;
 use crate::usage_statistics::UsageDeltas;
+
+/// How many changes of usage can wait for the commit. Writing them takes a few milliseconds, and how
+/// long a commit takes is watched. What is larger takes so long that a round trip more does not count.
+const WAITING_MAX: usize = 1024;
 
 #[async_trait]
 impl WriteTransaction for PostgresTransaction {
@@ -47,44 +51,31 @@ impl WriteTransaction for PostgresTransaction {
         let written = gathered.users.statements();
         let mut tables: Vec<Table> = used_features(&used).into_iter().collect();
         tables.extend(written.iter().map(|rows| put_users(rows)));
+        let counters = self.recent_counters_of(environment, &counting, &gathered.users)?;
+        let recorded = recorded(counters, events(&gathered), usage(&gathered));
         let others = [
-            self.recent_counters_of(environment, &counting, &gathered.users)?,
             added_subscriptions(&gathered),
             cancelled_subscriptions(&gathered),
             running_subscriptions(&gathered),
             older_counters(&older),
             deleted_counters(&gathered),
-            events(&gathered),
-            usage(&gathered),
             crossings(&gathered),
             replays,
             search_entries(sql::DELETE_SEARCH_ENTRIES, &deleted),
             search_entries(sql::ADD_SEARCH_ENTRIES, &added),
         ];
+        tables.extend(recorded);
         tables.extend(others.into_iter().flatten());
         self.places.clear();
-        let tables: Vec<(&str, Vec<&(dyn ToSql + Sync)>)> = tables
-            .iter()
-            .map(|Table { statement, columns }| {
-                let environment: &(dyn ToSql + Sync) = &environment.0;
-                let columns = columns.iter().map(|column| column.as_ref() as _);
-                (*statement, std::iter::once(environment).chain(columns).collect())
-            })
-            .collect();
-        let questions: Vec<Question<'_>> =
-            tables.iter().map(|(statement, columns)| (*statement, columns.as_slice())).collect();
-        if questions.is_empty() {
+        if tables.is_empty() {
             return Ok(());
         }
-        let answers = self.change(&questions).await?;
-        for ((statement, _), rows) in questions.iter().zip(&answers) {
-            if *statement == sql::SET_RECENT_COUNTERS {
-                let written: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
-                if usize::try_from(written) != Ok(counting.len()) {
-                    return Err(StoreError::Engine("the row of a user has moved".into()));
-                }
-            }
-        }
+        let may_wait = gathered.is_usage() && changes.len() <= WAITING_MAX;
+        let statements = tables.into_iter().map(|Table { statement, columns }| {
+            let environment: Parameter = Box::new(environment.0);
+            (statement, std::iter::once(environment).chain(columns).collect())
+        });
+        self.make(statements.collect(), may_wait).await?;
         for (earlier, new) in gathered.deleted_ids {
             self.forget_id(environment, earlier, new).await?;
         }
@@ -338,6 +329,24 @@ fn events(gathered: &Gathered<'_>) -> Option<Table> {
             column(rows, |(_, event)| event.metadata.as_ref().map(Metadata::to_json)),
         ],
     })
+}
+
+/// Joins the statements of recorded usage to one: each statement of a batch has a price of its own.
+fn recorded(
+    counters: Option<Table>,
+    events: Option<Table>,
+    usage: Option<Table>,
+) -> impl Iterator<Item = Table> {
+    match (counters, events, usage) {
+        (Some(counters), Some(events), Some(usage)) => {
+            let columns = [counters, events, usage].into_iter().flat_map(|table| table.columns);
+            let columns = columns.collect();
+            [Some(Table { statement: sql::RECORD_USAGE, columns }), None, None]
+        }
+        (counters, events, usage) => [counters, events, usage],
+    }
+    .into_iter()
+    .flatten()
 }
 
 fn crossings(gathered: &Gathered<'_>) -> Option<Table> {

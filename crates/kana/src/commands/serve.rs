@@ -8,6 +8,7 @@ mod while_starting;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -249,6 +250,8 @@ async fn open_for_server(settings: &ServeSettings, starting: &Starting) -> Resul
     let connections_max = usize::try_from(settings.database_connections).unwrap_or(usize::MAX);
     let pooler = settings.database.database_pooler.into();
     let settings = postgres::Settings { connections_max, pooler, ..postgres::Settings::default() };
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let settings = settings.with_lanes_of(cores);
     let open = async || PostgresStore::open(url.reveal(), settings).await;
     let store = waiting::open_in_time(open, starting).await?;
     let protection = store.protection();

@@ -78,9 +78,11 @@ async fn a_transaction_on_a_silent_link_ends_and_holds_nobody_up_once_it_speaks(
     let mut writer = store.write().await.unwrap();
     writer.facts(environment, &[user_id(1)]).await.unwrap();
     link.fall_silent();
-    let changes = [count(1, 7)];
-    let changing = writer.change_facts(environment, &changes);
-    let error = ends(LIMITS.answer, changing).await.unwrap_err();
+    // It goes with the next question.
+    writer.change_facts(environment, &[count(1, 7)]).await.unwrap();
+    let asked = [user_id(1)];
+    let asking = writer.facts(environment, &asked);
+    let error = ends(LIMITS.answer, asking).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     drop(writer);
     link.speak();
@@ -92,15 +94,28 @@ async fn a_transaction_on_a_silent_link_ends_and_holds_nobody_up_once_it_speaks(
     assert_eq!(used(&store, environment).await, 8);
 }
 
+/// A transaction that has locked the user and changes a counter.
+async fn counting(
+    store: &PostgresStore,
+    environment: EnvironmentId,
+    used: i64,
+) -> Box<dyn WriteTransaction> {
+    let mut writer = store.write().await.unwrap();
+    writer.facts(environment, &[user_id(1)]).await.unwrap();
+    writer.change_facts(environment, &[count(1, used)]).await.unwrap();
+    writer
+}
+
 #[tokio::test]
 async fn a_commit_on_a_silent_link_is_asked_for_until_it_speaks_and_counts_once() {
     if !is_here() {
         return;
     }
     let (store, environment, link, _database) = store_over_a_link().await;
-    let mut writer = store.write().await.unwrap();
-    writer.facts(environment, &[user_id(1)]).await.unwrap();
-    writer.change_facts(environment, &[count(1, 7)]).await.unwrap();
+    // The first time, a connection prepares the statements that go with the commit.
+    let mut writer = counting(&store, environment, 6).await;
+    writer.commit().await.unwrap();
+    writer = counting(&store, environment, 7).await;
     link.fall_silent();
     let mut committing = std::pin::pin!(writer.commit());
     // The commit has missed its deadline and its fate is being asked for when the link delivers it.

@@ -16,6 +16,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("FACTS", "users is searched by users_by_id, without key"),
     ("LOCK_FACTS", "users is searched by users_by_id, without key"),
     ("SET_RECENT_COUNTERS", "users is found by place"),
+    ("RECORD_USAGE", "users is found by place"),
     ("FORGET_KEYS_0", "replays_0 is found by place"),
     ("FORGET_KEYS_1", "replays_1 is found by place"),
     ("FORGET_KEYS_2", "replays_2 is found by place"),
