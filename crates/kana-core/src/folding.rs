@@ -20,7 +20,7 @@ use crate::timestamp::Timestamp;
 pub use crate::schedule::{COUNTED_ONE_BY_ONE, FOLDED_LATE_MAX};
 
 /// The shortest reset period.
-const SHORTEST_MS: i64 = 24 * 60 * 60 * 1000;
+const SHORTEST_MS: i64 = 60 * 1000;
 
 /// Returns an instant so recent that no counter of a period that started then or later may be folded,
 /// whatever its reset period is.

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::data::status_name;
 use super::{Change, Effect};
 use crate::catalog::{Catalog, CatalogChange, Feature, Package, PackageFeature, PackageStatus};
-use crate::configuration::name_of;
+use crate::configuration::{name_of, name_of_anchor};
 use crate::id::PackageId;
 use crate::metadata::{Label, Metadata};
+use crate::period::ResetAnchor;
 use crate::subscription::{Subscription, SubscriptionStatus};
 
 /// An entry of the audit log, without who did it and when.
@@ -213,13 +214,20 @@ fn shown_package(package: &Package) -> Value {
 
 fn shown_package_feature(id: &str, inside: &PackageFeature) -> Value {
     let allowance = inside.allowance;
-    json!({
+    let mut shown = json!({
         "id": id,
         "name": inside.name.as_ref().map(Label::as_str),
         "limit": allowance.limit,
         "resetPeriod": allowance.reset_period.map(name_of),
         "overageEnabled": allowance.overage_enabled,
-    })
+    });
+    if allowance.reset_anchor != ResetAnchor::Subscription
+        && let Some(shown) = shown.as_object_mut()
+    {
+        let anchor = name_of_anchor(allowance.reset_anchor);
+        shown.insert("resetAnchor".to_owned(), anchor.into());
+    }
+    shown
 }
 
 fn shown_metadata(metadata: Option<&Metadata>) -> Value {

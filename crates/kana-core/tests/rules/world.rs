@@ -18,7 +18,7 @@ use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId
 use kana_core::idempotency::{Replay, Replays};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::near_limit::{LimitCrossing, Share, near_limit};
-use kana_core::period::ResetPeriod;
+use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::subjects::{Subject, Subjects};
 use kana_core::subscribing::{CancelSubscription, Subscribe};
 use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus};
@@ -78,6 +78,12 @@ impl Gives {
     pub(crate) fn every(self, reset_period: ResetPeriod) -> Self {
         let allowance = self.0.expect("an amount that resets");
         Self(Some(Allowance { reset_period: Some(reset_period), ..allowance }))
+    }
+
+    /// Counts the periods by the calendar.
+    pub(crate) fn by_calendar(self) -> Self {
+        let allowance = self.0.unwrap_or(Allowance::UNLIMITED);
+        Self(Some(Allowance { reset_anchor: ResetAnchor::Calendar, ..allowance }))
     }
 
     pub(crate) fn allowance(self) -> Allowance {

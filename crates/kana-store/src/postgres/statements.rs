@@ -267,7 +267,8 @@ statements! {
         SELECT id, name, is_addon, status, metadata, updated_at
         FROM packages WHERE environment_id = $1 ORDER BY position";
     PACKAGE_FEATURES = "
-        SELECT package_id, feature_id, name, usage_limit, reset_period, overage_enabled
+        SELECT package_id, feature_id, name, usage_limit, reset_period, reset_anchor,
+            overage_enabled
         FROM package_features WHERE environment_id = $1 ORDER BY package_id, position";
     PACKAGE_BASES = "
         SELECT package_id, base_package_id
@@ -302,13 +303,13 @@ statements! {
     ADD_PACKAGE_FEATURES = "
         INSERT INTO package_features
             (environment_id, package_id, position, feature_id, name, usage_limit, reset_period,
-             overage_enabled)
+             reset_anchor, overage_enabled)
         SELECT $1, f.*
         FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[],
-                    $8::boolean[]) f";
+                    $8::text[], $9::boolean[]) f";
     PACKAGE_FEATURE_TERMS = "
         SELECT package_id, feature_id, since, terms, is_given, usage_limit, reset_period,
-            overage_enabled
+            reset_anchor, overage_enabled
         FROM package_feature_terms WHERE environment_id = $1
         ORDER BY package_id, feature_id, position";
     CLEAR_PACKAGE_FEATURE_TERMS = "
@@ -317,10 +318,11 @@ statements! {
     ADD_PACKAGE_FEATURE_TERMS = "
         INSERT INTO package_feature_terms
             (environment_id, package_id, feature_id, position, since, terms, is_given, usage_limit,
-             reset_period, overage_enabled)
+             reset_period, reset_anchor, overage_enabled)
         SELECT $1, t.*
         FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
-                    $7::boolean[], $8::bigint[], $9::text[], $10::boolean[]) t";
+                    $7::boolean[], $8::bigint[], $9::text[], $10::text[],
+                    $11::boolean[]) t";
     CLEAR_PACKAGE_BASES = "
         DELETE FROM package_bases WHERE environment_id = $1 AND package_id = ANY ($2::text[])";
     ADD_PACKAGE_BASES = "

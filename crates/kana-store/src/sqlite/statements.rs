@@ -136,7 +136,8 @@ statements! {
         SELECT id, name, is_addon, status, metadata, updated_at
         FROM packages WHERE environment_id = ?1 ORDER BY position";
     PACKAGE_FEATURES = "
-        SELECT package_id, feature_id, name, usage_limit, reset_period, overage_enabled
+        SELECT package_id, feature_id, name, usage_limit, reset_period, reset_anchor,
+            overage_enabled
         FROM package_features WHERE environment_id = ?1 ORDER BY package_id, position";
     PACKAGE_BASES = "
         SELECT package_id, base_package_id
@@ -161,7 +162,7 @@ statements! {
             metadata = excluded.metadata, updated_at = excluded.updated_at";
     PACKAGE_FEATURE_TERMS = "
         SELECT package_id, feature_id, since, terms, is_given, usage_limit, reset_period,
-            overage_enabled
+            reset_anchor, overage_enabled
         FROM package_feature_terms WHERE environment_id = ?1
         ORDER BY package_id, feature_id, position";
     CLEAR_PACKAGE_FEATURE_TERMS =
@@ -169,15 +170,15 @@ statements! {
     ADD_PACKAGE_FEATURE_TERMS = "
         INSERT INTO package_feature_terms
             (environment_id, package_id, feature_id, position, since, terms, is_given, usage_limit,
-             reset_period, overage_enabled)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+             reset_period, reset_anchor, overage_enabled)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     CLEAR_PACKAGE_FEATURES =
         "DELETE FROM package_features WHERE environment_id = ?1 AND package_id = ?2";
     ADD_PACKAGE_FEATURE = "
         INSERT INTO package_features
             (environment_id, package_id, position, feature_id, name, usage_limit, reset_period,
-             overage_enabled)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+             reset_anchor, overage_enabled)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     CLEAR_PACKAGE_BASES = "DELETE FROM package_bases WHERE environment_id = ?1 AND package_id = ?2";
     ADD_PACKAGE_BASE = "
         INSERT INTO package_bases (environment_id, package_id, position, base_package_id)

@@ -13,7 +13,7 @@ use crate::user_row;
 use kana_core::catalog::PackageStatus;
 use kana_core::change::AuditKind;
 use kana_core::day::Day;
-use kana_core::period::ResetPeriod;
+use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::subscription::SubscriptionStatus;
 use kana_core::usage::UsageAction;
 
@@ -173,6 +173,11 @@ fn is_name<T: Named>(name: &str) -> bool {
     T::from_name(name).is_ok()
 }
 
+/// An anchor that is left out is the default, so only the other one is written.
+fn is_other_anchor(name: &str) -> bool {
+    ResetAnchor::from_name(name).is_ok_and(|anchor| anchor != ResetAnchor::default())
+}
+
 fn is_feature_type(name: &str) -> bool {
     matches!(name, "BINARY" | "CONSUMABLE")
 }
@@ -289,6 +294,7 @@ static PACKAGE_FEATURE: Description = Description {
         optional("name", Label),
         optional("usage_limit", NOT_NEGATIVE),
         optional("reset_period", Name(is_name::<ResetPeriod>)),
+        optional("reset_anchor", Name(is_other_anchor)),
         column("overage_enabled", Flag),
     ],
 };
@@ -307,6 +313,7 @@ static PACKAGE_FEATURE_TERMS: Description = Description {
         column("is_given", Flag),
         optional("usage_limit", NOT_NEGATIVE),
         optional("reset_period", Name(is_name::<ResetPeriod>)),
+        optional("reset_anchor", Name(is_other_anchor)),
         column("overage_enabled", Flag),
     ],
 };

@@ -8,7 +8,7 @@ use kana_core::catalog::{Allowance, FeatureKind, PackageKind};
 use kana_core::day::Day;
 use kana_core::facts::CounterKey;
 use kana_core::near_limit::{LimitCrossing, Share};
-use kana_core::period::ResetPeriod;
+use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::terms::{TermsHistory, TermsNumber};
 use kana_store::app::{KeyKind, NewKey};
 use kana_store::feed::ChangesQuery;
@@ -114,7 +114,8 @@ async fn fill_catalogs<E: Engine>(world: &World<E>) {
     let mut pro = package("pro", []);
     let allowance = Allowance {
         limit: Some(i64::MAX),
-        reset_period: Some(ResetPeriod::Month),
+        reset_period: Some(ResetPeriod::Week),
+        reset_anchor: ResetAnchor::Calendar,
         overage_enabled: true,
     };
     pro.features = features([gives("calls", allowance), gives("a/sso ☃", Allowance::UNLIMITED)]);
