@@ -99,7 +99,7 @@ pub fn entitlement(
 }
 
 /// Applies the access table to a feature. Adds counters that are not loaded to `missing`.
-fn entitled(
+pub(crate) fn entitled(
     facts: &UserFacts,
     standing: &Standing<'_>,
     delta: i64,
@@ -112,6 +112,61 @@ fn entitled(
             within(counting.allowance, meter.read(facts, missing), delta)
         }
     }
+}
+
+/// An amount of a feature that somebody wants to use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// The feature.
+    pub feature: FeatureId,
+    /// The amount, 0 or more; ignored for a `BINARY` feature.
+    pub delta: i64,
+}
+
+/// How many requirements one question may have.
+pub const REQUIREMENTS_MAX: usize = 100;
+
+/// Checks how many requirements there are.
+pub fn check_requirement_count(count: usize) -> Result<(), InvalidValue> {
+    if (1..=REQUIREMENTS_MAX).contains(&count) {
+        return Ok(());
+    }
+    let problem = format!("must name 1 to {REQUIREMENTS_MAX} features");
+    Err(InvalidValue::new("requirements", problem))
+}
+
+/// Checks the values of requirements that can be checked without stored facts.
+pub fn check_requirements(requirements: &[Requirement]) -> Result<(), InvalidValue> {
+    check_requirement_count(requirements.len())?;
+    requirements.iter().try_for_each(|required| check_delta(required.delta))
+}
+
+/// Returns what [`entitlement`] says of each requirement alone, in their order, and whether all of them
+/// fit together: amounts of one feature are added up. Fails with everything that is not loaded at once.
+pub fn entitled_together(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    requirements: &[Requirement],
+    as_of: AsOf,
+) -> Result<(bool, Vec<Entitlement>), Obstacle> {
+    check_requirements(requirements)?;
+    let mut missing = Vec::new();
+    let mut alone = Vec::with_capacity(requirements.len());
+    let mut together: Vec<(&FeatureId, Standing<'_>, i64)> = Vec::new();
+    for required in requirements {
+        let feature = find_feature(catalog, &required.feature)?;
+        let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
+        alone.push(entitled(facts, &standing, required.delta, &mut missing));
+        match together.iter_mut().find(|(known, ..)| *known == &feature.id) {
+            Some((.., sum)) => *sum = sum.saturating_add(required.delta),
+            None => together.push((&feature.id, standing, required.delta)),
+        }
+    }
+    let fits = together
+        .iter()
+        .all(|(_, standing, sum)| entitled(facts, standing, *sum, &mut missing).access);
+    needs(facts.key, missing)?;
+    Ok((fits, alone))
 }
 
 /// Returns whether the user may use one more of each feature, in their order. Fails with everything

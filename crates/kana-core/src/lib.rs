@@ -27,6 +27,7 @@ pub mod day;
 pub mod decide;
 pub mod edit;
 pub mod entitlement;
+pub mod explain;
 pub mod facts;
 pub mod folding;
 pub mod id;

@@ -8,6 +8,7 @@
 mod connection;
 mod console;
 mod environment;
+mod explanation;
 mod feature;
 mod feature_type;
 mod feed;

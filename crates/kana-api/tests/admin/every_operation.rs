@@ -14,6 +14,14 @@ const ADMIN: &[(&str, &str)] = &[
     ("features", "{ features { id } }"),
     ("canUseFeature", r#"{ canUseFeature(userId: "124", featureId: "api-calls") { access } }"#),
     (
+        "canUseFeatures",
+        r#"{ canUseFeatures(userId: "124", requirements: [{featureId: "api-calls"}]) { access } }"#,
+    ),
+    (
+        "explainFeature",
+        r#"{ explainFeature(userId: "124", featureId: "api-calls") { sourceId parts { id } } }"#,
+    ),
+    (
         "showUsage",
         r#"{ showUsage(userId: "124", featureId: "api-calls") { past { periodStart } } }"#,
     ),

@@ -24,6 +24,7 @@ mod events_in_pieces;
 mod events_overload;
 mod events_streamed;
 mod every_operation;
+mod explaining;
 mod failing_store;
 mod feed;
 mod health;

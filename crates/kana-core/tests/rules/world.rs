@@ -12,7 +12,10 @@ use kana_core::change::{self, of_catalog};
 use kana_core::counting::counting_subscription;
 use kana_core::decide::{Answer, Basis, Command, CreateUser, Decision, UpdateUser, decide};
 use kana_core::edit::Edit;
-use kana_core::entitlement::{Entitlement, entitlement, entitlements};
+use kana_core::entitlement::{
+    Entitlement, Requirement, entitled_together, entitlement, entitlements,
+};
+use kana_core::explain::{Explanation, explain};
 use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Replay, Replays};
@@ -690,6 +693,25 @@ impl World {
         let feature = feature_id(feature);
         let as_of = AsOf::Now(self.now);
         self.ask(user, |catalog, facts| entitlement(catalog, facts, &feature, delta, as_of))
+    }
+
+    pub(crate) fn can_use_together(
+        &self,
+        user: &str,
+        requirements: &[Requirement],
+    ) -> Result<(bool, Vec<Entitlement>), Refusal> {
+        let as_of = AsOf::Now(self.now);
+        self.ask(user, |catalog, facts| entitled_together(catalog, facts, requirements, as_of))
+    }
+
+    pub(crate) fn explain(
+        &self,
+        user: &str,
+        feature: &str,
+        delta: i64,
+    ) -> Result<Explanation, Refusal> {
+        let feature = feature_id(feature);
+        self.ask(user, |catalog, facts| explain(catalog, facts, &feature, delta, self.now))
     }
 
     /// What is answered about one more of each of the features, and in how many goes it was asked

@@ -7,6 +7,7 @@ mod audit_export;
 mod confirm;
 mod developers;
 mod documentation;
+mod explain;
 mod feature;
 mod features;
 mod home;
@@ -58,6 +59,7 @@ pub(crate) fn routes() -> Vec<Route> {
         user::routes(),
         user_changes::routes(),
         user_events::routes(),
+        explain::routes(),
         integrations::routes(),
         developers::routes(),
         key::routes(),

@@ -98,6 +98,7 @@ struct EntitlementRow {
     key: String,
     feature: String,
     address: Address,
+    explain: Address,
     access: bool,
     used: Option<String>,
     meter: Option<Meter>,
@@ -365,6 +366,10 @@ fn entitlement<E>(
         key: format!("{} {id}", if is_granted { "1" } else { "2" }),
         feature: feature.map_or(id.as_str(), |feature| feature.name.as_str()).to_owned(),
         address: asked.address("/feature")?.with("id", id.as_str()),
+        explain: asked
+            .address("/user/explain")?
+            .with("id", overview.user.id.as_str())
+            .with("feature", id.as_str()),
         access: entitlement.access,
         used: consumption.map(|consumption| grouped(consumption.used)),
         meter: consumption.and_then(|Consumption { used, budget, .. }| {

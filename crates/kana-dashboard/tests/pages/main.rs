@@ -7,6 +7,7 @@ mod audit;
 mod developers;
 mod documentation;
 mod engine;
+mod explain;
 mod features;
 mod getting_in;
 mod overview;

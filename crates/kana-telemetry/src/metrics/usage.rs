@@ -9,6 +9,8 @@ use crate::request::Environment;
 pub enum Asked {
     /// By `canUseFeature`.
     CanUseFeature,
+    /// By `canUseFeatures`, once for each feature.
+    CanUseFeatures,
     /// By `useFeature`.
     UseFeature,
     /// By a browser.
@@ -45,7 +47,8 @@ pub enum UsageResult {
     Refused,
 }
 
-const ASKED: [Asked; 3] = [Asked::CanUseFeature, Asked::UseFeature, Asked::Client];
+const ASKED: [Asked; 4] =
+    [Asked::CanUseFeature, Asked::CanUseFeatures, Asked::UseFeature, Asked::Client];
 const RULES: [Rule; 6] =
     [Rule::Binary, Rule::Unlimited, Rule::Within, Rule::Overage, Rule::OverLimit, Rule::NotGranted];
 const RECORDED: [UsageResult; 4] =
@@ -64,6 +67,7 @@ impl Asked {
     fn name(self) -> &'static str {
         match self {
             Self::CanUseFeature => "canUseFeature",
+            Self::CanUseFeatures => "canUseFeatures",
             Self::UseFeature => "useFeature",
             Self::Client => "client",
         }
