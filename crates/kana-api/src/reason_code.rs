@@ -29,6 +29,7 @@ impl From<Reason> for ReasonCode {
     fn from(reason: Reason) -> Self {
         match reason {
             Reason::NotGranted => Self::NotGranted,
+            Reason::Denied => Self::Denied,
             Reason::Granted => Self::Granted,
             Reason::Unlimited => Self::Unlimited,
             Reason::WithinLimit => Self::WithinLimit,

@@ -63,6 +63,8 @@ impl Consumption {
 pub enum Reason {
     /// Nothing grants the feature.
     NotGranted,
+    /// An override denies the feature.
+    Denied,
     /// The feature is `BINARY` and granted.
     Granted,
     /// There is no limit.
@@ -77,8 +79,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NotGranted,
+        Self::Denied,
         Self::Granted,
         Self::Unlimited,
         Self::WithinLimit,
@@ -91,6 +94,7 @@ impl Reason {
     pub fn code(self) -> &'static str {
         match self {
             Self::NotGranted => "NOT_GRANTED",
+            Self::Denied => "DENIED",
             Self::Granted => "GRANTED",
             Self::Unlimited => "UNLIMITED",
             Self::WithinLimit => "WITHIN_LIMIT",
@@ -103,6 +107,7 @@ impl Reason {
     #[must_use]
     pub fn sentence(self) -> &'static str {
         match self {
+            Self::Denied => "An override denies this feature to the user.",
             Self::NotGranted => "None of the user's subscriptions grants this feature.",
             Self::Granted => "A subscription of the user grants this feature.",
             Self::Unlimited => "A subscription of the user grants this feature without a limit.",

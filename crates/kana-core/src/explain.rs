@@ -6,9 +6,10 @@ use crate::access::Entitlement;
 use crate::catalog::Catalog;
 use crate::entitlement::{Standing, check_delta, entitled, find_feature, standing};
 use crate::facts::{Obstacle, UserFacts};
-use crate::id::{FeatureId, SubscriptionId};
+use crate::id::FeatureId;
 use crate::meter::needs;
 use crate::period::Period;
+pub use crate::source::Source;
 use crate::subscription::AsOf;
 use crate::timestamp::Timestamp;
 
@@ -29,13 +30,6 @@ pub struct Explanation {
     pub parts: Vec<BudgetPart>,
 }
 
-/// What counts usage of a feature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Source {
-    /// A subscription.
-    Subscription(SubscriptionId),
-}
-
 /// A part of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetPart {
@@ -54,16 +48,6 @@ pub enum BudgetPartKind {
     Allowance,
 }
 
-impl Source {
-    /// Returns its id.
-    #[must_use]
-    pub fn id(self) -> Uuid {
-        match self {
-            Self::Subscription(subscription) => subscription.0,
-        }
-    }
-}
-
 /// Returns whether the user may use `delta` more of the feature now, and what that follows from.
 pub fn explain(
     catalog: &Catalog,
@@ -80,17 +64,12 @@ pub fn explain(
     needs(facts.key, missing)?;
     let (source, period, parts) = match &standing {
         Standing::NotGranted => (None, None, Vec::new()),
-        Standing::Binary(counting) => {
-            (Some(Source::Subscription(counting.subscription.id)), None, Vec::new())
-        }
-        Standing::Consumable { counting, meter } => {
-            let source = Source::Subscription(counting.subscription.id);
-            let allowance = BudgetPart {
-                kind: BudgetPartKind::Allowance,
-                id: source.id(),
-                amount: counting.allowance.limit,
-            };
-            (Some(source), Some(meter.place().period), vec![allowance])
+        Standing::Denied(source) | Standing::Binary(source) => (Some(*source), None, Vec::new()),
+        Standing::Consumable { allowance, meter } => {
+            let source = meter.source();
+            let kind = BudgetPartKind::Allowance;
+            let part = BudgetPart { kind, id: source.id(), amount: allowance.limit };
+            (Some(source), Some(meter.place().period), vec![part])
         }
     };
     Ok(Explanation {

@@ -9,7 +9,9 @@
 
 use crate::catalog::{Allowance, Package};
 use crate::id::FeatureId;
+use crate::overrides::Override;
 use crate::period::{Period, Reset};
+use crate::source::{Lifetime, Source};
 use crate::subscription::Subscription;
 use crate::terms::{Terms, TermsNumber};
 use crate::timestamp::Timestamp;
@@ -29,10 +31,10 @@ enum Timeline<'a> {
     Changed(&'a [Terms]),
 }
 
-/// The periods of one subscription for one feature.
+/// The periods of one subscription, or of one override, for one feature.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule<'a> {
-    pub(crate) subscription: &'a Subscription,
+    pub(crate) lifetime: Lifetime,
     timeline: Timeline<'a>,
 }
 
@@ -81,7 +83,7 @@ struct Run {
 impl<'a> Schedule<'a> {
     /// Creates the schedule of a feature. Returns `None` if the package never had the feature.
     pub(crate) fn new(
-        subscription: &'a Subscription,
+        subscription: &Subscription,
         package: &'a Package,
         feature: &FeatureId,
     ) -> Option<Self> {
@@ -90,12 +92,18 @@ impl<'a> Schedule<'a> {
             Some(history) => Timeline::Changed(history.terms()),
             None => Timeline::Unchanged(Terms::unchanged(package.features.get(feature)?.allowance)),
         };
-        Some(Self { subscription, timeline })
+        Some(Self { lifetime: subscription.into(), timeline })
+    }
+
+    /// Creates the schedule of an override that counts by itself.
+    pub(crate) fn of_override(known: &'a Override) -> Self {
+        let timeline = Timeline::Changed(known.history.terms());
+        Self { lifetime: known.into(), timeline }
     }
 
     /// Creates the schedule of a feature that has had these terms, oldest first; at least one.
-    pub(crate) fn of_terms(subscription: &'a Subscription, terms: &'a [Terms]) -> Self {
-        Self { subscription, timeline: Timeline::Changed(terms) }
+    pub(crate) fn of_terms(subscription: &Subscription, terms: &'a [Terms]) -> Self {
+        Self { lifetime: subscription.into(), timeline: Timeline::Changed(terms) }
     }
 
     fn terms(&self) -> &[Terms] {
@@ -106,7 +114,7 @@ impl<'a> Schedule<'a> {
     }
 
     fn started_at(&self) -> Timestamp {
-        self.subscription.started_at
+        self.lifetime.started_at
     }
 
     /// Returns the allowance at a moment; `None` while the package did not have the feature.
@@ -118,7 +126,12 @@ impl<'a> Schedule<'a> {
     /// This corrects a clock that is behind the one that wrote them.
     pub(crate) fn not_before_known(&self, now: Timestamp) -> Timestamp {
         let newest = self.terms().last().map_or(Timestamp::MIN, |terms| terms.since);
-        now.max(self.started_at()).max(newest).max(self.subscription.ended_at.unwrap_or(now))
+        let ended_at = match self.lifetime.source {
+            Source::Subscription(_) => self.lifetime.ended_at,
+            // Its end was set, and may lie ahead.
+            Source::Override(_) => None,
+        };
+        now.max(self.started_at()).max(newest).max(ended_at.unwrap_or(now))
     }
 
     /// Returns the period of the current terms that contains `now`.
@@ -149,7 +162,7 @@ impl<'a> Schedule<'a> {
         }
         let within = |since: Timestamp| whole.end.is_none_or(|end| since < end);
         let last_run = self.run_until(number, within);
-        let ends = [whole.end, last_run, self.subscription.ended_at];
+        let ends = [whole.end, last_run, self.lifetime.ended_at];
         let end = ends.into_iter().flatten().min();
         let in_force =
             |terms: &&Terms| terms.number == number && end.is_none_or(|end| terms.since < end);
@@ -198,7 +211,7 @@ impl<'a> Schedule<'a> {
     /// Returns the subscription's runs that have started by `now`, newest first.
     fn runs(&self, now: Timestamp) -> impl Iterator<Item = Run> {
         let terms = self.terms();
-        let (started_at, ended_at) = (self.started_at(), self.subscription.ended_at);
+        let (started_at, ended_at) = (self.started_at(), self.lifetime.ended_at);
         let mut next = terms.len();
         std::iter::from_fn(move || {
             while next > 0 {
@@ -311,7 +324,7 @@ impl<'a> Schedule<'a> {
                 continue;
             };
             asked = terms.number;
-            let lived = self.subscription.ended_at.is_none_or(|ended_at| terms.since < ended_at);
+            let lived = self.lifetime.ended_at.is_none_or(|ended_at| terms.since < ended_at);
             if let Opening::TakesOver(start) = self.opening(terms.number, given.reset())
                 && lived
             {

@@ -293,6 +293,7 @@ fn entitlement(
 ) -> Answer {
     let reason = match reason {
         entitlement::Reason::NotGranted => Reason::NothingGrantsIt,
+        entitlement::Reason::Denied => Reason::Denied,
         entitlement::Reason::Granted => Reason::Binary,
         entitlement::Reason::Unlimited => Reason::Unlimited,
         entitlement::Reason::WithinLimit => Reason::WithinLimit,

@@ -128,6 +128,7 @@ impl FeatureExplanation {
     async fn source(&self) -> Option<EntitlementSource> {
         self.0.source.map(|source| match source {
             Source::Subscription(_) => EntitlementSource::Subscription,
+            Source::Override(_) => EntitlementSource::Override,
         })
     }
 

@@ -14,6 +14,7 @@ mod feature_type;
 mod feed;
 mod input;
 mod mutation;
+mod overrides;
 mod package;
 mod plan;
 mod query;

@@ -12,6 +12,7 @@ use super::environment::environment;
 use super::explanation::{CanUseFeaturesData, FeatureExplanation, FeatureRequirement};
 use super::feature::Feature;
 use super::feed::{self, AuditFilter, AuditLogConnection, ChangePage, ChangesFilter};
+use super::overrides::Override;
 use super::package::{Package, PackageStatus};
 use super::subscription::PackageSubscription;
 use super::usage::{CanUseFeatureData, ShowUsageData};
@@ -95,6 +96,17 @@ impl Query {
         let delta = delta.unwrap_or(1).into();
         let explained = environment(context)?.explain_feature(&user, &feature, delta).await?;
         Ok(FeatureExplanation(explained))
+    }
+
+    /// The user's overrides that live, by their start. Errors: UserNotFoundError.
+    async fn overrides(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: String,
+    ) -> Result<List<Override>, ApiError> {
+        let user = UserId::new("userId", &user_id)?;
+        let overrides = environment(context)?.overrides(&user).await?.into_iter();
+        Ok(overrides.map(|known| Override::new(user.clone(), known)).collect())
     }
 
     /// What the user used of the feature, in the current period and in earlier ones. Errors:

@@ -38,6 +38,7 @@ mod lists;
 mod nulls;
 mod numbers;
 mod operations;
+mod overrides;
 mod plans;
 mod pricing_as_code;
 mod rate_limits;

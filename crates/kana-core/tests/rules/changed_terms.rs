@@ -470,6 +470,7 @@ fn fold(world: &mut World) {
     let counters = world.counters("124");
     let subscription = world.subscription("124", "pro").id;
     let command = Command::FoldCounters(FoldCounters {
+        user: None,
         subscription,
         feature: feature_id("api-calls"),
         terms: TermsNumber::default(),

@@ -15,6 +15,7 @@ mod counting;
 mod explain;
 mod idempotency;
 mod near_limits;
+mod overrides;
 mod period;
 mod recording;
 mod subscribing;

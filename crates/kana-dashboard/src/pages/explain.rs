@@ -112,6 +112,9 @@ fn shown(
             let name = package.map_or(id.as_str(), |package| package.name.as_str()).to_owned();
             Ok(SourceShown { kind: "Subscription", name, address: address.transpose()?, id })
         }
+        Source::Override(_) => {
+            Ok(SourceShown { kind: "Override", name: "of this user".to_owned(), address: None, id })
+        }
     }
 }
 

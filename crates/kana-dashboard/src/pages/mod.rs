@@ -32,6 +32,7 @@ mod user_changes;
 mod user_events;
 mod user_form;
 mod user_import;
+mod user_overrides;
 mod users;
 mod users_export;
 mod welcome;
@@ -59,6 +60,7 @@ pub(crate) fn routes() -> Vec<Route> {
         user::routes(),
         user_changes::routes(),
         user_events::routes(),
+        user_overrides::routes(),
         explain::routes(),
         integrations::routes(),
         developers::routes(),

@@ -435,7 +435,7 @@ fn read_limit(text: &str) -> Result<Option<i64>, String> {
     }
 }
 
-fn resets_value(reset_period: Option<ResetPeriod>) -> &'static str {
+pub(super) fn resets_value(reset_period: Option<ResetPeriod>) -> &'static str {
     match reset_period {
         None => "",
         Some(ResetPeriod::Minute) => "minute",

@@ -10,6 +10,7 @@ mod engine;
 mod explain;
 mod features;
 mod getting_in;
+mod overrides;
 mod overview;
 mod packages;
 mod person;

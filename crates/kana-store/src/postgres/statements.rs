@@ -436,12 +436,13 @@ statements! {
     // The catalog version comes with the facts, also when nobody asked about exists.
     FACTS = "
         SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
-            u.has_older_counters
+            u.has_older_counters, u.has_overrides
         FROM environments e
         LEFT JOIN LATERAL (
             SELECT u.* FROM unnest($2::text[]) k (id)
             CROSS JOIN LATERAL (
-                SELECT id, key, running_subscriptions, recent_counters, has_older_counters
+                SELECT id, key, running_subscriptions, recent_counters, has_older_counters,
+                    has_overrides
                 FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u
         ) u ON true
         WHERE e.id = $1";
@@ -449,13 +450,13 @@ statements! {
     // where it is now.
     LOCK_FACTS = "
         SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
-            u.has_older_counters, u.place, e.replays_table
+            u.has_older_counters, u.has_overrides, u.place, e.replays_table
         FROM environments e
         LEFT JOIN LATERAL (
             SELECT u.* FROM unnest($2::text[]) k (id)
             CROSS JOIN LATERAL (
                 SELECT id, key, running_subscriptions, recent_counters, has_older_counters,
-                    ctid::text AS place
+                    has_overrides, ctid::text AS place
                 FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0 FOR NO KEY UPDATE) u
         ) u ON true
         WHERE e.id = $1";
@@ -552,6 +553,49 @@ statements! {
         WHERE s.ctid = old.ctid";
     // After both of those above. Whoever updates rows has them locked, so that they stay where they
     // are found.
+    OVERRIDES_OF = "
+        SELECT o.feature_id, o.id, o.kind, o.usage_limit, o.reset_period, o.reset_anchor,
+            o.overage_enabled, o.starts_at, o.ends_at, o.reason, o.history, o.user_key
+        FROM unnest($2::uuid[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT * FROM overrides WHERE environment_id = $1 AND user_key = k.key OFFSET 0) o";
+    DELETE_OVERRIDES = "
+        DELETE FROM overrides WHERE ctid = ANY (ARRAY(
+            SELECT o.ctid
+            FROM unnest($2::uuid[], $3::text[]) k (user_key, feature_id)
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM overrides
+                WHERE environment_id = $1 AND user_key = k.user_key AND feature_id = k.feature_id
+                OFFSET 0) o))";
+    DELETE_OVERRIDES_OF = "
+        DELETE FROM overrides WHERE ctid = ANY (ARRAY(
+            SELECT o.ctid
+            FROM unnest($2::uuid[]) k (key)
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM overrides WHERE environment_id = $1 AND user_key = k.key
+                OFFSET 0) o))";
+    PUT_OVERRIDES = "
+        INSERT INTO overrides
+            (environment_id, user_key, feature_id, id, kind, usage_limit, reset_period, reset_anchor,
+             overage_enabled, starts_at, ends_at, reason, history)
+        SELECT $1, o.*
+        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::bigint[], $7::text[],
+                    $8::text[], $9::boolean[], $10::bigint[], $11::bigint[], $12::text[],
+                    $13::text[]) o
+        ON CONFLICT (environment_id, user_key, feature_id) DO UPDATE SET
+            id = excluded.id, kind = excluded.kind, usage_limit = excluded.usage_limit,
+            reset_period = excluded.reset_period, reset_anchor = excluded.reset_anchor,
+            overage_enabled = excluded.overage_enabled, starts_at = excluded.starts_at,
+            ends_at = excluded.ends_at, reason = excluded.reason, history = excluded.history";
+    NOTE_OVERRIDES = "
+        UPDATE users u SET has_overrides = n.has_overrides
+        FROM unnest($2::uuid[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM users WHERE environment_id = $1 AND key = k.key OFFSET 0) AS old
+        CROSS JOIN LATERAL (
+            SELECT count(*) > 0 AS has_overrides
+            FROM overrides WHERE environment_id = $1 AND user_key = k.key OFFSET 0) AS n
+        WHERE u.ctid = old.ctid";
     NOTE_RUNNING = "
         UPDATE users u SET running_subscriptions = n.running
         FROM unnest($2::uuid[]) k (key)
@@ -756,7 +800,8 @@ statements! {
                 ('token_secrets', 'insert'), ('features', 'read'), ('packages', 'read'),
                 ('package_features', 'read'), ('package_feature_terms', 'read'),
                 ('package_bases', 'read'), ('users', 'change'),
-                ('subscriptions', 'change'), ('counters', 'change'),
+                ('subscriptions', 'change'), ('overrides', 'change'),
+                ('counters', 'change'),
                 ('features_with_usage', 'insert'), ('events', 'insert'),
                 ('events_default', 'read'), ('replays_0', 'insert'),
                 ('replays_1', 'insert'), ('replays_2', 'insert'), ('replays_3', 'insert'),

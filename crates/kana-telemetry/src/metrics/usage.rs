@@ -32,6 +32,8 @@ pub enum Rule {
     OverLimit,
     /// Nothing grants it.
     NotGranted,
+    /// An override denies it.
+    Denied,
 }
 
 /// What became of usage.
@@ -49,8 +51,15 @@ pub enum UsageResult {
 
 const ASKED: [Asked; 4] =
     [Asked::CanUseFeature, Asked::CanUseFeatures, Asked::UseFeature, Asked::Client];
-const RULES: [Rule; 6] =
-    [Rule::Binary, Rule::Unlimited, Rule::Within, Rule::Overage, Rule::OverLimit, Rule::NotGranted];
+const RULES: [Rule; 7] = [
+    Rule::Binary,
+    Rule::Unlimited,
+    Rule::Within,
+    Rule::Overage,
+    Rule::OverLimit,
+    Rule::NotGranted,
+    Rule::Denied,
+];
 const RECORDED: [UsageResult; 4] =
     [UsageResult::Counted, UsageResult::Kept, UsageResult::Replayed, UsageResult::Refused];
 const ENVIRONMENTS: [Environment; 2] = [Environment::Test, Environment::Live];
@@ -84,6 +93,7 @@ impl Rule {
             Self::Overage => ("granted", "overage"),
             Self::OverLimit => ("denied", "over_limit"),
             Self::NotGranted => ("denied", "not_granted"),
+            Self::Denied => ("denied", "denied"),
         }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct KnownUser {
     pub(crate) key: UserKey,
     /// Every subscription that runs.
     pub(crate) running: Vec<Subscription>,
+    /// Whether the user has overrides. Who has some is not kept in memory.
+    pub(crate) has_overrides: bool,
     /// Some counters.
     pub(crate) counters: Vec<Counter>,
 }
@@ -31,17 +33,24 @@ pub(crate) enum KnownChange {
 impl KnownUser {
     /// The user with the subscriptions that run, and no counter.
     pub(crate) fn new(facts: &UserFacts) -> Self {
-        Self { key: facts.key, running: facts.subscriptions().to_vec(), counters: Vec::new() }
+        Self {
+            key: facts.key,
+            running: facts.subscriptions().to_vec(),
+            has_overrides: facts.has_overrides(),
+            counters: Vec::new(),
+        }
     }
 
     /// Returns the facts that rules ask for first.
     pub(crate) fn facts(&self, id: &UserId) -> UserFacts {
         UserFacts::new(self.key, id.clone(), self.running.clone())
+            .with_overrides(self.has_overrides)
     }
 
     /// Returns the facts that rules ask for first, and the counters.
     pub(crate) fn into_facts(self, id: &UserId) -> (UserFacts, Vec<Counter>) {
-        (UserFacts::new(self.key, id.clone(), self.running), self.counters)
+        let facts = UserFacts::new(self.key, id.clone(), self.running);
+        (facts.with_overrides(self.has_overrides), self.counters)
     }
 
     /// Returns the counter's value, if it is known.
