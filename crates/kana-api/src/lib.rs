@@ -17,6 +17,7 @@ mod health;
 mod http_error;
 mod metrics;
 mod rate_limit;
+mod reason_code;
 mod scalars;
 pub mod starting;
 mod surface;

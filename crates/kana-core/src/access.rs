@@ -24,11 +24,47 @@ pub struct Consumption {
     pub overage_enabled: bool,
 }
 
+impl Consumption {
+    /// Returns the limit of what counts, which the budget consists of; `None` means unlimited.
+    #[must_use]
+    pub fn allowance(&self) -> Option<i64> {
+        // Nothing else is part of a budget yet.
+        self.budget.map(|budget| budget - self.carried() - self.granted())
+    }
+
+    /// Returns what the budget has from earlier periods.
+    #[must_use]
+    pub fn carried(&self) -> i64 {
+        0
+    }
+
+    /// Returns what the budget has from grants.
+    #[must_use]
+    pub fn granted(&self) -> i64 {
+        0
+    }
+
+    /// Returns how much is held for jobs that run.
+    #[must_use]
+    pub fn held(&self) -> i64 {
+        0
+    }
+
+    /// Returns how much is left, 0 or more; `None` means unlimited.
+    #[must_use]
+    pub fn remaining(&self) -> Option<i64> {
+        let taken = self.used.saturating_add(self.held());
+        self.budget.map(|budget| budget.saturating_sub(taken).max(0))
+    }
+}
+
 /// The row of the access table that an answer comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// Nothing grants the feature.
     NotGranted,
+    /// An override denies the feature.
+    Denied,
     /// The feature is `BINARY` and granted.
     Granted,
     /// There is no limit.
@@ -42,10 +78,36 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::NotGranted,
+        Self::Denied,
+        Self::Granted,
+        Self::Unlimited,
+        Self::WithinLimit,
+        Self::Overage,
+        Self::LimitReached,
+    ];
+
+    /// Returns the reason as a word for programs (contract: `beyond.md`, "Why").
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NotGranted => "NOT_GRANTED",
+            Self::Denied => "DENIED",
+            Self::Granted => "GRANTED",
+            Self::Unlimited => "UNLIMITED",
+            Self::WithinLimit => "WITHIN_LIMIT",
+            Self::Overage => "OVERAGE",
+            Self::LimitReached => "LIMIT_REACHED",
+        }
+    }
+
     /// Returns the reason as a sentence for a developer's log. It is fixed and names no ids.
     #[must_use]
     pub fn sentence(self) -> &'static str {
         match self {
+            Self::Denied => "An override denies this feature to the user.",
             Self::NotGranted => "None of the user's subscriptions grants this feature.",
             Self::Granted => "A subscription of the user grants this feature.",
             Self::Unlimited => "A subscription of the user grants this feature without a limit.",

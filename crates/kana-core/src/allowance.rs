@@ -1,6 +1,7 @@
 //! How much a package gives.
 
-use crate::period::ResetPeriod;
+use crate::invalid::InvalidValue;
+use crate::period::{Reset, ResetAnchor, ResetPeriod};
 
 /// How much of a feature a package gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,13 +10,46 @@ pub struct Allowance {
     pub limit: Option<i64>,
     /// When usage starts again at 0; `None` means never.
     pub reset_period: Option<ResetPeriod>,
+    /// What the periods are counted from; [`ResetAnchor::Subscription`] without a reset period.
+    pub reset_anchor: ResetAnchor,
     /// Whether usage may go over the limit.
     pub overage_enabled: bool,
 }
 
 impl Allowance {
     /// No limit and no reset: the default.
-    pub const UNLIMITED: Self = Self { limit: None, reset_period: None, overage_enabled: false };
+    pub const UNLIMITED: Self = Self {
+        limit: None,
+        reset_period: None,
+        reset_anchor: ResetAnchor::Subscription,
+        overage_enabled: false,
+    };
+
+    /// Returns how the periods are made; `None` means that usage never starts again.
+    #[must_use]
+    pub fn reset(self) -> Option<Reset> {
+        self.reset_period.map(|period| Reset { period, anchor: self.reset_anchor })
+    }
+
+    /// Returns an allowance without a limit that resets like this.
+    pub(crate) fn unlimited(reset: Option<Reset>) -> Self {
+        Self {
+            reset_period: reset.map(|reset| reset.period),
+            reset_anchor: reset.map_or(ResetAnchor::Subscription, |reset| reset.anchor),
+            ..Self::UNLIMITED
+        }
+    }
+
+    /// Checks the values by themselves.
+    pub(crate) fn check(self) -> Result<(), InvalidValue> {
+        if self.limit.is_some_and(|limit| limit < 0) {
+            return Err(InvalidValue::new("limit", "must not be negative"));
+        }
+        if self.reset_anchor != ResetAnchor::Subscription && self.reset_period.is_none() {
+            return Err(InvalidValue::new("resetAnchor", "needs a reset period"));
+        }
+        Ok(())
+    }
 
     /// Returns true if this is less than `before` in any respect: a lower limit, no overage any more, or
     /// a longer time until usage starts again.
@@ -42,6 +76,7 @@ mod tests {
             limit,
             reset_period,
             overage_enabled,
+            ..Allowance::UNLIMITED
         };
         let month = Some(ResetPeriod::Month);
         let before = allowance(Some(10), month, true);

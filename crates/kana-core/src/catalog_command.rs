@@ -187,9 +187,8 @@ fn create_package(catalog: &Catalog, new: NewPackage, now: Timestamp) -> Result<
     }
     let mut features = IndexMap::with_capacity(new.features.len());
     for new_feature in new.features {
-        let limit = new_feature.allowance.and_then(|allowance| allowance.limit);
-        if limit.is_some_and(|limit| limit < 0) {
-            return Err(InvalidValue::new("limit", "must not be negative").into());
+        if let Some(allowance) = new_feature.allowance {
+            allowance.check()?;
         }
         let package_feature = PackageFeature {
             name: new_feature.name,
@@ -332,9 +331,7 @@ impl PackageEdit {
         for (id, allowance) in &self.features {
             let feature =
                 catalog.feature(id).ok_or_else(|| Refusal::FeatureNotFound(id.clone()))?;
-            if allowance.limit.is_some_and(|limit| limit < 0) {
-                return Err(InvalidValue::new("limit", "must not be negative").into());
-            }
+            allowance.check()?;
             if feature.is_binary() && *allowance != Allowance::UNLIMITED {
                 let problem = format!("must be left out for {id}, which is BINARY");
                 return Err(InvalidValue::new("entitlement", problem).into());

@@ -3,10 +3,11 @@
 use uuid::Uuid;
 
 use crate::catalog::Catalog;
-use crate::change;
+use crate::change::{self, AuditEntry};
 use crate::facts::{Obstacle, UserChange, UserFacts};
 use crate::id::{IdempotencyKey, UserId, UserKey};
 use crate::idempotency::Replays;
+use crate::overrides::Override;
 use crate::refusal::Refusal;
 use crate::subjects::{Subject, Subjects};
 use crate::subscription::Subscription;
@@ -75,12 +76,23 @@ pub struct Decision {
     pub changes: Vec<UserChange>,
     /// What goes to the changes feed, in this order. Usage adds nothing to it.
     pub feed: Vec<change::Change>,
+    /// What goes to the audit log beside what the feed says.
+    pub audit: Vec<AuditEntry>,
 }
 
 impl Decision {
     /// Creates a decision that the changes feed does not tell.
     pub(crate) fn untold(answer: Answer, changes: Vec<UserChange>) -> Self {
-        Self { answer, changes, feed: Vec::new() }
+        Self::told(answer, changes, Vec::new())
+    }
+
+    /// Creates a decision that the audit log has as the changes feed tells it.
+    pub(crate) fn told(
+        answer: Answer,
+        changes: Vec<UserChange>,
+        feed: Vec<change::Change>,
+    ) -> Self {
+        Self { answer, changes, feed, audit: Vec::new() }
     }
 }
 
@@ -102,6 +114,10 @@ pub enum Answer {
         /// The subscription as it is now.
         subscription: Subscription,
     },
+    /// To `setOverride`: as it is now.
+    OverrideSet(Override),
+    /// To `removeOverride`: whether one lived.
+    OverrideRemoved(bool),
     /// To `deleteUser`: the key under which what was used stays.
     UserDeleted(UserKey),
     /// To [`FoldCounters`](crate::folding::FoldCounters).
@@ -117,6 +133,8 @@ impl Answer {
             Self::User(_)
             | Self::Recorded(_)
             | Self::Used(_)
+            | Self::OverrideSet(_)
+            | Self::OverrideRemoved(_)
             | Self::UserDeleted(_)
             | Self::Folded => false,
         }

@@ -21,20 +21,28 @@ use crate::catalog::{
 };
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
-use crate::period::ResetPeriod;
+use crate::period::{ResetAnchor, ResetPeriod};
 
 /// The format version that this release writes. It reads every version 1.
 pub const FORM_VERSION: &str = "1.0.0";
 
-/// Every reset period.
-const RESET_PERIODS: [ResetPeriod; 3] = [ResetPeriod::Day, ResetPeriod::Month, ResetPeriod::Year];
-
 /// Returns the name of a reset period.
 pub(crate) fn name_of(reset_period: ResetPeriod) -> &'static str {
     match reset_period {
+        ResetPeriod::Minute => "MINUTE",
+        ResetPeriod::Hour => "HOUR",
         ResetPeriod::Day => "DAY",
+        ResetPeriod::Week => "WEEK",
         ResetPeriod::Month => "MONTH",
         ResetPeriod::Year => "YEAR",
+    }
+}
+
+/// Returns the name of what periods are counted from.
+pub(crate) fn name_of_anchor(anchor: ResetAnchor) -> &'static str {
+    match anchor {
+        ResetAnchor::Subscription => "SUBSCRIPTION",
+        ResetAnchor::Calendar => "CALENDAR",
     }
 }
 

@@ -6,6 +6,7 @@ pub use crate::command::{Answer, Basis, Decide, Decision};
 use crate::facts::Obstacle;
 use crate::folding::FoldCounters;
 use crate::id::IdempotencyKey;
+pub use crate::override_commands::{OVERRIDES_MAX, OverrideInput, RemoveOverride, SetOverride};
 use crate::subjects::{Subject, Subjects};
 use crate::subscribing::{CancelSubscription, Subscribe};
 use crate::usage::{RecordUsage, UseFeature};
@@ -29,6 +30,10 @@ pub enum Command {
     Subscribe(Subscribe),
     /// Cancels a subscription.
     CancelSubscription(CancelSubscription),
+    /// Sets the user's override of a feature.
+    SetOverride(SetOverride),
+    /// Removes the user's override of a feature.
+    RemoveOverride(RemoveOverride),
     /// Folds a subscription's old counters into one sum.
     FoldCounters(FoldCounters),
 }
@@ -67,6 +72,8 @@ impl Command {
             Self::UseFeature(command) => command,
             Self::Subscribe(command) => command,
             Self::CancelSubscription(command) => command,
+            Self::SetOverride(command) => command,
+            Self::RemoveOverride(command) => command,
             Self::FoldCounters(command) => command,
         }
     }
@@ -80,6 +87,8 @@ impl Command {
             Self::UseFeature(command) => command,
             Self::Subscribe(command) => command,
             Self::CancelSubscription(command) => command,
+            Self::SetOverride(command) => command,
+            Self::RemoveOverride(command) => command,
             Self::FoldCounters(command) => command,
         }
     }

@@ -2,12 +2,15 @@
 
 pub use crate::access::{Consumption, Entitlement, Reason};
 use crate::catalog::{Allowance, Catalog, Feature};
-use crate::counting::{Counting, counting_subscription};
+use crate::counting::counting_subscription;
 use crate::facts::{CounterKey, Obstacle, UserFacts};
 use crate::id::FeatureId;
 use crate::meter::{Meter, needs};
+use crate::overrides::{Override, OverrideTerms};
 use crate::period::Period;
 use crate::refusal::{InvalidValue, Refusal};
+use crate::schedule::Schedule;
+use crate::source::Source;
 use crate::subscription::AsOf;
 use crate::timestamp::Timestamp;
 
@@ -15,12 +18,18 @@ use crate::timestamp::Timestamp;
 #[derive(Debug)]
 pub(crate) enum Standing<'a> {
     NotGranted,
-    Binary(Counting<'a>),
-    Consumable { counting: Counting<'a>, meter: Meter<'a> },
+    /// By an override.
+    Denied(Source),
+    Binary(Source),
+    Consumable {
+        allowance: Allowance,
+        meter: Meter<'a>,
+    },
 }
 
-/// Returns the subscription that counts at `as_of` and, for a consumable feature, the meter of the
-/// period at that time. `now` is the time of the request; `as_of` may be earlier.
+/// Returns what counts at `as_of` and, for a consumable feature, the meter of the period at that time.
+/// `now` is the time of the request; `as_of` may be earlier. The rows are those of the contract's page
+/// `beyond.md`, "What counts".
 pub(crate) fn standing<'a>(
     catalog: &'a Catalog,
     facts: &'a UserFacts,
@@ -28,23 +37,61 @@ pub(crate) fn standing<'a>(
     as_of: AsOf,
     now: Timestamp,
 ) -> Result<Standing<'a>, Obstacle> {
+    let living = facts.living_override(&feature.id, as_of)?;
+    if let Some(known) = living {
+        let source = Source::Override(known.id);
+        if known.terms == OverrideTerms::Deny {
+            return Ok(Standing::Denied(source));
+        }
+        if feature.is_binary() {
+            return Ok(Standing::Binary(source));
+        }
+        if known.terms.counts_itself() {
+            return Ok(by_override(known, &feature.id, as_of, now));
+        }
+    }
     let subscriptions = match as_of {
         AsOf::Now(_) => facts.subscriptions(),
         AsOf::Moment(_) => facts.all_subscriptions()?,
     };
     let Some(counting) = counting_subscription(catalog, subscriptions, &feature.id, as_of) else {
-        return Ok(Standing::NotGranted);
+        let by_itself = |known| by_override(known, &feature.id, as_of, now);
+        return Ok(living.map_or(Standing::NotGranted, by_itself));
     };
     if feature.is_binary() {
-        return Ok(Standing::Binary(counting));
+        return Ok(Standing::Binary(Source::Subscription(counting.subscription.id)));
     }
-    let (schedule, feature) = (counting.schedule, &feature.id);
-    // A subscription that counts gives the feature, so it has a period.
+    let own = counting.allowance;
+    let allowance = living.map_or(own, |known| known.terms.instead_of(own));
+    Ok(metered(counting.schedule, &feature.id, allowance, as_of, now))
+}
+
+/// Returns what an override gives that counts by itself.
+fn by_override<'a>(
+    known: &'a Override,
+    feature: &FeatureId,
+    as_of: AsOf,
+    now: Timestamp,
+) -> Standing<'a> {
+    match known.terms.allowance() {
+        Some(allowance) => metered(Schedule::of_override(known), feature, allowance, as_of, now),
+        None => Standing::Denied(Source::Override(known.id)),
+    }
+}
+
+fn metered<'a>(
+    schedule: Schedule<'a>,
+    feature: &FeatureId,
+    allowance: Allowance,
+    as_of: AsOf,
+    now: Timestamp,
+) -> Standing<'a> {
+    // What counts gives the feature, so it has a period.
     let meter = match as_of {
         AsOf::Now(now) => schedule.current(now).map(|place| Meter::new(schedule, feature, place)),
         AsOf::Moment(at) => schedule.at(at).map(|place| Meter::late(schedule, feature, place, now)),
     };
-    Ok(meter.map_or(Standing::NotGranted, |meter| Standing::Consumable { counting, meter }))
+    meter.map_or(Standing::NotGranted, |meter| Standing::Consumable { allowance, meter })
 }
 
 /// Applies the rows of the table for a consumable feature that is granted.
@@ -67,6 +114,8 @@ pub(crate) fn consumption(allowance: Allowance, used: i64) -> Consumption {
 
 pub(crate) const NOT_GRANTED: Entitlement =
     Entitlement { access: false, reason: Reason::NotGranted, consumption: None };
+pub(crate) const DENIED: Entitlement =
+    Entitlement { access: false, reason: Reason::Denied, consumption: None };
 pub(crate) const BINARY_GRANTED: Entitlement =
     Entitlement { access: true, reason: Reason::Granted, consumption: None };
 
@@ -99,7 +148,7 @@ pub fn entitlement(
 }
 
 /// Applies the access table to a feature. Adds counters that are not loaded to `missing`.
-fn entitled(
+pub(crate) fn entitled(
     facts: &UserFacts,
     standing: &Standing<'_>,
     delta: i64,
@@ -107,11 +156,67 @@ fn entitled(
 ) -> Entitlement {
     match standing {
         Standing::NotGranted => NOT_GRANTED,
+        Standing::Denied(_) => DENIED,
         Standing::Binary(_) => BINARY_GRANTED,
-        Standing::Consumable { counting, meter } => {
-            within(counting.allowance, meter.read(facts, missing), delta)
+        Standing::Consumable { allowance, meter } => {
+            within(*allowance, meter.read(facts, missing), delta)
         }
     }
+}
+
+/// An amount of a feature that somebody wants to use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// The feature.
+    pub feature: FeatureId,
+    /// The amount, 0 or more; ignored for a `BINARY` feature.
+    pub delta: i64,
+}
+
+/// How many requirements one question may have.
+pub const REQUIREMENTS_MAX: usize = 100;
+
+/// Checks how many requirements there are.
+pub fn check_requirement_count(count: usize) -> Result<(), InvalidValue> {
+    if (1..=REQUIREMENTS_MAX).contains(&count) {
+        return Ok(());
+    }
+    let problem = format!("must name 1 to {REQUIREMENTS_MAX} features");
+    Err(InvalidValue::new("requirements", problem))
+}
+
+/// Checks the values of requirements that can be checked without stored facts.
+pub fn check_requirements(requirements: &[Requirement]) -> Result<(), InvalidValue> {
+    check_requirement_count(requirements.len())?;
+    requirements.iter().try_for_each(|required| check_delta(required.delta))
+}
+
+/// Returns what [`entitlement`] says of each requirement alone, in their order, and whether all of them
+/// fit together: amounts of one feature are added up. Fails with everything that is not loaded at once.
+pub fn entitled_together(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    requirements: &[Requirement],
+    as_of: AsOf,
+) -> Result<(bool, Vec<Entitlement>), Obstacle> {
+    check_requirements(requirements)?;
+    let mut missing = Vec::new();
+    let mut alone = Vec::with_capacity(requirements.len());
+    let mut together: Vec<(&FeatureId, Standing<'_>, i64)> = Vec::new();
+    for required in requirements {
+        let feature = find_feature(catalog, &required.feature)?;
+        let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
+        alone.push(entitled(facts, &standing, required.delta, &mut missing));
+        match together.iter_mut().find(|(known, ..)| *known == &feature.id) {
+            Some((.., sum)) => *sum = sum.saturating_add(required.delta),
+            None => together.push((&feature.id, standing, required.delta)),
+        }
+    }
+    let fits = together
+        .iter()
+        .all(|(_, standing, sum)| entitled(facts, standing, *sum, &mut missing).access);
+    needs(facts.key, missing)?;
+    Ok((fits, alone))
 }
 
 /// Returns whether the user may use one more of each feature, in their order. Fails with everything
@@ -145,7 +250,7 @@ pub fn current_entitlements<'a>(
         let standing = standing(catalog, facts, feature, AsOf::Now(now), now)?;
         let period = match &standing {
             Standing::Consumable { meter, .. } => Some(meter.place().period),
-            Standing::NotGranted | Standing::Binary(_) => None,
+            Standing::NotGranted | Standing::Denied(_) | Standing::Binary(_) => None,
         };
         current.push((entitled(facts, &standing, 1, &mut missing), period));
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use crate::idempotency_record::Replay;
 use crate::limit_crossing::LimitCrossing;
+use crate::overrides::Override;
 use crate::refusal::Refusal;
-use crate::subscription::Subscription;
+use crate::subscription::{AsOf, Subscription};
 use crate::terms::TermsNumber;
 use crate::timestamp::Timestamp;
 use crate::usage_event::UsageEvent;
@@ -21,15 +22,25 @@ pub struct UserFacts {
     pub id: UserId,
     subscriptions: Vec<Subscription>,
     has_ended_subscriptions: bool,
+    overrides: Overrides,
     profile: Option<User>,
     /// The loaded counters; `None` for a counter that was never written.
     counters: BTreeMap<CounterKey, Option<i64>>,
 }
 
+/// What is known of a user's overrides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Overrides {
+    /// There are some, which were not loaded.
+    NotLoaded,
+    /// All of them.
+    Known(Vec<Override>),
+}
+
 /// What a counter counts: usage of one feature under one subscription in one period.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CounterKey {
-    /// The subscription that counted.
+    /// The subscription that counted. An override that counts by itself has its id in this place.
     pub subscription: SubscriptionId,
     /// The feature that was used.
     pub feature: FeatureId,
@@ -55,6 +66,8 @@ impl CounterKey {
 pub enum Need {
     /// The user's subscriptions that have ended, beside those that run.
     EndedSubscriptions(UserKey),
+    /// The user's overrides, also those that have ended.
+    Overrides(UserKey),
     /// What the product knows of the user.
     Profile(UserKey),
     /// What these counters of the user hold.
@@ -110,6 +123,13 @@ pub enum Change {
         /// When it ends.
         ended_at: Timestamp,
     },
+    /// The override is so from now on, in the place of an earlier one of the same feature.
+    PutOverride(Override),
+    /// The user has no override of this feature from now on.
+    DeleteOverride {
+        /// Which feature.
+        feature: FeatureId,
+    },
     /// The counter holds this much from now on, 0 or more.
     SetCounter {
         /// Which one.
@@ -149,6 +169,7 @@ impl UserFacts {
             id,
             subscriptions: running,
             has_ended_subscriptions: false,
+            overrides: Overrides::Known(Vec::new()),
             profile: None,
             counters: BTreeMap::new(),
         }
@@ -161,6 +182,49 @@ impl UserFacts {
         counters: impl IntoIterator<Item = (CounterKey, Option<i64>)>,
     ) -> Self {
         Self { counters: counters.into_iter().collect(), ..self }
+    }
+
+    /// Says that the user has overrides, which rules must ask for.
+    #[must_use]
+    pub fn with_overrides(mut self, has_overrides: bool) -> Self {
+        if has_overrides {
+            self.overrides = Overrides::NotLoaded;
+        }
+        self
+    }
+
+    /// Returns true if the user has overrides, or may have some that were not loaded.
+    #[must_use]
+    pub fn has_overrides(&self) -> bool {
+        match &self.overrides {
+            Overrides::NotLoaded => true,
+            Overrides::Known(known) => !known.is_empty(),
+        }
+    }
+
+    /// The user's overrides, those that have ended included, in no order.
+    pub fn overrides(&self) -> Result<&[Override], Obstacle> {
+        match &self.overrides {
+            Overrides::NotLoaded => Err(Obstacle::Needs(Need::Overrides(self.key))),
+            Overrides::Known(known) => Ok(known),
+        }
+    }
+
+    /// Returns the override of the feature that lives at that time, if there is one.
+    pub(crate) fn living_override(
+        &self,
+        feature: &FeatureId,
+        as_of: AsOf,
+    ) -> Result<Option<&Override>, Obstacle> {
+        let found = self.overrides()?.iter().find(|known| known.feature == *feature);
+        Ok(found.filter(|known| known.lives(as_of)))
+    }
+
+    /// Adds the overrides, as they are stored.
+    pub fn load_overrides(&mut self, stored: Vec<Override>) {
+        if self.overrides == Overrides::NotLoaded {
+            self.overrides = Overrides::Known(stored);
+        }
     }
 
     /// The subscriptions that were loaded, which include all that can grant anything now.
@@ -216,13 +280,33 @@ impl UserFacts {
         self.counters.entry(counter).or_insert(used);
     }
 
+    fn remove_override(&mut self, feature: &FeatureId) {
+        // What is not loaded yet is loaded with the commands of this batch already decided on it: they
+        // have asked for it.
+        if let Overrides::Known(known) = &mut self.overrides {
+            known.retain(|known| known.feature != *feature);
+        }
+    }
+
     /// Makes one change to these facts, as the store will.
     pub fn apply(&mut self, change: &Change) {
         match change {
-            Change::UpdateUser { user, .. } | Change::DeleteUser { user, .. } => {
+            Change::UpdateUser { user, .. } => {
                 self.id = user.id.clone();
                 self.profile = Some(user.clone());
             }
+            Change::DeleteUser { user, .. } => {
+                self.id = user.id.clone();
+                self.profile = Some(user.clone());
+                self.overrides = Overrides::Known(Vec::new());
+            }
+            Change::PutOverride(new) => {
+                self.remove_override(&new.feature);
+                if let Overrides::Known(known) = &mut self.overrides {
+                    known.push(new.clone());
+                }
+            }
+            Change::DeleteOverride { feature } => self.remove_override(feature),
             Change::AddSubscription(subscription) => {
                 self.subscriptions.push(subscription.clone());
             }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::catalog::Catalog;
 use crate::command::{Answer, Basis, Decide, Decision};
 use crate::facts::{Change, CounterKey, Obstacle, UserChange, UserFacts};
-use crate::id::{FeatureId, SubscriptionId};
+use crate::id::{FeatureId, OverrideId, SubscriptionId, UserId};
 use crate::meter::needs;
 use crate::schedule::Schedule;
 use crate::subjects::{Subject, Subjects};
@@ -20,7 +20,7 @@ use crate::timestamp::Timestamp;
 pub use crate::schedule::{COUNTED_ONE_BY_ONE, FOLDED_LATE_MAX};
 
 /// The shortest reset period.
-const SHORTEST_MS: i64 = 24 * 60 * 60 * 1000;
+const SHORTEST_MS: i64 = 60 * 1000;
 
 /// Returns an instant so recent that no counter of a period that started then or later may be folded,
 /// whatever its reset period is.
@@ -32,7 +32,9 @@ pub fn oldest_kept(now: Timestamp) -> Timestamp {
 /// Folds counters of one subscription, feature and terms number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoldCounters {
-    /// The subscription that counted.
+    /// The user, where an override counted; a subscription says whose it is.
+    pub user: Option<UserId>,
+    /// The subscription that counted, or the override in its place.
     pub subscription: SubscriptionId,
     /// The feature that was used.
     pub feature: FeatureId,
@@ -44,7 +46,10 @@ pub struct FoldCounters {
 
 impl Decide for FoldCounters {
     fn subjects(&self) -> Subjects<Subject<'_>> {
-        Subjects::one(Subject::Subscriber(self.subscription))
+        Subjects::one(match &self.user {
+            Some(user) => Subject::User(user),
+            None => Subject::Subscriber(self.subscription),
+        })
     }
 
     fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
@@ -61,13 +66,21 @@ fn fold(
     command: &FoldCounters,
     now: Timestamp,
 ) -> Result<Vec<UserChange>, Obstacle> {
-    let FoldCounters { subscription, feature, terms, period_starts } = command;
-    let subscriptions = facts.all_subscriptions()?;
-    let found = subscriptions.iter().find(|known| known.id == *subscription);
-    let schedule = found.and_then(|subscription| {
-        let package = catalog.package(&subscription.package)?;
-        Schedule::new(subscription, package, feature)
-    });
+    let FoldCounters { user: _, subscription, feature, terms, period_starts } = command;
+    let schedule = match OverrideId::in_place_of(*subscription) {
+        Some(id) => {
+            let found = facts.overrides()?.iter().find(|known| known.id == id);
+            found.map(Schedule::of_override)
+        }
+        None => {
+            let subscriptions = facts.all_subscriptions()?;
+            let found = subscriptions.iter().find(|known| known.id == *subscription);
+            found.and_then(|subscription| {
+                let package = catalog.package(&subscription.package)?;
+                Schedule::new(subscription, package, feature)
+            })
+        }
+    };
     let Some(schedule) = schedule else {
         return Ok(Vec::new());
     };
@@ -84,7 +97,7 @@ fn fold(
     let starts: BTreeSet<&Timestamp> = period_starts.iter().filter(is_old).collect();
     let old: Vec<CounterKey> = starts.into_iter().map(|start| counter(*terms, *start)).collect();
     let sum = counter(*terms, CounterKey::FOLDED);
-    let takers = schedule.takers_of(*terms, schedule.subscription.started_at);
+    let takers = schedule.takers_of(*terms, schedule.lifetime.started_at);
     let takers: Vec<CounterKey> =
         takers.into_iter().map(|(number, start)| counter(number, start)).collect();
 

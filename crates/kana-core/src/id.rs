@@ -125,6 +125,36 @@ impl fmt::Display for SubscriptionId {
     }
 }
 
+/// The id of an override. Kana chooses it; its order is the order of creation.
+///
+/// It is a UUID of version 8, so that the counters and events of an override can be told from those of a
+/// subscription also when the override is no longer there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OverrideId(pub Uuid);
+
+impl OverrideId {
+    /// Makes an id of one that grows with time.
+    #[must_use]
+    pub fn of(id: Uuid) -> Self {
+        let mut bytes = id.into_bytes();
+        bytes[6] = (bytes[6] & 0x0f) | 0x80;
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// Returns the id if it is that of an override, which counters and events have in the place of a
+    /// subscription's.
+    #[must_use]
+    pub fn in_place_of(subscription: SubscriptionId) -> Option<Self> {
+        (subscription.0.get_version_num() == 8).then_some(Self(subscription.0))
+    }
+}
+
+impl fmt::Display for OverrideId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +174,15 @@ mod tests {
         ] {
             assert_eq!(FeatureId::new("id", bad), Err(InvalidValue::new("id", problem)), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_override_is_told_from_a_subscription_by_its_id() {
+        let subscription = SubscriptionId::parse("01890a5d-ac96-774b-bcce-b302099a8057").unwrap();
+        let id = OverrideId::of(subscription.0);
+        assert_eq!(id.to_string(), "01890a5d-ac96-874b-bcce-b302099a8057");
+        assert_eq!(OverrideId::in_place_of(SubscriptionId(id.0)), Some(id));
+        assert_eq!(OverrideId::in_place_of(subscription), None);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use crate::facts::{Change, CounterKey, Need, Obstacle, UserChange, UserFacts};
 use crate::id::{FeatureId, UserKey};
 use crate::schedule::{Place, Schedule, TakenOver};
+use crate::source::Source;
 use crate::terms::TermsNumber;
 use crate::timestamp::Timestamp;
 
-/// Reads and sets the usage of one subscription and feature in one period.
+/// Reads and sets the usage of one source and feature in one period.
 #[derive(Debug, Clone)]
 pub(crate) struct Meter<'a> {
     schedule: Schedule<'a>,
@@ -18,7 +19,7 @@ impl<'a> Meter<'a> {
     /// Creates the meter of a period.
     pub(crate) fn new(schedule: Schedule<'a>, feature: &FeatureId, place: Place) -> Self {
         let counter = CounterKey {
-            subscription: schedule.subscription.id,
+            subscription: schedule.lifetime.source.counter_id(),
             feature: feature.clone(),
             terms: place.number,
             period_start: place.period.start,
@@ -40,6 +41,11 @@ impl<'a> Meter<'a> {
             meter.counter.period_start = CounterKey::FOLDED;
         }
         meter
+    }
+
+    /// Returns what counts.
+    pub(crate) fn source(&self) -> Source {
+        self.schedule.lifetime.source
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -139,7 +145,7 @@ impl<'a> Meter<'a> {
     /// Returns the counters of the periods that have taken this one over.
     fn takers(&self) -> Vec<CounterKey> {
         let start = if self.is_folded() {
-            self.schedule.subscription.started_at
+            self.schedule.lifetime.started_at
         } else {
             self.counter.period_start
         };

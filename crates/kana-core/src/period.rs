@@ -8,20 +8,101 @@ use std::ops::Range;
 use crate::calendar::Date;
 use crate::timestamp::Timestamp;
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const MINUTE_MS: i64 = 60 * 1000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+const WEEK_MS: i64 = 7 * DAY_MS;
+
+/// 1970-01-05, the Monday where calendar weeks are anchored; other calendar periods are anchored at 0.
+const FIRST_MONDAY_MS: i64 = 4 * DAY_MS;
 
 /// The months of the years 0000 to 9999.
 const MONTHS: Range<i64> = 0..10_000 * 12;
 
-/// How often usage starts again at 0.
+/// How often usage starts again at 0. The order is by length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResetPeriod {
+    /// Every 60 seconds.
+    Minute,
+    /// Every 60 minutes.
+    Hour,
     /// Every 24 hours.
     Day,
+    /// Every 7 times 24 hours.
+    Week,
     /// Every calendar month, on the anchor's day, or on the last day of a shorter month.
     Month,
     /// Every calendar year, on the anchor's date; 29 February becomes 28 in a common year.
     Year,
+}
+
+impl ResetPeriod {
+    /// Every reset period, the shortest first.
+    pub const ALL: [Self; 6] =
+        [Self::Minute, Self::Hour, Self::Day, Self::Week, Self::Month, Self::Year];
+
+    /// Returns the length of a period that always has the same length.
+    fn length_ms(self) -> Option<i64> {
+        match self {
+            Self::Minute => Some(MINUTE_MS),
+            Self::Hour => Some(HOUR_MS),
+            Self::Day => Some(DAY_MS),
+            Self::Week => Some(WEEK_MS),
+            Self::Month | Self::Year => None,
+        }
+    }
+
+    /// Returns the months of a period that is counted by the calendar.
+    fn months(self) -> i64 {
+        match self {
+            Self::Year => 12,
+            Self::Month | Self::Minute | Self::Hour | Self::Day | Self::Week => 1,
+        }
+    }
+}
+
+/// What the periods are counted from (contract: `beyond.md`, "Reset periods").
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum ResetAnchor {
+    /// The start of the subscription.
+    #[default]
+    Subscription,
+    /// 1970-01-01T00:00Z, and Monday, 1970-01-05, for weeks: periods begin when the clock and the
+    /// calendar begin one, in UTC.
+    Calendar,
+}
+
+/// How often usage starts again at 0, and what the periods are counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Reset {
+    /// How often.
+    pub period: ResetPeriod,
+    /// What the periods are counted from.
+    pub anchor: ResetAnchor,
+}
+
+impl Reset {
+    /// Returns the anchor of the periods of something that started at `started_at`.
+    fn anchor(self, started_at: Timestamp) -> Timestamp {
+        match (self.anchor, self.period) {
+            (ResetAnchor::Subscription, _) => started_at,
+            (ResetAnchor::Calendar, ResetPeriod::Week) => Timestamp::from_ms(FIRST_MONDAY_MS),
+            (ResetAnchor::Calendar, _) => Timestamp::from_ms(0),
+        }
+    }
+
+    /// Returns the index of the period that contains `at`.
+    #[must_use]
+    pub fn index_at(self, started_at: Timestamp, at: Timestamp) -> i64 {
+        index_at(self.anchor(started_at), self.period, at)
+    }
+
+    /// Returns period `index`, which begins no earlier than `started_at`.
+    #[must_use]
+    pub fn nth(self, started_at: Timestamp, index: i64) -> Period {
+        let whole = Period::nth(self.anchor(started_at), self.period, index);
+        Period { start: whole.start.max(started_at), ..whole }
+    }
 }
 
 /// A half-open span of time in which usage is counted together.
@@ -45,6 +126,16 @@ impl Period {
         }
     }
 
+    /// Returns the period that contains `at`, of something that started at `started_at`, which is not
+    /// later. The period begins no earlier: the first one counted by the calendar is a part of a period.
+    #[must_use]
+    pub fn since(started_at: Timestamp, reset: Option<Reset>, at: Timestamp) -> Self {
+        match reset {
+            None => Self { start: started_at, end: None },
+            Some(reset) => reset.nth(started_at, reset.index_at(started_at, at)),
+        }
+    }
+
     /// Returns period `index` of those anchored at `anchor`. Period 0 starts at the anchor.
     #[must_use]
     pub fn nth(anchor: Timestamp, reset: ResetPeriod, index: i64) -> Self {
@@ -62,27 +153,22 @@ impl Period {
 /// Returns the index of the period that contains `at`; negative before the anchor.
 #[must_use]
 pub fn index_at(anchor: Timestamp, reset: ResetPeriod, at: Timestamp) -> i64 {
-    let step = match reset {
-        ResetPeriod::Day => return (at.as_ms() - anchor.as_ms()).div_euclid(DAY_MS),
-        ResetPeriod::Month => 1,
-        ResetPeriod::Year => 12,
-    };
+    if let Some(length_ms) = reset.length_ms() {
+        return (at.as_ms() - anchor.as_ms()).div_euclid(length_ms);
+    }
     let months = date(at).months() - date(anchor).months();
     // Period `guess` starts in the month of `at` or in one before it, and the next one in a later
     // month. So it is this period, or, if it starts later in the same month, the one before.
-    let guess = months.div_euclid(step);
+    let guess = months.div_euclid(reset.months());
     if start(anchor, reset, guess) <= at { guess } else { guess - 1 }
 }
 
 /// Returns when period `index` starts, clamped to the range of [`Timestamp`].
 fn start(anchor: Timestamp, reset: ResetPeriod, index: i64) -> Timestamp {
-    let months = match reset {
-        ResetPeriod::Day => {
-            return anchor.saturating_add_ms(index.saturating_mul(DAY_MS));
-        }
-        ResetPeriod::Month => index,
-        ResetPeriod::Year => index.saturating_mul(12),
-    };
+    if let Some(length_ms) = reset.length_ms() {
+        return anchor.saturating_add_ms(index.saturating_mul(length_ms));
+    }
+    let months = index.saturating_mul(reset.months());
     // The anchor's day, or the last day of a shorter month.
     let from = date(anchor);
     let month = from.months().saturating_add(months);

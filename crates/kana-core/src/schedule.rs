@@ -9,7 +9,9 @@
 
 use crate::catalog::{Allowance, Package};
 use crate::id::FeatureId;
-use crate::period::{Period, ResetPeriod, index_at};
+use crate::overrides::Override;
+use crate::period::{Period, Reset};
+use crate::source::{Lifetime, Source};
 use crate::subscription::Subscription;
 use crate::terms::{Terms, TermsNumber};
 use crate::timestamp::Timestamp;
@@ -29,10 +31,10 @@ enum Timeline<'a> {
     Changed(&'a [Terms]),
 }
 
-/// The periods of one subscription for one feature.
+/// The periods of one subscription, or of one override, for one feature.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule<'a> {
-    pub(crate) subscription: &'a Subscription,
+    pub(crate) lifetime: Lifetime,
     timeline: Timeline<'a>,
 }
 
@@ -72,7 +74,7 @@ enum Opening {
 #[derive(Debug, Clone, Copy)]
 struct Run {
     number: TermsNumber,
-    reset: Option<ResetPeriod>,
+    reset: Option<Reset>,
     from: Timestamp,
     /// The first instant after it; `None` while it lasts.
     until: Option<Timestamp>,
@@ -81,7 +83,7 @@ struct Run {
 impl<'a> Schedule<'a> {
     /// Creates the schedule of a feature. Returns `None` if the package never had the feature.
     pub(crate) fn new(
-        subscription: &'a Subscription,
+        subscription: &Subscription,
         package: &'a Package,
         feature: &FeatureId,
     ) -> Option<Self> {
@@ -90,12 +92,18 @@ impl<'a> Schedule<'a> {
             Some(history) => Timeline::Changed(history.terms()),
             None => Timeline::Unchanged(Terms::unchanged(package.features.get(feature)?.allowance)),
         };
-        Some(Self { subscription, timeline })
+        Some(Self { lifetime: subscription.into(), timeline })
+    }
+
+    /// Creates the schedule of an override that counts by itself.
+    pub(crate) fn of_override(known: &'a Override) -> Self {
+        let timeline = Timeline::Changed(known.history.terms());
+        Self { lifetime: known.into(), timeline }
     }
 
     /// Creates the schedule of a feature that has had these terms, oldest first; at least one.
-    pub(crate) fn of_terms(subscription: &'a Subscription, terms: &'a [Terms]) -> Self {
-        Self { subscription, timeline: Timeline::Changed(terms) }
+    pub(crate) fn of_terms(subscription: &Subscription, terms: &'a [Terms]) -> Self {
+        Self { lifetime: subscription.into(), timeline: Timeline::Changed(terms) }
     }
 
     fn terms(&self) -> &[Terms] {
@@ -105,8 +113,8 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    fn anchor(&self) -> Timestamp {
-        self.subscription.started_at
+    fn started_at(&self) -> Timestamp {
+        self.lifetime.started_at
     }
 
     /// Returns the allowance at a moment; `None` while the package did not have the feature.
@@ -118,26 +126,31 @@ impl<'a> Schedule<'a> {
     /// This corrects a clock that is behind the one that wrote them.
     pub(crate) fn not_before_known(&self, now: Timestamp) -> Timestamp {
         let newest = self.terms().last().map_or(Timestamp::MIN, |terms| terms.since);
-        now.max(self.anchor()).max(newest).max(self.subscription.ended_at.unwrap_or(now))
+        let ended_at = match self.lifetime.source {
+            Source::Subscription(_) => self.lifetime.ended_at,
+            // Its end was set, and may lie ahead.
+            Source::Override(_) => None,
+        };
+        now.max(self.started_at()).max(newest).max(ended_at.unwrap_or(now))
     }
 
     /// Returns the period of the current terms that contains `now`.
     pub(crate) fn current(&self, now: Timestamp) -> Option<Place> {
         let terms = self.terms().last()?;
-        let at = now.max(self.anchor()).max(terms.since);
-        Some(self.place(terms.number, terms.allowance?.reset_period, at))
+        let at = now.max(self.started_at()).max(terms.since);
+        Some(self.place(terms.number, terms.allowance?.reset(), at))
     }
 
     /// Returns the period that contains a moment, under the terms in force at that moment.
     pub(crate) fn at(&self, at: Timestamp) -> Option<Place> {
-        let at = at.max(self.anchor());
+        let at = at.max(self.started_at());
         let terms = self.terms().iter().rev().find(|terms| terms.since <= at)?;
-        Some(self.place(terms.number, terms.allowance?.reset_period, at))
+        Some(self.place(terms.number, terms.allowance?.reset(), at))
     }
 
     /// Returns the period of a terms number that contains `at`.
-    fn place(&self, number: TermsNumber, reset: Option<ResetPeriod>, at: Timestamp) -> Place {
-        let whole = Period::containing(self.anchor(), reset, at);
+    fn place(&self, number: TermsNumber, reset: Option<Reset>, at: Timestamp) -> Place {
+        let whole = Period::since(self.started_at(), reset, at);
         let begins = self.begins(number);
         let (mut start, mut takes_over) = (whole.start, false);
         if whole.contains(begins) {
@@ -149,13 +162,12 @@ impl<'a> Schedule<'a> {
         }
         let within = |since: Timestamp| whole.end.is_none_or(|end| since < end);
         let last_run = self.run_until(number, within);
-        let ends = [whole.end, last_run, self.subscription.ended_at];
+        let ends = [whole.end, last_run, self.lifetime.ended_at];
         let end = ends.into_iter().flatten().min();
         let in_force =
             |terms: &&Terms| terms.number == number && end.is_none_or(|end| terms.since < end);
         let given = self.terms().iter().rev().filter(in_force).find_map(|terms| terms.allowance);
-        let nothing = Allowance { reset_period: reset, ..Allowance::UNLIMITED };
-        let allowance = given.unwrap_or(nothing);
+        let allowance = given.unwrap_or_else(|| Allowance::unlimited(reset));
         Place { number, period: Period { start, end }, allowance, takes_over }
     }
 
@@ -179,16 +191,16 @@ impl<'a> Schedule<'a> {
         Some(after.since)
     }
 
-    fn opening(&self, number: TermsNumber, reset: Option<ResetPeriod>) -> Opening {
+    fn opening(&self, number: TermsNumber, reset: Option<Reset>) -> Opening {
         let begins = self.begins(number);
         let earlier = || self.runs(begins).filter(|run| run.number < number);
         let Some(before) = earlier().next() else {
             return Opening::Anchored;
         };
-        let opens = Period::containing(self.anchor(), reset, begins);
+        let opens = Period::since(self.started_at(), reset, begins);
         let too_many = |run: Run| {
             let reaches = run.until.is_none_or(|until| until > opens.start);
-            reaches && !fits(self.anchor(), run.reset, opens)
+            reaches && !fits(self.started_at(), run.reset, opens)
         };
         if !is_longer(reset, before.reset) || earlier().any(too_many) {
             return Opening::Afresh;
@@ -199,7 +211,7 @@ impl<'a> Schedule<'a> {
     /// Returns the subscription's runs that have started by `now`, newest first.
     fn runs(&self, now: Timestamp) -> impl Iterator<Item = Run> {
         let terms = self.terms();
-        let (anchor, ended_at) = (self.anchor(), self.subscription.ended_at);
+        let (started_at, ended_at) = (self.started_at(), self.lifetime.ended_at);
         let mut next = terms.len();
         std::iter::from_fn(move || {
             while next > 0 {
@@ -213,11 +225,11 @@ impl<'a> Schedule<'a> {
                 let first = terms.get(..next)?.iter().rposition(|terms| !same(terms));
                 let first = first.map_or(0, |before| before + 1);
                 next = first;
-                let from = terms.get(first)?.since.max(anchor);
+                let from = terms.get(first)?.since.max(started_at);
                 let until = [until, ended_at].into_iter().flatten().min();
                 let has_lived = from <= now && until.is_none_or(|until| from < until);
                 if has_lived {
-                    return Some(Run { number, reset: given.reset_period, from, until });
+                    return Some(Run { number, reset: given.reset(), from, until });
                 }
             }
             None
@@ -233,13 +245,13 @@ impl<'a> Schedule<'a> {
             if below.is_some_and(|below| run.number >= below) {
                 continue;
             }
-            let (oldest, newest) = run.indexes(self.anchor(), now);
+            let (oldest, newest) = run.indexes(self.started_at(), now);
             if floor.0 != Some(run.number) {
                 floor = (Some(run.number), newest.saturating_sub(each - 1));
             }
             for index in (oldest.max(floor.1)..=newest).rev() {
                 // The run may start in the middle of the period.
-                let at = run.nth(self.anchor(), index).start.max(run.from);
+                let at = run.nth(self.started_at(), index).start.max(run.from);
                 let place = self.place(run.number, run.reset, at);
                 // A feature that was out of the package for part of a period has two runs in it.
                 let is_met = |met: &Place| {
@@ -281,7 +293,7 @@ impl<'a> Schedule<'a> {
             .filter(|number| {
                 *number < below && self.counted_one_by_one_since(*number, begins).is_some()
             })
-            .filter_map(|number| Some((taker(&takers, number, self.anchor())?.0, number)))
+            .filter_map(|number| Some((taker(&takers, number, self.started_at())?.0, number)))
             .collect();
         sums.dedup();
         TakenOver { periods: periods.collect(), sums }
@@ -312,8 +324,8 @@ impl<'a> Schedule<'a> {
                 continue;
             };
             asked = terms.number;
-            let lived = self.subscription.ended_at.is_none_or(|ended_at| terms.since < ended_at);
-            if let Opening::TakesOver(start) = self.opening(terms.number, given.reset_period)
+            let lived = self.lifetime.ended_at.is_none_or(|ended_at| terms.since < ended_at);
+            if let Opening::TakesOver(start) = self.opening(terms.number, given.reset())
                 && lived
             {
                 takers.push((terms.number, start));
@@ -333,11 +345,11 @@ impl<'a> Schedule<'a> {
         let newest = runs.next()?;
         newest.reset?;
         let oldest = runs.last().unwrap_or(newest);
-        let (_, last) = newest.indexes(self.anchor(), now);
-        let (first, _) = oldest.indexes(self.anchor(), now);
+        let (_, last) = newest.indexes(self.started_at(), now);
+        let (first, _) = oldest.indexes(self.started_at(), now);
         let late = if newest.until.is_some() { FOLDED_LATE_MAX } else { 0 };
         let since = last - COUNTED_ONE_BY_ONE - late + 1;
-        (since > first).then(|| newest.nth(self.anchor(), since).start)
+        (since > first).then(|| newest.nth(self.started_at(), since).start)
     }
 }
 
@@ -353,36 +365,36 @@ fn taker(
 
 impl Run {
     /// Returns the indexes of its first period and of its newest one at `now`.
-    fn indexes(&self, anchor: Timestamp, now: Timestamp) -> (i64, i64) {
+    fn indexes(&self, started_at: Timestamp, now: Timestamp) -> (i64, i64) {
         let Some(reset) = self.reset else {
             return (0, 0);
         };
         let last = self.until.map_or(now, |until| until.saturating_add_ms(-1).min(now));
-        (index_at(anchor, reset, self.from), index_at(anchor, reset, last.max(self.from)))
+        (reset.index_at(started_at, self.from), reset.index_at(started_at, last.max(self.from)))
     }
 
-    fn nth(&self, anchor: Timestamp, index: i64) -> Period {
+    fn nth(&self, started_at: Timestamp, index: i64) -> Period {
         match self.reset {
-            None => Period { start: anchor, end: None },
-            Some(reset) => Period::nth(anchor, reset, index),
+            None => Period { start: started_at, end: None },
+            Some(reset) => reset.nth(started_at, index),
         }
     }
 }
 
 /// Returns true if `one` is longer than `other`. `None`, which never resets, is the longest.
-fn is_longer(one: Option<ResetPeriod>, other: Option<ResetPeriod>) -> bool {
+fn is_longer(one: Option<Reset>, other: Option<Reset>) -> bool {
     match (one, other) {
         (None, Some(_)) => true,
-        (Some(one), Some(other)) => one > other,
+        (Some(one), Some(other)) => one.period > other.period,
         (_, None) => false,
     }
 }
 
 /// Returns true if `period` contains few enough periods of the `earlier` reset period to take over.
-fn fits(anchor: Timestamp, earlier: Option<ResetPeriod>, period: Period) -> bool {
+fn fits(started_at: Timestamp, earlier: Option<Reset>, period: Period) -> bool {
     let (Some(earlier), Some(end)) = (earlier, period.end) else {
         return true;
     };
-    let first = index_at(anchor, earlier, period.start);
-    index_at(anchor, earlier, end.saturating_add_ms(-1)) - first < COUNTED_ONE_BY_ONE
+    let first = earlier.index_at(started_at, period.start);
+    earlier.index_at(started_at, end.saturating_add_ms(-1)) - first < COUNTED_ONE_BY_ONE
 }

@@ -59,7 +59,7 @@ impl Decide for Subscribe {
         let facts = basis.user(self)?;
         let (subscriptions, changes) = subscribe(basis.catalog, facts, self, basis.now)?;
         let feed = feed_of(basis.catalog, facts, &changes, basis.now)?;
-        Ok(Decision { answer: Answer::Subscribed(subscriptions), changes, feed })
+        Ok(Decision::told(Answer::Subscribed(subscriptions), changes, feed))
     }
 }
 
@@ -73,7 +73,7 @@ impl Decide for CancelSubscription {
         let (subscription, changes) = cancel(basis.catalog, facts, self, basis.now)?;
         let feed = feed_of(basis.catalog, facts, &changes, basis.now)?;
         let answer = Answer::Cancelled { user: facts.id.clone(), subscription };
-        Ok(Decision { answer, changes, feed })
+        Ok(Decision::told(answer, changes, feed))
     }
 }
 

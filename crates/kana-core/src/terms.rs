@@ -73,7 +73,7 @@ impl TermsHistory {
         let since = now.max(current.since).saturating_add_ms(1);
         let given = self.0.iter().rev().find_map(|terms| terms.allowance);
         let resets_otherwise = match (given, allowance) {
-            (Some(given), Some(allowance)) => given.reset_period != allowance.reset_period,
+            (Some(given), Some(allowance)) => given.reset() != allowance.reset(),
             // A feature that is taken out keeps its counters; a new one has none yet.
             (_, None) | (None, _) => false,
         };

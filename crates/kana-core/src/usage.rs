@@ -2,8 +2,8 @@
 
 use crate::command::{Answer, Basis, Decide, Decision};
 use crate::entitlement::{
-    BINARY_GRANTED, Entitlement, NOT_GRANTED, Standing, check_delta, consumption, find_feature,
-    standing, within,
+    BINARY_GRANTED, DENIED, Entitlement, NOT_GRANTED, Standing, check_delta, consumption,
+    find_feature, standing, within,
 };
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::folding::COUNTED_ONE_BY_ONE;
@@ -104,9 +104,10 @@ fn record_usage(
     let as_of = command.occurred_at.map_or(AsOf::Now(now), AsOf::Moment);
     let mut changes = Vec::with_capacity(3);
     let (answer, subscription, amount) = match standing(catalog, facts, feature, as_of, now)? {
-        Standing::NotGranted => (RecordedUsage::NotCounted, None, 0),
-        Standing::Binary(counting) => (RecordedUsage::Recorded, Some(counting.subscription.id), 0),
-        Standing::Consumable { counting, meter } => {
+        Standing::NotGranted | Standing::Denied(_) => (RecordedUsage::NotCounted, None, 0),
+        Standing::Binary(source) => (RecordedUsage::Recorded, Some(source.counter_id()), 0),
+        Standing::Consumable { allowance, meter } => {
+            let source = meter.source();
             let before = meter.used(facts)?;
             let after = match command.action {
                 UsageAction::Set if meter.is_folded() => {
@@ -115,12 +116,12 @@ fn record_usage(
                 UsageAction::Set => command.delta,
                 UsageAction::Add => before.saturating_add(command.delta).max(0),
             };
-            let (allowance, period_end) = (counting.allowance, meter.place().period.end);
+            let period_end = meter.place().period.end;
             meter.set(facts, before, after, &mut changes)?;
             let crossed = crossing(&feature.id, allowance, period_end, (before, after), now);
             changes.extend(crossed.map(|crossed| (facts.key, Change::CrossLimit(crossed))));
             let amount = after.saturating_sub(before);
-            (RecordedUsage::Recorded, Some(counting.subscription.id), amount)
+            (RecordedUsage::Recorded, Some(source.counter_id()), amount)
         }
     };
     let event = UsageEvent {
@@ -192,9 +193,10 @@ fn use_feature(
     let standing = standing(catalog, facts, feature, AsOf::Now(now), now)?;
     let (entitlement, subscription, amount) = match standing {
         Standing::NotGranted => (NOT_GRANTED, None, 0),
-        Standing::Binary(counting) => (BINARY_GRANTED, Some(counting.subscription.id), 0),
-        Standing::Consumable { counting, meter } => {
-            let allowance = counting.allowance;
+        Standing::Denied(_) => (DENIED, None, 0),
+        Standing::Binary(source) => (BINARY_GRANTED, Some(source.counter_id()), 0),
+        Standing::Consumable { allowance, meter } => {
+            let source = meter.source();
             let used = meter.used(facts)?;
             let mut entitlement = within(allowance, used, command.delta);
             let mut amount = 0;
@@ -207,7 +209,7 @@ fn use_feature(
                 let crossed = crossing(&feature.id, allowance, period_end, (used, after), now);
                 changes.extend(crossed.map(|crossed| (facts.key, Change::CrossLimit(crossed))));
             }
-            (entitlement, Some(counting.subscription.id), amount)
+            (entitlement, Some(source.counter_id()), amount)
         }
     };
     let Entitlement { access, reason, consumption } = entitlement;

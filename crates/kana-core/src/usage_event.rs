@@ -73,7 +73,7 @@ pub struct UsageEvent {
     /// number; 0 if nothing counts it. It is not part of the log.
     pub amount: i64,
     /// The subscription that it counts for or, for a `BINARY` feature, that granted it; `None` if
-    /// nothing granted the feature.
+    /// nothing granted the feature. An override that did so has its id in this place.
     pub subscription: Option<SubscriptionId>,
     /// The key under which it was sent.
     pub idempotency_key: Option<IdempotencyKey>,

@@ -2,19 +2,24 @@
 
 use std::cmp::Reverse;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Allowance, Catalog};
 use crate::counting::counting_subscription;
-use crate::entitlement::{Consumption, consumption, find_feature};
+use crate::entitlement::{Consumption, Standing, consumption, find_feature, standing};
 use crate::facts::{Obstacle, UserFacts};
 use crate::id::FeatureId;
 use crate::meter::{Meter, needs};
+use crate::overrides::{Override, OverrideTerms};
 use crate::period::Period;
 use crate::schedule::{Place, Schedule};
+use crate::source::Source;
 use crate::subscription::{AsOf, Subscription};
 use crate::timestamp::Timestamp;
 
 /// The maximum number of past periods in an answer.
 pub const PAST_PERIODS_MAX: i64 = 100;
+
+/// The same, to count with.
+const PERIODS_MAX: usize = 100;
 
 /// The usage of one feature, period by period.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,51 +48,105 @@ pub fn show_usage(
     feature: &FeatureId,
     now: Timestamp,
 ) -> Result<UsageHistory, Obstacle> {
-    if find_feature(catalog, feature)?.is_binary() {
+    let known = find_feature(catalog, feature)?;
+    if known.is_binary() {
         return Ok(UsageHistory { current: None, past: Vec::new() });
     }
     let subscriptions = facts.all_subscriptions()?;
+    let stored = facts.overrides()?.iter().find(|known| known.feature == *feature);
     let mut missing = Vec::new();
-    let mut show = |meter: Meter<'_>| {
-        let Place { period, allowance, .. } = *meter.place();
+    let mut show = |meter: &Meter<'_>, allowance: Allowance| {
         let used = meter.read(facts, &mut missing);
+        let period = meter.place().period;
         ConsumptionInPeriod { period, consumption: consumption(allowance, used) }
     };
-    let counting = counting_subscription(catalog, subscriptions, feature, AsOf::Now(now));
-    let current = counting.and_then(|counting| {
-        let place = counting.schedule.current(now)?;
-        Some(show(Meter::new(counting.schedule, feature, place)))
+    let current = match standing(catalog, facts, known, AsOf::Now(now), now)? {
+        Standing::Consumable { allowance, meter } => Some(show(&meter, allowance)),
+        Standing::NotGranted | Standing::Denied(_) | Standing::Binary(_) => None,
+    };
+    let mut past = past_of_subscriptions(catalog, subscriptions, feature, now);
+    past.extend(stored.into_iter().flat_map(|known| past_of_override(known, now)));
+    past.sort_by_key(|(schedule, place)| {
+        let source = schedule.lifetime.source.id();
+        Reverse((place.period.start, place.period.end, source, place.number))
     });
-    let past = past_meters(catalog, subscriptions, feature, now).into_iter().map(show).collect();
+    let past = past.into_iter().map(|(schedule, place)| {
+        let allowance = shown_allowance(catalog, subscriptions, stored, feature, &schedule, &place);
+        (schedule, show(&Meter::new(schedule, feature, place), allowance))
+    });
+    // An override's periods are shown where something was used in them.
+    let is_shown = |(schedule, shown): &(Schedule<'_>, ConsumptionInPeriod)| {
+        matches!(schedule.lifetime.source, Source::Subscription(_)) || shown.consumption.used > 0
+    };
+    let past: Vec<_> = past.filter(is_shown).map(|(_, shown)| shown).take(PERIODS_MAX).collect();
     // All at once: failing at the first would cost a round trip for each.
     needs(facts.key, missing)?;
     Ok(UsageHistory { current, past })
 }
 
-/// Returns meters of the newest past periods, newest first, of all subscriptions whose package has
-/// or had the feature.
-fn past_meters<'a>(
+/// A period with the schedule that it belongs to.
+type Past<'a> = (Schedule<'a>, Place);
+
+/// Returns the newest past periods of all subscriptions whose package has or had the feature.
+fn past_of_subscriptions<'a>(
     catalog: &'a Catalog,
-    subscriptions: &'a [Subscription],
+    subscriptions: &[Subscription],
     feature: &FeatureId,
     now: Timestamp,
-) -> Vec<Meter<'a>> {
-    let mut past: Vec<(Schedule<'_>, Place)> = Vec::new();
+) -> Vec<Past<'a>> {
+    let mut past: Vec<Past<'_>> = Vec::new();
     for subscription in subscriptions {
         let package = catalog.package(&subscription.package);
         let schedule = package.and_then(|package| Schedule::new(subscription, package, feature));
-        let Some(schedule) = schedule else {
-            continue;
-        };
-        let now = schedule.not_before_known(now);
-        let is_over = |place: &Place| place.period.end.is_some_and(|end| end <= now);
-        // One of the listed periods may still run.
-        let listed = schedule.listed(now, PAST_PERIODS_MAX + 1).into_iter();
-        past.extend(listed.filter(is_over).map(|place| (schedule, place)));
+        past.extend(schedule.into_iter().flat_map(|schedule| past_of(schedule, now)));
     }
     past.sort_by_key(|(schedule, place)| {
-        Reverse((place.period.start, place.period.end, schedule.subscription.id, place.number))
+        let source = schedule.lifetime.source.id();
+        Reverse((place.period.start, place.period.end, source, place.number))
     });
-    past.truncate(usize::try_from(PAST_PERIODS_MAX).unwrap_or(usize::MAX));
-    past.into_iter().map(|(schedule, place)| Meter::new(schedule, feature, place)).collect()
+    past.truncate(PERIODS_MAX);
+    past
+}
+
+/// Returns the newest past periods of an override's own. One that denies the feature has none.
+fn past_of_override(known: &Override, now: Timestamp) -> Vec<Past<'_>> {
+    if known.terms == OverrideTerms::Deny {
+        return Vec::new();
+    }
+    past_of(Schedule::of_override(known), now)
+}
+
+fn past_of(schedule: Schedule<'_>, now: Timestamp) -> Vec<Past<'_>> {
+    let now = schedule.not_before_known(now);
+    let is_over = |place: &Place| place.period.end.is_some_and(|end| end <= now);
+    // One of the listed periods may still run.
+    let listed = schedule.listed(now, PAST_PERIODS_MAX + 1).into_iter();
+    listed.filter(is_over).map(|place| (schedule, place)).collect()
+}
+
+/// Returns the terms of a past period's last instant: those of the override that lived then, if the
+/// subscription counted then, and else its own.
+fn shown_allowance(
+    catalog: &Catalog,
+    subscriptions: &[Subscription],
+    stored: Option<&Override>,
+    feature: &FeatureId,
+    schedule: &Schedule<'_>,
+    place: &Place,
+) -> Allowance {
+    let Source::Subscription(subscription) = schedule.lifetime.source else {
+        return place.allowance;
+    };
+    let last = place.period.end.map(|end| AsOf::Moment(end.saturating_add_ms(-1)));
+    let living = last.zip(stored).filter(|(last, known)| known.lives(*last));
+    let Some((last, known)) = living else { return place.allowance };
+    if known.terms == OverrideTerms::Deny || known.terms.counts_itself() {
+        return place.allowance;
+    }
+    match counting_subscription(catalog, subscriptions, feature, last) {
+        Some(counting) if counting.subscription.id == subscription => {
+            known.terms.instead_of(place.allowance)
+        }
+        _ => place.allowance,
+    }
 }

@@ -32,11 +32,11 @@ impl Decide for CreateUser {
         if basis.users.first.is_some() {
             return Err(Refusal::UserIdTaken(user.id.clone()).into());
         }
-        Ok(Decision {
-            answer: Answer::User(user.clone()),
-            changes: vec![(user.key, Change::CreateUser(user.clone()))],
-            feed: vec![change::Change::of_user(&user.id, Effect::UserCreated)],
-        })
+        Ok(Decision::told(
+            Answer::User(user.clone()),
+            vec![(user.key, Change::CreateUser(user.clone()))],
+            vec![change::Change::of_user(&user.id, Effect::UserCreated)],
+        ))
     }
 }
 
@@ -75,6 +75,6 @@ impl Decide for UpdateUser {
             feed.push(change::Change::of_user(&user.id, effect));
             changes.push((user.key, Change::UpdateUser { user: user.clone(), previous_id }));
         }
-        Ok(Decision { answer: Answer::User(user), changes, feed })
+        Ok(Decision::told(Answer::User(user), changes, feed))
     }
 }

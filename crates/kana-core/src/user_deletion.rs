@@ -50,6 +50,6 @@ impl Decide for DeleteUser {
         feed.push(change::Change::of_user(&self.new_id, Effect::UserDeleted));
         let left = User { key: facts.key, ..User::named(self.new_id.clone()) };
         changes.push((facts.key, Change::DeleteUser { user: left, previous_id: facts.id.clone() }));
-        Ok(Decision { answer: Answer::UserDeleted(facts.key), changes, feed })
+        Ok(Decision::told(Answer::UserDeleted(facts.key), changes, feed))
     }
 }

@@ -33,6 +33,8 @@ pub(crate) enum Done {
     UserSaved,
     Subscribed,
     SubscriptionCancelled,
+    OverrideSet,
+    OverrideRemoved,
     UsageRecorded,
     /// The user has used more than the budget by now.
     UsageRecordedOver,
@@ -40,7 +42,7 @@ pub(crate) enum Done {
     UsageNotRecorded,
 }
 
-const ALL: [(Done, &str, &str); 29] = [
+const ALL: [(Done, &str, &str); 31] = [
     (Done::FeatureCreated, "feature-created", "Feature created."),
     (Done::FeatureSaved, "feature-saved", "Feature saved."),
     (Done::FeatureDeleted, "feature-deleted", "Feature deleted."),
@@ -75,6 +77,8 @@ const ALL: [(Done, &str, &str); 29] = [
     (Done::UserSaved, "user-saved", "User saved."),
     (Done::Subscribed, "subscribed", "Subscribed."),
     (Done::SubscriptionCancelled, "subscription-cancelled", "Subscription cancelled."),
+    (Done::OverrideSet, "override-set", "Override set."),
+    (Done::OverrideRemoved, "override-removed", "Override removed."),
     (Done::UsageRecorded, "usage-recorded", "Usage recorded."),
     (Done::UsageRecordedOver, "usage-recorded-over", "Usage recorded."),
     (Done::UsageNotRecorded, "usage-not-recorded", "Not recorded:"),

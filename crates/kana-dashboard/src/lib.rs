@@ -28,6 +28,7 @@ mod public_url;
 mod route;
 mod routes;
 mod settings;
+mod stacked;
 mod upload;
 mod visit;
 

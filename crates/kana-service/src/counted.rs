@@ -28,6 +28,7 @@ pub(crate) fn decision(asked: Asked, kind: EnvironmentKind, reason: Reason) {
         Reason::Overage => Rule::Overage,
         Reason::LimitReached => Rule::OverLimit,
         Reason::NotGranted => Rule::NotGranted,
+        Reason::Denied => Rule::Denied,
     };
     usage::decided(asked, environment(kind), rule);
 }

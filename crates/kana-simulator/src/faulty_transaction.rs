@@ -10,6 +10,7 @@ use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::metadata::Label;
+use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
 use kana_store::StoreError;
@@ -142,6 +143,14 @@ impl<T: Transaction + ?Sized> Transaction for FaultyTransaction<T> {
     ) -> Result<Vec<Vec<Subscription>>, StoreError> {
         through(&self.faults, self.call, self.transaction.ended_subscriptions(environment, users))
             .await
+    }
+
+    async fn overrides_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Override>>, StoreError> {
+        through(&self.faults, self.call, self.transaction.overrides_of(environment, users)).await
     }
 
     async fn counters(

@@ -97,7 +97,7 @@ impl Draw {
 
     fn terms(&mut self) -> Terms {
         let limit = Some(self.of(&[0, 1, 3, 8, 20, 1000]));
-        let reset = self.of(&[None, Some(Reset::Day), Some(Reset::Month)]);
+        let reset = self.of(&Reset::ALL);
         Terms { limit, reset, overage: self.one_in(4) }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use kana_core::catalog::PackageStatus;
 use kana_core::id::{FeatureId, PackageId};
-use kana_core::period::ResetPeriod;
+use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::subscription::SubscriptionStatus;
 use kana_core::terms::{Terms, TermsHistory};
 use kana_core::usage::UsageAction;
@@ -43,8 +43,25 @@ impl Named for PackageStatus {
 
 impl Named for ResetPeriod {
     const COLUMN: &'static str = "reset period";
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Minute, "MINUTE"),
+        (Self::Hour, "HOUR"),
+        (Self::Day, "DAY"),
+        (Self::Week, "WEEK"),
+        (Self::Month, "MONTH"),
+        (Self::Year, "YEAR"),
+    ];
+}
+
+impl Named for ResetAnchor {
+    const COLUMN: &'static str = "reset anchor";
     const NAMES: &'static [(Self, &'static str)] =
-        &[(Self::Day, "DAY"), (Self::Month, "MONTH"), (Self::Year, "YEAR")];
+        &[(Self::Subscription, "SUBSCRIPTION"), (Self::Calendar, "CALENDAR")];
+}
+
+/// Returns the name of a reset anchor, which its columns leave out where it is the default.
+pub(crate) fn anchor_to_name(anchor: ResetAnchor) -> Option<&'static str> {
+    (anchor != ResetAnchor::default()).then(|| anchor.to_name())
 }
 
 impl Named for SubscriptionStatus {
@@ -124,12 +141,12 @@ mod tests {
     #[test]
     fn every_value_has_a_name() {
         use PackageStatus::{Archived, Draft, Published};
-        use ResetPeriod::{Day, Month, Year};
         use SubscriptionStatus::{
             Active, Cancelled, Incomplete, IncompleteExpired, PastDue, Trialing, Unpaid,
         };
         names_round_trip(&[Draft, Published, Archived]);
-        names_round_trip(&[Day, Month, Year]);
+        names_round_trip(&ResetPeriod::ALL);
+        names_round_trip(&[ResetAnchor::Subscription, ResetAnchor::Calendar]);
         names_round_trip(&[
             Active,
             Trialing,

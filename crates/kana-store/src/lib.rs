@@ -20,6 +20,7 @@ pub mod jobs;
 pub mod limit_crossings;
 mod log_throttle;
 mod migration_files;
+mod override_row;
 pub mod people;
 pub mod postgres;
 pub mod sqlite;

@@ -22,6 +22,8 @@ pub(crate) const SQLITE: &[&str] = &[
     SQLITE_EVENT_BLOCKS,
     include_str!("sqlite/migrations/0018_events_view.sql"),
     SQLITE_REPLAYS_IN_RUNS,
+    include_str!("sqlite/migrations/0020_reset_anchor.sql"),
+    include_str!("sqlite/migrations/0021_overrides.sql"),
 ];
 
 /// For PostgreSQL.
@@ -36,6 +38,8 @@ pub(crate) const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0008_user_imports.sql"),
     include_str!("postgres/migrations/0009_sent_forms.sql"),
     include_str!("postgres/migrations/0010_key_expiry.sql"),
+    include_str!("postgres/migrations/0011_reset_anchor.sql"),
+    include_str!("postgres/migrations/0012_overrides.sql"),
 ];
 
 /// After this one the program fills the search index of users, since SQL cannot fold case as it does.

@@ -9,6 +9,7 @@ use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::facts::{Change, CounterKey, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
+use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
 
@@ -243,6 +244,13 @@ pub trait Transaction: UserSearch + UsageEvents + UserImports + Send {
         environment: EnvironmentId,
         users: &[UserKey],
     ) -> Result<Vec<Vec<Subscription>>, StoreError>;
+
+    /// Each user's overrides, those that have ended included, in no order.
+    async fn overrides_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Override>>, StoreError>;
 
     /// Returns the values of counters; `None` for a counter that was never written.
     async fn counters(

@@ -93,6 +93,7 @@ pub struct Entitlement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     NothingGrantsIt,
+    Denied,
     Binary,
     Unlimited,
     WithinLimit,

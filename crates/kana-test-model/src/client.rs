@@ -6,7 +6,7 @@ use kana_core::edit::Edit;
 use kana_core::entitlement;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId};
 use kana_core::metadata::Label;
-use kana_core::period::ResetPeriod;
+use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::refusal::SubscribeRefusal;
 use kana_core::subscription::{self, SubscriptionStatus};
 use kana_core::usage::{RecordUsage, UsageAction, UseFeature};
@@ -229,9 +229,15 @@ fn new_package(new: &request::NewPackage) -> NewPackage {
     let allowance = |terms: Terms| Allowance {
         limit: terms.limit,
         reset_period: terms.reset.map(|reset| match reset {
+            Reset::Hour => ResetPeriod::Hour,
             Reset::Day => ResetPeriod::Day,
-            Reset::Month => ResetPeriod::Month,
+            Reset::Week | Reset::CalendarWeek => ResetPeriod::Week,
+            Reset::Month | Reset::CalendarMonth => ResetPeriod::Month,
         }),
+        reset_anchor: match terms.reset {
+            Some(Reset::CalendarWeek | Reset::CalendarMonth) => ResetAnchor::Calendar,
+            _ => ResetAnchor::Subscription,
+        },
         overage_enabled: terms.overage,
     };
     let feature = |(feature, terms): &(Name, Option<Terms>)| NewPackageFeature {
@@ -287,6 +293,7 @@ fn entitlement(
 ) -> Answer {
     let reason = match reason {
         entitlement::Reason::NotGranted => Reason::NothingGrantsIt,
+        entitlement::Reason::Denied => Reason::Denied,
         entitlement::Reason::Granted => Reason::Binary,
         entitlement::Reason::Unlimited => Reason::Unlimited,
         entitlement::Reason::WithinLimit => Reason::WithinLimit,

@@ -5,12 +5,29 @@ use jiff::tz::Offset;
 
 use crate::request::{At, Reset};
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const HOUR_MS: i64 = 60 * 60 * 1000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// 1970-01-05.
+const FIRST_MONDAY_MS: i64 = 4 * DAY_MS;
 
 /// When period `k` starts.
 fn start(anchor: At, reset: Reset, k: i64) -> At {
     match reset {
+        Reset::Hour => At(anchor.0 + k * HOUR_MS),
         Reset::Day => At(anchor.0 + k * DAY_MS),
+        Reset::Week => At(anchor.0 + k * 7 * DAY_MS),
+        // The first period begins with the anchor, the others with the calendar.
+        Reset::CalendarWeek | Reset::CalendarMonth if k == 0 => anchor,
+        Reset::CalendarWeek => {
+            let weeks = (anchor.0 - FIRST_MONDAY_MS).div_euclid(7 * DAY_MS) + k;
+            At(FIRST_MONDAY_MS + weeks * 7 * DAY_MS)
+        }
+        Reset::CalendarMonth => {
+            let from = jiff::Timestamp::from_millisecond(anchor.0).unwrap();
+            let first = Offset::UTC.to_datetime(from).date().first_of_month();
+            let there = first.checked_add(k.months()).unwrap().at(0, 0, 0, 0);
+            At(Offset::UTC.to_timestamp(there).unwrap().as_millisecond())
+        }
         // The calendar takes the last day of a month that lacks the anchor's.
         Reset::Month => {
             let from = jiff::Timestamp::from_millisecond(anchor.0).unwrap();

@@ -157,8 +157,25 @@ pub struct Terms {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reset {
+    Hour,
     Day,
+    Week,
     Month,
+    CalendarWeek,
+    CalendarMonth,
+}
+
+impl Reset {
+    /// Every one, and none.
+    pub const ALL: [Option<Self>; 7] = [
+        None,
+        Some(Self::Hour),
+        Some(Self::Day),
+        Some(Self::Week),
+        Some(Self::Month),
+        Some(Self::CalendarWeek),
+        Some(Self::CalendarMonth),
+    ];
 }
 
 impl Request {

@@ -8,11 +8,13 @@
 mod connection;
 mod console;
 mod environment;
+mod explanation;
 mod feature;
 mod feature_type;
 mod feed;
 mod input;
 mod mutation;
+mod overrides;
 mod package;
 mod plan;
 mod query;

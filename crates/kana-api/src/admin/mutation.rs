@@ -7,6 +7,7 @@ use kana_service::Error;
 
 use super::environment::environment;
 use super::feature::{CreateFeatureInput, Feature, UpdateFeatureInput};
+use super::overrides::{Override, SetOverrideInput};
 use super::package::{CreatePackageInput, Package, UpdatePackageInput};
 use super::query::selects_subscriptions;
 use super::subscription::PackageSubscription;
@@ -183,6 +184,32 @@ impl Mutation {
     ) -> Result<bool, ApiError> {
         environment(context)?.delete_user(UserId::new("id", &id)?).await?;
         Ok(true)
+    }
+
+    /// Sets other terms of a feature for one user, at once. An override that lives keeps its id, its start
+    /// and what was used of it. Errors: ValidationError, also for more than 100 of one user,
+    /// UserNotFoundError, FeatureNotFoundError.
+    async fn set_override(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Whose, and what it says")] input: SetOverrideInput,
+    ) -> Result<Override, ApiError> {
+        let (user, feature, input, about) = input.read()?;
+        let set = environment(context)?.set_override(user.clone(), feature, input, about).await?;
+        Ok(Override::new(user, set))
+    }
+
+    /// Removes the user's override of a feature: true if one lived. What was used stays counted. Errors:
+    /// UserNotFoundError, FeatureNotFoundError.
+    async fn remove_override(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: String,
+        #[graphql(desc = "The id of the feature")] feature_id: String,
+    ) -> Result<bool, ApiError> {
+        let user = UserId::new("userId", &user_id)?;
+        let feature = FeatureId::new("featureId", &feature_id)?;
+        Ok(environment(context)?.remove_override(user, feature).await?)
     }
 
     /// Takes a published package off offer; nothing changes for those who are subscribed, and an

@@ -60,16 +60,33 @@ impl From<catalog::PackageStatus> for PackageStatus {
     }
 }
 
-/// How often usage starts again at 0, counted from the start of the subscription, in UTC.
+/// How often usage starts again at 0, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "ResetPeriod", remote = "period::ResetPeriod")]
 pub(super) enum ResetPeriod {
+    /// Every 60 seconds
+    Minute,
+    /// Every 60 minutes
+    Hour,
     /// Every 24 hours
     Day,
+    /// Every 7 times 24 hours
+    Week,
     /// Every calendar month; a day that the month lacks becomes its last
     Month,
     /// Every calendar year; 29 February becomes 28 in a common year
     Year,
+}
+
+/// What reset periods are counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "ResetAnchor", remote = "period::ResetAnchor")]
+pub(super) enum ResetAnchor {
+    /// The start of the subscription
+    Subscription,
+    /// The calendar in UTC: hours, days, weeks from Monday, months and years begin as a calendar has
+    /// them. The first period is a part of one and has the whole limit
+    Calendar,
 }
 
 /// A package in the catalog that was current when it was asked for.
@@ -204,6 +221,11 @@ impl PackageFeature {
         self.inside.allowance.reset_period.map(Into::into)
     }
 
+    /// What the reset periods are counted from
+    async fn reset_anchor(&self) -> ResetAnchor {
+        self.inside.allowance.reset_anchor.into()
+    }
+
     /// Whether usage may go over the limit
     async fn overage_enabled(&self) -> bool {
         self.inside.allowance.overage_enabled
@@ -276,6 +298,9 @@ pub(super) struct EntitlementInput {
     limit: Option<i32>,
     /// When usage starts again at 0
     reset_period: ResetPeriod,
+    /// What the reset periods are counted from
+    #[graphql(default_with = "Some(ResetAnchor::Subscription)")]
+    reset_anchor: Option<ResetAnchor>,
     /// Whether usage may go over the limit
     #[graphql(default_with = "Some(false)")]
     overage_enabled: Option<bool>,
@@ -310,6 +335,7 @@ impl CreatePackageFeatureInput {
             allowance: self.entitlement.map(|entitlement| Allowance {
                 limit: entitlement.limit.map(i64::from),
                 reset_period: Some(entitlement.reset_period.into()),
+                reset_anchor: entitlement.reset_anchor.map(Into::into).unwrap_or_default(),
                 overage_enabled: entitlement.overage_enabled.unwrap_or_default(),
             }),
         })

@@ -73,6 +73,7 @@ enum What {
     Granted,
     Recorded,
     Reason,
+    ReasonCode,
     Consumption(Vec<SelectedConsumption>),
 }
 
@@ -90,6 +91,11 @@ enum WhatConsumption {
     OverageEnabled,
     UsedExact,
     BudgetExact,
+    Allowance,
+    Carried,
+    Granted,
+    Held,
+    Remaining,
 }
 
 /// The operation that a request asks for.
@@ -105,12 +111,14 @@ struct Answer {
     /// Whether it is granted, or recorded.
     yes: bool,
     reason: Option<&'static str>,
+    reason_code: Option<&'static str>,
     consumption: Option<Consumption>,
 }
 
 impl Answer {
     fn entitled(access: bool, reason: Reason, consumption: Option<Consumption>) -> Self {
-        Self { yes: access, reason: Some(reason.sentence()), consumption }
+        let (reason, reason_code) = (Some(reason.sentence()), Some(reason.code()));
+        Self { yes: access, reason, reason_code, consumption }
     }
 }
 
@@ -128,7 +136,8 @@ impl From<&UsedFeature> for Answer {
 
 impl From<RecordedUsage> for Answer {
     fn from(recorded: RecordedUsage) -> Self {
-        Self { yes: recorded.recorded(), reason: recorded.reason(), consumption: None }
+        let (yes, reason) = (recorded.recorded(), recorded.reason());
+        Self { yes, reason, reason_code: None, consumption: None }
     }
 }
 
@@ -233,6 +242,7 @@ impl Writing<'_> {
                     write_bool(&mut self.json, answer.yes);
                 }
                 What::Reason => write_text(&mut self.json, answer.reason),
+                What::ReasonCode => write_text(&mut self.json, answer.reason_code),
                 What::Consumption(selected) => match answer.consumption {
                     Some(consumption) => self.write_consumption(field, selected, consumption),
                     None => write_null(&mut self.json),
@@ -256,37 +266,87 @@ impl Writing<'_> {
                 self.json.push(b',');
             }
             self.json.extend_from_slice(field.name.as_bytes());
-            match field.what {
-                WhatConsumption::TypeName => write_text(&mut self.json, Some("Consumption")),
-                WhatConsumption::Used => match int(consumption.used, "usedExact") {
-                    Ok(used) => write_int(&mut self.json, used),
-                    Err(error) => {
-                        self.fail(parent, field, error);
-                        // The field cannot be null, so its parent is, and the other fields are
-                        // dropped.
-                        self.json.truncate(start);
-                        write_null(&mut self.json);
-                        return;
-                    }
-                },
-                WhatConsumption::Budget => {
-                    match consumption.budget.map(|budget| int(budget, "budgetExact")) {
-                        Some(Ok(budget)) => write_int(&mut self.json, budget),
-                        Some(Err(error)) => {
-                            self.fail(parent, field, error);
-                            write_null(&mut self.json);
-                        }
-                        None => write_null(&mut self.json),
-                    }
+            let is_written = match field.what {
+                WhatConsumption::TypeName => {
+                    write_text(&mut self.json, Some("Consumption"));
+                    true
+                }
+                WhatConsumption::Used => {
+                    self.write_needed(parent, field, (consumption.used, "usedExact"))
+                }
+                WhatConsumption::Carried => {
+                    self.write_needed(parent, field, (consumption.carried(), "budgetExact"))
+                }
+                WhatConsumption::Granted => {
+                    self.write_needed(parent, field, (consumption.granted(), "budgetExact"))
+                }
+                WhatConsumption::Held => {
+                    self.write_needed(parent, field, (consumption.held(), "budgetExact"))
+                }
+                WhatConsumption::Budget => self.write_bounded(parent, field, consumption.budget),
+                WhatConsumption::Allowance => {
+                    self.write_bounded(parent, field, consumption.allowance())
+                }
+                WhatConsumption::Remaining => {
+                    self.write_bounded(parent, field, consumption.remaining())
                 }
                 WhatConsumption::OverageEnabled => {
                     write_bool(&mut self.json, consumption.overage_enabled);
+                    true
                 }
-                WhatConsumption::UsedExact => write_exact(&mut self.json, Some(consumption.used)),
-                WhatConsumption::BudgetExact => write_exact(&mut self.json, consumption.budget),
+                WhatConsumption::UsedExact => {
+                    write_exact(&mut self.json, Some(consumption.used));
+                    true
+                }
+                WhatConsumption::BudgetExact => {
+                    write_exact(&mut self.json, consumption.budget);
+                    true
+                }
+            };
+            if !is_written {
+                // The field cannot be null, so its parent is, and the other fields are dropped.
+                self.json.truncate(start);
+                write_null(&mut self.json);
+                return;
             }
         }
         self.json.push(b'}');
+    }
+
+    /// Writes a number that cannot be null. Returns false, with an error, if it does not fit an `Int`.
+    fn write_needed(
+        &mut self,
+        parent: &Selected,
+        field: &SelectedConsumption,
+        (value, exact): (i64, &'static str),
+    ) -> bool {
+        match int(value, exact) {
+            Ok(value) => write_int(&mut self.json, value),
+            Err(error) => {
+                self.fail(parent, field, error);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Writes a number that is null where there is no limit; also null, with an error, if it does not fit
+    /// an `Int`. Returns true.
+    fn write_bounded(
+        &mut self,
+        parent: &Selected,
+        field: &SelectedConsumption,
+        value: Option<i64>,
+    ) -> bool {
+        match value.map(|value| int(value, "budgetExact")) {
+            Some(Ok(value)) => write_int(&mut self.json, value),
+            Some(Err(error)) => {
+                self.fail(parent, field, error);
+                write_null(&mut self.json);
+            }
+            None => write_null(&mut self.json),
+        }
+        true
     }
 
     fn fail(&mut self, parent: &Selected, field: &SelectedConsumption, error: ApiError) {
@@ -372,6 +432,7 @@ fn compile_selections(selections: &SelectionSet, of: &'static str) -> Option<Vec
             ("UsedFeature", "granted") => What::Granted,
             ("RecordedUsage", "recorded") => What::Recorded,
             ("CanUseFeatureData" | "UsedFeature" | "RecordedUsage", "reason") => What::Reason,
+            ("CanUseFeatureData" | "UsedFeature", "reasonCode") => What::ReasonCode,
             ("CanUseFeatureData" | "UsedFeature", "consumption") => {
                 What::Consumption(compile_consumption(&field.node.selection_set.node)?)
             }
@@ -398,6 +459,11 @@ fn compile_consumption(selections: &SelectionSet) -> Option<Vec<SelectedConsumpt
             "overageEnabled" => WhatConsumption::OverageEnabled,
             "usedExact" => WhatConsumption::UsedExact,
             "budgetExact" => WhatConsumption::BudgetExact,
+            "allowance" => WhatConsumption::Allowance,
+            "carried" => WhatConsumption::Carried,
+            "granted" => WhatConsumption::Granted,
+            "held" => WhatConsumption::Held,
+            "remaining" => WhatConsumption::Remaining,
             _ => return None,
         };
         let name = json_name(&field.node);

@@ -1,5 +1,6 @@
 use async_graphql::{Context, Lookahead, Object};
 use kana_core::Refusal;
+use kana_core::entitlement::check_requirement_count;
 use kana_core::id::{FeatureId, PackageId, UserId};
 use kana_graphql::{List, loading};
 
@@ -8,8 +9,10 @@ use super::connection::{
     page_length,
 };
 use super::environment::environment;
+use super::explanation::{CanUseFeaturesData, FeatureExplanation, FeatureRequirement};
 use super::feature::Feature;
 use super::feed::{self, AuditFilter, AuditLogConnection, ChangePage, ChangesFilter};
+use super::overrides::Override;
 use super::package::{Package, PackageStatus};
 use super::subscription::PackageSubscription;
 use super::usage::{CanUseFeatureData, ShowUsageData};
@@ -55,6 +58,55 @@ impl Query {
         let feature = FeatureId::new("featureId", &feature_id)?;
         let delta = delta.unwrap_or(1).into();
         Ok(environment(context)?.can_use_feature(&user, &feature, delta).await?.into())
+    }
+
+    /// Whether the user may use several features now, together. Errors: ValidationError for none, more than
+    /// 100, or a negative delta; UserNotFoundError, FeatureNotFoundError.
+    async fn can_use_features(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: String,
+        #[graphql(desc = "1 to 100; amounts of one feature are added up")] requirements: Vec<
+            FeatureRequirement,
+        >,
+    ) -> Result<CanUseFeaturesData, ApiError> {
+        let user = UserId::new("userId", &user_id)?;
+        check_requirement_count(requirements.len())?;
+        let requirements =
+            requirements.into_iter().map(FeatureRequirement::read).collect::<Result<_, _>>()?;
+        let (access, results) = environment(context)?.can_use_features(&user, requirements).await?;
+        Ok(CanUseFeaturesData { access, results })
+    }
+
+    /// Why the user may or may not use so much of the feature now. Errors: ValidationError for a negative
+    /// delta, UserNotFoundError, FeatureNotFoundError.
+    async fn explain_feature(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: String,
+        #[graphql(desc = "The id of the feature")] feature_id: String,
+        #[graphql(
+            desc = "How much is to be used, 0 or more, in the feature's unit; ignored for BINARY",
+            default_with = "Some(1)"
+        )]
+        delta: Option<i32>,
+    ) -> Result<FeatureExplanation, ApiError> {
+        let user = UserId::new("userId", &user_id)?;
+        let feature = FeatureId::new("featureId", &feature_id)?;
+        let delta = delta.unwrap_or(1).into();
+        let explained = environment(context)?.explain_feature(&user, &feature, delta).await?;
+        Ok(FeatureExplanation(explained))
+    }
+
+    /// The user's overrides that live, by their start. Errors: UserNotFoundError.
+    async fn overrides(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: String,
+    ) -> Result<List<Override>, ApiError> {
+        let user = UserId::new("userId", &user_id)?;
+        let overrides = environment(context)?.overrides(&user).await?.into_iter();
+        Ok(overrides.map(|known| Override::new(user.clone(), known)).collect())
     }
 
     /// What the user used of the feature, in the current period and in earlier ones. Errors:

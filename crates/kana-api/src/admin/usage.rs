@@ -10,6 +10,7 @@ use kana_graphql::{ErrorBody, Json, List};
 use super::input::read;
 use crate::counter::int;
 use crate::error::ApiError;
+use crate::reason_code::ReasonCode;
 use crate::scalars::{BigInt, DateTime};
 
 macro_rules! entitlement_object {
@@ -35,6 +36,11 @@ macro_rules! entitlement_object {
                 self.0.reason.sentence()
             }
 
+            /// The reason as a word for programs
+            async fn reason_code(&self) -> ReasonCode {
+                self.0.reason.into()
+            }
+
             /// What was used of the budget; null for a BINARY feature and when nothing grants it
             async fn consumption(&self) -> Option<Consumption> {
                 self.0.consumption.map(Consumption)
@@ -52,7 +58,7 @@ entitlement_object! {
     CanUseFeatureData, "CanUseFeatureData"
 }
 
-pub(super) struct Consumption(entitlement::Consumption);
+pub(super) struct Consumption(pub(super) entitlement::Consumption);
 
 /// How much was used of a budget in the current period.
 #[Object(name = "Consumption")]
@@ -81,6 +87,33 @@ impl Consumption {
     /// The limit, also when it no longer fits an Int; null = unlimited
     async fn budget_exact(&self) -> Option<BigInt> {
         self.0.budget.map(BigInt)
+    }
+
+    /// The limit of what counts, which is a part of the budget; null = unlimited. Errors:
+    /// VALUE_TOO_LARGE past 2^31-1.
+    async fn allowance(&self) -> Option<Result<i32, ApiError>> {
+        self.0.allowance().map(|allowance| int(allowance, "budgetExact"))
+    }
+
+    /// What is left of earlier periods, which is a part of the budget. Errors: VALUE_TOO_LARGE past
+    /// 2^31-1.
+    async fn carried(&self) -> Result<i32, ApiError> {
+        int(self.0.carried(), "budgetExact")
+    }
+
+    /// What grants give, which is a part of the budget. Errors: VALUE_TOO_LARGE past 2^31-1.
+    async fn granted(&self) -> Result<i32, ApiError> {
+        int(self.0.granted(), "budgetExact")
+    }
+
+    /// What is held for jobs that run. Errors: VALUE_TOO_LARGE past 2^31-1.
+    async fn held(&self) -> Result<i32, ApiError> {
+        int(self.0.held(), "budgetExact")
+    }
+
+    /// What is left of the budget, 0 or more; null = unlimited. Errors: VALUE_TOO_LARGE past 2^31-1.
+    async fn remaining(&self) -> Option<Result<i32, ApiError>> {
+        self.0.remaining().map(|remaining| int(remaining, "budgetExact"))
     }
 }
 
@@ -161,6 +194,11 @@ impl UsedFeature {
     /// One plain sentence that says why, for a log
     async fn reason(&self) -> &str {
         self.0.reason.sentence()
+    }
+
+    /// The reason as a word for programs
+    async fn reason_code(&self) -> ReasonCode {
+        self.0.reason.into()
     }
 
     /// What is used after the call; null for a BINARY feature and when nothing grants it

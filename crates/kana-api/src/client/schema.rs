@@ -11,6 +11,7 @@ use kana_service::{ClientUser, ClientView, Error};
 
 use crate::counter::int;
 use crate::error::ApiError;
+use crate::reason_code::ReasonCode;
 
 /// What can be asked about the user whom the token or the header names.
 pub(super) struct Query;
@@ -177,6 +178,11 @@ impl Entitlement {
         self.0.reason.sentence()
     }
 
+    /// The reason as a word for programs
+    async fn reason_code(&self) -> ReasonCode {
+        self.0.reason.into()
+    }
+
     /// What was used of the budget; null for a BINARY feature
     async fn consumption(&self) -> Option<Consumption> {
         self.0.consumption.map(Consumption)
@@ -202,5 +208,32 @@ impl Consumption {
     /// Whether usage may go over the budget
     async fn overage_enabled(&self) -> bool {
         self.0.overage_enabled
+    }
+
+    /// The limit of what counts, which is a part of the budget; null = unlimited. Errors:
+    /// VALUE_TOO_LARGE past 2^31-1.
+    async fn allowance(&self) -> Option<Result<i32, ApiError>> {
+        self.0.allowance().map(|allowance| int(allowance, "the Admin API's budgetExact"))
+    }
+
+    /// What is left of earlier periods, which is a part of the budget. Errors: VALUE_TOO_LARGE past
+    /// 2^31-1.
+    async fn carried(&self) -> Result<i32, ApiError> {
+        int(self.0.carried(), "the Admin API's budgetExact")
+    }
+
+    /// What grants give, which is a part of the budget. Errors: VALUE_TOO_LARGE past 2^31-1.
+    async fn granted(&self) -> Result<i32, ApiError> {
+        int(self.0.granted(), "the Admin API's budgetExact")
+    }
+
+    /// What is held for jobs that run. Errors: VALUE_TOO_LARGE past 2^31-1.
+    async fn held(&self) -> Result<i32, ApiError> {
+        int(self.0.held(), "the Admin API's budgetExact")
+    }
+
+    /// What is left of the budget, 0 or more; null = unlimited. Errors: VALUE_TOO_LARGE past 2^31-1.
+    async fn remaining(&self) -> Option<Result<i32, ApiError>> {
+        self.0.remaining().map(|remaining| int(remaining, "the Admin API's budgetExact"))
     }
 }

@@ -14,6 +14,20 @@ const ADMIN: &[(&str, &str)] = &[
     ("features", "{ features { id } }"),
     ("canUseFeature", r#"{ canUseFeature(userId: "124", featureId: "api-calls") { access } }"#),
     (
+        "canUseFeatures",
+        r#"{ canUseFeatures(userId: "124", requirements: [{featureId: "api-calls"}]) { access } }"#,
+    ),
+    (
+        "explainFeature",
+        r#"{ explainFeature(userId: "124", featureId: "api-calls") { sourceId parts { id } } }"#,
+    ),
+    ("overrides", r#"{ overrides(userId: "124") { id reason } }"#),
+    (
+        "setOverride",
+        r#"mutation { setOverride(input: {userId: "124", featureId: "sso", kind: DENY}) { id } }"#,
+    ),
+    ("removeOverride", r#"mutation { removeOverride(userId: "124", featureId: "sso") }"#),
+    (
         "showUsage",
         r#"{ showUsage(userId: "124", featureId: "api-calls") { past { periodStart } } }"#,
     ),

@@ -294,6 +294,29 @@ async fn an_entitlement_without_a_limit_is_unlimited_and_one_left_out_never_rese
 }
 
 #[tokio::test]
+async fn every_reset_period_can_be_counted_by_the_calendar() {
+    let app = TestApp::shop().await;
+    let query = "mutation ($id: String!, $entitlement: EntitlementInput) {
+        createPackage(input: {id: $id, features: [{id: \"api-calls\", entitlement: $entitlement}]}) {
+            features { resetPeriod resetAnchor }
+        }
+    }";
+    for period in ["MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"] {
+        for anchor in [None, Some("SUBSCRIPTION"), Some("CALENDAR")] {
+            let id = format!("{period}-{anchor:?}");
+            let mut entitlement = json!({ "resetPeriod": period, "limit": 1 });
+            if let Some(anchor) = anchor {
+                entitlement["resetAnchor"] = anchor.into();
+            }
+            let data = app.data(query, json!({ "id": id, "entitlement": entitlement })).await;
+            let anchor = anchor.unwrap_or("SUBSCRIPTION");
+            let expected = json!({ "resetPeriod": period, "resetAnchor": anchor });
+            assert_eq!(data["createPackage"]["features"][0], expected, "{id}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_user_is_made_and_found() {
     let app = TestApp::new().await;
     let query = "mutation ($input: CreateUserInput!) { createUser(input: $input) { ...user } }";

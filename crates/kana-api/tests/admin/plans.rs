@@ -36,8 +36,11 @@ fn selection(fields: &'static [&'static str]) -> impl Strategy<Value = String> {
 const CONSUMPTION: &str = "consumption { used budget overageEnabled }";
 const LARGE: &str = "consumption { b: budget budgetExact u: used overageEnabled again: budget }";
 const EXACT: &str = "consumption { exact: usedExact budgetExact __typename }";
-const ENTITLED: &[&str] = &["access", "reason", CONSUMPTION, LARGE, EXACT, "__typename"];
-const USED: &[&str] = &["granted", "reason", CONSUMPTION, LARGE, EXACT, "__typename"];
+const PARTS: &str = "consumption { allowance remaining carried granted held a: allowance }";
+const ENTITLED: &[&str] =
+    &["access", "reason", "reasonCode", CONSUMPTION, LARGE, EXACT, PARTS, "__typename"];
+const USED: &[&str] =
+    &["granted", "reason", "reasonCode", CONSUMPTION, LARGE, EXACT, PARTS, "__typename"];
 const RECORDED: &[&str] = &["recorded", "reason", "__typename"];
 
 /// JSON of a user's id, of which most are one's that exists.

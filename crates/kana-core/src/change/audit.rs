@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use super::data::status_name;
 use super::{Change, Effect};
 use crate::catalog::{Catalog, CatalogChange, Feature, Package, PackageFeature, PackageStatus};
-use crate::configuration::name_of;
-use crate::id::PackageId;
+use crate::configuration::{name_of, name_of_anchor};
+use crate::id::{PackageId, UserId};
 use crate::metadata::{Label, Metadata};
+use crate::overrides::{Override, OverrideTerms};
+use crate::period::ResetAnchor;
 use crate::subscription::{Subscription, SubscriptionStatus};
 
 /// An entry of the audit log, without who did it and when.
@@ -127,6 +129,38 @@ pub fn audit_of_user(changes: &[Change]) -> Vec<AuditEntry> {
     changes.iter().filter_map(entry_of_user).collect()
 }
 
+/// Returns the entry of an override that was set, or removed if there is none `after`.
+pub(crate) fn audit_of_override(
+    user: &UserId,
+    before: Option<&Override>,
+    after: Option<&Override>,
+) -> AuditEntry {
+    let action = if after.is_some() { "setOverride" } else { "removeOverride" };
+    let subject = (user.as_str(), after.map(shown_override));
+    entry(action, AuditKind::User, before.map(shown_override), subject)
+}
+
+/// The reason is left out: it can say anything of the user, and would outlive a deletion.
+fn shown_override(known: &Override) -> Value {
+    let kind = known.terms.kind().name();
+    let allowance = known.terms.allowance();
+    let (overage_enabled, reset) = match known.terms {
+        OverrideTerms::Deny => (None, None),
+        OverrideTerms::Allow { overage_enabled, reset, .. } => (overage_enabled, reset),
+    };
+    json!({
+        "id": known.id.to_string(),
+        "featureId": known.feature.as_str(),
+        "kind": kind,
+        "limit": allowance.and_then(|allowance| allowance.limit),
+        "resetPeriod": reset.map(|reset| name_of(reset.period)),
+        "resetAnchor": reset.map(|reset| name_of_anchor(reset.anchor)),
+        "overageEnabled": overage_enabled,
+        "startsAt": known.starts_at.to_string(),
+        "endsAt": known.ends_at.map(|at| at.to_string()),
+    })
+}
+
 /// Returns true if the changes of one command delete a user, which the audit log has whoever asked for it.
 #[must_use]
 pub fn deletes_user(changes: &[Change]) -> bool {
@@ -213,13 +247,20 @@ fn shown_package(package: &Package) -> Value {
 
 fn shown_package_feature(id: &str, inside: &PackageFeature) -> Value {
     let allowance = inside.allowance;
-    json!({
+    let mut shown = json!({
         "id": id,
         "name": inside.name.as_ref().map(Label::as_str),
         "limit": allowance.limit,
         "resetPeriod": allowance.reset_period.map(name_of),
         "overageEnabled": allowance.overage_enabled,
-    })
+    });
+    if allowance.reset_anchor != ResetAnchor::Subscription
+        && let Some(shown) = shown.as_object_mut()
+    {
+        let anchor = name_of_anchor(allowance.reset_anchor);
+        shown.insert("resetAnchor".to_owned(), anchor.into());
+    }
+    shown
 }
 
 fn shown_metadata(metadata: Option<&Metadata>) -> Value {

@@ -15,7 +15,8 @@ use crate::timestamp::Timestamp;
 pub(crate) struct Known<'a> {
     pub(crate) before: &'a UserFacts,
     pub(crate) after: &'a UserFacts,
-    /// Subscriptions that the command creates, which have counted nothing yet.
+    /// Subscriptions that the command creates, and overrides in their place, which have counted nothing
+    /// yet.
     pub(crate) created: &'a [SubscriptionId],
 }
 
@@ -33,6 +34,17 @@ pub(crate) fn entitlement_differences<'a>(
         .flat_map(|package| package.features.keys())
         .filter(|feature| seen.insert(*feature))
         .collect();
+    differences_of_features(catalog, known, features, now)
+}
+
+/// Returns those of `features` whose access, budget or overage differ, in their order. Fails like
+/// [`entitlement_differences`].
+pub(crate) fn differences_of_features(
+    catalog: &Catalog,
+    known: &Known<'_>,
+    features: Vec<&FeatureId>,
+    now: Timestamp,
+) -> Result<Vec<EntitlementDifference>, Obstacle> {
     let mut missing = Vec::new();
     let mut entitlements = |facts| {
         known_entitlements(catalog, facts, features.iter().copied(), AsOf::Now(now), &mut missing)
@@ -55,7 +67,8 @@ pub(crate) fn entitlement_differences<'a>(
 
 fn grant(entitlement: &Entitlement) -> Option<Grant> {
     let Entitlement { access, reason, consumption } = entitlement;
-    (*reason != Reason::NotGranted).then(|| Grant {
+    let is_granted = !matches!(reason, Reason::NotGranted | Reason::Denied);
+    is_granted.then(|| Grant {
         access: *access,
         budget: consumption.and_then(|consumption| consumption.budget),
         overage_enabled: consumption.is_some_and(|consumption| consumption.overage_enabled),

@@ -9,10 +9,11 @@ mod data;
 mod effect;
 mod entitlements;
 
+pub(crate) use audit::audit_of_override;
 pub use audit::{AuditEntry, AuditKind, audit_of_catalog, audit_of_user, deletes_user};
 pub use catalog::{of_catalog, packages_to_count};
 pub use data::DATA_BYTES_MAX;
 pub use effect::{
     Change, Effect, EntitlementDifference, Grant, KeyName, PublishedCounts, TYPES, types_named,
 };
-pub(crate) use entitlements::{Known, entitlement_differences};
+pub(crate) use entitlements::{Known, differences_of_features, entitlement_differences};

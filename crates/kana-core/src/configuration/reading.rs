@@ -7,13 +7,13 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::{
-    Configuration, ConfiguredFeature, ConfiguredPackage, FORM_VERSION, Place, Problem,
-    RESET_PERIODS, name_of, quoted, shown,
+    Configuration, ConfiguredFeature, ConfiguredPackage, FORM_VERSION, Place, Problem, name_of,
+    name_of_anchor, quoted, shown,
 };
 use crate::catalog::{Allowance, FeatureKind, PackageKind};
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
-use crate::period::ResetPeriod;
+use crate::period::{ResetAnchor, ResetPeriod};
 
 /// The maximum number of features, and of packages in one list.
 const THINGS_MAX: usize = 10_000;
@@ -226,7 +226,7 @@ impl Reader {
     }
 
     fn package_feature(&mut self, value: &Value, place: &Place) -> Option<(FeatureId, Allowance)> {
-        let known = ["id", "limit", "overage_enabled", "reset_period"];
+        let known = ["id", "limit", "overage_enabled", "reset_period", "reset_anchor"];
         let object = self.object(value, place, "a feature of a package", &known)?;
         let id = self.id(object, place, FeatureId::new)?;
         let Some((is_binary, _)) = self.features.get(&id) else {
@@ -243,9 +243,11 @@ impl Reader {
         let limit = self.limit(object, place, &id);
         let overage_enabled = self.switch(object, place, "overage_enabled");
         let reset_period = self.reset_period(object, place);
+        let reset_anchor = self.reset_anchor(object, place);
         let allowance = Allowance {
             limit: limit?,
             reset_period: reset_period?,
+            reset_anchor: reset_anchor?,
             overage_enabled: overage_enabled?,
         };
         Some((id, allowance))
@@ -283,7 +285,7 @@ impl Reader {
         feature: &FeatureId,
     ) -> Option<()> {
         let before = self.problems.len();
-        for field in ["limit", "overage_enabled", "reset_period"] {
+        for field in ["limit", "overage_enabled", "reset_period", "reset_anchor"] {
             let Some(value) = given(object, field) else { continue };
             if field == "overage_enabled" && *value == Value::Bool(false) {
                 continue;
@@ -316,17 +318,38 @@ impl Reader {
     ) -> Option<Option<ResetPeriod>> {
         let Some(value) = given(object, "reset_period") else { return Some(None) };
         let named = |period: &ResetPeriod| value.as_str() == Some(name_of(*period));
-        match RESET_PERIODS.into_iter().find(named) {
+        match ResetPeriod::ALL.into_iter().find(named) {
             Some(period) => Some(Some(period)),
             None => {
                 let message = format!(
-                    "must be DAY, MONTH or YEAR, or left out for usage that never starts again; it \
-                     is {}",
+                    "must be MINUTE, HOUR, DAY, WEEK, MONTH or YEAR, or left out for usage that never \
+                     starts again; it is {}",
                     shown(value)
                 );
                 self.refuse(&place.key("reset_period"), message)
             }
         }
+    }
+
+    fn reset_anchor(&mut self, object: &Map<String, Value>, place: &Place) -> Option<ResetAnchor> {
+        let message = match given(object, "reset_anchor") {
+            None => return Some(ResetAnchor::Subscription),
+            Some(value) => match [ResetAnchor::Subscription, ResetAnchor::Calendar]
+                .into_iter()
+                .find(|anchor| value.as_str() == Some(name_of_anchor(*anchor)))
+            {
+                Some(ResetAnchor::Calendar) if given(object, "reset_period").is_none() => {
+                    "is CALENDAR, which needs a reset_period".to_owned()
+                }
+                Some(anchor) => return Some(anchor),
+                None => format!(
+                    "must be CALENDAR, or left out for periods from the subscription's start; it \
+                     is {}",
+                    shown(value)
+                ),
+            },
+        };
+        self.refuse(&place.key("reset_anchor"), message)
     }
 
     /// Reads base packages. The planner checks that they exist, since it knows the environment.

@@ -2,10 +2,13 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Configuration, ConfiguredFeature, ConfiguredPackage, FORM_VERSION, name_of};
+use super::{
+    Configuration, ConfiguredFeature, ConfiguredPackage, FORM_VERSION, name_of, name_of_anchor,
+};
 use crate::catalog::{Allowance, FeatureKind};
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
+use crate::period::ResetAnchor;
 
 impl Configuration {
     /// Writes the configuration as clients read it. Every list is there, even an empty one; values
@@ -75,12 +78,15 @@ fn feature(feature: &ConfiguredFeature) -> Value {
 }
 
 fn write_allowance(object: &mut Map<String, Value>, allowance: Allowance) {
-    let Allowance { limit, reset_period, overage_enabled } = allowance;
+    let Allowance { limit, reset_period, reset_anchor, overage_enabled } = allowance;
     object.insert("limit".into(), limit.into());
     if overage_enabled {
         object.insert("overage_enabled".into(), true.into());
     }
     if let Some(reset_period) = reset_period {
         object.insert("reset_period".into(), name_of(reset_period).into());
+    }
+    if reset_anchor != ResetAnchor::Subscription {
+        object.insert("reset_anchor".into(), name_of_anchor(reset_anchor).into());
     }
 }

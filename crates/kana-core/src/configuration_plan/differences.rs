@@ -4,9 +4,10 @@ use indexmap::IndexMap;
 
 use super::entry::{Difference, Field};
 use crate::catalog::{Allowance, Feature, FeatureKind, Package, PackageKind};
-use crate::configuration::{name_of, quoted};
+use crate::configuration::{name_of, name_of_anchor, quoted};
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
+use crate::period::ResetAnchor;
 
 /// The maximum number of differences that one sentence has.
 const DIFFERENCES_MAX: usize = 10;
@@ -149,7 +150,7 @@ pub(super) fn of_gives(
 /// Returns what another reset period does to the usage of those who are subscribed
 /// (contract: `entitlements.md`, "When a published file changes terms").
 fn effect_on_usage(before: Allowance, after: Allowance) -> Option<&'static str> {
-    if before.reset_period == after.reset_period {
+    if before.reset() == after.reset() {
         return None;
     }
     let is_longer = match (before.reset_period, after.reset_period) {
@@ -168,6 +169,9 @@ fn amount(allowance: Allowance) -> String {
     if let Some(reset_period) = allowance.reset_period {
         text.push_str(" per ");
         text.push_str(name_of(reset_period));
+        if allowance.reset_anchor != ResetAnchor::Subscription {
+            text.push_str(&format!(" ({})", name_of_anchor(allowance.reset_anchor)));
+        }
     }
     if allowance.overage_enabled {
         text.push_str(", overage");

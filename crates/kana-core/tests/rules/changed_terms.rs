@@ -92,6 +92,69 @@ fn a_limit_that_changes_with_the_end_of_a_period_is_not_in_force_in_it() {
 }
 
 #[test]
+fn another_anchor_ends_the_running_period_and_starts_with_0() {
+    let mut world = world(limit(50).monthly());
+    world.set_clock("2024-02-10T00:00:00Z");
+    record(&mut world, 30);
+    publish(&mut world, limit(50).monthly().by_calendar());
+    assert_eq!(current(&world).unwrap(), "2024-02-10..2024-03-01 0/50");
+    assert_eq!(past(&world)[0], "2024-02-01..2024-02-10 30/50");
+    record(&mut world, 4);
+    publish(&mut world, limit(50).monthly());
+    world.set_clock("2024-03-01T00:00:00Z");
+    assert_eq!(current(&world).unwrap(), "2024-03-01..2024-04-01 0/50");
+}
+
+#[test]
+fn what_never_resets_has_all_of_calendar_periods_also_the_part_that_was_the_first() {
+    let mut world = World::new()
+        .clock("2024-01-01T15:00:00Z")
+        .consumable("api-calls")
+        .consumable("seats")
+        .package("pro", [("api-calls", limit(5).daily().by_calendar()), ("seats", unlimited())])
+        .user("124")
+        .subscribed("124", "pro");
+    record(&mut world, 1);
+    for day in ["2024-01-02", "2024-01-03"] {
+        world.set_clock(&format!("{day}T00:00:00Z"));
+        record(&mut world, 2);
+    }
+    world.set_clock("2024-01-03T06:00:00Z");
+    publish(&mut world, limit(100));
+    assert_eq!(current(&world).unwrap(), "2024-01-01T15:00.. 5/100");
+    assert_eq!(past(&world), [] as [String; 0]);
+}
+
+#[test]
+fn a_calendar_month_has_the_weeks_that_began_within_it() {
+    let mut world = world(limit(50).every(ResetPeriod::Week));
+    // Weeks from Monday 2024-01-01: one of them from 29 January to 5 February.
+    for at in ["2024-01-31T12:00:00Z", "2024-02-02T12:00:00Z", "2024-02-06T12:00:00Z"] {
+        world.set_clock(at);
+        record(&mut world, 10);
+    }
+    publish(&mut world, limit(100).monthly().by_calendar());
+    assert_eq!(current(&world).unwrap(), "2024-02-01..2024-03-01 10/100");
+    assert_eq!(past(&world)[0], "2024-01-29..2024-02-05 20/50");
+}
+
+#[test]
+fn a_day_has_its_hours_and_a_year_has_too_many_to_have_them() {
+    let mut world = world(limit(5).every(ResetPeriod::Hour));
+    record(&mut world, 1);
+    world.set_clock("2024-01-01T01:30:00Z");
+    record(&mut world, 2);
+    publish(&mut world, limit(50).daily());
+    assert_eq!(current(&world).unwrap(), "2024-01-01..2024-01-02 3/50");
+
+    publish(&mut world, limit(5).every(ResetPeriod::Hour));
+    world.set_clock("2024-01-01T02:30:00Z");
+    record(&mut world, 4);
+    publish(&mut world, limit(500).every(ResetPeriod::Year));
+    assert_eq!(current(&world).unwrap(), "2024-01-01T02:30..2025-01-01 0/500");
+}
+
+#[test]
 fn a_longer_period_has_the_usage_of_the_shorter_ones_that_began_within_it() {
     let mut world = world(limit(50).daily());
     for day in ["2024-01-31", "2024-02-01", "2024-02-02", "2024-02-03"] {
@@ -407,6 +470,7 @@ fn fold(world: &mut World) {
     let counters = world.counters("124");
     let subscription = world.subscription("124", "pro").id;
     let command = Command::FoldCounters(FoldCounters {
+        user: None,
         subscription,
         feature: feature_id("api-calls"),
         terms: TermsNumber::default(),

@@ -197,9 +197,20 @@ fn values_out_of_their_bounds_are_refused() {
         assert!(read(&with(limit, right)).is_ok());
     }
     is_refused(
-        &with("/packages/published/0/features/1/reset_period", json!("WEEK")),
-        "packages.published[0].features[1].reset_period: must be DAY, MONTH or YEAR, or left \
-         out for usage that never starts again; it is \"WEEK\"",
+        &with("/packages/published/0/features/1/reset_period", json!("WEEKLY")),
+        "packages.published[0].features[1].reset_period: must be MINUTE, HOUR, DAY, WEEK, MONTH \
+         or YEAR, or left out for usage that never starts again; it is \"WEEKLY\"",
+    );
+    is_refused(
+        &with_key("/packages/published/0/features/1", "reset_anchor", json!("UTC")),
+        "packages.published[0].features[1].reset_anchor: must be CALENDAR, or left out for periods \
+         from the subscription's start; it is \"UTC\"",
+    );
+    let mut never = with_key("/packages/published/0/features/1", "reset_anchor", json!("CALENDAR"));
+    never["packages"]["published"][0]["features"][1]["reset_period"] = json!(null);
+    is_refused(
+        &never,
+        "packages.published[0].features[1].reset_anchor: is CALENDAR, which needs a reset_period",
     );
     is_refused(
         &with("/packages/published/0/features/1/overage_enabled", json!("yes")),
@@ -269,11 +280,21 @@ fn a_feature_that_no_list_defines_is_refused() {
 }
 
 #[test]
+fn an_anchor_is_written_only_where_it_is_the_calendar() {
+    let feature = "/packages/published/0/features/1";
+    let calendar = with_key(feature, "reset_anchor", json!("CALENDAR"));
+    assert_eq!(read(&calendar).unwrap().to_json("story"), calendar);
+    let default = with_key(feature, "reset_anchor", json!("SUBSCRIPTION"));
+    assert_eq!(read(&default).unwrap().to_json("story"), full());
+}
+
+#[test]
 fn a_switch_has_no_amount() {
     for (key, value, shown) in [
         ("limit", json!(0), "0"),
         ("overage_enabled", json!(true), "true"),
         ("reset_period", json!("DAY"), "\"DAY\""),
+        ("reset_anchor", json!("CALENDAR"), "\"CALENDAR\""),
     ] {
         is_refused(
             &with_key("/packages/published/0/features/0", key, value),

@@ -514,6 +514,20 @@ fn the_entry_of_a_published_package_says_what_changes_for_how_many() {
 }
 
 #[test]
+fn another_anchor_of_a_published_package_is_an_error_that_says_what_becomes_of_usage() {
+    let catalog = published(&full());
+    let value = changed(|file| {
+        file["packages"]["published"][0]["features"][1]["reset_anchor"] = json!("CALENDAR");
+    });
+    let entries = entries_with(&catalog, &value, &[], 7);
+    assert_eq!(
+        differences(&entries[0]),
+        ["api-calls: limit 1000 per MONTH, overage → limit 1000 per MONTH (CALENDAR), overage; \
+             usage starts again at 0 (Error)"]
+    );
+}
+
+#[test]
 fn the_entry_of_a_draft_has_no_subscribers_and_no_usage() {
     let next = |period: &str| {
         changed(|file| {

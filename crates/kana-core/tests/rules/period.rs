@@ -1,7 +1,7 @@
 //! Reset periods: the contract's examples, and that periods tile time.
 
 use kana_core::Timestamp;
-use kana_core::period::{Period, ResetPeriod, index_at};
+use kana_core::period::{Period, Reset, ResetAnchor, ResetPeriod, index_at};
 use proptest::prelude::*;
 
 use crate::world::{World, limit, recording, time};
@@ -57,6 +57,67 @@ fn a_day_is_24_hours_from_the_anchor() {
 }
 
 #[test]
+fn minutes_hours_and_weeks_have_a_fixed_length_from_the_anchor() {
+    let anchor = "2024-02-28T23:59:30.250Z";
+    assert_eq!(starts(anchor, ResetPeriod::Minute, 2)[1], "2024-02-29T00:00:30.250Z");
+    assert_eq!(starts(anchor, ResetPeriod::Hour, 2)[1], "2024-02-29T00:59:30.250Z");
+    assert_eq!(starts(anchor, ResetPeriod::Week, 2)[1], "2024-03-06T23:59:30.250Z");
+}
+
+fn by_calendar(period: ResetPeriod) -> Option<Reset> {
+    Some(Reset { period, anchor: ResetAnchor::Calendar })
+}
+
+#[test]
+fn calendar_periods_begin_where_a_calendar_in_utc_has_them() {
+    // A Thursday.
+    let started_at = time("2024-02-15T10:20:30.456Z");
+    let at = time("2024-03-21T17:45:59.999Z");
+    for (period, start, end) in [
+        (ResetPeriod::Minute, "2024-03-21T17:45:00Z", "2024-03-21T17:46:00Z"),
+        (ResetPeriod::Hour, "2024-03-21T17:00:00Z", "2024-03-21T18:00:00Z"),
+        (ResetPeriod::Day, "2024-03-21T00:00:00Z", "2024-03-22T00:00:00Z"),
+        (ResetPeriod::Week, "2024-03-18T00:00:00Z", "2024-03-25T00:00:00Z"),
+        (ResetPeriod::Month, "2024-03-01T00:00:00Z", "2024-04-01T00:00:00Z"),
+    ] {
+        let expected = Period { start: time(start), end: Some(time(end)) };
+        assert_eq!(Period::since(started_at, by_calendar(period), at), expected, "{period:?}");
+    }
+    // The first period is a part of one.
+    let year = Period { start: started_at, end: Some(time("2025-01-01T00:00:00Z")) };
+    assert_eq!(Period::since(started_at, by_calendar(ResetPeriod::Year), at), year);
+}
+
+#[test]
+fn calendar_weeks_before_1970_also_begin_on_monday() {
+    let started_at = time("1969-01-01T00:00:00Z");
+    let period =
+        Period::since(started_at, by_calendar(ResetPeriod::Week), time("1969-12-31T23:00:00Z"));
+    assert_eq!(period.start, time("1969-12-29T00:00:00Z"));
+    assert_eq!(period.end, Some(time("1970-01-05T00:00:00Z")));
+}
+
+#[test]
+fn the_part_of_a_calendar_period_in_which_a_subscription_starts_has_the_whole_budget() {
+    let mut world = World::new()
+        .clock("2024-01-31T23:59:00Z")
+        .consumable("api-calls")
+        .package("pro", [("api-calls", limit(3).monthly().by_calendar())])
+        .user("124")
+        .subscribed("124", "pro");
+    world.record(recording("124", "api-calls").add(3)).unwrap();
+    assert!(!world.can_use("124", "api-calls", 1).unwrap().access);
+    let shown = world.usage("124", "api-calls").current.unwrap();
+    assert_eq!(shown.period.start, time("2024-01-31T23:59:00Z"));
+    assert_eq!(shown.period.end, Some(time("2024-02-01T00:00:00Z")));
+    world.set_clock("2024-02-01T00:00:00Z");
+    assert!(world.can_use("124", "api-calls", 3).unwrap().access);
+    let past = world.usage("124", "api-calls").past;
+    assert_eq!(past.len(), 1);
+    assert_eq!((past[0].period, past[0].consumption.used), (shown.period, 3));
+}
+
+#[test]
 fn without_a_reset_period_there_is_one_period_that_never_ends() {
     let anchor = time("2024-01-31T00:00:00Z");
     let whole = Period { start: anchor, end: None };
@@ -70,7 +131,7 @@ fn without_a_reset_period_there_is_one_period_that_never_ends() {
 #[test]
 fn a_period_holds_its_start_and_not_its_end() {
     let anchor = time("2024-01-31T12:00:00Z");
-    for reset in [ResetPeriod::Day, ResetPeriod::Month, ResetPeriod::Year] {
+    for reset in ResetPeriod::ALL {
         let period = Period::nth(anchor, reset, 0);
         let end = period.end.unwrap();
         assert!(period.contains(anchor));
@@ -126,7 +187,7 @@ fn written(at: Timestamp) -> (i64, i64, i64, String) {
 }
 
 fn any_reset() -> impl Strategy<Value = ResetPeriod> {
-    prop_oneof![Just(ResetPeriod::Day), Just(ResetPeriod::Month), Just(ResetPeriod::Year)]
+    proptest::sample::select(ResetPeriod::ALL.to_vec())
 }
 
 /// Any instant of the years 0002 to 9997, so that the periods around it lie within what a
@@ -215,5 +276,32 @@ proptest! {
     ) {
         let period = Period::nth(anchor, reset, index);
         prop_assert!(period.start <= period.end.unwrap());
+    }
+}
+
+proptest! {
+    #[test]
+    fn calendar_periods_tile_the_time_of_a_subscription_from_its_start(
+        started_at in any_instant(), period in any_reset(), ms in 0..800 * DAY_MS,
+    ) {
+        let reset = Reset { period, anchor: ResetAnchor::Calendar };
+        let at = started_at.saturating_add_ms(ms);
+        let here = Period::since(started_at, Some(reset), at);
+        prop_assert!(here.contains(at) && here.start >= started_at, "{:?}", here);
+        let next = Period::since(started_at, Some(reset), here.end.unwrap());
+        prop_assert_eq!(Some(next.start), here.end);
+        // Whoever subscribes in the same period has the same end.
+        let later = Period::since(at, Some(reset), at);
+        prop_assert_eq!((later.start, later.end), (at, here.end));
+        let (year, month, day, time) = written(here.end.unwrap());
+        let monday = here.end.unwrap().as_ms().div_euclid(DAY_MS).rem_euclid(7) == 4;
+        match period {
+            ResetPeriod::Minute => prop_assert!(time.ends_with(":00.000Z")),
+            ResetPeriod::Hour => prop_assert!(time.ends_with(":00:00.000Z")),
+            _ => prop_assert_eq!(&time, "T00:00:00.000Z"),
+        }
+        prop_assert!(period != ResetPeriod::Week || monday);
+        prop_assert!(period != ResetPeriod::Month || day == 1);
+        prop_assert!(period != ResetPeriod::Year || (month, day) == (1, 1), "{}", year);
     }
 }

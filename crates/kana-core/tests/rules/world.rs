@@ -10,15 +10,24 @@ use kana_core::catalog_command::{
 };
 use kana_core::change::{self, of_catalog};
 use kana_core::counting::counting_subscription;
-use kana_core::decide::{Answer, Basis, Command, CreateUser, Decision, UpdateUser, decide};
+use kana_core::decide::{
+    Answer, Basis, Command, CreateUser, Decision, DeleteUser, OverrideInput, RemoveOverride,
+    SetOverride, UpdateUser, decide,
+};
 use kana_core::edit::Edit;
-use kana_core::entitlement::{Entitlement, entitlement, entitlements};
+use kana_core::entitlement::{
+    Entitlement, Requirement, entitled_together, entitlement, entitlements,
+};
+use kana_core::explain::{Explanation, explain};
 use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
-use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::id::{
+    FeatureId, IdempotencyKey, OverrideId, PackageId, SubscriptionId, UserId, UserKey,
+};
 use kana_core::idempotency::{Replay, Replays};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::near_limit::{LimitCrossing, Share, near_limit};
-use kana_core::period::ResetPeriod;
+use kana_core::overrides::{Override, OverrideKind};
+use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::subjects::{Subject, Subjects};
 use kana_core::subscribing::{CancelSubscription, Subscribe};
 use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus};
@@ -78,6 +87,12 @@ impl Gives {
     pub(crate) fn every(self, reset_period: ResetPeriod) -> Self {
         let allowance = self.0.expect("an amount that resets");
         Self(Some(Allowance { reset_period: Some(reset_period), ..allowance }))
+    }
+
+    /// Counts the periods by the calendar.
+    pub(crate) fn by_calendar(self) -> Self {
+        let allowance = self.0.unwrap_or(Allowance::UNLIMITED);
+        Self(Some(Allowance { reset_anchor: ResetAnchor::Calendar, ..allowance }))
     }
 
     pub(crate) fn allowance(self) -> Allowance {
@@ -208,11 +223,86 @@ impl Using {
     }
 }
 
+/// An override that a story sets.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting(SetOverride);
+
+pub(crate) fn setting(user: &str, feature: &str) -> Setting {
+    Setting(SetOverride {
+        user: user_id(user),
+        feature: feature_id(feature),
+        input: OverrideInput {
+            kind: OverrideKind::Unlimited,
+            limit: None,
+            reset_period: None,
+            reset_anchor: None,
+            overage_enabled: None,
+        },
+        ends_at: None,
+        reason: None,
+        new_id: OverrideId(Uuid::nil()),
+    })
+}
+
+impl Setting {
+    pub(crate) fn kind(mut self, kind: OverrideKind) -> Self {
+        self.0.input.kind = kind;
+        self
+    }
+
+    pub(crate) fn deny(self) -> Self {
+        self.kind(OverrideKind::Deny)
+    }
+
+    pub(crate) fn unlimited(self) -> Self {
+        self.kind(OverrideKind::Unlimited)
+    }
+
+    pub(crate) fn limit(mut self, limit: i64) -> Self {
+        self.0.input.limit = Some(limit);
+        self.kind(OverrideKind::Limit)
+    }
+
+    pub(crate) fn every(mut self, reset_period: ResetPeriod) -> Self {
+        self.0.input.reset_period = Some(reset_period);
+        self
+    }
+
+    pub(crate) fn by_calendar(mut self) -> Self {
+        self.0.input.reset_anchor = Some(ResetAnchor::Calendar);
+        self
+    }
+
+    pub(crate) fn overage(mut self, enabled: bool) -> Self {
+        self.0.input.overage_enabled = Some(enabled);
+        self
+    }
+
+    pub(crate) fn until(mut self, text: &str) -> Self {
+        self.0.ends_at = Some(time(text));
+        self
+    }
+
+    pub(crate) fn reason(mut self, text: &str) -> Self {
+        self.0.reason = Some(label(text));
+        self
+    }
+
+    pub(crate) fn set(self) -> SetOverride {
+        self.0
+    }
+
+    pub(crate) fn command(self) -> Command {
+        Command::SetOverride(self.0)
+    }
+}
+
 /// What is stored of one user, complete.
 #[derive(Debug, Clone, PartialEq)]
 struct Person {
     user: User,
     subscriptions: Vec<Subscription>,
+    overrides: Vec<Override>,
     counters: BTreeMap<CounterKey, i64>,
 }
 
@@ -221,6 +311,7 @@ impl Person {
     fn facts(&self) -> UserFacts {
         let running = self.subscriptions.iter().filter(|known| known.ended_at.is_none());
         UserFacts::new(self.user.key, self.user.id.clone(), running.cloned().collect())
+            .with_overrides(!self.overrides.is_empty())
     }
 
     fn load(&self, need: Need, facts: &mut UserFacts) {
@@ -229,6 +320,7 @@ impl Person {
                 let ended = self.subscriptions.iter().filter(|known| known.ended_at.is_some());
                 facts.load_ended_subscriptions(ended.cloned().collect());
             }
+            Need::Overrides(_) => facts.load_overrides(self.overrides.clone()),
             Need::Counters(_, counters) => {
                 for counter in counters {
                     let used = self.counters.get(&counter).copied();
@@ -563,7 +655,10 @@ impl World {
                     let kept = self.stored.replays.get(&key).cloned();
                     replays.load(key, kept);
                 }
-                Need::EndedSubscriptions(user) | Need::Profile(user) | Need::Counters(user, _) => {
+                Need::EndedSubscriptions(user)
+                | Need::Overrides(user)
+                | Need::Profile(user)
+                | Need::Counters(user, _) => {
                     let known = std::iter::once(&mut facts.first).chain(&mut facts.others);
                     let facts = known.flatten().find(|facts| facts.key == user);
                     let facts = facts.expect("only a user who is named has facts");
@@ -579,11 +674,25 @@ impl World {
                 Change::CreateUser(user) => self.stored.people.push(Person {
                     user,
                     subscriptions: Vec::new(),
+                    overrides: Vec::new(),
                     counters: BTreeMap::new(),
                 }),
-                Change::UpdateUser { user: changed, .. }
-                | Change::DeleteUser { user: changed, .. } => {
+                Change::UpdateUser { user: changed, .. } => {
                     self.person_mut_with(*user).user = changed;
+                }
+                Change::DeleteUser { user: changed, .. } => {
+                    let person = self.person_mut_with(*user);
+                    person.user = changed;
+                    person.overrides.clear();
+                }
+                Change::PutOverride(new) => {
+                    let known = &mut self.person_mut_with(*user).overrides;
+                    known.retain(|known| known.feature != new.feature);
+                    known.push(new);
+                }
+                Change::DeleteOverride { feature } => {
+                    let known = &mut self.person_mut_with(*user).overrides;
+                    known.retain(|known| known.feature != feature);
                 }
                 Change::AddSubscription(subscription) => {
                     self.person_mut_with(*user).subscriptions.push(subscription);
@@ -609,6 +718,48 @@ impl World {
                 }
             }
         }
+    }
+}
+
+/// Overrides.
+impl World {
+    pub(crate) fn set_override(&mut self, setting: Setting) -> Result<Override, Refusal> {
+        let mut command = setting.command();
+        command.set_ids(&mut || self.next_id());
+        match self.run(&command)? {
+            Answer::OverrideSet(set) => Ok(set),
+            other => panic!("not an answer to setOverride: {other:?}"),
+        }
+    }
+
+    pub(crate) fn remove_override(&mut self, user: &str, feature: &str) -> Result<bool, Refusal> {
+        let remove = RemoveOverride { user: user_id(user), feature: feature_id(feature) };
+        match self.run(&Command::RemoveOverride(remove))? {
+            Answer::OverrideRemoved(lived) => Ok(lived),
+            other => panic!("not an answer to removeOverride: {other:?}"),
+        }
+    }
+
+    pub(crate) fn override_of(&self, user: &str, feature: &str) -> Option<Override> {
+        let mut known = self.person(user).overrides.iter();
+        known.find(|known| known.feature.as_str() == feature).cloned()
+    }
+
+    /// How many overrides are stored, of all users.
+    pub(crate) fn overrides_stored(&self) -> usize {
+        self.stored.people.iter().map(|person| person.overrides.len()).sum()
+    }
+
+    /// What the audit log would have of a command beside what the feed says.
+    pub(crate) fn audit_of(&self, command: &Command) -> Vec<change::AuditEntry> {
+        let mut facts = self.facts(command);
+        self.decide(&mut facts, &mut Replays::default(), command).unwrap().audit
+    }
+
+    pub(crate) fn delete(&mut self, user: &str) {
+        let random = self.next_id();
+        let command = DeleteUser::new(user_id(user), random).unwrap();
+        self.run(&Command::DeleteUser(command)).unwrap();
     }
 }
 
@@ -684,6 +835,25 @@ impl World {
         let feature = feature_id(feature);
         let as_of = AsOf::Now(self.now);
         self.ask(user, |catalog, facts| entitlement(catalog, facts, &feature, delta, as_of))
+    }
+
+    pub(crate) fn can_use_together(
+        &self,
+        user: &str,
+        requirements: &[Requirement],
+    ) -> Result<(bool, Vec<Entitlement>), Refusal> {
+        let as_of = AsOf::Now(self.now);
+        self.ask(user, |catalog, facts| entitled_together(catalog, facts, requirements, as_of))
+    }
+
+    pub(crate) fn explain(
+        &self,
+        user: &str,
+        feature: &str,
+        delta: i64,
+    ) -> Result<Explanation, Refusal> {
+        let feature = feature_id(feature);
+        self.ask(user, |catalog, facts| explain(catalog, facts, &feature, delta, self.now))
     }
 
     /// What is answered about one more of each of the features, and in how many goes it was asked

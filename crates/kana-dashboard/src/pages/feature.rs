@@ -7,7 +7,7 @@ use kana_core::catalog::{Catalog, Feature, PackageFeature, PackageStatus};
 use kana_core::catalog_command::FeatureEdit;
 use kana_core::id::FeatureId;
 use kana_core::metadata::Label;
-use kana_core::period::ResetPeriod;
+use kana_core::period::{Reset, ResetAnchor, ResetPeriod};
 use kana_service::EnvironmentView;
 
 use super::confirm::ConfirmPage;
@@ -68,7 +68,7 @@ struct Row {
     name: String,
     status: Status,
     limit: String,
-    resets: &'static str,
+    resets: String,
 }
 
 /// The status of a package as people read it.
@@ -153,13 +153,24 @@ pub(super) fn limit(feature: &Feature, inside: &PackageFeature) -> String {
     }
 }
 
-pub(super) fn resets(feature: &Feature, inside: &PackageFeature) -> &'static str {
-    match inside.allowance.reset_period {
-        _ if feature.is_binary() => "–",
-        None => "Never",
-        Some(ResetPeriod::Day) => "Every day",
-        Some(ResetPeriod::Month) => "Every month",
-        Some(ResetPeriod::Year) => "Every year",
+pub(super) fn resets(feature: &Feature, inside: &PackageFeature) -> String {
+    if feature.is_binary() { "–".to_owned() } else { resets_in_words(inside.allowance.reset()) }
+}
+
+/// Returns when usage starts again, as a cell of a table has it.
+pub(super) fn resets_in_words(reset: Option<Reset>) -> String {
+    let Some(reset) = reset else { return "Never".to_owned() };
+    let every = match reset.period {
+        ResetPeriod::Minute => "Every minute",
+        ResetPeriod::Hour => "Every hour",
+        ResetPeriod::Day => "Every day",
+        ResetPeriod::Week => "Every week",
+        ResetPeriod::Month => "Every month",
+        ResetPeriod::Year => "Every year",
+    };
+    match reset.anchor {
+        ResetAnchor::Subscription => every.to_owned(),
+        ResetAnchor::Calendar => format!("{every}, by the calendar"),
     }
 }
 

@@ -7,6 +7,7 @@ mod audit_export;
 mod confirm;
 mod developers;
 mod documentation;
+mod explain;
 mod feature;
 mod features;
 mod home;
@@ -31,6 +32,7 @@ mod user_changes;
 mod user_events;
 mod user_form;
 mod user_import;
+mod user_overrides;
 mod users;
 mod users_export;
 mod welcome;
@@ -58,6 +60,8 @@ pub(crate) fn routes() -> Vec<Route> {
         user::routes(),
         user_changes::routes(),
         user_events::routes(),
+        user_overrides::routes(),
+        explain::routes(),
         integrations::routes(),
         developers::routes(),
         key::routes(),

@@ -50,7 +50,7 @@ struct Row {
     address: Address,
     feature: String,
     limit: String,
-    resets: &'static str,
+    resets: String,
     overage: &'static str,
     name: String,
 }

@@ -8,14 +8,14 @@ use kana_core::catalog_command::{NewPackage, NewPackageFeature, PackageEdit};
 use kana_core::edit::Edit;
 use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::{Label, Metadata};
-use kana_core::period::ResetPeriod;
+use kana_core::period::{ResetAnchor, ResetPeriod};
 
 use super::metadata;
 use crate::form::{FieldProblem, Filled, Form};
 use crate::number::grouped;
 
 /// The fields of a row.
-const ROW_FIELDS: [&str; 5] = ["feature", "limit", "resets", "overage", "name"];
+const ROW_FIELDS: [&str; 6] = ["feature", "limit", "resets", "calendar", "overage", "name"];
 
 /// What stands in the form.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +33,9 @@ pub(super) struct Row {
     pub(super) feature: String,
     pub(super) limit: String,
     pub(super) resets: String,
+    pub(super) calendar: String,
+    /// Whether what is folded away has a value or a problem.
+    pub(super) has_more: bool,
     pub(super) overage: String,
     pub(super) name: String,
 }
@@ -80,13 +83,16 @@ impl PackageForm {
         }
         head.extend(package.base_packages().iter().map(|base| ("base", base.as_str().to_owned())));
         let rows = package.features.iter().map(|(id, inside)| {
-            let Allowance { limit, reset_period, overage_enabled } = inside.allowance;
+            let Allowance { limit, reset_period, reset_anchor, overage_enabled } = inside.allowance;
             let mut fields = vec![
                 ("feature", names.shown(id).to_owned()),
                 ("limit", limit.map(|limit| limit.to_string()).unwrap_or_default()),
                 ("resets", resets_value(reset_period).to_owned()),
                 ("name", inside.name.as_ref().map(Label::as_str).unwrap_or_default().to_owned()),
             ];
+            if reset_anchor == ResetAnchor::Calendar {
+                fields.push(("calendar", "1".to_owned()));
+            }
             if overage_enabled {
                 fields.push(("overage", "1".to_owned()));
             }
@@ -132,13 +138,18 @@ impl PackageForm {
             let is_here = |problem: &&FieldProblem| {
                 problem.field.as_ref().is_some_and(|field| field.starts_with(&prefix))
             };
-            let problems = problems.iter().filter(is_here).cloned().collect();
+            let problems: Vec<_> = problems.iter().filter(is_here).cloned().collect();
+            let calendar = field("calendar");
+            let has_more = row.has("calendar")
+                || problems.iter().any(|it| it.field.as_ref() == Some(&calendar));
             Row {
                 number,
                 form: Filled::with_problems(form, problems),
                 feature: field("feature"),
                 limit: field("limit"),
                 resets: field("resets"),
+                calendar: field("calendar"),
+                has_more,
                 overage: field("overage"),
                 name: field("name"),
             }
@@ -231,6 +242,9 @@ impl PackageForm {
                 limit => format!("limit {limit}"),
             };
             let mut said = format!("{limit}, resets {}", resets_in_words(row.text("resets")));
+            if row.has("calendar") {
+                said.push_str(" by the calendar");
+            }
             if row.has("overage") {
                 said.push_str(", overage allowed");
             }
@@ -370,12 +384,20 @@ fn read_row(
     let limit = read_limit(row.text("limit")).map_err(|message| problem("limit", message))?;
     let reset_period = match row.text("resets") {
         "" => None,
-        "day" => Some(ResetPeriod::Day),
-        "month" => Some(ResetPeriod::Month),
-        "year" => Some(ResetPeriod::Year),
-        _ => return Err(problem("resets", "Choose one of the list.".to_owned())),
+        text => Some(
+            ResetPeriod::ALL
+                .into_iter()
+                .find(|period| resets_value(Some(*period)) == text)
+                .ok_or_else(|| problem("resets", "Choose one of the list.".to_owned()))?,
+        ),
     };
-    let allowance = Allowance { limit, reset_period, overage_enabled: row.has("overage") };
+    let by_calendar = row.has("calendar");
+    if by_calendar && reset_period.is_none() {
+        return Err(problem("calendar", "Needs a reset: choose when it resets.".to_owned()));
+    }
+    let reset_anchor = if by_calendar { ResetAnchor::Calendar } else { ResetAnchor::Subscription };
+    let allowance =
+        Allowance { limit, reset_period, reset_anchor, overage_enabled: row.has("overage") };
     if feature.is_binary() && allowance != Allowance::UNLIMITED {
         let message = format!("Must be left out for {}, which is BINARY.", feature.id);
         let field = match (limit, reset_period) {
@@ -413,10 +435,13 @@ fn read_limit(text: &str) -> Result<Option<i64>, String> {
     }
 }
 
-fn resets_value(reset_period: Option<ResetPeriod>) -> &'static str {
+pub(super) fn resets_value(reset_period: Option<ResetPeriod>) -> &'static str {
     match reset_period {
         None => "",
+        Some(ResetPeriod::Minute) => "minute",
+        Some(ResetPeriod::Hour) => "hour",
         Some(ResetPeriod::Day) => "day",
+        Some(ResetPeriod::Week) => "week",
         Some(ResetPeriod::Month) => "month",
         Some(ResetPeriod::Year) => "year",
     }
@@ -432,6 +457,7 @@ pub(super) fn label(field: &str) -> Option<Cow<'static, str>> {
         let label = match field {
             "limit" => "limit",
             "resets" => "resets",
+            "calendar" => "resets by the calendar",
             "overage" => "overage allowed",
             "name" => "name in the package",
             _ => return Some(format!("Feature {number}").into()),

@@ -13,6 +13,7 @@ use super::metadata;
 use super::suggestions::{self, Suggestion};
 use super::usage_by_period::usage_by_period;
 use super::user_form::read_id;
+use super::user_overrides::{self, OverrideRow, first_override};
 use super::users::text;
 use crate::address::Address;
 use crate::answer::{Asked, html};
@@ -40,6 +41,7 @@ struct UserPage {
     subscriptions: Vec<SubscriptionRow>,
     has_more_subscriptions: bool,
     entitlements: Vec<EntitlementRow>,
+    overrides: Vec<OverrideRow>,
     pages: Pages,
     /// Usage by period, if the user has used anything that is counted.
     usage: Option<Chart>,
@@ -58,6 +60,8 @@ pub(super) struct Forms {
     pub(super) answer: Option<Entitlement>,
     pub(super) record: Filled,
     pub(super) subscribe: Filled,
+    /// Sets an override.
+    pub(super) overriding: Filled,
     /// Chooses the feature whose usage is shown.
     pub(super) usage: Filled,
 }
@@ -69,6 +73,7 @@ struct Addresses {
     events: Address,
     record: Address,
     subscribe: Address,
+    overriding: Address,
 }
 
 /// Something under the heading.
@@ -98,6 +103,7 @@ struct EntitlementRow {
     key: String,
     feature: String,
     address: Address,
+    explain: Address,
     access: bool,
     used: Option<String>,
     meter: Option<Meter>,
@@ -121,6 +127,7 @@ impl Default for Forms {
             answer: None,
             record: Form::with(first_record()).into(),
             subscribe: Filled::default(),
+            overriding: first_override().into(),
             usage: Filled::default(),
         }
     }
@@ -134,7 +141,7 @@ fn first_record() -> [(&'static str, String); 2] {
 impl Forms {
     /// Returns the status of a page with these forms.
     fn status(&self) -> StatusCode {
-        let all = [&self.check, &self.record, &self.subscribe, &self.usage];
+        let all = [&self.check, &self.record, &self.subscribe, &self.overriding, &self.usage];
         let statuses = all.into_iter().map(Filled::status);
         statuses.max().unwrap_or(StatusCode::OK)
     }
@@ -242,12 +249,18 @@ pub(super) async fn show<E>(
         forms.usage = Form::with([("usage-of", feature.as_str().to_owned())]).into();
     }
     let status = forms.status();
+    let may_edit = frame.may_edit();
+    let overrides = overview
+        .overrides
+        .iter()
+        .map(|known| user_overrides::row(asked, &overview.catalog, &user.id, (known, may_edit)));
     let page = UserPage {
         facts: facts(&overview),
         metadata: metadata::written(user.metadata.as_ref()),
         subscriptions: subscriptions(asked, &overview, frame.may_edit())?,
         has_more_subscriptions: overview.has_more_subscriptions,
         entitlements,
+        overrides: overrides.collect::<Result<_, _>>()?,
         pages,
         usage: overview.usage.as_ref().and_then(|(feature, history)| {
             usage_by_period(overview.catalog.feature(feature)?, history)
@@ -295,6 +308,7 @@ impl Addresses {
             events: of_user("/user/events")?,
             record: of_user("/user/record")?,
             subscribe: of_user("/user/subscribe")?,
+            overriding: of_user("/user/override")?,
         })
     }
 }
@@ -365,6 +379,10 @@ fn entitlement<E>(
         key: format!("{} {id}", if is_granted { "1" } else { "2" }),
         feature: feature.map_or(id.as_str(), |feature| feature.name.as_str()).to_owned(),
         address: asked.address("/feature")?.with("id", id.as_str()),
+        explain: asked
+            .address("/user/explain")?
+            .with("id", overview.user.id.as_str())
+            .with("feature", id.as_str()),
         access: entitlement.access,
         used: consumption.map(|consumption| grouped(consumption.used)),
         meter: consumption.and_then(|Consumption { used, budget, .. }| {

@@ -174,7 +174,7 @@ fn read_subscription(
 
 /// Takes an instant also as the pages show it, `2026-11-29 09:03:11 UTC`, with or without the zone, and a
 /// day, which is its beginning.
-fn as_rfc_3339(text: &str) -> String {
+pub(super) fn as_rfc_3339(text: &str) -> String {
     const DAY_CHARS: usize = "2026-11-29".len();
     let shown = text.strip_suffix(" UTC").unwrap_or(text);
     match shown.split_once(' ') {

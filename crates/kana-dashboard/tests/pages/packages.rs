@@ -251,6 +251,22 @@ async fn a_published_package_is_changed_after_a_review() {
 }
 
 #[tokio::test]
+async fn what_resets_can_reset_by_the_calendar() {
+    let world = World::new().await;
+    let mut person = world.person(Role::Editor).await;
+    features(&mut person, "test", &["Calls"]).await;
+    let form = new_package(&mut person, "test", "Pro", "10").await;
+    let form = form.tick("Feature 1: Resets by the calendar");
+    let refused = form.clone();
+    assert_eq!(person.submit(refused, "Save as draft").await, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(person.alert().contains("Needs a reset"), "{}", person.alert());
+    let form = form.choose("Feature 1: Resets", "Every week");
+    person.submit(form, "Save as draft").await;
+    assert_eq!(person.status_text(), "Draft saved.");
+    assert_eq!(person.table("Features in this package")[0][2], "Every week, by the calendar");
+}
+
+#[tokio::test]
 async fn a_copy_is_a_draft_with_the_next_free_id_and_a_base_that_is_named_stays() {
     let world = World::new().await;
     let mut person = world.person(Role::Editor).await;

@@ -69,7 +69,12 @@ async fn fill(environment: &Environment, items: usize) {
         let name = Label::new("name", "Calls").unwrap();
         let made = Feature { id: feature.clone(), name, kind, metadata: None };
         environment.create_feature(made).await.unwrap();
-        let allowance = Allowance { limit: Some(5), reset_period: None, overage_enabled: false };
+        let allowance = Allowance {
+            limit: Some(5),
+            reset_period: None,
+            overage_enabled: false,
+            ..Allowance::UNLIMITED
+        };
         let given =
             NewPackageFeature { feature: feature.clone(), name: None, allowance: Some(allowance) };
         let made = NewPackage {

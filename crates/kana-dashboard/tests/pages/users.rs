@@ -193,10 +193,18 @@ async fn a_user_subscribes_uses_and_cancels() {
     assert_eq!(
         person.table("Entitlements"),
         [
-            ["API calls", "Yes", "600", "1,000", "2026-12-29 09:03:11 UTC", within],
-            ["Seats", "No", "30", "25", "Never", reached],
-            ["Single sign-on", "Yes", "–", "–", "–", granted],
-            ["Storage", "No", "–", "–", "–", none],
+            [
+                "API calls",
+                "Yes",
+                "600",
+                "1,000",
+                "2026-12-29 09:03:11 UTC",
+                within,
+                "Explain API calls"
+            ],
+            ["Seats", "No", "30", "25", "Never", reached, "Explain Seats"],
+            ["Single sign-on", "Yes", "–", "–", "–", granted, "Explain Single sign-on"],
+            ["Storage", "No", "–", "–", "–", none, "Explain Storage"],
         ]
     );
     assert!(person.has("svg[role=img][aria-label='600 of 1,000 used']"));

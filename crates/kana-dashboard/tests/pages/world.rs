@@ -117,7 +117,12 @@ pub(crate) async fn sell(world: &World) -> Environment {
         environment.create_feature(Feature { id, name, kind, metadata: None }).await.unwrap();
     }
     let allowance = |limit, reset_period| {
-        Some(Allowance { limit: Some(limit), reset_period, overage_enabled: false })
+        Some(Allowance {
+            limit: Some(limit),
+            reset_period,
+            overage_enabled: false,
+            ..Allowance::UNLIMITED
+        })
     };
     let inside =
         |id: &str, allowance| NewPackageFeature { feature: feature_id(id), name: None, allowance };

@@ -10,10 +10,14 @@ mod developers;
 #[path = "../pages/documentation.rs"]
 mod documentation;
 mod engine;
+#[path = "../pages/explain.rs"]
+mod explain;
 #[path = "../pages/features.rs"]
 mod features;
 #[path = "../pages/getting_in.rs"]
 mod getting_in;
+#[path = "../pages/overrides.rs"]
+mod overrides;
 #[path = "../pages/overview.rs"]
 mod overview;
 #[path = "../pages/packages.rs"]

@@ -1,7 +1,8 @@
 //! What users may use, and what they used.
 
 use kana_core::decide::{Answer, Command};
-use kana_core::entitlement::{self, Entitlement};
+use kana_core::entitlement::{self, Entitlement, Requirement};
+use kana_core::explain::{self, Explanation};
 use kana_core::id::{FeatureId, UserId};
 use kana_core::subscription::AsOf;
 use kana_core::usage::{RecordUsage, RecordedUsage, UseFeature, UsedFeature};
@@ -31,6 +32,40 @@ impl EnvironmentView {
             .await?;
         counted::decision(Asked::CanUseFeature, self.kind(), entitlement.reason);
         Ok(entitlement)
+    }
+
+    /// Returns whether the user may use all of it together, and what each requirement is answered alone, in
+    /// their order, at one instant.
+    pub async fn can_use_features(
+        &self,
+        user: &UserId,
+        requirements: Vec<Requirement>,
+    ) -> Result<(bool, Vec<Entitlement>), Error> {
+        entitlement::check_requirements(&requirements)?;
+        let (access, alone) = self
+            .ask(user, move |catalog, facts, now| {
+                entitlement::entitled_together(catalog, facts, &requirements, AsOf::Now(now))
+            })
+            .await?;
+        for entitlement in &alone {
+            counted::decision(Asked::CanUseFeatures, self.kind(), entitlement.reason);
+        }
+        Ok((access, alone))
+    }
+
+    /// Returns whether the user may use `delta` more of the feature, and what that follows from.
+    pub async fn explain_feature(
+        &self,
+        user: &UserId,
+        feature: &FeatureId,
+        delta: i64,
+    ) -> Result<Explanation, Error> {
+        entitlement::check_delta(delta)?;
+        let feature = feature.clone();
+        self.ask(user, move |catalog, facts, now| {
+            explain::explain(catalog, facts, &feature, delta, now)
+        })
+        .await
     }
 
     /// Returns the user's usage of the feature, period by period.

@@ -7,10 +7,12 @@ use kana_core::catalog::Catalog;
 use kana_core::entitlement::{Entitlement, current_entitlements};
 use kana_core::facts::Obstacle;
 use kana_core::id::{FeatureId, UserId};
+use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
 use kana_core::usage_history::{UsageHistory, show_usage};
 use kana_core::user::User;
 
+use super::overrides::living_overrides;
 use super::subscriptions::newest_first;
 use super::view::EnvironmentView;
 use crate::error::Error;
@@ -32,6 +34,8 @@ pub struct UserOverview {
     pub has_more_subscriptions: bool,
     /// The user's entitlement to every feature of the catalog, in the order of the catalog.
     pub entitlements: Vec<FeatureEntitlement>,
+    /// The user's overrides that live, by their start, then by creation.
+    pub overrides: Vec<Override>,
     /// The usage of the feature that was asked for, as `showUsage` answers; without one, of the first
     /// feature whose usage is counted for the user now.
     pub usage: Option<(FeatureId, UsageHistory)>,
@@ -86,6 +90,7 @@ impl EnvironmentView {
                 subscriptions,
                 has_more_subscriptions,
                 entitlements: entitlements.collect(),
+                overrides: living_overrides(facts, now)?,
                 usage: usage.transpose()?,
             })
         })

@@ -21,19 +21,17 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Adds the changes of a command about a user. The audit log has them only if the actor is one
-    /// whose work on users it keeps.
+    /// Adds the changes of a command about a user, and what else the audit log has of it. It has that
+    /// only if the actor is one whose work on users it keeps.
     pub(crate) fn user(
         &mut self,
         (actor, request_id): (&Actor, Option<&str>),
         at: Timestamp,
-        changes: Vec<Change>,
+        (changes, audit): (Vec<Change>, Vec<AuditEntry>),
     ) {
-        if changes.is_empty() {
-            return;
-        }
         if actor.is_audited_for_users() || deletes_user(&changes) {
             self.audit_of(actor, request_id, at, audit_of_user(&changes));
+            self.audit_of(actor, request_id, at, audit);
         }
         self.changes(actor, at, changes);
     }

@@ -1,6 +1,7 @@
 //! Folds old counters into one sum, so that a user's counters do not grow without bound (contract:
 //! `entitlements.md`, "When a published file changes terms"). No answer changes.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use kana_core::Timestamp;
 use kana_core::decide::Command;
 use kana_core::facts::CounterKey;
 use kana_core::folding::{FoldCounters, oldest_kept};
-use kana_core::id::{FeatureId, SubscriptionId, UserKey};
+use kana_core::id::{FeatureId, OverrideId, SubscriptionId, UserId, UserKey};
 use kana_core::refusal::InvalidValue;
 use kana_core::terms::TermsNumber;
 use kana_store::jobs::Due;
@@ -106,7 +107,8 @@ impl Counters {
         let after = pass.after.as_ref().map(Place::read).transpose()?;
         let actor = Arc::new(Actor::Job);
         let counters = self.counters_after(access.environment, after).await?;
-        for command in commands(&counters, kana.clock.now()) {
+        let users = self.users_with_overrides(access.environment, &counters).await?;
+        for command in commands(&counters, &users, kana.clock.now()) {
             let folding = Command::FoldCounters(command);
             kana.writer.submit(access.environment, &actor, folding).await?;
         }
@@ -117,6 +119,25 @@ impl Counters {
         let is_end = pass.is_live;
         *pass = Pass { is_live: true, after: None };
         Ok(is_end)
+    }
+
+    /// Returns the ids of the users for whom overrides counted: an override does not say whose it is.
+    async fn users_with_overrides(
+        &self,
+        environment: EnvironmentId,
+        counters: &[(UserKey, CounterKey)],
+    ) -> Result<HashMap<UserKey, UserId>, Failure> {
+        let of_override =
+            |(_, counter): &&(UserKey, CounterKey)| OverrideId::in_place_of(counter.subscription);
+        let found = counters.iter().filter(|counter| of_override(counter).is_some());
+        let keys: BTreeSet<UserKey> = found.map(|(user, _)| *user).collect();
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let keys: Vec<UserKey> = keys.into_iter().collect();
+        let mut transaction = self.0.store.read().await?;
+        let users = transaction.users_by_key(environment, &keys).await?;
+        Ok(users.into_iter().flatten().map(|user| (user.key, user.id)).collect())
     }
 
     async fn counters_after(
@@ -153,13 +174,25 @@ impl Place {
 
 /// Returns commands that fold those of `counters` that may be old; the rule decides which are.
 /// `counters` are in the order of their table.
-fn commands(counters: &[(UserKey, CounterKey)], now: Timestamp) -> Vec<FoldCounters> {
+/// Those of overrides are left out for a user who is not among `users`.
+fn commands(
+    counters: &[(UserKey, CounterKey)],
+    users: &HashMap<UserKey, UserId>,
+    now: Timestamp,
+) -> Vec<FoldCounters> {
     let kept = oldest_kept(now);
     let mut commands: Vec<FoldCounters> = Vec::new();
-    for (_, counter) in counters {
+    for (key, counter) in counters {
         if counter.period_start >= kept || counter.is_folded() {
             continue;
         }
+        let user = match OverrideId::in_place_of(counter.subscription) {
+            Some(_) => match users.get(key) {
+                Some(user) => Some(user.clone()),
+                None => continue,
+            },
+            None => None,
+        };
         let same = commands.last_mut().filter(|last| {
             last.subscription == counter.subscription
                 && last.feature == counter.feature
@@ -170,6 +203,7 @@ fn commands(counters: &[(UserKey, CounterKey)], now: Timestamp) -> Vec<FoldCount
             last.period_starts.push(counter.period_start);
         } else {
             commands.push(FoldCounters {
+                user,
                 subscription: counter.subscription,
                 feature: counter.feature.clone(),
                 terms: counter.terms,

@@ -13,7 +13,7 @@ use super::catalogs::Catalogs;
 use crate::error::Error;
 
 /// How often a rule can ask for more facts before it must answer. The longest chain of the rules is an
-/// idempotency record, then ended subscriptions, then counters.
+/// idempotency record, then overrides, then ended subscriptions, then counters.
 pub(crate) const ROUNDS_MAX: usize = 8;
 
 /// Where the facts of a user are. A user who gets another id keeps the place.
@@ -44,6 +44,7 @@ pub(crate) struct FactsInUse {
 #[derive(Default)]
 pub(crate) struct Wanted {
     ended_subscriptions: Vec<(Place, UserKey)>,
+    overrides: Vec<(Place, UserKey)>,
     counters: Vec<(Place, (UserKey, CounterKey))>,
     profiles: Vec<(Place, UserId)>,
     replays: Vec<IdempotencyKey>,
@@ -137,6 +138,9 @@ impl FactsInUse {
             Need::EndedSubscriptions(user) => {
                 wanted.ended_subscriptions.extend(place(user).map(|place| (place, user)));
             }
+            Need::Overrides(user) => {
+                wanted.overrides.extend(place(user).map(|place| (place, user)));
+            }
             Need::Counters(user, counters) => {
                 let Some(place) = place(user) else { return };
                 let of_user = |counter| (place, (user, counter));
@@ -176,6 +180,15 @@ impl FactsInUse {
             for (place, ended) in places.into_iter().zip(ended) {
                 if let Some(facts) = self.at_mut(place) {
                     facts.load_ended_subscriptions(ended);
+                }
+            }
+        }
+        if !wanted.overrides.is_empty() {
+            let (places, keys): (Vec<_>, Vec<_>) = wanted.overrides.into_iter().unzip();
+            let overrides = transaction.overrides_of(environment, &keys).await?;
+            for (place, overrides) in places.into_iter().zip(overrides) {
+                if let Some(facts) = self.at_mut(place) {
+                    facts.load_overrides(overrides);
                 }
             }
         }
@@ -269,6 +282,7 @@ impl Wanted {
             wanted.dedup();
         }
         distinct(&mut self.ended_subscriptions);
+        distinct(&mut self.overrides);
         distinct(&mut self.counters);
         distinct(&mut self.profiles);
         distinct(&mut self.replays);
@@ -277,6 +291,7 @@ impl Wanted {
     pub(crate) fn is_empty(&self) -> bool {
         self.replays.is_empty()
             && self.ended_subscriptions.is_empty()
+            && self.overrides.is_empty()
             && self.counters.is_empty()
             && self.profiles.is_empty()
     }

@@ -163,7 +163,8 @@ impl Decider {
                     facts.apply(user, &change, &places);
                     changes.add(user, change);
                 }
-                recorder.user((actor, request_id.as_deref()), now, decision.feed);
+                let told = (decision.feed, decision.audit);
+                recorder.user((actor, request_id.as_deref()), now, told);
                 Answered::new(decision.answer, &facts.catalog, is_new)
             }));
         }

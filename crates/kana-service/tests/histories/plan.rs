@@ -129,7 +129,7 @@ fn any_shop() -> impl Strategy<Value = Vec<NewPackage>> {
 }
 
 fn any_reset() -> impl Strategy<Value = Option<Reset>> {
-    select(vec![None, Some(Reset::Day), Some(Reset::Month)])
+    select(Reset::ALL.to_vec())
 }
 
 fn any_phase() -> impl Strategy<Value = Phase> {

@@ -85,7 +85,12 @@ fn api_calls_feature() -> Feature {
 
 /// A base package that gives so many `api-calls`.
 pub(crate) fn package(id: &str, limit: i64) -> NewPackage {
-    let allowance = Allowance { limit: Some(limit), reset_period: None, overage_enabled: false };
+    let allowance = Allowance {
+        limit: Some(limit),
+        reset_period: None,
+        overage_enabled: false,
+        ..Allowance::UNLIMITED
+    };
     NewPackage {
         id: package_id(id),
         name: None,

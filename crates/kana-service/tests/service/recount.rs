@@ -26,8 +26,12 @@ async fn change_terms(world: &World, reset_period: Option<ResetPeriod>, is_there
     for package in &mut configuration.packages {
         let feature = feature_id("api-calls");
         if is_there {
-            let allowance =
-                Allowance { limit: Some(1_000_000), reset_period, overage_enabled: true };
+            let allowance = Allowance {
+                limit: Some(1_000_000),
+                reset_period,
+                overage_enabled: true,
+                ..Allowance::UNLIMITED
+            };
             package.features.insert(feature, allowance);
         } else {
             package.features.shift_remove(&feature);

@@ -221,7 +221,12 @@ pub(crate) fn consumable(id: &str) -> Feature {
 /// A base package that gives so many `api-calls` a month.
 pub(crate) fn package(id: &str, limit: i64) -> NewPackage {
     let reset_period = Some(ResetPeriod::Month);
-    let allowance = Allowance { limit: Some(limit), reset_period, overage_enabled: false };
+    let allowance = Allowance {
+        limit: Some(limit),
+        reset_period,
+        overage_enabled: false,
+        ..Allowance::UNLIMITED
+    };
     let inside = NewPackageFeature {
         feature: feature_id("api-calls"),
         name: None,

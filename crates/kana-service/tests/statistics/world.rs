@@ -70,8 +70,14 @@ impl<E: Engine> World<E> {
             limit: Some(5),
             reset_period: Some(ResetPeriod::Day),
             overage_enabled: false,
+            ..Allowance::UNLIMITED
         };
-        let total = Allowance { limit: Some(100), reset_period: None, overage_enabled: true };
+        let total = Allowance {
+            limit: Some(100),
+            reset_period: None,
+            overage_enabled: true,
+            ..Allowance::UNLIMITED
+        };
         let gives = [("daily", Some(daily)), ("total", Some(total)), ("sso", None)];
         let gives = gives.map(|(feature, allowance)| NewPackageFeature {
             feature: feature_id(feature),

@@ -78,10 +78,9 @@ impl CounterGroup {
             Events::Unknown => {}
             Events::Unchanged { counted, .. } => {
                 let allowance = self.terms.iter().find_map(|terms| terms.allowance);
-                let reset = allowance.and_then(|allowance| allowance.reset_period);
+                let reset = allowance.and_then(Allowance::reset);
                 let at = event.occurred_at.max(self.anchor);
-                let used =
-                    counted.entry(Period::containing(self.anchor, reset, at).start).or_default();
+                let used = counted.entry(Period::since(self.anchor, reset, at).start).or_default();
                 *used = match event.action {
                     UsageAction::Set => event.delta,
                     UsageAction::Add => used.saturating_add(event.delta).max(0),
@@ -125,7 +124,7 @@ impl CounterGroup {
             return true;
         };
         let starts = |allowance: Allowance| {
-            Period::containing(self.anchor, allowance.reset_period, at).start == at
+            at >= self.anchor && Period::since(self.anchor, allowance.reset(), at).start == at
         };
         // The first period of other terms can start with them.
         *begins == at || given.any(|(_, allowance)| starts(allowance))

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use kana_core::Timestamp;
 use kana_core::catalog::Allowance;
-use kana_core::period::ResetPeriod;
+use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::recount::CountedEvent;
 use kana_core::terms::{Terms, TermsNumber};
 use kana_core::usage::UsageAction;
@@ -20,13 +20,16 @@ use crate::error::StoreError;
 /// Consumable features of packages with the terms that each has had: number, start, reset period, and
 /// whether the package had the feature. The first are the oldest.
 const TERMS: &str = "
-    SELECT t.environment_id, t.package_id, t.feature_id, t.terms, t.since, t.reset_period, t.given
+    SELECT t.environment_id, t.package_id, t.feature_id, t.terms, t.since, t.reset_period, t.reset_anchor,
+        t.given
     FROM (
-        SELECT environment_id, package_id, feature_id, terms, since, reset_period, position,
+        SELECT environment_id, package_id, feature_id, terms, since, reset_period, reset_anchor,
+            position,
             CASE WHEN is_given THEN 1 ELSE 0 END AS given
         FROM package_feature_terms
         UNION ALL
-        SELECT environment_id, package_id, feature_id, 0, -62167219200000, reset_period, 0, 1
+        SELECT environment_id, package_id, feature_id, 0, -62167219200000, reset_period, reset_anchor,
+            0, 1
         FROM package_features f
         WHERE NOT EXISTS (
             SELECT 1 FROM package_feature_terms t
@@ -94,8 +97,9 @@ fn read_terms(catalog: &mut TermsOf, row: &Row) -> Result<(), StoreError> {
         Ok(name) => Some(ResetPeriod::from_name(name)?),
         Err(_) => None,
     };
-    let allowance = Allowance { reset_period: reset, ..Allowance::UNLIMITED };
-    let allowance = (row.integer(6)? != 0).then_some(allowance);
+    let reset_anchor = row.text(6).map_or(Ok(ResetAnchor::default()), ResetAnchor::from_name)?;
+    let allowance = Allowance { reset_period: reset, reset_anchor, ..Allowance::UNLIMITED };
+    let allowance = (row.integer(7)? != 0).then_some(allowance);
     let since = Timestamp::from_ms(row.integer(4)?);
     let terms = Terms { since, number: terms_number(row.integer(3)?), allowance };
     catalog.entry(key).or_default().push(terms);

@@ -83,12 +83,20 @@ pub(super) const ALL: &[Reference] = &[
     ),
     reference("subscriptions", "'subscription {id x.id}'", "a user", "users", USER),
     reference("subscriptions", "'subscription {id x.id}'", "a package", "packages", PACKAGE),
-    reference("current_counters", COUNTER, "a subscription", "subscriptions", SUBSCRIPTION),
+    reference("overrides", "'override of ' || x.feature_id", "a user", "users", USER),
+    reference("overrides", "'override of {user}'", "a feature", "features", FEATURE),
+    reference(
+        "(SELECT * FROM current_counters WHERE {of_subscription})",
+        COUNTER,
+        "a subscription",
+        "subscriptions",
+        SUBSCRIPTION,
+    ),
     reference("current_counters", COUNTER, "a feature", "features", FEATURE),
     reference("events", EVENT, "a user", "users", USER),
     reference("events", EVENT, "a feature", "features", FEATURE),
     reference(
-        "(SELECT * FROM events WHERE subscription_id IS NOT NULL)",
+        "(SELECT * FROM events WHERE subscription_id IS NOT NULL AND {of_subscription})",
         EVENT,
         "a subscription",
         "subscriptions",
@@ -121,6 +129,9 @@ impl Reference {
     pub(super) fn statement(&self, dialect: Dialect) -> String {
         let Self { from, subject, named, to, on } = self;
         let subject = expand(dialect, subject);
+        // An override has an id of version 8 in the place of a subscription's, also once it is removed.
+        let id = dialect.id("subscription_id");
+        let from = from.replace("{of_subscription}", &format!("substr({id}, 13, 1) <> '8'"));
         let environment = environment("x");
         format!(
             "SELECT {subject} || ' in ' || {environment}, 'names {named} that is not there'

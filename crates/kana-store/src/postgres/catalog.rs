@@ -8,7 +8,7 @@ use kana_core::catalog::{
 };
 use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::{Label, Metadata};
-use kana_core::period::ResetPeriod;
+use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::terms::Terms;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -17,7 +17,7 @@ use super::rows::{instant, label, metadata, optional, terms_number, text};
 use super::statements as sql;
 use super::transaction::{PostgresTransaction, Question};
 use crate::app::EnvironmentId;
-use crate::columns::{HistoriesOfPackages, Named, TermsOfPackages};
+use crate::columns::{HistoriesOfPackages, Named, TermsOfPackages, anchor_to_name};
 use crate::error::StoreError;
 
 const BINARY: &str = "BINARY";
@@ -103,7 +103,8 @@ fn features_of_packages(
             allowance: Allowance {
                 limit: row.try_get(3)?,
                 reset_period: optional(row, 4, ResetPeriod::from_name)?,
-                overage_enabled: row.try_get(5)?,
+                reset_anchor: optional(row, 5, ResetAnchor::from_name)?.unwrap_or_default(),
+                overage_enabled: row.try_get(6)?,
             },
         };
         features.entry(package).or_default().insert(feature, inside);
@@ -119,7 +120,8 @@ fn terms_of_packages(rows: &[Row]) -> Result<HistoriesOfPackages, StoreError> {
         let allowance = Allowance {
             limit: row.try_get(5)?,
             reset_period: optional(row, 6, ResetPeriod::from_name)?,
-            overage_enabled: row.try_get(7)?,
+            reset_anchor: optional(row, 7, ResetAnchor::from_name)?.unwrap_or_default(),
+            overage_enabled: row.try_get(8)?,
         };
         let is_given: bool = row.try_get(4)?;
         let (since, number) = (instant(row, 2)?, terms_number(row, 3)?);
@@ -258,6 +260,7 @@ async fn put_packages(
         &features.names,
         &features.limits,
         &features.periods,
+        &features.anchors,
         &features.overage,
     ];
     let terms = TermsColumns::of(packages);
@@ -271,6 +274,7 @@ async fn put_packages(
         &terms.given,
         &terms.limits,
         &terms.periods,
+        &terms.anchors,
         &terms.overage,
     ];
     let bases: Vec<(&str, i64, &str)> = packages
@@ -307,6 +311,7 @@ struct Features<'a> {
     names: Vec<Option<&'a str>>,
     limits: Vec<Option<i64>>,
     periods: Vec<Option<&'a str>>,
+    anchors: Vec<Option<&'a str>>,
     overage: Vec<bool>,
 }
 
@@ -321,6 +326,7 @@ impl<'a> Features<'a> {
                 columns.names.push(inside.name.as_ref().map(Label::as_str));
                 columns.limits.push(inside.allowance.limit);
                 columns.periods.push(inside.allowance.reset_period.map(Named::to_name));
+                columns.anchors.push(anchor_to_name(inside.allowance.reset_anchor));
                 columns.overage.push(inside.allowance.overage_enabled);
             }
         }
@@ -339,6 +345,7 @@ struct TermsColumns<'a> {
     given: Vec<bool>,
     limits: Vec<Option<i64>>,
     periods: Vec<Option<&'a str>>,
+    anchors: Vec<Option<&'a str>>,
     overage: Vec<bool>,
 }
 
@@ -359,6 +366,7 @@ impl<'a> TermsColumns<'a> {
                 columns.given.push(terms.allowance.is_some());
                 columns.limits.push(given.limit);
                 columns.periods.push(given.reset_period.map(Named::to_name));
+                columns.anchors.push(anchor_to_name(given.reset_anchor));
                 columns.overage.push(given.overage_enabled);
             }
         }

@@ -8,6 +8,7 @@ use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::near_limit::Share;
+use kana_core::overrides::Override;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::usage::UsageEvent;
 use kana_core::user::User;
@@ -23,6 +24,10 @@ pub(super) struct Gathered<'a> {
     pub(super) deleted_ids: Vec<(&'a UserId, &'a UserId)>,
     pub(super) added: Vec<(UserKey, Subscription)>,
     pub(super) cancelled: IndexMap<(UserKey, SubscriptionId), Timestamp>,
+    /// The new state of each override; `None` deletes it.
+    pub(super) overrides: IndexMap<(UserKey, &'a FeatureId), Option<&'a Override>>,
+    /// Users who are deleted, and their overrides with them.
+    pub(super) deleted_users: Vec<UserKey>,
     /// The new value of each counter; `None` deletes it.
     pub(super) counters: IndexMap<(UserKey, &'a CounterKey), Option<i64>>,
     pub(super) events: Vec<(UserKey, &'a UsageEvent)>,
@@ -40,7 +45,10 @@ impl<'a> Gathered<'a> {
 
     /// Returns true if nothing but usage is recorded.
     pub(super) fn is_usage(&self) -> bool {
-        self.users.rows.is_empty() && self.added.is_empty() && self.cancelled.is_empty()
+        self.users.rows.is_empty()
+            && self.added.is_empty()
+            && self.cancelled.is_empty()
+            && self.overrides.is_empty()
     }
 
     pub(super) fn new(changes: &'a [(UserKey, Change)]) -> Self {
@@ -56,6 +64,8 @@ impl<'a> Gathered<'a> {
                 Change::DeleteUser { user: left, previous_id } => {
                     gathered.users.update(*user, left, Some(previous_id));
                     gathered.deleted_ids.push((previous_id, &left.id));
+                    gathered.overrides.retain(|(of, _), _| of != user);
+                    gathered.deleted_users.push(*user);
                 }
                 Change::AddSubscription(new) => {
                     added.insert((*user, new.id), gathered.added.len());
@@ -70,6 +80,12 @@ impl<'a> Gathered<'a> {
                     } else {
                         gathered.cancelled.insert(key, *ended_at);
                     }
+                }
+                Change::PutOverride(new) => {
+                    gathered.overrides.insert((*user, &new.feature), Some(new));
+                }
+                Change::DeleteOverride { feature } => {
+                    gathered.overrides.insert((*user, feature), None);
                 }
                 Change::SetCounter { counter, used } => {
                     gathered.counters.insert((*user, counter), Some(*used));

@@ -7,6 +7,7 @@ use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_core::facts::{CounterKey, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
+use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
 use tokio_postgres::Row;
@@ -121,8 +122,8 @@ impl Transaction for PostgresTransaction {
         if self.kind == Kind::Write
             && let Some(row) = rows.first()
         {
-            self.replays_table = Some(ReplaysTable::read(row.try_get(7)?)?);
-            self.mark = Some(Mark::read(row, 8)?);
+            self.replays_table = Some(ReplaysTable::read(row.try_get(8)?)?);
+            self.mark = Some(Mark::read(row, 9)?);
         }
         let mut users = HashMap::with_capacity(rows.len());
         for row in &rows {
@@ -132,9 +133,10 @@ impl Transaction for PostgresTransaction {
             let (id, key) = (rows::user_id(row, 1)?, UserKey(key));
             self.recent_counters.insert((environment, key), rows::recent_counters(row, 4)?);
             if self.kind == Kind::Write {
-                self.places.insert((environment, key), row.try_get(6)?);
+                self.places.insert((environment, key), row.try_get(7)?);
             }
-            let facts = UserFacts::new(key, id.clone(), rows::running_subscriptions(row, 3)?);
+            let facts = UserFacts::new(key, id.clone(), rows::running_subscriptions(row, 3)?)
+                .with_overrides(row.try_get(6)?);
             users.insert(id, facts);
         }
         self.check_owners(environment, ids, |id| users.get(id).map(|facts| facts.key))?;
@@ -195,6 +197,21 @@ impl Transaction for PostgresTransaction {
         users: &[UserKey],
     ) -> Result<Vec<Vec<Subscription>>, StoreError> {
         self.subscriptions_by_user(sql::ENDED_SUBSCRIPTIONS, environment, users).await
+    }
+
+    async fn overrides_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Override>>, StoreError> {
+        let keys = distinct(users.iter().map(|user| user.0));
+        let rows = self.ask_one(sql::OVERRIDES_OF, &[&environment.0, &keys]).await?;
+        let mut by_user: HashMap<UserKey, Vec<Override>> = HashMap::new();
+        for row in &rows {
+            let user = UserKey(row.try_get(11)?);
+            by_user.entry(user).or_default().push(rows::override_of_user(row)?);
+        }
+        Ok(users.iter().map(|user| by_user.get(user).cloned().unwrap_or_default()).collect())
     }
 
     async fn counters(

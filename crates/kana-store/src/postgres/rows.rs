@@ -8,6 +8,7 @@ use kana_core::facts::CounterKey;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Content, Replay};
 use kana_core::metadata::{Label, Metadata};
+use kana_core::overrides::Override;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
 use kana_core::usage::UsageAction;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use super::recent_counters::RecentCounters;
 use crate::columns::Named;
 use crate::error::StoreError;
+use crate::override_row::OverrideRow;
 
 /// Reads the text of a column.
 pub(super) fn text(row: &Row, column: usize) -> Result<&str, StoreError> {
@@ -91,6 +93,24 @@ pub(super) fn running_subscriptions(
             })
         };
     running.into_iter().map(subscription).collect()
+}
+
+/// The columns of an override, without its user.
+pub(super) fn override_of_user(row: &Row) -> Result<Override, StoreError> {
+    let stored = OverrideRow {
+        feature: text(row, 0)?,
+        id: row.try_get(1)?,
+        kind: text(row, 2)?,
+        limit: row.try_get(3)?,
+        reset_period: row.try_get(4)?,
+        reset_anchor: row.try_get(5)?,
+        overage_enabled: row.try_get(6)?,
+        starts_at: row.try_get(7)?,
+        ends_at: row.try_get(8)?,
+        reason: row.try_get(9)?,
+        history: row.try_get(10)?,
+    };
+    stored.read()
 }
 
 /// `recent_counters, has_older_counters`, from column `first` on.

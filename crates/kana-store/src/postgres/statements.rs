@@ -328,7 +328,8 @@ statements! {
         SELECT id, name, is_addon, status, metadata, updated_at
         FROM packages WHERE environment_id = $1 ORDER BY position";
     PACKAGE_FEATURES = "
-        SELECT package_id, feature_id, name, usage_limit, reset_period, overage_enabled
+        SELECT package_id, feature_id, name, usage_limit, reset_period, reset_anchor,
+            overage_enabled
         FROM package_features WHERE environment_id = $1 ORDER BY package_id, position";
     PACKAGE_BASES = "
         SELECT package_id, base_package_id
@@ -363,13 +364,13 @@ statements! {
     ADD_PACKAGE_FEATURES = "
         INSERT INTO package_features
             (environment_id, package_id, position, feature_id, name, usage_limit, reset_period,
-             overage_enabled)
+             reset_anchor, overage_enabled)
         SELECT $1, f.*
         FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[],
-                    $8::boolean[]) f";
+                    $8::text[], $9::boolean[]) f";
     PACKAGE_FEATURE_TERMS = "
         SELECT package_id, feature_id, since, terms, is_given, usage_limit, reset_period,
-            overage_enabled
+            reset_anchor, overage_enabled
         FROM package_feature_terms WHERE environment_id = $1
         ORDER BY package_id, feature_id, position";
     CLEAR_PACKAGE_FEATURE_TERMS = "
@@ -378,10 +379,11 @@ statements! {
     ADD_PACKAGE_FEATURE_TERMS = "
         INSERT INTO package_feature_terms
             (environment_id, package_id, feature_id, position, since, terms, is_given, usage_limit,
-             reset_period, overage_enabled)
+             reset_period, reset_anchor, overage_enabled)
         SELECT $1, t.*
         FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
-                    $7::boolean[], $8::bigint[], $9::text[], $10::boolean[]) t";
+                    $7::boolean[], $8::bigint[], $9::text[], $10::text[],
+                    $11::boolean[]) t";
     CLEAR_PACKAGE_BASES = "
         DELETE FROM package_bases WHERE environment_id = $1 AND package_id = ANY ($2::text[])";
     ADD_PACKAGE_BASES = "
@@ -495,12 +497,13 @@ statements! {
     // The catalog version comes with the facts, also when nobody asked about exists.
     FACTS = "
         SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
-            u.has_older_counters
+            u.has_older_counters, u.has_overrides
         FROM environments e
         LEFT JOIN LATERAL (
             SELECT u.* FROM unnest($2::text[]) k (id)
             CROSS JOIN LATERAL (
-                SELECT id, key, running_subscriptions, recent_counters, has_older_counters
+                SELECT id, key, running_subscriptions, recent_counters, has_older_counters,
+                    has_overrides
                 FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u
         ) u ON true
         WHERE e.id = $1";
@@ -508,14 +511,14 @@ statements! {
     // where it is now. The lock gives the transaction a number, which comes with it.
     LOCK_FACTS = concat!("
         SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
-            u.has_older_counters, u.place, e.replays_table, t.number, t.timeline
+            u.has_older_counters, u.has_overrides, u.place, e.replays_table, t.number, t.timeline
         FROM environments e
         CROSS JOIN (", own_transaction!(), " OFFSET 0) t
         LEFT JOIN LATERAL (
             SELECT u.* FROM unnest($2::text[]) k (id)
             CROSS JOIN LATERAL (
                 SELECT id, key, running_subscriptions, recent_counters, has_older_counters,
-                    ctid::text AS place
+                    has_overrides, ctid::text AS place
                 FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0 FOR NO KEY UPDATE) u
         ) u ON true
         WHERE e.id = $1");
@@ -612,6 +615,49 @@ statements! {
         WHERE s.ctid = old.ctid";
     // After both of those above. Whoever updates rows has them locked, so that they stay where they
     // are found.
+    OVERRIDES_OF = "
+        SELECT o.feature_id, o.id, o.kind, o.usage_limit, o.reset_period, o.reset_anchor,
+            o.overage_enabled, o.starts_at, o.ends_at, o.reason, o.history, o.user_key
+        FROM unnest($2::uuid[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT * FROM overrides WHERE environment_id = $1 AND user_key = k.key OFFSET 0) o";
+    DELETE_OVERRIDES = "
+        DELETE FROM overrides WHERE ctid = ANY (ARRAY(
+            SELECT o.ctid
+            FROM unnest($2::uuid[], $3::text[]) k (user_key, feature_id)
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM overrides
+                WHERE environment_id = $1 AND user_key = k.user_key AND feature_id = k.feature_id
+                OFFSET 0) o))";
+    DELETE_OVERRIDES_OF = "
+        DELETE FROM overrides WHERE ctid = ANY (ARRAY(
+            SELECT o.ctid
+            FROM unnest($2::uuid[]) k (key)
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM overrides WHERE environment_id = $1 AND user_key = k.key
+                OFFSET 0) o))";
+    PUT_OVERRIDES = "
+        INSERT INTO overrides
+            (environment_id, user_key, feature_id, id, kind, usage_limit, reset_period, reset_anchor,
+             overage_enabled, starts_at, ends_at, reason, history)
+        SELECT $1, o.*
+        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::bigint[], $7::text[],
+                    $8::text[], $9::boolean[], $10::bigint[], $11::bigint[], $12::text[],
+                    $13::text[]) o
+        ON CONFLICT (environment_id, user_key, feature_id) DO UPDATE SET
+            id = excluded.id, kind = excluded.kind, usage_limit = excluded.usage_limit,
+            reset_period = excluded.reset_period, reset_anchor = excluded.reset_anchor,
+            overage_enabled = excluded.overage_enabled, starts_at = excluded.starts_at,
+            ends_at = excluded.ends_at, reason = excluded.reason, history = excluded.history";
+    NOTE_OVERRIDES = "
+        UPDATE users u SET has_overrides = n.has_overrides
+        FROM unnest($2::uuid[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM users WHERE environment_id = $1 AND key = k.key OFFSET 0) AS old
+        CROSS JOIN LATERAL (
+            SELECT count(*) > 0 AS has_overrides
+            FROM overrides WHERE environment_id = $1 AND user_key = k.key OFFSET 0) AS n
+        WHERE u.ctid = old.ctid";
     NOTE_RUNNING = "
         UPDATE users u SET running_subscriptions = n.running
         FROM unnest($2::uuid[]) k (key)
@@ -805,7 +851,8 @@ statements! {
                 ('token_secrets', 'insert'), ('features', 'read'), ('packages', 'read'),
                 ('package_features', 'read'), ('package_feature_terms', 'read'),
                 ('package_bases', 'read'), ('users', 'change'),
-                ('subscriptions', 'change'), ('counters', 'change'),
+                ('subscriptions', 'change'), ('overrides', 'change'),
+                ('counters', 'change'),
                 ('features_with_usage', 'insert'), ('events', 'insert'),
                 ('events_default', 'read'), ('replays_0', 'insert'),
                 ('replays_1', 'insert'), ('replays_2', 'insert'), ('replays_3', 'insert'),

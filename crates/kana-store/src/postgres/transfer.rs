@@ -239,19 +239,18 @@ impl PostgresImport {
         Ok(())
     }
 
-    /// Notes beside users which of their subscriptions run.
-    async fn note_running(&self, subscriptions: &[Row]) -> Result<(), StoreError> {
-        let column =
-            Kind::Subscription.columns().iter().position(|column| column.name == "user_key");
+    /// Notes beside users what was inserted of theirs.
+    async fn note(&self, statement: &'static str, batch: &Batch) -> Result<(), StoreError> {
+        let column = batch.kind.columns().iter().position(|column| column.name == "user_key");
         for (id, kind) in &self.environments {
-            let theirs = subscriptions.iter().filter(|row| row.environment == Some(*kind));
+            let theirs = batch.rows.iter().filter(|row| row.environment == Some(*kind));
             let users = theirs.filter_map(|row| match row.values.get(column?)? {
                 Value::Uuid(user) => Some(*user),
                 _ => None,
             });
             let users = distinct(users);
             if !users.is_empty() {
-                query(&self.connection, sql::NOTE_RUNNING, &[id, &users]).await?;
+                query(&self.connection, statement, &[id, &users]).await?;
             }
         }
         Ok(())
@@ -310,7 +309,11 @@ impl PostgresImport {
             }
             Kind::Subscription => {
                 self.copy(batch).await?;
-                self.note_running(&batch.rows).await
+                self.note(sql::NOTE_RUNNING, batch).await
+            }
+            Kind::Override => {
+                self.copy(batch).await?;
+                self.note(sql::NOTE_OVERRIDES, batch).await
             }
             _ => self.copy(batch).await,
         }

@@ -22,6 +22,7 @@ use crate::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
 use crate::columns::Named;
 use crate::error::StoreError;
 use crate::feed::Records;
+use crate::override_row::OverrideRow;
 use crate::store::WriteTransaction;
 use crate::usage_statistics::UsageDeltas;
 
@@ -57,6 +58,10 @@ impl WriteTransaction for PostgresTransaction {
             added_subscriptions(&gathered),
             cancelled_subscriptions(&gathered),
             running_subscriptions(&gathered),
+            deleted_overrides_of(&gathered),
+            deleted_overrides(&gathered),
+            put_overrides(&gathered)?,
+            noted_overrides(&gathered),
             older_counters(&older),
             deleted_counters(&gathered),
             crossings(&gathered),
@@ -281,6 +286,57 @@ fn running_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
     let users = distinct(added.chain(gathered.cancelled.keys().map(|(user, _)| user.0)));
     (!users.is_empty())
         .then(|| Table { statement: sql::NOTE_RUNNING, columns: vec![Box::new(users)] })
+}
+
+fn deleted_overrides_of(gathered: &Gathered<'_>) -> Option<Table> {
+    let users = distinct(gathered.deleted_users.iter().map(|user| user.0));
+    (!users.is_empty())
+        .then(|| Table { statement: sql::DELETE_OVERRIDES_OF, columns: vec![Box::new(users)] })
+}
+
+fn deleted_overrides(gathered: &Gathered<'_>) -> Option<Table> {
+    let deleted = gathered.overrides.iter().filter(|(_, new)| new.is_none());
+    let rows: Vec<&(UserKey, &FeatureId)> = deleted.map(|(key, _)| key).collect();
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::DELETE_OVERRIDES,
+        columns: vec![
+            column(&rows, |(user, _)| user.0),
+            column(&rows, |(_, feature)| feature.as_str().to_owned()),
+        ],
+    })
+}
+
+fn put_overrides(gathered: &Gathered<'_>) -> Result<Option<Table>, StoreError> {
+    let put = gathered.overrides.iter().filter_map(|((user, _), new)| Some((*user, (*new)?)));
+    let rows: Vec<(UserKey, OverrideRow<'_>)> = put
+        .map(|(user, new)| Ok((user, OverrideRow::of(new)?)))
+        .collect::<Result<_, StoreError>>()?;
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    Ok((!rows.is_empty()).then(|| Table {
+        statement: sql::PUT_OVERRIDES,
+        columns: vec![
+            column(&rows, |(user, _)| user.0),
+            column(&rows, |(_, row)| row.feature.to_owned()),
+            column(&rows, |(_, row)| row.id),
+            column(&rows, |(_, row)| row.kind.to_owned()),
+            column(&rows, |(_, row)| row.limit),
+            column(&rows, |(_, row)| text(row.reset_period)),
+            column(&rows, |(_, row)| text(row.reset_anchor)),
+            column(&rows, |(_, row)| row.overage_enabled),
+            column(&rows, |(_, row)| row.starts_at),
+            column(&rows, |(_, row)| row.ends_at),
+            column(&rows, |(_, row)| text(row.reason)),
+            column(&rows, |(_, row)| row.history.clone()),
+        ],
+    }))
+}
+
+/// Notes beside users whether they have overrides.
+fn noted_overrides(gathered: &Gathered<'_>) -> Option<Table> {
+    let changed = gathered.overrides.keys().map(|(user, _)| user.0);
+    let users = distinct(changed.chain(gathered.deleted_users.iter().map(|user| user.0)));
+    (!users.is_empty())
+        .then(|| Table { statement: sql::NOTE_OVERRIDES, columns: vec![Box::new(users)] })
 }
 
 fn deleted_counters(gathered: &Gathered<'_>) -> Option<Table> {

@@ -10,7 +10,7 @@ use kana_core::catalog::{
 };
 use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::{Label, Metadata};
-use kana_core::period::ResetPeriod;
+use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::terms::{Terms, TermsNumber};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params};
@@ -19,7 +19,7 @@ use super::connection::Connection;
 use super::rows::{label, metadata, optional, text};
 use super::statements as sql;
 use crate::app::EnvironmentId;
-use crate::columns::{HistoriesOfPackages, Named, TermsOfPackages};
+use crate::columns::{HistoriesOfPackages, Named, TermsOfPackages, anchor_to_name};
 use crate::error::StoreError;
 
 const BINARY: &str = "BINARY";
@@ -115,7 +115,8 @@ fn package_features(
             allowance: Allowance {
                 limit: row.get(3)?,
                 reset_period: optional(row, 4, ResetPeriod::from_name)?,
-                overage_enabled: row.get(5)?,
+                reset_anchor: optional(row, 5, ResetAnchor::from_name)?.unwrap_or_default(),
+                overage_enabled: row.get(6)?,
             },
         };
         features.entry(package).or_default().insert(feature, inside);
@@ -136,7 +137,8 @@ fn package_feature_terms(
         let allowance = Allowance {
             limit: row.get(5)?,
             reset_period: optional(row, 6, ResetPeriod::from_name)?,
-            overage_enabled: row.get(7)?,
+            reset_anchor: optional(row, 7, ResetAnchor::from_name)?.unwrap_or_default(),
+            overage_enabled: row.get(8)?,
         };
         let is_given: bool = row.get(4)?;
         let since = Timestamp::from_ms(row.get(2)?);
@@ -231,6 +233,7 @@ fn put_package(
             inside.name.as_ref().map(Label::as_str),
             inside.allowance.limit,
             inside.allowance.reset_period.map(Named::to_name),
+            anchor_to_name(inside.allowance.reset_anchor),
             inside.allowance.overage_enabled,
         ])?;
     }
@@ -267,6 +270,7 @@ fn put_terms(
                 terms.allowance.is_some(),
                 given.limit,
                 given.reset_period.map(Named::to_name),
+                anchor_to_name(given.reset_anchor),
                 given.overage_enabled,
             ])?;
         }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::connection::Connection;
 use super::event_log::UnwrittenEvents;
 use super::rows::{instant, limit, read_owned_subscription, read_subscription, text};
-use super::{earlier_ids, limit_crossings, statements as sql, users};
+use super::{earlier_ids, limit_crossings, overrides, statements as sql, users};
 use crate::app::EnvironmentId;
 use crate::columns::Named;
 use crate::error::StoreError;
@@ -43,14 +43,15 @@ pub(super) fn facts(
     let mut statement = connection.statement(sql::FACTS)?;
     let mut rows = statement.query(params![environment.0, id.as_str()])?;
     let mut key = None;
-    let mut running = Vec::new();
+    let (mut running, mut has_overrides) = (Vec::new(), false);
     while let Some(row) = rows.next()? {
         key = Some(UserKey(row.get(0)?));
+        has_overrides = row.get(6)?;
         if row.get_ref(1)? != ValueRef::Null {
             running.push(read_subscription(row, 1)?);
         }
     }
-    Ok(key.map(|key| UserFacts::new(key, id.clone(), running)))
+    Ok(key.map(|key| UserFacts::new(key, id.clone(), running).with_overrides(has_overrides)))
 }
 
 pub(super) fn subscription(
@@ -157,6 +158,7 @@ pub(super) fn write(
         Change::DeleteUser { user, previous_id } => {
             return connection.overwriting(|connection| {
                 users::update(connection, environment, user_key, user)?;
+                overrides::delete_all(connection, environment, user_key)?;
                 earlier_ids::forget(connection, environment, previous_id, &user.id)
             });
         }
@@ -174,6 +176,14 @@ pub(super) fn write(
         Change::CancelSubscription { subscription, ended_at } => connection
             .statement(sql::CANCEL_SUBSCRIPTION)?
             .execute(params![environment.0, user_key.0, subscription.0, ended_at.as_ms()]),
+        Change::PutOverride(new) => {
+            return overrides::put(connection, environment, user_key, new);
+        }
+        Change::DeleteOverride { feature } => {
+            return connection.overwriting(|connection| {
+                overrides::delete(connection, environment, user_key, feature)
+            });
+        }
         Change::SetCounter { counter, used } => {
             write_counter(connection, environment, user_key, counter, Some(*used))
         }

@@ -11,6 +11,7 @@ use kana_core::facts::CounterKey;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::metadata::Label;
+use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
 use kana_core::user::User;
 use kana_telemetry::metrics::cache::{self, CacheName};
@@ -237,6 +238,7 @@ from_snapshot! {
     ) -> Vec<(UserId, Subscription)>;
     subscriptions_of(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Subscription>>;
     ended_subscriptions(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Subscription>>;
+    overrides_of(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Override>>;
     counters_after(
         environment: EnvironmentId,
         after: Option<&(UserKey, CounterKey)>,

@@ -34,6 +34,7 @@ mod limit_crossings;
 mod lists;
 mod migrations;
 mod options;
+mod overrides;
 mod people;
 mod readers;
 mod readiness;

@@ -136,7 +136,8 @@ statements! {
         SELECT id, name, is_addon, status, metadata, updated_at
         FROM packages WHERE environment_id = ?1 ORDER BY position";
     PACKAGE_FEATURES = "
-        SELECT package_id, feature_id, name, usage_limit, reset_period, overage_enabled
+        SELECT package_id, feature_id, name, usage_limit, reset_period, reset_anchor,
+            overage_enabled
         FROM package_features WHERE environment_id = ?1 ORDER BY package_id, position";
     PACKAGE_BASES = "
         SELECT package_id, base_package_id
@@ -161,7 +162,7 @@ statements! {
             metadata = excluded.metadata, updated_at = excluded.updated_at";
     PACKAGE_FEATURE_TERMS = "
         SELECT package_id, feature_id, since, terms, is_given, usage_limit, reset_period,
-            overage_enabled
+            reset_anchor, overage_enabled
         FROM package_feature_terms WHERE environment_id = ?1
         ORDER BY package_id, feature_id, position";
     CLEAR_PACKAGE_FEATURE_TERMS =
@@ -169,15 +170,15 @@ statements! {
     ADD_PACKAGE_FEATURE_TERMS = "
         INSERT INTO package_feature_terms
             (environment_id, package_id, feature_id, position, since, terms, is_given, usage_limit,
-             reset_period, overage_enabled)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+             reset_period, reset_anchor, overage_enabled)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     CLEAR_PACKAGE_FEATURES =
         "DELETE FROM package_features WHERE environment_id = ?1 AND package_id = ?2";
     ADD_PACKAGE_FEATURE = "
         INSERT INTO package_features
             (environment_id, package_id, position, feature_id, name, usage_limit, reset_period,
-             overage_enabled)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+             reset_anchor, overage_enabled)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     CLEAR_PACKAGE_BASES = "DELETE FROM package_bases WHERE environment_id = ?1 AND package_id = ?2";
     ADD_PACKAGE_BASE = "
         INSERT INTO package_bases (environment_id, package_id, position, base_package_id)
@@ -216,11 +217,29 @@ statements! {
 
     // Left to itself, the planner takes the primary key and walks every subscription that has ended.
     FACTS = "
-        SELECT u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at
+        SELECT u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at,
+            EXISTS (SELECT 1 FROM overrides o WHERE o.environment_id = ?1 AND o.user_key = u.key)
         FROM users u
         LEFT JOIN subscriptions s INDEXED BY subscriptions_that_run
             ON s.environment_id = ?1 AND s.user_key = u.key AND s.ended_at IS NULL
         WHERE u.environment_id = ?1 AND u.id = ?2";
+    OVERRIDES_OF = "
+        SELECT feature_id, id, kind, usage_limit, reset_period, reset_anchor, overage_enabled,
+            starts_at, ends_at, reason, history
+        FROM overrides WHERE environment_id = ?1 AND user_key = ?2";
+    PUT_OVERRIDE = "
+        INSERT INTO overrides
+            (environment_id, user_key, feature_id, id, kind, usage_limit, reset_period, reset_anchor,
+             overage_enabled, starts_at, ends_at, reason, history)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+        ON CONFLICT (environment_id, user_key, feature_id) DO UPDATE SET
+            id = excluded.id, kind = excluded.kind, usage_limit = excluded.usage_limit,
+            reset_period = excluded.reset_period, reset_anchor = excluded.reset_anchor,
+            overage_enabled = excluded.overage_enabled, starts_at = excluded.starts_at,
+            ends_at = excluded.ends_at, reason = excluded.reason, history = excluded.history";
+    DELETE_OVERRIDE = "
+        DELETE FROM overrides WHERE environment_id = ?1 AND user_key = ?2 AND feature_id = ?3";
+    DELETE_OVERRIDES_OF = "DELETE FROM overrides WHERE environment_id = ?1 AND user_key = ?2";
     SUBSCRIPTION = "
         SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id
         FROM subscriptions s

@@ -255,6 +255,7 @@ mod plans {
             || (statement == "PROVIDE_TOKEN_SECRET" && step == "SCAN CONSTANT ROW")
             // The heading of a subquery, whose own steps follow.
             || step == "SCALAR SUBQUERY 1"
+            || (statement == "FACTS" && step == "CORRELATED SCALAR SUBQUERY 1")
     }
 
     #[test]
@@ -286,6 +287,8 @@ mod plans {
         FACTS
             SEARCH u USING COVERING INDEX users_by_id (environment_id=? AND id=?)
             SEARCH s USING COVERING INDEX subscriptions_that_run (environment_id=? AND user_key=?) LEFT-JOIN
+            CORRELATED SCALAR SUBQUERY 1
+            SEARCH o USING PRIMARY KEY (environment_id=? AND user_key=?)
         ");
     }
 
@@ -311,6 +314,7 @@ mod plans {
             ("COUNTER", statements::COUNTER),
             ("SUBSCRIPTION", statements::SUBSCRIPTION),
             ("ENDED_SUBSCRIPTIONS", statements::ENDED_SUBSCRIPTIONS),
+            ("OVERRIDES_OF", statements::OVERRIDES_OF),
             ("CANCEL_SUBSCRIPTION", statements::CANCEL_SUBSCRIPTION),
             ("LAST_NUMBER_LOGGED", statements::LAST_NUMBER_LOGGED),
             // Whoever only inserts searches for nothing.
@@ -326,6 +330,8 @@ mod plans {
             SEARCH u USING PRIMARY KEY (environment_id=? AND key=?)
         ENDED_SUBSCRIPTIONS
             SEARCH subscriptions USING PRIMARY KEY (environment_id=? AND user_key=?)
+        OVERRIDES_OF
+            SEARCH overrides USING PRIMARY KEY (environment_id=? AND user_key=?)
         CANCEL_SUBSCRIPTION
             SEARCH subscriptions USING COVERING INDEX subscriptions_by_id (environment_id=? AND id=?)
         LAST_NUMBER_LOGGED
@@ -714,7 +720,8 @@ mod migrations_and_files {
              DROP TABLE usage_since; DROP TABLE limit_crossings;
              DROP TRIGGER subscriber_added; DROP TRIGGER subscriber_changed_to;
              DROP TRIGGER subscriber_changed_from; DROP TRIGGER subscriber_deleted;
-             DROP TABLE package_subscribers; DROP TABLE sent_forms; PRAGMA user_version = 5;",
+             DROP TABLE package_subscribers; DROP TABLE sent_forms; DROP TABLE overrides;
+             PRAGMA user_version = 5;",
         )
         .unwrap();
         let foundation = include_str!("migrations/0001_foundation.sql");

@@ -10,6 +10,7 @@ use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::facts::{Change, CounterKey, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
+use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
 use kana_core::usage::UsageEvent;
 use kana_core::user::User;
@@ -27,7 +28,9 @@ use super::replays::{ReplayOptions, ReplaysInUse, StoredReplays};
 use super::unfolded_usage::UnfoldedUsage;
 use super::usage_by_day::{self, Deltas};
 use super::write_behind::WriteBehind;
-use super::{catalog, facts, feed, keys, limit_crossings, lists, usage_events, user_search, users};
+use super::{
+    catalog, facts, feed, keys, limit_crossings, lists, overrides, usage_events, user_search, users,
+};
 use crate::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
 use crate::error::StoreError;
 use crate::feed::Records;
@@ -617,6 +620,15 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
     ) -> Result<Vec<Vec<Subscription>>, StoreError> {
         let ended = |user: &UserKey| facts::ended(&self.lease, environment, *user);
         self.lease.noted(users.iter().map(ended).collect())
+    }
+
+    async fn overrides_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Override>>, StoreError> {
+        let of_user = |user: &UserKey| overrides::of_user(&self.lease, environment, *user);
+        self.lease.noted(users.iter().map(of_user).collect())
     }
 
     async fn counters(

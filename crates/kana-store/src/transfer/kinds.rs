@@ -4,7 +4,8 @@
 use super::description::{Column, Description, OWNER, Order, Owner, column, optional};
 use super::value::Form;
 use super::value::Form::{
-    Answer, Flag, Hash, Id, Instant, Integer, Json, Label, Metadata, Name, Secret, Text, Uuid,
+    Answer, Flag, Hash, History, Id, Instant, Integer, Json, Label, Metadata, Name, Secret, Text,
+    Uuid,
 };
 use crate::app::KeyKind;
 use crate::columns::Named;
@@ -13,7 +14,8 @@ use crate::user_row;
 use kana_core::catalog::PackageStatus;
 use kana_core::change::AuditKind;
 use kana_core::day::Day;
-use kana_core::period::ResetPeriod;
+use kana_core::overrides::OverrideKind;
+use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::subscription::SubscriptionStatus;
 use kana_core::usage::UsageAction;
 
@@ -46,6 +48,8 @@ pub enum Kind {
     User,
     /// A subscription.
     Subscription,
+    /// An override of one user.
+    Override,
     /// How much was used in a period.
     Counter,
     /// A line of the log of usage.
@@ -69,7 +73,7 @@ pub enum Kind {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 23;
+pub(crate) const KINDS: usize = 24;
 
 impl Kind {
     /// All of them, in their order.
@@ -87,6 +91,7 @@ impl Kind {
         Self::UsedFeature,
         Self::User,
         Self::Subscription,
+        Self::Override,
         Self::Counter,
         Self::Event,
         Self::UsageByDay,
@@ -125,6 +130,7 @@ impl Kind {
             Self::UsedFeature => &USED_FEATURE,
             Self::User => &user_row::USER,
             Self::Subscription => &SUBSCRIPTION,
+            Self::Override => &OVERRIDE,
             Self::Counter => &COUNTER,
             Self::Event => &EVENT,
             Self::UsageByDay => &USAGE_BY_DAY,
@@ -143,7 +149,9 @@ impl Kind {
     pub(crate) fn key_of_user(self) -> Option<&'static str> {
         match self {
             Self::User => Some("key"),
-            Self::Subscription | Self::Counter | Self::Event | Self::Replay => Some("user_key"),
+            Self::Subscription | Self::Override | Self::Counter | Self::Event | Self::Replay => {
+                Some("user_key")
+            }
             _ => None,
         }
     }
@@ -171,6 +179,11 @@ const TERMS: Form = Integer { min: 0, max: 4_294_967_295 };
 
 fn is_name<T: Named>(name: &str) -> bool {
     T::from_name(name).is_ok()
+}
+
+/// An anchor that is left out is the default, so only the other one is written.
+fn is_other_anchor(name: &str) -> bool {
+    ResetAnchor::from_name(name).is_ok_and(|anchor| anchor != ResetAnchor::default())
 }
 
 fn is_feature_type(name: &str) -> bool {
@@ -289,6 +302,7 @@ static PACKAGE_FEATURE: Description = Description {
         optional("name", Label),
         optional("usage_limit", NOT_NEGATIVE),
         optional("reset_period", Name(is_name::<ResetPeriod>)),
+        optional("reset_anchor", Name(is_other_anchor)),
         column("overage_enabled", Flag),
     ],
 };
@@ -307,6 +321,7 @@ static PACKAGE_FEATURE_TERMS: Description = Description {
         column("is_given", Flag),
         optional("usage_limit", NOT_NEGATIVE),
         optional("reset_period", Name(is_name::<ResetPeriod>)),
+        optional("reset_anchor", Name(is_other_anchor)),
         column("overage_enabled", Flag),
     ],
 };
@@ -339,6 +354,27 @@ static SUBSCRIPTION: Description = Description {
         column("status", Name(is_name::<SubscriptionStatus>)),
         column("started_at", Instant),
         optional("ended_at", Instant),
+    ],
+};
+
+static OVERRIDE: Description = Description {
+    name: "override",
+    table: "overrides",
+    owner: OWNER,
+    order: Order::By("environment_id, user_key, feature_id"),
+    columns: &[
+        column("user_key", Uuid),
+        column("feature_id", Id),
+        column("id", Uuid),
+        column("kind", Name(is_name::<OverrideKind>)),
+        optional("usage_limit", NOT_NEGATIVE),
+        optional("reset_period", Name(is_name::<ResetPeriod>)),
+        optional("reset_anchor", Name(is_other_anchor)),
+        optional("overage_enabled", Flag),
+        column("starts_at", Instant),
+        optional("ends_at", Instant),
+        optional("reason", Label),
+        optional("history", History),
     ],
 };
 

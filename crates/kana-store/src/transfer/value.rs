@@ -5,6 +5,8 @@ use kana_core::id::FeatureId;
 use kana_core::idempotency::KeptAnswer;
 use uuid::Uuid;
 
+use crate::override_row::read_history;
+
 /// A value as it travels. Those of one column are ordered as every engine orders them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Value {
@@ -52,6 +54,8 @@ pub(crate) enum Form {
     Metadata,
     /// Any JSON.
     Json,
+    /// The terms that an override has had.
+    History,
     /// What was answered under an idempotency key.
     Answer,
     /// Milliseconds since 1970.
@@ -77,7 +81,7 @@ impl Form {
     pub(crate) fn stored(self) -> Stored {
         match self {
             Self::Id | Self::Label | Self::Text | Self::Name(_) => Stored::Text,
-            Self::Metadata | Self::Json | Self::Answer => Stored::Json,
+            Self::Metadata | Self::Json | Self::History | Self::Answer => Stored::Json,
             Self::Instant | Self::Integer { .. } => Stored::Integer,
             Self::Flag => Stored::Boolean,
             Self::Uuid => Stored::Uuid,
@@ -110,6 +114,12 @@ impl Form {
                 serde_json::from_str::<serde::de::IgnoredAny>(text)
                     .map(|_| ())
                     .map_err(|error| format!("must be JSON: {error}"))
+            }
+            (Self::History, Value::Text(text)) => {
+                on_one_line(text)?;
+                read_history(text)
+                    .map(|_| ())
+                    .map_err(|error| format!("must be terms of an override: {error}"))
             }
             (Self::Answer, Value::Text(text)) => {
                 on_one_line(text)?;

@@ -2,7 +2,7 @@ use kana_core::catalog::{
     Allowance, Catalog, CatalogChange, CatalogVersion, Feature, FeatureKind, Package,
     PackageFeature, PackageKind, PackageStatus,
 };
-use kana_core::period::ResetPeriod;
+use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::terms::TermsHistory;
 use kana_store::StoreError;
 use serde_json::json;
@@ -110,11 +110,14 @@ pub(crate) async fn every_allowance_is_kept<E: Engine>() {
     let world = World::<E>::new().await;
     let mut allowances = Vec::new();
     for limit in [None, Some(0), Some(1), Some(i64::MAX)] {
-        for reset_period in
-            [None, Some(ResetPeriod::Day), Some(ResetPeriod::Month), Some(ResetPeriod::Year)]
-        {
-            for overage_enabled in [false, true] {
-                allowances.push(Allowance { limit, reset_period, overage_enabled });
+        for overage_enabled in [false, true] {
+            allowances.push(Allowance { limit, overage_enabled, ..Allowance::UNLIMITED });
+            for reset_period in ResetPeriod::ALL.map(Some) {
+                for reset_anchor in [ResetAnchor::Subscription, ResetAnchor::Calendar] {
+                    let allowance =
+                        Allowance { limit, reset_period, reset_anchor, overage_enabled };
+                    allowances.push(allowance);
+                }
             }
         }
     }
@@ -370,8 +373,12 @@ pub(crate) async fn a_large_catalog_is_kept_in_order<E: Engine>() {
 
 pub(crate) async fn the_terms_that_a_package_feature_has_had_are_kept<E: Engine>() {
     let world = World::<E>::new().await;
-    let monthly =
-        Allowance { limit: Some(5), reset_period: Some(ResetPeriod::Month), overage_enabled: true };
+    let monthly = Allowance {
+        limit: Some(5),
+        reset_period: Some(ResetPeriod::Hour),
+        reset_anchor: ResetAnchor::Calendar,
+        overage_enabled: true,
+    };
     let mut changed = TermsHistory::beginning_with(Some(Allowance::UNLIMITED));
     changed.change(Some(monthly), time("2024-02-01T00:00:00Z"));
     changed.change(None, time("2024-03-01T00:00:00Z"));

@@ -20,6 +20,7 @@ mod jobs;
 mod limit_crossings;
 mod lists;
 mod old_keys;
+mod overrides;
 mod people;
 mod publishing;
 mod replays;
@@ -277,6 +278,11 @@ macro_rules! every_story_on {
                 what_is_not_committed_has_crossed_nothing,
                 crossings_of_periods_that_have_ended_are_left_out_and_deleted,
                 a_user_who_crosses_keeps_that_with_another_id,
+            }
+            overrides {
+                overrides_are_kept_as_they_are_set_each_for_its_user,
+                an_override_that_is_not_committed_was_never_set,
+                a_deleted_user_has_no_overrides,
             }
             usage_statistics {
                 usage_is_in_the_day_in_which_it_occurred,

@@ -8,7 +8,7 @@ use kana_core::catalog::{Allowance, FeatureKind, PackageKind};
 use kana_core::day::Day;
 use kana_core::facts::CounterKey;
 use kana_core::near_limit::{LimitCrossing, Share};
-use kana_core::period::ResetPeriod;
+use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::terms::{TermsHistory, TermsNumber};
 use kana_store::app::{KeyKind, NewKey};
 use kana_store::feed::ChangesQuery;
@@ -17,12 +17,12 @@ use kana_store::transfer::{ImportedBy, Kind, Scope, Tally, TransferError, export
 use kana_store::{Actor, EnvironmentKind, Store, StoreError};
 use serde_json::{Value, json};
 
-use crate::Engine;
 use crate::world::{
     Access as _, BEGINNING, World, app, cancel, count, counter, create_user, delete_counter, event,
     feature, feature_id, features, gives, hash, keep, label, metadata, package, package_id,
     put_feature, put_package, replay, subscribe, subscription_id, time, user, user_id, user_key,
 };
+use crate::{Engine, overrides};
 
 const BOTH: [EnvironmentKind; 2] = [EnvironmentKind::Test, EnvironmentKind::Live];
 
@@ -114,7 +114,8 @@ async fn fill_catalogs<E: Engine>(world: &World<E>) {
     let mut pro = package("pro", []);
     let allowance = Allowance {
         limit: Some(i64::MAX),
-        reset_period: Some(ResetPeriod::Month),
+        reset_period: Some(ResetPeriod::Week),
+        reset_anchor: ResetAnchor::Calendar,
         overage_enabled: true,
     };
     pro.features = features([gives("calls", allowance), gives("a/sso ☃", Allowance::UNLIMITED)]);
@@ -176,6 +177,18 @@ async fn fill_users<E: Engine>(world: &World<E>) {
                 kana_core::facts::Change::LogEvent(not_counted),
                 keep(&format!("key {n}"), kept),
                 kana_core::facts::Change::CrossLimit(crossing(n)),
+                overrides::put(&match n {
+                    2 => overrides::deny(n, "calls"),
+                    _ => overrides::weekly(n, "calls"),
+                }),
+                // An override that counts by itself has its id in the place of a subscription's.
+                count(
+                    counter(
+                        kana_core::id::SubscriptionId(overrides::weekly(n, "calls").id.0),
+                        "calls",
+                    ),
+                    3,
+                ),
             ];
             world.change(environment, user_key(n), changes).await;
         }

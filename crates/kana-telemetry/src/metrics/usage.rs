@@ -9,6 +9,8 @@ use crate::request::Environment;
 pub enum Asked {
     /// By `canUseFeature`.
     CanUseFeature,
+    /// By `canUseFeatures`, once for each feature.
+    CanUseFeatures,
     /// By `useFeature`.
     UseFeature,
     /// By a browser.
@@ -30,6 +32,8 @@ pub enum Rule {
     OverLimit,
     /// Nothing grants it.
     NotGranted,
+    /// An override denies it.
+    Denied,
 }
 
 /// What became of usage.
@@ -45,9 +49,17 @@ pub enum UsageResult {
     Refused,
 }
 
-const ASKED: [Asked; 3] = [Asked::CanUseFeature, Asked::UseFeature, Asked::Client];
-const RULES: [Rule; 6] =
-    [Rule::Binary, Rule::Unlimited, Rule::Within, Rule::Overage, Rule::OverLimit, Rule::NotGranted];
+const ASKED: [Asked; 4] =
+    [Asked::CanUseFeature, Asked::CanUseFeatures, Asked::UseFeature, Asked::Client];
+const RULES: [Rule; 7] = [
+    Rule::Binary,
+    Rule::Unlimited,
+    Rule::Within,
+    Rule::Overage,
+    Rule::OverLimit,
+    Rule::NotGranted,
+    Rule::Denied,
+];
 const RECORDED: [UsageResult; 4] =
     [UsageResult::Counted, UsageResult::Kept, UsageResult::Replayed, UsageResult::Refused];
 const ENVIRONMENTS: [Environment; 2] = [Environment::Test, Environment::Live];
@@ -64,6 +76,7 @@ impl Asked {
     fn name(self) -> &'static str {
         match self {
             Self::CanUseFeature => "canUseFeature",
+            Self::CanUseFeatures => "canUseFeatures",
             Self::UseFeature => "useFeature",
             Self::Client => "client",
         }
@@ -80,6 +93,7 @@ impl Rule {
             Self::Overage => ("granted", "overage"),
             Self::OverLimit => ("denied", "over_limit"),
             Self::NotGranted => ("denied", "not_granted"),
+            Self::Denied => ("denied", "denied"),
         }
     }
 }

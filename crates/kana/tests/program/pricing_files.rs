@@ -47,7 +47,7 @@ fn a_file_that_is_wrong_is_told_with_its_line_and_column() {
             "names the feature \"sso\", which is not in the list features",
         ),
         ("limit: 100\n", "limit: lots\n", "or null for unlimited; it is \"lots\""),
-        ("reset_period: MONTH # or", "reset_period: WEEK # or", "it is \"WEEK\""),
+        ("reset_period: MONTH # or", "reset_period: WEEKLY # or", "it is \"WEEKLY\""),
         ("base_packages: [pro]", "base_packages: pro", "must be a list; it is \"pro\""),
         (
             "version: 1.0.0",

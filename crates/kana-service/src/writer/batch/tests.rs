@@ -127,6 +127,7 @@ fn command(number: u128, step: &Step) -> Command {
             idempotency_key: key.map(idempotency_key),
         }),
         Step::Fold(subscription) => Command::FoldCounters(FoldCounters {
+            user: None,
             subscription: SubscriptionId(Uuid::from_u128(subscription)),
             feature: calls(),
             terms: TermsNumber::default(),

@@ -30,7 +30,8 @@ pub(super) enum UserChanges {
     /// Only changes of what is kept in memory. With what the transaction has read of the user before, if the
     /// user is not in memory yet.
     Known(Vec<KnownChange>, Option<KnownUser>),
-    /// The id may belong to another user afterwards.
+    /// The id may belong to another user afterwards, or the user has other overrides, which are not kept
+    /// in memory.
     Other,
 }
 
@@ -70,7 +71,8 @@ impl FactsChanges {
         key: UserKey,
         change: &Change,
     ) -> bool {
-        let is_known = matches!(change, Change::CreateUser(_)) || known(change).is_none();
+        let is_known = matches!(change, Change::CreateUser(_))
+            || (known(change).is_none() && !is_of_overrides(change));
         !is_known && !self.noted.contains_key(&(environment, key))
     }
 
@@ -80,6 +82,13 @@ impl FactsChanges {
             Change::CreateUser(user) => (&user.id, None),
             Change::UpdateUser { user, previous_id } => (&user.id, previous_id.as_ref()),
             Change::DeleteUser { user, previous_id } => (&user.id, Some(previous_id)),
+            change if is_of_overrides(change) => {
+                if let Some(noted) = self.noted.get(&(environment, key)) {
+                    let id = noted.id.clone();
+                    self.users.insert((environment, id), UserChanges::Other);
+                }
+                return;
+            }
             change => {
                 // A user whose id was not noted does not exist.
                 if let Some(known) = known(change)
@@ -148,6 +157,11 @@ impl FactsChanges {
     }
 }
 
+/// Returns true if the change is one of the user's overrides.
+fn is_of_overrides(change: &Change) -> bool {
+    matches!(change, Change::PutOverride(_) | Change::DeleteOverride { .. })
+}
+
 /// Returns the change of what can be known of a user; `None` if it is no such change.
 fn known(change: &Change) -> Option<KnownChange> {
     Some(match change {
@@ -161,6 +175,8 @@ fn known(change: &Change) -> Option<KnownChange> {
         Change::CreateUser(_)
         | Change::UpdateUser { .. }
         | Change::DeleteUser { .. }
+        | Change::PutOverride(_)
+        | Change::DeleteOverride { .. }
         | Change::LogEvent(_)
         | Change::CrossLimit(_)
         | Change::KeepReplay { .. } => return None,

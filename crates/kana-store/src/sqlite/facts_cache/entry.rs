@@ -43,12 +43,15 @@ impl EntryNames {
 pub(super) struct Entry(Box<[u8]>);
 
 impl Entry {
-    /// Writes an entry. Returns `None` for a user with more than fits.
+    /// Writes an entry. Returns `None` for a user with more than fits, or with overrides.
     pub(super) fn new(
         (environment, id): (EnvironmentId, &UserId),
         user: &KnownUser,
         names: &mut EntryNames,
     ) -> Option<Self> {
+        if user.has_overrides {
+            return None;
+        }
         let id = id.as_str().as_bytes();
         let (length, subscriptions) =
             (u16::try_from(id.len()).ok()?, u8::try_from(user.running.len()).ok()?);
@@ -103,7 +106,7 @@ impl Entry {
             .chunks_exact(COUNTER_BYTES)
             .map(|bytes| counter(bytes, &running, names))
             .collect::<Option<_>>()?;
-        Some(KnownUser { key: head.key, running, counters })
+        Some(KnownUser { key: head.key, running, has_overrides: false, counters })
     }
 
     /// Sets a counter that the entry has. Returns false if it has not.

@@ -16,6 +16,8 @@ pub(crate) struct KnownUser {
     pub(crate) key: UserKey,
     /// Every subscription that runs.
     pub(crate) running: Vec<Subscription>,
+    /// Whether the user has overrides. Who has some is not kept in memory.
+    pub(crate) has_overrides: bool,
     /// Some counters.
     pub(crate) counters: Vec<Counter>,
 }
@@ -31,12 +33,19 @@ pub(crate) enum KnownChange {
 impl KnownUser {
     /// The user with the subscriptions that run, and no counter.
     pub(crate) fn new(facts: &UserFacts) -> Self {
-        Self { key: facts.key, running: facts.subscriptions().to_vec(), counters: Vec::new() }
+        Self {
+            key: facts.key,
+            running: facts.subscriptions().to_vec(),
+            has_overrides: facts.has_overrides(),
+            counters: Vec::new(),
+        }
     }
 
     /// Returns it as the facts of the user with this id.
     pub(crate) fn into_facts(self, id: &UserId) -> UserFacts {
-        UserFacts::new(self.key, id.clone(), self.running).with_counters(self.counters)
+        UserFacts::new(self.key, id.clone(), self.running)
+            .with_overrides(self.has_overrides)
+            .with_counters(self.counters)
     }
 
     /// Returns the counter's value, if it is known.

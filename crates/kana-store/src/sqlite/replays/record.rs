@@ -303,6 +303,7 @@ fn code(reason: Reason) -> u8 {
         Reason::WithinLimit => 3,
         Reason::Overage => 4,
         Reason::LimitReached => 5,
+        Reason::Denied => 6,
     }
 }
 
@@ -314,6 +315,7 @@ fn reason(code: u8) -> Option<Reason> {
         3 => Reason::WithinLimit,
         4 => Reason::Overage,
         5 => Reason::LimitReached,
+        6 => Reason::Denied,
         _ => return None,
     })
 }

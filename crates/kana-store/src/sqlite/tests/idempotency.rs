@@ -322,6 +322,7 @@ async fn many_records_of_the_table_of_before_are_taken_over() {
     old.execute_batch(
         "DROP VIEW replays; DROP TABLE replay_settings; DROP TABLE replay_log;
          DROP TABLE replay_runs; DROP TABLE replay_blocks; DROP TABLE replay_filters;
+         DROP TABLE overrides;
          PRAGMA user_version = 18;",
     )
     .unwrap();

@@ -18,9 +18,12 @@ fn value(form: Form) -> BoxedStrategy<Value> {
                 "DRAFT",
                 "PUBLISHED",
                 "ARCHIVED",
+                "MINUTE",
                 "DAY",
+                "WEEK",
                 "MONTH",
                 "YEAR",
+                "CALENDAR",
                 "ACTIVE",
                 "CANCELLED",
                 "ADD",
@@ -28,6 +31,8 @@ fn value(form: Form) -> BoxedStrategy<Value> {
                 "feature",
                 "key",
                 "viewer",
+                "LIMIT",
+                "DENY",
                 "owner",
             ];
             let names: Vec<_> = names.into_iter().filter(|name| is_name(name)).collect();
@@ -36,6 +41,10 @@ fn value(form: Form) -> BoxedStrategy<Value> {
         Form::Metadata | Form::Json => proptest::collection::hash_map(".{0,9}", any::<f64>(), 0..3)
             .prop_map(|map| Value::Text(serde_json::to_string(&map).unwrap()))
             .boxed(),
+        Form::History => {
+            Just(Value::Text("[[-5,0,null],[7,1,[3,\"DAY\",\"CALENDAR\",true]]]".to_owned()))
+                .boxed()
+        }
         Form::Answer => Just(Value::Text(r#"{"Recorded":"NotCounted"}"#.to_owned())).boxed(),
         Form::Instant => instants.prop_map(Value::Integer).boxed(),
         Form::Integer { min, max } => (min..=max).prop_map(Value::Integer).boxed(),

@@ -1,0 +1,166 @@
+//! Several features at once, and why an answer is what it is.
+
+use async_graphql::{Enum, InputObject, Object, SimpleObject};
+use kana_core::entitlement::{Entitlement, Requirement};
+use kana_core::explain::{self, Source};
+use kana_core::id::FeatureId;
+use kana_core::refusal::InvalidValue;
+use kana_graphql::List;
+
+use super::usage::{CanUseFeatureData, Consumption};
+use crate::counter::int;
+use crate::error::ApiError;
+use crate::reason_code::ReasonCode;
+use crate::scalars::DateTime;
+
+/// An amount of a feature that a user wants to use.
+#[derive(InputObject)]
+pub(super) struct FeatureRequirement {
+    /// The id of the feature
+    feature_id: String,
+    /// The amount, 0 or more, in the feature's unit; ignored for BINARY
+    #[graphql(default_with = "Some(1)")]
+    delta: Option<i32>,
+}
+
+impl FeatureRequirement {
+    pub(super) fn read(self) -> Result<Requirement, InvalidValue> {
+        Ok(Requirement {
+            feature: FeatureId::new("featureId", &self.feature_id)?,
+            delta: self.delta.unwrap_or(1).into(),
+        })
+    }
+}
+
+pub(super) struct CanUseFeaturesData {
+    pub(super) access: bool,
+    pub(super) results: Vec<Entitlement>,
+}
+
+/// Whether a user may use several features together.
+#[Object(name = "CanUseFeaturesData")]
+impl CanUseFeaturesData {
+    /// Whether all of it fits together; amounts of one feature are added up
+    async fn access(&self) -> bool {
+        self.access
+    }
+
+    /// What each requirement would be answered alone, in their order
+    async fn results(&self) -> List<CanUseFeatureData> {
+        self.results.iter().cloned().map(CanUseFeatureData::from).collect()
+    }
+}
+
+/// What counts usage of a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "EntitlementSource")]
+pub(super) enum EntitlementSource {
+    /// A subscription
+    Subscription,
+    /// An override
+    Override,
+    /// The user's grants, where nothing else counts
+    Grants,
+}
+
+/// What a part of a budget is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "BudgetPartKind")]
+pub(super) enum BudgetPartKind {
+    /// The limit of what counts
+    Allowance,
+    /// What is left of earlier periods
+    Carried,
+    /// The limit of a subscription that is added
+    Added,
+    /// What a grant gives
+    Grant,
+}
+
+/// A part of a budget.
+#[derive(SimpleObject)]
+#[graphql(name = "BudgetPart")]
+pub(super) struct BudgetPart {
+    /// What it is
+    kind: BudgetPartKind,
+    /// The id of what it comes from
+    id: String,
+    /// The amount, in the feature's unit; null = unlimited. Errors: VALUE_TOO_LARGE past 2^31-1.
+    amount: Option<i32>,
+}
+
+pub(super) struct FeatureExplanation(pub(super) explain::Explanation);
+
+/// Why a user may or may not use a feature.
+#[Object(name = "FeatureExplanation")]
+impl FeatureExplanation {
+    /// Whether the user may use the feature
+    async fn access(&self) -> bool {
+        self.0.entitlement.access
+    }
+
+    /// One plain sentence that says why, for a log
+    async fn reason(&self) -> &str {
+        self.0.entitlement.reason.sentence()
+    }
+
+    /// The reason as a word for programs
+    async fn reason_code(&self) -> ReasonCode {
+        self.0.entitlement.reason.into()
+    }
+
+    /// What was used of the budget; null for a BINARY feature and when nothing grants it
+    async fn consumption(&self) -> Option<Consumption> {
+        self.0.entitlement.consumption.map(Consumption)
+    }
+
+    /// The feature whose usage was asked about
+    async fn balance_feature_id(&self) -> &str {
+        self.0.balance.as_str()
+    }
+
+    /// The amount that was asked for, in the unit of that feature. Errors: VALUE_TOO_LARGE past 2^31-1.
+    async fn amount(&self) -> Result<i32, ApiError> {
+        int(self.0.amount, "budgetExact")
+    }
+
+    /// What counts, or what grants or denies a feature without an amount; null when nothing does
+    async fn source(&self) -> Option<EntitlementSource> {
+        self.0.source.map(|source| match source {
+            Source::Subscription(_) => EntitlementSource::Subscription,
+            Source::Override(_) => EntitlementSource::Override,
+        })
+    }
+
+    /// The id of what counts
+    async fn source_id(&self) -> Option<String> {
+        self.0.source.map(|source| source.id().to_string())
+    }
+
+    /// The first instant of the period that usage is counted in; null when nothing is counted
+    async fn period_start(&self) -> Option<DateTime> {
+        self.0.period.map(|period| DateTime(period.start))
+    }
+
+    /// The first instant after it; null also when usage never resets
+    async fn period_end(&self) -> Option<DateTime> {
+        self.0.period.and_then(|period| period.end).map(DateTime)
+    }
+
+    /// What the budget consists of; the amounts add up to it
+    async fn parts(&self) -> Result<List<BudgetPart>, ApiError> {
+        self.0.parts.iter().map(BudgetPart::of).collect()
+    }
+}
+
+impl BudgetPart {
+    fn of(part: &explain::BudgetPart) -> Result<Self, ApiError> {
+        Ok(Self {
+            kind: match part.kind {
+                explain::BudgetPartKind::Allowance => BudgetPartKind::Allowance,
+            },
+            id: part.id.to_string(),
+            amount: part.amount.map(|amount| int(amount, "budgetExact")).transpose()?,
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! Why an answer about access is what it is (contract: `beyond.md`, "Why").
+
+use uuid::Uuid;
+
+use crate::access::Entitlement;
+use crate::catalog::Catalog;
+use crate::entitlement::{Standing, check_delta, entitled, find_feature, standing};
+use crate::facts::{Obstacle, UserFacts};
+use crate::id::FeatureId;
+use crate::meter::needs;
+use crate::period::Period;
+pub use crate::source::Source;
+use crate::subscription::AsOf;
+use crate::timestamp::Timestamp;
+
+/// An answer about access with everything that it follows from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The answer.
+    pub entitlement: Entitlement,
+    /// The feature whose usage was asked about.
+    pub balance: FeatureId,
+    /// The amount that was asked for, in that feature's unit.
+    pub amount: i64,
+    /// What counts, or what grants a feature without an amount; `None` if nothing does.
+    pub source: Option<Source>,
+    /// The period that usage is counted in; `None` if nothing is counted.
+    pub period: Option<Period>,
+    /// What the budget consists of; the amounts add up to it. Empty if nothing is counted.
+    pub parts: Vec<BudgetPart>,
+}
+
+/// A part of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetPart {
+    /// What it is.
+    pub kind: BudgetPartKind,
+    /// The id of what it comes from.
+    pub id: Uuid,
+    /// The amount; `None` means unlimited.
+    pub amount: Option<i64>,
+}
+
+/// A kind of part of a budget. They stand in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BudgetPartKind {
+    /// The limit of what counts.
+    Allowance,
+}
+
+/// Returns whether the user may use `delta` more of the feature now, and what that follows from.
+pub fn explain(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    feature: &FeatureId,
+    delta: i64,
+    now: Timestamp,
+) -> Result<Explanation, Obstacle> {
+    check_delta(delta)?;
+    let feature = find_feature(catalog, feature)?;
+    let standing = standing(catalog, facts, feature, AsOf::Now(now), now)?;
+    let mut missing = Vec::new();
+    let entitlement = entitled(facts, &standing, delta, &mut missing);
+    needs(facts.key, missing)?;
+    let (source, period, parts) = match &standing {
+        Standing::NotGranted => (None, None, Vec::new()),
+        Standing::Denied(source) | Standing::Binary(source) => (Some(*source), None, Vec::new()),
+        Standing::Consumable { allowance, meter } => {
+            let source = meter.source();
+            let kind = BudgetPartKind::Allowance;
+            let part = BudgetPart { kind, id: source.id(), amount: allowance.limit };
+            (Some(source), Some(meter.place().period), vec![part])
+        }
+    };
+    Ok(Explanation {
+        entitlement,
+        balance: feature.id.clone(),
+        amount: delta,
+        source,
+        period,
+        parts,
+    })
+}

@@ -1,0 +1,150 @@
+//! Why a user may or may not use a feature: the answer, what counts, and the parts of the budget.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use kana_core::Refusal;
+use kana_core::catalog::Catalog;
+use kana_core::entitlement::Consumption;
+use kana_core::explain::{BudgetPart, BudgetPartKind, Explanation, Source};
+use kana_core::id::FeatureId;
+use kana_core::subscription::Subscription;
+
+use super::user_form::read_id;
+use super::users::text;
+use crate::address::Address;
+use crate::answer::{Asked, html};
+use crate::entrance::Viewer;
+use crate::frame::{Frame, Place};
+use crate::instant::Instant;
+use crate::number::grouped;
+use crate::problem::Problem;
+use crate::route::{Route, get};
+use crate::stacked::Stacked;
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![get("/dashboard/{environment}/user/explain", page)]
+}
+
+#[derive(Template)]
+#[template(path = "explain.html")]
+struct ExplainPage {
+    frame: Frame,
+    access: bool,
+    reason: &'static str,
+    code: &'static str,
+    /// What counts; `None` if nothing does.
+    source: Option<SourceShown>,
+    amounts: Option<Amounts>,
+    parts: Vec<PartRow>,
+    /// The parts as a bar; `None` if there is no budget.
+    stacked: Option<Stacked>,
+    period: Option<(Instant, Option<Instant>)>,
+    feature: Address,
+}
+
+struct SourceShown {
+    kind: &'static str,
+    name: String,
+    address: Option<Address>,
+    id: String,
+}
+
+struct Amounts {
+    used: String,
+    budget: String,
+    left: String,
+    overage: &'static str,
+}
+
+struct PartRow {
+    kind: &'static str,
+    from: String,
+    amount: String,
+}
+
+async fn page(asked: Asked<Viewer>) -> Result<Response, Problem> {
+    let view = &asked.entrance.view;
+    let user = read_id(asked.query("id"))?;
+    let feature = FeatureId::new("feature", asked.query("feature")).map_err(Refusal::from)?;
+    let explained = view.explain_feature(&user, &feature, 1).await?;
+    let known = view.user(&user).await?;
+    let (catalog, subscriptions) = view.subscriptions(&user).await?;
+    let source = explained.source.map(|source| shown(&asked, &catalog, &subscriptions, source));
+    let source = source.transpose()?;
+    let consumption = explained.entitlement.consumption;
+    let name = text(known.name.as_ref());
+    let parent = asked.address("/user")?.with("id", user.as_str());
+    let title = catalog.feature(&feature).map_or(feature.as_str(), |it| it.name.as_str());
+    let page = ExplainPage {
+        access: explained.entitlement.access,
+        reason: explained.entitlement.reason.sentence(),
+        code: explained.entitlement.reason.code(),
+        amounts: consumption.map(amounts),
+        parts: explained.parts.iter().map(|part| row(part, source.as_ref())).collect(),
+        stacked: stacked(&explained),
+        period: explained.period.map(|at| (at.start.into(), at.end.map(Instant::from))),
+        feature: asked.address("/feature")?.with("id", feature.as_str()),
+        source,
+        frame: asked
+            .frame(title, Place::Users)
+            .await?
+            .under(parent, if name.is_empty() { user.as_str().to_owned() } else { name })
+            .lead("Whether the user may use one more, and what that follows from."),
+    };
+    html(StatusCode::OK, &page)
+}
+
+fn shown(
+    asked: &Asked<Viewer>,
+    catalog: &Catalog,
+    subscriptions: &[Subscription],
+    source: Source,
+) -> Result<SourceShown, Problem> {
+    let id = source.id().to_string();
+    match source {
+        Source::Subscription(subscription) => {
+            let found = subscriptions.iter().find(|known| known.id == subscription);
+            let package = found.and_then(|found| catalog.package(&found.package));
+            let address = package.map(|package| {
+                Ok::<_, Problem>(asked.address("/package")?.with("id", package.id.as_str()))
+            });
+            let name = package.map_or(id.as_str(), |package| package.name.as_str()).to_owned();
+            Ok(SourceShown { kind: "Subscription", name, address: address.transpose()?, id })
+        }
+        Source::Override(_) => {
+            Ok(SourceShown { kind: "Override", name: "of this user".to_owned(), address: None, id })
+        }
+    }
+}
+
+fn amounts(consumption: Consumption) -> Amounts {
+    let or_unlimited = |amount: Option<i64>| amount.map_or("Unlimited".to_owned(), grouped);
+    Amounts {
+        used: grouped(consumption.used),
+        budget: or_unlimited(consumption.budget),
+        left: or_unlimited(consumption.remaining()),
+        overage: if consumption.overage_enabled { "Allowed" } else { "Not allowed" },
+    }
+}
+
+fn row(part: &BudgetPart, source: Option<&SourceShown>) -> PartRow {
+    let id = part.id.to_string();
+    PartRow {
+        kind: match part.kind {
+            BudgetPartKind::Allowance => "Allowance",
+        },
+        from: match source.filter(|source| source.id == id) {
+            Some(source) => format!("{} {}", source.kind, source.name),
+            None => id,
+        },
+        amount: part.amount.map_or("Unlimited".to_owned(), grouped),
+    }
+}
+
+/// Returns `None` for a budget without a limit, which no bar can show.
+fn stacked(explained: &Explanation) -> Option<Stacked> {
+    let used = explained.entitlement.consumption?.used;
+    let parts: Option<Vec<i64>> = explained.parts.iter().map(|part| part.amount).collect();
+    parts.filter(|parts| !parts.is_empty()).map(|parts| Stacked { parts, used })
+}
