@@ -12,21 +12,31 @@ use crate::command::{Answer, Basis, Decide, Decision};
 use crate::facts::{Change, CounterKey, Obstacle, UserChange, UserFacts};
 use crate::id::{FeatureId, OverrideId, SubscriptionId, UserId};
 use crate::meter::needs;
+use crate::period::ResetPeriod;
 use crate::schedule::Schedule;
 use crate::subjects::{Subject, Subjects};
-use crate::terms::TermsNumber;
+use crate::terms::{TermsHistory, TermsNumber};
 use crate::timestamp::Timestamp;
 
 pub use crate::schedule::{COUNTED_ONE_BY_ONE, FOLDED_LATE_MAX};
 
-/// The shortest reset period.
-const SHORTEST_MS: i64 = 60 * 1000;
-
-/// Returns an instant so recent that no counter of a period that started then or later may be folded,
-/// whatever its reset period is.
+/// Returns an instant so recent that no counter whose period started then or later may be folded, if no
+/// period was ever shorter than `shortest`.
 #[must_use]
-pub fn oldest_kept(now: Timestamp) -> Timestamp {
-    now.saturating_add_ms(-(COUNTED_ONE_BY_ONE - 1) * SHORTEST_MS)
+pub fn oldest_kept(shortest: ResetPeriod, now: Timestamp) -> Timestamp {
+    now.saturating_add_ms(-(COUNTED_ONE_BY_ONE - 1) * shortest.least_ms())
+}
+
+/// Returns the shortest reset period that the feature has or had in a package; `None` if its usage was
+/// never reset.
+#[must_use]
+pub fn shortest_reset(catalog: &Catalog, feature: &FeatureId) -> Option<ResetPeriod> {
+    let given = catalog.packages().flat_map(|package| {
+        let now = package.features.get(feature).map(|given| given.allowance);
+        let ever = package.terms.get(feature).map_or(&[][..], TermsHistory::terms);
+        now.into_iter().chain(ever.iter().filter_map(|terms| terms.allowance))
+    });
+    given.filter_map(|allowance| allowance.reset_period).min()
 }
 
 /// Folds counters of one subscription, feature and terms number.

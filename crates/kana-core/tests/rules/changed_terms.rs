@@ -4,7 +4,7 @@
 use kana_core::Timestamp;
 use kana_core::decide::{Answer, Command};
 use kana_core::facts::CounterKey;
-use kana_core::folding::{COUNTED_ONE_BY_ONE, FoldCounters};
+use kana_core::folding::{COUNTED_ONE_BY_ONE, FoldCounters, oldest_kept, shortest_reset};
 use kana_core::period::{Period, ResetPeriod};
 use kana_core::terms::{CHANGES_MAX, TermsNumber};
 use kana_core::usage_history::ConsumptionInPeriod;
@@ -741,4 +741,26 @@ proptest! {
             }
         }
     }
+}
+
+/// Else each look at all counters would decide on nearly all of them.
+#[test]
+fn only_the_shortest_reset_that_a_feature_ever_had_makes_counters_old() {
+    let mut world = World::new()
+        .consumable("calls")
+        .consumable("seats")
+        .package("basic", [("calls", limit(5).every(ResetPeriod::Week)), ("seats", unlimited())])
+        .package("pro", [("calls", limit(5).every(ResetPeriod::Hour))]);
+    let shortest = |world: &World, feature| shortest_reset(world.catalog(), &feature_id(feature));
+    assert_eq!(shortest(&world, "calls"), Some(ResetPeriod::Hour));
+    assert_eq!(shortest(&world, "seats"), None);
+
+    world.wait_ms(1);
+    world.change_terms("pro", &[("calls", limit(5).monthly())]);
+    assert_eq!(shortest(&world, "calls"), Some(ResetPeriod::Hour), "it counted by the hour");
+
+    let kept_days =
+        |shortest| (world.now().as_ms() - oldest_kept(shortest, world.now()).as_ms()) / DAY_MS;
+    let kept = [ResetPeriod::Minute, ResetPeriod::Day, ResetPeriod::Month].map(kept_days);
+    assert_eq!(kept, [1, COUNTED_ONE_BY_ONE - 1, 28 * (COUNTED_ONE_BY_ONE - 1)]);
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kana_core::Timestamp;
+use kana_core::catalog::Catalog;
 use kana_core::decide::Command;
 use kana_core::facts::CounterKey;
-use kana_core::folding::{FoldCounters, oldest_kept};
+use kana_core::folding::{FoldCounters, oldest_kept, shortest_reset};
 use kana_core::id::{FeatureId, OverrideId, SubscriptionId, UserId, UserKey};
+use kana_core::period::ResetPeriod;
 use kana_core::refusal::InvalidValue;
 use kana_core::terms::TermsNumber;
 use kana_store::jobs::Due;
@@ -106,9 +108,10 @@ impl Counters {
         };
         let after = pass.after.as_ref().map(Place::read).transpose()?;
         let actor = Arc::new(Actor::Job);
-        let counters = self.counters_after(access.environment, after).await?;
+        let (catalog, counters) = self.counters_after(access.environment, after).await?;
         let users = self.users_with_overrides(access.environment, &counters).await?;
-        for command in commands(&counters, &users, kana.clock.now()) {
+        let mut old = OldCounters::new(&catalog, kana.clock.now());
+        for command in commands(&counters, &users, &mut old) {
             let folding = Command::FoldCounters(command);
             kana.writer.submit(access.environment, &actor, folding).await?;
         }
@@ -144,9 +147,40 @@ impl Counters {
         &self,
         environment: EnvironmentId,
         after: Option<(UserKey, CounterKey)>,
-    ) -> Result<Vec<(UserKey, CounterKey)>, Failure> {
+    ) -> Result<(Arc<Catalog>, Vec<(UserKey, CounterKey)>), Failure> {
         let mut transaction = self.0.store.read().await?;
-        Ok(transaction.counters_after(environment, after.as_ref(), AT_ONCE).await?)
+        let (_, catalog) = self.0.reader.catalog_in(transaction.as_mut(), environment).await?;
+        let counters = transaction.counters_after(environment, after.as_ref(), AT_ONCE).await?;
+        Ok((catalog, counters))
+    }
+}
+
+/// Tells cheaply which counters may be old enough to fold, since nearly none are.
+struct OldCounters<'a> {
+    catalog: &'a Catalog,
+    now: Timestamp,
+    /// Since when a feature's counters of subscriptions are kept.
+    kept: HashMap<&'a FeatureId, Timestamp>,
+}
+
+impl<'a> OldCounters<'a> {
+    fn new(catalog: &'a Catalog, now: Timestamp) -> Self {
+        Self { catalog, now, kept: HashMap::new() }
+    }
+
+    fn may_have(&mut self, counter: &'a CounterKey) -> bool {
+        if counter.is_folded() {
+            return false;
+        }
+        let (catalog, now) = (self.catalog, self.now);
+        let kept = match OverrideId::in_place_of(counter.subscription) {
+            Some(_) => oldest_kept(ResetPeriod::Minute, now),
+            None => *self.kept.entry(&counter.feature).or_insert_with(|| {
+                let shortest = shortest_reset(catalog, &counter.feature);
+                shortest.map_or(Timestamp::MIN, |shortest| oldest_kept(shortest, now))
+            }),
+        };
+        counter.period_start < kept
     }
 }
 
@@ -173,17 +207,16 @@ impl Place {
 }
 
 /// Returns commands that fold those of `counters` that may be old; the rule decides which are.
-/// `counters` are in the order of their table.
-/// Those of overrides are left out for a user who is not among `users`.
-fn commands(
-    counters: &[(UserKey, CounterKey)],
+/// `counters` are in the order of their table. Those of overrides are left out for a user who is not
+/// among `users`.
+fn commands<'a>(
+    counters: &'a [(UserKey, CounterKey)],
     users: &HashMap<UserKey, UserId>,
-    now: Timestamp,
+    old: &mut OldCounters<'a>,
 ) -> Vec<FoldCounters> {
-    let kept = oldest_kept(now);
     let mut commands: Vec<FoldCounters> = Vec::new();
     for (key, counter) in counters {
-        if counter.period_start >= kept || counter.is_folded() {
+        if !old.may_have(counter) {
             continue;
         }
         let user = match OverrideId::in_place_of(counter.subscription) {

@@ -47,7 +47,7 @@ await inBrowser(url, async (page) => {
   const first = page.getByRole('group', { name: 'Feature 1' });
   await first.getByLabel('Feature', { exact: true }).fill('api-calls');
   await first.getByLabel('Limit').fill('1000');
-  await first.getByLabel('Resets').selectOption('Every month');
+  await first.getByLabel('Resets', { exact: true }).selectOption('Every month');
   await page.getByRole('button', { name: 'Save as draft' }).click();
   await says(page, 'Draft saved.');
   await check(page, 'Pro');
