@@ -15,6 +15,7 @@ mod integrations;
 mod key;
 mod list;
 mod metadata;
+mod override_rows;
 mod overview;
 mod package;
 mod package_confirm;

@@ -10,10 +10,10 @@ use kana_service::{EnvironmentView, FeatureEntitlement, UserOverview};
 
 use super::list::Pages;
 use super::metadata;
+use super::override_rows::{self, OverrideRow, first_override};
 use super::suggestions::{self, Suggestion};
 use super::usage_by_period::usage_by_period;
 use super::user_form::read_id;
-use super::user_overrides::{self, OverrideRow, first_override};
 use super::users::text;
 use crate::address::Address;
 use crate::answer::{Asked, html};
@@ -253,7 +253,7 @@ pub(super) async fn show<E>(
     let overrides = overview
         .overrides
         .iter()
-        .map(|known| user_overrides::row(asked, &overview.catalog, &user.id, (known, may_edit)));
+        .map(|known| override_rows::row(asked, &overview.catalog, &user.id, (known, may_edit)));
     let page = UserPage {
         facts: facts(&overview),
         metadata: metadata::written(user.metadata.as_ref()),

@@ -1,30 +1,27 @@
-//! Other terms of one feature for one user: set, list and remove them.
+//! Other terms of one feature for one user: set and remove them.
 
 use axum::response::Response;
 use kana_core::catalog::Catalog;
 use kana_core::decide::OverrideInput;
 use kana_core::id::{FeatureId, UserId};
 use kana_core::metadata::Label;
-use kana_core::overrides::{Override, OverrideKind, OverrideTerms};
+use kana_core::overrides::OverrideKind;
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::refusal::InvalidValue;
 use kana_core::{Refusal, Timestamp};
 
 use super::confirm::ConfirmPage;
-use super::feature::resets_in_words;
 use super::package_form::resets_value;
 use super::suggestions;
 use super::user::{Forms, show};
 use super::user_changes::as_rfc_3339;
 use super::user_form::read_id;
-use crate::address::Address;
 use crate::answer::{Asked, Posted, html, see_other};
 use crate::done::Done;
 use crate::entrance::Editor;
 use crate::form::{FieldProblem, Filled, Form};
 use crate::frame::Place;
-use crate::instant::Instant;
-use crate::number::{self, grouped};
+use crate::number;
 use crate::problem::Problem;
 use crate::route::{Route, get, post};
 
@@ -34,58 +31,6 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/dashboard/{environment}/user/remove-override", confirm_remove),
         post("/dashboard/{environment}/user/remove-override", remove),
     ]
-}
-
-/// An override as the page of its user lists it.
-pub(super) struct OverrideRow {
-    pub(super) feature: String,
-    pub(super) address: Address,
-    pub(super) says: String,
-    pub(super) until: Option<Instant>,
-    pub(super) reason: String,
-    /// Where it is removed; `None` for who may not.
-    pub(super) remove: Option<Address>,
-}
-
-/// Returns what stands in the form to begin with.
-pub(super) fn first_override() -> Form {
-    Form::with([("override-kind", "limit".to_owned())])
-}
-
-pub(super) fn row<E>(
-    asked: &Asked<E>,
-    catalog: &Catalog,
-    user: &UserId,
-    (known, may_edit): (&Override, bool),
-) -> Result<OverrideRow, Problem> {
-    let id = known.feature.as_str();
-    let remove = asked.address("/user/remove-override")?;
-    let remove = remove.with("id", user.as_str()).with("feature", id);
-    let says = match known.terms {
-        OverrideTerms::Deny => "Denied".to_owned(),
-        OverrideTerms::Allow { limit, overage_enabled, reset } => {
-            let mut says = limit.map_or("Unlimited".to_owned(), grouped);
-            match overage_enabled {
-                Some(true) => says.push_str(", overage allowed"),
-                Some(false) => says.push_str(", no overage"),
-                None => {}
-            }
-            if let Some(reset) = reset {
-                let every = resets_in_words(Some(reset));
-                says.push_str(&format!(", counts by itself: {}", every.to_lowercase()));
-            }
-            says
-        }
-    };
-    let feature = catalog.feature(&known.feature);
-    Ok(OverrideRow {
-        feature: feature.map_or(id, |feature| feature.name.as_str()).to_owned(),
-        address: asked.address("/feature")?.with("id", id),
-        says,
-        until: known.ends_at.map(Instant::from),
-        reason: known.reason.as_ref().map(Label::as_str).unwrap_or_default().to_owned(),
-        remove: may_edit.then_some(remove),
-    })
 }
 
 async fn set(posted: Posted<Editor>) -> Result<Response, Problem> {
