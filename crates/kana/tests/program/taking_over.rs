@@ -21,7 +21,7 @@ const OLD_VERSION: usize = 16;
 /// How many usage events and idempotency records there are.
 const ROWS: u32 = 30_000;
 /// Into how many parts the time of a whole start is divided. One server is killed after each.
-const PARTS: u32 = 6;
+const PARTS: u32 = 8;
 /// How long a start may take.
 const START: Duration = Duration::from_secs(60);
 
@@ -144,7 +144,7 @@ fn a_server_that_is_killed_while_it_takes_over_an_older_database_loses_nothing()
         killed_on_the_way += u32::from(version == OLD_VERSION);
     }
     note(&format!("{killed_on_the_way} servers were killed before they had taken it over"));
-    assert!(killed_on_the_way > 1, "all had taken it over within {whole:?}");
+    assert!(killed_on_the_way > 0, "all had taken it over within {whole:?}");
 
     let mut server = Server::start(dir.path());
     let repeat =
