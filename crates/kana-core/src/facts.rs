@@ -281,8 +281,7 @@ impl UserFacts {
     }
 
     fn remove_override(&mut self, feature: &FeatureId) {
-        // What is not loaded yet is loaded with the commands of this batch already decided on it: they
-        // have asked for it.
+        // A command that changes an override has asked for all of them first, so they are loaded.
         if let Overrides::Known(known) = &mut self.overrides {
             known.retain(|known| known.feature != *feature);
         }

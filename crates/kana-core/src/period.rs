@@ -54,14 +54,8 @@ impl ResetPeriod {
 
     /// Returns the least length that a period can have.
     pub(crate) fn least_ms(self) -> i64 {
-        match self {
-            Self::Minute => MINUTE_MS,
-            Self::Hour => HOUR_MS,
-            Self::Day => DAY_MS,
-            Self::Week => WEEK_MS,
-            Self::Month => 28 * DAY_MS,
-            Self::Year => 365 * DAY_MS,
-        }
+        let shortest = if self == Self::Year { 365 * DAY_MS } else { 28 * DAY_MS };
+        self.length_ms().unwrap_or(shortest)
     }
 
     /// Returns the months of a period that is counted by the calendar.

@@ -19,7 +19,7 @@ use crate::timestamp::Timestamp;
 pub const PAST_PERIODS_MAX: i64 = 100;
 
 /// The same, to count with.
-const PERIODS_MAX: usize = 100;
+const PERIODS_MAX: usize = PAST_PERIODS_MAX as usize;
 
 /// The usage of one feature, period by period.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,10 +66,7 @@ pub fn show_usage(
     };
     let mut past = past_of_subscriptions(catalog, subscriptions, feature, now);
     past.extend(stored.into_iter().flat_map(|known| past_of_override(known, now)));
-    past.sort_by_key(|(schedule, place)| {
-        let source = schedule.lifetime.source.id();
-        Reverse((place.period.start, place.period.end, source, place.number))
-    });
+    sort_newest_first(&mut past);
     let past = past.into_iter().map(|(schedule, place)| {
         let allowance = shown_allowance(catalog, subscriptions, stored, feature, &schedule, &place);
         (schedule, show(&Meter::new(schedule, feature, place), allowance))
@@ -100,10 +97,7 @@ fn past_of_subscriptions<'a>(
         let schedule = package.and_then(|package| Schedule::new(subscription, package, feature));
         past.extend(schedule.into_iter().flat_map(|schedule| past_of(schedule, now)));
     }
-    past.sort_by_key(|(schedule, place)| {
-        let source = schedule.lifetime.source.id();
-        Reverse((place.period.start, place.period.end, source, place.number))
-    });
+    sort_newest_first(&mut past);
     past.truncate(PERIODS_MAX);
     past
 }
@@ -114,6 +108,13 @@ fn past_of_override(known: &Override, now: Timestamp) -> Vec<Past<'_>> {
         return Vec::new();
     }
     past_of(Schedule::of_override(known), now)
+}
+
+fn sort_newest_first(past: &mut [Past<'_>]) {
+    past.sort_by_key(|(schedule, place)| {
+        let source = schedule.lifetime.source.id();
+        Reverse((place.period.start, place.period.end, source, place.number))
+    });
 }
 
 fn past_of(schedule: Schedule<'_>, now: Timestamp) -> Vec<Past<'_>> {

@@ -16,7 +16,6 @@ pub(crate) struct Stacked {
 
 /// A part as it is drawn.
 pub(crate) struct Drawn {
-    /// Its place among the parts; the colours repeat.
     pub(crate) colour: usize,
     pub(crate) x: String,
     pub(crate) width: String,
@@ -24,6 +23,11 @@ pub(crate) struct Drawn {
 
 /// How many colours there are.
 const COLOURS: usize = 4;
+
+/// Returns the number of a part's colour; the colours repeat.
+pub(crate) fn colour(part: usize) -> usize {
+    part % COLOURS + 1
+}
 
 impl Stacked {
     /// Returns the name for who does not see it.
@@ -37,7 +41,7 @@ impl Stacked {
             let from = self.scaled(before);
             before += i128::from(*part).max(0);
             let width = self.scaled(before) - from;
-            Drawn { colour: index % COLOURS + 1, x: tenths(from), width: tenths(width) }
+            Drawn { colour: colour(index), x: tenths(from), width: tenths(width) }
         });
         parts.collect()
     }

@@ -208,7 +208,7 @@ pub trait Transaction: UserSearch + UsageEvents + UserImports + Send {
         limit: usize,
     ) -> Result<Vec<User>, StoreError>;
 
-    /// Users' facts, with the catalog version.
+    /// Users' facts, with the catalog version. Counters that are in memory come with them.
     async fn facts(
         &mut self,
         environment: EnvironmentId,

@@ -20,7 +20,7 @@ use crate::instant::Instant;
 use crate::number::grouped;
 use crate::problem::Problem;
 use crate::route::{Route, get};
-use crate::stacked::Stacked;
+use crate::stacked::{Stacked, colour};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![get("/dashboard/{environment}/user/explain", page)]
@@ -58,6 +58,7 @@ struct Amounts {
 }
 
 struct PartRow {
+    colour: usize,
     kind: &'static str,
     from: String,
     amount: String,
@@ -81,7 +82,7 @@ async fn page(asked: Asked<Viewer>) -> Result<Response, Problem> {
         reason: explained.entitlement.reason.sentence(),
         code: explained.entitlement.reason.code(),
         amounts: consumption.map(amounts),
-        parts: explained.parts.iter().map(|part| row(part, source.as_ref())).collect(),
+        parts: explained.parts.iter().enumerate().map(|part| row(part, source.as_ref())).collect(),
         stacked: stacked(&explained),
         period: explained.period.map(|at| (at.start.into(), at.end.map(Instant::from))),
         feature: asked.address("/feature")?.with("id", feature.as_str()),
@@ -128,9 +129,10 @@ fn amounts(consumption: Consumption) -> Amounts {
     }
 }
 
-fn row(part: &BudgetPart, source: Option<&SourceShown>) -> PartRow {
+fn row((place, part): (usize, &BudgetPart), source: Option<&SourceShown>) -> PartRow {
     let id = part.id.to_string();
     PartRow {
+        colour: colour(place),
         kind: match part.kind {
             BudgetPartKind::Allowance => "Allowance",
         },

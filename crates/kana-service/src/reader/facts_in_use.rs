@@ -29,7 +29,7 @@ pub(crate) struct FactsInUse {
     places: foldhash::HashMap<UserId, Place>,
     /// By place; `None` for an id that is free.
     users: Vec<Option<UserFacts>>,
-    /// By place: whether a change was applied.
+    /// By place: whether a change was applied. Empty until one is, since questions change nothing.
     changed: Vec<bool>,
     /// The places of the users whose subscriptions are named by commands.
     subscribers: HashMap<SubscriptionId, Place>,
@@ -64,7 +64,7 @@ impl FactsInUse {
             environment,
             catalog,
             places: users.into_iter().zip((0..).map(Place)).collect(),
-            changed: vec![false; facts.users.len()],
+            changed: Vec::new(),
             users: facts.users,
             subscribers: HashMap::new(),
             replays: Replays::default(),
@@ -114,6 +114,7 @@ impl FactsInUse {
     }
 
     fn note_change(&mut self, place: Place) {
+        self.changed.resize(self.users.len(), false);
         if let Some(changed) = self.changed.get_mut(place.0) {
             *changed = true;
         }

@@ -203,8 +203,8 @@ fn is_repeated(facts: &FactsInUse, command: &Command) -> bool {
     command.idempotency_key().is_some_and(|key| facts.replays.has(key))
 }
 
-/// Decides the commands as if each were alone, and loads what they need, all at once. What one needs only
-/// because of another before it is not loaded; such a command may have no decision.
+/// Decides the commands as if each were alone, and loads what they need, all at once. A command that asks for
+/// more facts too often has no decision.
 async fn decide_alone(
     facts: &mut FactsInUse,
     transaction: &mut dyn WriteTransaction,

@@ -71,9 +71,8 @@ impl FactsChanges {
         key: UserKey,
         change: &Change,
     ) -> bool {
-        let is_known = matches!(change, Change::CreateUser(_))
-            || (known(change).is_none() && !is_of_overrides(change));
-        !is_known && !self.noted.contains_key(&(environment, key))
+        let is_noted_by_id = known(change).is_some() || is_of_overrides(change);
+        is_noted_by_id && !self.noted.contains_key(&(environment, key))
     }
 
     /// Notes a change of a user.
