@@ -9,8 +9,10 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cookie::{Cookie, SameSite};
+use futures_util::future::BoxFuture;
 use kana_http::body::RequestBody;
 use kana_service::{EnvironmentKind, SessionSecret};
+use tokio::sync::SemaphorePermit;
 
 use crate::address::Address;
 use crate::async_page::AsyncPage;
@@ -98,12 +100,13 @@ pub(crate) async fn answer_get<E: Entrance>(
     request: Request,
     page: impl AsyncPage<Asked<E>>,
 ) -> Response {
-    answer(dashboard, request, async |visit, _| {
-        let entrance = E::enter(&visit)?;
-        let _turn = turn::<E>(&visit.dashboard).await?;
-        page.call(Asked { entrance, visit: Arc::clone(&visit) }).await
-    })
-    .await
+    let work = move |visit: Arc<Visit>, _| -> BoxFuture<'static, _> {
+        Box::pin(async move {
+            let (asked, _turn) = enter::<E>(&visit).await?;
+            page.call(asked).await
+        })
+    };
+    answer(dashboard, request, Box::new(work)).await
 }
 
 /// Answers a POST.
@@ -112,19 +115,13 @@ pub(crate) async fn answer_post<E: Entrance>(
     request: Request,
     page: impl AsyncPage<Posted<E>>,
 ) -> Response {
-    answer(dashboard, request, async |visit, mut body| {
-        let entrance = E::enter(&visit)?;
-        check_origin(&visit)?;
-        check_media_type(&visit)?;
-        let bytes = body.whole(form::BYTES_MAX).await.map_err(|error| Problem::from(&error))?;
-        let form = Form::read(&bytes)?;
-        if E::ACCESS != Access::Anyone {
-            check_token(&visit, form.text("csrf"))?;
-        }
-        let _turn = turn::<E>(&visit.dashboard).await?;
-        page.call(Posted { asked: Asked { entrance, visit: Arc::clone(&visit) }, form }).await
-    })
-    .await
+    let work = move |visit: Arc<Visit>, body| -> BoxFuture<'static, _> {
+        Box::pin(async move {
+            let (posted, _turn) = enter_with_form::<E>(&visit, body).await?;
+            page.call(posted).await
+        })
+    };
+    answer(dashboard, request, Box::new(work)).await
 }
 
 /// Answers a POST with a file. Nothing of the file is read before the form's token is the session's.
@@ -133,25 +130,29 @@ pub(crate) async fn answer_upload<E: Entrance>(
     request: Request,
     page: impl AsyncPage<Uploaded<E>>,
 ) -> Response {
-    answer(dashboard, request, async |visit, body| {
-        let entrance = E::enter(&visit)?;
-        check_origin(&visit)?;
-        let mut reader = FormReader::new(&visit.headers, body)?;
-        check_token(&visit, &reader.first("csrf").await?)?;
-        let _place = visit.dashboard.upload_place()?;
-        let (form, file) = reader.up_to_file().await?;
-        let asked = Asked { entrance, visit: Arc::clone(&visit) };
-        page.call(Uploaded { asked, form, file }).await
-    })
-    .await
+    let work = move |visit: Arc<Visit>, body| -> BoxFuture<'static, _> {
+        Box::pin(async move {
+            let entrance = E::enter(&visit)?;
+            check_origin(&visit)?;
+            let mut reader = FormReader::new(&visit.headers, body)?;
+            check_token(&visit, &reader.first("csrf").await?)?;
+            let _place = visit.dashboard.upload_place()?;
+            let (form, file) = reader.up_to_file().await?;
+            let asked = Asked { entrance, visit: Arc::clone(&visit) };
+            page.call(Uploaded { asked, form, file }).await
+        })
+    };
+    answer(dashboard, request, Box::new(work)).await
 }
 
-/// Looks up who sent a request, and answers with what `work` makes of it.
-async fn answer(
-    dashboard: Arc<Dashboard>,
-    request: Request,
-    work: impl AsyncFnOnce(Arc<Visit>, RequestBody) -> Result<Response, Problem>,
-) -> Response {
+/// What a page does for a request whose sender is known.
+type Work = Box<
+    dyn FnOnce(Arc<Visit>, RequestBody) -> BoxFuture<'static, Result<Response, Problem>> + Send,
+>;
+
+/// Looks up who sent a request, and answers with what `work` makes of it. The work is boxed so that this is
+/// compiled once and not for each page.
+async fn answer(dashboard: Arc<Dashboard>, request: Request, work: Work) -> Response {
     let began_at = Instant::now();
     let (parts, body) = request.into_parts();
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
@@ -164,6 +165,33 @@ async fn answer(
     let body = RequestBody::new(body, &dashboard.body_memory);
     let answer = work(Arc::clone(&visit), body).await;
     finish(&visit, answer, began_at).await
+}
+
+/// Lets a visitor in who may see a page, in their turn, which lasts until the page is made.
+async fn enter<E: Entrance>(
+    visit: &Arc<Visit>,
+) -> Result<(Asked<E>, Option<SemaphorePermit<'_>>), Problem> {
+    let entrance = E::enter(visit)?;
+    let turn = turn::<E>(&visit.dashboard).await?;
+    Ok((Asked { entrance, visit: Arc::clone(visit) }, turn))
+}
+
+/// Lets a visitor in who may send a form, if a page of ours sent it.
+async fn enter_with_form<E: Entrance>(
+    visit: &Arc<Visit>,
+    mut body: RequestBody,
+) -> Result<(Posted<E>, Option<SemaphorePermit<'_>>), Problem> {
+    let entrance = E::enter(visit)?;
+    check_origin(visit)?;
+    check_media_type(visit)?;
+    let bytes = body.whole(form::BYTES_MAX).await.map_err(|error| Problem::from(&error))?;
+    let form = Form::read(&bytes)?;
+    if E::ACCESS != Access::Anyone {
+        check_token(&visit, form.text("csrf"))?;
+    }
+    let turn = turn::<E>(&visit.dashboard).await?;
+    let asked = Asked { entrance, visit: Arc::clone(visit) };
+    Ok((Posted { asked, form }, turn))
 }
 
 /// Fails if another site may have sent the request.
@@ -187,9 +215,7 @@ fn check_token(visit: &Visit, token: &str) -> Result<(), Problem> {
 }
 
 /// Waits for a turn to read the database. Signing in has a queue of its own.
-async fn turn<E: Entrance>(
-    dashboard: &Dashboard,
-) -> Result<Option<tokio::sync::SemaphorePermit<'_>>, Problem> {
+async fn turn<E: Entrance>(dashboard: &Dashboard) -> Result<Option<SemaphorePermit<'_>>, Problem> {
     match E::ACCESS {
         Access::Anyone => Ok(None),
         _ => dashboard.turn().await.map(Some),
