@@ -7,7 +7,7 @@ use crate::facts::{CounterKey, Need, Obstacle, UserFacts};
 use crate::id::{FeatureId, UserId, UserKey};
 use crate::meter::Meter;
 use crate::schedule::Schedule;
-use crate::subscription::Subscription;
+use crate::source::{Lifetime, Source};
 use crate::terms::{CHANGES_MAX, Terms, TermsNumber};
 use crate::timestamp::Timestamp;
 use crate::usage_event::UsageAction;
@@ -15,11 +15,11 @@ use crate::usage_event::UsageAction;
 /// By how much clocks may have been apart, and the same clock from itself.
 const SLACK_MS: i64 = 10_000;
 
-/// Counts the events of one subscription and feature again, in the order in which they arrived, by the rules
+/// Counts the events of one source and feature again, in the order in which they arrived, by the rules
 /// by which they were counted first.
 #[derive(Debug)]
 pub struct Recount {
-    subscription: Subscription,
+    lifetime: Lifetime,
     feature: FeatureId,
     terms: Vec<Terms>,
     facts: UserFacts,
@@ -40,16 +40,23 @@ pub struct CountedEvent {
 }
 
 impl Recount {
-    /// Begins with no events. `terms` are all that the feature has had in the package, oldest first.
+    /// Begins with no events. The source counts from `started_at` until `ended_at`; `terms` are all that it has
+    /// had for the feature, oldest first.
     #[must_use]
-    pub fn new(subscription: Subscription, feature: FeatureId, terms: Vec<Terms>) -> Option<Self> {
+    pub fn new(
+        source: Source,
+        (started_at, ended_at): (Timestamp, Option<Timestamp>),
+        feature: FeatureId,
+        terms: Vec<Terms>,
+    ) -> Option<Self> {
         // A long history is shortened, and no longer says how an early event was counted.
         let is_certain = !terms.is_empty() && terms.len() < CHANGES_MAX;
         // Whose counters they are makes no difference.
-        let user = UserKey(subscription.id.0);
-        let id = UserId::new("userId", &subscription.id.0.to_string()).ok()?;
+        let user = UserKey(source.id());
+        let id = UserId::new("userId", &source.id().to_string()).ok()?;
         let facts = UserFacts::new(user, id, Vec::new());
-        Some(Self { subscription, feature, terms, facts, is_certain })
+        let lifetime = Lifetime { source, started_at, ended_at };
+        Some(Self { lifetime, feature, terms, facts, is_certain })
     }
 
     /// Counts the next event.
@@ -65,9 +72,9 @@ impl Recount {
         }
         let known = self.terms.partition_point(|terms| terms.since <= recorded_at);
         let Some(terms) = self.terms.get(..known).filter(|terms| !terms.is_empty()) else { return };
-        let mut subscription = self.subscription.clone();
-        subscription.ended_at = subscription.ended_at.filter(|ended_at| *ended_at <= recorded_at);
-        let schedule = Schedule::of_terms(&subscription, terms);
+        let mut lifetime = self.lifetime;
+        lifetime.ended_at = lifetime.ended_at.filter(|ended_at| *ended_at <= recorded_at);
+        let schedule = Schedule::of_terms(lifetime, terms);
         let meter = if occurred_at == recorded_at {
             schedule.current(recorded_at).map(|place| Meter::new(schedule, &self.feature, place))
         } else {

@@ -102,8 +102,8 @@ impl<'a> Schedule<'a> {
     }
 
     /// Creates the schedule of a feature that has had these terms, oldest first; at least one.
-    pub(crate) fn of_terms(subscription: &Subscription, terms: &'a [Terms]) -> Self {
-        Self { lifetime: subscription.into(), timeline: Timeline::Changed(terms) }
+    pub(crate) fn of_terms(lifetime: Lifetime, terms: &'a [Terms]) -> Self {
+        Self { lifetime, timeline: Timeline::Changed(terms) }
     }
 
     fn terms(&self) -> &[Terms] {

@@ -104,6 +104,26 @@ fn stored_terms(terms: &Terms) -> StoredTerms {
     (terms.since.as_ms(), terms.number.0, allowance)
 }
 
+/// Returns the terms that the counters of an override were counted under, oldest first, from the columns
+/// `reset_period` and `reset_anchor`, and `history`.
+pub(crate) fn terms(
+    (period, anchor): (Option<&str>, Option<&str>),
+    history: Option<&str>,
+) -> Result<Vec<Terms>, StoreError> {
+    let history = match history {
+        Some(text) => read_history(text)?,
+        None => {
+            let reset = reset(period, anchor)?;
+            TermsHistory::beginning_with(Some(Allowance {
+                reset_period: reset.map(|reset| reset.period),
+                reset_anchor: reset.map_or(ResetAnchor::default(), |reset| reset.anchor),
+                ..Allowance::UNLIMITED
+            }))
+        }
+    };
+    Ok(history.terms().to_vec())
+}
+
 /// Reads the column `history`.
 pub(crate) fn read_history(text: &str) -> Result<TermsHistory, StoreError> {
     let stored: Vec<StoredTerms> = serde_json::from_str(text)?;

@@ -1,26 +1,24 @@
-//! The counters of one feature under one subscription, against its events.
+//! The counters of one feature under one subscription or override, against its events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kana_core::Timestamp;
 use kana_core::catalog::Allowance;
+use kana_core::explain::Source;
 use kana_core::facts::CounterKey;
-use kana_core::id::{FeatureId, PackageId, SubscriptionId};
+use kana_core::id::FeatureId;
 use kana_core::period::Period;
 use kana_core::recount::{CountedEvent, Recount};
 use kana_core::refusal::InvalidValue;
-use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::{Terms, TermsNumber};
 use kana_core::usage::UsageAction;
-use uuid::Uuid;
 
 use crate::error::StoreError;
 
-/// A subscription, as far as its counters need it.
-pub(super) struct Lifetime {
+/// What counts, as far as its counters need it.
+pub(super) struct Counting {
     pub(super) environment: i64,
-    pub(super) id: Uuid,
-    pub(super) package: String,
+    pub(super) source: Source,
     pub(super) started_at: Timestamp,
     pub(super) ended_at: Option<Timestamp>,
 }
@@ -31,7 +29,7 @@ pub(super) type Wrong = (&'static str, String);
 /// Where a counter is: its terms number, and the start of its period.
 type At = (TermsNumber, Timestamp);
 
-/// One feature of one subscription.
+/// One feature of one subscription or override.
 pub(super) struct CounterGroup {
     pub(super) feature: String,
     anchor: Timestamp,
@@ -52,10 +50,10 @@ enum Events {
 }
 
 impl CounterGroup {
-    /// Begins with no events. `terms` are those that the feature has had in the package, oldest first.
+    /// Begins with no events. `terms` are those that the source has had for the feature, oldest first.
     /// `is_whole` says that all events are there.
     pub(super) fn new(
-        subscription: &Lifetime,
+        counting: &Counting,
         feature: &str,
         terms: Vec<Terms>,
         is_whole: bool,
@@ -65,10 +63,10 @@ impl CounterGroup {
         } else if terms.iter().all(|terms| terms.number.0 == 0) {
             Events::Unchanged { counted: BTreeMap::new(), sum: None }
         } else {
-            let recount = Box::new(begin_recount(subscription, feature, terms.clone())?);
+            let recount = Box::new(begin_recount(counting, feature, terms.clone())?);
             Events::Changed { recount, stored: BTreeMap::new() }
         };
-        let anchor = subscription.started_at;
+        let anchor = counting.started_at;
         Ok(Self { feature: feature.to_owned(), anchor, terms, events })
     }
 
@@ -176,20 +174,13 @@ fn is_missing(start: Timestamp, made: i64) -> Wrong {
 }
 
 fn begin_recount(
-    subscription: &Lifetime,
+    counting: &Counting,
     feature: &str,
     terms: Vec<Terms>,
 ) -> Result<Recount, StoreError> {
     let unreadable = |invalid: InvalidValue| StoreError::Unreadable(invalid.to_string());
-    let subscription = Subscription {
-        id: SubscriptionId(subscription.id),
-        package: PackageId::new("package", &subscription.package).map_err(unreadable)?,
-        // Only when it started and ended matters.
-        status: SubscriptionStatus::Active,
-        started_at: subscription.started_at,
-        ended_at: subscription.ended_at,
-    };
     let feature = FeatureId::new("feature", feature).map_err(unreadable)?;
-    let recount = Recount::new(subscription, feature, terms);
-    recount.ok_or_else(|| StoreError::Unreadable("the id of a subscription".to_owned()))
+    let stretch = (counting.started_at, counting.ended_at);
+    let recount = Recount::new(counting.source, stretch, feature, terms);
+    recount.ok_or_else(|| StoreError::Unreadable("the id of what counts".to_owned()))
 }

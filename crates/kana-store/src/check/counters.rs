@@ -1,21 +1,24 @@
 //! Counters equal their events, folded in the order in which they arrived, and their periods start on the
-//! anchor of their subscription.
+//! anchor of their subscription or override.
 
 use std::collections::HashMap;
 
 use kana_core::Timestamp;
 use kana_core::catalog::Allowance;
+use kana_core::explain::Source;
+use kana_core::id::{OverrideId, SubscriptionId};
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::recount::CountedEvent;
 use kana_core::terms::{Terms, TermsNumber};
 use kana_core::usage::UsageAction;
 
-use super::counter_group::{CounterGroup, Lifetime};
+use super::counter_group::{CounterGroup, Counting};
 use super::finding::Finding;
 use super::kept_events::KeptEvents;
 use super::snapshot::{Dialect, Row, Snapshot};
 use crate::columns::Named as _;
 use crate::error::StoreError;
+use crate::override_row;
 
 /// Consumable features of packages with the terms that each has had: number, start, reset period, and
 /// whether the package had the feature. The first are the oldest.
@@ -41,13 +44,14 @@ const TERMS: &str = "
 
 /// What a row of [`rows`] is.
 const SUBSCRIPTION: i64 = 0;
-const EVENT: i64 = 1;
-const COUNTER: i64 = 2;
+const OVERRIDE: i64 = 1;
+const EVENT: i64 = 2;
+const COUNTER: i64 = 3;
 
-/// Stands for the end of a subscription that runs: the latest instant.
+/// Stands for the end of what runs: the latest instant.
 const NEVER: i64 = 253_402_300_799_999;
 
-/// Each subscription, then for each feature its events and its counters.
+/// Each subscription and override, then for each feature its events and its counters.
 fn rows(dialect: Dialect) -> String {
     let arrival = match dialect {
         Dialect::Sqlite => "id, 0",
@@ -59,15 +63,19 @@ fn rows(dialect: Dialect) -> String {
     };
     format!(
         "SELECT environment_id, id, '', {SUBSCRIPTION}, started_at, coalesce(ended_at, {NEVER}), 0, 0,
-             package_id, 0
+             package_id, 0, NULL, NULL
          FROM subscriptions
          UNION ALL
+         SELECT environment_id, id, '', {OVERRIDE}, starts_at, coalesce(ends_at, {NEVER}), 0, 0,
+             coalesce(reset_period, ''), 0, reset_anchor, history
+         FROM overrides
+         UNION ALL
          SELECT environment_id, subscription_id, feature_id, {EVENT}, {arrival}, occurred_at, delta,
-             action, recorded_at
+             action, recorded_at, NULL, NULL
          FROM events WHERE subscription_id IS NOT NULL
          UNION ALL
          SELECT environment_id, subscription_id, feature_id, {COUNTER}, terms, period_start, used, 0,
-             '', 0
+             '', 0, NULL, NULL
          FROM current_counters
          ORDER BY 1, 2, 3, 4, 5, 6"
     )
@@ -81,10 +89,10 @@ pub(super) async fn check(
 ) -> Result<(), StoreError> {
     let mut catalog = TermsOf::new();
     snapshot.each(TERMS, &mut |row: &Row| read_terms(&mut catalog, row)).await?;
-    let mut counting = Counting { catalog, kept, found, subscription: None, group: None };
+    let mut walk = Walk { catalog, kept, found, source: None, group: None };
     let rows = rows(snapshot.dialect());
-    snapshot.each(&rows, &mut |row: &Row| counting.take(row)).await?;
-    counting.end_group();
+    snapshot.each(&rows, &mut |row: &Row| walk.take(row)).await?;
+    walk.end_group();
     Ok(())
 }
 
@@ -110,28 +118,34 @@ fn terms_number(stored: i64) -> TermsNumber {
     TermsNumber(u32::try_from(stored).unwrap_or(u32::MAX))
 }
 
-struct Counting<'a> {
+/// What was read last.
+struct Walk<'a> {
     catalog: TermsOf,
     kept: &'a KeptEvents,
     found: &'a mut (dyn FnMut(Finding) + Send),
-    subscription: Option<Lifetime>,
+    source: Option<(Counting, TermsFrom)>,
     group: Option<CounterGroup>,
 }
 
-impl Counting<'_> {
+/// Where the terms of what counts are.
+enum TermsFrom {
+    /// Those of a package, which the catalog has.
+    Package(String),
+    /// Those of an override, which it has itself.
+    Override(Vec<Terms>),
+}
+
+impl Walk<'_> {
     fn take(&mut self, row: &Row) -> Result<(), StoreError> {
         let (environment, id, kind) = (row.integer(0)?, row.id(1)?, row.integer(3)?);
-        if kind == SUBSCRIPTION {
+        if kind == SUBSCRIPTION || kind == OVERRIDE {
             self.end_group();
-            let started_at = Timestamp::from_ms(row.integer(4)?);
-            let ended_at = Some(row.integer(5)?).filter(|at| *at != NEVER).map(Timestamp::from_ms);
-            let package = row.text(8)?.to_owned();
-            self.subscription = Some(Lifetime { environment, id, package, started_at, ended_at });
+            self.source = Some(read_source(row)?);
             return Ok(());
         }
-        // What names no subscription is found by the references.
-        let Some(subscription) = &self.subscription else { return Ok(()) };
-        if (subscription.environment, subscription.id) != (environment, id) {
+        // What names no subscription is found by the references. An override may have been removed.
+        let Some((counting, _)) = &self.source else { return Ok(()) };
+        if (counting.environment, counting.source.id()) != (environment, id) {
             return Ok(());
         }
         let feature = row.text(2)?;
@@ -157,13 +171,21 @@ impl Counting<'_> {
     }
 
     fn begin_group(&mut self, feature: &str) -> Result<(), StoreError> {
-        let Some(subscription) = &self.subscription else { return Ok(()) };
-        let Lifetime { environment, id, package, .. } = subscription;
-        let key = (*environment, package.clone(), feature.to_owned());
-        // A binary feature has no counters, and what the package never had, the references find.
-        let terms = self.catalog.get(&key).cloned().unwrap_or_default();
-        let is_whole = !terms.is_empty() && self.kept.all_of(*environment, *id);
-        self.group = Some(CounterGroup::new(subscription, feature, terms, is_whole)?);
+        let Some((counting, terms)) = &self.source else { return Ok(()) };
+        let environment = counting.environment;
+        let (terms, are_all) = match terms {
+            // A binary feature has no counters, and what the package never had, the references find.
+            TermsFrom::Package(package) => {
+                let key = (environment, package.clone(), feature.to_owned());
+                let terms = self.catalog.get(&key).cloned().unwrap_or_default();
+                (terms, self.kept.all_of(environment, counting.source.id()))
+            }
+            TermsFrom::Override(terms) => {
+                (terms.clone(), self.kept.since(environment, counting.started_at.as_ms()))
+            }
+        };
+        let is_whole = !terms.is_empty() && are_all;
+        self.group = Some(CounterGroup::new(counting, feature, terms, is_whole)?);
         Ok(())
     }
 
@@ -178,13 +200,36 @@ impl Counting<'_> {
 
     /// Passes on what is wrong with the counters of the group.
     fn report(&mut self, wrong: Vec<(&'static str, String)>) {
-        let (Some(subscription), Some(group)) = (&self.subscription, &self.group) else { return };
-        let Lifetime { environment, id, .. } = subscription;
-        let environment = self.kept.environment(*environment);
+        let (Some((counting, _)), Some(group)) = (&self.source, &self.group) else { return };
+        let environment = self.kept.environment(counting.environment);
+        let source = match counting.source {
+            Source::Subscription(_) => "subscription",
+            Source::Override(_) => "override",
+        };
+        let id = counting.source.id().simple();
         for (check, text) in wrong {
-            let id = id.simple();
-            let subject = format!("{} under subscription {id} in {environment}", group.feature);
+            let subject = format!("{} under {source} {id} in {environment}", group.feature);
             (self.found)(Finding { check, subject, found: text });
         }
     }
+}
+
+/// Reads a row of a subscription or an override.
+fn read_source(row: &Row) -> Result<(Counting, TermsFrom), StoreError> {
+    let id = row.id(1)?;
+    let (source, terms) = if row.integer(3)? == OVERRIDE {
+        let reset = (Some(row.text(8)?).filter(|name| !name.is_empty()), row.text_or_null(10)?);
+        let terms = override_row::terms(reset, row.text_or_null(11)?)?;
+        (Source::Override(OverrideId(id)), TermsFrom::Override(terms))
+    } else {
+        let package = row.text(8)?.to_owned();
+        (Source::Subscription(SubscriptionId(id)), TermsFrom::Package(package))
+    };
+    let counting = Counting {
+        environment: row.integer(0)?,
+        source,
+        started_at: Timestamp::from_ms(row.integer(4)?),
+        ended_at: Some(row.integer(5)?).filter(|at| *at != NEVER).map(Timestamp::from_ms),
+    };
+    Ok((counting, terms))
 }

@@ -73,6 +73,14 @@ impl Row {
         }
     }
 
+    /// Returns the text at a place, if there is one.
+    pub(crate) fn text_or_null(&self, place: usize) -> Result<Option<&str>, StoreError> {
+        match self.0.get(place) {
+            Some(Cell::Null) => Ok(None),
+            _ => self.text(place).map(Some),
+        }
+    }
+
     /// Returns the id at a place.
     pub(crate) fn id(&self, place: usize) -> Result<Uuid, StoreError> {
         match self.0.get(place) {
