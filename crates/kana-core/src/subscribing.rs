@@ -6,7 +6,7 @@ use crate::catalog::{Catalog, Package, PackageStatus};
 use crate::change::{self, Effect, Known, entitlement_differences};
 use crate::command::{Answer, Basis, Decide, Decision};
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
-use crate::id::{PackageId, SubscriptionId, UserId};
+use crate::id::{FeatureId, PackageId, SubscriptionId, UserId};
 use crate::refusal::{InvalidValue, Refusal, SubscribeRefusal};
 use crate::subjects::{Subject, Subjects};
 use crate::subscription::{Subscription, SubscriptionStatus};
@@ -210,8 +210,8 @@ pub(crate) fn end_together(
     (ended_at, changes)
 }
 
-/// Returns what the changes feed has of a command about subscriptions: each subscription that starts or
-/// ends, and then the difference in the user's entitlements, if there is one.
+/// Returns what the changes feed has of a command about subscriptions, or of a deletion: each subscription
+/// that starts or ends, and then the difference in the user's entitlements, if there is one.
 pub(crate) fn feed_of(
     catalog: &Catalog,
     facts: &UserFacts,
@@ -242,11 +242,25 @@ pub(crate) fn feed_of(
         });
     }
     let known = Known { before: facts, after: &after, created: &created };
-    let differences = entitlement_differences(catalog, &known, packages.iter(), now)?;
+    let gone = overrides_that_go(catalog, facts, changes)?;
+    let differences = entitlement_differences(catalog, &known, packages.iter(), gone, now)?;
     if !differences.is_empty() {
         effects.push(Effect::EntitlementChanged(differences));
     }
     Ok(effects.into_iter().map(|effect| change::Change::of_user(&facts.id, effect)).collect())
+}
+
+/// Returns the features of the overrides that go with a user who is deleted.
+fn overrides_that_go<'a>(
+    catalog: &Catalog,
+    facts: &'a UserFacts,
+    changes: &[UserChange],
+) -> Result<Vec<&'a FeatureId>, Obstacle> {
+    if !changes.iter().any(|(_, change)| matches!(change, Change::DeleteUser { .. })) {
+        return Ok(Vec::new());
+    }
+    let features = facts.overrides()?.iter().map(|known| &known.feature);
+    Ok(features.filter(|feature| catalog.feature(feature).is_some()).collect())
 }
 
 /// The subscription that the change creates or ends.
