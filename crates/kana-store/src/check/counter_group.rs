@@ -7,6 +7,7 @@ use kana_core::catalog::Allowance;
 use kana_core::facts::CounterKey;
 use kana_core::id::{FeatureId, PackageId, SubscriptionId};
 use kana_core::period::Period;
+use kana_core::quantity::Quantities;
 use kana_core::recount::{CountedEvent, Recount};
 use kana_core::refusal::InvalidValue;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
@@ -188,6 +189,8 @@ fn begin_recount(
         status: SubscriptionStatus::Active,
         started_at: subscription.started_at,
         ended_at: subscription.ended_at,
+        // Quantities change no counter.
+        quantities: Quantities::ONE,
     };
     let feature = FeatureId::new("feature", feature).map_err(unreadable)?;
     let recount = Recount::new(subscription, feature, terms);
