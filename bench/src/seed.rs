@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
 use kana_core::usage::{UsageAction, UsageEvent};
@@ -182,6 +183,7 @@ impl<'a> Seeding<'a> {
             status: SubscriptionStatus::Active,
             started_at: self.created_at(user),
             ended_at: None,
+            quantities: Quantities::ONE,
         }
     }
 

@@ -25,7 +25,8 @@ pub struct Consumption {
 }
 
 impl Consumption {
-    /// Returns the limit of what counts, which the budget consists of; `None` means unlimited.
+    /// Returns the limit of what counts, by its quantity, with what is added to it; `None` means
+    /// unlimited.
     #[must_use]
     pub fn allowance(&self) -> Option<i64> {
         // Nothing else is part of a budget yet.

@@ -3,6 +3,16 @@
 use crate::invalid::InvalidValue;
 use crate::period::{Reset, ResetAnchor, ResetPeriod};
 
+/// How the limit of a package goes with those of the user's other subscriptions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Stacking {
+    /// The highest limit counts, alone.
+    #[default]
+    Highest,
+    /// The limit is added to the one that counts.
+    Add,
+}
+
 /// How much of a feature a package gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
@@ -14,6 +24,8 @@ pub struct Allowance {
     pub reset_anchor: ResetAnchor,
     /// Whether usage may go over the limit.
     pub overage_enabled: bool,
+    /// Whether the limit is added to others.
+    pub stacking: Stacking,
 }
 
 impl Allowance {
@@ -23,6 +35,7 @@ impl Allowance {
         reset_period: None,
         reset_anchor: ResetAnchor::Subscription,
         overage_enabled: false,
+        stacking: Stacking::Highest,
     };
 
     /// Returns how the periods are made; `None` means that usage never starts again.
@@ -51,8 +64,8 @@ impl Allowance {
         Ok(())
     }
 
-    /// Returns true if this is less than `before` in any respect: a lower limit, no overage any more, or
-    /// a longer time until usage starts again.
+    /// Returns true if this is less than `before` in any respect: a lower limit, one that is no longer
+    /// added to others, no overage any more, or a longer time until usage starts again.
     #[must_use]
     pub fn gives_less_than(self, before: Self) -> bool {
         let Some(limit) = self.limit else { return false };
@@ -62,7 +75,10 @@ impl Allowance {
             (Some(_), None) => true,
             (None, _) => false,
         };
-        limit < limit_before || resets_later || (before.overage_enabled && !self.overage_enabled)
+        let is_added_no_more =
+            before.stacking == Stacking::Add && self.stacking == Stacking::Highest;
+        let has_overage_no_more = before.overage_enabled && !self.overage_enabled;
+        limit < limit_before || resets_later || has_overage_no_more || is_added_no_more
     }
 }
 
@@ -97,5 +113,9 @@ mod tests {
         ] {
             assert!(!more.gives_less_than(before), "{more:?}");
         }
+        let added = Allowance { stacking: Stacking::Add, ..before };
+        assert!(before.gives_less_than(added));
+        assert!(!added.gives_less_than(before));
+        assert!(!Allowance::UNLIMITED.gives_less_than(added));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-pub use crate::allowance::Allowance;
+pub use crate::allowance::{Allowance, Stacking};
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::{Label, Metadata};
 use crate::terms::TermsHistory;

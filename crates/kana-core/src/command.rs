@@ -114,6 +114,13 @@ pub enum Answer {
         /// The subscription as it is now.
         subscription: Subscription,
     },
+    /// To `updateSubscription`.
+    SubscriptionUpdated {
+        /// Whose subscription it is.
+        user: UserId,
+        /// The subscription as it is now.
+        subscription: Subscription,
+    },
     /// To `setOverride`: as it is now.
     OverrideSet(Override),
     /// To `removeOverride`: whether one lived.
@@ -129,7 +136,7 @@ impl Answer {
     #[must_use]
     pub fn names_packages(&self) -> bool {
         match self {
-            Self::Subscribed(_) | Self::Cancelled { .. } => true,
+            Self::Subscribed(_) | Self::Cancelled { .. } | Self::SubscriptionUpdated { .. } => true,
             Self::User(_)
             | Self::Recorded(_)
             | Self::Used(_)

@@ -17,7 +17,7 @@ pub use self::place::{Place, Problem, Step};
 pub use self::shown::quoted;
 pub(crate) use self::shown::shown;
 use crate::catalog::{
-    Allowance, Catalog, Feature, FeatureKind, Package, PackageKind, PackageStatus,
+    Allowance, Catalog, Feature, FeatureKind, Package, PackageKind, PackageStatus, Stacking,
 };
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
@@ -43,6 +43,14 @@ pub(crate) fn name_of_anchor(anchor: ResetAnchor) -> &'static str {
     match anchor {
         ResetAnchor::Subscription => "SUBSCRIPTION",
         ResetAnchor::Calendar => "CALENDAR",
+    }
+}
+
+/// Returns the name of how a limit goes with others.
+pub(crate) fn name_of_stacking(stacking: Stacking) -> &'static str {
+    match stacking {
+        Stacking::Highest => "HIGHEST",
+        Stacking::Add => "ADD",
     }
 }
 

@@ -9,6 +9,7 @@ use crate::id::IdempotencyKey;
 pub use crate::override_commands::{OVERRIDES_MAX, OverrideInput, RemoveOverride, SetOverride};
 use crate::subjects::{Subject, Subjects};
 use crate::subscribing::{CancelSubscription, Subscribe};
+pub use crate::subscription_update::UpdateSubscription;
 use crate::usage::{RecordUsage, UseFeature};
 pub use crate::user_commands::{CreateUser, UpdateUser};
 pub use crate::user_deletion::DeleteUser;
@@ -30,6 +31,8 @@ pub enum Command {
     Subscribe(Subscribe),
     /// Cancels a subscription.
     CancelSubscription(CancelSubscription),
+    /// Changes a subscription that runs.
+    UpdateSubscription(UpdateSubscription),
     /// Sets the user's override of a feature.
     SetOverride(SetOverride),
     /// Removes the user's override of a feature.
@@ -72,6 +75,7 @@ impl Command {
             Self::UseFeature(command) => command,
             Self::Subscribe(command) => command,
             Self::CancelSubscription(command) => command,
+            Self::UpdateSubscription(command) => command,
             Self::SetOverride(command) => command,
             Self::RemoveOverride(command) => command,
             Self::FoldCounters(command) => command,
@@ -87,6 +91,7 @@ impl Command {
             Self::UseFeature(command) => command,
             Self::Subscribe(command) => command,
             Self::CancelSubscription(command) => command,
+            Self::UpdateSubscription(command) => command,
             Self::SetOverride(command) => command,
             Self::RemoveOverride(command) => command,
             Self::FoldCounters(command) => command,

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::access::Entitlement;
 use crate::catalog::Catalog;
+use crate::counting::{added_limits, counting_subscription};
 use crate::entitlement::{Standing, check_delta, entitled, find_feature, standing};
 use crate::facts::{Obstacle, UserFacts};
 use crate::id::FeatureId;
@@ -44,8 +45,10 @@ pub struct BudgetPart {
 /// A kind of part of a budget. They stand in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BudgetPartKind {
-    /// The limit of what counts.
+    /// The limit of what counts, so many times as its quantity says.
     Allowance,
+    /// The limit of a subscription that is added to it.
+    Added,
 }
 
 /// Returns whether the user may use `delta` more of the feature now, and what that follows from.
@@ -67,9 +70,8 @@ pub fn explain(
         Standing::Denied(source) | Standing::Binary(source) => (Some(*source), None, Vec::new()),
         Standing::Consumable { allowance, meter } => {
             let source = meter.source();
-            let kind = BudgetPartKind::Allowance;
-            let part = BudgetPart { kind, id: source.id(), amount: allowance.limit };
-            (Some(source), Some(meter.place().period), vec![part])
+            let parts = parts(catalog, facts, &feature.id, (source, allowance.limit), now)?;
+            (Some(source), Some(meter.place().period), parts)
         }
     };
     Ok(Explanation {
@@ -80,4 +82,34 @@ pub fn explain(
         period,
         parts,
     })
+}
+
+/// Returns what the budget of a source consists of.
+fn parts(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    feature: &FeatureId,
+    (source, budget): (Source, Option<i64>),
+    now: Timestamp,
+) -> Result<Vec<BudgetPart>, Obstacle> {
+    let as_of = AsOf::Now(now);
+    let counting = match source {
+        // The limit of an override stands for everything.
+        Source::Subscription(_) if facts.living_override(feature, as_of)?.is_none() => {
+            counting_subscription(catalog, facts.subscriptions(), feature, as_of)
+        }
+        Source::Subscription(_) | Source::Override(_) => None,
+    };
+    let amount = counting.map_or(budget, |counting| counting.own);
+    let mut parts = vec![BudgetPart { kind: BudgetPartKind::Allowance, id: source.id(), amount }];
+    if let Some(counting) = counting {
+        let id = counting.subscription.id;
+        let added = added_limits(catalog, facts.subscriptions(), feature, as_of, id);
+        parts.extend(added.into_iter().map(|(id, amount)| BudgetPart {
+            kind: BudgetPartKind::Added,
+            id: id.0,
+            amount,
+        }));
+    }
+    Ok(parts)
 }

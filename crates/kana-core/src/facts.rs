@@ -6,6 +6,7 @@ use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use crate::idempotency_record::Replay;
 use crate::limit_crossing::LimitCrossing;
 use crate::overrides::Override;
+use crate::quantity::Quantities;
 use crate::refusal::Refusal;
 use crate::subscription::{AsOf, Subscription};
 use crate::terms::TermsNumber;
@@ -122,6 +123,13 @@ pub enum Change {
         subscription: SubscriptionId,
         /// When it ends.
         ended_at: Timestamp,
+    },
+    /// The subscription has had these quantities, of which the newest counts from now on.
+    SetQuantities {
+        /// Which one.
+        subscription: SubscriptionId,
+        /// Its quantities.
+        quantities: Quantities,
     },
     /// The override is so from now on, in the place of an earlier one of the same feature.
     PutOverride(Override),
@@ -314,6 +322,13 @@ impl UserFacts {
                     if known.id == *subscription {
                         known.status = crate::subscription::SubscriptionStatus::Cancelled;
                         known.ended_at = Some(*ended_at);
+                    }
+                }
+            }
+            Change::SetQuantities { subscription, quantities } => {
+                for known in &mut self.subscriptions {
+                    if known.id == *subscription {
+                        known.quantities = quantities.clone();
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Overrides: other terms of one feature for one user (contract: `beyond.md`, "Overrides").
 
-use crate::allowance::Allowance;
+use crate::allowance::{Allowance, Stacking};
 use crate::id::{FeatureId, OverrideId};
 use crate::metadata::Label;
 use crate::period::{Reset, ResetAnchor};
@@ -88,11 +88,13 @@ impl OverrideTerms {
                 overage_enabled: overage_enabled.unwrap_or_default(),
                 reset_period: reset.map(|reset| reset.period),
                 reset_anchor: reset.map_or(ResetAnchor::Subscription, |reset| reset.anchor),
+                stacking: Stacking::Highest,
             }),
         }
     }
 
-    /// Returns an allowance of a subscription with the override's limit instead of its own.
+    /// Returns an allowance of a subscription with the override's limit instead of its own, of any
+    /// quantity, and what is added to it.
     pub(crate) fn instead_of(&self, own: Allowance) -> Allowance {
         match *self {
             Self::Deny => own,

@@ -86,8 +86,8 @@ fn summary(problems: &[Problem]) -> String {
     }
 }
 
-/// Why `subscribe` is refused although every package exists
-/// (contract: `entitlements.md`, "Subscribing").
+/// Why `subscribe` is refused although every package exists (contract: `entitlements.md`,
+/// "Subscribing"), or `updateSubscription` (`beyond.md`, "Trials, schedules, changes").
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubscribeRefusal {
     /// Only published packages take new subscriptions.
@@ -112,6 +112,9 @@ pub enum SubscribeRefusal {
         /// The base package that the user has or would have.
         base: PackageId,
     },
+    /// A subscription that has ended never changes. Fixed message.
+    #[error("Subscription has ended")]
+    HasEnded,
     /// The user has a granting subscription to the package already.
     #[error("The user is already subscribed to package {package}")]
     AlreadySubscribed {

@@ -6,7 +6,8 @@ use crate::catalog::{Catalog, Package, PackageStatus};
 use crate::change::{self, Effect, Known, entitlement_differences};
 use crate::command::{Answer, Basis, Decide, Decision};
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
-use crate::id::{PackageId, SubscriptionId, UserId};
+use crate::id::{FeatureId, PackageId, SubscriptionId, UserId};
+use crate::quantity::{Quantities, Quantity};
 use crate::refusal::{InvalidValue, Refusal, SubscribeRefusal};
 use crate::subjects::{Subject, Subjects};
 use crate::subscription::{Subscription, SubscriptionStatus};
@@ -19,6 +20,8 @@ pub struct Subscribe {
     pub user: UserId,
     /// The packages, each with the id that its subscription will have.
     pub packages: Vec<(PackageId, SubscriptionId)>,
+    /// How many of each package, in their order; `None` means one of each.
+    pub quantities: Option<Vec<i64>>,
     /// When the subscriptions started, where that is not now; never in the future.
     pub started_at: Option<Timestamp>,
 }
@@ -52,6 +55,7 @@ impl Decide for Subscribe {
         if self.started_at.is_some_and(|started_at| started_at > now) {
             return Err(InvalidValue::new("startedAt", "must not be in the future").into());
         }
+        self.read_quantities()?;
         Ok(())
     }
 
@@ -60,6 +64,19 @@ impl Decide for Subscribe {
         let (subscriptions, changes) = subscribe(basis.catalog, facts, self, basis.now)?;
         let feed = feed_of(basis.catalog, facts, &changes, basis.now)?;
         Ok(Decision::told(Answer::Subscribed(subscriptions), changes, feed))
+    }
+}
+
+impl Subscribe {
+    /// Checks the quantities and returns one for each package.
+    fn read_quantities(&self) -> Result<Vec<Quantity>, InvalidValue> {
+        let Some(quantities) = &self.quantities else {
+            return Ok(vec![Quantity::ONE; self.packages.len()]);
+        };
+        if quantities.len() != self.packages.len() {
+            return Err(InvalidValue::new("quantities", "must have one for each package"));
+        }
+        quantities.iter().map(|quantity| Quantity::new("quantities", *quantity)).collect()
     }
 }
 
@@ -101,15 +118,18 @@ fn subscribe(
         .collect();
     check_packages(&asked, &held)?;
 
+    let quantities = command.read_quantities()?;
     let subscriptions: Vec<Subscription> = command
         .packages
         .iter()
-        .map(|(package, id)| Subscription {
+        .zip(quantities)
+        .map(|((package, id), quantity)| Subscription {
             id: *id,
             package: package.clone(),
             status: SubscriptionStatus::Active,
             started_at: command.started_at.unwrap_or(now),
             ended_at: None,
+            quantities: Quantities::of(quantity),
         })
         .collect();
     let add = |new: &Subscription| (facts.key, Change::AddSubscription(new.clone()));
@@ -164,16 +184,7 @@ fn cancel(
     command: &CancelSubscription,
     now: Timestamp,
 ) -> Result<(Subscription, Vec<UserChange>), Obstacle> {
-    let find = |subscriptions: &[Subscription]| {
-        subscriptions.iter().find(|known| known.id == command.subscription).cloned()
-    };
-    let found = match find(facts.subscriptions()) {
-        Some(running) => Some(running),
-        None => find(facts.all_subscriptions()?),
-    };
-    let Some(mut subscription) = found else {
-        return Err(Refusal::SubscriptionNotFound(command.subscription.to_string()).into());
-    };
+    let mut subscription = named(facts, command.subscription)?.clone();
     if subscription.status == SubscriptionStatus::Cancelled {
         return Ok((subscription, Vec::new()));
     }
@@ -187,6 +198,15 @@ fn cancel(
     subscription.status = SubscriptionStatus::Cancelled;
     subscription.ended_at = Some(ended_at);
     Ok((subscription, changes))
+}
+
+/// Returns the user's subscription with this id. Refuses if there is none.
+pub(crate) fn named(facts: &UserFacts, id: SubscriptionId) -> Result<&Subscription, Obstacle> {
+    let found = match find(facts.subscriptions(), id) {
+        Some(running) => Some(running),
+        None => find(facts.all_subscriptions()?, id),
+    };
+    found.ok_or_else(|| Refusal::SubscriptionNotFound(id.to_string()).into())
 }
 
 /// Returns the changes that end subscriptions of a user, in the order of their ids, and when they end.
@@ -210,8 +230,8 @@ pub(crate) fn end_together(
     (ended_at, changes)
 }
 
-/// Returns what the changes feed has of a command about subscriptions: each subscription that starts or
-/// ends, and then the difference in the user's entitlements, if there is one.
+/// Returns what the changes feed has of a command about subscriptions, or of a deletion: each subscription
+/// that starts, changes or ends, and then the difference in the user's entitlements, if there is one.
 pub(crate) fn feed_of(
     catalog: &Catalog,
     facts: &UserFacts,
@@ -224,9 +244,11 @@ pub(crate) fn feed_of(
     let mut after = facts.clone();
     let (mut effects, mut created, mut packages) = (Vec::new(), Vec::new(), Vec::new());
     for (_, change) in changes {
-        let before = subscription_in(change).and_then(|id| find(&after, id)).cloned();
+        let before =
+            subscription_in(change).and_then(|id| find(after.subscriptions(), id)).cloned();
         after.apply(change);
-        let Some(subscription) = subscription_in(change).and_then(|id| find(&after, id)) else {
+        let id = subscription_in(change);
+        let Some(subscription) = id.and_then(|id| find(after.subscriptions(), id)) else {
             continue;
         };
         packages.push(subscription.package.clone());
@@ -236,28 +258,47 @@ pub(crate) fn feed_of(
                 created.push(subscription.id);
                 Effect::SubscriptionStarted(subscription)
             }
-            Some(before) => {
+            Some(before) if subscription.status != before.status => {
                 Effect::SubscriptionEnded { subscription, previous_status: before.status }
             }
+            Some(before) => Effect::SubscriptionUpdated {
+                previous_quantity: before.quantities.current(),
+                subscription,
+            },
         });
     }
     let known = Known { before: facts, after: &after, created: &created };
-    let differences = entitlement_differences(catalog, &known, packages.iter(), now)?;
+    let gone = overrides_that_go(catalog, facts, changes)?;
+    let differences = entitlement_differences(catalog, &known, packages.iter(), gone, now)?;
     if !differences.is_empty() {
         effects.push(Effect::EntitlementChanged(differences));
     }
     Ok(effects.into_iter().map(|effect| change::Change::of_user(&facts.id, effect)).collect())
 }
 
-/// The subscription that the change creates or ends.
+/// Returns the features of the overrides that go with a user who is deleted.
+fn overrides_that_go<'a>(
+    catalog: &Catalog,
+    facts: &'a UserFacts,
+    changes: &[UserChange],
+) -> Result<Vec<&'a FeatureId>, Obstacle> {
+    if !changes.iter().any(|(_, change)| matches!(change, Change::DeleteUser { .. })) {
+        return Ok(Vec::new());
+    }
+    let features = facts.overrides()?.iter().map(|known| &known.feature);
+    Ok(features.filter(|feature| catalog.feature(feature).is_some()).collect())
+}
+
+/// The subscription that the change creates, changes or ends.
 fn subscription_in(change: &Change) -> Option<SubscriptionId> {
     match change {
         Change::AddSubscription(subscription) => Some(subscription.id),
-        Change::CancelSubscription { subscription, .. } => Some(*subscription),
+        Change::CancelSubscription { subscription, .. }
+        | Change::SetQuantities { subscription, .. } => Some(*subscription),
         _ => None,
     }
 }
 
-fn find(facts: &UserFacts, id: SubscriptionId) -> Option<&Subscription> {
-    facts.subscriptions().iter().find(|subscription| subscription.id == id)
+fn find(subscriptions: &[Subscription], id: SubscriptionId) -> Option<&Subscription> {
+    subscriptions.iter().find(|subscription| subscription.id == id)
 }

@@ -1,6 +1,7 @@
 //! Subscriptions, and when they grant (contract: `entitlements.md`, first section).
 
 use crate::id::{PackageId, SubscriptionId};
+use crate::quantity::Quantities;
 use crate::timestamp::Timestamp;
 
 /// One user's subscription to one package.
@@ -16,6 +17,8 @@ pub struct Subscription {
     pub started_at: Timestamp,
     /// When it ended; `None` while it runs.
     pub ended_at: Option<Timestamp>,
+    /// How many of the package it is for.
+    pub quantities: Quantities,
 }
 
 /// The status of a subscription.

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use crate::catalog::{Allowance, Catalog};
+use crate::catalog::{Allowance, Catalog, Stacking};
 use crate::counting::counting_subscription;
 use crate::entitlement::{Consumption, Standing, consumption, find_feature, standing};
 use crate::facts::{Obstacle, UserFacts};
@@ -13,6 +13,7 @@ use crate::period::Period;
 use crate::schedule::{Place, Schedule};
 use crate::source::Source;
 use crate::subscription::{AsOf, Subscription};
+use crate::terms::TermsHistory;
 use crate::timestamp::Timestamp;
 
 /// The maximum number of past periods in an answer.
@@ -67,8 +68,9 @@ pub fn show_usage(
     let mut past = past_of_subscriptions(catalog, subscriptions, feature, now);
     past.extend(stored.into_iter().flat_map(|known| past_of_override(known, now)));
     sort_newest_first(&mut past);
+    let allowances = PastAllowances::new(catalog, subscriptions, stored, feature);
     let past = past.into_iter().map(|(schedule, place)| {
-        let allowance = shown_allowance(catalog, subscriptions, stored, feature, &schedule, &place);
+        let allowance = allowances.allowance_of(&schedule, &place);
         (schedule, show(&Meter::new(schedule, feature, place), allowance))
     });
     // An override's periods are shown where something was used in them.
@@ -125,29 +127,63 @@ fn past_of(schedule: Schedule<'_>, now: Timestamp) -> Vec<Past<'_>> {
     listed.filter(is_over).map(|place| (schedule, place)).collect()
 }
 
-/// Returns the terms of a past period's last instant: those of the override that lived then, if the
-/// subscription counted then, and else its own.
-fn shown_allowance(
-    catalog: &Catalog,
-    subscriptions: &[Subscription],
-    stored: Option<&Override>,
-    feature: &FeatureId,
-    schedule: &Schedule<'_>,
-    place: &Place,
-) -> Allowance {
-    let Source::Subscription(subscription) = schedule.lifetime.source else {
-        return place.allowance;
-    };
-    let last = place.period.end.map(|end| AsOf::Moment(end.saturating_add_ms(-1)));
-    let living = last.zip(stored).filter(|(last, known)| known.lives(*last));
-    let Some((last, known)) = living else { return place.allowance };
-    if known.terms == OverrideTerms::Deny || known.terms.counts_itself() {
-        return place.allowance;
+/// What the allowances of past periods depend on beside their own terms.
+struct PastAllowances<'a> {
+    catalog: &'a Catalog,
+    subscriptions: &'a [Subscription],
+    /// The user's override of the feature.
+    stored: Option<&'a Override>,
+    feature: &'a FeatureId,
+    /// Whether limits of subscriptions were ever added to others.
+    have_added: bool,
+}
+
+impl<'a> PastAllowances<'a> {
+    fn new(
+        catalog: &'a Catalog,
+        subscriptions: &'a [Subscription],
+        stored: Option<&'a Override>,
+        feature: &'a FeatureId,
+    ) -> Self {
+        let adds = |allowance: Allowance| allowance.stacking == Stacking::Add;
+        let have_added = subscriptions.iter().any(|subscription| {
+            let Some(package) = catalog.package(&subscription.package) else { return false };
+            let current = package.features.get(feature).map(|inside| inside.allowance);
+            let earlier = package.terms.get(feature).into_iter().flat_map(TermsHistory::terms);
+            current.into_iter().chain(earlier.filter_map(|terms| terms.allowance)).any(adds)
+        });
+        Self { catalog, subscriptions, stored, feature, have_added }
     }
-    match counting_subscription(catalog, subscriptions, feature, last) {
-        Some(counting) if counting.subscription.id == subscription => {
-            known.terms.instead_of(place.allowance)
+
+    /// Returns the terms of a past period's last instant: what counted with the period's subscription,
+    /// if that counted then, and else its own.
+    fn allowance_of(&self, schedule: &Schedule<'_>, place: &Place) -> Allowance {
+        let Source::Subscription(subscription) = schedule.lifetime.source else {
+            return place.allowance;
+        };
+        // A past period has an end.
+        let end = place.period.end.unwrap_or(Timestamp::MAX);
+        let last = end.saturating_add_ms(-1);
+        let of_then = self.subscriptions.iter().find(|known| known.id == subscription);
+        let own = of_then.map_or(place.allowance.limit, |known| {
+            known.quantities.at(last).times(place.allowance.limit)
+        });
+        let own = Allowance { limit: own, ..place.allowance };
+        let last = AsOf::Moment(last);
+        let living = self.stored.filter(|known| known.lives(last));
+        let counts_otherwise =
+            |known: &Override| known.terms == OverrideTerms::Deny || known.terms.counts_itself();
+        let is_alone = living.is_none() && !self.have_added;
+        if is_alone || living.is_some_and(counts_otherwise) {
+            return own;
         }
-        _ => place.allowance,
+        let counting = counting_subscription(self.catalog, self.subscriptions, self.feature, last);
+        match counting.filter(|counting| counting.subscription.id == subscription) {
+            None => own,
+            Some(counting) => match living {
+                Some(known) => known.terms.instead_of(own),
+                None => Allowance { limit: counting.allowance.limit, ..own },
+            },
+        }
     }
 }

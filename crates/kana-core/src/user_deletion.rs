@@ -43,13 +43,13 @@ impl Decide for DeleteUser {
         }
         let runs = |known: &Subscription| known.ended_at.is_none();
         let (_, mut changes) = end_together(facts, runs, basis.now);
+        let left = User { key: facts.key, ..User::named(self.new_id.clone()) };
+        changes.push((facts.key, Change::DeleteUser { user: left, previous_id: facts.id.clone() }));
         let mut feed = feed_of(basis.catalog, facts, &changes, basis.now)?;
         for change in &mut feed {
             change.user = Some(self.new_id.clone());
         }
         feed.push(change::Change::of_user(&self.new_id, Effect::UserDeleted));
-        let left = User { key: facts.key, ..User::named(self.new_id.clone()) };
-        changes.push((facts.key, Change::DeleteUser { user: left, previous_id: facts.id.clone() }));
         Ok(Decision::told(Answer::UserDeleted(facts.key), changes, feed))
     }
 }

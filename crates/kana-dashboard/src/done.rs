@@ -33,6 +33,7 @@ pub(crate) enum Done {
     UserSaved,
     Subscribed,
     SubscriptionCancelled,
+    SubscriptionChanged,
     OverrideSet,
     OverrideRemoved,
     UsageRecorded,
@@ -42,7 +43,7 @@ pub(crate) enum Done {
     UsageNotRecorded,
 }
 
-const ALL: [(Done, &str, &str); 31] = [
+const ALL: [(Done, &str, &str); 32] = [
     (Done::FeatureCreated, "feature-created", "Feature created."),
     (Done::FeatureSaved, "feature-saved", "Feature saved."),
     (Done::FeatureDeleted, "feature-deleted", "Feature deleted."),
@@ -77,6 +78,7 @@ const ALL: [(Done, &str, &str); 31] = [
     (Done::UserSaved, "user-saved", "User saved."),
     (Done::Subscribed, "subscribed", "Subscribed."),
     (Done::SubscriptionCancelled, "subscription-cancelled", "Subscription cancelled."),
+    (Done::SubscriptionChanged, "subscription-changed", "Subscription changed."),
     (Done::OverrideSet, "override-set", "Override set."),
     (Done::OverrideRemoved, "override-removed", "Override removed."),
     (Done::UsageRecorded, "usage-recorded", "Usage recorded."),

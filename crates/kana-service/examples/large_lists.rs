@@ -18,6 +18,7 @@ use kana_core::catalog_command::{NewPackage, NewPackageFeature};
 use kana_core::facts::Change;
 use kana_core::id::{FeatureId, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::metadata::Label;
+use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::usage::{UsageAction, UsageEvent};
 use kana_core::user::User;
@@ -70,6 +71,7 @@ fn changes_of(number: usize) -> [(UserKey, Change); 2] {
         status: SubscriptionStatus::Active,
         started_at: Timestamp::from_ms(i64::try_from(made_at(number)).unwrap()),
         ended_at: None,
+        quantities: Quantities::ONE,
     };
     let key = user.key;
     [(key, Change::CreateUser(user)), (key, Change::AddSubscription(subscription))]

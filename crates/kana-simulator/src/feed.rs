@@ -79,19 +79,30 @@ pub(crate) fn expected(
         }
         (Request::Subscribe { user, .. }, Answer::Subscriptions(made)) => {
             let started = |one: &Subscription| {
-                let data = json!({ "subscription": subscription(one) });
+                let data = json!({ "subscription": subscription(one, after) });
                 Change::new("subscription.started", Some(*user), data)
             };
             of_user(user, made.iter().map(started).collect())
         }
         (Request::CancelSubscription(_), Answer::Subscription(user, _)) => {
             let ended = newly_ended(before, after, now);
-            let ended: Vec<Change> = ended.iter().map(subscription_ended(user)).collect();
+            let ended: Vec<Change> = ended.iter().map(subscription_ended(user, after)).collect();
             if ended.is_empty() { ended } else { of_user(user, ended) }
         }
+        (Request::UpdateSubscription { .. }, Answer::Subscription(user, one))
+            if before != after =>
+        {
+            let data = json!({ "subscription": subscription(one, after) });
+            of_user(user, vec![Change::new("subscription.updated", Some(*user), data)])
+        }
+        (Request::SetOverride { user, .. } | Request::RemoveOverride { user, .. }, _) => {
+            of_user(user, Vec::new())
+        }
         (Request::DeleteUser(user), _) => {
-            let mut changes: Vec<Change> =
-                newly_ended(before, after, now).iter().map(subscription_ended(user)).collect();
+            let mut changes: Vec<Change> = newly_ended(before, after, now)
+                .iter()
+                .map(subscription_ended(user, after))
+                .collect();
             changes.extend(entitlements_changed(user, before, after, now));
             changes.push(Change::new("user.deleted", None, json!({})));
             changes.into_iter().map(Change::of_deleted).collect()
@@ -166,9 +177,9 @@ fn user_updated(id: Name, before: &Model, changed: &User, now: At) -> Option<Cha
 }
 
 /// What is told of a subscription that ended.
-fn subscription_ended(user: Name) -> impl Fn(&Subscription) -> Change {
+fn subscription_ended(user: Name, after: &Model) -> impl Fn(&Subscription) -> Change {
     move |one| {
-        let data = json!({ "subscription": subscription(one), "previousStatus": "ACTIVE" });
+        let data = json!({ "subscription": subscription(one, after), "previousStatus": "ACTIVE" });
         Change::new("subscription.ended", Some(user), data)
     }
 }
@@ -186,14 +197,18 @@ fn newly_ended(before: &Model, after: &Model, now: At) -> Vec<Subscription> {
     ended
 }
 
-fn subscription(one: &Subscription) -> Value {
-    json!({
+fn subscription(one: &Subscription, model: &Model) -> Value {
+    let mut told = json!({
         "id": spelled(one.id),
         "packageId": one.package,
         "status": if one.ended_at.is_some() { "CANCELLED" } else { "ACTIVE" },
         "startedAt": written(one.started_at),
         "endedAt": one.ended_at.map(written),
-    })
+    });
+    if !model.was_always_one(one.id) {
+        told["quantity"] = one.quantity.into();
+    }
+    told
 }
 
 fn entitlements_changed(user: Name, before: &Model, after: &Model, now: At) -> Option<Change> {
@@ -215,10 +230,11 @@ fn grants(model: &Model, user: Name, now: At) -> BTreeMap<Name, Value> {
     let Answer::Catalog { features, .. } = ask(model, &Request::Catalog, now) else {
         return BTreeMap::new();
     };
+    let grants = |reason| !matches!(reason, Reason::NothingGrantsIt | Reason::Denied);
     let grant = |feature| {
         let question = Request::CanUseFeature { user, feature, delta: 1 };
         match ask(model, &question, now) {
-            Answer::Entitlement(it) if it.reason != Reason::NothingGrantsIt => json!({
+            Answer::Entitlement(it) if grants(it.reason) => json!({
                 "access": it.access,
                 "budget": it.consumption.and_then(|it| it.budget).map(|it| it.to_string()),
                 "overageEnabled": it.consumption.is_some_and(|it| it.overage),

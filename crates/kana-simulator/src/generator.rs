@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use kana_test_model::request::{
     ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Id, LATE, LATE_CALLS, LATER, Name,
-    NewPackage, PLUS, PRO, Request, Reset, SSO, Terms, Usage,
+    NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
 };
 
 use crate::faults::{Calls, FOREVER, Failure, Fault, Since, Trouble};
@@ -89,7 +89,8 @@ impl Draw {
         for user in [ADA, BOB] {
             requests.push(Request::CreateUser { user, name: Some("Ms."), email: Some("x@y.co") });
             let (packages, started_at) = (self.first_packages(), Some(A_MONTH_AGO));
-            requests.push(Request::Subscribe { user, packages, started_at });
+            let quantities = None;
+            requests.push(Request::Subscribe { user, packages, quantities, started_at });
         }
         let ask = |request| Step::Ask { asked: vec![Asked::Service(request)], faults: vec![] };
         requests.into_iter().map(ask).collect()
@@ -98,7 +99,7 @@ impl Draw {
     fn terms(&mut self) -> Terms {
         let limit = Some(self.of(&[0, 1, 3, 8, 20, 1000]));
         let reset = self.of(&Reset::ALL);
-        Terms { limit, reset, overage: self.one_in(4) }
+        Terms { limit, reset, overage: self.one_in(4), added: self.one_in(4) }
     }
 
     fn step(&mut self) -> Step {
@@ -141,14 +142,19 @@ impl Draw {
     }
 
     fn request(&mut self) -> Request {
-        match self.weighted(&[14, 14, 14, 6, 8, 4, 14, 3]) {
+        match self.weighted(&[14, 14, 14, 6, 8, 4, 4, 6, 14, 3]) {
             0 => Request::RecordUsage(self.usage()),
             1 => self.use_feature(),
             2 => self.keyed(),
             3 => self.change_of_a_user(),
             4 => self.subscribe(),
             5 => Request::CancelSubscription(self.subscription()),
-            6 => self.question(),
+            6 => {
+                let (id, quantity) = (self.subscription(), self.quantity());
+                Request::UpdateSubscription { id, quantity }
+            }
+            7 => self.overriding(),
+            8 => self.question(),
             _ => self.change_of_the_catalog(),
         }
     }
@@ -265,7 +271,29 @@ impl Draw {
         let packages = if self.one_in(2) { self.first_packages() } else { self.of(&odd).to_vec() };
         let starts = [A_MONTH_AGO, At(START.0 - 25 * HOUR_MS), At(START.0 + DAY_MS)];
         let started_at = self.one_in(3).then(|| self.of(&starts));
-        Request::Subscribe { user: self.user(), packages, started_at }
+        let quantities = self.one_in(3).then(|| packages.iter().map(|_| self.quantity()).collect());
+        Request::Subscribe { user: self.user(), packages, quantities, started_at }
+    }
+
+    fn overriding(&mut self) -> Request {
+        let (user, feature) = (self.user(), self.feature());
+        if self.one_in(5) {
+            return Request::RemoveOverride { user, feature };
+        }
+        let says = match self.weighted(&[8, 2, 3]) {
+            0 => {
+                Says::Limit(self.of(&[0, 2, 9, 500, -1]), self.of(&[None, Some(true), Some(false)]))
+            }
+            1 => Says::Unlimited,
+            _ => Says::Deny,
+        };
+        let ends = [At(START.0 + HOUR_MS), At(START.0 + 9 * DAY_MS), At(START.0 + 400 * DAY_MS)];
+        let ends_at = self.one_in(3).then(|| self.of(&ends));
+        Request::SetOverride { user, feature, says, ends_at }
+    }
+
+    fn quantity(&mut self) -> i64 {
+        self.of(&[1, 1, 2, 3, 3, 7, 1_000_000, 0])
     }
 
     fn question(&mut self) -> Request {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::told::Told;
 
-const SUBSCRIPTION: &str = "{ id userId status startedAt endedAt package { id } }";
+const SUBSCRIPTION: &str = "{ id userId status startedAt endedAt quantity package { id } }";
 const ENTITLEMENT: &str = "consumption { used budget overageEnabled }";
 
 /// Returns the document of a request with its variables; `None` if it is not sent over HTTP. The
@@ -65,13 +65,30 @@ fn document(request: &Request) -> Option<(String, Value)> {
             let query = "mutation ($id: String!) { it: deleteUser(id: $id) }";
             (query.into(), json!({ "id": user }))
         }
-        Request::Subscribe { user, packages, started_at } => {
+        request => return of_subscriptions(request),
+    })
+}
+
+/// The same for a request that changes subscriptions.
+fn of_subscriptions(request: &Request) -> Option<(String, Value)> {
+    Some(match request {
+        Request::Subscribe { user, packages, quantities, started_at } => {
             let query = format!(
-                "mutation ($user: String!, $packages: [String!]!, $at: DateTime) {{
-                    it: subscribe(userId: $user, packageIds: $packages, startedAt: $at)
-                        {SUBSCRIPTION} }}"
+                "mutation ($user: String!, $packages: [String!]!, $at: DateTime, $many: [Int!]) {{
+                    it: subscribe(userId: $user, packageIds: $packages, startedAt: $at,
+                        quantities: $many) {SUBSCRIPTION} }}"
             );
-            (query, json!({ "user": user, "packages": packages, "at": started_at.map(written) }))
+            let at = started_at.map(written);
+            let variables =
+                json!({ "user": user, "packages": packages, "at": at, "many": quantities });
+            (query, variables)
+        }
+        Request::UpdateSubscription { id, quantity } => {
+            let query = format!(
+                "mutation ($id: String!, $input: UpdateSubscriptionInput!) {{
+                    it: updateSubscription(id: $id, input: $input) {SUBSCRIPTION} }}"
+            );
+            (query, json!({ "id": spelled(*id), "input": { "quantity": quantity } }))
         }
         Request::CancelSubscription(id) => {
             let query = format!(
@@ -195,7 +212,9 @@ fn data(request: &Request, answer: &Answer) -> (Value, bool) {
         Answer::Recorded(recorded) => json!({ "recorded": recorded }),
         Answer::Entitlement(entitlement) => {
             let consumption = entitlement.consumption;
-            too_large = consumption.is_some_and(|it| i32::try_from(it.used).is_err());
+            let fits = |count: i64| i32::try_from(count).is_ok();
+            too_large = consumption
+                .is_some_and(|it| !fits(it.used) || it.budget.is_some_and(|it| !fits(it)));
             let consumption = consumption.filter(|_| !too_large).map(consumed);
             let name =
                 if matches!(request, Request::UseFeature { .. }) { "granted" } else { "access" };
@@ -229,6 +248,7 @@ fn subscription(user: Name, one: &Subscription) -> Value {
         "status": if one.ended_at.is_some() { "CANCELLED" } else { "ACTIVE" },
         "startedAt": written(one.started_at),
         "endedAt": one.ended_at.map(written),
+        "quantity": one.quantity,
         "package": { "id": one.package },
     })
 }
@@ -248,7 +268,8 @@ fn code_and_name(refusal: &Refusal) -> (Option<&'static str>, Option<&'static st
         | Refusal::MultipleTiers
         | Refusal::MissingLiveTier
         | Refusal::AddonOfOtherBase { .. }
-        | Refusal::HasItAlready(_) => ("BAD_USER_INPUT", "SubscriptionError"),
+        | Refusal::HasItAlready(_)
+        | Refusal::HasEnded => ("BAD_USER_INPUT", "SubscriptionError"),
     };
     (Some(code), Some(name))
 }

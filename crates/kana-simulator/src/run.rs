@@ -222,6 +222,9 @@ impl Run {
             };
             match request {
                 Request::CancelSubscription(place) => Request::CancelSubscription(id(*place)),
+                Request::UpdateSubscription { id: place, quantity } => {
+                    Request::UpdateSubscription { id: id(*place), quantity: *quantity }
+                }
                 Request::Subscription(place) => Request::Subscription(id(*place)),
                 other => other.clone(),
             }

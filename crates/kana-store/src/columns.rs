@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use kana_core::catalog::PackageStatus;
+use kana_core::catalog::{PackageStatus, Stacking};
 use kana_core::id::{FeatureId, PackageId};
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::subscription::SubscriptionStatus;
@@ -62,6 +62,18 @@ impl Named for ResetAnchor {
 /// Returns the name of a reset anchor, which its columns leave out where it is the default.
 pub(crate) fn anchor_to_name(anchor: ResetAnchor) -> Option<&'static str> {
     (anchor != ResetAnchor::default()).then(|| anchor.to_name())
+}
+
+impl Named for Stacking {
+    const COLUMN: &'static str = "stacking";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Highest, "HIGHEST"), (Self::Add, "ADD")];
+}
+
+/// Returns the name of how a limit goes with others, which its columns leave out where it is the
+/// default.
+pub(crate) fn stacking_to_name(stacking: Stacking) -> Option<&'static str> {
+    (stacking != Stacking::default()).then(|| stacking.to_name())
 }
 
 impl Named for SubscriptionStatus {
@@ -147,6 +159,7 @@ mod tests {
         names_round_trip(&[Draft, Published, Archived]);
         names_round_trip(&ResetPeriod::ALL);
         names_round_trip(&[ResetAnchor::Subscription, ResetAnchor::Calendar]);
+        names_round_trip(&[Stacking::Highest, Stacking::Add]);
         names_round_trip(&[
             Active,
             Trialing,

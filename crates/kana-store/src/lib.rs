@@ -23,6 +23,7 @@ mod migration_files;
 mod override_row;
 pub mod people;
 pub mod postgres;
+mod quantities_column;
 pub mod sqlite;
 pub mod store;
 mod threads;

@@ -1,7 +1,7 @@
 //! Overrides as rows, the same in every engine.
 
 use kana_core::Timestamp;
-use kana_core::catalog::Allowance;
+use kana_core::catalog::{Allowance, Stacking};
 use kana_core::id::{FeatureId, OverrideId};
 use kana_core::metadata::Label;
 use kana_core::overrides::{Override, OverrideKind, OverrideTerms};
@@ -144,6 +144,7 @@ fn allowance((limit, period, anchor, overage): &StoredAllowance) -> Result<Allow
         reset_period: reset.map(|reset| reset.period),
         reset_anchor: reset.map_or(ResetAnchor::default(), |reset| reset.anchor),
         overage_enabled: *overage,
+        stacking: Stacking::default(),
     })
 }
 

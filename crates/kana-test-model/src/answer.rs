@@ -1,7 +1,7 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use crate::request::{At, Id, Name};
+use crate::request::{At, Id, Name, Says};
 
 /// What Kana answers, as far as a client can tell.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -15,6 +15,9 @@ pub enum Answer {
     Subscription(Name, Subscription),
     Subscriptions(Vec<Subscription>),
     AllSubscriptions(Vec<(Name, Subscription)>),
+    Override(Override),
+    /// Whether an override lived that was removed.
+    Removed(bool),
     Recorded(bool),
     /// To `canUseFeature` and `useFeature`.
     Entitlement(Entitlement),
@@ -55,6 +58,8 @@ pub enum Refusal {
         base: Name,
     },
     HasItAlready(Name),
+    /// "Subscription has ended"
+    HasEnded,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,6 +85,15 @@ pub struct Subscription {
     pub started_at: At,
     /// Cancelled then; active without.
     pub ended_at: Option<At>,
+    pub quantity: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Override {
+    pub says: Says,
+    pub starts_at: At,
+    /// The first instant after it.
+    pub ends_at: Option<At>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -163,8 +177,8 @@ pub fn settle(mut past: Vec<UsageInPeriod>) -> Vec<UsageInPeriod> {
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, package, started_at, ended_at } = self;
-        write!(f, "{id:?} to {package} since {started_at:?}")?;
+        let Self { id, package, started_at, ended_at, quantity } = self;
+        write!(f, "{id:?} to {quantity} {package} since {started_at:?}")?;
         ended_at.map_or(Ok(()), |ended_at| write!(f, " until {ended_at:?}"))
     }
 }

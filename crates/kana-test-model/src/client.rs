@@ -1,11 +1,13 @@
 //! Says a request in Kana's words, and what Kana answers in ours.
 
-use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, PackageStatus};
+use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, PackageStatus, Stacking};
 use kana_core::catalog_command::{NewPackage, NewPackageFeature};
+use kana_core::decide::OverrideInput;
 use kana_core::edit::Edit;
 use kana_core::entitlement;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId};
 use kana_core::metadata::Label;
+use kana_core::overrides::{self, OverrideKind, OverrideTerms};
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::refusal::SubscribeRefusal;
 use kana_core::subscription::{self, SubscriptionStatus};
@@ -17,10 +19,10 @@ use kana_service::{Environment, Error};
 use uuid::Uuid;
 
 use crate::answer::{
-    Answer, Consumption, Entitlement, Reason, Refusal, Status, Subscription, UsageInPeriod, User,
-    settle,
+    Answer, Consumption, Entitlement, Override, Reason, Refusal, Status, Subscription,
+    UsageInPeriod, User, settle,
 };
-use crate::request::{self, Action, At, Id, Name, Request, Reset, Terms, Usage, name};
+use crate::request::{self, Action, At, Id, Name, Request, Reset, Says, Terms, Usage, name};
 
 /// Sends a request and waits for its answer.
 pub async fn ask(kana: &Environment, request: &Request) -> Answer {
@@ -59,9 +61,13 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
         }
         Request::Subscribe { .. }
         | Request::CancelSubscription(_)
+        | Request::UpdateSubscription { .. }
         | Request::Subscription(_)
         | Request::Subscriptions(_)
         | Request::AllSubscriptions => about_subscriptions(kana, request).await?,
+        Request::SetOverride { .. } | Request::RemoveOverride { .. } => {
+            about_overrides(kana, request).await?
+        }
         Request::RecordUsage(usage) => {
             Answer::Recorded(kana.record_usage(record(*usage)).await?.recorded())
         }
@@ -95,16 +101,37 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
     })
 }
 
+async fn about_overrides(kana: &Environment, request: &Request) -> Result<Answer, Error> {
+    Ok(match request {
+        Request::SetOverride { user, feature, says, ends_at } => {
+            let about = (ends_at.map(timestamp), None);
+            let (user, feature) = (user_id(user), feature_id(feature));
+            let set = kana.set_override(user, feature, override_input(*says), about).await?;
+            Answer::Override(answered_override(&set))
+        }
+        Request::RemoveOverride { user, feature } => {
+            Answer::Removed(kana.remove_override(user_id(user), feature_id(feature)).await?)
+        }
+        _ => Answer::Failed("nothing about overrides".into()),
+    })
+}
+
 async fn about_subscriptions(kana: &Environment, request: &Request) -> Result<Answer, Error> {
     Ok(match request {
-        Request::Subscribe { user, packages, started_at } => {
+        Request::Subscribe { user, packages, quantities, started_at } => {
             let packages = packages.iter().copied().map(package_id).collect();
+            let (user, started_at) = (user_id(user), started_at.map(timestamp));
             let (catalog, made) =
-                kana.subscribe(user_id(user), packages, started_at.map(timestamp)).await?;
+                kana.subscribe_to(user, packages, quantities.clone(), started_at).await?;
             Answer::Subscriptions(answered_subscriptions(&catalog, &made))
         }
         Request::CancelSubscription(id) => {
             let (catalog, user, subscription) = kana.cancel_subscription(&spelled(*id)).await?;
+            Answer::Subscription(name(user.as_str()), answered(&catalog, &subscription))
+        }
+        Request::UpdateSubscription { id, quantity } => {
+            let updated = kana.update_subscription(&spelled(*id), Some(*quantity)).await?;
+            let (catalog, user, subscription) = updated;
             Answer::Subscription(name(user.as_str()), answered(&catalog, &subscription))
         }
         Request::Subscription(id) => {
@@ -216,6 +243,29 @@ pub fn record(usage: Usage) -> RecordUsage {
     }
 }
 
+fn override_input(says: Says) -> OverrideInput {
+    let (kind, limit, overage_enabled) = match says {
+        Says::Limit(limit, overage) => (OverrideKind::Limit, Some(limit), overage),
+        Says::Unlimited => (OverrideKind::Unlimited, None, None),
+        Says::Deny => (OverrideKind::Deny, None, None),
+    };
+    OverrideInput { kind, limit, overage_enabled, reset_period: None, reset_anchor: None }
+}
+
+fn answered_override(set: &overrides::Override) -> Override {
+    Override {
+        says: match set.terms {
+            OverrideTerms::Deny => Says::Deny,
+            OverrideTerms::Allow { limit: None, .. } => Says::Unlimited,
+            OverrideTerms::Allow { limit: Some(limit), overage_enabled, .. } => {
+                Says::Limit(limit, overage_enabled)
+            }
+        },
+        starts_at: At(set.starts_at.as_ms()),
+        ends_at: set.ends_at.map(|ends_at| At(ends_at.as_ms())),
+    }
+}
+
 fn new_feature(id: Name, binary: bool) -> Feature {
     let kind = if binary {
         FeatureKind::Binary
@@ -239,6 +289,7 @@ fn new_package(new: &request::NewPackage) -> NewPackage {
             _ => ResetAnchor::Subscription,
         },
         overage_enabled: terms.overage,
+        stacking: if terms.added { Stacking::Add } else { Stacking::Highest },
     };
     let feature = |(feature, terms): &(Name, Option<Terms>)| NewPackageFeature {
         feature: feature_id(feature),
@@ -283,6 +334,7 @@ fn answered(catalog: &Catalog, subscription: &subscription::Subscription) -> Sub
         package: name(subscription.package.as_str()),
         started_at: At(subscription.started_at.as_ms()),
         ended_at: subscription.ended_at.map(|ended_at| At(ended_at.as_ms())),
+        quantity: subscription.quantities.current().get().into(),
     }
 }
 
@@ -346,6 +398,7 @@ pub fn refused(error: Error) -> Answer {
             SubscribeRefusal::NotPublished { package: id, status: stands } => {
                 Refusal::NotPublished(package(id), status(stands))
             }
+            SubscribeRefusal::HasEnded => Refusal::HasEnded,
             SubscribeRefusal::MultipleBases => Refusal::MultipleTiers,
             SubscribeRefusal::AddonWithoutBase => Refusal::MissingLiveTier,
             SubscribeRefusal::AddonForOtherBase { addon, base } => {

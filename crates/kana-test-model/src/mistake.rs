@@ -39,6 +39,22 @@ pub enum Mistake {
     ArchivedIsSold,
     /// Archiving a package ends what it grants.
     ArchivingEndsGrants,
+    /// A limit counts once, whatever the quantity is.
+    QuantityIgnored,
+    /// An earlier period has the quantity of today.
+    PastHasTodaysQuantity,
+    /// A limit that is added competes with the others.
+    AddedCompetes,
+    /// Of those that are added, the newest counts.
+    NewestAddedCounts,
+    /// A subscription that has ended gets another quantity.
+    EndedIsUpdated,
+    /// An override's limit competes with the package's.
+    OverrideIsNoLess,
+    /// An override counts after its end.
+    OverrideNeverEnds,
+    /// A denied feature is counted.
+    DeniedIsCounted,
     /// An update clears what it does not name.
     UpdatesClear,
     /// A new id is given although somebody has it.
@@ -46,7 +62,7 @@ pub enum Mistake {
 }
 
 impl Mistake {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 28] = [
         Self::LimitIgnored,
         Self::LowestLimitCounts,
         Self::NewestCounts,
@@ -65,6 +81,14 @@ impl Mistake {
         Self::CancelledAgainEndsLater,
         Self::ArchivedIsSold,
         Self::ArchivingEndsGrants,
+        Self::QuantityIgnored,
+        Self::PastHasTodaysQuantity,
+        Self::AddedCompetes,
+        Self::NewestAddedCounts,
+        Self::EndedIsUpdated,
+        Self::OverrideIsNoLess,
+        Self::OverrideNeverEnds,
+        Self::DeniedIsCounted,
         Self::UpdatesClear,
         Self::IdsAreShared,
     ];

@@ -2,6 +2,7 @@
 //! request after another, everything in lists that are searched from end to end.
 
 mod catalog;
+mod overrides;
 mod subscribing;
 mod usage;
 
@@ -23,6 +24,12 @@ pub struct Model {
     users: Vec<User>,
     /// Each with the key of its user.
     subscriptions: Vec<(Id, Subscription)>,
+    /// Which quantity a subscription had since when, oldest first.
+    quantities: Vec<(Id, At, i64)>,
+    /// At most one for each user and feature.
+    overrides: Vec<overrides::Held>,
+    /// How many were ever made.
+    overrides_made: u128,
     /// What was used of a feature under a subscription in the period that starts then.
     used: BTreeMap<(Id, Name, At), i64>,
     /// What was asked under an idempotency key, and what was answered.
@@ -57,10 +64,16 @@ impl Model {
                 self.update_user(user, *new_id, *name, *email)
             }
             Request::DeleteUser(user) => self.delete_user(user, now),
-            Request::Subscribe { user, packages, started_at } => {
-                self.subscribe(user, packages, *started_at, now, given)
+            Request::Subscribe { user, packages, quantities, started_at } => {
+                let quantities = quantities.as_deref();
+                self.subscribe(user, (packages, quantities), *started_at, now, given)
             }
+            Request::UpdateSubscription { id, quantity } => self.update(*id, *quantity, now),
             Request::CancelSubscription(id) => self.cancel(*id, now),
+            Request::SetOverride { user, feature, says, ends_at } => {
+                self.set_override(user, feature, (*says, *ends_at), now)
+            }
+            Request::RemoveOverride { user, feature } => self.remove_override(user, feature, now),
             Request::RecordUsage(usage) => self.record_usage(*usage, now),
             Request::UseFeature { user, feature, delta, key } => {
                 self.use_feature(user, feature, *delta, *key, now)
@@ -154,6 +167,7 @@ impl Model {
                 subscription.ended_at = Some(now);
             }
         }
+        self.overrides.retain(|held| held.owner != user.key);
         for known in self.users.iter_mut().filter(|known| known.key == user.key) {
             *known = User { key: user.key, id: DELETED, name: None, email: None };
         }

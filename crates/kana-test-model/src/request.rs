@@ -75,9 +75,25 @@ pub enum Request {
     Subscribe {
         user: Name,
         packages: Vec<Name>,
+        /// How many of each; without, one of each.
+        quantities: Option<Vec<i64>>,
         started_at: Option<At>,
     },
     CancelSubscription(Id),
+    UpdateSubscription {
+        id: Id,
+        quantity: i64,
+    },
+    SetOverride {
+        user: Name,
+        feature: Name,
+        says: Says,
+        ends_at: Option<At>,
+    },
+    RemoveOverride {
+        user: Name,
+        feature: Name,
+    },
     RecordUsage(Usage),
     UseFeature {
         user: Name,
@@ -111,6 +127,15 @@ pub enum Request {
     PublishDrafts,
     /// How many rows the stored log of usage has.
     CountEvents,
+}
+
+/// What an override says. None of them counts in periods of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Says {
+    /// A limit, and whether usage may go over it; without, as the package says.
+    Limit(i64, Option<bool>),
+    Unlimited,
+    Deny,
 }
 
 /// What an update does to a value.
@@ -153,6 +178,8 @@ pub struct Terms {
     pub limit: Option<i64>,
     pub reset: Option<Reset>,
     pub overage: bool,
+    /// Whether the limit is added to others.
+    pub added: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

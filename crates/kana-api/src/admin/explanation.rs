@@ -67,7 +67,7 @@ pub(super) enum EntitlementSource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "BudgetPartKind")]
 pub(super) enum BudgetPartKind {
-    /// The limit of what counts
+    /// The limit of what counts, so many times as its quantity says
     Allowance,
     /// What is left of earlier periods
     Carried,
@@ -158,6 +158,7 @@ impl BudgetPart {
         Ok(Self {
             kind: match part.kind {
                 explain::BudgetPartKind::Allowance => BudgetPartKind::Allowance,
+                explain::BudgetPartKind::Added => BudgetPartKind::Added,
             },
             id: part.id.to_string(),
             amount: part.amount.map(|amount| int(amount, "budgetExact")).transpose()?,

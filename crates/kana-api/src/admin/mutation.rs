@@ -10,7 +10,7 @@ use super::feature::{CreateFeatureInput, Feature, UpdateFeatureInput};
 use super::overrides::{Override, SetOverrideInput};
 use super::package::{CreatePackageInput, Package, UpdatePackageInput};
 use super::query::selects_subscriptions;
-use super::subscription::PackageSubscription;
+use super::subscription::{PackageSubscription, UpdateSubscriptionInput};
 use super::usage::{
     CreateUsageEventInput, RecordedUsage, RecordedUsageResult, UseFeatureInput, UsedFeature,
 };
@@ -69,6 +69,10 @@ impl Mutation {
             desc = "Backdate, for importing subscriptions that already run; never in the future"
         )]
         started_at: Option<DateTime>,
+        #[graphql(
+            desc = "How many of each package, 1 to 1,000,000: every limit counts so many times. Default 1"
+        )]
+        quantities: Option<Vec<i32>>,
     ) -> Result<List<PackageSubscription>, ApiError> {
         let user = UserId::new("userId", &user_id)?;
         let packages = package_ids
@@ -76,8 +80,11 @@ impl Mutation {
             .map(|id| PackageId::new("packageIds", id))
             .collect::<Result<_, _>>()?;
         let started_at = started_at.map(|at| at.0);
-        let (catalog, subscriptions) =
-            environment(context)?.subscribe(user.clone(), packages, started_at).await?;
+        let quantities =
+            quantities.map(|quantities| quantities.into_iter().map(i64::from).collect());
+        let (catalog, subscriptions) = environment(context)?
+            .subscribe_to(user.clone(), packages, quantities, started_at)
+            .await?;
         Ok(PackageSubscription::all(&catalog, &user, subscriptions).into())
     }
 
@@ -120,6 +127,20 @@ impl Mutation {
         #[graphql(desc = "Kana's own id of the subscription")] id: String,
     ) -> Result<PackageSubscription, ApiError> {
         let (catalog, user, subscription) = environment(context)?.cancel_subscription(&id).await?;
+        Ok(PackageSubscription::new(catalog, user, subscription))
+    }
+
+    /// Changes a subscription that runs, at once; what is left out stays as it is. Earlier periods keep
+    /// their limits. Errors: ValidationError, SubscriptionNotFoundError, SubscriptionError for one that
+    /// has ended.
+    async fn update_subscription(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Kana's own id of the subscription")] id: String,
+        #[graphql(desc = "What is to change")] input: UpdateSubscriptionInput,
+    ) -> Result<PackageSubscription, ApiError> {
+        let (catalog, user, subscription) =
+            environment(context)?.update_subscription(&id, input.quantity()).await?;
         Ok(PackageSubscription::new(catalog, user, subscription))
     }
 

@@ -89,6 +89,16 @@ pub(super) enum ResetAnchor {
     Calendar,
 }
 
+/// How the limit of a package goes with those of the user's other subscriptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "Stacking", remote = "catalog::Stacking")]
+pub(super) enum Stacking {
+    /// The highest limit counts, alone
+    Highest,
+    /// The limit is added to the one that counts
+    Add,
+}
+
 /// A package in the catalog that was current when it was asked for.
 pub(super) struct Package {
     catalog: Arc<Catalog>,
@@ -230,6 +240,11 @@ impl PackageFeature {
     async fn overage_enabled(&self) -> bool {
         self.inside.allowance.overage_enabled
     }
+
+    /// How the limit goes with those of the user's other subscriptions
+    async fn stacking(&self) -> Stacking {
+        self.inside.allowance.stacking.into()
+    }
 }
 
 /// What a package costs at the billing provider.
@@ -304,6 +319,9 @@ pub(super) struct EntitlementInput {
     /// Whether usage may go over the limit
     #[graphql(default_with = "Some(false)")]
     overage_enabled: Option<bool>,
+    /// How the limit goes with those of the user's other subscriptions
+    #[graphql(default_with = "Some(Stacking::Highest)")]
+    stacking: Option<Stacking>,
 }
 
 impl CreatePackageInput {
@@ -337,6 +355,7 @@ impl CreatePackageFeatureInput {
                 reset_period: Some(entitlement.reset_period.into()),
                 reset_anchor: entitlement.reset_anchor.map(Into::into).unwrap_or_default(),
                 overage_enabled: entitlement.overage_enabled.unwrap_or_default(),
+                stacking: entitlement.stacking.map(Into::into).unwrap_or_default(),
             }),
         })
     }

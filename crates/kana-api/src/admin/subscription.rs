@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use async_graphql::{Enum, Object};
+use async_graphql::{Enum, InputObject, Object};
 use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
 use kana_core::id::{SubscriptionId, UserId};
@@ -102,5 +102,24 @@ impl PackageSubscription {
     /// When it ended; null while it runs
     async fn ended_at(&self) -> Option<DateTime> {
         self.subscription.ended_at.map(DateTime)
+    }
+
+    /// How many of the package it is for: every limit counts so many times
+    async fn quantity(&self) -> i32 {
+        // At most a million.
+        i32::try_from(self.subscription.quantities.current().get()).unwrap_or(i32::MAX)
+    }
+}
+
+/// What is to change about a subscription: absent or null = leave as it is.
+#[derive(InputObject)]
+pub(super) struct UpdateSubscriptionInput {
+    /// How many of the package it is for from now on, 1 to 1,000,000
+    quantity: Option<i32>,
+}
+
+impl UpdateSubscriptionInput {
+    pub(super) fn quantity(&self) -> Option<i64> {
+        self.quantity.map(i64::from)
     }
 }

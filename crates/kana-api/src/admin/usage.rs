@@ -89,8 +89,8 @@ impl Consumption {
         self.0.budget.map(BigInt)
     }
 
-    /// The limit of what counts, which is a part of the budget; null = unlimited. Errors:
-    /// VALUE_TOO_LARGE past 2^31-1.
+    /// The limit of what counts, by its quantity, with what is added to it: a part of the budget; null =
+    /// unlimited. Errors: VALUE_TOO_LARGE past 2^31-1.
     async fn allowance(&self) -> Option<Result<i32, ApiError>> {
         self.0.allowance().map(|allowance| int(allowance, "budgetExact"))
     }

@@ -64,6 +64,10 @@ const ADMIN: &[(&str, &str)] = &[
     ("generateUserToken", r#"mutation { generateUserToken(userId: "124") { token } }"#),
     ("publishPackage", r#"mutation { publishPackage(id: "draft") { status } }"#),
     ("archivePackage", r#"mutation { archivePackage(id: "pro") { status } }"#),
+    (
+        "updateSubscription",
+        r#"mutation { updateSubscription(id: "$subscription", input: {quantity: 2}) { quantity } }"#,
+    ),
     ("cancelSubscription", r#"mutation { cancelSubscription(id: "$subscription") { status } }"#),
     (
         "useFeature",

@@ -41,6 +41,7 @@ mod operations;
 mod overrides;
 mod plans;
 mod pricing_as_code;
+mod quantities;
 mod rate_limits;
 mod repeated;
 mod starting;

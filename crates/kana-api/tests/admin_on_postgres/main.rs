@@ -50,5 +50,7 @@ mod numbers;
 mod operations;
 #[path = "../admin/pricing_as_code.rs"]
 mod pricing_as_code;
+#[path = "../admin/quantities.rs"]
+mod quantities;
 #[path = "../admin/updates.rs"]
 mod updates;

@@ -6,12 +6,15 @@ use serde_json::{Value, json};
 
 use super::data::status_name;
 use super::{Change, Effect};
-use crate::catalog::{Catalog, CatalogChange, Feature, Package, PackageFeature, PackageStatus};
-use crate::configuration::{name_of, name_of_anchor};
+use crate::catalog::{
+    Catalog, CatalogChange, Feature, Package, PackageFeature, PackageStatus, Stacking,
+};
+use crate::configuration::{name_of, name_of_anchor, name_of_stacking};
 use crate::id::{PackageId, UserId};
 use crate::metadata::{Label, Metadata};
 use crate::overrides::{Override, OverrideTerms};
 use crate::period::ResetAnchor;
+use crate::quantity::Quantity;
 use crate::subscription::{Subscription, SubscriptionStatus};
 
 /// An entry of the audit log, without who did it and when.
@@ -178,6 +181,11 @@ fn entry_of_user(change: &Change) -> Option<AuditEntry> {
         Effect::SubscriptionStarted(subscription) => {
             ("subscribe", None, Some(shown_subscription(subscription, subscription.status)))
         }
+        Effect::SubscriptionUpdated { subscription, previous_quantity } => (
+            "updateSubscription",
+            Some(shown_with(subscription, subscription.status, *previous_quantity)),
+            Some(shown_with(subscription, subscription.status, subscription.quantities.current())),
+        ),
         Effect::SubscriptionEnded { subscription, previous_status } => (
             "cancelSubscription",
             Some(shown_subscription(subscription, *previous_status)),
@@ -254,11 +262,14 @@ fn shown_package_feature(id: &str, inside: &PackageFeature) -> Value {
         "resetPeriod": allowance.reset_period.map(name_of),
         "overageEnabled": allowance.overage_enabled,
     });
-    if allowance.reset_anchor != ResetAnchor::Subscription
-        && let Some(shown) = shown.as_object_mut()
-    {
-        let anchor = name_of_anchor(allowance.reset_anchor);
-        shown.insert("resetAnchor".to_owned(), anchor.into());
+    // What says the default is left out.
+    let anchor = Some(allowance.reset_anchor).filter(|anchor| *anchor != ResetAnchor::Subscription);
+    if let Some(anchor) = anchor {
+        shown["resetAnchor"] = name_of_anchor(anchor).into();
+    }
+    let stacking = Some(allowance.stacking).filter(|stacking| *stacking != Stacking::Highest);
+    if let Some(stacking) = stacking {
+        shown["stacking"] = name_of_stacking(stacking).into();
     }
     shown
 }
@@ -268,9 +279,27 @@ fn shown_metadata(metadata: Option<&Metadata>) -> Value {
 }
 
 fn shown_subscription(subscription: &Subscription, status: SubscriptionStatus) -> Value {
+    let quantities = &subscription.quantities;
+    if !quantities.is_always_one() {
+        return shown_with(subscription, status, quantities.current());
+    }
     json!({
         "subscriptionId": subscription.id.to_string(),
         "packageId": subscription.package.as_str(),
         "status": status_name(status),
+    })
+}
+
+/// The subscription with how many of its package it is for.
+fn shown_with(
+    subscription: &Subscription,
+    status: SubscriptionStatus,
+    quantity: Quantity,
+) -> Value {
+    json!({
+        "subscriptionId": subscription.id.to_string(),
+        "packageId": subscription.package.as_str(),
+        "status": status_name(status),
+        "quantity": quantity.get(),
     })
 }

@@ -54,6 +54,9 @@ struct ShownSubscription<'a> {
     started_at: Timestamp,
     #[serde(serialize_with = "displayed_if_any")]
     ended_at: Option<Timestamp>,
+    /// Left out of a subscription that was never for anything but one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantity: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -140,6 +143,9 @@ impl<'a> Data<'a> {
             Effect::SubscriptionStarted(subscription) => {
                 Self { subscription: Some(shown(subscription)), ..none }
             }
+            Effect::SubscriptionUpdated { subscription, .. } => {
+                Self { subscription: Some(shown(subscription)), ..none }
+            }
             Effect::SubscriptionEnded { subscription, previous_status } => Self {
                 subscription: Some(shown(subscription)),
                 previous_status: (subscription.status != *previous_status)
@@ -202,12 +208,14 @@ impl PublishedCounts {
 }
 
 fn shown(subscription: &Subscription) -> ShownSubscription<'_> {
+    let quantities = &subscription.quantities;
     ShownSubscription {
         id: subscription.id,
         package_id: subscription.package.as_str(),
         status: status_name(subscription.status),
         started_at: subscription.started_at,
         ended_at: subscription.ended_at,
+        quantity: (!quantities.is_always_one()).then(|| quantities.current().get()),
     }
 }
 

@@ -1,4 +1,5 @@
 use crate::id::{FeatureId, PackageId, UserId};
+use crate::quantity::Quantity;
 use crate::subscription::{Subscription, SubscriptionStatus};
 
 /// An effect that other programs can read.
@@ -32,6 +33,13 @@ pub enum Effect {
     UserDeleted,
     /// `subscription.started`.
     SubscriptionStarted(Subscription),
+    /// `subscription.updated`.
+    SubscriptionUpdated {
+        /// The subscription as it is now.
+        subscription: Subscription,
+        /// How many of its package it was for before.
+        previous_quantity: Quantity,
+    },
     /// `subscription.ended`.
     SubscriptionEnded {
         /// The subscription as it is now.
@@ -150,6 +158,7 @@ impl Effect {
             Self::UserUpdated { .. } => "user.updated",
             Self::UserDeleted => "user.deleted",
             Self::SubscriptionStarted(_) => "subscription.started",
+            Self::SubscriptionUpdated { .. } => "subscription.updated",
             Self::SubscriptionEnded { .. } => "subscription.ended",
             Self::EntitlementChanged(_) => "entitlement.changed",
             Self::FeatureCreated(_) => "feature.created",

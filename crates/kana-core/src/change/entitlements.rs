@@ -20,18 +20,20 @@ pub(crate) struct Known<'a> {
     pub(crate) created: &'a [SubscriptionId],
 }
 
-/// Returns the features of `packages` whose access, budget or overage differ, in the order of the
-/// packages. Fails with the counters that are not loaded, all at once.
+/// Returns the features of `packages`, and then of `others`, whose access, budget or overage differ, in
+/// their order. Fails with the counters that are not loaded, all at once.
 pub(crate) fn entitlement_differences<'a>(
-    catalog: &Catalog,
+    catalog: &'a Catalog,
     known: &Known<'_>,
     packages: impl Iterator<Item = &'a PackageId>,
+    others: Vec<&'a FeatureId>,
     now: Timestamp,
 ) -> Result<Vec<EntitlementDifference>, Obstacle> {
     let mut seen = HashSet::new();
     let features: Vec<&FeatureId> = packages
         .filter_map(|package| catalog.package(package))
         .flat_map(|package| package.features.keys())
+        .chain(others)
         .filter(|feature| seen.insert(*feature))
         .collect();
     differences_of_features(catalog, known, features, now)

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::{
     Configuration, ConfiguredFeature, ConfiguredPackage, FORM_VERSION, Place, Problem, name_of,
-    name_of_anchor, quoted, shown,
+    name_of_anchor, name_of_stacking, quoted, shown,
 };
-use crate::catalog::{Allowance, FeatureKind, PackageKind};
+use crate::catalog::{Allowance, FeatureKind, PackageKind, Stacking};
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
 use crate::period::{ResetAnchor, ResetPeriod};
@@ -226,7 +226,7 @@ impl Reader {
     }
 
     fn package_feature(&mut self, value: &Value, place: &Place) -> Option<(FeatureId, Allowance)> {
-        let known = ["id", "limit", "overage_enabled", "reset_period", "reset_anchor"];
+        let known = ["id", "limit", "overage_enabled", "reset_period", "reset_anchor", "stacking"];
         let object = self.object(value, place, "a feature of a package", &known)?;
         let id = self.id(object, place, FeatureId::new)?;
         let Some((is_binary, _)) = self.features.get(&id) else {
@@ -244,11 +244,13 @@ impl Reader {
         let overage_enabled = self.switch(object, place, "overage_enabled");
         let reset_period = self.reset_period(object, place);
         let reset_anchor = self.reset_anchor(object, place);
+        let stacking = self.stacking(object, place);
         let allowance = Allowance {
             limit: limit?,
             reset_period: reset_period?,
             reset_anchor: reset_anchor?,
             overage_enabled: overage_enabled?,
+            stacking: stacking?,
         };
         Some((id, allowance))
     }
@@ -285,7 +287,7 @@ impl Reader {
         feature: &FeatureId,
     ) -> Option<()> {
         let before = self.problems.len();
-        for field in ["limit", "overage_enabled", "reset_period", "reset_anchor"] {
+        for field in ["limit", "overage_enabled", "reset_period", "reset_anchor", "stacking"] {
             let Some(value) = given(object, field) else { continue };
             if field == "overage_enabled" && *value == Value::Bool(false) {
                 continue;
@@ -350,6 +352,21 @@ impl Reader {
             },
         };
         self.refuse(&place.key("reset_anchor"), message)
+    }
+
+    fn stacking(&mut self, object: &Map<String, Value>, place: &Place) -> Option<Stacking> {
+        let Some(value) = given(object, "stacking") else { return Some(Stacking::Highest) };
+        let named = |stacking: &Stacking| value.as_str() == Some(name_of_stacking(*stacking));
+        match [Stacking::Highest, Stacking::Add].into_iter().find(named) {
+            Some(stacking) => Some(stacking),
+            None => {
+                let message = format!(
+                    "must be ADD, or left out for a limit that competes with others; it is {}",
+                    shown(value)
+                );
+                self.refuse(&place.key("stacking"), message)
+            }
+        }
     }
 
     /// Reads base packages. The planner checks that they exist, since it knows the environment.

@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Configuration, ConfiguredFeature, ConfiguredPackage, FORM_VERSION, name_of, name_of_anchor,
+    name_of_stacking,
 };
-use crate::catalog::{Allowance, FeatureKind};
+use crate::catalog::{Allowance, FeatureKind, Stacking};
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
 use crate::period::ResetAnchor;
@@ -78,7 +79,7 @@ fn feature(feature: &ConfiguredFeature) -> Value {
 }
 
 fn write_allowance(object: &mut Map<String, Value>, allowance: Allowance) {
-    let Allowance { limit, reset_period, reset_anchor, overage_enabled } = allowance;
+    let Allowance { limit, reset_period, reset_anchor, overage_enabled, stacking } = allowance;
     object.insert("limit".into(), limit.into());
     if overage_enabled {
         object.insert("overage_enabled".into(), true.into());
@@ -88,5 +89,8 @@ fn write_allowance(object: &mut Map<String, Value>, allowance: Allowance) {
     }
     if reset_anchor != ResetAnchor::Subscription {
         object.insert("reset_anchor".into(), name_of_anchor(reset_anchor).into());
+    }
+    if stacking != Stacking::Highest {
+        object.insert("stacking".into(), name_of_stacking(stacking).into());
     }
 }

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::entry::{Difference, Field};
-use crate::catalog::{Allowance, Feature, FeatureKind, Package, PackageKind};
+use crate::catalog::{Allowance, Feature, FeatureKind, Package, PackageKind, Stacking};
 use crate::configuration::{name_of, name_of_anchor, quoted};
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
@@ -175,6 +175,9 @@ fn amount(allowance: Allowance) -> String {
     }
     if allowance.overage_enabled {
         text.push_str(", overage");
+    }
+    if allowance.stacking == Stacking::Add {
+        text.push_str(", added");
     }
     text
 }

@@ -289,12 +289,31 @@ fn an_anchor_is_written_only_where_it_is_the_calendar() {
 }
 
 #[test]
+fn stacking_is_written_only_where_limits_are_added() {
+    let feature = "/packages/published/0/features/1";
+    let added = with_key(feature, "stacking", json!("ADD"));
+    assert_eq!(read(&added).unwrap().to_json("story"), added);
+    for default in [json!("HIGHEST"), json!(null)] {
+        let default = with_key(feature, "stacking", default);
+        assert_eq!(read(&default).unwrap().to_json("story"), full());
+    }
+    for (wrong, shown) in [(json!("SUM"), "\"SUM\""), (json!(true), "true")] {
+        let message = format!(
+            "packages.published[0].features[1].stacking: must be ADD, or left out for a limit that \
+             competes with others; it is {shown}"
+        );
+        is_refused(&with_key(feature, "stacking", wrong), &message);
+    }
+}
+
+#[test]
 fn a_switch_has_no_amount() {
     for (key, value, shown) in [
         ("limit", json!(0), "0"),
         ("overage_enabled", json!(true), "true"),
         ("reset_period", json!("DAY"), "\"DAY\""),
         ("reset_anchor", json!("CALENDAR"), "\"CALENDAR\""),
+        ("stacking", json!("ADD"), "\"ADD\""),
     ] {
         is_refused(
             &with_key("/packages/published/0/features/0", key, value),

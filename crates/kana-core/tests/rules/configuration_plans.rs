@@ -528,6 +528,19 @@ fn another_anchor_of_a_published_package_is_an_error_that_says_what_becomes_of_u
 }
 
 #[test]
+fn another_stacking_of_a_published_package_is_an_error_and_leaves_usage_as_it_is() {
+    let catalog = published(&full());
+    let value = changed(|file| {
+        file["packages"]["published"][0]["features"][1]["stacking"] = json!("ADD");
+    });
+    let entries = entries_with(&catalog, &value, &[], 7);
+    assert_eq!(
+        differences(&entries[0]),
+        ["api-calls: limit 1000 per MONTH, overage → limit 1000 per MONTH, overage, added (Error)"]
+    );
+}
+
+#[test]
 fn the_entry_of_a_draft_has_no_subscribers_and_no_usage() {
     let next = |period: &str| {
         changed(|file| {

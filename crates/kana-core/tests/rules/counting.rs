@@ -3,6 +3,7 @@
 use kana_core::Timestamp;
 use kana_core::counting::counting_subscription;
 use kana_core::id::SubscriptionId;
+use kana_core::quantity::Quantities;
 use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus};
 use kana_core::usage::RecordedUsage;
 use proptest::prelude::*;
@@ -258,6 +259,7 @@ fn any_subscriptions() -> impl Strategy<Value = Vec<Subscription>> {
                     status,
                     started_at: Timestamp::from_ms(start),
                     ended_at: cancelled.then(|| Timestamp::from_ms(start + length)),
+                    quantities: Quantities::ONE,
                 }
             })
             .collect()

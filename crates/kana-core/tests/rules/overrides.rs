@@ -103,6 +103,26 @@ fn usage_of_a_denied_feature_is_kept_and_not_counted() {
     assert_eq!(used_of(&world, "api-calls"), (3, Some(10), false));
 }
 
+#[test]
+fn a_deletion_tells_what_goes_with_the_overrides() {
+    let mut world = world().user("bob");
+    world.set_override(setting("124", "api-calls").limit(30)).unwrap();
+    world.set_override(setting("bob", "seats").unlimited()).unwrap();
+    world.set_override(setting("bob", "sso").deny()).unwrap();
+    world.take_feed();
+    world.delete("124");
+    let told = world.take_feed();
+    let [ended, changed, deleted] = told.as_slice() else { panic!("{told:?}") };
+    assert!(ended.starts_with("subscription.ended") && deleted.starts_with("user.deleted"));
+    let calls = r#"{"featureId":"api-calls","before":{"access":true,"budget":"30","overageEnabled":false},"after":null}"#;
+    assert!(changed.starts_with("entitlement.changed") && changed.contains(calls), "{changed}");
+    // Who has no subscription has something to lose, too; what was denied is none of it.
+    world.delete("bob");
+    let told = world.take_feed();
+    let [changed, _] = told.as_slice() else { panic!("{told:?}") };
+    assert!(changed.contains(r#""featureId":"seats""#) && !changed.contains("sso"), "{changed}");
+}
+
 // Row 2.
 
 #[test]

@@ -4,7 +4,9 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 
-use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, Package, PackageKind};
+use kana_core::catalog::{
+    Allowance, Catalog, Feature, FeatureKind, Package, PackageKind, Stacking,
+};
 use kana_core::catalog_command::{
     CatalogAnswer, CatalogCommand, NewPackage, NewPackageFeature, PackageEdit, plan,
 };
@@ -12,7 +14,7 @@ use kana_core::change::{self, of_catalog};
 use kana_core::counting::counting_subscription;
 use kana_core::decide::{
     Answer, Basis, Command, CreateUser, Decision, DeleteUser, OverrideInput, RemoveOverride,
-    SetOverride, UpdateUser, decide,
+    SetOverride, UpdateSubscription, UpdateUser, decide,
 };
 use kana_core::edit::Edit;
 use kana_core::entitlement::{
@@ -93,6 +95,12 @@ impl Gives {
     pub(crate) fn by_calendar(self) -> Self {
         let allowance = self.0.unwrap_or(Allowance::UNLIMITED);
         Self(Some(Allowance { reset_anchor: ResetAnchor::Calendar, ..allowance }))
+    }
+
+    /// Adds the limit to those of other subscriptions.
+    pub(crate) fn added(self) -> Self {
+        let allowance = self.0.unwrap_or(Allowance::UNLIMITED);
+        Self(Some(Allowance { stacking: Stacking::Add, ..allowance }))
     }
 
     pub(crate) fn allowance(self) -> Allowance {
@@ -414,6 +422,12 @@ impl World {
         self
     }
 
+    /// Subscribed now to so many of the package.
+    pub(crate) fn subscribed_to(mut self, user: &str, quantity: i64, package: &str) -> Self {
+        self.subscribe_to(user, [(package, quantity)]).unwrap();
+        self
+    }
+
     pub(crate) fn subscribed_since(mut self, user: &str, package: &str, start: &str) -> Self {
         self.subscribe_since(user, [package], start).unwrap();
         self
@@ -518,10 +532,42 @@ impl World {
         started_at: Option<Timestamp>,
     ) -> Subscribe {
         let packages = packages.map(|id| (package_id(id), self.next_subscription_id()));
-        Subscribe { user: user_id(user), packages: packages.to_vec(), started_at }
+        let packages = packages.to_vec();
+        Subscribe { user: user_id(user), packages, quantities: None, started_at }
     }
 
-    fn run_subscribe(&mut self, command: Subscribe) -> Result<Vec<Subscription>, Refusal> {
+    pub(crate) fn subscribe_to<const N: usize>(
+        &mut self,
+        user: &str,
+        packages: [(&str, i64); N],
+    ) -> Result<Vec<Subscription>, Refusal> {
+        let command = self.subscribe_command(user, packages.map(|(id, _)| id), None);
+        let quantities = Some(packages.map(|(_, quantity)| quantity).to_vec());
+        self.run_subscribe(Subscribe { quantities, ..command })
+    }
+
+    /// Changes the quantity of the user's newest subscription to the package.
+    pub(crate) fn set_quantity(&mut self, user: &str, package: &str, quantity: i64) {
+        let id = self.subscription(user, package).id;
+        self.update_subscription(id, Some(quantity)).unwrap();
+    }
+
+    pub(crate) fn update_subscription(
+        &mut self,
+        subscription: SubscriptionId,
+        quantity: Option<i64>,
+    ) -> Result<Subscription, Refusal> {
+        let command = Command::UpdateSubscription(UpdateSubscription { subscription, quantity });
+        match self.run(&command)? {
+            Answer::SubscriptionUpdated { subscription, .. } => Ok(subscription),
+            other => panic!("not an answer to updateSubscription: {other:?}"),
+        }
+    }
+
+    pub(crate) fn run_subscribe(
+        &mut self,
+        command: Subscribe,
+    ) -> Result<Vec<Subscription>, Refusal> {
         match self.run(&Command::Subscribe(command))? {
             Answer::Subscribed(subscriptions) => Ok(subscriptions),
             other => panic!("not an answer to subscribe: {other:?}"),
@@ -702,6 +748,11 @@ impl World {
                     let known = known.iter_mut().find(|known| known.id == subscription).unwrap();
                     known.status = SubscriptionStatus::Cancelled;
                     known.ended_at = Some(ended_at);
+                }
+                Change::SetQuantities { subscription, quantities } => {
+                    let known = &mut self.person_mut_with(*user).subscriptions;
+                    let known = known.iter_mut().find(|known| known.id == subscription).unwrap();
+                    known.quantities = quantities;
                 }
                 Change::SetCounter { counter, used } => {
                     assert!(used >= 0, "a counter holds 0 or more");

@@ -7,7 +7,7 @@ use kana_core::Refusal;
 use kana_core::catalog::Catalog;
 use kana_core::entitlement::Consumption;
 use kana_core::explain::{BudgetPart, BudgetPartKind, Explanation, Source};
-use kana_core::id::FeatureId;
+use kana_core::id::{FeatureId, SubscriptionId};
 use kana_core::subscription::Subscription;
 
 use super::user_form::read_id;
@@ -47,7 +47,6 @@ struct SourceShown {
     kind: &'static str,
     name: String,
     address: Option<Address>,
-    id: String,
 }
 
 struct Amounts {
@@ -82,7 +81,7 @@ async fn page(asked: Asked<Viewer>) -> Result<Response, Problem> {
         reason: explained.entitlement.reason.sentence(),
         code: explained.entitlement.reason.code(),
         amounts: consumption.map(amounts),
-        parts: explained.parts.iter().enumerate().map(|part| row(part, source.as_ref())).collect(),
+        parts: parts(&asked, &catalog, &subscriptions, &explained)?,
         stacked: stacked(&explained),
         period: explained.period.map(|at| (at.start.into(), at.end.map(Instant::from))),
         feature: asked.address("/feature")?.with("id", feature.as_str()),
@@ -102,7 +101,6 @@ fn shown(
     subscriptions: &[Subscription],
     source: Source,
 ) -> Result<SourceShown, Problem> {
-    let id = source.id().to_string();
     match source {
         Source::Subscription(subscription) => {
             let found = subscriptions.iter().find(|known| known.id == subscription);
@@ -110,11 +108,18 @@ fn shown(
             let address = package.map(|package| {
                 Ok::<_, Problem>(asked.address("/package")?.with("id", package.id.as_str()))
             });
-            let name = package.map_or(id.as_str(), |package| package.name.as_str()).to_owned();
-            Ok(SourceShown { kind: "Subscription", name, address: address.transpose()?, id })
+            let mut name = match package {
+                Some(package) => package.name.as_str().to_owned(),
+                None => subscription.to_string(),
+            };
+            let quantity = found.map_or(1, |found| found.quantities.current().get());
+            if quantity != 1 {
+                name.push_str(&format!(" × {}", grouped(i64::from(quantity))));
+            }
+            Ok(SourceShown { kind: "Subscription", name, address: address.transpose()? })
         }
         Source::Override(_) => {
-            Ok(SourceShown { kind: "Override", name: "of this user".to_owned(), address: None, id })
+            Ok(SourceShown { kind: "Override", name: "of this user".to_owned(), address: None })
         }
     }
 }
@@ -129,19 +134,29 @@ fn amounts(consumption: Consumption) -> Amounts {
     }
 }
 
-fn row((place, part): (usize, &BudgetPart), source: Option<&SourceShown>) -> PartRow {
-    let id = part.id.to_string();
-    PartRow {
-        colour: colour(place),
-        kind: match part.kind {
-            BudgetPartKind::Allowance => "Allowance",
-        },
-        from: match source.filter(|source| source.id == id) {
-            Some(source) => format!("{} {}", source.kind, source.name),
-            None => id,
-        },
-        amount: part.amount.map_or("Unlimited".to_owned(), grouped),
-    }
+fn parts(
+    asked: &Asked<Viewer>,
+    catalog: &Catalog,
+    subscriptions: &[Subscription],
+    explained: &Explanation,
+) -> Result<Vec<PartRow>, Problem> {
+    let row = |(place, part): (usize, &BudgetPart)| {
+        let (kind, source) = match part.kind {
+            BudgetPartKind::Allowance => ("Allowance", explained.source),
+            BudgetPartKind::Added => ("Added", Some(Source::Subscription(SubscriptionId(part.id)))),
+        };
+        let source = source.map(|source| shown(asked, catalog, subscriptions, source));
+        Ok(PartRow {
+            colour: colour(place),
+            kind,
+            from: match source.transpose()? {
+                Some(source) => format!("{} {}", source.kind, source.name),
+                None => part.id.to_string(),
+            },
+            amount: part.amount.map_or("Unlimited".to_owned(), grouped),
+        })
+    };
+    explained.parts.iter().enumerate().map(row).collect()
 }
 
 /// Returns `None` for a budget without a limit, which no bar can show.

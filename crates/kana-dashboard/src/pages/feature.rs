@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::response::Response;
 use kana_core::Refusal;
-use kana_core::catalog::{Catalog, Feature, PackageFeature, PackageStatus};
+use kana_core::catalog::{Catalog, Feature, PackageFeature, PackageStatus, Stacking};
 use kana_core::catalog_command::FeatureEdit;
 use kana_core::id::FeatureId;
 use kana_core::metadata::Label;
@@ -148,6 +148,9 @@ async fn show<E>(
 pub(super) fn limit(feature: &Feature, inside: &PackageFeature) -> String {
     match inside.allowance.limit {
         _ if feature.is_binary() => "–".to_owned(),
+        Some(limit) if inside.allowance.stacking == Stacking::Add => {
+            format!("{}, added", grouped(limit))
+        }
         Some(limit) => grouped(limit),
         None => "Unlimited".to_owned(),
     }

@@ -34,6 +34,7 @@ mod user_events;
 mod user_form;
 mod user_import;
 mod user_overrides;
+mod user_quantity;
 mod users;
 mod users_export;
 mod welcome;
@@ -62,6 +63,7 @@ pub(crate) fn routes() -> Vec<Route> {
         user_changes::routes(),
         user_events::routes(),
         user_overrides::routes(),
+        user_quantity::routes(),
         explain::routes(),
         integrations::routes(),
         developers::routes(),

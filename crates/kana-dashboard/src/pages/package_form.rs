@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use kana_core::catalog::{Allowance, Catalog, Feature, Package, PackageKind, PackageStatus};
+use kana_core::catalog::{
+    Allowance, Catalog, Feature, Package, PackageKind, PackageStatus, Stacking,
+};
 use kana_core::catalog_command::{NewPackage, NewPackageFeature, PackageEdit};
 use kana_core::edit::Edit;
 use kana_core::id::{FeatureId, PackageId};
@@ -15,7 +17,8 @@ use crate::form::{FieldProblem, Filled, Form};
 use crate::number::grouped;
 
 /// The fields of a row.
-const ROW_FIELDS: [&str; 6] = ["feature", "limit", "resets", "calendar", "overage", "name"];
+const ROW_FIELDS: [&str; 7] =
+    ["feature", "limit", "resets", "calendar", "stacking", "overage", "name"];
 
 /// What stands in the form.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +37,7 @@ pub(super) struct Row {
     pub(super) limit: String,
     pub(super) resets: String,
     pub(super) calendar: String,
+    pub(super) stacking: String,
     /// Whether what is folded away has a value or a problem.
     pub(super) has_more: bool,
     pub(super) overage: String,
@@ -83,7 +87,8 @@ impl PackageForm {
         }
         head.extend(package.base_packages().iter().map(|base| ("base", base.as_str().to_owned())));
         let rows = package.features.iter().map(|(id, inside)| {
-            let Allowance { limit, reset_period, reset_anchor, overage_enabled } = inside.allowance;
+            let Allowance { limit, reset_period, reset_anchor, overage_enabled, stacking } =
+                inside.allowance;
             let mut fields = vec![
                 ("feature", names.shown(id).to_owned()),
                 ("limit", limit.map(|limit| limit.to_string()).unwrap_or_default()),
@@ -92,6 +97,9 @@ impl PackageForm {
             ];
             if reset_anchor == ResetAnchor::Calendar {
                 fields.push(("calendar", "1".to_owned()));
+            }
+            if stacking == Stacking::Add {
+                fields.push(("stacking", "1".to_owned()));
             }
             if overage_enabled {
                 fields.push(("overage", "1".to_owned()));
@@ -139,9 +147,10 @@ impl PackageForm {
                 problem.field.as_ref().is_some_and(|field| field.starts_with(&prefix))
             };
             let problems: Vec<_> = problems.iter().filter(is_here).cloned().collect();
-            let calendar = field("calendar");
-            let has_more = row.has("calendar")
-                || problems.iter().any(|it| it.field.as_ref() == Some(&calendar));
+            let has_more = ["calendar", "stacking"].iter().any(|folded| {
+                let name = Some(field(folded));
+                row.has(folded) || problems.iter().any(|problem| problem.field == name)
+            });
             Row {
                 number,
                 form: Filled::with_problems(form, problems),
@@ -149,6 +158,7 @@ impl PackageForm {
                 limit: field("limit"),
                 resets: field("resets"),
                 calendar: field("calendar"),
+                stacking: field("stacking"),
                 has_more,
                 overage: field("overage"),
                 name: field("name"),
@@ -244,6 +254,9 @@ impl PackageForm {
             let mut said = format!("{limit}, resets {}", resets_in_words(row.text("resets")));
             if row.has("calendar") {
                 said.push_str(" by the calendar");
+            }
+            if row.has("stacking") {
+                said.push_str(", added to others");
             }
             if row.has("overage") {
                 said.push_str(", overage allowed");
@@ -396,14 +409,16 @@ fn read_row(
         return Err(problem("calendar", "Needs a reset: choose when it resets.".to_owned()));
     }
     let reset_anchor = if by_calendar { ResetAnchor::Calendar } else { ResetAnchor::Subscription };
-    let allowance =
-        Allowance { limit, reset_period, reset_anchor, overage_enabled: row.has("overage") };
+    let stacking = if row.has("stacking") { Stacking::Add } else { Stacking::Highest };
+    let overage_enabled = row.has("overage");
+    let allowance = Allowance { limit, reset_period, reset_anchor, overage_enabled, stacking };
     if feature.is_binary() && allowance != Allowance::UNLIMITED {
         let message = format!("Must be left out for {}, which is BINARY.", feature.id);
         let field = match (limit, reset_period) {
             (Some(_), _) => "limit",
             (None, Some(_)) => "resets",
-            (None, None) => "overage",
+            (None, None) if overage_enabled => "overage",
+            (None, None) => "stacking",
         };
         return Err(problem(field, message));
     }
@@ -458,6 +473,7 @@ pub(super) fn label(field: &str) -> Option<Cow<'static, str>> {
             "limit" => "limit",
             "resets" => "resets",
             "calendar" => "resets by the calendar",
+            "stacking" => "added to others",
             "overage" => "overage allowed",
             "name" => "name in the package",
             _ => return Some(format!("Feature {number}").into()),

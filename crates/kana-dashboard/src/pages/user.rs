@@ -39,6 +39,8 @@ struct UserPage {
     facts: Vec<Fact>,
     metadata: String,
     subscriptions: Vec<SubscriptionRow>,
+    /// Whether one of them was ever for more than one of its package.
+    has_quantities: bool,
     has_more_subscriptions: bool,
     entitlements: Vec<EntitlementRow>,
     overrides: Vec<OverrideRow>,
@@ -87,11 +89,12 @@ struct Fact {
 struct SubscriptionRow {
     package: String,
     address: Address,
+    quantity: String,
     status: Status,
     started_at: Instant,
     ended_at: Option<Instant>,
-    /// Where it is cancelled; `None` if it has ended.
-    cancel: Option<Address>,
+    /// Where its quantity is changed and where it is cancelled; `None` if it has ended.
+    change: Option<[Address; 2]>,
 }
 
 /// The status of a subscription as people read it.
@@ -258,6 +261,10 @@ pub(super) async fn show<E>(
         facts: facts(&overview),
         metadata: metadata::written(user.metadata.as_ref()),
         subscriptions: subscriptions(asked, &overview, frame.may_edit())?,
+        has_quantities: overview
+            .subscriptions
+            .iter()
+            .any(|subscription| !subscription.quantities.is_always_one()),
         has_more_subscriptions: overview.has_more_subscriptions,
         entitlements,
         overrides: overrides.collect::<Result<_, _>>()?,
@@ -331,19 +338,22 @@ fn subscriptions<E>(
 ) -> Result<Vec<SubscriptionRow>, Problem> {
     let row = |subscription: &Subscription| {
         let package = overview.catalog.package(&subscription.package);
-        let cancel = asked
-            .address("/user/cancel")?
-            .with("id", overview.user.id.as_str())
-            .with("subscription", &subscription.id.to_string());
+        let id = subscription.id.to_string();
+        let of_it = |path: &str| {
+            let address = asked.address(path)?.with("id", overview.user.id.as_str());
+            Ok::<_, Problem>(address.with("subscription", &id))
+        };
+        let change = [of_it("/user/quantity")?, of_it("/user/cancel")?];
         Ok(SubscriptionRow {
             package: package
                 .map_or(subscription.package.as_str(), |package| package.name.as_str())
                 .to_owned(),
             address: asked.address("/package")?.with("id", subscription.package.as_str()),
+            quantity: grouped(i64::from(subscription.quantities.current().get())),
             status: Status(subscription.status),
             started_at: subscription.started_at.into(),
             ended_at: subscription.ended_at.map(Instant::from),
-            cancel: (may_edit && subscription.ended_at.is_none()).then_some(cancel),
+            change: (may_edit && subscription.ended_at.is_none()).then_some(change),
         })
     };
     overview.subscriptions.iter().map(row).collect()

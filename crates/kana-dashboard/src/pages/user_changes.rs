@@ -127,7 +127,7 @@ async fn subscribe(posted: Posted<Editor>) -> Result<Response, Problem> {
     let environment = &asked.entrance.environment;
     let user = read_id(asked.query("id"))?;
     let catalog = environment.catalog().await?;
-    let (package, started_at) = match read_subscription(&catalog, &form) {
+    let (package, quantity, started_at) = match read_subscription(&catalog, &form) {
         Ok(read) => read,
         Err(problems) => {
             let subscribe = Filled::with_problems(form, problems);
@@ -136,8 +136,8 @@ async fn subscribe(posted: Posted<Editor>) -> Result<Response, Problem> {
     };
     let address = asked.address("/user")?.with("id", user.as_str());
     let made = asked.once(&form, async || {
-        let packages = vec![package];
-        let subscribed = environment.subscribe(user.clone(), packages, started_at);
+        let (packages, quantities) = (vec![package], Some(vec![quantity]));
+        let subscribed = environment.subscribe_to(user.clone(), packages, quantities, started_at);
         subscribed.await.map_err(NotMade::Service)?;
         Ok(address.done(Done::Subscribed))
     });
@@ -154,7 +154,7 @@ async fn subscribe(posted: Posted<Editor>) -> Result<Response, Problem> {
 fn read_subscription(
     catalog: &Catalog,
     form: &Form,
-) -> Result<(PackageId, Option<Timestamp>), Vec<FieldProblem>> {
+) -> Result<(PackageId, i64, Option<Timestamp>), Vec<FieldProblem>> {
     let of_value = |invalid: InvalidValue| FieldProblem::of_value(&invalid, subscribe_field_names);
     let package = suggestions::published_package(catalog, form.text("package")).map_err(of_value);
     let started_at = match form.text("started_at").trim() {
@@ -164,12 +164,22 @@ fn read_subscription(
             FieldProblem::of("started_at", message)
         }),
     };
-    match (package, started_at) {
-        (Ok(package), Ok(started_at)) => Ok((package, started_at)),
-        (package, started_at) => {
-            Err([package.err(), started_at.err()].into_iter().flatten().collect())
+    let quantity = match form.text("quantity").trim() {
+        "" => Ok(1),
+        text => read_quantity(text),
+    };
+    match (package, quantity, started_at) {
+        (Ok(package), Ok(quantity), Ok(started_at)) => Ok((package, quantity, started_at)),
+        (package, quantity, started_at) => {
+            let problems = [package.err(), quantity.err(), started_at.err()];
+            Err(problems.into_iter().flatten().collect())
         }
     }
+}
+
+/// Reads the field `quantity`, grouped by commas or not.
+pub(super) fn read_quantity(text: &str) -> Result<i64, FieldProblem> {
+    number::read(text).map_err(|problem| FieldProblem::of("quantity", problem))
 }
 
 /// Takes an instant also as the pages show it, `2026-11-29 09:03:11 UTC`, with or without the zone, and a
@@ -187,6 +197,7 @@ pub(super) fn as_rfc_3339(text: &str) -> String {
 fn subscribe_field_names(field: &str) -> Option<&'static str> {
     match field {
         "package" => Some("package"),
+        "quantities" => Some("quantity"),
         "startedAt" => Some("started_at"),
         _ => None,
     }
@@ -259,7 +270,7 @@ async fn cancel(posted: Posted<Editor>) -> Result<Response, Problem> {
 }
 
 /// Returns the subscription that the address names, of the user whom it names.
-async fn find(
+pub(super) async fn find(
     asked: &Asked<Editor>,
 ) -> Result<(std::sync::Arc<Catalog>, UserId, Subscription), Problem> {
     let found = asked.entrance.environment.subscription(asked.query("subscription")).await?;

@@ -14,6 +14,7 @@ mod overrides;
 mod overview;
 mod packages;
 mod person;
+mod quantities;
 mod routes;
 mod settings;
 mod statements;

@@ -267,6 +267,25 @@ async fn what_resets_can_reset_by_the_calendar() {
 }
 
 #[tokio::test]
+async fn a_limit_can_be_added_to_others() {
+    let world = World::new().await;
+    let mut person = world.person(Role::Editor).await;
+    features(&mut person, "test", &["Calls"]).await;
+    let form = new_package(&mut person, "test", "Pro", "10").await;
+    let folded = |page: &str| page.contains("<details><summary>More for feature 1");
+    assert!(folded(person.text()));
+    person.submit(form.tick("Feature 1: Added to others"), "Save as draft").await;
+    assert_eq!(person.status_text(), "Draft saved.");
+    assert_eq!(person.table("Features in this package")[0][1], "10, added");
+    // What is folded away and says something is open.
+    person.follow("Edit").await;
+    assert!(!folded(person.text()));
+    let form = person.form("Edit Pro").fill("Name", "Pro 2026");
+    person.submit(form, "Save as draft").await;
+    assert_eq!(person.table("Features in this package")[0][1], "10, added");
+}
+
+#[tokio::test]
 async fn a_copy_is_a_draft_with_the_next_free_id_and_a_base_that_is_named_stays() {
     let world = World::new().await;
     let mut person = world.person(Role::Editor).await;

@@ -25,6 +25,8 @@ mod packages;
 #[path = "../pages/person.rs"]
 #[allow(dead_code, reason = "some of it is for tests that run on one engine only")]
 mod person;
+#[path = "../pages/quantities.rs"]
+mod quantities;
 #[path = "../pages/settings.rs"]
 mod settings;
 #[path = "../pages/user_events.rs"]

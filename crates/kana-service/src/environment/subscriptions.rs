@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use kana_core::catalog::Catalog;
-use kana_core::decide::{Answer, Command};
+use kana_core::decide::{Answer, Command, UpdateSubscription};
 use kana_core::id::{PackageId, SubscriptionId, UserId};
 use kana_core::subscribing::{CancelSubscription, Subscribe};
 use kana_core::subscription::Subscription;
@@ -82,18 +82,30 @@ impl EnvironmentView {
 }
 
 impl Environment {
-    /// Subscribes the user to all packages or, if refused, to none. Returns the subscriptions with the
-    /// catalog that has their packages.
+    /// Subscribes the user to one of each package: see [`subscribe_to`](Self::subscribe_to).
     pub async fn subscribe(
         &self,
         user: UserId,
         packages: Vec<PackageId>,
         started_at: Option<Timestamp>,
     ) -> Result<(Arc<Catalog>, Vec<Subscription>), Error> {
+        self.subscribe_to(user, packages, None, started_at).await
+    }
+
+    /// Subscribes the user to all packages or, if refused, to none. `quantities` says how many of each
+    /// package; `None` means one of each. Returns the subscriptions with the catalog that has their
+    /// packages.
+    pub async fn subscribe_to(
+        &self,
+        user: UserId,
+        packages: Vec<PackageId>,
+        quantities: Option<Vec<i64>>,
+        started_at: Option<Timestamp>,
+    ) -> Result<(Arc<Catalog>, Vec<Subscription>), Error> {
         // The writer chooses the ids when the command has its turn.
         let packages =
             packages.into_iter().map(|package| (package, SubscriptionId(Uuid::nil()))).collect();
-        let command = Command::Subscribe(Subscribe { user, packages, started_at });
+        let command = Command::Subscribe(Subscribe { user, packages, quantities, started_at });
         match self.submit(command).await? {
             Answered {
                 answer: Answer::Subscribed(subscriptions), catalog: Some(catalog), ..
@@ -112,6 +124,25 @@ impl Environment {
         match self.submit(command).await? {
             Answered {
                 answer: Answer::Cancelled { user, subscription },
+                catalog: Some(catalog),
+                ..
+            } => Ok((catalog, user, subscription)),
+            _ => Err(ANSWERED_AS_ANOTHER),
+        }
+    }
+
+    /// Changes a subscription that runs. A `quantity` counts at once; `None` leaves it as it is. Returns
+    /// the subscription with its user and the catalog that has its package.
+    pub async fn update_subscription(
+        &self,
+        id: &str,
+        quantity: Option<i64>,
+    ) -> Result<(Arc<Catalog>, UserId, Subscription), Error> {
+        let subscription = subscription_id(id)?;
+        let command = UpdateSubscription { subscription, quantity };
+        match self.submit(Command::UpdateSubscription(command)).await? {
+            Answered {
+                answer: Answer::SubscriptionUpdated { user, subscription },
                 catalog: Some(catalog),
                 ..
             } => Ok((catalog, user, subscription)),

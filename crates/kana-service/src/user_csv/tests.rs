@@ -1,6 +1,7 @@
 use kana_core::Timestamp;
 use kana_core::id::{PackageId, SubscriptionId, UserId};
 use kana_core::metadata::{Label, Metadata};
+use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::user::User;
 use proptest::prelude::*;
@@ -224,6 +225,7 @@ fn subscription(number: u128, package: &str) -> Subscription {
         status: SubscriptionStatus::Active,
         started_at: Timestamp::from_ms(0),
         ended_at: None,
+        quantities: Quantities::ONE,
     }
 }
 

@@ -62,7 +62,10 @@ impl History {
         };
         for call in &mut self.0 {
             call.answer.ids_mut().into_iter().for_each(number);
-            if let Request::CancelSubscription(id) | Request::Subscription(id) = &mut call.request {
+            if let Request::CancelSubscription(id)
+            | Request::UpdateSubscription { id, .. }
+            | Request::Subscription(id) = &mut call.request
+            {
                 number(id);
             }
         }

@@ -7,7 +7,7 @@ use proptest::sample::select;
 
 use kana_test_model::request::{
     ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, LATE, LATE_CALLS, LATER, Name,
-    NewPackage, PLUS, PRO, Request, Reset, SSO, Terms, Usage,
+    NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
 };
 
 const MINUTE_MS: i64 = 60 * 1000;
@@ -57,6 +57,8 @@ pub(crate) enum Step {
     Keyed(usize, Option<Name>),
     /// Cancels the subscription that was the n-th to be answered so far.
     Cancel(usize),
+    /// Changes the quantity of that subscription.
+    Quantity(usize, i64),
     /// Asks for that subscription.
     Subscription(usize),
 }
@@ -71,7 +73,7 @@ pub(crate) fn any_plan() -> impl Strategy<Value = Plan> {
 
 /// Four clients do the same at the same time, all about `ada`, who has three `calls`.
 pub(crate) fn crowd(requests: &[Request]) -> Plan {
-    let terms = Terms { limit: Some(3), reset: None, overage: false };
+    let terms = Terms { limit: Some(3), reset: None, overage: false, added: false };
     let features = vec![(CALLS, Some(terms))];
     let basic = NewPackage { package: BASIC, addon: false, bases: vec![], features };
     let steps: Vec<Step> = requests.iter().cloned().map(Step::Ask).collect();
@@ -95,8 +97,12 @@ fn open(shop: Vec<NewPackage>, ada: Option<Vec<Name>>, bob: Option<Vec<Name>>) -
     }
     for (user, packages) in [(ADA, ada), (BOB, bob)] {
         setup.push(Request::CreateUser { user, name: Some("Ms."), email: Some("x@y.co") });
-        let subscribe =
-            |packages| Request::Subscribe { user, packages, started_at: Some(A_MONTH_AGO) };
+        let subscribe = |packages| Request::Subscribe {
+            user,
+            packages,
+            quantities: None,
+            started_at: Some(A_MONTH_AGO),
+        };
         setup.extend(packages.map(subscribe));
     }
     setup
@@ -104,15 +110,16 @@ fn open(shop: Vec<NewPackage>, ada: Option<Vec<Name>>, bob: Option<Vec<Name>>) -
 
 /// Two bases and two add-ons, with limits that are reached soon and often equal.
 fn any_shop() -> impl Strategy<Value = Vec<NewPackage>> {
-    let limited = |overage| {
-        (0..=3_i64, any_reset(), overage).prop_map(|(limit, reset, overage)| Terms {
-            limit: Some(limit),
-            reset,
-            overage,
-        })
-    };
-    let without_limit =
-        any_reset().prop_map(|reset| Terms { limit: None, reset, overage: false }).boxed();
+    let limited =
+        |overage| {
+            let added = prop::bool::weighted(0.3);
+            (0..=3_i64, any_reset(), overage, added).prop_map(|(limit, reset, overage, added)| {
+                Terms { limit: Some(limit), reset, overage, added }
+            })
+        };
+    let without_limit = any_reset()
+        .prop_map(|reset| Terms { limit: None, reset, overage: false, added: false })
+        .boxed();
     let pro = prop_oneof![without_limit, limited(Just(true).boxed())];
     let basic = limited(prop::bool::weighted(0.2).boxed());
     let extra = limited(prop::bool::weighted(0.2).boxed());
@@ -265,8 +272,38 @@ fn any_change_of_a_user() -> impl Strategy<Value = Request> {
 fn any_subscribe() -> impl Strategy<Value = Request> {
     let then = select(vec![A_MONTH_AGO, A_MONTH_AGO, after(-25 * HOUR_MS), after(DAY_MS)]);
     let started_at = weighted(0.4, then);
-    (any_user(), any_packages(), started_at)
-        .prop_map(|(user, packages, started_at)| Request::Subscribe { user, packages, started_at })
+    // As many as there are packages, but for some.
+    let quantities = weighted(0.4, vec(any_quantity(), 4));
+    let as_many = prop::bool::weighted(0.9);
+    (any_user(), any_packages(), quantities, as_many, started_at).prop_map(
+        |(user, packages, quantities, as_many, started_at)| {
+            let count = if as_many { packages.len() } else { 1 };
+            let quantities = quantities.map(|all| all.into_iter().take(count).collect());
+            Request::Subscribe { user, packages, quantities, started_at }
+        },
+    )
+}
+
+/// Overrides, of which some end on the way.
+fn any_override() -> impl Strategy<Value = Request> {
+    let limit = prop_oneof![12 => 0..=4_i64, 1 => Just(-1_i64)];
+    let says = prop_oneof![
+        4 => (limit, of(any::<bool>())).prop_map(|(limit, overage)| Says::Limit(limit, overage)),
+        1 => Just(Says::Unlimited),
+        2 => Just(Says::Deny),
+    ];
+    let ends_at = weighted(0.4, select(vec![after(-MINUTE_MS), after(HOUR_MS), after(DAY_MS)]));
+    let set =
+        (any_user(), any_feature(), says, ends_at).prop_map(|(user, feature, says, ends_at)| {
+            Request::SetOverride { user, feature, says, ends_at }
+        });
+    let remove = (any_user(), any_feature())
+        .prop_map(|(user, feature)| Request::RemoveOverride { user, feature });
+    prop_oneof![4 => set, 1 => remove]
+}
+
+fn any_quantity() -> impl Strategy<Value = i64> {
+    prop_oneof![20 => 1..=3_i64, 1 => Just(0_i64), 1 => Just(1_000_001_i64)]
 }
 
 fn any_question() -> impl Strategy<Value = Request> {
@@ -292,7 +329,7 @@ fn any_change_of_the_catalog() -> impl Strategy<Value = Request> {
         package: LATE,
         addon: false,
         bases: vec![],
-        features: vec![(CALLS, Some(Terms { limit, reset: None, overage: false }))],
+        features: vec![(CALLS, Some(Terms { limit, reset: None, overage: false, added: false }))],
     });
     let later = Just(NewPackage {
         package: LATER,
@@ -304,7 +341,10 @@ fn any_change_of_the_catalog() -> impl Strategy<Value = Request> {
         package: LATE,
         addon: false,
         bases: vec![],
-        features: vec![(SSO, Some(Terms { limit: None, reset: None, overage: false }))],
+        features: vec![(
+            SSO,
+            Some(Terms { limit: None, reset: None, overage: false, added: false }),
+        )],
     });
     prop_oneof![
         2 => Just(Request::CreateFeature { feature: LATE_CALLS, binary: false }),
@@ -330,6 +370,7 @@ fn any_step(weights: Weights) -> impl Strategy<Value = Step> {
         8 => (0..3_usize, weighted(0.2, any_user())).prop_map(|(n, user)| Step::Keyed(n, user)),
         weights.users => any_change_of_a_user().prop_map(Step::Ask),
         weights.subscriptions => any_change_of_subscriptions(),
+        5 => any_override().prop_map(Step::Ask),
         1 => (0..4_usize).prop_map(Step::Subscription),
         10 => any_question().prop_map(Step::Ask),
         3 => any_change_of_the_catalog().prop_map(Step::Ask),
@@ -340,5 +381,6 @@ fn any_change_of_subscriptions() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => any_subscribe().prop_map(Step::Ask),
         3 => (0..4_usize).prop_map(Step::Cancel),
+        4 => (0..4_usize, any_quantity()).prop_map(|(which, many)| Step::Quantity(which, many)),
     ]
 }

@@ -34,7 +34,7 @@ fn shop() -> Vec<(Request, Answer)> {
     let mut shop =
         vec![(Request::CreateFeature { feature: CALLS, binary: false }, Answer::Feature(CALLS))];
     for (package, addon, limit) in [(BASIC, false, 2), (PRO, false, 9), (EXTRA, true, 1)] {
-        let terms = Terms { limit: Some(limit), reset: None, overage: false };
+        let terms = Terms { limit: Some(limit), reset: None, overage: false, added: false };
         let new =
             NewPackage { package, addon, bases: vec![], features: vec![(CALLS, Some(terms))] };
         shop.extend([
@@ -51,11 +51,11 @@ fn shop() -> Vec<(Request, Answer)> {
 }
 
 fn subscribe(package: &'static str) -> Request {
-    Request::Subscribe { user: ADA, packages: vec![package], started_at: None }
+    Request::Subscribe { user: ADA, packages: vec![package], quantities: None, started_at: None }
 }
 
 fn subscription(id: u128, package: &'static str) -> Subscription {
-    Subscription { id: Id(id), package, started_at: START, ended_at: None }
+    Subscription { id: Id(id), package, started_at: START, ended_at: None, quantity: 1 }
 }
 
 fn add(delta: i64) -> Request {

@@ -239,6 +239,9 @@ impl Clients {
             Step::Keyed(which, None) => self.keyed[*which].clone(),
             Step::Keyed(which, Some(user)) => self.keyed[*which].about(user),
             Step::Cancel(which) => Request::CancelSubscription(subscription(*which)),
+            Step::Quantity(which, quantity) => {
+                Request::UpdateSubscription { id: subscription(*which), quantity: *quantity }
+            }
             Step::Subscription(which) => Request::Subscription(subscription(*which)),
         }
     }

@@ -10,6 +10,7 @@ mod counter_group;
 mod counters;
 mod finding;
 mod kept_events;
+mod quantities;
 mod references;
 mod replays;
 mod run;

@@ -5,7 +5,7 @@ use kana_core::Timestamp;
 use super::finding::Finding;
 use super::kept_events::KeptEvents;
 use super::snapshot::{Row, Snapshot};
-use super::{counters, replays, statements};
+use super::{counters, quantities, replays, statements};
 use crate::error::StoreError;
 
 /// Runs every check, and passes on what each finds as it finds it. What cannot be read is a finding, too,
@@ -24,6 +24,8 @@ pub(crate) async fn run(
         let done = snapshot.each(&sql, &mut take).await;
         or_finding(check, done, found)?;
     }
+    let done = quantities::check(snapshot, found).await;
+    or_finding("subscriptions", done, found)?;
     let kept = KeptEvents::read(snapshot, now).await;
     let Some(kept) = or_finding("counters", kept, found)? else {
         return Ok(());

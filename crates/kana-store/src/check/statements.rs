@@ -167,10 +167,10 @@ fn running_subscriptions() -> String {
          FROM (
              SELECT u.environment_id, u.id,
                  coalesce((SELECT string_agg(concat_ws(' ', (one ->> 0)::uuid, one ->> 1, one ->> 2,
-                     one ->> 3), ',' ORDER BY (one ->> 0)::uuid)
+                     one ->> 3, one ->> 4), ',' ORDER BY (one ->> 0)::uuid)
                      FROM json_array_elements(u.running_subscriptions::json) one), '') AS said,
                  coalesce((SELECT string_agg(concat_ws(' ', s.id, s.package_id, s.status,
-                     s.started_at), ',' ORDER BY s.id)
+                     s.started_at, s.quantities), ',' ORDER BY s.id)
                      FROM subscriptions s WHERE s.environment_id = u.environment_id
                          AND s.user_key = u.key AND s.ended_at IS NULL), '') AS stored
              FROM users u) x

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use kana_core::catalog::{
     Allowance, Catalog, CatalogChange, CatalogVersion, Feature, FeatureKind, Package,
-    PackageFeature, PackageKind, PackageStatus,
+    PackageFeature, PackageKind, PackageStatus, Stacking,
 };
 use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::{Label, Metadata};
@@ -17,7 +17,9 @@ use super::rows::{instant, label, metadata, optional, terms_number, text};
 use super::statements as sql;
 use super::transaction::{PostgresTransaction, Question};
 use crate::app::EnvironmentId;
-use crate::columns::{HistoriesOfPackages, Named, TermsOfPackages, anchor_to_name};
+use crate::columns::{
+    HistoriesOfPackages, Named, TermsOfPackages, anchor_to_name, stacking_to_name,
+};
 use crate::error::StoreError;
 
 const BINARY: &str = "BINARY";
@@ -105,6 +107,7 @@ fn features_of_packages(
                 reset_period: optional(row, 4, ResetPeriod::from_name)?,
                 reset_anchor: optional(row, 5, ResetAnchor::from_name)?.unwrap_or_default(),
                 overage_enabled: row.try_get(6)?,
+                stacking: optional(row, 7, Stacking::from_name)?.unwrap_or_default(),
             },
         };
         features.entry(package).or_default().insert(feature, inside);
@@ -122,6 +125,7 @@ fn terms_of_packages(rows: &[Row]) -> Result<HistoriesOfPackages, StoreError> {
             reset_period: optional(row, 6, ResetPeriod::from_name)?,
             reset_anchor: optional(row, 7, ResetAnchor::from_name)?.unwrap_or_default(),
             overage_enabled: row.try_get(8)?,
+            stacking: optional(row, 9, Stacking::from_name)?.unwrap_or_default(),
         };
         let is_given: bool = row.try_get(4)?;
         let (since, number) = (instant(row, 2)?, terms_number(row, 3)?);
@@ -262,6 +266,7 @@ async fn put_packages(
         &features.periods,
         &features.anchors,
         &features.overage,
+        &features.stacking,
     ];
     let terms = TermsColumns::of(packages);
     let terms: &[&(dyn ToSql + Sync)] = &[
@@ -276,6 +281,7 @@ async fn put_packages(
         &terms.periods,
         &terms.anchors,
         &terms.overage,
+        &terms.stacking,
     ];
     let bases: Vec<(&str, i64, &str)> = packages
         .iter()
@@ -313,6 +319,7 @@ struct Features<'a> {
     periods: Vec<Option<&'a str>>,
     anchors: Vec<Option<&'a str>>,
     overage: Vec<bool>,
+    stacking: Vec<Option<&'a str>>,
 }
 
 impl<'a> Features<'a> {
@@ -328,6 +335,7 @@ impl<'a> Features<'a> {
                 columns.periods.push(inside.allowance.reset_period.map(Named::to_name));
                 columns.anchors.push(anchor_to_name(inside.allowance.reset_anchor));
                 columns.overage.push(inside.allowance.overage_enabled);
+                columns.stacking.push(stacking_to_name(inside.allowance.stacking));
             }
         }
         columns
@@ -347,6 +355,7 @@ struct TermsColumns<'a> {
     periods: Vec<Option<&'a str>>,
     anchors: Vec<Option<&'a str>>,
     overage: Vec<bool>,
+    stacking: Vec<Option<&'a str>>,
 }
 
 impl<'a> TermsColumns<'a> {
@@ -368,6 +377,7 @@ impl<'a> TermsColumns<'a> {
                 columns.periods.push(given.reset_period.map(Named::to_name));
                 columns.anchors.push(anchor_to_name(given.reset_anchor));
                 columns.overage.push(given.overage_enabled);
+                columns.stacking.push(stacking_to_name(given.stacking));
             }
         }
         columns

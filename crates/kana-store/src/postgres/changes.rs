@@ -9,6 +9,7 @@ use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::near_limit::Share;
 use kana_core::overrides::Override;
+use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::usage::UsageEvent;
 use kana_core::user::User;
@@ -24,6 +25,8 @@ pub(super) struct Gathered<'a> {
     pub(super) deleted_ids: Vec<(&'a UserId, &'a UserId)>,
     pub(super) added: Vec<(UserKey, Subscription)>,
     pub(super) cancelled: IndexMap<(UserKey, SubscriptionId), Timestamp>,
+    /// The new quantities of each subscription that is not added.
+    pub(super) quantities: IndexMap<(UserKey, SubscriptionId), &'a Quantities>,
     /// The new state of each override; `None` deletes it.
     pub(super) overrides: IndexMap<(UserKey, &'a FeatureId), Option<&'a Override>>,
     /// Users who are deleted, and their overrides with them.
@@ -48,6 +51,7 @@ impl<'a> Gathered<'a> {
         self.users.rows.is_empty()
             && self.added.is_empty()
             && self.cancelled.is_empty()
+            && self.quantities.is_empty()
             && self.overrides.is_empty()
     }
 
@@ -79,6 +83,15 @@ impl<'a> Gathered<'a> {
                         new.ended_at = Some(*ended_at);
                     } else {
                         gathered.cancelled.insert(key, *ended_at);
+                    }
+                }
+                Change::SetQuantities { subscription, quantities } => {
+                    let key = (*user, *subscription);
+                    match added.get(&key).and_then(|at| gathered.added.get_mut(*at)) {
+                        Some((_, new)) => new.quantities = quantities.clone(),
+                        None => {
+                            gathered.quantities.insert(key, quantities);
+                        }
                     }
                 }
                 Change::PutOverride(new) => {
@@ -195,6 +208,7 @@ mod tests {
             status: SubscriptionStatus::Active,
             started_at: Timestamp::MIN,
             ended_at: None,
+            quantities: Quantities::ONE,
         };
         let end = Timestamp::from_ms(7);
         let changes = [

@@ -2,6 +2,7 @@
 //! was not written by Kana.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use kana_core::Timestamp;
 use kana_core::facts::CounterKey;
@@ -12,6 +13,7 @@ use kana_core::overrides::Override;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
 use kana_core::usage::UsageAction;
+use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -19,6 +21,7 @@ use super::recent_counters::RecentCounters;
 use crate::columns::Named;
 use crate::error::StoreError;
 use crate::override_row::OverrideRow;
+use crate::quantities_column::{StoredQuantities, quantities_from, quantities_from_text};
 
 /// Reads the text of a column.
 pub(super) fn text(row: &Row, column: usize) -> Result<&str, StoreError> {
@@ -62,7 +65,7 @@ pub(super) fn idempotency_key(row: &Row, column: usize) -> Result<IdempotencyKey
     Ok(IdempotencyKey::new("stored idempotency key", text(row, column)?)?)
 }
 
-/// `id, package_id, status, started_at, ended_at`, from column `first` on.
+/// `id, package_id, status, started_at, ended_at, quantities`, from column `first` on.
 pub(super) fn subscription(row: &Row, first: usize) -> Result<Subscription, StoreError> {
     Ok(Subscription {
         id: SubscriptionId(row.try_get(first)?),
@@ -70,6 +73,7 @@ pub(super) fn subscription(row: &Row, first: usize) -> Result<Subscription, Stor
         status: SubscriptionStatus::from_name(text(row, first + 2)?)?,
         started_at: instant(row, first + 3)?,
         ended_at: optional_instant(row, first + 4)?,
+        quantities: quantities_from_text(row.try_get(first + 5)?)?,
     })
 }
 
@@ -81,18 +85,59 @@ pub(super) fn running_subscriptions(
     let Some(text) = row.try_get::<_, Option<&str>>(column)? else {
         return Ok(Vec::new());
     };
-    let running: Vec<(Uuid, Cow<'_, str>, Cow<'_, str>, i64)> = serde_json::from_str(text)?;
-    let subscription =
-        |(id, package, status, started_at): (Uuid, Cow<'_, str>, Cow<'_, str>, i64)| {
-            Ok(Subscription {
-                id: SubscriptionId(id),
-                package: PackageId::new("stored package id", &package)?,
-                status: SubscriptionStatus::from_name(&status)?,
-                started_at: Timestamp::from_ms(started_at),
-                ended_at: None,
-            })
-        };
-    running.into_iter().map(subscription).collect()
+    let running: Vec<Running<'_>> = serde_json::from_str(text)?;
+    running.into_iter().map(Running::read).collect()
+}
+
+/// A subscription in its user's row: `[id, package_id, status, started_at]`, and `quantities` as a fifth
+/// value unless it was always one.
+struct Running<'a> {
+    id: Uuid,
+    package: Cow<'a, str>,
+    status: Cow<'a, str>,
+    started_at: i64,
+    quantities: Option<StoredQuantities>,
+}
+
+impl Running<'_> {
+    fn read(self) -> Result<Subscription, StoreError> {
+        let quantities = self.quantities.map(quantities_from).transpose()?;
+        Ok(Subscription {
+            id: SubscriptionId(self.id),
+            package: PackageId::new("stored package id", &self.package)?,
+            status: SubscriptionStatus::from_name(&self.status)?,
+            started_at: Timestamp::from_ms(self.started_at),
+            ended_at: None,
+            quantities: quantities.unwrap_or_default(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Running<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Values;
+
+        impl<'de> Visitor<'de> for Values {
+            type Value = Running<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a running subscription")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Self::Value, A::Error> {
+                let missing = |n| A::Error::invalid_length(n, &self);
+                Ok(Running {
+                    id: values.next_element()?.ok_or_else(|| missing(0))?,
+                    package: values.next_element()?.ok_or_else(|| missing(1))?,
+                    status: values.next_element()?.ok_or_else(|| missing(2))?,
+                    started_at: values.next_element()?.ok_or_else(|| missing(3))?,
+                    quantities: values.next_element()?,
+                })
+            }
+        }
+
+        from.deserialize_seq(Values)
+    }
 }
 
 /// The columns of an override, without its user.
@@ -137,7 +182,7 @@ pub(super) fn terms_number(row: &Row, column: usize) -> Result<TermsNumber, Stor
 
 /// The columns of [`subscription`], then the id and the key of its user.
 pub(super) fn owned_subscription(row: &Row) -> Result<(UserId, UserKey, Subscription), StoreError> {
-    Ok((user_id(row, 5)?, UserKey(row.try_get(6)?), subscription(row, 0)?))
+    Ok((user_id(row, 6)?, UserKey(row.try_get(7)?), subscription(row, 0)?))
 }
 
 /// `idempotency_key, user_key, feature_id, action, delta, occurred_at, answer, kept_at`.

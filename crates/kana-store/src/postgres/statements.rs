@@ -329,7 +329,7 @@ statements! {
         FROM packages WHERE environment_id = $1 ORDER BY position";
     PACKAGE_FEATURES = "
         SELECT package_id, feature_id, name, usage_limit, reset_period, reset_anchor,
-            overage_enabled
+            overage_enabled, stacking
         FROM package_features WHERE environment_id = $1 ORDER BY package_id, position";
     PACKAGE_BASES = "
         SELECT package_id, base_package_id
@@ -364,13 +364,13 @@ statements! {
     ADD_PACKAGE_FEATURES = "
         INSERT INTO package_features
             (environment_id, package_id, position, feature_id, name, usage_limit, reset_period,
-             reset_anchor, overage_enabled)
+             reset_anchor, overage_enabled, stacking)
         SELECT $1, f.*
         FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[],
-                    $8::text[], $9::boolean[]) f";
+                    $8::text[], $9::boolean[], $10::text[]) f";
     PACKAGE_FEATURE_TERMS = "
         SELECT package_id, feature_id, since, terms, is_given, usage_limit, reset_period,
-            reset_anchor, overage_enabled
+            reset_anchor, overage_enabled, stacking
         FROM package_feature_terms WHERE environment_id = $1
         ORDER BY package_id, feature_id, position";
     CLEAR_PACKAGE_FEATURE_TERMS = "
@@ -379,11 +379,11 @@ statements! {
     ADD_PACKAGE_FEATURE_TERMS = "
         INSERT INTO package_feature_terms
             (environment_id, package_id, feature_id, position, since, terms, is_given, usage_limit,
-             reset_period, reset_anchor, overage_enabled)
+             reset_period, reset_anchor, overage_enabled, stacking)
         SELECT $1, t.*
         FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
                     $7::boolean[], $8::bigint[], $9::text[], $10::text[],
-                    $11::boolean[]) t";
+                    $11::boolean[], $12::text[]) t";
     CLEAR_PACKAGE_BASES = "
         DELETE FROM package_bases WHERE environment_id = $1 AND package_id = ANY ($2::text[])";
     ADD_PACKAGE_BASES = "
@@ -523,7 +523,8 @@ statements! {
         ) u ON true
         WHERE e.id = $1");
     SUBSCRIPTIONS = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id, u.key
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+            u.id, u.key
         FROM unnest($2::uuid[]) k (id)
         CROSS JOIN LATERAL (
             SELECT * FROM subscriptions WHERE environment_id = $1 AND id = k.id OFFSET 0) s
@@ -531,7 +532,8 @@ statements! {
             SELECT id, key FROM users WHERE environment_id = $1 AND key = s.user_key OFFSET 0) u";
     // The page first, and then the users of it.
     FIRST_SUBSCRIPTIONS = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id, u.key
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+            u.id, u.key
         FROM (
             SELECT * FROM subscriptions WHERE environment_id = $1
             ORDER BY started_at DESC, id DESC LIMIT $2) s
@@ -539,7 +541,8 @@ statements! {
             SELECT id, key FROM users WHERE environment_id = $1 AND key = s.user_key OFFSET 0) u
         ORDER BY s.started_at DESC, s.id DESC";
     SUBSCRIPTIONS_AFTER = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id, u.key
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+            u.id, u.key
         FROM (
             SELECT * FROM subscriptions
             WHERE environment_id = $1 AND (started_at, id) < ($3, $4)
@@ -548,13 +551,15 @@ statements! {
             SELECT id, key FROM users WHERE environment_id = $1 AND key = s.user_key OFFSET 0) u
         ORDER BY s.started_at DESC, s.id DESC";
     SUBSCRIPTIONS_OF = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.user_key
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+            s.user_key
         FROM unnest($2::uuid[]) k (user_key)
         CROSS JOIN LATERAL (
             SELECT * FROM subscriptions
             WHERE environment_id = $1 AND user_key = k.user_key OFFSET 0) s";
     ENDED_SUBSCRIPTIONS = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.user_key
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+            s.user_key
         FROM unnest($2::uuid[]) k (user_key)
         CROSS JOIN LATERAL (
             SELECT * FROM subscriptions
@@ -603,9 +608,17 @@ statements! {
     FORGET_KEYS_3 = forget_keys_in!("replays_3");
     ADD_SUBSCRIPTIONS = "
         INSERT INTO subscriptions
-            (environment_id, user_key, id, package_id, status, started_at, ended_at)
+            (environment_id, user_key, id, package_id, status, started_at, ended_at, quantities)
         SELECT $1, n.*
-        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[]) n";
+        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+                    $8::text[]) n";
+    SET_QUANTITIES = "
+        UPDATE subscriptions s SET quantities = n.quantities
+        FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS n (user_key, id, quantities)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM subscriptions
+            WHERE environment_id = $1 AND user_key = n.user_key AND id = n.id OFFSET 0) AS old
+        WHERE s.ctid = old.ctid";
     CANCEL_SUBSCRIPTIONS = "
         UPDATE subscriptions s SET status = 'CANCELLED', ended_at = n.ended_at
         FROM unnest($2::uuid[], $3::uuid[], $4::bigint[]) AS n (user_key, id, ended_at)
@@ -664,8 +677,10 @@ statements! {
         CROSS JOIN LATERAL (
             SELECT ctid FROM users WHERE environment_id = $1 AND key = k.key OFFSET 0) AS old
         CROSS JOIN LATERAL (
-            SELECT json_agg(json_build_array(id, package_id, status, started_at) ORDER BY id)::text
-                AS running
+            SELECT json_agg(CASE WHEN quantities IS NULL
+                    THEN json_build_array(id, package_id, status, started_at)
+                    ELSE json_build_array(id, package_id, status, started_at, quantities::json)
+                END ORDER BY id)::text AS running
             FROM subscriptions
             WHERE environment_id = $1 AND user_key = k.key AND ended_at IS NULL OFFSET 0) AS n
         WHERE u.ctid = old.ctid";

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
 use kana_core::usage::{UsageAction, UsageEvent};
@@ -101,6 +102,7 @@ fn subscribe(n: u128) -> (UserKey, Change) {
         status: SubscriptionStatus::Active,
         started_at: NOW,
         ended_at: None,
+        quantities: Quantities::ONE,
     };
     (user_key(n), Change::AddSubscription(subscription))
 }

@@ -23,6 +23,7 @@ use crate::columns::Named;
 use crate::error::StoreError;
 use crate::feed::Records;
 use crate::override_row::OverrideRow;
+use crate::quantities_column::quantities_to_text;
 use crate::store::WriteTransaction;
 use crate::usage_statistics::UsageDeltas;
 
@@ -57,6 +58,7 @@ impl WriteTransaction for PostgresTransaction {
         let others = [
             added_subscriptions(&gathered),
             cancelled_subscriptions(&gathered),
+            changed_quantities(&gathered),
             running_subscriptions(&gathered),
             deleted_overrides_of(&gathered),
             deleted_overrides(&gathered),
@@ -265,6 +267,7 @@ fn added_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
             column(rows, |(_, new)| new.status.to_name()),
             column(rows, |(_, new)| new.started_at.as_ms()),
             column(rows, |(_, new)| new.ended_at.map(Timestamp::as_ms)),
+            column(rows, |(_, new)| quantities_to_text(&new.quantities)),
         ],
     })
 }
@@ -281,9 +284,22 @@ fn cancelled_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
     })
 }
 
+fn changed_quantities(gathered: &Gathered<'_>) -> Option<Table> {
+    let rows = &gathered.quantities;
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::SET_QUANTITIES,
+        columns: vec![
+            column(rows, |((user, _), _)| user.0),
+            column(rows, |((_, subscription), _)| subscription.0),
+            column(rows, |(_, quantities)| quantities_to_text(quantities)),
+        ],
+    })
+}
+
 fn running_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
     let added = gathered.added.iter().map(|(user, _)| user.0);
-    let users = distinct(added.chain(gathered.cancelled.keys().map(|(user, _)| user.0)));
+    let changed = gathered.cancelled.keys().chain(gathered.quantities.keys());
+    let users = distinct(added.chain(changed.map(|(user, _)| user.0)));
     (!users.is_empty())
         .then(|| Table { statement: sql::NOTE_RUNNING, columns: vec![Box::new(users)] })
 }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use kana_core::Timestamp;
 use kana_core::catalog::{
     Allowance, Catalog, CatalogChange, CatalogVersion, Feature, FeatureKind, Package,
-    PackageFeature, PackageKind, PackageStatus,
+    PackageFeature, PackageKind, PackageStatus, Stacking,
 };
 use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::{Label, Metadata};
@@ -19,7 +19,9 @@ use super::connection::Connection;
 use super::rows::{label, metadata, optional, text};
 use super::statements as sql;
 use crate::app::EnvironmentId;
-use crate::columns::{HistoriesOfPackages, Named, TermsOfPackages, anchor_to_name};
+use crate::columns::{
+    HistoriesOfPackages, Named, TermsOfPackages, anchor_to_name, stacking_to_name,
+};
 use crate::error::StoreError;
 
 const BINARY: &str = "BINARY";
@@ -117,6 +119,7 @@ fn package_features(
                 reset_period: optional(row, 4, ResetPeriod::from_name)?,
                 reset_anchor: optional(row, 5, ResetAnchor::from_name)?.unwrap_or_default(),
                 overage_enabled: row.get(6)?,
+                stacking: optional(row, 7, Stacking::from_name)?.unwrap_or_default(),
             },
         };
         features.entry(package).or_default().insert(feature, inside);
@@ -139,6 +142,7 @@ fn package_feature_terms(
             reset_period: optional(row, 6, ResetPeriod::from_name)?,
             reset_anchor: optional(row, 7, ResetAnchor::from_name)?.unwrap_or_default(),
             overage_enabled: row.get(8)?,
+            stacking: optional(row, 9, Stacking::from_name)?.unwrap_or_default(),
         };
         let is_given: bool = row.get(4)?;
         let since = Timestamp::from_ms(row.get(2)?);
@@ -235,6 +239,7 @@ fn put_package(
             inside.allowance.reset_period.map(Named::to_name),
             anchor_to_name(inside.allowance.reset_anchor),
             inside.allowance.overage_enabled,
+            stacking_to_name(inside.allowance.stacking),
         ])?;
     }
     put_terms(connection, environment, package)?;
@@ -272,6 +277,7 @@ fn put_terms(
                 given.reset_period.map(Named::to_name),
                 anchor_to_name(given.reset_anchor),
                 given.overage_enabled,
+                stacking_to_name(given.stacking),
             ])?;
         }
     }

@@ -15,6 +15,7 @@ use super::{earlier_ids, limit_crossings, overrides, statements as sql, users};
 use crate::app::EnvironmentId;
 use crate::columns::Named;
 use crate::error::StoreError;
+use crate::quantities_column::quantities_to_text;
 
 /// Columns are checked as they are read. A value out of bounds was not written by Kana.
 impl From<InvalidValue> for StoreError {
@@ -46,7 +47,7 @@ pub(super) fn facts(
     let (mut running, mut has_overrides) = (Vec::new(), false);
     while let Some(row) = rows.next()? {
         key = Some(UserKey(row.get(0)?));
-        has_overrides = row.get(6)?;
+        has_overrides = row.get(7)?;
         if row.get_ref(1)? != ValueRef::Null {
             running.push(read_subscription(row, 1)?);
         }
@@ -163,14 +164,14 @@ pub(super) fn write(
             });
         }
         Change::AddSubscription(subscription) => {
-            connection.statement(sql::ADD_SUBSCRIPTION)?.execute(params![
+            add_subscription(connection, environment, user_key, subscription)
+        }
+        Change::SetQuantities { subscription, quantities } => {
+            connection.statement(sql::SET_QUANTITIES)?.execute(params![
                 environment.0,
                 user_key.0,
-                subscription.id.0,
-                subscription.package.as_str(),
-                subscription.status.to_name(),
-                subscription.started_at.as_ms(),
-                subscription.ended_at.map(Timestamp::as_ms),
+                subscription.0,
+                quantities_to_text(quantities),
             ])
         }
         Change::CancelSubscription { subscription, ended_at } => connection
@@ -202,6 +203,24 @@ pub(super) fn write(
         Change::KeepReplay { .. } => return Ok(()),
     }?;
     Ok(())
+}
+
+fn add_subscription(
+    connection: &Connection,
+    environment: EnvironmentId,
+    user: UserKey,
+    subscription: &Subscription,
+) -> rusqlite::Result<usize> {
+    connection.statement(sql::ADD_SUBSCRIPTION)?.execute(params![
+        environment.0,
+        user.0,
+        subscription.id.0,
+        subscription.package.as_str(),
+        subscription.status.to_name(),
+        subscription.started_at.as_ms(),
+        subscription.ended_at.map(Timestamp::as_ms),
+        quantities_to_text(&subscription.quantities),
+    ])
 }
 
 /// Sets a counter, or deletes it if `used` is `None`.

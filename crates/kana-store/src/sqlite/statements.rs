@@ -137,7 +137,7 @@ statements! {
         FROM packages WHERE environment_id = ?1 ORDER BY position";
     PACKAGE_FEATURES = "
         SELECT package_id, feature_id, name, usage_limit, reset_period, reset_anchor,
-            overage_enabled
+            overage_enabled, stacking
         FROM package_features WHERE environment_id = ?1 ORDER BY package_id, position";
     PACKAGE_BASES = "
         SELECT package_id, base_package_id
@@ -162,7 +162,7 @@ statements! {
             metadata = excluded.metadata, updated_at = excluded.updated_at";
     PACKAGE_FEATURE_TERMS = "
         SELECT package_id, feature_id, since, terms, is_given, usage_limit, reset_period,
-            reset_anchor, overage_enabled
+            reset_anchor, overage_enabled, stacking
         FROM package_feature_terms WHERE environment_id = ?1
         ORDER BY package_id, feature_id, position";
     CLEAR_PACKAGE_FEATURE_TERMS =
@@ -170,15 +170,15 @@ statements! {
     ADD_PACKAGE_FEATURE_TERMS = "
         INSERT INTO package_feature_terms
             (environment_id, package_id, feature_id, position, since, terms, is_given, usage_limit,
-             reset_period, reset_anchor, overage_enabled)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+             reset_period, reset_anchor, overage_enabled, stacking)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     CLEAR_PACKAGE_FEATURES =
         "DELETE FROM package_features WHERE environment_id = ?1 AND package_id = ?2";
     ADD_PACKAGE_FEATURE = "
         INSERT INTO package_features
             (environment_id, package_id, position, feature_id, name, usage_limit, reset_period,
-             reset_anchor, overage_enabled)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+             reset_anchor, overage_enabled, stacking)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     CLEAR_PACKAGE_BASES = "DELETE FROM package_bases WHERE environment_id = ?1 AND package_id = ?2";
     ADD_PACKAGE_BASE = "
         INSERT INTO package_bases (environment_id, package_id, position, base_package_id)
@@ -217,7 +217,7 @@ statements! {
 
     // Left to itself, the planner takes the primary key and walks every subscription that has ended.
     FACTS = "
-        SELECT u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at,
+        SELECT u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
             EXISTS (SELECT 1 FROM overrides o WHERE o.environment_id = ?1 AND o.user_key = u.key)
         FROM users u
         LEFT JOIN subscriptions s INDEXED BY subscriptions_that_run
@@ -241,29 +241,33 @@ statements! {
         DELETE FROM overrides WHERE environment_id = ?1 AND user_key = ?2 AND feature_id = ?3";
     DELETE_OVERRIDES_OF = "DELETE FROM overrides WHERE environment_id = ?1 AND user_key = ?2";
     SUBSCRIPTION = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+            u.id
         FROM subscriptions s
         JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
         WHERE s.environment_id = ?1 AND s.id = ?2";
     FIRST_SUBSCRIPTIONS = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+            u.id
         FROM subscriptions s
         JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
         WHERE s.environment_id = ?1
         ORDER BY s.started_at DESC, s.id DESC LIMIT ?2";
     SUBSCRIPTIONS_AFTER = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, u.id
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+            u.id
         FROM subscriptions s
         JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
         WHERE s.environment_id = ?1 AND (s.started_at, s.id) < (?3, ?4)
         ORDER BY s.started_at DESC, s.id DESC LIMIT ?2";
     // One statement for any number of users.
     SUBSCRIPTIONS_OF = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.user_key
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+            s.user_key
         FROM rarray(?2) k
         CROSS JOIN subscriptions s ON s.environment_id = ?1 AND s.user_key = k.value";
     ENDED_SUBSCRIPTIONS = "
-        SELECT id, package_id, status, started_at, ended_at
+        SELECT id, package_id, status, started_at, ended_at, quantities
         FROM subscriptions WHERE environment_id = ?1 AND user_key = ?2 AND ended_at IS NOT NULL";
     COUNTER = "
         SELECT used FROM counters
@@ -353,8 +357,11 @@ statements! {
 
     ADD_SUBSCRIPTION = "
         INSERT INTO subscriptions
-            (environment_id, user_key, id, package_id, status, started_at, ended_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            (environment_id, user_key, id, package_id, status, started_at, ended_at, quantities)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    SET_QUANTITIES = "
+        UPDATE subscriptions SET quantities = ?4
+        WHERE environment_id = ?1 AND user_key = ?2 AND id = ?3";
     CANCEL_SUBSCRIPTION = "
         UPDATE subscriptions SET status = 'CANCELLED', ended_at = ?4
         WHERE environment_id = ?1 AND user_key = ?2 AND id = ?3";

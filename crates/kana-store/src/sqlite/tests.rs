@@ -10,6 +10,7 @@ use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::metadata::Metadata;
+use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
 use kana_core::usage::{UsageAction, UsageEvent};
@@ -91,6 +92,7 @@ fn subscribe(n: u128, ended_at: Option<Timestamp>) -> Change {
         status: SubscriptionStatus::Active,
         started_at: NOW,
         ended_at,
+        quantities: Quantities::ONE,
     })
 }
 
@@ -316,6 +318,7 @@ mod plans {
             ("ENDED_SUBSCRIPTIONS", statements::ENDED_SUBSCRIPTIONS),
             ("OVERRIDES_OF", statements::OVERRIDES_OF),
             ("CANCEL_SUBSCRIPTION", statements::CANCEL_SUBSCRIPTION),
+            ("SET_QUANTITIES", statements::SET_QUANTITIES),
             ("LAST_NUMBER_LOGGED", statements::LAST_NUMBER_LOGGED),
             // Whoever only inserts searches for nothing.
             ("LOG_COUNTERS", statements::LOG_COUNTERS),
@@ -333,6 +336,8 @@ mod plans {
         OVERRIDES_OF
             SEARCH overrides USING PRIMARY KEY (environment_id=? AND user_key=?)
         CANCEL_SUBSCRIPTION
+            SEARCH subscriptions USING COVERING INDEX subscriptions_by_id (environment_id=? AND id=?)
+        SET_QUANTITIES
             SEARCH subscriptions USING COVERING INDEX subscriptions_by_id (environment_id=? AND id=?)
         LAST_NUMBER_LOGGED
             SEARCH counter_log USING INTEGER PRIMARY KEY (rowid=?)
@@ -721,6 +726,9 @@ mod migrations_and_files {
              DROP TRIGGER subscriber_added; DROP TRIGGER subscriber_changed_to;
              DROP TRIGGER subscriber_changed_from; DROP TRIGGER subscriber_deleted;
              DROP TABLE package_subscribers; DROP TABLE sent_forms; DROP TABLE overrides;
+             DROP INDEX subscriptions_that_run;
+             ALTER TABLE subscriptions DROP COLUMN quantities;
+             CREATE INDEX subscriptions_that_run ON subscriptions (environment_id, user_key);
              PRAGMA user_version = 5;",
         )
         .unwrap();

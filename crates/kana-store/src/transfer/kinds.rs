@@ -4,14 +4,14 @@
 use super::description::{Column, Description, OWNER, Order, Owner, column, optional};
 use super::value::Form;
 use super::value::Form::{
-    Answer, Flag, Hash, History, Id, Instant, Integer, Json, Label, Metadata, Name, Secret, Text,
-    Uuid,
+    Answer, Flag, Hash, History, Id, Instant, Integer, Json, Label, Metadata, Name, Quantities,
+    Secret, Text, Uuid,
 };
 use crate::app::KeyKind;
 use crate::columns::Named;
 use crate::people::Role;
 use crate::user_row;
-use kana_core::catalog::PackageStatus;
+use kana_core::catalog::{PackageStatus, Stacking};
 use kana_core::change::AuditKind;
 use kana_core::day::Day;
 use kana_core::overrides::OverrideKind;
@@ -186,6 +186,11 @@ fn is_other_anchor(name: &str) -> bool {
     ResetAnchor::from_name(name).is_ok_and(|anchor| anchor != ResetAnchor::default())
 }
 
+/// Like [`is_other_anchor`].
+fn is_other_stacking(name: &str) -> bool {
+    Stacking::from_name(name).is_ok_and(|stacking| stacking != Stacking::default())
+}
+
 fn is_feature_type(name: &str) -> bool {
     matches!(name, "BINARY" | "CONSUMABLE")
 }
@@ -304,6 +309,7 @@ static PACKAGE_FEATURE: Description = Description {
         optional("reset_period", Name(is_name::<ResetPeriod>)),
         optional("reset_anchor", Name(is_other_anchor)),
         column("overage_enabled", Flag),
+        optional("stacking", Name(is_other_stacking)),
     ],
 };
 
@@ -323,6 +329,7 @@ static PACKAGE_FEATURE_TERMS: Description = Description {
         optional("reset_period", Name(is_name::<ResetPeriod>)),
         optional("reset_anchor", Name(is_other_anchor)),
         column("overage_enabled", Flag),
+        optional("stacking", Name(is_other_stacking)),
     ],
 };
 
@@ -354,6 +361,7 @@ static SUBSCRIPTION: Description = Description {
         column("status", Name(is_name::<SubscriptionStatus>)),
         column("started_at", Instant),
         optional("ended_at", Instant),
+        optional("quantities", Quantities),
     ],
 };
 

@@ -6,6 +6,7 @@ use kana_core::idempotency::KeptAnswer;
 use uuid::Uuid;
 
 use crate::override_row::read_history;
+use crate::quantities_column::quantities_from_text;
 
 /// A value as it travels. Those of one column are ordered as every engine orders them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +57,8 @@ pub(crate) enum Form {
     Json,
     /// The terms that an override has had.
     History,
+    /// The quantities that a subscription has had.
+    Quantities,
     /// What was answered under an idempotency key.
     Answer,
     /// Milliseconds since 1970.
@@ -81,7 +84,9 @@ impl Form {
     pub(crate) fn stored(self) -> Stored {
         match self {
             Self::Id | Self::Label | Self::Text | Self::Name(_) => Stored::Text,
-            Self::Metadata | Self::Json | Self::History | Self::Answer => Stored::Json,
+            Self::Metadata | Self::Json | Self::History | Self::Quantities | Self::Answer => {
+                Stored::Json
+            }
             Self::Instant | Self::Integer { .. } => Stored::Integer,
             Self::Flag => Stored::Boolean,
             Self::Uuid => Stored::Uuid,
@@ -120,6 +125,12 @@ impl Form {
                 read_history(text)
                     .map(|_| ())
                     .map_err(|error| format!("must be terms of an override: {error}"))
+            }
+            (Self::Quantities, Value::Text(text)) => {
+                on_one_line(text)?;
+                quantities_from_text(Some(text))
+                    .map(|_| ())
+                    .map_err(|error| format!("must be quantities of a subscription: {error}"))
             }
             (Self::Answer, Value::Text(text)) => {
                 on_one_line(text)?;

@@ -1,6 +1,6 @@
 use kana_core::catalog::{
     Allowance, Catalog, CatalogChange, CatalogVersion, Feature, FeatureKind, Package,
-    PackageFeature, PackageKind, PackageStatus,
+    PackageFeature, PackageKind, PackageStatus, Stacking,
 };
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::terms::TermsHistory;
@@ -114,9 +114,15 @@ pub(crate) async fn every_allowance_is_kept<E: Engine>() {
             allowances.push(Allowance { limit, overage_enabled, ..Allowance::UNLIMITED });
             for reset_period in ResetPeriod::ALL.map(Some) {
                 for reset_anchor in [ResetAnchor::Subscription, ResetAnchor::Calendar] {
-                    let allowance =
-                        Allowance { limit, reset_period, reset_anchor, overage_enabled };
-                    allowances.push(allowance);
+                    for stacking in [Stacking::Highest, Stacking::Add] {
+                        allowances.push(Allowance {
+                            limit,
+                            reset_period,
+                            reset_anchor,
+                            overage_enabled,
+                            stacking,
+                        });
+                    }
                 }
             }
         }
@@ -378,6 +384,7 @@ pub(crate) async fn the_terms_that_a_package_feature_has_had_are_kept<E: Engine>
         reset_period: Some(ResetPeriod::Hour),
         reset_anchor: ResetAnchor::Calendar,
         overage_enabled: true,
+        stacking: Stacking::Add,
     };
     let mut changed = TermsHistory::beginning_with(Some(Allowance::UNLIMITED));
     changed.change(Some(monthly), time("2024-02-01T00:00:00Z"));

@@ -4,8 +4,8 @@ use kana_core::subscription::{Subscription, SubscriptionStatus};
 
 use crate::Engine;
 use crate::world::{
-    World, by_id, cancel, cancelled, create_user, subscribe, subscription, subscription_id, time,
-    user_id, user_ids, user_key,
+    World, by_id, cancel, cancelled, create_user, quantities, set_quantities, subscribe,
+    subscription, subscription_id, time, user_id, user_ids, user_key,
 };
 
 const EVERY_STATUS: [SubscriptionStatus; 7] = [
@@ -254,4 +254,69 @@ pub(crate) async fn a_user_can_have_many_subscriptions<E: Engine>() {
 
     assert_eq!(world.running(world.test, "124").await, running[199..]);
     assert_eq!(world.ended(world.test, user_key(1)).await.len(), 199);
+}
+
+pub(crate) async fn quantities_are_kept_with_what_there_was_before<E: Engine>() {
+    let world = World::<E>::new().await;
+    let [first, second, third] = [1, 2, 3].map(subscription_id);
+    let many: Vec<i64> = (1..=30).chain([1_000_000]).collect();
+    let with =
+        |id, all: &[i64]| Subscription { quantities: quantities(all), ..subscription(id, "pro") };
+    let start = [
+        create_user(user_key(1), "124"),
+        // Added with one, and without; changed in the same batch, and later.
+        Change::AddSubscription(with(first, &[3])),
+        subscribe(second, "pro"),
+        subscribe(third, "pro"),
+        set_quantities(second, &quantities(&[1, 2])),
+    ];
+    world.change(world.test, user_key(1), start).await;
+    let now = [with(first, &[3]), with(second, &[1, 2]), subscription(third, "pro")];
+    assert_eq!(world.running(world.test, "124").await, now);
+
+    let changes = [
+        set_quantities(first, &quantities(&[3, 4])),
+        set_quantities(third, &quantities(&many)),
+        set_quantities(second, &quantities(&[1, 2, 1])),
+        cancel(second, "2024-02-01T00:00:00Z"),
+        // The last one counts.
+        set_quantities(first, &quantities(&[3, 4, 5])),
+    ];
+    world.change(world.test, user_key(1), changes).await;
+    let now = [with(first, &[3, 4, 5]), with(third, &many)];
+    assert_eq!(world.running(world.test, "124").await, now);
+    assert_eq!(now[1].quantities.changes().len(), 24);
+    let past = cancelled(with(second, &[1, 2, 1]), "2024-02-01T00:00:00Z");
+    assert_eq!(world.ended(world.test, user_key(1)).await, std::slice::from_ref(&past));
+
+    // They come with the subscription, whoever asks for it.
+    let owned = |one: &Subscription| Some((user_id("124"), one.clone()));
+    let found = world.subscriptions(world.test, &[first, second, third]).await;
+    assert_eq!(found, [owned(&now[0]), owned(&past), owned(&now[1])]);
+    let mut reader = world.store.read().await.unwrap();
+    let all = reader.subscriptions_of(world.test, &[user_key(1)]).await.unwrap().remove(0);
+    assert_eq!(by_id(all), [now[0].clone(), past.clone(), now[1].clone()]);
+    let (page, rest) =
+        (reader.subscriptions_after(world.test, None, 2).await.unwrap(), now[0].clone());
+    let ids: Vec<_> = page.iter().map(|(_, one)| (one.id, one.quantities.clone())).collect();
+    assert_eq!(ids, [(third, quantities(&many)), (second, quantities(&[1, 2, 1]))]);
+    let after = Some((past.started_at, second));
+    let page = reader.subscriptions_after(world.test, after, 9).await.unwrap();
+    assert_eq!(page, [(user_id("124"), rest)]);
+}
+
+pub(crate) async fn a_quantity_is_set_under_the_key_of_its_own_user_only<E: Engine>() {
+    let world = World::<E>::new().await;
+    let ada = [create_user(user_key(1), "ada"), subscribe(subscription_id(1), "pro")];
+    world.change(world.test, user_key(1), ada).await;
+    world.change(world.test, user_key(2), [create_user(user_key(2), "bob")]).await;
+    // No rule asks for this.
+    let changes = [set_quantities(subscription_id(1), &quantities(&[9]))];
+    world.change(world.test, user_key(2), changes.clone()).await;
+    let mut writer = world.store.write().await.unwrap();
+    let live = changes.into_iter().map(|change| (user_key(1), change)).collect::<Vec<_>>();
+    writer.change_facts(world.live, &live).await.unwrap();
+    writer.commit().await.unwrap();
+    let running = world.running(world.test, "ada").await;
+    assert_eq!(running, [subscription(subscription_id(1), "pro")]);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kana_core::catalog::{Allowance, FeatureKind, PackageKind};
+use kana_core::catalog::{Allowance, FeatureKind, PackageKind, Stacking};
 use kana_core::day::Day;
 use kana_core::facts::CounterKey;
 use kana_core::near_limit::{LimitCrossing, Share};
@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 use crate::world::{
     Access as _, BEGINNING, World, app, cancel, count, counter, create_user, delete_counter, event,
     feature, feature_id, features, gives, hash, keep, label, metadata, package, package_id,
-    put_feature, put_package, replay, subscribe, subscription_id, time, user, user_id, user_key,
+    put_feature, put_package, quantities, replay, set_quantities, subscribe, subscription_id, time,
+    user, user_id, user_key,
 };
 use crate::{Engine, overrides};
 
@@ -117,6 +118,7 @@ async fn fill_catalogs<E: Engine>(world: &World<E>) {
         reset_period: Some(ResetPeriod::Week),
         reset_anchor: ResetAnchor::Calendar,
         overage_enabled: true,
+        stacking: Stacking::Add,
     };
     pro.features = features([gives("calls", allowance), gives("a/sso ☃", Allowance::UNLIMITED)]);
     pro.features[0].name = Some(label("API calls"));
@@ -168,6 +170,7 @@ async fn fill_users<E: Engine>(world: &World<E>) {
                 kana_core::facts::Change::CreateUser(person),
                 subscribe(one, "pro"),
                 subscribe(two, "addon"),
+                set_quantities(one, &quantities(&[2, 1_000_000])),
                 cancel(two, "2024-01-03T00:00:00.000Z"),
                 count(counter(one, "calls"), i64::from(n)),
                 count(CounterKey { terms: TermsNumber(n.into()), ..counter(one, "calls") }, 5),
@@ -258,6 +261,10 @@ pub(crate) async fn an_imported_database_goes_on_where_the_other_stopped<E: Engi
     let usage = world.store.usage_by_day(world.live, None, day, day).await.unwrap();
     assert_eq!(usage.iter().map(|usage| usage.events).sum::<i64>(), 6);
     assert_eq!(other.store.usage_by_day(live, None, day, day).await.unwrap(), usage);
+
+    let running = other.running(test, "user 1").await;
+    assert_eq!(running, world.running(world.test, "user 1").await);
+    assert_eq!(running[0].quantities, quantities(&[2, 1_000_000]));
 
     // What is new comes after what was there.
     let mut transaction = other.store.write().await.unwrap();

@@ -14,6 +14,7 @@ use kana_core::facts::{Change, CounterKey, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Content, KeptAnswer, Replay};
 use kana_core::metadata::{Label, Metadata};
+use kana_core::quantity::{Quantities, Quantity};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
 use kana_core::usage::{RecordedUsage, UsageAction, UsageEvent};
@@ -367,6 +368,7 @@ pub(crate) fn subscription(id: SubscriptionId, package: &str) -> Subscription {
         status: SubscriptionStatus::Active,
         started_at: time(BEGINNING),
         ended_at: None,
+        quantities: Quantities::ONE,
     }
 }
 
@@ -379,6 +381,21 @@ pub(crate) fn cancelled(mut subscription: Subscription, ended_at: &str) -> Subsc
 
 pub(crate) fn subscribe(id: SubscriptionId, package: &str) -> Change {
     Change::AddSubscription(subscription(id, package))
+}
+
+/// Quantities that change once a day, the first one on the second day.
+pub(crate) fn quantities(all: &[i64]) -> Quantities {
+    let quantity = |quantity| Quantity::new("quantity", quantity).unwrap();
+    let mut quantities = Quantities::of(quantity(all[0]));
+    for (day, next) in (1..).zip(&all[1..]) {
+        let at = time("2024-01-01T00:00:00Z").saturating_add_ms(day * 24 * 60 * 60 * 1000);
+        quantities.change(quantity(*next), at);
+    }
+    quantities
+}
+
+pub(crate) fn set_quantities(subscription: SubscriptionId, quantities: &Quantities) -> Change {
+    Change::SetQuantities { subscription, quantities: quantities.clone() }
 }
 
 pub(crate) fn cancel(subscription: SubscriptionId, ended_at: &str) -> Change {

@@ -5,6 +5,9 @@ use crate::answer::{Answer, Refusal, Status, Subscription, User};
 use crate::mistake::Mistake;
 use crate::request::{At, Id, Name};
 
+/// What a quantity may be.
+const QUANTITIES: std::ops::RangeInclusive<i64> = 1..=1_000_000;
+
 /// Newest first by their start, then by creation. Ids stand for creation: of two that were made
 /// at the same time, which one was made first is what their ids say.
 fn by_start_and_creation(subscription: &Subscription) -> impl Ord + use<> {
@@ -59,7 +62,7 @@ impl Model {
     pub(super) fn subscribe(
         &mut self,
         user: Name,
-        packages: &[Name],
+        (packages, quantities): (&[Name], Option<&[i64]>),
         started_at: Option<At>,
         now: At,
         given: &[Id],
@@ -70,6 +73,12 @@ impl Model {
         if started_at.is_some_and(|started_at| started_at > now) {
             return Err(Refusal::BadValue("startedAt"));
         }
+        let one_of_each = vec![1; packages.len()];
+        let quantities = quantities.unwrap_or(&one_of_each);
+        let fits = quantities.len() == packages.len();
+        if !fits || quantities.iter().any(|quantity| !QUANTITIES.contains(quantity)) {
+            return Err(Refusal::BadValue("quantities"));
+        }
         let user = self.user(user)?;
         self.check_packages(&user, packages)?;
         if given.iter().any(|id| self.find(*id).is_ok()) {
@@ -77,14 +86,18 @@ impl Model {
         }
         let made: Vec<Subscription> = packages
             .iter()
+            .zip(quantities)
             .zip(given)
-            .map(|(package, id)| Subscription {
+            .map(|((package, quantity), id)| Subscription {
                 id: *id,
                 package,
                 started_at: started_at.unwrap_or(now),
                 ended_at: None,
+                quantity: *quantity,
             })
             .collect();
+        let began = |one: &Subscription| (one.id, At(i64::MIN), one.quantity);
+        self.quantities.extend(made.iter().map(began));
         self.subscriptions.extend(made.iter().map(|subscription| (user.key, *subscription)));
         Ok(Answer::Subscriptions(made))
     }
@@ -127,6 +140,48 @@ impl Model {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn update(&mut self, id: Id, quantity: i64, now: At) -> Result<Answer, Refusal> {
+        if !QUANTITIES.contains(&quantity) {
+            return Err(Refusal::BadValue("quantity"));
+        }
+        let (_, before) = self.find(id)?;
+        if before.ended_at.is_some() && !self.errs(Mistake::EndedIsUpdated) {
+            return Err(Refusal::HasEnded);
+        }
+        if quantity != before.quantity {
+            for (_, known) in self.subscriptions.iter_mut().filter(|(_, known)| known.id == id) {
+                known.quantity = quantity;
+            }
+            // Of one instant, the last one holds.
+            self.quantities.retain(|(of, since, _)| (*of, *since) != (id, now));
+            self.quantities.push((id, now, quantity));
+            self.forget_quantities(id);
+        }
+        self.subscription(id)
+    }
+
+    /// Keeps the newest 24 changes, and what there was before them.
+    fn forget_quantities(&mut self, id: Id) {
+        let places: Vec<usize> =
+            (0..self.quantities.len()).filter(|place| self.quantities[*place].0 == id).collect();
+        if places.len() > 25 {
+            self.quantities[places[1]].1 = At(i64::MIN);
+            self.quantities.remove(places[0]);
+        }
+    }
+
+    /// The quantity that a subscription had then.
+    pub(super) fn quantity_at(&self, id: Id, at: At) -> i64 {
+        let of_it = self.quantities.iter().filter(|(of, since, _)| *of == id && *since <= at);
+        of_it.map(|(.., quantity)| *quantity).next_back().unwrap()
+    }
+
+    /// Whether a subscription never had a quantity but one.
+    pub fn was_always_one(&self, id: Id) -> bool {
+        let mut of_it = self.quantities.iter().filter(|(of, ..)| *of == id);
+        of_it.next().is_some_and(|(.., first)| *first == 1) && of_it.next().is_none()
     }
 
     pub(super) fn cancel(&mut self, id: Id, now: At) -> Result<Answer, Refusal> {

@@ -1,6 +1,7 @@
 use std::cmp::{Ordering, Reverse};
 
 use super::Model;
+use super::overrides::Held;
 use crate::answer::{
     Answer, Consumption, Entitlement, PAST_MAX, Reason, Refusal, Status, Subscription,
     UsageInPeriod, User, settle,
@@ -10,7 +11,7 @@ use crate::period;
 use crate::request::{Action, At, Id, Name, Terms, Usage};
 
 const FIVE_MINUTES_MS: i64 = 5 * 60 * 1000;
-const UNLIMITED: Terms = Terms { limit: None, reset: None, overage: false };
+const UNLIMITED: Terms = Terms { limit: None, reset: None, overage: false, added: false };
 
 /// What a request under a key must have in common with the first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +30,15 @@ pub(super) struct Content {
 struct Counting {
     subscription: Subscription,
     terms: Terms,
+    /// The limit that all of it comes to.
+    budget: Option<i64>,
+}
+
+/// What holds for a feature.
+enum Standing {
+    Nothing,
+    Denied,
+    Counts(Counting),
 }
 
 impl Model {
@@ -53,7 +63,10 @@ impl Model {
             return Ok(earlier);
         }
         let named = usage.occurred_at.filter(|_| !self.errs(Mistake::OccurredAtIgnored));
-        let counting = self.counting(&user, usage.feature, named);
+        let counting = match self.standing(&user, usage.feature, named, now) {
+            Standing::Counts(counting) => Some(counting),
+            Standing::Nothing | Standing::Denied => None,
+        };
         if counting.is_some() || !self.errs(Mistake::UncountedNotKept) {
             self.events += 1;
         }
@@ -106,7 +119,9 @@ impl Model {
             && answer.access
         {
             consumption.used += delta;
-            let counting = self.counting(&user, feature, None).unwrap();
+            let Standing::Counts(counting) = self.standing(&user, feature, None, now) else {
+                panic!("{feature} is granted by nothing");
+            };
             *self.used_mut(counting, feature, now) = consumption.used;
         }
         if !answer.access && self.errs(Mistake::RefusalsDoNotUseKeys) {
@@ -138,21 +153,50 @@ impl Model {
         now: At,
     ) -> Result<Entitlement, Refusal> {
         let binary = self.is_binary(feature)?;
-        let Some(counting) = self.counting(user, feature, None) else {
-            let reason = Reason::NothingGrantsIt;
-            return Ok(Entitlement { access: false, reason, consumption: None });
+        let refused = |reason| Ok(Entitlement { access: false, reason, consumption: None });
+        let counting = match self.standing(user, feature, None, now) {
+            Standing::Nothing => return refused(Reason::NothingGrantsIt),
+            Standing::Denied => return refused(Reason::Denied),
+            Standing::Counts(counting) => counting,
         };
         if binary {
             return Ok(Entitlement { access: true, reason: Reason::Binary, consumption: None });
         }
         let consumption = self.consumption(counting, feature, self.period_at(counting, now).0);
-        let (access, reason) = match counting.terms.limit {
+        let (access, reason) = match counting.budget {
             None => (true, Reason::Unlimited),
             Some(limit) if consumption.used + delta <= limit => (true, Reason::WithinLimit),
             Some(_) if counting.terms.overage => (true, Reason::Overage),
             Some(_) => (false, Reason::OverLimit),
         };
         Ok(Entitlement { access, reason, consumption: Some(consumption) })
+    }
+
+    /// What holds now or, where a moment is named, held then: an override that denies, the subscription
+    /// that counts with the limit of an override, an override alone, or nothing.
+    fn standing(&self, user: &User, feature: Name, named: Option<At>, now: At) -> Standing {
+        let living = self.living(user, feature, named, now);
+        if living.is_some_and(|held| held.denies() && !self.errs(Mistake::DeniedIsCounted)) {
+            return Standing::Denied;
+        }
+        let living = living.filter(|held| !held.denies());
+        match (self.counting(user, feature, named), living) {
+            (Some(counting), Some(held)) => Standing::Counts(self.replaced(counting, held)),
+            (Some(counting), None) => Standing::Counts(counting),
+            (None, Some(held)) if named.is_none_or(|at| held.gave(at)) => {
+                Standing::Counts(by_itself(held))
+            }
+            (None, _) => Standing::Nothing,
+        }
+    }
+
+    /// A subscription that counts, with the limit of an override instead of its own.
+    fn replaced(&self, counting: Counting, held: &Held) -> Counting {
+        let (mut budget, overage) = held.limit(counting.terms.overage);
+        if self.errs(Mistake::OverrideIsNoLess) {
+            budget = budget.zip(counting.budget).map(|(one, other)| one.max(other));
+        }
+        Counting { budget, terms: Terms { overage, ..counting.terms }, ..counting }
     }
 
     /// Rules 1 and 2: the subscription that counts now or, where a moment is named, counted then.
@@ -166,36 +210,66 @@ impl Model {
                         && subscription.ended_at.is_none_or(|ended_at| ended_at > at)
                 }
             })
-            .filter_map(|subscription| self.granted_by(*subscription, feature))
+            .filter_map(|subscription| self.granted_by(*subscription, feature, named))
             .collect();
         candidates.sort_by(|one, other| self.before(one, other));
-        candidates.first().copied()
+        let (counting, others) = candidates.split_first()?;
+        let mut budget = counting.budget;
+        for other in others.iter().filter(|other| self.is_added(other)) {
+            budget = budget.zip(other.budget).map(|(sum, limit)| sum + limit);
+        }
+        Some(Counting { budget, ..*counting })
     }
 
-    fn granted_by(&self, subscription: Subscription, feature: Name) -> Option<Counting> {
+    /// What a subscription alone gives, now or at a moment.
+    fn granted_by(
+        &self,
+        subscription: Subscription,
+        feature: Name,
+        named: Option<At>,
+    ) -> Option<Counting> {
         let (package, status) = self.package(subscription.package)?;
         if *status == Status::Archived && self.errs(Mistake::ArchivingEndsGrants) {
             return None;
         }
         let (_, terms) = package.features.iter().find(|(inside, _)| *inside == feature)?;
-        Some(Counting { subscription, terms: terms.unwrap_or(UNLIMITED) })
+        let terms = terms.unwrap_or(UNLIMITED);
+        let quantity = match named {
+            _ if self.errs(Mistake::QuantityIgnored) => 1,
+            Some(at) if !self.errs(Mistake::PastHasTodaysQuantity) => {
+                self.quantity_at(subscription.id, at)
+            }
+            _ => subscription.quantity,
+        };
+        let budget = terms.limit.map(|limit| limit * quantity);
+        Some(Counting { subscription, terms, budget })
     }
 
-    /// Which of two counts first: the highest limit, then overage, then the oldest start, then
-    /// the smallest id.
+    fn is_added(&self, counting: &Counting) -> bool {
+        counting.terms.added && !self.errs(Mistake::AddedCompetes)
+    }
+
+    /// Which of two counts first: one that competes, and of those the highest limit, then overage; then
+    /// the oldest start, then the smallest id.
     fn before(&self, one: &Counting, other: &Counting) -> Ordering {
-        let limit = |counting: &Counting| counting.terms.limit.unwrap_or(i64::MAX);
+        let limit = |counting: &Counting| counting.budget.unwrap_or(i64::MAX);
         let mut by_limit = limit(other).cmp(&limit(one));
         if self.errs(Mistake::LowestLimitCounts) {
             by_limit = by_limit.reverse();
         }
         let age =
             |counting: &Counting| (counting.subscription.started_at, counting.subscription.id);
-        let mut by_age = age(one).cmp(&age(other));
-        if self.errs(Mistake::NewestCounts) {
-            by_age = by_age.reverse();
+        let by_age = age(one).cmp(&age(other));
+        match (self.is_added(one), self.is_added(other)) {
+            (true, true) if self.errs(Mistake::NewestAddedCounts) => by_age.reverse(),
+            (true, true) => by_age,
+            (one, other) if one != other => one.cmp(&other),
+            _ => {
+                let newest = self.errs(Mistake::NewestCounts);
+                let by_age = if newest { by_age.reverse() } else { by_age };
+                by_limit.then(other.terms.overage.cmp(&one.terms.overage)).then(by_age)
+            }
         }
-        by_limit.then(other.terms.overage.cmp(&one.terms.overage)).then(by_age)
     }
 
     /// The period that contains the moment, by its start and its end.
@@ -213,7 +287,7 @@ impl Model {
         let used = self.used.get(&(counting.subscription.id, feature, start)).copied();
         Consumption {
             used: used.unwrap_or(0),
-            budget: counting.terms.limit,
+            budget: counting.budget,
             overage: counting.terms.overage,
         }
     }
@@ -223,15 +297,22 @@ impl Model {
         if self.is_binary(feature)? {
             return Ok(Answer::Usage { current: None, past: Vec::new() });
         }
-        let current = self.counting(&user, feature, None).map(|counting| {
-            let (start, end) = self.period_at(counting, now);
-            UsageInPeriod { start, end, consumption: self.consumption(counting, feature, start) }
-        });
+        let current = match self.standing(&user, feature, None, now) {
+            Standing::Nothing | Standing::Denied => None,
+            Standing::Counts(counting) => {
+                let (start, end) = self.period_at(counting, now);
+                // An override may end ahead.
+                let end = end.or(counting.subscription.ended_at);
+                let consumption = self.consumption(counting, feature, start);
+                Some(UsageInPeriod { start, end, consumption })
+            }
+        };
         let mut past: Vec<UsageInPeriod> = self
             .of_user(&user)
-            .filter_map(|subscription| self.granted_by(*subscription, feature))
-            .flat_map(|counting| self.past(counting, feature, now))
+            .filter_map(|subscription| self.granted_by(*subscription, feature, None))
+            .flat_map(|counting| self.past(&user, counting, feature, now))
             .collect();
+        past.extend(self.past_of_override(&user, feature, now));
         past.sort_by_key(|period| Reverse(*period));
         past.truncate(PAST_MAX);
         Ok(Answer::Usage { current, past: settle(past) })
@@ -239,7 +320,7 @@ impl Model {
 
     /// The periods of one subscription that are over. One that was cut short ends with the
     /// subscription, and none is left of one that would have started just then.
-    fn past(&self, counting: Counting, feature: Name, now: At) -> Vec<UsageInPeriod> {
+    fn past(&self, user: &User, counting: Counting, feature: Name, now: At) -> Vec<UsageInPeriod> {
         let Subscription { started_at, ended_at, .. } = counting.subscription;
         let reset = counting.terms.reset.filter(|_| !self.errs(Mistake::PeriodsNeverEnd));
         let until = ended_at.unwrap_or(now);
@@ -251,10 +332,42 @@ impl Model {
             })
             .filter(|(start, end)| end.is_some_and(|end| end <= until && *start < end))
             .map(|(start, end)| {
-                let consumption = self.consumption(counting, feature, start);
+                let last = end.map(|end| At(end.0 - 1));
+                let then = self.of_then(user, counting, feature, last);
+                let consumption = self.consumption(then, feature, start);
                 UsageInPeriod { start, end, consumption }
             })
             .collect()
+    }
+
+    /// What a subscription gave at the last instant of a period: with what was added to it, if it
+    /// counted then.
+    fn of_then(
+        &self,
+        user: &User,
+        counting: Counting,
+        feature: Name,
+        last: Option<At>,
+    ) -> Counting {
+        let subscription = counting.subscription;
+        let own = self.granted_by(subscription, feature, last).unwrap_or(counting);
+        let counted = self.counting(user, feature, last);
+        let counted = counted.filter(|counted| counted.subscription.id == subscription.id);
+        let living = last.and_then(|last| self.living(user, feature, Some(last), last));
+        match (counted, living) {
+            (Some(counted), None) => counted,
+            (Some(counted), Some(held)) if !held.denies() => self.replaced(counted, held),
+            _ => own,
+        }
+    }
+
+    /// The period of an override that has ended, if something was used in it.
+    fn past_of_override(&self, user: &User, feature: Name, now: At) -> Option<UsageInPeriod> {
+        let held = self.stored_override(user, feature).filter(|held| !held.denies())?;
+        let end = held.shown.ends_at.filter(|ends_at| *ends_at <= now)?;
+        let start = held.shown.starts_at;
+        let consumption = self.consumption(by_itself(held), feature, start);
+        (consumption.used > 0).then_some(UsageInPeriod { start, end: Some(end), consumption })
     }
 
     /// Whether the feature that was asked for under a key is binary.
@@ -299,4 +412,17 @@ impl Model {
         }
         answer
     }
+}
+
+/// What an override gives that counts by itself.
+fn by_itself(held: &Held) -> Counting {
+    let (budget, overage) = held.limit(false);
+    let subscription = Subscription {
+        id: held.id,
+        package: "",
+        started_at: held.shown.starts_at,
+        ended_at: held.shown.ends_at,
+        quantity: 1,
+    };
+    Counting { subscription, terms: Terms { overage, ..UNLIMITED }, budget }
 }

@@ -28,7 +28,7 @@ const USAGE: &str = r#"mutation {
     a: createUser(input: { id: "ada" }) { id }
     b: createUser(input: { id: "bob" }) { id }
     c: createUser(input: { id: "cyd" }) { id }
-    subscribe(packageIds: ["pro", "extra"], userId: "ada") { id }
+    subscribe(packageIds: ["pro", "extra"], userId: "ada", quantities: [1, 3]) { id }
     d: subscribe(packageIds: ["pro"], userId: "bob") { id }
     e: recordUsage(input: { userId: "ada", featureId: "calls", delta: 3 }) { recorded }
     f: recordUsage(input: { userId: "bob", featureId: "seats", delta: 7 }) { recorded }
@@ -91,6 +91,12 @@ const DAMAGES: &[(&str, &str, &[&str], &str)] = &[
         "UPDATE subscriptions SET status = 'ACTIVE'",
         &["subscriptions"],
         "has the add-on extra, and no base package that grants",
+    ),
+    (
+        "UPDATE subscriptions SET quantities = '[0,[]]' WHERE package_id = 'extra'",
+        "UPDATE subscriptions SET quantities = '[3,[]]' WHERE package_id = 'extra'",
+        &["subscriptions"],
+        "has quantities that cannot be read: stored quantity must be from 1 to 1000000",
     ),
     (
         "UPDATE packages SET status = 'PUBLISHED' WHERE id = 'draft'",

@@ -171,6 +171,9 @@ fn known(change: &Change) -> Option<KnownChange> {
         }
         Change::AddSubscription(subscription) => KnownChange::End(subscription.id),
         Change::CancelSubscription { subscription, .. } => KnownChange::End(*subscription),
+        Change::SetQuantities { subscription, quantities } => {
+            KnownChange::Quantities(*subscription, quantities.clone())
+        }
         Change::CreateUser(_)
         | Change::UpdateUser { .. }
         | Change::DeleteUser { .. }

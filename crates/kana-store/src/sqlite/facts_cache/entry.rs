@@ -4,6 +4,7 @@
 use kana_core::Timestamp;
 use kana_core::facts::CounterKey;
 use kana_core::id::{FeatureId, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::quantity::{Quantities, Quantity};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
 use uuid::Uuid;
@@ -14,10 +15,18 @@ use crate::app::EnvironmentId;
 use crate::columns::Named;
 
 /// Environment, key of the user, length of the id, number of subscriptions. The id follows, then the
-/// subscriptions, then the counters.
+/// subscriptions, then the quantities of those that have some, then the counters.
 const HEAD_BYTES: usize = 8 + 16 + 2 + 1;
 /// Id, number of the package, status, start.
 const SUBSCRIPTION_BYTES: usize = 16 + 4 + 1 + 8;
+/// Where the status stands.
+const STATUS: usize = 16 + 4;
+/// A bit of the status: the subscription was not always for one, and its quantities follow later.
+const HAS_QUANTITIES: u8 = 1 << 7;
+/// The oldest quantity, and the number of changes.
+const QUANTITIES_HEAD_BYTES: usize = 4 + 1;
+/// Since when, and how many.
+const QUANTITY_CHANGE_BYTES: usize = 8 + 4;
 /// Place of the subscription, number of the feature, number of the terms, start of the period; then the
 /// value.
 const COUNTER_KEY_BYTES: usize = 1 + 4 + 4 + 8;
@@ -70,8 +79,13 @@ impl Entry {
             let status = statuses.map(|(status, _)| *status).position(|s| s == subscription.status);
             bytes.extend(subscription.id.0.as_bytes());
             bytes.extend(names.packages.number(&subscription.package)?.to_le_bytes());
-            bytes.push(u8::try_from(status?).ok()?);
+            let is_one = subscription.quantities.is_always_one();
+            let flag = if is_one { 0 } else { HAS_QUANTITIES };
+            bytes.push(u8::try_from(status?).ok()? | flag);
             bytes.extend(subscription.started_at.as_ms().to_le_bytes());
+        }
+        for subscription in &user.running {
+            add_quantities(&mut bytes, &subscription.quantities)?;
         }
         for (counter, used) in &user.counters {
             let place = user.running.iter().position(|running| running.id == counter.subscription);
@@ -97,10 +111,11 @@ impl Entry {
 
     /// Reads the entry.
     pub(super) fn read(&self, names: &EntryNames) -> Option<KnownUser> {
-        let (head, Parts { subscriptions, counters, .. }) = self.parts()?;
+        let (head, Parts { subscriptions, quantities, counters, .. }) = self.parts()?;
+        let mut quantities = Bytes(quantities);
         let running: Vec<Subscription> = subscriptions
             .chunks_exact(SUBSCRIPTION_BYTES)
-            .map(|bytes| subscription(bytes, names))
+            .map(|bytes| subscription(bytes, &mut quantities, names))
             .collect::<Option<_>>()?;
         let counters: Vec<Counter> = counters
             .chunks_exact(COUNTER_BYTES)
@@ -126,7 +141,7 @@ impl Entry {
 
     /// Returns where the counter's value stands.
     fn place(&self, counter: &CounterKey, names: &EntryNames) -> Option<usize> {
-        let (_, Parts { id, subscriptions, counters }) = self.parts()?;
+        let (_, Parts { id, subscriptions, quantities, counters }) = self.parts()?;
         let place = subscriptions
             .chunks_exact(SUBSCRIPTION_BYTES)
             .position(|bytes| bytes.starts_with(counter.subscription.0.as_bytes()))?;
@@ -134,7 +149,7 @@ impl Entry {
         let key = counter_key(u8::try_from(place).ok()?, feature, counter);
         let index =
             counters.chunks_exact(COUNTER_BYTES).position(|bytes| bytes.starts_with(&key))?;
-        let before = HEAD_BYTES + id.len() + subscriptions.len();
+        let before = HEAD_BYTES + id.len() + subscriptions.len() + quantities.len();
         Some(before + index * COUNTER_BYTES + COUNTER_KEY_BYTES)
     }
 
@@ -146,8 +161,9 @@ impl Entry {
         let [running] = bytes.next()?;
         let (id, rest) = bytes.0.split_at_checked(usize::from(length))?;
         let subscriptions = usize::from(running) * SUBSCRIPTION_BYTES;
-        let (subscriptions, counters) = rest.split_at_checked(subscriptions)?;
-        Some((Head { environment, key }, Parts { id, subscriptions, counters }))
+        let (subscriptions, rest) = rest.split_at_checked(subscriptions)?;
+        let (quantities, counters) = rest.split_at_checked(quantities_len(subscriptions, rest)?)?;
+        Some((Head { environment, key }, Parts { id, subscriptions, quantities, counters }))
     }
 }
 
@@ -159,17 +175,59 @@ struct Head {
 struct Parts<'a> {
     id: &'a [u8],
     subscriptions: &'a [u8],
+    quantities: &'a [u8],
     counters: &'a [u8],
 }
 
-fn subscription(bytes: &[u8], names: &EntryNames) -> Option<Subscription> {
+/// Adds the quantities of a subscription, unless it was always for one.
+fn add_quantities(bytes: &mut Vec<u8>, quantities: &Quantities) -> Option<()> {
+    if quantities.is_always_one() {
+        return Some(());
+    }
+    bytes.extend(quantities.oldest().get().to_le_bytes());
+    bytes.push(u8::try_from(quantities.changes().len()).ok()?);
+    for (since, quantity) in quantities.changes() {
+        bytes.extend(since.as_ms().to_le_bytes());
+        bytes.extend(quantity.get().to_le_bytes());
+    }
+    Some(())
+}
+
+/// Returns how many bytes the quantities of the subscriptions take at the front of `rest`.
+fn quantities_len(subscriptions: &[u8], rest: &[u8]) -> Option<usize> {
+    let statuses = subscriptions.chunks_exact(SUBSCRIPTION_BYTES).map(|bytes| bytes[STATUS]);
+    let mut length = 0;
+    for _ in statuses.filter(|status| status & HAS_QUANTITIES != 0) {
+        let changes = *rest.get(length + QUANTITIES_HEAD_BYTES - 1)?;
+        length += QUANTITIES_HEAD_BYTES + usize::from(changes) * QUANTITY_CHANGE_BYTES;
+    }
+    Some(length)
+}
+
+fn quantities(bytes: &mut Bytes<'_>) -> Option<Quantities> {
+    let quantity = |bytes| Quantity::new("quantity", u32::from_le_bytes(bytes).into()).ok();
+    let oldest = quantity(bytes.next()?)?;
+    let [changes] = bytes.next()?;
+    let changes = (0..changes).map(|_| {
+        Some((Timestamp::from_ms(i64::from_le_bytes(bytes.next()?)), quantity(bytes.next()?)?))
+    });
+    Quantities::from_stored(oldest, changes.collect::<Option<_>>()?)
+}
+
+fn subscription(
+    bytes: &[u8],
+    all_quantities: &mut Bytes<'_>,
+    names: &EntryNames,
+) -> Option<Subscription> {
     let mut bytes = Bytes(bytes);
     let id = SubscriptionId(Uuid::from_bytes(bytes.next()?));
     let package = names.packages.id(u32::from_le_bytes(bytes.next()?))?.clone();
     let [status] = bytes.next()?;
-    let (status, _) = *SubscriptionStatus::NAMES.get(usize::from(status))?;
+    let has_quantities = status & HAS_QUANTITIES != 0;
+    let (status, _) = *SubscriptionStatus::NAMES.get(usize::from(status & !HAS_QUANTITIES))?;
     let started_at = Timestamp::from_ms(i64::from_le_bytes(bytes.next()?));
-    Some(Subscription { id, package, status, started_at, ended_at: None })
+    let quantities = if has_quantities { quantities(all_quantities)? } else { Quantities::ONE };
+    Some(Subscription { id, package, status, started_at, ended_at: None, quantities })
 }
 
 fn counter(bytes: &[u8], running: &[Subscription], names: &EntryNames) -> Option<Counter> {

@@ -2,6 +2,7 @@
 
 use kana_core::facts::{CounterKey, UserFacts};
 use kana_core::id::{SubscriptionId, UserId, UserKey};
+use kana_core::quantity::Quantities;
 use kana_core::subscription::Subscription;
 
 /// The maximum number of counters of a user. The one that was added first gives way.
@@ -28,6 +29,7 @@ pub(crate) enum KnownChange {
     Set(CounterKey, Option<i64>),
     Begin(Subscription),
     End(SubscriptionId),
+    Quantities(SubscriptionId, Quantities),
 }
 
 impl KnownUser {
@@ -74,6 +76,12 @@ impl KnownUser {
                 self.set(counter, *used);
             }
             KnownChange::Begin(subscription) => self.running.push(subscription.clone()),
+            KnownChange::Quantities(subscription, quantities) => {
+                let mut running = self.running.iter_mut();
+                if let Some(known) = running.find(|running| running.id == *subscription) {
+                    known.quantities = quantities.clone();
+                }
+            }
             KnownChange::End(subscription) => {
                 self.running.retain(|running| running.id != *subscription);
                 self.counters.retain(|(counter, _)| counter.subscription != *subscription);

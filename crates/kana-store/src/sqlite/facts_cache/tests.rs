@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, VecDeque};
 use kana_core::Timestamp;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, PackageId, SubscriptionId};
+use kana_core::quantity::{Quantities, Quantity};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
 use kana_core::user::User;
@@ -32,6 +33,7 @@ fn subscription(n: u128) -> Subscription {
         status: SubscriptionStatus::Active,
         started_at: Timestamp::from_ms(1_705_320_000_000),
         ended_at: None,
+        quantities: Quantities::ONE,
     }
 }
 
@@ -214,6 +216,24 @@ fn an_ended_subscription_goes_with_its_counters() {
 }
 
 #[test]
+fn another_quantity_is_in_memory_with_its_subscription() {
+    let cache = cache(usize::MAX);
+    let mut ada = user(1);
+    ada.running.push(subscription(2));
+    learn(&cache, "ada", &ada);
+    let quantities = quantities_of(&[1, 5]);
+    let set = |subscription| Change::SetQuantities {
+        subscription: SubscriptionId(Uuid::from_u128(subscription)),
+        quantities: quantities.clone(),
+    };
+    let before = as_of(&cache, "ada");
+    cache.make(&cache.begin(changes(&[("ada", 1, set(2)), ("ada", 1, set(77))])));
+    assert!(!cache.is_still(ENVIRONMENT, &id("ada"), before));
+    ada.running[1].quantities = quantities;
+    assert_eq!(found(&cache, "ada"), Some(ada));
+}
+
+#[test]
 fn a_counter_of_the_current_period_replaces_those_of_earlier_ones() {
     let mut ada = user(1);
     for feature in ["api-calls", "seats"] {
@@ -273,9 +293,21 @@ fn the_bytes_have_a_bound_whatever_is_kept() {
     assert!(!FactsCache::new(FactsCacheLimits::mib(0)).is_on());
 }
 
+/// Quantities of which the first is the oldest; always one without any.
+fn quantities_of(all: &[i64]) -> Quantities {
+    let quantity = |quantity| Quantity::new("quantity", quantity).unwrap();
+    let Some((first, rest)) = all.split_first() else { return Quantities::ONE };
+    let mut quantities = Quantities::of(quantity(*first));
+    for (at, next) in (0..).zip(rest) {
+        quantities.change(quantity(*next), Timestamp::from_ms(at));
+    }
+    quantities
+}
+
 fn any_user() -> impl Strategy<Value = KnownUser> {
     let statuses = SubscriptionStatus::NAMES;
-    let running = (any::<u128>(), "[a-c]{1,3}", 0..statuses.len(), any::<i64>());
+    let quantities = prop::collection::vec(1_i64..=1_000_000, 0..30);
+    let running = ("[a-c]{1,3}", 0..statuses.len(), any::<i64>(), quantities);
     let counter = (0..5_usize, "[a-c]{1,3}", any::<u32>(), any::<i64>());
     let used = prop::option::of(0..=i64::MAX);
     let parts = (
@@ -286,10 +318,11 @@ fn any_user() -> impl Strategy<Value = KnownUser> {
     parts.prop_map(move |(n, running, counters)| {
         let running: Vec<Subscription> = running
             .into_iter()
-            .map(|(n, (_, package, status, start))| Subscription {
+            .map(|(n, (package, status, start, quantities))| Subscription {
                 package: PackageId::new("packageId", &package).unwrap(),
                 status: statuses[status].0,
                 started_at: Timestamp::from_ms(start),
+                quantities: quantities_of(&quantities),
                 ..subscription(n)
             })
             .collect();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use kana_core::catalog::CatalogVersion;
 use kana_core::facts::UserFacts;
+use kana_core::quantity::Quantity;
 use proptest::prelude::*;
 
 use super::super::facts_cache::FactsChanges;
@@ -26,7 +27,8 @@ struct State {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Stored {
-    running: Vec<u128>,
+    /// Each with its quantity.
+    running: Vec<(u128, u32)>,
     ended: Vec<u128>,
     counters: BTreeMap<(u128, i64), i64>,
 }
@@ -36,6 +38,7 @@ enum Edit {
     Create(u128),
     Subscribe(u128, u128),
     Cancel(u128, u128),
+    Quantity(u128, u128, u32),
     Set(u128, u128, i64, i64),
     Delete(u128, u128, i64),
     Rename(u128, u128),
@@ -71,6 +74,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         4 => user.clone().prop_map(Edit::Create),
         4 => (user.clone(), which.clone()).prop_map(|(user, which)| Edit::Subscribe(user, which)),
         2 => (user.clone(), which.clone()).prop_map(|(user, which)| Edit::Cancel(user, which)),
+        2 => (user.clone(), which.clone(), 2..9_u32)
+            .prop_map(|(user, which, quantity)| Edit::Quantity(user, which, quantity)),
         8 => (user.clone(), which.clone(), 0..PERIODS, 0..9_i64)
             .prop_map(|(user, which, period, used)| Edit::Set(user, which, period, used)),
         2 => (user.clone(), which, 0..PERIODS)
@@ -130,20 +135,31 @@ impl State {
             Edit::Subscribe(user, which) => {
                 let stored = self.users.get_mut(&user)?;
                 let subscription = subscription_of(user, which);
-                if stored.running.contains(&subscription) || stored.ended.contains(&subscription) {
+                let is_it = |(running, _): &(u128, u32)| *running == subscription;
+                if stored.running.iter().any(is_it) || stored.ended.contains(&subscription) {
                     return None;
                 }
-                stored.running.push(subscription);
+                stored.running.push((subscription, 1));
                 at(user, subscribe(subscription, None))
             }
             Edit::Cancel(user, which) => {
                 let stored = self.users.get_mut(&user)?;
                 let subscription = subscription_of(user, which);
-                let place = stored.running.iter().position(|running| *running == subscription)?;
+                let is_it = |(running, _): &(u128, u32)| *running == subscription;
+                let place = stored.running.iter().position(is_it)?;
                 stored.running.remove(place);
                 stored.ended.push(subscription);
                 let subscription = SubscriptionId(Uuid::from_u128(subscription));
                 at(user, Change::CancelSubscription { subscription, ended_at: NOW })
+            }
+            Edit::Quantity(user, which, quantity) => {
+                let subscription = subscription_of(user, which);
+                let mut running = self.users.get_mut(&user)?.running.iter_mut();
+                running.find(|(running, _)| *running == subscription)?.1 = quantity;
+                let subscription = SubscriptionId(Uuid::from_u128(subscription));
+                let quantities =
+                    Quantities::of(Quantity::new("quantity", quantity.into()).unwrap());
+                at(user, Change::SetQuantities { subscription, quantities })
             }
             Edit::Set(user, which, period, used) => {
                 let counters = &mut self.users.get_mut(&user)?.counters;
@@ -170,7 +186,7 @@ impl State {
     }
 
     /// Key and running subscriptions of the user with an id.
-    fn facts(&self, id: u128) -> Option<(UserKey, Vec<u128>)> {
+    fn facts(&self, id: u128) -> Option<(UserKey, Vec<(u128, u32)>)> {
         let key = self.ids.get(&name(id))?;
         let mut running = self.users[key].running.clone();
         running.sort_unstable();
@@ -189,10 +205,12 @@ impl State {
     }
 }
 
-fn seen(facts: Option<&UserFacts>) -> Option<(UserKey, Vec<u128>)> {
+fn seen(facts: Option<&UserFacts>) -> Option<(UserKey, Vec<(u128, u32)>)> {
     let facts = facts?;
     let running = facts.subscriptions().iter();
-    let mut running: Vec<u128> = running.map(|running| running.id.0.as_u128()).collect();
+    let mut running: Vec<(u128, u32)> = running
+        .map(|running| (running.id.0.as_u128(), running.quantities.current().get()))
+        .collect();
     running.sort_unstable();
     Some((facts.key, running))
 }

@@ -322,7 +322,9 @@ async fn many_records_of_the_table_of_before_are_taken_over() {
     old.execute_batch(
         "DROP VIEW replays; DROP TABLE replay_settings; DROP TABLE replay_log;
          DROP TABLE replay_runs; DROP TABLE replay_blocks; DROP TABLE replay_filters;
-         DROP TABLE overrides;
+         DROP TABLE overrides; DROP INDEX subscriptions_that_run;
+         ALTER TABLE subscriptions DROP COLUMN quantities;
+         CREATE INDEX subscriptions_that_run ON subscriptions (environment_id, user_key);
          PRAGMA user_version = 18;",
     )
     .unwrap();

@@ -45,6 +45,7 @@ fn value(form: Form) -> BoxedStrategy<Value> {
             Just(Value::Text("[[-5,0,null],[7,1,[3,\"DAY\",\"CALENDAR\",true]]]".to_owned()))
                 .boxed()
         }
+        Form::Quantities => Just(Value::Text("[2,[[1704067200000,5]]]".to_owned())).boxed(),
         Form::Answer => Just(Value::Text(r#"{"Recorded":"NotCounted"}"#.to_owned())).boxed(),
         Form::Instant => instants.prop_map(Value::Integer).boxed(),
         Form::Integer { min, max } => (min..=max).prop_map(Value::Integer).boxed(),

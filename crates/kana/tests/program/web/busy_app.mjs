@@ -33,6 +33,9 @@ const features = [
 const counted = (id, limit, resetPeriod, overageEnabled = false) =>
   ({ id, entitlement: { limit, resetPeriod, overageEnabled } });
 
+const added = (id, limit, resetPeriod) =>
+  ({ id, entitlement: { limit, resetPeriod, stacking: 'ADD' } });
+
 const packages = [
   { id: 'free', name: 'Free', features: [counted('api-calls', 1000, 'MONTH')] },
   {
@@ -56,7 +59,7 @@ const packages = [
       { id: 'audit-log' },
     ],
   },
-  { id: 'more-seats', name: 'More seats', isAddon: true, features: [counted('seats', 10, 'YEAR')] },
+  { id: 'more-seats', name: 'More seats', isAddon: true, features: [added('seats', 10, 'YEAR')] },
 ];
 
 const names = ['Ada Lovelace', 'Katherine Johnson', 'ليلى الحداد', 'Grace Hopper', 'Hedy Lamarr'];
@@ -95,9 +98,16 @@ async function use() {
     );
     const packageIds = [['free'], ['pro'], ['scale'], ['pro', 'more-seats']][user % 4];
     await ask(
-      `mutation($userId: String!, $packageIds: [String!]!, $startedAt: DateTime) {
-         subscribe(userId: $userId, packageIds: $packageIds, startedAt: $startedAt) { id } }`,
-      { userId, packageIds, startedAt: before(29) },
+      `mutation($userId: String!, $packageIds: [String!]!, $quantities: [Int!], $startedAt: DateTime) {
+         subscribe(userId: $userId, packageIds: $packageIds, quantities: $quantities,
+           startedAt: $startedAt) { id } }`,
+      {
+        userId,
+        packageIds,
+        // Two of what is added to another package.
+        quantities: packageIds.map((_, place) => place + 1),
+        startedAt: before(29),
+      },
     );
     const inputs = [{ userId, featureId: 'seats', delta: (user % 5) + 1 }];
     for (let day = 28; day >= 0; day -= 1) {
@@ -134,6 +144,8 @@ await inBrowser(url, async (page) => {
     ['/users?search=u-1', 'Users', 'users-search'],
     ['/users/new', 'Create a user', 'user-new'],
     ['/user?id=u-17', names[2], 'user'],
+    ['/user?id=u-3', names[3], 'user-quantity'],
+    ['/user/explain?id=u-3&feature=seats', 'Seats', 'explain'],
     ['/user/events?id=u-17', 'Events of u-17', 'user-events'],
     ['/users/import', 'Import users', 'users-import'],
     ['/developers', 'Developers', 'developers'],
@@ -170,6 +182,13 @@ await inBrowser(url, async (page) => {
   assert.equal(await first.getByLabel('Feature', { exact: true }).inputValue(), 'seats');
   assert.equal(await page.getByLabel('Name', { exact: true }).inputValue(), 'Team');
   assert.ok(await page.evaluate(() => window.isSamePage));
+
+  await page.goto(`${at}/user?id=u-3`);
+  await page.getByRole('link', { name: 'Quantity of More seats', exact: true }).click();
+  await check(page, 'Quantity of More seats', 'quantity');
+  await page.getByLabel('Quantity', { exact: true }).fill('5');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('cell', { name: '55', exact: true }).waitFor();
 
   await page.goto(`${url}/dashboard/settings`);
   await check(page, 'Settings', 'settings');
