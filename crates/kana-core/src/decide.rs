@@ -9,7 +9,7 @@ use crate::id::IdempotencyKey;
 pub use crate::override_commands::{OVERRIDES_MAX, OverrideInput, RemoveOverride, SetOverride};
 use crate::subjects::{Subject, Subjects};
 use crate::subscribing::{CancelSubscription, Subscribe};
-use crate::usage::{RecordUsage, UseFeature};
+use crate::usage::{RecordUsage, UseFeature, VoidUsage};
 pub use crate::user_commands::{CreateUser, UpdateUser};
 pub use crate::user_deletion::DeleteUser;
 
@@ -26,6 +26,8 @@ pub enum Command {
     RecordUsage(RecordUsage),
     /// Checks and records usage in one step.
     UseFeature(UseFeature),
+    /// Takes back recorded usage.
+    VoidUsage(VoidUsage),
     /// Subscribes the user to packages.
     Subscribe(Subscribe),
     /// Cancels a subscription.
@@ -70,6 +72,7 @@ impl Command {
             Self::DeleteUser(command) => command,
             Self::RecordUsage(command) => command,
             Self::UseFeature(command) => command,
+            Self::VoidUsage(command) => command,
             Self::Subscribe(command) => command,
             Self::CancelSubscription(command) => command,
             Self::SetOverride(command) => command,
@@ -85,6 +88,7 @@ impl Command {
             Self::DeleteUser(command) => command,
             Self::RecordUsage(command) => command,
             Self::UseFeature(command) => command,
+            Self::VoidUsage(command) => command,
             Self::Subscribe(command) => command,
             Self::CancelSubscription(command) => command,
             Self::SetOverride(command) => command,

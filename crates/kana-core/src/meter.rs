@@ -1,9 +1,12 @@
 //! The usage of one period: its own counter, and the periods that it has taken over.
 
-use crate::facts::{Change, CounterKey, Need, Obstacle, UserChange, UserFacts};
-use crate::id::{FeatureId, UserKey};
+use crate::counter::CounterValue;
+use crate::facts::{CounterKey, Obstacle, UserFacts};
+use crate::id::FeatureId;
 use crate::schedule::{Place, Schedule, TakenOver};
 use crate::source::Source;
+use crate::tally::Tally;
+pub(crate) use crate::tally::needs;
 use crate::terms::TermsNumber;
 use crate::timestamp::Timestamp;
 
@@ -12,7 +15,7 @@ use crate::timestamp::Timestamp;
 pub(crate) struct Meter<'a> {
     schedule: Schedule<'a>,
     place: Place,
-    counter: CounterKey,
+    tally: Tally<'a>,
 }
 
 impl<'a> Meter<'a> {
@@ -24,7 +27,8 @@ impl<'a> Meter<'a> {
             terms: place.number,
             period_start: place.period.start,
         };
-        Self { schedule, place, counter }
+        let tally = Tally { schedule: Some(schedule), counter };
+        Self { schedule, place, tally }
     }
 
     /// Creates the meter of a period whose usage may arrive late. If the period's counter is old
@@ -38,7 +42,7 @@ impl<'a> Meter<'a> {
         let mut meter = Self::new(schedule, feature, place);
         let since = schedule.counted_one_by_one_since(place.number, now);
         if since.is_some_and(|since| place.period.start < since) {
-            meter.counter.period_start = CounterKey::FOLDED;
+            meter.tally.counter.period_start = CounterKey::FOLDED;
         }
         meter
     }
@@ -54,7 +58,7 @@ impl<'a> Meter<'a> {
 
     /// Returns true if the period's own usage is part of a sum and no longer known.
     pub(crate) fn is_folded(&self) -> bool {
-        self.counter.is_folded()
+        self.tally.counter.is_folded()
     }
 
     /// Returns the usage of the period. Fails if counters that it needs are not loaded.
@@ -68,7 +72,7 @@ impl<'a> Meter<'a> {
     /// Returns the usage of the period as far as it is loaded, and adds the counters that are not
     /// loaded to `missing`.
     pub(crate) fn read(&self, facts: &UserFacts, missing: &mut Vec<CounterKey>) -> i64 {
-        match facts.stored(&self.counter) {
+        match facts.stored(&self.tally.counter) {
             Some(Some(used)) => used,
             Some(None) if self.place.takes_over => {
                 let taken_over = self.schedule.taken_over(self.place.number);
@@ -76,7 +80,7 @@ impl<'a> Meter<'a> {
             }
             Some(None) => 0,
             None => {
-                missing.push(self.counter.clone());
+                missing.push(self.tally.counter.clone());
                 0
             }
         }
@@ -117,49 +121,20 @@ impl<'a> Meter<'a> {
     }
 
     fn counter_at(&self, terms: TermsNumber, period_start: Timestamp) -> CounterKey {
-        CounterKey { terms, period_start, ..self.counter.clone() }
+        CounterKey { terms, period_start, ..self.tally.counter.clone() }
     }
 
-    /// Adds the changes that set the period's usage from `before` to `after`. The counters of
-    /// periods that have taken it over change by the same amount, if they are written.
-    pub(crate) fn set(
-        self,
-        facts: &UserFacts,
-        before: i64,
-        after: i64,
-        changes: &mut Vec<UserChange>,
-    ) -> Result<(), Obstacle> {
-        let takers = self.takers();
-        let missing = takers.iter().filter(|taker| facts.stored(taker).is_none()).cloned();
-        needs(facts.key, missing.collect())?;
-        changes.push((facts.key, Change::SetCounter { counter: self.counter, used: after }));
-        for counter in takers {
-            if let Some(Some(used)) = facts.stored(&counter) {
-                let used = used.saturating_add(after.saturating_sub(before)).max(0);
-                changes.push((facts.key, Change::SetCounter { counter, used }));
-            }
+    /// Returns what the period's counter holds, with the usage of the periods that it takes over if it
+    /// was never written. Fails if counters that it needs are not loaded.
+    pub(crate) fn value(&self, facts: &UserFacts) -> Result<CounterValue, Obstacle> {
+        match facts.counter(&self.tally.counter) {
+            Some(Some(value)) => Ok(value.clone()),
+            _ => self.used(facts).map(CounterValue::from),
         }
-        Ok(())
     }
 
-    /// Returns the counters of the periods that have taken this one over.
-    fn takers(&self) -> Vec<CounterKey> {
-        let start = if self.is_folded() {
-            self.schedule.lifetime.started_at
-        } else {
-            self.counter.period_start
-        };
-        let takers = self.schedule.takers_of(self.place.number, start).into_iter();
-        takers.map(|(number, start)| self.counter_at(number, start)).collect()
+    /// Returns the period's counter with those that include it, to set it.
+    pub(crate) fn into_tally(self) -> Tally<'a> {
+        self.tally
     }
-}
-
-/// Fails with the need for the missing counters of a user, unless there are none.
-pub(crate) fn needs(user: UserKey, mut missing: Vec<CounterKey>) -> Result<(), Obstacle> {
-    if missing.is_empty() {
-        return Ok(());
-    }
-    missing.sort_unstable();
-    missing.dedup();
-    Err(Obstacle::Needs(Need::Counters(user, missing)))
 }

@@ -141,7 +141,7 @@ impl Draw {
     }
 
     fn request(&mut self) -> Request {
-        match self.weighted(&[14, 14, 14, 6, 8, 4, 14, 3]) {
+        match self.weighted(&[14, 14, 14, 6, 8, 4, 14, 3, 4]) {
             0 => Request::RecordUsage(self.usage()),
             1 => self.use_feature(),
             2 => self.keyed(),
@@ -149,7 +149,8 @@ impl Draw {
             4 => self.subscribe(),
             5 => Request::CancelSubscription(self.subscription()),
             6 => self.question(),
-            _ => self.change_of_the_catalog(),
+            7 => self.change_of_the_catalog(),
+            _ => Request::VoidUsage(self.of(&KEYS)),
         }
     }
 

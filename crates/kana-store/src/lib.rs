@@ -26,6 +26,7 @@ pub mod postgres;
 pub mod sqlite;
 pub mod store;
 mod threads;
+mod threshold_event_row;
 pub mod transfer;
 pub mod usage_events;
 pub mod usage_statistics;

@@ -24,6 +24,7 @@ pub(crate) const SQLITE: &[&str] = &[
     SQLITE_REPLAYS_IN_RUNS,
     include_str!("sqlite/migrations/0020_reset_anchor.sql"),
     include_str!("sqlite/migrations/0021_overrides.sql"),
+    include_str!("sqlite/migrations/0022_thresholds_and_corrections.sql"),
 ];
 
 /// For PostgreSQL.
@@ -40,6 +41,7 @@ pub(crate) const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0010_key_expiry.sql"),
     include_str!("postgres/migrations/0011_reset_anchor.sql"),
     include_str!("postgres/migrations/0012_overrides.sql"),
+    include_str!("postgres/migrations/0013_thresholds_and_corrections.sql"),
 ];
 
 /// After this one the program fills the search index of users, since SQL cannot fold case as it does.

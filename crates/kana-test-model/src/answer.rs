@@ -16,6 +16,8 @@ pub enum Answer {
     Subscriptions(Vec<Subscription>),
     AllSubscriptions(Vec<(Name, Subscription)>),
     Recorded(bool),
+    /// To `voidUsage`: whether nothing of it counts any more.
+    Voided(bool),
     /// To `canUseFeature` and `useFeature`.
     Entitlement(Entitlement),
     Usage {
@@ -41,6 +43,7 @@ pub enum Refusal {
     NoSuchFeature,
     NoSuchPackage,
     NoSuchSubscription,
+    NoSuchUsage,
     IdTaken,
     IdempotencyConflict,
     /// "Package Id not found for app"

@@ -76,6 +76,9 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
                 .await?;
             entitlement(used.granted, used.reason, used.consumption)
         }
+        Request::VoidUsage(key) => {
+            Answer::Voided(kana.void_usage(idempotency_key(key)).await?.voided())
+        }
         Request::CanUseFeature { user, feature, delta } => {
             let answer = kana.can_use_feature(&user_id(user), &feature_id(feature), *delta).await?;
             entitlement(answer.access, answer.reason, answer.consumption)
@@ -217,11 +220,7 @@ pub fn record(usage: Usage) -> RecordUsage {
 }
 
 fn new_feature(id: Name, binary: bool) -> Feature {
-    let kind = if binary {
-        FeatureKind::Binary
-    } else {
-        FeatureKind::Consumable { unit_label: None, unit_label_plural: None }
-    };
+    let kind = if binary { FeatureKind::Binary } else { FeatureKind::CONSUMABLE };
     Feature { id: feature_id(id), name: label(id), kind, metadata: None }
 }
 
@@ -333,6 +332,7 @@ pub fn refused(error: Error) -> Answer {
         Error::Refused(KanaRefusal::FeatureNotFound(_)) => Refusal::NoSuchFeature,
         Error::Refused(KanaRefusal::PackageNotFound(_)) => Refusal::NoSuchPackage,
         Error::Refused(KanaRefusal::SubscriptionNotFound(_)) => Refusal::NoSuchSubscription,
+        Error::Refused(KanaRefusal::UsageNotFound(_)) => Refusal::NoSuchUsage,
         Error::Refused(
             KanaRefusal::FeatureIdTaken(_)
             | KanaRefusal::PackageIdTaken(_)

@@ -25,6 +25,10 @@ pub struct Model {
     subscriptions: Vec<(Id, Subscription)>,
     /// What was used of a feature under a subscription in the period that starts then.
     used: BTreeMap<(Id, Name, At), i64>,
+    /// How often that was SET.
+    sets: BTreeMap<(Id, Name, At), usize>,
+    /// What was counted under an idempotency key.
+    counted: BTreeMap<Name, usage::Counted>,
     /// What was asked under an idempotency key, and what was answered.
     keys: BTreeMap<Name, (usage::Content, Answer)>,
     /// The length of the log of usage.
@@ -65,6 +69,7 @@ impl Model {
             Request::UseFeature { user, feature, delta, key } => {
                 self.use_feature(user, feature, *delta, *key, now)
             }
+            Request::VoidUsage(key) => self.void_usage(key),
             Request::CanUseFeature { user, feature, delta } => {
                 self.can_use_feature(user, feature, *delta, now)
             }

@@ -85,6 +85,8 @@ pub enum Request {
         delta: i64,
         key: Option<Name>,
     },
+    /// Takes back what was recorded under a key.
+    VoidUsage(Name),
     CanUseFeature {
         user: Name,
         feature: Name,

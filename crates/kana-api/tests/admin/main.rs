@@ -44,6 +44,7 @@ mod pricing_as_code;
 mod rate_limits;
 mod repeated;
 mod starting;
+mod thresholds;
 mod updates;
 mod variables;
 mod whole_numbers;

@@ -19,6 +19,8 @@ mod overrides;
 mod period;
 mod recording;
 mod subscribing;
+mod thresholds;
 mod usage_history;
 mod users;
+mod voiding;
 mod world;

@@ -9,6 +9,7 @@ use kana_core::catalog_command::{
     CatalogAnswer, CatalogCommand, NewPackage, NewPackageFeature, PackageEdit, plan,
 };
 use kana_core::change::{self, of_catalog};
+use kana_core::counter::CounterValue;
 use kana_core::counting::counting_subscription;
 use kana_core::decide::{
     Answer, Basis, Command, CreateUser, Decision, DeleteUser, OverrideInput, RemoveOverride,
@@ -31,8 +32,10 @@ use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::subjects::{Subject, Subjects};
 use kana_core::subscribing::{CancelSubscription, Subscribe};
 use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus};
+use kana_core::threshold::{Threshold, ThresholdEvent, Thresholds};
 use kana_core::usage::{
-    RecordUsage, RecordedUsage, UsageAction, UsageEvent, UseFeature, UsedFeature,
+    RecordUsage, RecordedUsage, UsageAction, UsageEvent, UseFeature, UsedFeature, VoidUsage,
+    VoidedUsage,
 };
 use kana_core::usage_history::{UsageHistory, show_usage};
 use kana_core::user::{User, UserEdit};
@@ -62,7 +65,7 @@ pub(crate) fn label(text: &str) -> Label {
     Label::new("name", text).unwrap()
 }
 
-fn key(text: &str) -> IdempotencyKey {
+pub(crate) fn key(text: &str) -> IdempotencyKey {
     IdempotencyKey::new("idempotencyKey", text).unwrap()
 }
 
@@ -115,7 +118,7 @@ impl Gives {
 
 /// A consumable feature without any extras.
 pub(crate) fn consumable(id: &str) -> Feature {
-    let kind = FeatureKind::Consumable { unit_label: None, unit_label_plural: None };
+    let kind = FeatureKind::CONSUMABLE;
     Feature { id: feature_id(id), name: label(id), kind, metadata: None }
 }
 
@@ -303,7 +306,7 @@ struct Person {
     user: User,
     subscriptions: Vec<Subscription>,
     overrides: Vec<Override>,
-    counters: BTreeMap<CounterKey, i64>,
+    counters: BTreeMap<CounterKey, CounterValue>,
 }
 
 impl Person {
@@ -323,8 +326,8 @@ impl Person {
             Need::Overrides(_) => facts.load_overrides(self.overrides.clone()),
             Need::Counters(_, counters) => {
                 for counter in counters {
-                    let used = self.counters.get(&counter).copied();
-                    facts.load_counter(counter, used);
+                    let value = self.counters.get(&counter).cloned();
+                    facts.load_counter(counter, value);
                 }
             }
             Need::Profile(_) => facts.load_profile(self.user.clone()),
@@ -340,6 +343,7 @@ pub(crate) struct Stored {
     people: Vec<Person>,
     events: Vec<UsageEvent>,
     crossings: Vec<LimitCrossing>,
+    thresholds: Vec<ThresholdEvent>,
     replays: HashMap<IdempotencyKey, Replay>,
 }
 
@@ -365,6 +369,18 @@ impl World {
 
     pub(crate) fn consumable(mut self, id: &str) -> Self {
         self.plan(CatalogCommand::CreateFeature(consumable(id))).unwrap();
+        self
+    }
+
+    /// A consumable feature with thresholds.
+    pub(crate) fn watched(mut self, id: &str, thresholds: &[Threshold]) -> Self {
+        let kind = FeatureKind::Consumable {
+            unit_label: None,
+            unit_label_plural: None,
+            thresholds: Thresholds::new(thresholds.to_vec()).unwrap(),
+        };
+        let feature = Feature { kind, ..consumable(id) };
+        self.plan(CatalogCommand::CreateFeature(feature)).unwrap();
         self
     }
 
@@ -492,6 +508,14 @@ impl World {
         }
     }
 
+    pub(crate) fn void(&mut self, text: &str) -> Result<VoidedUsage, Refusal> {
+        let idempotency_key = key(text);
+        match self.run(&Command::VoidUsage(VoidUsage { idempotency_key }))? {
+            Answer::Voided(answer) => Ok(answer),
+            other => panic!("not an answer to voidUsage: {other:?}"),
+        }
+    }
+
     pub(crate) fn subscribe<const N: usize>(
         &mut self,
         user: &str,
@@ -597,6 +621,10 @@ impl World {
         let person = named.map(|subject| match *subject {
             Subject::User(id) => people().find(|person| person.user.id == *id),
             Subject::Subscriber(id) => people().find(|person| subscribed(person, id)),
+            Subject::Recorder(key) => {
+                let user = self.stored.replays.get(key).map(|replay| replay.content.user);
+                people().find(|person| Some(person.user.key) == user)
+            }
         });
         person.map(|person| person.map(Person::facts))
     }
@@ -703,9 +731,9 @@ impl World {
                     known.status = SubscriptionStatus::Cancelled;
                     known.ended_at = Some(ended_at);
                 }
-                Change::SetCounter { counter, used } => {
-                    assert!(used >= 0, "a counter holds 0 or more");
-                    self.person_mut_with(*user).counters.insert(counter, used);
+                Change::SetCounter { counter, value } => {
+                    assert!(value.used >= 0, "a counter holds 0 or more");
+                    self.person_mut_with(*user).counters.insert(counter, value);
                 }
                 Change::DeleteCounter { counter } => {
                     let gone = self.person_mut_with(*user).counters.remove(&counter);
@@ -713,6 +741,7 @@ impl World {
                 }
                 Change::LogEvent(event) => self.stored.events.push(event),
                 Change::CrossLimit(crossing) => self.stored.crossings.push(crossing),
+                Change::ReachThreshold(event) => self.stored.thresholds.push(event),
                 Change::KeepReplay { key, replay } => {
                     self.stored.replays.insert(key, replay);
                 }
@@ -919,8 +948,26 @@ impl World {
         &self.stored.events
     }
 
+    /// The threshold events, in the order in which they were stored.
+    pub(crate) fn threshold_events(&self) -> &[ThresholdEvent] {
+        &self.stored.thresholds
+    }
+
+    pub(crate) fn replay(&self, text: &str) -> &Replay {
+        &self.stored.replays[&key(text)]
+    }
+
+    pub(crate) fn forget_key(&mut self, text: &str) {
+        self.stored.replays.remove(&key(text));
+    }
+
+    pub(crate) fn keep_replay(&mut self, text: &str, replay: Replay) {
+        self.stored.replays.insert(key(text), replay);
+    }
+
     pub(crate) fn counters(&self, user: &str) -> BTreeMap<CounterKey, i64> {
-        self.person(user).counters.clone()
+        let counters = self.person(user).counters.iter();
+        counters.map(|(counter, value)| (counter.clone(), value.used)).collect()
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {

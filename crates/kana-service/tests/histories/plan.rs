@@ -328,6 +328,7 @@ fn any_step(weights: Weights) -> impl Strategy<Value = Step> {
         6 => any_usage().prop_map(|usage| Step::Ask(Request::RecordUsage(usage))),
         6 => any_use().prop_map(Step::Ask),
         8 => (0..3_usize, weighted(0.2, any_user())).prop_map(|(n, user)| Step::Keyed(n, user)),
+        3 => select(vec!["k1", "k2"]).prop_map(|key| Step::Ask(Request::VoidUsage(key))),
         weights.users => any_change_of_a_user().prop_map(Step::Ask),
         weights.subscriptions => any_change_of_subscriptions(),
         1 => (0..4_usize).prop_map(Step::Subscription),

@@ -24,6 +24,18 @@ pub(super) struct Content {
     occurred_at: Option<At>,
 }
 
+/// What a request under a key has counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Counted {
+    /// Subscription, feature, and start of the period.
+    counter: (Id, Name, At),
+    /// By how much it changed what was used.
+    added: i64,
+    /// How often that had been SET.
+    sets: usize,
+    voided: bool,
+}
+
 /// The subscription that counts for a feature, with what its package gives.
 #[derive(Clone, Copy)]
 struct Counting {
@@ -62,10 +74,18 @@ impl Model {
         {
             let sets = usage.action == Action::Set && !self.errs(Mistake::SetAdds);
             let stops_at_0 = !self.errs(Mistake::BelowZero);
-            let used = self.used_mut(counting, usage.feature, named.unwrap_or(now));
+            let at = named.unwrap_or(now);
+            let used = self.used_mut(counting, usage.feature, at);
+            let before = *used;
             *used = if sets { usage.delta } else { *used + usage.delta };
             if stops_at_0 {
                 *used = (*used).max(0);
+            }
+            let added = *used - before;
+            if usage.action == Action::Set {
+                *self.sets.entry(self.counter(counting, usage.feature, at)).or_default() += 1;
+            } else {
+                self.note_counted(usage.key, self.counter(counting, usage.feature, at), added);
             }
         }
         Ok(self.keep(usage.key, content, Answer::Recorded(counting.is_some())))
@@ -108,11 +128,42 @@ impl Model {
             consumption.used += delta;
             let counting = self.counting(&user, feature, None).unwrap();
             *self.used_mut(counting, feature, now) = consumption.used;
+            self.note_counted(key, self.counter(counting, feature, now), delta);
         }
         if !answer.access && self.errs(Mistake::RefusalsDoNotUseKeys) {
             return Ok(Answer::Entitlement(answer));
         }
         Ok(self.keep(key, content, Answer::Entitlement(answer)))
+    }
+
+    pub(super) fn void_usage(&mut self, key: Name) -> Result<Answer, Refusal> {
+        let Some((asked, _)) = self.keys.get(key) else { return Err(Refusal::NoSuchUsage) };
+        if asked.action == Action::Set {
+            return Err(Refusal::BadValue("idempotencyKey"));
+        }
+        let Some(counted) = self.counted.get_mut(key) else { return Ok(Answer::Voided(false)) };
+        if std::mem::replace(&mut counted.voided, true) {
+            return Ok(Answer::Voided(true));
+        }
+        // The log has an entry of it, whatever is left to take back.
+        self.events += 1;
+        let Counted { counter, added, sets, .. } = *counted;
+        if self.sets.get(&counter).copied().unwrap_or(0) == sets {
+            let used = self.used.entry(counter).or_default();
+            *used = (*used - added).max(0);
+        }
+        Ok(Answer::Voided(true))
+    }
+
+    fn counter(&self, counting: Counting, feature: Name, at: At) -> (Id, Name, At) {
+        (counting.subscription.id, feature, self.period_at(counting, at).0)
+    }
+
+    fn note_counted(&mut self, key: Option<Name>, counter: (Id, Name, At), added: i64) {
+        let sets = self.sets.get(&counter).copied().unwrap_or(0);
+        if let Some(key) = key {
+            self.counted.insert(key, Counted { counter, added, sets, voided: false });
+        }
     }
 
     pub(super) fn can_use_feature(
