@@ -72,6 +72,7 @@ impl Draw {
         let mut requests = vec![
             Request::CreateFeature { feature: CALLS, binary: false },
             Request::CreateFeature { feature: SSO, binary: true },
+            Request::SetThresholds(CALLS),
         ];
         let (basic, extra) = (self.terms(), self.terms());
         let pro = if self.one_in(2) { self.terms() } else { Terms { limit: None, ..self.terms() } };
@@ -271,7 +272,7 @@ impl Draw {
 
     fn question(&mut self) -> Request {
         let (user, feature) = (self.user(), self.feature());
-        match self.weighted(&[6, 3, 1, 1, 2, 1, 1, 1]) {
+        match self.weighted(&[6, 3, 1, 1, 2, 1, 1, 1, 1]) {
             0 => Request::CanUseFeature { user, feature, delta: self.of(&[1, 1, 0, -1]) },
             1 => Request::ShowUsage { user, feature },
             2 => Request::User(user),
@@ -279,6 +280,7 @@ impl Draw {
             4 => Request::Subscriptions(user),
             5 => Request::AllSubscriptions,
             6 => Request::Subscription(self.subscription()),
+            7 => Request::Reached(user),
             _ => Request::Catalog,
         }
     }

@@ -1,7 +1,7 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use crate::request::{At, Id, Name};
+use crate::request::{At, Id, Name, Threshold};
 
 /// What Kana answers, as far as a client can tell.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,6 +24,8 @@ pub enum Answer {
         current: Option<UsageInPeriod>,
         past: Vec<UsageInPeriod>,
     },
+    /// In any order, as long as it is always the same.
+    Reached(Vec<Reached>),
     Catalog {
         features: Vec<Name>,
         packages: Vec<(Name, Status)>,
@@ -116,6 +118,16 @@ pub struct UsageInPeriod {
     pub start: At,
     pub end: Option<At>,
     pub consumption: Consumption,
+}
+
+/// Usage has reached a threshold of a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reached {
+    pub at: At,
+    pub feature: Name,
+    pub threshold: Threshold,
+    /// The period and the usage of then.
+    pub usage: UsageInPeriod,
 }
 
 impl Answer {

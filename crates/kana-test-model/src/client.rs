@@ -1,7 +1,7 @@
 //! Says a request in Kana's words, and what Kana answers in ours.
 
 use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, PackageStatus};
-use kana_core::catalog_command::{NewPackage, NewPackageFeature};
+use kana_core::catalog_command::{FeatureEdit, NewPackage, NewPackageFeature};
 use kana_core::edit::Edit;
 use kana_core::entitlement;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId};
@@ -9,6 +9,7 @@ use kana_core::metadata::Label;
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::refusal::SubscribeRefusal;
 use kana_core::subscription::{self, SubscriptionStatus};
+use kana_core::threshold::{Threshold, ThresholdEvent, Thresholds};
 use kana_core::usage::{RecordUsage, UsageAction, UseFeature};
 use kana_core::usage_history::ConsumptionInPeriod;
 use kana_core::user::{self, UserEdit};
@@ -17,10 +18,10 @@ use kana_service::{Environment, Error};
 use uuid::Uuid;
 
 use crate::answer::{
-    Answer, Consumption, Entitlement, Reason, Refusal, Status, Subscription, UsageInPeriod, User,
-    settle,
+    Answer, Consumption, Entitlement, Reached, Reason, Refusal, Status, Subscription,
+    UsageInPeriod, User, settle,
 };
-use crate::request::{self, Action, At, Id, Name, Request, Reset, Terms, Usage, name};
+use crate::request::{self, Action, At, Id, Name, Request, Reset, THRESHOLDS, Terms, Usage, name};
 
 /// Sends a request and waits for its answer.
 pub async fn ask(kana: &Environment, request: &Request) -> Answer {
@@ -79,6 +80,12 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
         Request::VoidUsage(key) => {
             Answer::Voided(kana.void_usage(idempotency_key(key)).await?.voided())
         }
+        Request::Reached(user) => {
+            let page = kana.threshold_events(Some(&user_id(user)), None, 1000).await?;
+            let mut all: Vec<_> = page.events.iter().map(|(_, event)| reached(event)).collect();
+            all.sort_unstable();
+            Answer::Reached(all)
+        }
         Request::CanUseFeature { user, feature, delta } => {
             let answer = kana.can_use_feature(&user_id(user), &feature_id(feature), *delta).await?;
             entitlement(answer.access, answer.reason, answer.consumption)
@@ -90,6 +97,7 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
         }
         Request::Catalog
         | Request::CreateFeature { .. }
+        | Request::SetThresholds(_)
         | Request::CreatePackage(_)
         | Request::PublishPackage(_)
         | Request::ArchivePackage(_)
@@ -134,6 +142,12 @@ async fn about_catalog(kana: &Environment, request: &Request) -> Result<Answer, 
             let (catalog, made) = kana.create_feature(new_feature(feature, *binary)).await?;
             assert!(catalog.feature(&made).is_some());
             return Ok(Answer::Feature(name(made.as_str())));
+        }
+        Request::SetThresholds(feature) => {
+            let thresholds = Thresholds::new(THRESHOLDS.map(threshold).to_vec()).unwrap();
+            let edit = FeatureEdit { thresholds: Some(thresholds), ..FeatureEdit::default() };
+            let (_, changed) = kana.update_feature(feature_id(feature), edit).await?;
+            return Ok(Answer::Feature(name(changed.as_str())));
         }
         Request::CreatePackage(package) => kana.create_package(new_package(package)).await?,
         Request::PublishPackage(package) => kana.publish_package(package_id(package)).await?,
@@ -222,6 +236,29 @@ pub fn record(usage: Usage) -> RecordUsage {
 fn new_feature(id: Name, binary: bool) -> Feature {
     let kind = if binary { FeatureKind::Binary } else { FeatureKind::CONSUMABLE };
     Feature { id: feature_id(id), name: label(id), kind, metadata: None }
+}
+
+fn threshold(threshold: request::Threshold) -> Threshold {
+    match threshold {
+        request::Threshold::Percent(percent) => Threshold::Percent(percent),
+        request::Threshold::Left(left) => Threshold::Left(left),
+    }
+}
+
+fn reached(event: &ThresholdEvent) -> Reached {
+    Reached {
+        at: At(event.at.as_ms()),
+        feature: name(event.feature.as_str()),
+        threshold: match event.threshold {
+            Threshold::Percent(percent) => request::Threshold::Percent(percent),
+            Threshold::Left(left) => request::Threshold::Left(left),
+        },
+        usage: UsageInPeriod {
+            start: At(event.period.start.as_ms()),
+            end: event.period.end.map(|end| At(end.as_ms())),
+            consumption: consumed(event.consumption),
+        },
+    }
 }
 
 fn new_package(new: &request::NewPackage) -> NewPackage {

@@ -43,10 +43,14 @@ pub enum Mistake {
     UpdatesClear,
     /// A new id is given although somebody has it.
     IdsAreShared,
+    /// A threshold is reached again after usage has gone down.
+    ThresholdsFireAgain,
+    /// Usage in a period that is over reaches thresholds.
+    OldUsageReachesThresholds,
 }
 
 impl Mistake {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::LimitIgnored,
         Self::LowestLimitCounts,
         Self::NewestCounts,
@@ -67,5 +71,7 @@ impl Mistake {
         Self::ArchivingEndsGrants,
         Self::UpdatesClear,
         Self::IdsAreShared,
+        Self::ThresholdsFireAgain,
+        Self::OldUsageReachesThresholds,
     ];
 }

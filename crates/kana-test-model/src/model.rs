@@ -5,9 +5,9 @@ mod catalog;
 mod subscribing;
 mod usage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::answer::{Answer, Refusal, Status, Subscription, User};
+use crate::answer::{Answer, Reached, Refusal, Status, Subscription, User};
 use crate::mistake::Mistake;
 use crate::request::{At, DELETED, Edit, Id, Name, NewPackage, Request};
 
@@ -27,6 +27,10 @@ pub struct Model {
     used: BTreeMap<(Id, Name, At), i64>,
     /// How often that was SET.
     sets: BTreeMap<(Id, Name, At), usize>,
+    /// The features that have thresholds.
+    with_thresholds: BTreeSet<Name>,
+    /// What was reached, each with the keys of the user and of the subscription that counted.
+    reached: BTreeSet<(Id, Id, Reached)>,
     /// What was counted under an idempotency key.
     counted: BTreeMap<Name, usage::Counted>,
     /// What was asked under an idempotency key, and what was answered.
@@ -70,6 +74,8 @@ impl Model {
                 self.use_feature(user, feature, *delta, *key, now)
             }
             Request::VoidUsage(key) => self.void_usage(key),
+            Request::SetThresholds(feature) => self.set_thresholds(feature),
+            Request::Reached(user) => self.reached(user),
             Request::CanUseFeature { user, feature, delta } => {
                 self.can_use_feature(user, feature, *delta, now)
             }
@@ -159,6 +165,7 @@ impl Model {
                 subscription.ended_at = Some(now);
             }
         }
+        self.reached.retain(|(owner, ..)| *owner != user.key);
         for known in self.users.iter_mut().filter(|known| known.key == user.key) {
             *known = User { key: user.key, id: DELETED, name: None, email: None };
         }

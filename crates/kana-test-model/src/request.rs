@@ -87,6 +87,10 @@ pub enum Request {
     },
     /// Takes back what was recorded under a key.
     VoidUsage(Name),
+    /// Gives a feature the [`THRESHOLDS`].
+    SetThresholds(Name),
+    /// Which thresholds the usage of a user has reached.
+    Reached(Name),
     CanUseFeature {
         user: Name,
         feature: Name,
@@ -114,6 +118,18 @@ pub enum Request {
     /// How many rows the stored log of usage has.
     CountEvents,
 }
+
+/// What usage can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Threshold {
+    /// Of the limit.
+    Percent(i64),
+    Left(i64),
+}
+
+/// The thresholds of a feature that has some.
+pub const THRESHOLDS: [Threshold; 3] =
+    [Threshold::Percent(50), Threshold::Percent(150), Threshold::Left(1)];
 
 /// What an update does to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

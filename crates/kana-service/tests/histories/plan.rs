@@ -88,6 +88,7 @@ fn open(shop: Vec<NewPackage>, ada: Option<Vec<Name>>, bob: Option<Vec<Name>>) -
     let mut setup = vec![
         Request::CreateFeature { feature: CALLS, binary: false },
         Request::CreateFeature { feature: SSO, binary: true },
+        Request::SetThresholds(CALLS),
     ];
     for package in shop {
         let id = package.package;
@@ -280,6 +281,7 @@ fn any_question() -> impl Strategy<Value = Request> {
         1 => any_user().prop_map(Request::User),
         1 => Just(Request::Users),
         2 => any_user().prop_map(Request::Subscriptions),
+        2 => any_user().prop_map(Request::Reached),
         1 => Just(Request::AllSubscriptions),
         1 => Just(Request::Catalog),
     ]

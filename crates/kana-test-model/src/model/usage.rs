@@ -2,12 +2,12 @@ use std::cmp::{Ordering, Reverse};
 
 use super::Model;
 use crate::answer::{
-    Answer, Consumption, Entitlement, PAST_MAX, Reason, Refusal, Status, Subscription,
+    Answer, Consumption, Entitlement, PAST_MAX, Reached, Reason, Refusal, Status, Subscription,
     UsageInPeriod, User, settle,
 };
 use crate::mistake::Mistake;
 use crate::period;
-use crate::request::{Action, At, Id, Name, Terms, Usage};
+use crate::request::{Action, At, Id, Name, THRESHOLDS, Terms, Threshold, Usage};
 
 const FIVE_MINUTES_MS: i64 = 5 * 60 * 1000;
 const UNLIMITED: Terms = Terms { limit: None, reset: None, overage: false };
@@ -82,6 +82,9 @@ impl Model {
                 *used = (*used).max(0);
             }
             let added = *used - before;
+            if added > 0 {
+                self.reach(&user, counting, usage.feature, at, now);
+            }
             if usage.action == Action::Set {
                 *self.sets.entry(self.counter(counting, usage.feature, at)).or_default() += 1;
             } else {
@@ -128,6 +131,9 @@ impl Model {
             consumption.used += delta;
             let counting = self.counting(&user, feature, None).unwrap();
             *self.used_mut(counting, feature, now) = consumption.used;
+            if delta > 0 {
+                self.reach(&user, counting, feature, now, now);
+            }
             self.note_counted(key, self.counter(counting, feature, now), delta);
         }
         if !answer.access && self.errs(Mistake::RefusalsDoNotUseKeys) {
@@ -153,6 +159,45 @@ impl Model {
             *used = (*used - added).max(0);
         }
         Ok(Answer::Voided(true))
+    }
+
+    /// Notes which thresholds the usage has reached that has just grown, each once.
+    fn reach(&mut self, user: &User, counting: Counting, feature: Name, at: At, now: At) {
+        let (start, end) = self.period_at(counting, at);
+        let is_over = end.is_some_and(|end| end <= now) || counting.subscription.ended_at.is_some();
+        let Some(limit) = counting.terms.limit else { return };
+        if !self.with_thresholds.contains(feature)
+            || (is_over && !self.errs(Mistake::OldUsageReachesThresholds))
+        {
+            return;
+        }
+        let consumption = self.consumption(counting, feature, start);
+        let usage = UsageInPeriod { start, end, consumption };
+        for threshold in THRESHOLDS {
+            let is_reached = match threshold {
+                Threshold::Percent(percent) => {
+                    i128::from(consumption.used) * 100 >= i128::from(limit) * i128::from(percent)
+                }
+                Threshold::Left(left) => limit.saturating_sub(consumption.used) <= left,
+            };
+            let was_before = self.reached.iter().any(|(_, subscription, before)| {
+                let counter = (*subscription, before.feature, before.usage.start);
+                counter == (counting.subscription.id, feature, start)
+                    && before.threshold == threshold
+            });
+            if is_reached && (!was_before || self.errs(Mistake::ThresholdsFireAgain)) {
+                let reached = Reached { at: now, feature, threshold, usage };
+                self.reached.insert((user.key, counting.subscription.id, reached));
+            }
+        }
+    }
+
+    pub(super) fn reached(&self, user: Name) -> Result<Answer, Refusal> {
+        let user = self.user(user)?;
+        let of_user = self.reached.iter().filter(|(owner, ..)| *owner == user.key);
+        let mut reached: Vec<Reached> = of_user.map(|(_, _, reached)| *reached).collect();
+        reached.sort_unstable();
+        Ok(Answer::Reached(reached))
     }
 
     fn counter(&self, counting: Counting, feature: Name, at: At) -> (Id, Name, At) {

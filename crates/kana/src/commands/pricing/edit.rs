@@ -154,10 +154,18 @@ impl Text<'_> {
             return Some(());
         }
         let bytes = self.bytes(node)?;
-        let text = self.text.get(bytes.clone())?;
-        if !text.starts_with('[') || text.contains('\n') {
+        // What the parser takes for it ends after the comment behind it.
+        let list = self.text.get(bytes.clone())?;
+        let length = list.find(']')? + 1;
+        let (list, rest) = list.split_at(length);
+        let rest = rest.trim_start();
+        if !list.starts_with('[')
+            || list.contains('\n')
+            || !(rest.is_empty() || rest.starts_with('#'))
+        {
             return None;
         }
+        let bytes = bytes.start..bytes.start + length;
         changes.push(Change { bytes, text: writing::inline(&wanted) });
         Some(())
     }
