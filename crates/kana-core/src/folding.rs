@@ -69,6 +69,24 @@ impl Decide for FoldCounters {
     }
 }
 
+/// Returns the schedule of what the counters belong to, if it still gives the feature.
+fn schedule<'a>(
+    catalog: &'a Catalog,
+    facts: &'a UserFacts,
+    command: &FoldCounters,
+) -> Result<Option<Schedule<'a>>, Obstacle> {
+    if let Some(id) = OverrideId::in_place_of(command.subscription) {
+        let found = facts.overrides()?.iter().find(|known| known.id == id);
+        return Ok(found.map(Schedule::of_override));
+    }
+    let mut subscriptions = facts.all_subscriptions()?.iter();
+    let found = subscriptions.find(|known| known.id == command.subscription);
+    Ok(found.and_then(|subscription| {
+        let package = catalog.package(&subscription.package)?;
+        Schedule::new(subscription, package, &command.feature)
+    }))
+}
+
 /// Returns the changes that fold the counters. They are deleted, and their values are added to the
 /// sum and to the counter of each period that has taken the sum over, if that counter is written.
 fn fold(
@@ -78,21 +96,7 @@ fn fold(
     now: Timestamp,
 ) -> Result<Vec<UserChange>, Obstacle> {
     let FoldCounters { user: _, subscription, feature, terms, period_starts } = command;
-    let schedule = match OverrideId::in_place_of(*subscription) {
-        Some(id) => {
-            let found = facts.overrides()?.iter().find(|known| known.id == id);
-            found.map(Schedule::of_override)
-        }
-        None => {
-            let subscriptions = facts.all_subscriptions()?;
-            let found = subscriptions.iter().find(|known| known.id == *subscription);
-            found.and_then(|subscription| {
-                let package = catalog.package(&subscription.package)?;
-                Schedule::new(subscription, package, feature)
-            })
-        }
-    };
-    let Some(schedule) = schedule else {
+    let Some(schedule) = schedule(catalog, facts, command)? else {
         return Ok(Vec::new());
     };
     let Some(since) = schedule.counted_one_by_one_since(*terms, now) else {

@@ -15,7 +15,7 @@ use crate::timestamp::Timestamp;
 pub(crate) struct Meter<'a> {
     schedule: Schedule<'a>,
     place: Place,
-    tally: Tally<'a>,
+    counter: CounterKey,
 }
 
 impl<'a> Meter<'a> {
@@ -27,8 +27,7 @@ impl<'a> Meter<'a> {
             terms: place.number,
             period_start: place.period.start,
         };
-        let tally = Tally { schedule: Some(schedule), counter };
-        Self { schedule, place, tally }
+        Self { schedule, place, counter }
     }
 
     /// Creates the meter of a period whose usage may arrive late. If the period's counter is old
@@ -42,7 +41,7 @@ impl<'a> Meter<'a> {
         let mut meter = Self::new(schedule, feature, place);
         let since = schedule.counted_one_by_one_since(place.number, now);
         if since.is_some_and(|since| place.period.start < since) {
-            meter.tally.counter.period_start = CounterKey::FOLDED;
+            meter.counter.period_start = CounterKey::FOLDED;
         }
         meter
     }
@@ -58,7 +57,7 @@ impl<'a> Meter<'a> {
 
     /// Returns true if the period's own usage is part of a sum and no longer known.
     pub(crate) fn is_folded(&self) -> bool {
-        self.tally.counter.is_folded()
+        self.counter.is_folded()
     }
 
     /// Returns the usage of the period. Fails if counters that it needs are not loaded.
@@ -72,7 +71,7 @@ impl<'a> Meter<'a> {
     /// Returns the usage of the period as far as it is loaded, and adds the counters that are not
     /// loaded to `missing`.
     pub(crate) fn read(&self, facts: &UserFacts, missing: &mut Vec<CounterKey>) -> i64 {
-        match facts.stored(&self.tally.counter) {
+        match facts.stored(&self.counter) {
             Some(Some(used)) => used,
             Some(None) if self.place.takes_over => {
                 let taken_over = self.schedule.taken_over(self.place.number);
@@ -80,7 +79,7 @@ impl<'a> Meter<'a> {
             }
             Some(None) => 0,
             None => {
-                missing.push(self.tally.counter.clone());
+                missing.push(self.counter.clone());
                 0
             }
         }
@@ -121,13 +120,13 @@ impl<'a> Meter<'a> {
     }
 
     fn counter_at(&self, terms: TermsNumber, period_start: Timestamp) -> CounterKey {
-        CounterKey { terms, period_start, ..self.tally.counter.clone() }
+        CounterKey { terms, period_start, ..self.counter.clone() }
     }
 
     /// Returns what the period's counter holds, with the usage of the periods that it takes over if it
     /// was never written. Fails if counters that it needs are not loaded.
     pub(crate) fn value(&self, facts: &UserFacts) -> Result<CounterValue, Obstacle> {
-        match facts.counter(&self.tally.counter) {
+        match facts.counter(&self.counter) {
             Some(Some(value)) => Ok(value.clone()),
             _ => self.used(facts).map(CounterValue::from),
         }
@@ -135,6 +134,6 @@ impl<'a> Meter<'a> {
 
     /// Returns the period's counter with those that include it, to set it.
     pub(crate) fn into_tally(self) -> Tally<'a> {
-        self.tally
+        Tally { schedule: Some(self.schedule), counter: self.counter }
     }
 }

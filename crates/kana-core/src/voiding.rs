@@ -133,11 +133,11 @@ fn find<'a>(
             .into_iter()
             .find_map(|schedule| named(schedule, feature, occurred_at(replay), counted.counter)),
         CountedAt::Whole(source, terms, period_start) => {
-            let overrides = facts.overrides()?.iter();
+            let mut overrides = facts.overrides()?.iter();
             let counts = |id| Some(id) == OverrideId::in_place_of(source);
-            let known = overrides.filter(|known| counts(known.id)).map(Schedule::of_override);
+            let known = overrides.rfind(|known| counts(known.id));
             let counter = key(feature, source, (terms, period_start));
-            Some(Tally { schedule: known.last(), counter })
+            Some(Tally { schedule: known.map(Schedule::of_override), counter })
         }
     };
     let Some(named) = named else { return Ok(None) };

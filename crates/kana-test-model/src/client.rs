@@ -63,6 +63,25 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
         | Request::Subscription(_)
         | Request::Subscriptions(_)
         | Request::AllSubscriptions => about_subscriptions(kana, request).await?,
+        Request::RecordUsage(_)
+        | Request::UseFeature { .. }
+        | Request::VoidUsage(_)
+        | Request::Reached(_)
+        | Request::CanUseFeature { .. }
+        | Request::ShowUsage { .. } => about_usage(kana, request).await?,
+        Request::Catalog
+        | Request::CreateFeature { .. }
+        | Request::SetThresholds(_)
+        | Request::CreatePackage(_)
+        | Request::PublishPackage(_)
+        | Request::ArchivePackage(_)
+        | Request::PublishDrafts => about_catalog(kana, request).await?,
+        Request::CountEvents => Answer::Failed("nothing that Kana is asked".into()),
+    })
+}
+
+async fn about_usage(kana: &Environment, request: &Request) -> Result<Answer, Error> {
+    Ok(match request {
         Request::RecordUsage(usage) => {
             Answer::Recorded(kana.record_usage(record(*usage)).await?.recorded())
         }
@@ -95,14 +114,7 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
             let past = settle(history.past.iter().map(usage_in_period).collect());
             Answer::Usage { current: history.current.as_ref().map(usage_in_period), past }
         }
-        Request::Catalog
-        | Request::CreateFeature { .. }
-        | Request::SetThresholds(_)
-        | Request::CreatePackage(_)
-        | Request::PublishPackage(_)
-        | Request::ArchivePackage(_)
-        | Request::PublishDrafts => about_catalog(kana, request).await?,
-        Request::CountEvents => Answer::Failed("nothing that Kana is asked".into()),
+        other => Answer::Failed(format!("{other:?} is not about usage")),
     })
 }
 

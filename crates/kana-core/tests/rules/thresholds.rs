@@ -1,6 +1,7 @@
 //! Thresholds (contract: `beyond.md`, "Thresholds").
 
 use kana_core::change::Effect;
+use kana_core::id::UserId;
 use kana_core::threshold::Threshold::{self, Left, Percent};
 use proptest::prelude::*;
 
@@ -52,7 +53,7 @@ fn an_event_says_what_was_reached_where_and_when() {
     assert!(event.consumption.overage_enabled);
     assert_eq!(event.at, world.now());
     let [change] = &world.take_changes()[..] else { panic!("one change") };
-    assert_eq!(change.user.as_ref().map(|user| user.as_str()), Some("124"));
+    assert_eq!(change.user.as_ref().map(UserId::as_str), Some("124"));
     assert_eq!(change.effect.type_name(), "usage.threshold_reached");
     let data = concat!(
         r#"{"featureId":"calls","threshold":{"percent":80},"used":"9","budget":"10","#,
