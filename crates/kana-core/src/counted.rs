@@ -35,7 +35,7 @@ pub struct Counted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
 pub enum CountedAt {
-    /// The [`digest`](Self::digest) of a counter of a subscription.
+    /// A hash of it: a counter of a subscription.
     Digest(u32),
     /// What counted, the terms number, and the start of the period.
     Whole(SubscriptionId, TermsNumber, Timestamp),
