@@ -7,7 +7,7 @@ use kana_core::id::{FeatureId, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
-use kana_core::usage::{UsageAction, UsageEvent};
+use kana_core::usage::{LoggedAction, UsageEvent};
 use kana_core::user::User;
 use kana_service::{Clock, SystemClock};
 use kana_store::postgres::Settings;
@@ -149,7 +149,7 @@ impl<'a> Seeding<'a> {
         changes.push((key, Change::CreateUser(profile)));
         changes.push((key, Change::AddSubscription(subscription)));
         if share > 0 {
-            changes.push((key, Change::SetCounter { counter, used: i64::from(share) }));
+            changes.push((key, Change::SetCounter { counter, value: i64::from(share).into() }));
         }
         Ok(())
     }
@@ -160,7 +160,7 @@ impl<'a> Seeding<'a> {
         let at = self.now.saturating_add_ms(i64::from(event) - i64::from(self.events));
         let logged = UsageEvent {
             feature: self.feature.clone(),
-            action: UsageAction::Add,
+            action: LoggedAction::Add,
             delta: 1,
             occurred_at: at,
             recorded_at: at,

@@ -100,6 +100,7 @@ fn name_and_code(refusal: &Refusal) -> (&'static str, &'static str) {
         Refusal::PackageNotFound(_) => ("PackageNotFoundError", "NOT_FOUND"),
         Refusal::UserNotFound(_) => ("UserNotFoundError", "NOT_FOUND"),
         Refusal::SubscriptionNotFound(_) => ("SubscriptionNotFoundError", "NOT_FOUND"),
+        Refusal::UsageNotFound(_) => ("UsageNotFoundError", "NOT_FOUND"),
         Refusal::FeatureIdTaken(_) | Refusal::PackageIdTaken(_) | Refusal::UserIdTaken(_) => {
             ("ConflictError", "CONFLICT")
         }

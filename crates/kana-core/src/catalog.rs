@@ -10,6 +10,7 @@ pub use crate::allowance::{Allowance, Stacking};
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::{Label, Metadata};
 use crate::terms::TermsHistory;
+use crate::threshold::Thresholds;
 use crate::timestamp::Timestamp;
 
 /// Something that can be billed.
@@ -36,7 +37,28 @@ pub enum FeatureKind {
         unit_label: Option<Label>,
         /// The name of several units.
         unit_label_plural: Option<Label>,
+        /// When a threshold event is stored.
+        thresholds: Thresholds,
     },
+}
+
+impl FeatureKind {
+    /// `CONSUMABLE`, without names of units and without thresholds.
+    pub const CONSUMABLE: Self = Self::Consumable {
+        unit_label: None,
+        unit_label_plural: None,
+        thresholds: Thresholds::NONE,
+    };
+
+    /// Returns the thresholds. A `BINARY` feature has none.
+    #[must_use]
+    pub fn thresholds(&self) -> &Thresholds {
+        static NONE: Thresholds = Thresholds::NONE;
+        match self {
+            Self::Binary => &NONE,
+            Self::Consumable { thresholds, .. } => thresholds,
+        }
+    }
 }
 
 impl Feature {
@@ -46,12 +68,18 @@ impl Feature {
         matches!(self.kind, FeatureKind::Binary)
     }
 
+    /// Returns the thresholds. A `BINARY` feature has none.
+    #[must_use]
+    pub fn thresholds(&self) -> &Thresholds {
+        self.kind.thresholds()
+    }
+
     /// Returns the names of one unit and of several. A `BINARY` feature has none.
     #[must_use]
     pub fn unit_labels(&self) -> (Option<&str>, Option<&str>) {
         match &self.kind {
             FeatureKind::Binary => (None, None),
-            FeatureKind::Consumable { unit_label, unit_label_plural } => (
+            FeatureKind::Consumable { unit_label, unit_label_plural, .. } => (
                 unit_label.as_ref().map(Label::as_str),
                 unit_label_plural.as_ref().map(Label::as_str),
             ),

@@ -16,6 +16,7 @@ use crate::id::{FeatureId, PackageId};
 use crate::metadata::{Label, Metadata};
 use crate::refusal::{InvalidValue, Refusal};
 use crate::terms::TermsHistory;
+use crate::threshold::Thresholds;
 use crate::timestamp::Timestamp;
 
 /// A change of the catalog that was asked for.
@@ -25,7 +26,7 @@ pub enum CatalogCommand {
     CreateFeature(Feature),
     /// Adds a package as a draft; its id must be free and its features must exist.
     CreatePackage(NewPackage),
-    /// Changes a feature's names and metadata; its id and its type never change.
+    /// Changes a feature's names, thresholds and metadata; its id and its type never change.
     UpdateFeature {
         /// Which one.
         id: FeatureId,
@@ -94,6 +95,8 @@ pub struct FeatureEdit {
     pub unit_label: Edit<Label>,
     /// What several units are called; not kept for a `BINARY` feature.
     pub unit_label_plural: Edit<Label>,
+    /// When a threshold event is stored; `None` keeps that.
+    pub thresholds: Option<Thresholds>,
     /// What the product attaches to it.
     pub metadata: Edit<Metadata>,
 }
@@ -233,6 +236,15 @@ fn create_package(catalog: &Catalog, new: NewPackage, now: Timestamp) -> Result<
     })
 }
 
+/// Checks that a feature can have thresholds.
+pub fn check_thresholds(feature: &Feature, thresholds: &Thresholds) -> Result<(), InvalidValue> {
+    if feature.is_binary() && !thresholds.is_empty() {
+        let problem = format!("must be left out for {}, which is BINARY", feature.id);
+        return Err(InvalidValue::new("thresholds", problem));
+    }
+    Ok(())
+}
+
 fn update_feature(
     catalog: &Catalog,
     id: &FeatureId,
@@ -243,9 +255,16 @@ fn update_feature(
     if let Some(name) = edit.name {
         feature.name = name;
     }
-    if let FeatureKind::Consumable { unit_label, unit_label_plural } = &mut feature.kind {
+    if let Some(thresholds) = &edit.thresholds {
+        check_thresholds(before, thresholds)?;
+    }
+    if let FeatureKind::Consumable { unit_label, unit_label_plural, thresholds } = &mut feature.kind
+    {
         edit.unit_label.apply_to(unit_label);
         edit.unit_label_plural.apply_to(unit_label_plural);
+        if let Some(new) = edit.thresholds {
+            *thresholds = new;
+        }
     }
     edit.metadata.apply_to(&mut feature.metadata);
     if feature == **before {

@@ -12,7 +12,7 @@ use crate::refusal::Refusal;
 use crate::subjects::{Subject, Subjects};
 use crate::subscription::Subscription;
 use crate::timestamp::Timestamp;
-use crate::usage_event::{RecordedUsage, UsedFeature};
+use crate::usage_event::{RecordedUsage, UsedFeature, VoidedUsage};
 use crate::user::User;
 
 /// A command: something that a caller wants to change about users' facts. Each kind of command is a
@@ -63,6 +63,7 @@ impl<'a> Basis<'a> {
         self.users.first.ok_or_else(|| match command.subjects().first {
             Subject::User(id) => Refusal::UserNotFound(id.clone()),
             Subject::Subscriber(id) => Refusal::SubscriptionNotFound(id.to_string()),
+            Subject::Recorder(key) => Refusal::UsageNotFound(key.clone()),
         })
     }
 }
@@ -74,13 +75,21 @@ pub struct Decision {
     pub answer: Answer,
     /// What is stored, in this order, each with the user whose it is.
     pub changes: Vec<UserChange>,
-    /// What goes to the changes feed, in this order. Usage adds nothing to it.
+    /// What goes to the changes feed, in this order. Usage adds to it only the thresholds that it
+    /// reaches.
     pub feed: Vec<change::Change>,
     /// What goes to the audit log beside what the feed says.
     pub audit: Vec<AuditEntry>,
 }
 
 impl Decision {
+    /// Returns true if the idempotency record that it keeps takes the place of an earlier one, which must
+    /// be forgotten first.
+    #[must_use]
+    pub fn replaces_key(&self) -> bool {
+        matches!(self.answer, Answer::Voided(_))
+    }
+
     /// Creates a decision that the changes feed does not tell.
     pub(crate) fn untold(answer: Answer, changes: Vec<UserChange>) -> Self {
         Self::told(answer, changes, Vec::new())
@@ -105,6 +114,8 @@ pub enum Answer {
     Recorded(RecordedUsage),
     /// To `useFeature`.
     Used(UsedFeature),
+    /// To `voidUsage`.
+    Voided(VoidedUsage),
     /// To `subscribe`: in the order of the packages.
     Subscribed(Vec<Subscription>),
     /// To `cancelSubscription`.
@@ -140,6 +151,7 @@ impl Answer {
             Self::User(_)
             | Self::Recorded(_)
             | Self::Used(_)
+            | Self::Voided(_)
             | Self::OverrideSet(_)
             | Self::OverrideRemoved(_)
             | Self::UserDeleted(_)

@@ -10,7 +10,7 @@ pub use crate::override_commands::{OVERRIDES_MAX, OverrideInput, RemoveOverride,
 use crate::subjects::{Subject, Subjects};
 use crate::subscribing::{CancelSubscription, Subscribe};
 pub use crate::subscription_update::UpdateSubscription;
-use crate::usage::{RecordUsage, UseFeature};
+use crate::usage::{RecordUsage, UseFeature, VoidUsage};
 pub use crate::user_commands::{CreateUser, UpdateUser};
 pub use crate::user_deletion::DeleteUser;
 
@@ -27,6 +27,8 @@ pub enum Command {
     RecordUsage(RecordUsage),
     /// Checks and records usage in one step.
     UseFeature(UseFeature),
+    /// Takes back recorded usage.
+    VoidUsage(VoidUsage),
     /// Subscribes the user to packages.
     Subscribe(Subscribe),
     /// Cancels a subscription.
@@ -73,6 +75,7 @@ impl Command {
             Self::DeleteUser(command) => command,
             Self::RecordUsage(command) => command,
             Self::UseFeature(command) => command,
+            Self::VoidUsage(command) => command,
             Self::Subscribe(command) => command,
             Self::CancelSubscription(command) => command,
             Self::UpdateSubscription(command) => command,
@@ -89,6 +92,7 @@ impl Command {
             Self::DeleteUser(command) => command,
             Self::RecordUsage(command) => command,
             Self::UseFeature(command) => command,
+            Self::VoidUsage(command) => command,
             Self::Subscribe(command) => command,
             Self::CancelSubscription(command) => command,
             Self::UpdateSubscription(command) => command,

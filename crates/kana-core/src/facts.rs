@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::counter::CounterValue;
 use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use crate::idempotency_record::Replay;
 use crate::limit_crossing::LimitCrossing;
@@ -10,6 +11,7 @@ use crate::quantity::Quantities;
 use crate::refusal::Refusal;
 use crate::subscription::{AsOf, Subscription};
 use crate::terms::TermsNumber;
+use crate::threshold::ThresholdEvent;
 use crate::timestamp::Timestamp;
 use crate::usage_event::UsageEvent;
 use crate::user::User;
@@ -26,7 +28,7 @@ pub struct UserFacts {
     overrides: Overrides,
     profile: Option<User>,
     /// The loaded counters; `None` for a counter that was never written.
-    counters: BTreeMap<CounterKey, Option<i64>>,
+    counters: BTreeMap<CounterKey, Option<CounterValue>>,
 }
 
 /// What is known of a user's overrides.
@@ -138,12 +140,12 @@ pub enum Change {
         /// Which feature.
         feature: FeatureId,
     },
-    /// The counter holds this much from now on, 0 or more.
+    /// The counter holds this from now on.
     SetCounter {
         /// Which one.
         counter: CounterKey,
         /// What it holds.
-        used: i64,
+        value: CounterValue,
     },
     /// The counter is deleted; its value is part of another one.
     DeleteCounter {
@@ -155,7 +157,10 @@ pub enum Change {
     /// Usage has crossed a share of its budget. An earlier crossing of the same share in the same
     /// period is replaced.
     CrossLimit(LimitCrossing),
-    /// The answer is kept under its key.
+    /// Usage has reached a threshold.
+    ReachThreshold(ThresholdEvent),
+    /// The answer is kept under its key. An earlier record of the key must be
+    /// [forgotten](crate::decide::Decision::replaces_key) first.
     KeepReplay {
         /// The key.
         key: IdempotencyKey,
@@ -187,7 +192,7 @@ impl UserFacts {
     #[must_use]
     pub fn with_counters(
         self,
-        counters: impl IntoIterator<Item = (CounterKey, Option<i64>)>,
+        counters: impl IntoIterator<Item = (CounterKey, Option<CounterValue>)>,
     ) -> Self {
         Self { counters: counters.into_iter().collect(), ..self }
     }
@@ -255,16 +260,25 @@ impl UserFacts {
         self.profile.as_ref().ok_or(Obstacle::Needs(Need::Profile(self.key)))
     }
 
-    /// Returns the counter's stored value: `None` if it was not loaded, `Some(None)` if it was
+    /// Returns the counter's stored usage: `None` if it was not loaded, `Some(None)` if it was
     /// never written.
     #[must_use]
     pub fn stored(&self, counter: &CounterKey) -> Option<Option<i64>> {
-        self.counters.get(counter).copied()
+        self.counter(counter).map(|value| value.map(|value| value.used))
+    }
+
+    /// Returns what the counter holds: `None` if it was not loaded, `Some(None)` if it was never
+    /// written.
+    #[must_use]
+    pub fn counter(&self, counter: &CounterKey) -> Option<Option<&CounterValue>> {
+        self.counters.get(counter).map(Option::as_ref)
     }
 
     /// Returns the counters that are there, as far as they were loaded.
     pub(crate) fn known_counters(&self) -> impl Iterator<Item = (&CounterKey, i64)> {
-        self.counters.iter().filter_map(|(counter, used)| Some((counter, (*used)?)))
+        let value =
+            |(counter, value): (_, &Option<CounterValue>)| Some((counter, value.as_ref()?.used));
+        self.counters.iter().filter_map(value)
     }
 
     /// Adds the ended subscriptions, as they are stored. Those that this batch has ended already
@@ -284,8 +298,8 @@ impl UserFacts {
     }
 
     /// Adds a counter's stored value; `None` for a counter that was never written.
-    pub fn load_counter(&mut self, counter: CounterKey, used: Option<i64>) {
-        self.counters.entry(counter).or_insert(used);
+    pub fn load_counter(&mut self, counter: CounterKey, value: Option<CounterValue>) {
+        self.counters.entry(counter).or_insert(value);
     }
 
     fn remove_override(&mut self, feature: &FeatureId) {
@@ -332,8 +346,8 @@ impl UserFacts {
                     }
                 }
             }
-            Change::SetCounter { counter, used } => {
-                self.counters.insert(counter.clone(), Some(*used));
+            Change::SetCounter { counter, value } => {
+                self.counters.insert(counter.clone(), Some(value.clone()));
             }
             Change::DeleteCounter { counter } => {
                 self.counters.insert(counter.clone(), None);
@@ -342,6 +356,7 @@ impl UserFacts {
             Change::CreateUser(_)
             | Change::LogEvent(_)
             | Change::CrossLimit(_)
+            | Change::ReachThreshold(_)
             | Change::KeepReplay { .. } => {}
         }
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::Catalog;
 use crate::command::{Answer, Basis, Decide, Decision};
+use crate::counter::CounterValue;
 use crate::facts::{Change, CounterKey, Obstacle, UserChange, UserFacts};
 use crate::id::{FeatureId, OverrideId, SubscriptionId, UserId};
 use crate::meter::needs;
@@ -68,6 +69,24 @@ impl Decide for FoldCounters {
     }
 }
 
+/// Returns the schedule of what the counters belong to, if it still gives the feature.
+fn schedule<'a>(
+    catalog: &'a Catalog,
+    facts: &'a UserFacts,
+    command: &FoldCounters,
+) -> Result<Option<Schedule<'a>>, Obstacle> {
+    if let Some(id) = OverrideId::in_place_of(command.subscription) {
+        let found = facts.overrides()?.iter().find(|known| known.id == id);
+        return Ok(found.map(Schedule::of_override));
+    }
+    let mut subscriptions = facts.all_subscriptions()?.iter();
+    let found = subscriptions.find(|known| known.id == command.subscription);
+    Ok(found.and_then(|subscription| {
+        let package = catalog.package(&subscription.package)?;
+        Schedule::new(subscription, package, &command.feature)
+    }))
+}
+
 /// Returns the changes that fold the counters. They are deleted, and their values are added to the
 /// sum and to the counter of each period that has taken the sum over, if that counter is written.
 fn fold(
@@ -77,21 +96,7 @@ fn fold(
     now: Timestamp,
 ) -> Result<Vec<UserChange>, Obstacle> {
     let FoldCounters { user: _, subscription, feature, terms, period_starts } = command;
-    let schedule = match OverrideId::in_place_of(*subscription) {
-        Some(id) => {
-            let found = facts.overrides()?.iter().find(|known| known.id == id);
-            found.map(Schedule::of_override)
-        }
-        None => {
-            let subscriptions = facts.all_subscriptions()?;
-            let found = subscriptions.iter().find(|known| known.id == *subscription);
-            found.and_then(|subscription| {
-                let package = catalog.package(&subscription.package)?;
-                Schedule::new(subscription, package, feature)
-            })
-        }
-    };
-    let Some(schedule) = schedule else {
+    let Some(schedule) = schedule(catalog, facts, command)? else {
         return Ok(Vec::new());
     };
     let Some(since) = schedule.counted_one_by_one_since(*terms, now) else {
@@ -114,24 +119,30 @@ fn fold(
     let is_unknown = |counter: &&CounterKey| facts.stored(counter).is_none();
     let asked = old.iter().chain([&sum]).chain(&takers);
     needs(facts.key, asked.filter(is_unknown).cloned().collect())?;
-    let stored = |counter: &CounterKey| facts.stored(counter).flatten();
-    let folded: i64 = old.iter().filter_map(stored).fold(0, i64::saturating_add);
+    let stored = |counter: &CounterKey| facts.counter(counter).flatten();
+    let values = || old.iter().filter_map(stored);
+    let folded = values().map(|value| value.used).fold(0, i64::saturating_add);
+    // Whether anything of the sum was SET matters to what is taken back of it.
+    let sets = values().map(|value| value.marks.sets()).fold(0, u32::saturating_add);
     let mut changes: Vec<UserChange> = old
-        .into_iter()
+        .iter()
         .filter(|counter| stored(counter).is_some())
-        .map(|counter| (facts.key, Change::DeleteCounter { counter }))
+        .map(|counter| (facts.key, Change::DeleteCounter { counter: counter.clone() }))
         .collect();
     if changes.is_empty() {
         return Ok(changes);
     }
-    let before = stored(&sum).unwrap_or(0);
-    let used = before.saturating_add(folded);
-    changes.push((facts.key, Change::SetCounter { counter: sum, used }));
+    let plus = |known: CounterValue, sets| CounterValue {
+        used: known.used.saturating_add(folded),
+        marks: if sets == 0 { known.marks } else { known.marks.after_sets(sets) },
+    };
+    let value = plus(stored(&sum).cloned().unwrap_or_default(), sets);
+    changes.push((facts.key, Change::SetCounter { counter: sum, value }));
     for counter in takers {
         // A counter that was never written includes the sum when it is first read.
-        if let Some(used) = stored(&counter) {
-            let used = used.saturating_add(folded);
-            changes.push((facts.key, Change::SetCounter { counter, used }));
+        if let Some(known) = stored(&counter) {
+            let value = plus(known.clone(), 0);
+            changes.push((facts.key, Change::SetCounter { counter, value }));
         }
     }
     Ok(changes)

@@ -3,9 +3,10 @@
 
 use foldhash::HashMap;
 
+use crate::counted::Counted;
 use crate::facts::{Change, Need, Obstacle, UserChange};
 use crate::id::IdempotencyKey;
-pub use crate::idempotency_record::{Content, KeptAnswer, Replay};
+pub use crate::idempotency_record::{Content, KeptAnswer, Replay, WrittenAnswer};
 use crate::refusal::Refusal;
 use crate::timestamp::Timestamp;
 
@@ -54,6 +55,12 @@ impl Replays {
         }
     }
 
+    /// Returns what is stored under the key. Fails if that was not loaded.
+    pub(crate) fn stored(&self, key: &IdempotencyKey) -> Result<Option<&Replay>, Obstacle> {
+        let known = self.0.get(key).ok_or_else(|| Obstacle::Needs(Need::Replay(key.clone())))?;
+        Ok(known.as_ref())
+    }
+
     pub(crate) fn earlier(
         &self,
         key: Option<&IdempotencyKey>,
@@ -62,25 +69,25 @@ impl Replays {
         let Some(key) = key else {
             return Ok(Earlier::None);
         };
-        match self.0.get(key) {
-            None => Err(Obstacle::Needs(Need::Replay(key.clone()))),
-            Some(None) => Ok(Earlier::None),
-            Some(Some(replay)) if replay.content == *content => Ok(Earlier::Same(replay.answer)),
-            Some(Some(_)) => Ok(Earlier::Other),
-        }
+        Ok(match self.stored(key)? {
+            None => Earlier::None,
+            Some(replay) if replay.content == *content => Earlier::Same(replay.answer),
+            Some(_) => Earlier::Other,
+        })
     }
 }
 
-/// Returns the change that stores an answer under the request's key, if it has one.
+/// Returns the change that stores an answer under the request's key, if it has one, with what the
+/// request has counted.
 pub(crate) fn keep(
     key: Option<&IdempotencyKey>,
     content: Content,
-    answer: KeptAnswer,
+    (answer, counted): (KeptAnswer, Option<Counted>),
     now: Timestamp,
 ) -> Option<UserChange> {
     key.map(|key| {
         let user = content.user;
-        let replay = Replay { content, answer, kept_at: now };
+        let replay = Replay { content, answer, counted, kept_at: now };
         (user, Change::KeepReplay { key: key.clone(), replay })
     })
 }

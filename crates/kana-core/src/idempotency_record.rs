@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::counted::Counted;
 use crate::id::{FeatureId, UserKey};
 use crate::timestamp::Timestamp;
 use crate::usage_event::{RecordedUsage, UsageAction, UsedFeature};
@@ -31,6 +32,26 @@ pub enum KeptAnswer {
     Used(UsedFeature),
 }
 
+/// The answer of an idempotency record as JSON, with what its usage has counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenAnswer {
+    /// The answer.
+    #[serde(flatten)]
+    pub answer: KeptAnswer,
+    /// What the usage has counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
+}
+
+impl WrittenAnswer {
+    /// Reads the JSON of an answer.
+    pub fn read(json: &str) -> Result<Self, serde_json::Error> {
+        // What is wrong with an answer, it says better alone.
+        let alone = |_| serde_json::from_str(json).map(|answer| Self { answer, counted: None });
+        serde_json::from_str(json).or_else(alone)
+    }
+}
+
 /// An idempotency record: what was asked under a key, and the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replay {
@@ -38,6 +59,9 @@ pub struct Replay {
     pub content: Content,
     /// What was answered.
     pub answer: KeptAnswer,
+    /// What it counted, so that it can be taken back. `None` if nothing counted it, for a SET, and for
+    /// records of earlier releases.
+    pub counted: Option<Counted>,
     /// When it was stored. It expires some time later.
     pub kept_at: Timestamp,
 }

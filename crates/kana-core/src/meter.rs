@@ -1,9 +1,12 @@
 //! The usage of one period: its own counter, and the periods that it has taken over.
 
-use crate::facts::{Change, CounterKey, Need, Obstacle, UserChange, UserFacts};
-use crate::id::{FeatureId, UserKey};
+use crate::counter::CounterValue;
+use crate::facts::{CounterKey, Obstacle, UserFacts};
+use crate::id::FeatureId;
 use crate::schedule::{Place, Schedule, TakenOver};
 use crate::source::Source;
+use crate::tally::Tally;
+pub(crate) use crate::tally::needs;
 use crate::terms::TermsNumber;
 use crate::timestamp::Timestamp;
 
@@ -120,46 +123,17 @@ impl<'a> Meter<'a> {
         CounterKey { terms, period_start, ..self.counter.clone() }
     }
 
-    /// Adds the changes that set the period's usage from `before` to `after`. The counters of
-    /// periods that have taken it over change by the same amount, if they are written.
-    pub(crate) fn set(
-        self,
-        facts: &UserFacts,
-        before: i64,
-        after: i64,
-        changes: &mut Vec<UserChange>,
-    ) -> Result<(), Obstacle> {
-        let takers = self.takers();
-        let missing = takers.iter().filter(|taker| facts.stored(taker).is_none()).cloned();
-        needs(facts.key, missing.collect())?;
-        changes.push((facts.key, Change::SetCounter { counter: self.counter, used: after }));
-        for counter in takers {
-            if let Some(Some(used)) = facts.stored(&counter) {
-                let used = used.saturating_add(after.saturating_sub(before)).max(0);
-                changes.push((facts.key, Change::SetCounter { counter, used }));
-            }
+    /// Returns what the period's counter holds, with the usage of the periods that it takes over if it
+    /// was never written. Fails if counters that it needs are not loaded.
+    pub(crate) fn value(&self, facts: &UserFacts) -> Result<CounterValue, Obstacle> {
+        match facts.counter(&self.counter) {
+            Some(Some(value)) => Ok(value.clone()),
+            _ => self.used(facts).map(CounterValue::from),
         }
-        Ok(())
     }
 
-    /// Returns the counters of the periods that have taken this one over.
-    fn takers(&self) -> Vec<CounterKey> {
-        let start = if self.is_folded() {
-            self.schedule.lifetime.started_at
-        } else {
-            self.counter.period_start
-        };
-        let takers = self.schedule.takers_of(self.place.number, start).into_iter();
-        takers.map(|(number, start)| self.counter_at(number, start)).collect()
+    /// Returns the period's counter with those that include it, to set it.
+    pub(crate) fn into_tally(self) -> Tally<'a> {
+        Tally { schedule: Some(self.schedule), counter: self.counter }
     }
-}
-
-/// Fails with the need for the missing counters of a user, unless there are none.
-pub(crate) fn needs(user: UserKey, mut missing: Vec<CounterKey>) -> Result<(), Obstacle> {
-    if missing.is_empty() {
-        return Ok(());
-    }
-    missing.sort_unstable();
-    missing.dedup();
-    Err(Obstacle::Needs(Need::Counters(user, missing)))
 }

@@ -10,7 +10,7 @@ use crate::schedule::Schedule;
 use crate::source::{Lifetime, Source};
 use crate::terms::{CHANGES_MAX, Terms, TermsNumber};
 use crate::timestamp::Timestamp;
-use crate::usage_event::UsageAction;
+use crate::usage_event::LoggedAction;
 
 /// By how much clocks may have been apart, and the same clock from itself.
 const SLACK_MS: i64 = 10_000;
@@ -30,7 +30,7 @@ pub struct Recount {
 #[derive(Debug, Clone, Copy)]
 pub struct CountedEvent {
     /// What the amount does.
-    pub action: UsageAction,
+    pub action: LoggedAction,
     /// The amount.
     pub delta: i64,
     /// When it was used.
@@ -104,11 +104,8 @@ fn add(facts: &mut UserFacts, meter: &Meter<'_>, event: CountedEvent) {
     loop {
         let mut changes = Vec::new();
         let counted = meter.used(facts).and_then(|before| {
-            let after = match event.action {
-                UsageAction::Set => event.delta,
-                UsageAction::Add => before.saturating_add(event.delta).max(0),
-            };
-            meter.clone().set(facts, before, after, &mut changes)
+            let after = event.action.after(before, event.delta);
+            meter.clone().into_tally().set(facts, before, after.into(), &mut changes)
         });
         let missing: Vec<CounterKey> = match counted {
             Err(Obstacle::Needs(Need::Counters(_, missing))) => missing,

@@ -2,7 +2,7 @@
 
 use crate::catalog::PackageStatus;
 use crate::configuration::Problem;
-use crate::id::{FeatureId, PackageId, UserId};
+use crate::id::{FeatureId, IdempotencyKey, PackageId, UserId};
 pub use crate::invalid::InvalidValue;
 
 /// Why a command, a plan or a question was refused. A refused request changes nothing.
@@ -23,6 +23,11 @@ pub enum Refusal {
     /// No such subscription in this environment.
     #[error("Subscription not found: {0}")]
     SubscriptionNotFound(String),
+    /// Nothing was recorded under this key, or that was so long ago that it is forgotten.
+    #[error(
+        "Usage not found: nothing that is still known was recorded under the idempotency key {0}"
+    )]
+    UsageNotFound(IdempotencyKey),
     /// Another feature has this id.
     #[error("A feature with the id {0} exists already")]
     FeatureIdTaken(FeatureId),

@@ -148,6 +148,17 @@ impl<'a> Schedule<'a> {
         Some(self.place(terms.number, terms.allowance?.reset(), at))
     }
 
+    /// Returns the terms number and the start of each period that usage at a moment can have been counted
+    /// in, whatever terms were in force then and whatever the clock said.
+    pub(crate) fn places(&self, at: Timestamp) -> Vec<(TermsNumber, Timestamp)> {
+        let place = |terms: &Terms| {
+            let at = at.max(self.started_at()).max(terms.since);
+            let place = self.place(terms.number, terms.allowance?.reset(), at);
+            Some((place.number, place.period.start))
+        };
+        self.terms().iter().filter_map(place).collect()
+    }
+
     /// Returns the period of a terms number that contains `at`.
     fn place(&self, number: TermsNumber, reset: Option<Reset>, at: Timestamp) -> Place {
         let whole = Period::since(self.started_at(), reset, at);

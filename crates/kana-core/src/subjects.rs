@@ -1,6 +1,6 @@
 //! The users that a command is about.
 
-use crate::id::{SubscriptionId, UserId};
+use crate::id::{IdempotencyKey, SubscriptionId, UserId};
 
 /// The most users that a command can name. Their facts are loaded and locked together.
 pub const SUBJECTS_MAX: usize = 2;
@@ -12,6 +12,8 @@ pub enum Subject<'a> {
     User(&'a UserId),
     /// The user who has this subscription.
     Subscriber(SubscriptionId),
+    /// The user whose usage was recorded under this key.
+    Recorder(&'a IdempotencyKey),
 }
 
 /// A value for each user that a command names. There is at least one. For one user, which is the

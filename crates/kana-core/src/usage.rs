@@ -1,6 +1,8 @@
 //! Recording usage (contract: `entitlements.md`, "Recording usage").
 
+use crate::change;
 use crate::command::{Answer, Basis, Decide, Decision};
+use crate::count::{Count, Usage};
 use crate::entitlement::{
     BINARY_GRANTED, DENIED, Entitlement, NOT_GRANTED, Standing, check_delta, consumption,
     find_feature, standing, within,
@@ -9,13 +11,15 @@ use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::folding::COUNTED_ONE_BY_ONE;
 use crate::id::{FeatureId, IdempotencyKey, UserId};
 use crate::idempotency::{Content, Earlier, KeptAnswer, keep};
-use crate::limit_crossing::crossing;
 use crate::metadata::Metadata;
 use crate::refusal::{InvalidValue, Refusal};
 use crate::subjects::{Subject, Subjects};
 use crate::subscription::AsOf;
 use crate::timestamp::Timestamp;
-pub use crate::usage_event::{RecordedUsage, UsageAction, UsageEvent, UsedFeature};
+pub use crate::usage_event::{
+    LoggedAction, RecordedUsage, UsageAction, UsageEvent, UsedFeature, VoidedUsage,
+};
+pub use crate::voiding::VoidUsage;
 
 /// How far `occurredAt` may be ahead of the server's clock.
 const OCCURRED_AHEAD_MS_MAX: i64 = 5 * 60 * 1000;
@@ -75,17 +79,20 @@ impl Decide for RecordUsage {
     }
 
     fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
-        let (answer, changes) = record_usage(basis, basis.user(self)?, self)?;
-        Ok(Decision::untold(Answer::Recorded(answer), changes))
+        let (answer, changes, feed) = record_usage(basis, basis.user(self)?, self)?;
+        Ok(Decision::told(Answer::Recorded(answer), changes, feed))
     }
 }
+
+/// An answer, with what is stored and what the changes feed tells.
+type Recorded<Answer> = (Answer, Vec<UserChange>, Vec<change::Change>);
 
 /// Decides a [`RecordUsage`] whose values were checked. Usage is recorded even over a hard limit.
 fn record_usage(
     &Basis { catalog, replays, now, .. }: &Basis<'_>,
     facts: &UserFacts,
     command: &RecordUsage,
-) -> Result<(RecordedUsage, Vec<UserChange>), Obstacle> {
+) -> Result<Recorded<RecordedUsage>, Obstacle> {
     let content = Content {
         user: facts.key,
         feature: command.feature.clone(),
@@ -96,37 +103,37 @@ fn record_usage(
     let key = command.idempotency_key.as_ref();
     let earlier = replays.earlier(key, &content)?;
     if let Earlier::Same(KeptAnswer::Recorded(answer)) = earlier {
-        return Ok((answer, Vec::new()));
+        return Ok((answer, Vec::new(), Vec::new()));
     }
     let feature = find_feature(catalog, &command.feature)?;
     earlier.refuse_other()?;
 
     let as_of = command.occurred_at.map_or(AsOf::Now(now), AsOf::Moment);
     let mut changes = Vec::with_capacity(3);
-    let (answer, subscription, amount) = match standing(catalog, facts, feature, as_of, now)? {
-        Standing::NotGranted | Standing::Denied(_) => (RecordedUsage::NotCounted, None, 0),
-        Standing::Binary(source) => (RecordedUsage::Recorded, Some(source.counter_id()), 0),
+    let (answer, subscription, count) = match standing(catalog, facts, feature, as_of, now)? {
+        Standing::NotGranted | Standing::Denied(_) => {
+            (RecordedUsage::NotCounted, None, Count::default())
+        }
+        Standing::Binary(source) => {
+            (RecordedUsage::Recorded, Some(source.counter_id()), Count::default())
+        }
         Standing::Consumable { allowance, meter } => {
             let source = meter.source();
-            let before = meter.used(facts)?;
-            let after = match command.action {
-                UsageAction::Set if meter.is_folded() => {
-                    return Err(set_of_a_folded_period().into());
-                }
-                UsageAction::Set => command.delta,
-                UsageAction::Add => before.saturating_add(command.delta).max(0),
-            };
-            let period_end = meter.place().period.end;
-            meter.set(facts, before, after, &mut changes)?;
-            let crossed = crossing(&feature.id, allowance, period_end, (before, after), now);
-            changes.extend(crossed.map(|crossed| (facts.key, Change::CrossLimit(crossed))));
-            let amount = after.saturating_sub(before);
-            (RecordedUsage::Recorded, Some(source.counter_id()), amount)
+            let before = meter.value(facts)?;
+            let &RecordUsage { action, delta, .. } = command;
+            if action == UsageAction::Set && meter.is_folded() {
+                return Err(set_of_a_folded_period().into());
+            }
+            let used = LoggedAction::from(action).after(before.used, delta);
+            let usage = Usage { facts, feature, action, delta, has_key: key.is_some(), now };
+            let count = usage.count((allowance, meter), (before, used), &mut changes)?;
+            (RecordedUsage::Recorded, Some(source.counter_id()), count)
         }
     };
+    let Count { amount, counted, feed } = count;
     let event = UsageEvent {
         feature: command.feature.clone(),
-        action: command.action,
+        action: command.action.into(),
         delta: command.delta,
         occurred_at: as_of.at(),
         recorded_at: now,
@@ -136,8 +143,8 @@ fn record_usage(
         metadata: command.metadata.clone(),
     };
     changes.push((facts.key, Change::LogEvent(event)));
-    changes.extend(keep(key, content, KeptAnswer::Recorded(answer), now));
-    Ok((answer, changes))
+    changes.extend(keep(key, content, (KeptAnswer::Recorded(answer), counted), now));
+    Ok((answer, changes, feed))
 }
 
 /// The usage of a folded period is part of a sum, so nobody knows what `SET` would replace.
@@ -163,8 +170,8 @@ impl Decide for UseFeature {
     }
 
     fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
-        let (answer, changes) = use_feature(basis, basis.user(self)?, self)?;
-        Ok(Decision::untold(Answer::Used(answer), changes))
+        let (answer, changes, feed) = use_feature(basis, basis.user(self)?, self)?;
+        Ok(Decision::told(Answer::Used(answer), changes, feed))
     }
 }
 
@@ -173,7 +180,7 @@ fn use_feature(
     &Basis { catalog, replays, now, .. }: &Basis<'_>,
     facts: &UserFacts,
     command: &UseFeature,
-) -> Result<(UsedFeature, Vec<UserChange>), Obstacle> {
+) -> Result<Recorded<UsedFeature>, Obstacle> {
     let content = Content {
         user: facts.key,
         feature: command.feature.clone(),
@@ -184,39 +191,39 @@ fn use_feature(
     let key = command.idempotency_key.as_ref();
     let earlier = replays.earlier(key, &content)?;
     if let Earlier::Same(KeptAnswer::Used(answer)) = earlier {
-        return Ok((answer, Vec::new()));
+        return Ok((answer, Vec::new(), Vec::new()));
     }
     let feature = find_feature(catalog, &command.feature)?;
     earlier.refuse_other()?;
 
     let mut changes = Vec::with_capacity(3);
     let standing = standing(catalog, facts, feature, AsOf::Now(now), now)?;
-    let (entitlement, subscription, amount) = match standing {
-        Standing::NotGranted => (NOT_GRANTED, None, 0),
-        Standing::Denied(_) => (DENIED, None, 0),
-        Standing::Binary(source) => (BINARY_GRANTED, Some(source.counter_id()), 0),
+    let (entitlement, subscription, count) = match standing {
+        Standing::NotGranted => (NOT_GRANTED, None, Count::default()),
+        Standing::Denied(_) => (DENIED, None, Count::default()),
+        Standing::Binary(source) => (BINARY_GRANTED, Some(source.counter_id()), Count::default()),
         Standing::Consumable { allowance, meter } => {
             let source = meter.source();
-            let used = meter.used(facts)?;
-            let mut entitlement = within(allowance, used, command.delta);
-            let mut amount = 0;
+            let before = meter.value(facts)?;
+            let delta = command.delta;
+            let mut entitlement = within(allowance, before.used, delta);
+            let mut count = Count::default();
             if entitlement.access {
-                let after = used.saturating_add(command.delta);
-                amount = after.saturating_sub(used);
-                entitlement.consumption = Some(consumption(allowance, after));
-                let period_end = meter.place().period.end;
-                meter.set(facts, used, after, &mut changes)?;
-                let crossed = crossing(&feature.id, allowance, period_end, (used, after), now);
-                changes.extend(crossed.map(|crossed| (facts.key, Change::CrossLimit(crossed))));
+                let used = before.used.saturating_add(delta);
+                entitlement.consumption = Some(consumption(allowance, used));
+                let (action, has_key) = (UsageAction::Add, key.is_some());
+                let usage = Usage { facts, feature, action, delta, has_key, now };
+                count = usage.count((allowance, meter), (before, used), &mut changes)?;
             }
-            (entitlement, Some(source.counter_id()), amount)
+            (entitlement, Some(source.counter_id()), count)
         }
     };
+    let Count { amount, counted, feed } = count;
     let Entitlement { access, reason, consumption } = entitlement;
     if access {
         let event = UsageEvent {
             feature: command.feature.clone(),
-            action: UsageAction::Add,
+            action: LoggedAction::Add,
             delta: command.delta,
             occurred_at: now,
             recorded_at: now,
@@ -228,6 +235,6 @@ fn use_feature(
         changes.push((facts.key, Change::LogEvent(event)));
     }
     let answer = UsedFeature { granted: access, reason, consumption };
-    changes.extend(keep(key, content, KeptAnswer::Used(answer), now));
-    Ok((answer, changes))
+    changes.extend(keep(key, content, (KeptAnswer::Used(answer), counted), now));
+    Ok((answer, changes, feed))
 }

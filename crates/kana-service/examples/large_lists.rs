@@ -20,7 +20,7 @@ use kana_core::id::{FeatureId, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::metadata::Label;
 use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
-use kana_core::usage::{UsageAction, UsageEvent};
+use kana_core::usage::{LoggedAction, UsageEvent};
 use kana_core::user::User;
 use kana_service::{
     Actor, Clock as _, Environment, EnvironmentKind, Kana, KeyKind, SystemClock, UserQuery,
@@ -94,7 +94,7 @@ async fn open(directory: &Path) -> (Arc<SqliteStore>, Environment, EnvironmentId
 async fn make_catalog(test: &Environment) {
     for number in 0..FEATURES {
         let id = feature(number);
-        let kind = FeatureKind::Consumable { unit_label: None, unit_label_plural: None };
+        let kind = FeatureKind::CONSUMABLE;
         let feature = Feature { name: (&id).into(), id, kind, metadata: None };
         test.create_feature(feature).await.unwrap();
     }
@@ -124,7 +124,7 @@ fn event(number: usize, users: usize) -> (UserKey, Change) {
     let at = SystemClock.now();
     let event = UsageEvent {
         feature: feature(number),
-        action: UsageAction::Add,
+        action: LoggedAction::Add,
         delta: 1,
         occurred_at: at,
         recorded_at: at,

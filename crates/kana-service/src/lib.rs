@@ -45,6 +45,7 @@ pub use environment::configuration::{Configured, Validation};
 pub use environment::first_steps::FirstSteps;
 pub use environment::package::PackageReview;
 pub use environment::subscriptions::SubscriptionPage;
+pub use environment::threshold_events::ThresholdEventPage;
 pub use environment::user_deletion::{delete_user, find_user};
 pub use environment::user_events::{UserEvent, UserEvents};
 pub use environment::user_import_upload::UserImportUpload;

@@ -258,6 +258,15 @@ impl UsageStatistics for FaultyStore {
     ) -> Result<usize, StoreError> {
         self.store.forget_limit_crossings(environment, ended, at_most).await
     }
+
+    async fn forget_threshold_events(
+        &self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        self.store.forget_threshold_events(environment, before, at_most).await
+    }
 }
 
 #[async_trait]

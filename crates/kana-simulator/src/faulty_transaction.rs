@@ -6,12 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
+use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::metadata::Label;
 use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
+use kana_core::threshold::ThresholdEvent;
 use kana_core::user::User;
 use kana_store::StoreError;
 use kana_store::app::{App, EnvironmentId, EnvironmentKind, Key, NewKey};
@@ -30,6 +32,7 @@ use kana_store::user_imports::{
 };
 use kana_store::user_search::{Match, Prefix, UserSearch};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::faults::{Call, Failure, Faults, SILENCE, Trouble};
 use crate::faulty_store::through;
@@ -157,7 +160,7 @@ impl<T: Transaction + ?Sized> Transaction for FaultyTransaction<T> {
         &mut self,
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
-    ) -> Result<Vec<Option<i64>>, StoreError> {
+    ) -> Result<Vec<Option<CounterValue>>, StoreError> {
         through(&self.faults, self.call, self.transaction.counters(environment, counters)).await
     }
 
@@ -187,6 +190,17 @@ impl<T: Transaction + ?Sized> Transaction for FaultyTransaction<T> {
     ) -> Result<Vec<CrossedLimit>, StoreError> {
         through(&self.faults, self.call, self.transaction.limit_crossings(environment, now, limit))
             .await
+    }
+
+    async fn threshold_events(
+        &mut self,
+        environment: EnvironmentId,
+        user: Option<UserKey>,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, ThresholdEvent)>, StoreError> {
+        let events = self.transaction.threshold_events(environment, user, after, limit);
+        through(&self.faults, self.call, events).await
     }
 
     async fn keys_kept_before(

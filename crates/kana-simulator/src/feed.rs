@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use kana_store::feed::StoredChange;
-use kana_test_model::answer::{Answer, Reason, Subscription, User};
+use kana_test_model::answer::{Answer, Reached, Reason, Subscription, UsageInPeriod, User};
 use kana_test_model::client::spelled;
 use kana_test_model::model::Model;
-use kana_test_model::request::{At, DELETED, Name, Request, name};
+use kana_test_model::request::{At, DELETED, Name, Request, THRESHOLDS, Threshold, Usage, name};
 use serde_json::{Value, json};
 
 use crate::http::written;
@@ -107,6 +107,12 @@ pub(crate) fn expected(
             changes.push(Change::new("user.deleted", None, json!({})));
             changes.into_iter().map(Change::of_deleted).collect()
         }
+        (Request::RecordUsage(Usage { user, .. }) | Request::UseFeature { user, .. }, _) => {
+            newly_reached(user, before, after, now)
+        }
+        (Request::SetThresholds(feature), _) if before != after => {
+            vec![Change::new("feature.updated", None, json!({ "featureId": feature }))]
+        }
         (Request::CreateFeature { feature, .. }, _) => {
             vec![Change::new("feature.created", None, json!({ "featureId": feature }))]
         }
@@ -195,6 +201,44 @@ fn newly_ended(before: &Model, after: &Model, now: At) -> Vec<Subscription> {
         running(after).into_iter().filter(|one| !before.contains(one)).collect();
     ended.sort_by_key(|one| one.id);
     ended
+}
+
+/// The thresholds that the user's usage has reached, in the order in which usage reaches them.
+fn newly_reached(user: Name, before: &Model, after: &Model, now: At) -> Vec<Change> {
+    let reached = |model| match ask(model, &Request::Reached(user), now) {
+        Answer::Reached(reached) => reached,
+        _ => Vec::new(),
+    };
+    let before = reached(before);
+    let mut new: Vec<Reached> =
+        reached(after).into_iter().filter(|one| !before.contains(one)).collect();
+    new.sort_by_key(|one| {
+        let limit = one.usage.consumption.budget.unwrap_or(i64::MAX);
+        let usage = match one.threshold {
+            Threshold::Percent(percent) => (limit * percent + 99) / 100,
+            Threshold::Left(left) => (limit - left).max(0),
+        };
+        let place = THRESHOLDS.iter().position(|threshold| *threshold == one.threshold);
+        (usage, place)
+    });
+    new.iter().map(|one| threshold_reached(user, one)).collect()
+}
+
+fn threshold_reached(user: Name, one: &Reached) -> Change {
+    let UsageInPeriod { start, end, consumption } = one.usage;
+    let data = json!({
+        "featureId": one.feature,
+        "threshold": match one.threshold {
+            Threshold::Percent(percent) => json!({ "percent": percent }),
+            Threshold::Left(left) => json!({ "left": left }),
+        },
+        "used": consumption.used.to_string(),
+        "budget": consumption.budget.map(|budget| budget.to_string()),
+        "overageEnabled": consumption.overage,
+        "periodStart": written(start),
+        "periodEnd": end.map(written),
+    });
+    Change::new("usage.threshold_reached", Some(user), data)
 }
 
 fn subscription(one: &Subscription, model: &Model) -> Value {

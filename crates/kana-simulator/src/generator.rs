@@ -72,6 +72,7 @@ impl Draw {
         let mut requests = vec![
             Request::CreateFeature { feature: CALLS, binary: false },
             Request::CreateFeature { feature: SSO, binary: true },
+            Request::SetThresholds(CALLS),
         ];
         let (basic, extra) = (self.terms(), self.terms());
         let pro = if self.one_in(2) { self.terms() } else { Terms { limit: None, ..self.terms() } };
@@ -142,7 +143,7 @@ impl Draw {
     }
 
     fn request(&mut self) -> Request {
-        match self.weighted(&[14, 14, 14, 6, 8, 4, 4, 6, 14, 3]) {
+        match self.weighted(&[14, 14, 14, 6, 8, 4, 4, 6, 14, 3, 4]) {
             0 => Request::RecordUsage(self.usage()),
             1 => self.use_feature(),
             2 => self.keyed(),
@@ -155,7 +156,8 @@ impl Draw {
             }
             7 => self.overriding(),
             8 => self.question(),
-            _ => self.change_of_the_catalog(),
+            9 => self.change_of_the_catalog(),
+            _ => Request::VoidUsage(self.of(&KEYS)),
         }
     }
 
@@ -298,7 +300,7 @@ impl Draw {
 
     fn question(&mut self) -> Request {
         let (user, feature) = (self.user(), self.feature());
-        match self.weighted(&[6, 3, 1, 1, 2, 1, 1, 1]) {
+        match self.weighted(&[6, 3, 1, 1, 2, 1, 1, 1, 1]) {
             0 => Request::CanUseFeature { user, feature, delta: self.of(&[1, 1, 0, -1]) },
             1 => Request::ShowUsage { user, feature },
             2 => Request::User(user),
@@ -306,6 +308,7 @@ impl Draw {
             4 => Request::Subscriptions(user),
             5 => Request::AllSubscriptions,
             6 => Request::Subscription(self.subscription()),
+            7 => Request::Reached(user),
             _ => Request::Catalog,
         }
     }

@@ -39,6 +39,11 @@ fn document(request: &Request) -> Option<(String, Value)> {
             );
             (query, json!({ "input": input }))
         }
+        Request::VoidUsage(key) => {
+            let query =
+                "mutation ($key: String!) { it: voidUsage(idempotencyKey: $key) { voided } }";
+            (query.into(), json!({ "key": key }))
+        }
         Request::CanUseFeature { user, feature, delta } => {
             let query = format!(
                 "query ($user: String!, $feature: String!, $delta: Int) {{
@@ -210,6 +215,7 @@ fn data(request: &Request, answer: &Answer) -> (Value, bool) {
     let mut too_large = false;
     let data = match answer {
         Answer::Recorded(recorded) => json!({ "recorded": recorded }),
+        Answer::Voided(voided) => json!({ "voided": voided }),
         Answer::Entitlement(entitlement) => {
             let consumption = entitlement.consumption;
             let fits = |count: i64| i32::try_from(count).is_ok();
@@ -261,6 +267,7 @@ fn code_and_name(refusal: &Refusal) -> (Option<&'static str>, Option<&'static st
         Refusal::NoSuchFeature => ("NOT_FOUND", "FeatureNotFoundError"),
         Refusal::NoSuchPackage => ("NOT_FOUND", "PackageNotFoundError"),
         Refusal::NoSuchSubscription => ("NOT_FOUND", "SubscriptionNotFoundError"),
+        Refusal::NoSuchUsage => ("NOT_FOUND", "UsageNotFoundError"),
         Refusal::IdTaken => ("CONFLICT", "ConflictError"),
         Refusal::IdempotencyConflict => ("IDEMPOTENCY_CONFLICT", "ConflictError"),
         Refusal::PackageIdNotFoundForApp => ("BAD_USER_INPUT", "PackageNotFoundError"),

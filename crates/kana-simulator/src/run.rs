@@ -439,6 +439,7 @@ fn is_question(request: &Request) -> bool {
         request,
         Request::CanUseFeature { .. }
             | Request::ShowUsage { .. }
+            | Request::Reached(_)
             | Request::User(_)
             | Request::Users
             | Request::Subscription(_)
@@ -458,6 +459,7 @@ fn everything() -> Vec<Request> {
             Request::ShowUsage { user, feature: CALLS },
             Request::ShowUsage { user, feature: LATE_CALLS },
             Request::CanUseFeature { user, feature: SSO, delta: 1 },
+            Request::Reached(user),
         ]);
     }
     questions

@@ -27,8 +27,8 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const DIFFERING_DAY: &str = "
     WITH
         told AS (
-            SELECT environment_id, feature_id, occurred_at / 86400000 AS day, count(*) AS events,
-                sum(subscription_id IS NULL) AS uncounted
+            SELECT environment_id, feature_id, occurred_at / 86400000 AS day,
+                sum(action <> 'VOID') AS events, sum(subscription_id IS NULL) AS uncounted
             FROM events WHERE occurred_at >= ?1 * 86400000 GROUP BY 1, 2, 3),
         known AS (
             SELECT environment_id, feature_id, day, events, uncounted

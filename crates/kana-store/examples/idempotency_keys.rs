@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kana_core::Timestamp;
+use kana_core::counted::{Counted, CountedAt};
 use kana_core::facts::Change;
 use kana_core::id::{FeatureId, IdempotencyKey, UserKey};
 use kana_core::idempotency::{Content, KeptAnswer, Replay};
@@ -57,7 +58,10 @@ fn replay(number: usize, of: usize) -> Replay {
     let content = Content { user, feature, action: UsageAction::Add, delta: 1, occurred_at: None };
     let answer = KeptAnswer::Recorded(RecordedUsage::Recorded);
     let at = 1_800_000_000_000 + (KEPT_MS / of) * number;
-    Replay { content, answer, kept_at: Timestamp::from_ms(i64::try_from(at).unwrap()) }
+    // As of usage that a subscription has counted.
+    let counter = CountedAt::Digest(at as u32);
+    let counted = Some(Counted { counter, added: None, sets: 0, voided: false });
+    Replay { content, answer, counted, kept_at: Timestamp::from_ms(i64::try_from(at).unwrap()) }
 }
 
 async fn keep(

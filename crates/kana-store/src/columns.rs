@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use kana_core::catalog::{PackageStatus, Stacking};
+use kana_core::counter::{CounterValue, Marks};
 use kana_core::id::{FeatureId, PackageId};
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::subscription::SubscriptionStatus;
 use kana_core::terms::{Terms, TermsHistory};
-use kana_core::usage::UsageAction;
+use kana_core::usage::{LoggedAction, UsageAction};
 
 use crate::app::{EnvironmentKind, KeyKind};
 use crate::error::StoreError;
@@ -94,6 +95,12 @@ impl Named for UsageAction {
     const NAMES: &'static [(Self, &'static str)] = &[(Self::Add, "ADD"), (Self::Set, "SET")];
 }
 
+impl Named for LoggedAction {
+    const COLUMN: &'static str = "action of an event";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Add, "ADD"), (Self::Set, "SET"), (Self::Void, "VOID")];
+}
+
 impl Named for EnvironmentKind {
     const COLUMN: &'static str = "environment";
     const NAMES: &'static [(Self, &'static str)] = &[(Self::Test, "test"), (Self::Live, "live")];
@@ -109,6 +116,14 @@ impl Named for Role {
     const COLUMN: &'static str = "role";
     const NAMES: &'static [(Self, &'static str)] =
         &[(Self::Viewer, "viewer"), (Self::Editor, "editor"), (Self::Owner, "owner")];
+}
+
+/// Reads what a counter holds.
+pub(crate) fn counter_value(used: i64, marks: Option<&str>) -> Result<CounterValue, StoreError> {
+    let Some(text) = marks else { return Ok(used.into()) };
+    let marks = Marks::from_text(text)
+        .ok_or_else(|| StoreError::Unreadable(format!("marks of a counter {text:?}")))?;
+    Ok(CounterValue { used, marks })
 }
 
 /// The terms histories of each package, by feature.
@@ -170,6 +185,7 @@ mod tests {
             IncompleteExpired,
         ]);
         names_round_trip(&[UsageAction::Add, UsageAction::Set]);
+        names_round_trip(&[LoggedAction::Add, LoggedAction::Set, LoggedAction::Void]);
         names_round_trip(&EnvironmentKind::ALL);
         names_round_trip(&[KeyKind::Private, KeyKind::Public]);
         names_round_trip(&Role::ALL);

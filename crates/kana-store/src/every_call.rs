@@ -230,6 +230,7 @@ pub(crate) fn of_store(store: &dyn Store, environment: EnvironmentId) -> Vec<Cal
         fold_usage => store.fold_usage(environment, 10),
         forget_usage_by_day => store.forget_usage_by_day(environment, today(), 10),
         forget_limit_crossings => store.forget_limit_crossings(environment, now(), 10),
+        forget_threshold_events => store.forget_threshold_events(environment, now(), 10),
     };
     let traits = [
         (STORE, "Store"),
@@ -264,6 +265,8 @@ pub(crate) fn of_transaction(
         counters_after => transaction.counters_after(environment, None, 1),
         replays => transaction.replays(environment, &[idempotency_key()]),
         limit_crossings => transaction.limit_crossings(environment, now(), 1),
+        threshold_events =>
+            transaction.threshold_events(environment, Some(user_key()), None, 1),
         keys_kept_before => transaction.keys_kept_before(environment, now(), 1),
         users_with_prefix =>
             transaction.users_with_prefix(environment, &Prefix::new("some").unwrap(), None, 1),

@@ -27,6 +27,7 @@ mod quantities_column;
 pub mod sqlite;
 pub mod store;
 mod threads;
+mod threshold_event_row;
 pub mod transfer;
 pub mod usage_events;
 pub mod usage_statistics;

@@ -6,12 +6,15 @@
 use async_trait::async_trait;
 use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
+use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
+use kana_core::threshold::ThresholdEvent;
 use kana_core::user::User;
+use uuid::Uuid;
 
 use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
@@ -257,7 +260,7 @@ pub trait Transaction: UserSearch + UsageEvents + UserImports + Send {
         &mut self,
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
-    ) -> Result<Vec<Option<i64>>, StoreError>;
+    ) -> Result<Vec<Option<CounterValue>>, StoreError>;
 
     /// Returns the first `limit` counters of the environment after the one at `after`. Counters of
     /// one subscription, feature and terms number are next to each other, in the order of their
@@ -285,6 +288,17 @@ pub trait Transaction: UserSearch + UsageEvents + UserImports + Send {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<CrossedLimit>, StoreError>;
+
+    /// Returns the first `limit` threshold events, of one user or of all, after the one with the id
+    /// `after`, in the order of their ids, which is that of arrival. Each comes with the id that its user
+    /// has now.
+    async fn threshold_events(
+        &mut self,
+        environment: EnvironmentId,
+        user: Option<UserKey>,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, ThresholdEvent)>, StoreError>;
 
     /// Returns the oldest `limit` idempotency keys that were stored before `before`, to be
     /// forgotten. Returns none if the engine forgets in bulk, with

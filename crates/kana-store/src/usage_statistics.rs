@@ -15,7 +15,7 @@ use foldhash::HashMap;
 use kana_core::Timestamp;
 use kana_core::day::Day;
 use kana_core::id::FeatureId;
-use kana_core::usage::UsageEvent;
+use kana_core::usage::{LoggedAction, UsageEvent};
 
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
@@ -47,8 +47,8 @@ pub struct FeatureUsage {
     pub uncounted: i64,
 }
 
-/// Reads, folds and shortens the usage by day, and deletes crossings of limits. Both are written with
-/// the events, by [`change_facts`](crate::store::WriteTransaction::change_facts).
+/// Reads, folds and shortens the usage by day, and deletes crossings of limits and threshold events. All
+/// are written with the events, by [`change_facts`](crate::store::WriteTransaction::change_facts).
 #[async_trait]
 pub trait UsageStatistics: Send + Sync {
     /// Returns the usage of a feature, or of all features, on each day from `from` to `to` on which
@@ -102,6 +102,15 @@ pub trait UsageStatistics: Send + Sync {
         ended: Timestamp,
         at_most: usize,
     ) -> Result<usize, StoreError>;
+
+    /// Deletes threshold events that were recorded before `before`, among the oldest `at_most`. Returns
+    /// how many it deleted.
+    async fn forget_threshold_events(
+        &self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError>;
 }
 
 /// What usage events add up to.
@@ -124,9 +133,11 @@ impl Totals {
         Self { events, amount, uncounted }
     }
 
-    /// Returns the totals of one event.
+    /// Returns the totals of one event. What takes another one back is no event of its own: it changes
+    /// the amount of that day.
     fn of(event: &UsageEvent) -> Self {
-        Self::stored(1, event.amount, event.subscription.is_none().into())
+        let events = i64::from(event.action != LoggedAction::Void);
+        Self::stored(events, event.amount, event.subscription.is_none().into())
     }
 
     pub(crate) fn add(&mut self, other: Self) {

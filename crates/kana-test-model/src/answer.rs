@@ -1,7 +1,7 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use crate::request::{At, Id, Name, Says};
+use crate::request::{At, Id, Name, Says, Threshold};
 
 /// What Kana answers, as far as a client can tell.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,12 +19,16 @@ pub enum Answer {
     /// Whether an override lived that was removed.
     Removed(bool),
     Recorded(bool),
+    /// To `voidUsage`: whether nothing of it counts any more.
+    Voided(bool),
     /// To `canUseFeature` and `useFeature`.
     Entitlement(Entitlement),
     Usage {
         current: Option<UsageInPeriod>,
         past: Vec<UsageInPeriod>,
     },
+    /// In any order, as long as it is always the same.
+    Reached(Vec<Reached>),
     Catalog {
         features: Vec<Name>,
         packages: Vec<(Name, Status)>,
@@ -44,6 +48,7 @@ pub enum Refusal {
     NoSuchFeature,
     NoSuchPackage,
     NoSuchSubscription,
+    NoSuchUsage,
     IdTaken,
     IdempotencyConflict,
     /// "Package Id not found for app"
@@ -127,6 +132,16 @@ pub struct UsageInPeriod {
     pub start: At,
     pub end: Option<At>,
     pub consumption: Consumption,
+}
+
+/// Usage has reached a threshold of a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reached {
+    pub at: At,
+    pub feature: Name,
+    pub threshold: Threshold,
+    /// The period and the usage of then.
+    pub usage: UsageInPeriod,
 }
 
 impl Answer {

@@ -1,7 +1,7 @@
 //! Says a request in Kana's words, and what Kana answers in ours.
 
 use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, PackageStatus, Stacking};
-use kana_core::catalog_command::{NewPackage, NewPackageFeature};
+use kana_core::catalog_command::{FeatureEdit, NewPackage, NewPackageFeature};
 use kana_core::decide::OverrideInput;
 use kana_core::edit::Edit;
 use kana_core::entitlement;
@@ -11,6 +11,7 @@ use kana_core::overrides::{self, OverrideKind, OverrideTerms};
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::refusal::SubscribeRefusal;
 use kana_core::subscription::{self, SubscriptionStatus};
+use kana_core::threshold::{Threshold, ThresholdEvent, Thresholds};
 use kana_core::usage::{RecordUsage, UsageAction, UseFeature};
 use kana_core::usage_history::ConsumptionInPeriod;
 use kana_core::user::{self, UserEdit};
@@ -19,10 +20,12 @@ use kana_service::{Environment, Error};
 use uuid::Uuid;
 
 use crate::answer::{
-    Answer, Consumption, Entitlement, Override, Reason, Refusal, Status, Subscription,
+    Answer, Consumption, Entitlement, Override, Reached, Reason, Refusal, Status, Subscription,
     UsageInPeriod, User, settle,
 };
-use crate::request::{self, Action, At, Id, Name, Request, Reset, Says, Terms, Usage, name};
+use crate::request::{
+    self, Action, At, Id, Name, Request, Reset, Says, THRESHOLDS, Terms, Usage, name,
+};
 
 /// Sends a request and waits for its answer.
 pub async fn ask(kana: &Environment, request: &Request) -> Answer {
@@ -68,6 +71,25 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
         Request::SetOverride { .. } | Request::RemoveOverride { .. } => {
             about_overrides(kana, request).await?
         }
+        Request::RecordUsage(_)
+        | Request::UseFeature { .. }
+        | Request::VoidUsage(_)
+        | Request::Reached(_)
+        | Request::CanUseFeature { .. }
+        | Request::ShowUsage { .. } => about_usage(kana, request).await?,
+        Request::Catalog
+        | Request::CreateFeature { .. }
+        | Request::SetThresholds(_)
+        | Request::CreatePackage(_)
+        | Request::PublishPackage(_)
+        | Request::ArchivePackage(_)
+        | Request::PublishDrafts => about_catalog(kana, request).await?,
+        Request::CountEvents => Answer::Failed("nothing that Kana is asked".into()),
+    })
+}
+
+async fn about_usage(kana: &Environment, request: &Request) -> Result<Answer, Error> {
+    Ok(match request {
         Request::RecordUsage(usage) => {
             Answer::Recorded(kana.record_usage(record(*usage)).await?.recorded())
         }
@@ -82,6 +104,15 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
                 .await?;
             entitlement(used.granted, used.reason, used.consumption)
         }
+        Request::VoidUsage(key) => {
+            Answer::Voided(kana.void_usage(idempotency_key(key)).await?.voided())
+        }
+        Request::Reached(user) => {
+            let page = kana.threshold_events(Some(&user_id(user)), None, 1000).await?;
+            let mut all: Vec<_> = page.events.iter().map(|(_, event)| reached(event)).collect();
+            all.sort_unstable();
+            Answer::Reached(all)
+        }
         Request::CanUseFeature { user, feature, delta } => {
             let answer = kana.can_use_feature(&user_id(user), &feature_id(feature), *delta).await?;
             entitlement(answer.access, answer.reason, answer.consumption)
@@ -91,13 +122,7 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
             let past = settle(history.past.iter().map(usage_in_period).collect());
             Answer::Usage { current: history.current.as_ref().map(usage_in_period), past }
         }
-        Request::Catalog
-        | Request::CreateFeature { .. }
-        | Request::CreatePackage(_)
-        | Request::PublishPackage(_)
-        | Request::ArchivePackage(_)
-        | Request::PublishDrafts => about_catalog(kana, request).await?,
-        Request::CountEvents => Answer::Failed("nothing that Kana is asked".into()),
+        other => Answer::Failed(format!("{other:?} is not about usage")),
     })
 }
 
@@ -158,6 +183,12 @@ async fn about_catalog(kana: &Environment, request: &Request) -> Result<Answer, 
             let (catalog, made) = kana.create_feature(new_feature(feature, *binary)).await?;
             assert!(catalog.feature(&made).is_some());
             return Ok(Answer::Feature(name(made.as_str())));
+        }
+        Request::SetThresholds(feature) => {
+            let thresholds = Thresholds::new(THRESHOLDS.map(threshold).to_vec()).unwrap();
+            let edit = FeatureEdit { thresholds: Some(thresholds), ..FeatureEdit::default() };
+            let (_, changed) = kana.update_feature(feature_id(feature), edit).await?;
+            return Ok(Answer::Feature(name(changed.as_str())));
         }
         Request::CreatePackage(package) => kana.create_package(new_package(package)).await?,
         Request::PublishPackage(package) => kana.publish_package(package_id(package)).await?,
@@ -267,12 +298,31 @@ fn answered_override(set: &overrides::Override) -> Override {
 }
 
 fn new_feature(id: Name, binary: bool) -> Feature {
-    let kind = if binary {
-        FeatureKind::Binary
-    } else {
-        FeatureKind::Consumable { unit_label: None, unit_label_plural: None }
-    };
+    let kind = if binary { FeatureKind::Binary } else { FeatureKind::CONSUMABLE };
     Feature { id: feature_id(id), name: label(id), kind, metadata: None }
+}
+
+fn threshold(threshold: request::Threshold) -> Threshold {
+    match threshold {
+        request::Threshold::Percent(percent) => Threshold::Percent(percent),
+        request::Threshold::Left(left) => Threshold::Left(left),
+    }
+}
+
+fn reached(event: &ThresholdEvent) -> Reached {
+    Reached {
+        at: At(event.at.as_ms()),
+        feature: name(event.feature.as_str()),
+        threshold: match event.threshold {
+            Threshold::Percent(percent) => request::Threshold::Percent(percent),
+            Threshold::Left(left) => request::Threshold::Left(left),
+        },
+        usage: UsageInPeriod {
+            start: At(event.period.start.as_ms()),
+            end: event.period.end.map(|end| At(end.as_ms())),
+            consumption: consumed(event.consumption),
+        },
+    }
 }
 
 fn new_package(new: &request::NewPackage) -> NewPackage {
@@ -385,6 +435,7 @@ pub fn refused(error: Error) -> Answer {
         Error::Refused(KanaRefusal::FeatureNotFound(_)) => Refusal::NoSuchFeature,
         Error::Refused(KanaRefusal::PackageNotFound(_)) => Refusal::NoSuchPackage,
         Error::Refused(KanaRefusal::SubscriptionNotFound(_)) => Refusal::NoSuchSubscription,
+        Error::Refused(KanaRefusal::UsageNotFound(_)) => Refusal::NoSuchUsage,
         Error::Refused(
             KanaRefusal::FeatureIdTaken(_)
             | KanaRefusal::PackageIdTaken(_)

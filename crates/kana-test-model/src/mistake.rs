@@ -59,10 +59,14 @@ pub enum Mistake {
     UpdatesClear,
     /// A new id is given although somebody has it.
     IdsAreShared,
+    /// A threshold is reached again after usage has gone down.
+    ThresholdsFireAgain,
+    /// Usage in a period that is over reaches thresholds.
+    OldUsageReachesThresholds,
 }
 
 impl Mistake {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::LimitIgnored,
         Self::LowestLimitCounts,
         Self::NewestCounts,
@@ -91,5 +95,7 @@ impl Mistake {
         Self::DeniedIsCounted,
         Self::UpdatesClear,
         Self::IdsAreShared,
+        Self::ThresholdsFireAgain,
+        Self::OldUsageReachesThresholds,
     ];
 }

@@ -6,9 +6,9 @@ mod overrides;
 mod subscribing;
 mod usage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::answer::{Answer, Refusal, Status, Subscription, User};
+use crate::answer::{Answer, Reached, Refusal, Status, Subscription, User};
 use crate::mistake::Mistake;
 use crate::request::{At, DELETED, Edit, Id, Name, NewPackage, Request};
 
@@ -32,6 +32,14 @@ pub struct Model {
     overrides_made: u128,
     /// What was used of a feature under a subscription in the period that starts then.
     used: BTreeMap<(Id, Name, At), i64>,
+    /// How often that was SET.
+    sets: BTreeMap<(Id, Name, At), usize>,
+    /// The features that have thresholds.
+    with_thresholds: BTreeSet<Name>,
+    /// What was reached, each with the keys of the user and of the subscription that counted.
+    reached: BTreeSet<(Id, Id, Reached)>,
+    /// What was counted under an idempotency key.
+    counted: BTreeMap<Name, usage::Counted>,
     /// What was asked under an idempotency key, and what was answered.
     keys: BTreeMap<Name, (usage::Content, Answer)>,
     /// The length of the log of usage.
@@ -78,6 +86,9 @@ impl Model {
             Request::UseFeature { user, feature, delta, key } => {
                 self.use_feature(user, feature, *delta, *key, now)
             }
+            Request::VoidUsage(key) => self.void_usage(key),
+            Request::SetThresholds(feature) => self.set_thresholds(feature),
+            Request::Reached(user) => self.reached(user),
             Request::CanUseFeature { user, feature, delta } => {
                 self.can_use_feature(user, feature, *delta, now)
             }
@@ -168,6 +179,7 @@ impl Model {
             }
         }
         self.overrides.retain(|held| held.owner != user.key);
+        self.reached.retain(|(owner, ..)| *owner != user.key);
         for known in self.users.iter_mut().filter(|known| known.key == user.key) {
             *known = User { key: user.key, id: DELETED, name: None, email: None };
         }

@@ -101,6 +101,12 @@ pub enum Request {
         delta: i64,
         key: Option<Name>,
     },
+    /// Takes back what was recorded under a key.
+    VoidUsage(Name),
+    /// Gives a feature the [`THRESHOLDS`].
+    SetThresholds(Name),
+    /// Which thresholds the usage of a user has reached.
+    Reached(Name),
     CanUseFeature {
         user: Name,
         feature: Name,
@@ -137,6 +143,18 @@ pub enum Says {
     Unlimited,
     Deny,
 }
+
+/// What usage can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Threshold {
+    /// Of the limit.
+    Percent(i64),
+    Left(i64),
+}
+
+/// The thresholds of a feature that has some.
+pub const THRESHOLDS: [Threshold; 3] =
+    [Threshold::Percent(50), Threshold::Percent(150), Threshold::Left(1)];
 
 /// What an update does to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,16 +2,18 @@ use std::sync::Arc;
 
 use async_graphql::{Context, InputObject, MaybeUndefined, Object};
 use kana_core::catalog::{self, Catalog, FeatureKind};
-use kana_core::catalog_command::FeatureEdit;
+use kana_core::catalog_command::{FeatureEdit, check_thresholds};
 use kana_core::id::{FeatureId, UserId};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::refusal::InvalidValue;
+use kana_core::threshold::Thresholds;
 use kana_graphql::{Json, List};
 
 use super::environment::environment;
 use super::feature_type::FeatureType;
 use super::input::{label, metadata, read, read_change, read_edit};
 use super::package::Package;
+use super::thresholds::{Threshold, ThresholdInput, read_thresholds};
 use super::usage::Entitlement;
 use crate::error::ApiError;
 
@@ -77,6 +79,11 @@ impl Feature {
         self.feature.unit_labels().1
     }
 
+    /// When a threshold event is stored; empty unless CONSUMABLE
+    async fn thresholds(&self) -> List<Threshold> {
+        Threshold::all(self.feature.thresholds())
+    }
+
     /// What the product attached to the feature
     async fn metadata(&self) -> Option<Json> {
         self.feature.metadata.as_ref().map(|metadata| Json(metadata.to_value()))
@@ -112,6 +119,8 @@ pub(super) struct UpdateFeatureInput {
     unit_label: MaybeUndefined<String>,
     /// Up to 255 characters; accepted and not kept for a BINARY feature
     unit_label_plural: MaybeUndefined<String>,
+    /// At most 5 different ones; none for a BINARY feature
+    thresholds: MaybeUndefined<Vec<ThresholdInput>>,
     /// A JSON object of up to 16 KiB
     metadata: MaybeUndefined<Json>,
 }
@@ -122,6 +131,11 @@ impl UpdateFeatureInput {
             name: read_change("name", self.name, label)?,
             unit_label: read_edit("unitLabel", self.unit_label, label)?,
             unit_label_plural: read_edit("unitLabelPlural", self.unit_label_plural, label)?,
+            thresholds: match self.thresholds {
+                MaybeUndefined::Undefined => None,
+                MaybeUndefined::Null => Some(Thresholds::NONE),
+                MaybeUndefined::Value(inputs) => Some(read_thresholds(inputs)?),
+            },
             metadata: read_edit("metadata", self.metadata, metadata)?,
         })
     }
@@ -141,6 +155,8 @@ pub(super) struct CreateFeatureInput {
     unit_label: Option<String>,
     /// Up to 255 characters; accepted and not kept for a BINARY feature
     unit_label_plural: Option<String>,
+    /// At most 5 different ones; none for a BINARY feature
+    thresholds: Option<Vec<ThresholdInput>>,
     /// A JSON object of up to 16 KiB
     metadata: Option<Json>,
 }
@@ -152,16 +168,20 @@ impl CreateFeatureInput {
         let unit_label = read("unitLabel", self.unit_label.as_deref(), Label::new)?;
         let unit_label_plural =
             read("unitLabelPlural", self.unit_label_plural.as_deref(), Label::new)?;
-        Ok(catalog::Feature {
+        let thresholds = read_thresholds(self.thresholds.unwrap_or_default())?;
+        let feature = catalog::Feature {
             name: name.unwrap_or_else(|| Label::from(&id)),
             id,
             kind: match self.kind {
                 FeatureType::Binary => FeatureKind::Binary,
                 FeatureType::Consumable => {
-                    FeatureKind::Consumable { unit_label, unit_label_plural }
+                    let thresholds = thresholds.clone();
+                    FeatureKind::Consumable { unit_label, unit_label_plural, thresholds }
                 }
             },
             metadata: read("metadata", self.metadata.map(|json| json.0), Metadata::new)?,
-        })
+        };
+        check_thresholds(&feature, &thresholds)?;
+        Ok(feature)
     }
 }

@@ -19,6 +19,7 @@ mod package;
 mod plan;
 mod query;
 mod subscription;
+mod thresholds;
 mod usage;
 mod user;
 

@@ -1,6 +1,6 @@
 use async_graphql::{Context, Object, SimpleObject};
 use kana_core::Refusal;
-use kana_core::id::{FeatureId, PackageId, UserId};
+use kana_core::id::{FeatureId, IdempotencyKey, PackageId, UserId};
 use kana_core::refusal::InvalidValue;
 use kana_graphql::List;
 use kana_service::Error;
@@ -13,6 +13,7 @@ use super::query::selects_subscriptions;
 use super::subscription::{PackageSubscription, UpdateSubscriptionInput};
 use super::usage::{
     CreateUsageEventInput, RecordedUsage, RecordedUsageResult, UseFeatureInput, UsedFeature,
+    VoidedUsage,
 };
 use super::user::{CreateUserInput, UpdateUserInput, User};
 use crate::error::ApiError;
@@ -154,7 +155,19 @@ impl Mutation {
         Ok(UsedFeature(environment(context)?.use_feature(input.read()?).await?))
     }
 
-    /// Changes a feature's names and metadata. Errors: FeatureNotFoundError, ValidationError.
+    /// Takes back what the event under an idempotency key has added, once; the key stays used. Errors:
+    /// UsageNotFoundError for an unknown key or one that is forgotten, ValidationError for a SET.
+    async fn void_usage(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The key that the event was recorded under")] idempotency_key: String,
+    ) -> Result<VoidedUsage, ApiError> {
+        let key = IdempotencyKey::new("idempotencyKey", &idempotency_key)?;
+        Ok(VoidedUsage(environment(context)?.void_usage(key).await?))
+    }
+
+    /// Changes a feature's names, thresholds and metadata. Errors: FeatureNotFoundError,
+    /// ValidationError.
     async fn update_feature(
         &self,
         context: &Context<'_>,

@@ -15,6 +15,7 @@ use super::feed::{self, AuditFilter, AuditLogConnection, ChangePage, ChangesFilt
 use super::overrides::Override;
 use super::package::{Package, PackageStatus};
 use super::subscription::PackageSubscription;
+use super::thresholds::{ThresholdEventConnection, after_event};
 use super::usage::{CanUseFeatureData, ShowUsageData};
 use super::user::User;
 use crate::error::ApiError;
@@ -247,6 +248,24 @@ impl Query {
             }
         };
         Ok(PackageSubscriptionConnection::new(subscriptions, turn, has_more, after.is_some()))
+    }
+
+    /// Thresholds that usage has reached, oldest first, of one user or of all. Errors: ValidationError,
+    /// UserNotFoundError.
+    async fn threshold_events(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user; all users when absent")]
+        user_id: Option<String>,
+        #[graphql(desc = "How many: 1 to 1000", default_with = "Some(100)")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page starts")] after: Option<String>,
+    ) -> Result<ThresholdEventConnection, ApiError> {
+        let limit = page_length(first)?;
+        let after = after_event(after.as_deref())?;
+        let user = user_id.map(|id| UserId::new("userId", &id)).transpose()?;
+        let turn = loading(context, limit).await?;
+        let page = environment(context)?.threshold_events(user.as_ref(), after, limit).await?;
+        Ok(ThresholdEventConnection::new(page, turn, after.is_some()))
     }
 
     /// What happened, in the order of the numbers. Errors: ChangesGoneError if changes after the

@@ -181,6 +181,22 @@ impl RecordedUsage {
     }
 }
 
+pub(super) struct VoidedUsage(pub(super) usage::VoidedUsage);
+
+/// Whether usage was taken back.
+#[Object(name = "VoidedUsage")]
+impl VoidedUsage {
+    /// True when nothing of what the event added counts any more, also when it was taken back before
+    async fn voided(&self) -> bool {
+        self.0.voided()
+    }
+
+    /// Why there was nothing to take back; null when voided
+    async fn reason(&self) -> Option<&str> {
+        self.0.reason()
+    }
+}
+
 pub(super) struct UsedFeature(pub(super) usage::UsedFeature);
 
 /// Whether usage was granted and, if so, recorded.

@@ -62,6 +62,7 @@ impl From<Difference> for WrittenDifference {
                 Field::Name => "name",
                 Field::UnitLabel => "unit_label",
                 Field::UnitLabelPlural => "unit_label_plural",
+                Field::Thresholds => "thresholds",
                 Field::Status => "status",
                 Field::BasePackages => "base_packages",
                 Field::Feature => "feature",

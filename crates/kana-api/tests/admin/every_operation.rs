@@ -26,6 +26,8 @@ const ADMIN: &[(&str, &str)] = &[
         "setOverride",
         r#"mutation { setOverride(input: {userId: "124", featureId: "sso", kind: DENY}) { id } }"#,
     ),
+    ("thresholdEvents", r#"{ thresholdEvents { edges { node { id userId } } } }"#),
+    ("voidUsage", r#"mutation { voidUsage(idempotencyKey: "k") { voided } }"#),
     ("removeOverride", r#"mutation { removeOverride(userId: "124", featureId: "sso") }"#),
     (
         "showUsage",

@@ -224,6 +224,15 @@ impl UsageStatistics for FailingStore {
     ) -> Result<usize, StoreError> {
         self.write_to()?.forget_limit_crossings(environment, ended, at_most).await
     }
+
+    async fn forget_threshold_events(
+        &self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        self.write_to()?.forget_threshold_events(environment, before, at_most).await
+    }
 }
 
 #[async_trait]

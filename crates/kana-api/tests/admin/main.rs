@@ -45,6 +45,7 @@ mod quantities;
 mod rate_limits;
 mod repeated;
 mod starting;
+mod thresholds;
 mod updates;
 mod variables;
 mod whole_numbers;

@@ -225,14 +225,21 @@ fn put_package(before: Option<&Arc<Package>>, after: &Package) -> Option<AuditEn
 
 fn shown_feature(feature: &Feature) -> Value {
     let (unit_label, unit_label_plural) = feature.unit_labels();
-    json!({
+    let mut shown = json!({
         "id": feature.id.as_str(),
         "name": feature.name.as_str(),
         "type": if feature.is_binary() { "BINARY" } else { "CONSUMABLE" },
         "unitLabel": unit_label,
         "unitLabelPlural": unit_label_plural,
         "metadata": shown_metadata(feature.metadata.as_ref()),
-    })
+    });
+    let thresholds = feature.thresholds();
+    if !thresholds.is_empty()
+        && let Some(shown) = shown.as_object_mut()
+    {
+        shown.insert("thresholds".to_owned(), json!(thresholds.as_slice()));
+    }
+    shown
 }
 
 fn shown_package(package: &Package) -> Value {

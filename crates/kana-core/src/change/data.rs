@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 use super::{Effect, EntitlementDifference, Grant, KeyName, PublishedCounts};
 use crate::id::UserId;
 use crate::subscription::{Subscription, SubscriptionStatus};
+use crate::threshold::{Threshold, ThresholdEvent};
 use crate::timestamp::Timestamp;
 
 /// The maximum size of `data`, in bytes. A whole change has at most 20 KiB, of which less than 2 KiB
@@ -23,6 +24,8 @@ struct Data<'a> {
     features: Option<Vec<ShownDifference<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     feature_id: Option<&'a str>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    reached: Option<ShownThreshold>,
     #[serde(skip_serializing_if = "Option::is_none")]
     package_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +78,21 @@ struct ShownGrant {
     #[serde(serialize_with = "displayed_if_any")]
     budget: Option<i64>,
     overage_enabled: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownThreshold {
+    threshold: Threshold,
+    #[serde(serialize_with = "displayed")]
+    used: i64,
+    #[serde(serialize_with = "displayed_if_any")]
+    budget: Option<i64>,
+    overage_enabled: bool,
+    #[serde(serialize_with = "displayed")]
+    period_start: Timestamp,
+    #[serde(serialize_with = "displayed_if_any")]
+    period_end: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -155,6 +173,11 @@ impl<'a> Data<'a> {
             Effect::EntitlementChanged(differences) => {
                 Self { features: Some(differences.iter().map(difference).collect()), ..none }
             }
+            Effect::ThresholdReached(event) => Self {
+                feature_id: Some(event.feature.as_str()),
+                reached: Some(reached(event)),
+                ..none
+            },
             Effect::FeatureCreated(id)
             | Effect::FeatureUpdated(id)
             | Effect::FeatureDeleted(id) => Self { feature_id: Some(id.as_str()), ..none },
@@ -224,6 +247,18 @@ fn difference(difference: &EntitlementDifference) -> ShownDifference<'_> {
         feature_id: difference.feature.as_str(),
         before: difference.before.map(grant),
         after: difference.after.map(grant),
+    }
+}
+
+fn reached(event: &ThresholdEvent) -> ShownThreshold {
+    let &ThresholdEvent { threshold, period, consumption, .. } = event;
+    ShownThreshold {
+        threshold,
+        used: consumption.used,
+        budget: consumption.budget,
+        overage_enabled: consumption.overage_enabled,
+        period_start: period.start,
+        period_end: period.end,
     }
 }
 

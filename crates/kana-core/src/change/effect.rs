@@ -1,6 +1,7 @@
 use crate::id::{FeatureId, PackageId, UserId};
 use crate::quantity::Quantity;
 use crate::subscription::{Subscription, SubscriptionStatus};
+use crate::threshold::ThresholdEvent;
 
 /// An effect that other programs can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub enum Effect {
     },
     /// `entitlement.changed`: the features whose access, budget or overage differ; at least one.
     EntitlementChanged(Vec<EntitlementDifference>),
+    /// `usage.threshold_reached`.
+    ThresholdReached(Box<ThresholdEvent>),
     /// `feature.created`.
     FeatureCreated(FeatureId),
     /// `feature.updated`.
@@ -161,6 +164,7 @@ impl Effect {
             Self::SubscriptionUpdated { .. } => "subscription.updated",
             Self::SubscriptionEnded { .. } => "subscription.ended",
             Self::EntitlementChanged(_) => "entitlement.changed",
+            Self::ThresholdReached(_) => "usage.threshold_reached",
             Self::FeatureCreated(_) => "feature.created",
             Self::FeatureUpdated(_) => "feature.updated",
             Self::FeatureDeleted(_) => "feature.deleted",

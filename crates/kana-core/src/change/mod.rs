@@ -1,7 +1,8 @@
 //! The changes feed: what happened, for other programs (contract: `changes.md`, "The log").
 //!
 //! A [`Change`] describes an effect, not how it is stored. The rules return changes beside what to
-//! store; the store numbers them and stores them in the same transaction. Usage has no changes.
+//! store; the store numbers them and stores them in the same transaction. Of usage, only the thresholds
+//! that it reaches are changes.
 
 mod audit;
 mod catalog;

@@ -14,6 +14,7 @@ use crate::catalog::{Allowance, FeatureKind, PackageKind, Stacking};
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
 use crate::period::{ResetAnchor, ResetPeriod};
+use crate::threshold::{LEFT_MAX, PERCENT_MAX, Threshold, Thresholds};
 
 /// The maximum number of features, and of packages in one list.
 const THINGS_MAX: usize = 10_000;
@@ -114,7 +115,7 @@ impl Reader {
     }
 
     fn feature(&mut self, value: &Value, place: Place) -> Option<ConfiguredFeature> {
-        let known = ["id", "name", "type", "unit_label", "unit_label_plural"];
+        let known = ["id", "name", "type", "unit_label", "unit_label_plural", "thresholds"];
         let object = self.object(value, &place, "a feature", &known)?;
         let id = self.id(object, &place, FeatureId::new);
         let name = self.needed(object, &place, "name");
@@ -140,6 +141,7 @@ impl Reader {
             Some(label)
         };
         let (unit_label, unit_label_plural) = (label("unit_label"), label("unit_label_plural"));
+        let thresholds = self.thresholds(object, &place, kind);
         let id = id?;
         if let Some((_, first)) = self.features.get(&id) {
             let message = format!(
@@ -152,9 +154,58 @@ impl Reader {
         let kind = if kind? {
             FeatureKind::Binary
         } else {
-            FeatureKind::Consumable { unit_label, unit_label_plural }
+            FeatureKind::Consumable { unit_label, unit_label_plural, thresholds: thresholds? }
         };
         Some(ConfiguredFeature { id, name: name?, kind, place })
+    }
+
+    fn thresholds(
+        &mut self,
+        object: &Map<String, Value>,
+        feature: &Place,
+        is_binary: Option<bool>,
+    ) -> Option<Thresholds> {
+        let place = feature.key("thresholds");
+        let items = self.list(object.get("thresholds"), &place);
+        if !items.is_empty() && is_binary == Some(true) {
+            let message = "are for CONSUMABLE features: leave them out";
+            return self.refuse(&place, message);
+        }
+        let before = self.problems.len();
+        let mut thresholds = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            thresholds.extend(self.threshold(item, &place.item(index)));
+        }
+        if self.problems.len() > before {
+            return None;
+        }
+        match Thresholds::new(thresholds) {
+            Ok(thresholds) => Some(thresholds),
+            Err(invalid) => self.refuse(&place, invalid.problem),
+        }
+    }
+
+    fn threshold(&mut self, value: &Value, place: &Place) -> Option<Threshold> {
+        let object = self.object(value, place, "a threshold", &["percent", "left"])?;
+        let mut number = |field: &str, largest: i64, least: i64| {
+            let Some(value) = given(object, field) else { return Some(None) };
+            match value.as_i64().filter(|number| (least..=largest).contains(number)) {
+                Some(number) => Some(Some(number)),
+                None => {
+                    let message = format!(
+                        "must be a whole number from {least} to {largest}; it is {}",
+                        shown(value)
+                    );
+                    self.refuse(&place.key(field), message)
+                }
+            }
+        };
+        let (percent, left) = (number("percent", PERCENT_MAX, 1), number("left", LEFT_MAX, 0));
+        let (percent, left) = (percent?, left?);
+        match Threshold::new(percent, left) {
+            Ok(threshold) => Some(threshold),
+            Err(_) => self.refuse(place, "must have either percent or left"),
+        }
     }
 
     fn package(

@@ -65,13 +65,16 @@ fn feature(feature: &ConfiguredFeature) -> Value {
         FeatureKind::Binary => {
             object.insert("type".into(), "BINARY".into());
         }
-        FeatureKind::Consumable { unit_label, unit_label_plural } => {
+        FeatureKind::Consumable { unit_label, unit_label_plural, thresholds } => {
             object.insert("type".into(), "CONSUMABLE".into());
             let labels = [("unit_label", unit_label), ("unit_label_plural", unit_label_plural)];
             for (key, label) in labels {
                 if let Some(label) = label.as_ref().map(Label::as_str) {
                     object.insert(key.into(), label.into());
                 }
+            }
+            if !thresholds.is_empty() {
+                object.insert("thresholds".into(), json!(thresholds.as_slice()));
             }
         }
     }

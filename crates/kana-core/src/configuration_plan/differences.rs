@@ -8,6 +8,7 @@ use crate::configuration::{name_of, name_of_anchor, quoted};
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
 use crate::period::ResetAnchor;
+use crate::threshold::Threshold;
 
 /// The maximum number of differences that one sentence has.
 const DIFFERENCES_MAX: usize = 10;
@@ -57,6 +58,7 @@ impl Field {
             Self::Name => "name",
             Self::UnitLabel => "unit label",
             Self::UnitLabelPlural => "unit label (plural)",
+            Self::Thresholds => "thresholds",
             Self::Status => "status",
             Self::BasePackages => "base packages",
             Self::Feature => "feature",
@@ -65,15 +67,18 @@ impl Field {
     }
 }
 
-/// Compares a feature's names.
+/// Compares a feature's names and thresholds.
 pub(super) fn of_feature(before: &Feature, name: &Label, kind: &FeatureKind) -> Vec<Difference> {
     let (one, many) = before.unit_labels();
+    let thresholds = thresholds_in_words(&before.kind);
+    let thresholds_after = thresholds_in_words(kind);
     let mut all = vec![(Field::Name, Some(before.name.as_str()), Some(name.as_str()))];
-    if let FeatureKind::Consumable { unit_label, unit_label_plural } = kind {
+    if let FeatureKind::Consumable { unit_label, unit_label_plural, .. } = kind {
         let (after, after_many) =
             (unit_label.as_ref().map(Label::as_str), unit_label_plural.as_ref().map(Label::as_str));
         all.push((Field::UnitLabel, one, after));
         all.push((Field::UnitLabelPlural, many, after_many));
+        all.push((Field::Thresholds, thresholds.as_deref(), thresholds_after.as_deref()));
     }
     let different = all.into_iter().filter(|(_, before, after)| before != after);
     different.map(|(field, before, after)| Difference::new(field, before, after)).collect()
@@ -85,13 +90,22 @@ pub(super) fn of_new_feature(
     name: &Label,
     kind: &FeatureKind,
 ) -> Vec<Difference> {
+    let thresholds = thresholds_in_words(kind);
     let mut all = vec![(Field::Type, Some(feature_type)), (Field::Name, Some(name.as_str()))];
-    if let FeatureKind::Consumable { unit_label, unit_label_plural } = kind {
+    if let FeatureKind::Consumable { unit_label, unit_label_plural, .. } = kind {
         all.push((Field::UnitLabel, unit_label.as_ref().map(Label::as_str)));
         all.push((Field::UnitLabelPlural, unit_label_plural.as_ref().map(Label::as_str)));
+        all.push((Field::Thresholds, thresholds.as_deref()));
     }
     let given = all.into_iter().filter(|(_, after)| after.is_some());
     given.map(|(field, after)| Difference::new(field, None, after)).collect()
+}
+
+/// Lists the thresholds of a feature, like `80 %, 10 left`. Returns `None` if it has none.
+fn thresholds_in_words(kind: &FeatureKind) -> Option<String> {
+    let thresholds = kind.thresholds().as_slice();
+    let words: Vec<String> = thresholds.iter().map(Threshold::to_string).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// Names the base packages of an add-on. Returns `None` for a base package.

@@ -79,6 +79,8 @@ pub enum Field {
     UnitLabel,
     /// The name of several units.
     UnitLabelPlural,
+    /// The thresholds, in words.
+    Thresholds,
     /// `DRAFT` or `PUBLISHED`.
     Status,
     /// The base packages that an add-on goes with; none for a base package.

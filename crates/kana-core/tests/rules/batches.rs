@@ -147,8 +147,8 @@ fn what_is_loaded_does_not_undo_what_the_batch_has_made() {
         terms: TermsNumber::default(),
         period_start: boost.started_at,
     };
-    facts.apply(&Change::SetCounter { counter: counter.clone(), used: 2 });
-    facts.load_counter(counter.clone(), Some(1));
+    facts.apply(&Change::SetCounter { counter: counter.clone(), value: 2.into() });
+    facts.load_counter(counter.clone(), Some(1.into()));
     assert_eq!(facts.stored(&counter), Some(Some(2)));
 }
 
@@ -195,9 +195,11 @@ fn a_fact_that_was_not_loaded_is_asked_for_and_never_taken_for_an_absent_one() {
         period_start: time("2024-01-12T00:00:00Z"),
     };
     assert_eq!(next(&facts, &replays), needs(Need::Counters(user.key, vec![counter.clone()])));
-    facts.load_counter(counter.clone(), Some(4));
+    facts.load_counter(counter.clone(), Some(4.into()));
     let decision = next(&facts, &replays).unwrap();
-    assert!(decision.changes.contains(&(user.key, Change::SetCounter { counter, used: 5 })));
+    assert!(
+        decision.changes.contains(&(user.key, Change::SetCounter { counter, value: 5.into() }))
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use kana_core::catalog_command::{
 use kana_core::edit::Edit;
 use kana_core::id::FeatureId;
 use kana_core::metadata::Metadata;
+use kana_core::threshold::{Threshold, Thresholds};
 use kana_core::{Refusal, refusal::InvalidValue};
 
 use crate::world::{
@@ -297,6 +298,7 @@ fn full() -> Feature {
     let kind = FeatureKind::Consumable {
         unit_label: Some(label("call")),
         unit_label_plural: Some(label("calls")),
+        thresholds: Thresholds::new(vec![Threshold::Percent(80)]).unwrap(),
     };
     Feature { kind, metadata: Some(metadata(1)), ..consumable("api-calls") }
 }
@@ -312,6 +314,17 @@ fn each_part_of_a_feature_is_kept_cleared_and_set_by_itself() {
     let labels = |one: Option<&str>, many: Option<&str>| FeatureKind::Consumable {
         unit_label: one.map(label),
         unit_label_plural: many.map(label),
+        thresholds: Thresholds::new(vec![Threshold::Percent(80)]).unwrap(),
+    };
+    let watched = |thresholds: &[Threshold]| {
+        let thresholds = Thresholds::new(thresholds.to_vec()).unwrap();
+        let (unit_label, unit_label_plural) = (Some(label("call")), Some(label("calls")));
+        let kind = FeatureKind::Consumable { unit_label, unit_label_plural, thresholds };
+        Feature { kind, ..full() }
+    };
+    let watch = |thresholds: &[Threshold]| FeatureEdit {
+        thresholds: Some(Thresholds::new(thresholds.to_vec()).unwrap()),
+        ..FeatureEdit::default()
     };
     let keep = FeatureEdit::default;
     let set = || Edit::Set(label("new"));
@@ -341,6 +354,8 @@ fn each_part_of_a_feature_is_kept_cleared_and_set_by_itself() {
             Feature { metadata: Some(metadata(2)), ..full() },
         ),
         (FeatureEdit { metadata: Edit::Clear, ..keep() }, Feature { metadata: None, ..full() }),
+        (watch(&[Threshold::Left(1)]), watched(&[Threshold::Left(1)])),
+        (watch(&[]), watched(&[])),
     ] {
         let mut world = full_world();
         let answer = world.plan(update_feature("api-calls", edit.clone()));
@@ -358,6 +373,7 @@ fn an_update_of_a_feature_that_changes_nothing_plans_nothing() {
         name: Some(label("api-calls")),
         unit_label: Edit::Set(label("call")),
         unit_label_plural: Edit::Set(label("calls")),
+        thresholds: Some(Thresholds::new(vec![Threshold::Percent(80)]).unwrap()),
         metadata: Edit::Set(metadata(1)),
     };
     plans_nothing(&world, &update_feature("api-calls", FeatureEdit::default()), &about);
@@ -465,4 +481,17 @@ fn an_archived_package_goes_on_granting_and_takes_nobody_new() {
     assert_eq!((world.used("124", "api-calls"), world.budget("124", "api-calls")), (2, Some(3)));
     let refusal = world.subscribe("125", ["pro"]).unwrap_err();
     assert!(refusal.to_string().contains("ARCHIVED"), "{refusal}");
+}
+
+#[test]
+fn a_binary_feature_has_no_thresholds() {
+    let world = full_world();
+    let edit = |thresholds: Vec<Threshold>| {
+        let thresholds = Some(Thresholds::new(thresholds).unwrap());
+        update_feature("export", FeatureEdit { thresholds, ..FeatureEdit::default() })
+    };
+    let refused = plan(world.catalog(), edit(vec![Threshold::Left(0)]), world.now()).unwrap_err();
+    let message = "thresholds must be left out for export, which is BINARY";
+    assert_eq!(refused.to_string(), message);
+    plans_nothing(&world, &edit(Vec::new()), &CatalogAnswer::Feature(feature_id("export")));
 }

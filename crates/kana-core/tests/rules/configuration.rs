@@ -368,3 +368,55 @@ fn what_is_repeated_of_a_file_is_short_and_in_one_line() {
         assert!(problems[0].len() < 800 && !problems[0].contains(char::is_control), "{problems:?}");
     }
 }
+
+#[test]
+fn thresholds_read_as_they_were_written_and_are_left_out_where_there_are_none() {
+    let thresholds = json!([{ "percent": 80 }, { "left": 10 }]);
+    let value = with_key("/features/0", "thresholds", thresholds);
+    assert_eq!(read(&value).unwrap().to_json("story"), value);
+    for nothing in [json!([]), Value::Null] {
+        let value = with_key("/features/0", "thresholds", nothing);
+        assert_eq!(read(&value).unwrap().to_json("story"), full());
+    }
+    let of_a_switch = with_key("/features/1", "thresholds", json!([]));
+    assert_eq!(read(&of_a_switch).unwrap().to_json("story"), full());
+}
+
+#[test]
+fn what_is_wrong_with_thresholds_is_told() {
+    for (thresholds, expected) in [
+        (
+            json!([{ "percent": 0 }]),
+            "features[0].thresholds[0].percent: must be a whole number from 1 to 1000; it is 0",
+        ),
+        (
+            json!([{ "percent": 1001 }]),
+            "features[0].thresholds[0].percent: must be a whole number from 1 to 1000; it is 1001",
+        ),
+        (
+            json!([{ "left": -1 }]),
+            "features[0].thresholds[0].left: must be a whole number from 0 to 2147483647; it is -1",
+        ),
+        (
+            json!([{ "left": 1.5 }]),
+            "features[0].thresholds[0].left: must be a whole number from 0 to 2147483647; it is 1.5",
+        ),
+        (json!([{}]), "features[0].thresholds[0]: must have either percent or left"),
+        (
+            json!([{ "percent": 1, "left": 1 }]),
+            "features[0].thresholds[0]: must have either percent or left",
+        ),
+        (
+            json!([{ "left": 1 }, { "left": 1 }]),
+            "features[0].thresholds: must be different: 1 left is there twice",
+        ),
+        (
+            json!([1, 2, 3, 4, 5, 6].map(|left| json!({ "left": left }))),
+            "features[0].thresholds: must be at most 5",
+        ),
+    ] {
+        is_refused(&with_key("/features/0", "thresholds", thresholds), expected);
+    }
+    let of_a_switch = with_key("/features/1", "thresholds", json!([{ "left": 1 }]));
+    is_refused(&of_a_switch, "features[1].thresholds: are for CONSUMABLE features: leave them out");
+}

@@ -17,6 +17,7 @@ use kana_core::configuration_plan::{
 use kana_core::edit::Edit;
 use kana_core::id::FeatureId;
 use kana_core::metadata::Metadata;
+use kana_core::threshold::{Threshold, Thresholds};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -448,6 +449,28 @@ fn what_the_file_has_no_place_for_is_left_as_it_is() {
 }
 
 #[test]
+fn other_thresholds_are_a_warning() {
+    let watched = changed(|file| file["features"][0]["thresholds"] = json!([{ "percent": 80 }]));
+    let before = published(&full());
+    assert_eq!(
+        told(&before, &watched),
+        ["[WARNING] the feature api-calls changes: thresholds none → \"80 %\""]
+    );
+    let watched = published(&watched);
+    let more = changed(|file| {
+        file["features"][0]["thresholds"] = json!([{ "percent": 80 }, { "left": 3 }]);
+    });
+    assert_eq!(
+        told(&watched, &more),
+        ["[WARNING] the feature api-calls changes: thresholds \"80 %\" → \"80 %, 3 left\""]
+    );
+    assert_eq!(
+        told(&watched, &full()),
+        ["[WARNING] the feature api-calls changes: thresholds \"80 %\" → none"]
+    );
+}
+
+#[test]
 fn an_id_that_looks_like_a_mark_is_none() {
     let value = changed(|file| {
         push(&mut file["features"], json!({ "id": "[ERROR] x", "name": "x", "type": "BINARY" }));
@@ -630,7 +653,12 @@ fn any_catalog() -> impl Strategy<Value = Catalog> {
             let Some((name, labelled, is_odd)) = feature else { continue };
             let kind = if (n % 2 == 0) == is_odd {
                 let unit_label = labelled.then(|| label("unit"));
-                FeatureKind::Consumable { unit_label, unit_label_plural: None }
+                let thresholds = match labelled {
+                    true => Thresholds::new(vec![Threshold::Percent(80), Threshold::Left(1)]),
+                    false => Thresholds::new(Vec::new()),
+                };
+                let thresholds = thresholds.unwrap();
+                FeatureKind::Consumable { unit_label, unit_label_plural: None, thresholds }
             } else {
                 FeatureKind::Binary
             };

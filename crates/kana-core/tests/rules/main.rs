@@ -21,6 +21,8 @@ mod quantity;
 mod recording;
 mod stacking;
 mod subscribing;
+mod thresholds;
 mod usage_history;
 mod users;
+mod voiding;
 mod world;

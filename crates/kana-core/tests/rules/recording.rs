@@ -3,7 +3,7 @@
 use kana_core::decide::Command;
 use kana_core::entitlement::{Consumption, Reason};
 use kana_core::subscription::SubscriptionStatus;
-use kana_core::usage::{RecordedUsage, UsageAction, UsedFeature};
+use kana_core::usage::{LoggedAction, RecordedUsage, UsageAction, UsedFeature};
 use proptest::prelude::*;
 
 use crate::world::{
@@ -116,7 +116,7 @@ fn an_event_is_logged_as_it_was_sent() {
     recorded(&mut world, sent.clone());
     let [event] = world.events() else { panic!("one event") };
     assert_eq!(event.feature, sent.0.feature);
-    assert_eq!((event.action, event.delta), (UsageAction::Set, 2));
+    assert_eq!((event.action, event.delta), (LoggedAction::Set, 2));
     assert_eq!(event.occurred_at.to_string(), "2024-01-01T00:00:00.000Z");
     assert_eq!(event.recorded_at, world.now());
     assert_eq!(event.subscription, Some(world.subscription("124", "pro").id));

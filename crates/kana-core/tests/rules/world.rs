@@ -11,6 +11,7 @@ use kana_core::catalog_command::{
     CatalogAnswer, CatalogCommand, NewPackage, NewPackageFeature, PackageEdit, plan,
 };
 use kana_core::change::{self, of_catalog};
+use kana_core::counter::CounterValue;
 use kana_core::counting::counting_subscription;
 use kana_core::decide::{
     Answer, Basis, Command, CreateUser, Decision, DeleteUser, OverrideInput, RemoveOverride,
@@ -33,8 +34,10 @@ use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::subjects::{Subject, Subjects};
 use kana_core::subscribing::{CancelSubscription, Subscribe};
 use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus};
+use kana_core::threshold::{Threshold, ThresholdEvent, Thresholds};
 use kana_core::usage::{
-    RecordUsage, RecordedUsage, UsageAction, UsageEvent, UseFeature, UsedFeature,
+    RecordUsage, RecordedUsage, UsageAction, UsageEvent, UseFeature, UsedFeature, VoidUsage,
+    VoidedUsage,
 };
 use kana_core::usage_history::{UsageHistory, show_usage};
 use kana_core::user::{User, UserEdit};
@@ -64,7 +67,7 @@ pub(crate) fn label(text: &str) -> Label {
     Label::new("name", text).unwrap()
 }
 
-fn key(text: &str) -> IdempotencyKey {
+pub(crate) fn key(text: &str) -> IdempotencyKey {
     IdempotencyKey::new("idempotencyKey", text).unwrap()
 }
 
@@ -123,7 +126,7 @@ impl Gives {
 
 /// A consumable feature without any extras.
 pub(crate) fn consumable(id: &str) -> Feature {
-    let kind = FeatureKind::Consumable { unit_label: None, unit_label_plural: None };
+    let kind = FeatureKind::CONSUMABLE;
     Feature { id: feature_id(id), name: label(id), kind, metadata: None }
 }
 
@@ -311,7 +314,7 @@ struct Person {
     user: User,
     subscriptions: Vec<Subscription>,
     overrides: Vec<Override>,
-    counters: BTreeMap<CounterKey, i64>,
+    counters: BTreeMap<CounterKey, CounterValue>,
 }
 
 impl Person {
@@ -331,8 +334,8 @@ impl Person {
             Need::Overrides(_) => facts.load_overrides(self.overrides.clone()),
             Need::Counters(_, counters) => {
                 for counter in counters {
-                    let used = self.counters.get(&counter).copied();
-                    facts.load_counter(counter, used);
+                    let value = self.counters.get(&counter).cloned();
+                    facts.load_counter(counter, value);
                 }
             }
             Need::Profile(_) => facts.load_profile(self.user.clone()),
@@ -348,6 +351,7 @@ pub(crate) struct Stored {
     people: Vec<Person>,
     events: Vec<UsageEvent>,
     crossings: Vec<LimitCrossing>,
+    thresholds: Vec<ThresholdEvent>,
     replays: HashMap<IdempotencyKey, Replay>,
 }
 
@@ -373,6 +377,18 @@ impl World {
 
     pub(crate) fn consumable(mut self, id: &str) -> Self {
         self.plan(CatalogCommand::CreateFeature(consumable(id))).unwrap();
+        self
+    }
+
+    /// A consumable feature with thresholds.
+    pub(crate) fn watched(mut self, id: &str, thresholds: &[Threshold]) -> Self {
+        let kind = FeatureKind::Consumable {
+            unit_label: None,
+            unit_label_plural: None,
+            thresholds: Thresholds::new(thresholds.to_vec()).unwrap(),
+        };
+        let feature = Feature { kind, ..consumable(id) };
+        self.plan(CatalogCommand::CreateFeature(feature)).unwrap();
         self
     }
 
@@ -503,6 +519,14 @@ impl World {
         match self.run(&using.command())? {
             Answer::Used(answer) => Ok(answer),
             other => panic!("not an answer to useFeature: {other:?}"),
+        }
+    }
+
+    pub(crate) fn void(&mut self, text: &str) -> Result<VoidedUsage, Refusal> {
+        let idempotency_key = key(text);
+        match self.run(&Command::VoidUsage(VoidUsage { idempotency_key }))? {
+            Answer::Voided(answer) => Ok(answer),
+            other => panic!("not an answer to voidUsage: {other:?}"),
         }
     }
 
@@ -643,6 +667,10 @@ impl World {
         let person = named.map(|subject| match *subject {
             Subject::User(id) => people().find(|person| person.user.id == *id),
             Subject::Subscriber(id) => people().find(|person| subscribed(person, id)),
+            Subject::Recorder(key) => {
+                let user = self.stored.replays.get(key).map(|replay| replay.content.user);
+                people().find(|person| Some(person.user.key) == user)
+            }
         });
         person.map(|person| person.map(Person::facts))
     }
@@ -754,9 +782,9 @@ impl World {
                     let known = known.iter_mut().find(|known| known.id == subscription).unwrap();
                     known.quantities = quantities;
                 }
-                Change::SetCounter { counter, used } => {
-                    assert!(used >= 0, "a counter holds 0 or more");
-                    self.person_mut_with(*user).counters.insert(counter, used);
+                Change::SetCounter { counter, value } => {
+                    assert!(value.used >= 0, "a counter holds 0 or more");
+                    self.person_mut_with(*user).counters.insert(counter, value);
                 }
                 Change::DeleteCounter { counter } => {
                     let gone = self.person_mut_with(*user).counters.remove(&counter);
@@ -764,6 +792,7 @@ impl World {
                 }
                 Change::LogEvent(event) => self.stored.events.push(event),
                 Change::CrossLimit(crossing) => self.stored.crossings.push(crossing),
+                Change::ReachThreshold(event) => self.stored.thresholds.push(event),
                 Change::KeepReplay { key, replay } => {
                     self.stored.replays.insert(key, replay);
                 }
@@ -970,8 +999,26 @@ impl World {
         &self.stored.events
     }
 
+    /// The threshold events, in the order in which they were stored.
+    pub(crate) fn threshold_events(&self) -> &[ThresholdEvent] {
+        &self.stored.thresholds
+    }
+
+    pub(crate) fn replay(&self, text: &str) -> &Replay {
+        &self.stored.replays[&key(text)]
+    }
+
+    pub(crate) fn forget_key(&mut self, text: &str) {
+        self.stored.replays.remove(&key(text));
+    }
+
+    pub(crate) fn keep_replay(&mut self, text: &str, replay: Replay) {
+        self.stored.replays.insert(key(text), replay);
+    }
+
     pub(crate) fn counters(&self, user: &str) -> BTreeMap<CounterKey, i64> {
-        self.person(user).counters.clone()
+        let counters = self.person(user).counters.iter();
+        counters.map(|(counter, value)| (counter.clone(), value.used)).collect()
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {

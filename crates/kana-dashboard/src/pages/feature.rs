@@ -13,6 +13,7 @@ use kana_service::EnvironmentView;
 use super::confirm::ConfirmPage;
 use super::features::{field_names, kind_name, unit};
 use super::metadata;
+use super::thresholds;
 use super::usage_by_day::{UsageByDay, days_chosen, usage_by_day};
 use crate::address::Address;
 use crate::answer::{Asked, Posted, html, see_other};
@@ -25,10 +26,11 @@ use crate::problem::Problem;
 use crate::route::{Route, get, post};
 
 /// The fields that can be changed.
-const FIELDS: [EditedField; 4] = [
+const FIELDS: [EditedField; 5] = [
     EditedField { name: "name", was: "was-name", label: "Name" },
     EditedField { name: "unit", was: "was-unit", label: "Unit" },
     EditedField { name: "units", was: "was-units", label: "Unit, plural" },
+    EditedField { name: "thresholds", was: "was-thresholds", label: "Thresholds" },
     EditedField { name: "metadata", was: "was-metadata", label: "Metadata" },
 ];
 
@@ -184,6 +186,7 @@ fn filled_in(feature: &Feature) -> Form {
         feature.name.as_str().to_owned(),
         unit.unwrap_or_default().to_owned(),
         units.unwrap_or_default().to_owned(),
+        thresholds::written(feature.thresholds()),
         metadata::written(feature.metadata.as_ref()),
     ];
     let fields = FIELDS.iter().zip(values);
@@ -213,21 +216,26 @@ async fn save(posted: Posted<Editor>) -> Result<Response, Problem> {
 
 /// Reads what was changed in the form, so that what somebody else changed meanwhile stays.
 fn read(form: &Form) -> Result<FeatureEdit, Vec<FieldProblem>> {
-    let [name_field, unit_field, units_field, metadata_field] = FIELDS;
+    let [name_field, unit_field, units_field, thresholds_field, metadata_field] = FIELDS;
     let name = Label::new("name", form.text("name"))
         .map_err(|invalid| FieldProblem::of_value(&invalid, field_names));
     let (unit_label, unit_label_plural) = (unit(form, "unit"), unit(form, "units"));
-    match (name, unit_label, unit_label_plural, metadata::read(form.text("metadata"))) {
-        (Ok(name), Ok(unit_label), Ok(unit_label_plural), Ok(metadata)) => Ok(FeatureEdit {
-            name: name_field.is_edited(form).then_some(name),
-            unit_label: unit_field.edit(form, unit_label),
-            unit_label_plural: units_field.edit(form, unit_label_plural),
-            metadata: metadata_field.edit(form, metadata),
-        }),
-        (name, one, other, metadata) => Err([name.err(), one.err(), other.err(), metadata.err()]
-            .into_iter()
-            .flatten()
-            .collect()),
+    let thresholds = thresholds::read(form.text("thresholds"));
+    let metadata = metadata::read(form.text("metadata"));
+    match (name, unit_label, unit_label_plural, thresholds, metadata) {
+        (Ok(name), Ok(unit_label), Ok(unit_label_plural), Ok(thresholds), Ok(metadata)) => {
+            Ok(FeatureEdit {
+                name: name_field.is_edited(form).then_some(name),
+                unit_label: unit_field.edit(form, unit_label),
+                unit_label_plural: units_field.edit(form, unit_label_plural),
+                thresholds: thresholds_field.is_edited(form).then_some(thresholds),
+                metadata: metadata_field.edit(form, metadata),
+            })
+        }
+        (name, one, other, thresholds, metadata) => {
+            let problems = [name.err(), one.err(), other.err(), thresholds.err(), metadata.err()];
+            Err(problems.into_iter().flatten().collect())
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use kana_core::metadata::Label;
 
 use super::list::{self, Pages};
 use super::metadata;
+use super::thresholds;
 use crate::address::Address;
 use crate::answer::{Asked, Posted, html, see_other};
 use crate::done::Done;
@@ -175,6 +176,7 @@ fn label(field: &str) -> Option<Cow<'static, str>> {
         "type" => "Type",
         "unit" => "Unit",
         "units" => "Unit, plural",
+        "thresholds" => "Thresholds",
         "metadata" => "Metadata",
         _ => return None,
     };
@@ -189,24 +191,33 @@ fn read(form: &Form) -> Result<Feature, Vec<FieldProblem>> {
         name if name.trim().is_empty() => id.as_ref().map(Label::from).map_err(Clone::clone),
         name => Label::new("name", name),
     };
-    let unit_given = ["unit", "units"].into_iter().find(|field| !form.text(field).is_empty());
-    let kind = match (form.text("type"), unit_given) {
+    let amount_fields = ["unit", "units", "thresholds"];
+    let given = amount_fields.into_iter().find(|field| !form.text(field).is_empty());
+    let kind = match (form.text("type"), given) {
         ("binary", None) => Some(FeatureKind::Binary),
         ("binary", Some(field)) => {
-            let sentence =
-                "Only a consumable feature has a unit. Choose Consumable, or leave it empty.";
+            let sentence = match field {
+                "thresholds" => {
+                    "Only a consumable feature has thresholds. Choose Consumable, or leave them empty."
+                }
+                _ => "Only a consumable feature has a unit. Choose Consumable, or leave it empty.",
+            };
             problems.push(FieldProblem::of(field, sentence));
             None
         }
-        ("consumable", _) => match (unit(form, "unit"), unit(form, "units")) {
-            (Ok(unit_label), Ok(unit_label_plural)) => {
-                Some(FeatureKind::Consumable { unit_label, unit_label_plural })
+        ("consumable", _) => {
+            let thresholds = thresholds::read(form.text("thresholds"));
+            match (unit(form, "unit"), unit(form, "units"), thresholds) {
+                (Ok(unit_label), Ok(unit_label_plural), Ok(thresholds)) => {
+                    Some(FeatureKind::Consumable { unit_label, unit_label_plural, thresholds })
+                }
+                (one, other, thresholds) => {
+                    let found = [one.err(), other.err(), thresholds.err()];
+                    problems.extend(found.into_iter().flatten());
+                    None
+                }
             }
-            (one, other) => {
-                problems.extend([one.err(), other.err()].into_iter().flatten());
-                None
-            }
-        },
+        }
         _ => {
             problems.push(FieldProblem::of("type", "Choose Binary or Consumable."));
             None
@@ -242,6 +253,7 @@ pub(super) fn field_names(field: &str) -> Option<&'static str> {
         "name" => "name",
         "unit" | "unitLabel" => "unit",
         "units" | "unitLabelPlural" => "units",
+        "thresholds" => "thresholds",
         "metadata" => "metadata",
         _ => return None,
     })

@@ -26,6 +26,7 @@ mod packages;
 mod settings;
 mod sign_in;
 mod suggestions;
+mod thresholds;
 mod usage_by_day;
 mod usage_by_period;
 mod user;

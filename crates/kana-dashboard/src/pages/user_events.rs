@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use kana_core::catalog::Catalog;
 use kana_core::id::PackageId;
-use kana_core::usage::UsageAction;
+use kana_core::usage::LoggedAction;
 use kana_service::{EventCursor, UserEvent};
 
 use super::list::{Pages, ROWS};
@@ -90,8 +90,9 @@ fn row(
         feature: feature.map_or(event.feature.as_str(), |feature| feature.name.as_str()).to_owned(),
         feature_address: asked.address("/feature")?.with("id", event.feature.as_str()),
         action: match event.action {
-            UsageAction::Add => "Add",
-            UsageAction::Set => "Set",
+            LoggedAction::Add => "Add",
+            LoggedAction::Set => "Set",
+            LoggedAction::Void => "Taken back",
         },
         amount: grouped(event.delta),
         counted: package.as_ref().map(counted).transpose()?,

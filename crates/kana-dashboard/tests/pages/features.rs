@@ -139,3 +139,34 @@ async fn a_binary_feature_with_a_unit_is_refused_at_the_unit() {
     assert_eq!(person.submit(form, "Create feature").await, StatusCode::OK);
     assert_eq!(person.status_text(), "Feature created.");
 }
+
+#[tokio::test]
+async fn thresholds_are_written_in_words_and_folded_away_where_there_are_none() {
+    let world = World::new().await;
+    let mut person = world.person(Role::Editor).await;
+    person.visit("/dashboard/test/features/new").await;
+    assert!(person.has("form[aria-label='Create a feature'] details:not([open])"));
+    let form = person.form("Create a feature").fill("Name", "Calls").fill("Identifier", "calls");
+    let form = form.tick("Consumable").fill("Thresholds", "most of it");
+    let status = person.submit(form.clone(), "Create feature").await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let problem = "Thresholds: Write thresholds like 80 % or 10 left, with commas between them.";
+    assert_eq!(person.alert(), format!("There is a problem {problem}"));
+    assert!(person.has("form[aria-label='Create a feature'] details[open]"));
+    let form = person.form("Create a feature").fill("Thresholds", "80%, 10 left");
+    person.submit(form, "Create feature").await;
+    assert_eq!(person.status_text(), "Feature created.");
+    let mut form = person.form("Feature");
+    assert_eq!(form.value("Thresholds"), "80 %, 10 left");
+    assert!(person.has("form[aria-label='Feature'] details[open]"));
+
+    let mut viewer = world.person(Role::Viewer).await;
+    viewer.visit("/dashboard/test/feature?id=calls").await;
+    assert!(viewer.main().contains("80 %, 10 left"));
+    let form = person.form("Feature").fill("Thresholds", "");
+    person.submit(form, "Save").await;
+    assert_eq!(person.status_text(), "Feature saved.");
+    assert!(person.has("form[aria-label='Feature'] details:not([open])"));
+    viewer.visit("/dashboard/test/feature?id=calls").await;
+    assert!(!viewer.main().contains("Thresholds"));
+}

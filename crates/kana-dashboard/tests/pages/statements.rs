@@ -65,7 +65,7 @@ async fn fill(environment: &Environment, items: usize) {
         let feature = FeatureId::new("id", &format!("feature-{item}")).unwrap();
         let package = PackageId::new("id", &format!("package-{item}")).unwrap();
         let user = UserId::new("id", &format!("user-{item}")).unwrap();
-        let kind = FeatureKind::Consumable { unit_label: None, unit_label_plural: None };
+        let kind = FeatureKind::CONSUMABLE;
         let name = Label::new("name", "Calls").unwrap();
         let made = Feature { id: feature.clone(), name, kind, metadata: None };
         environment.create_feature(made).await.unwrap();

@@ -101,3 +101,26 @@ async fn many_events_are_read_page_by_page_and_each_page_says_how_far_it_looked(
     let expected: Vec<String> = (0..120).rev().map(|delta: i64| delta.to_string()).collect();
     assert_eq!(amounts, expected);
 }
+
+#[tokio::test]
+async fn what_was_taken_back_is_an_event_of_its_own() {
+    let world = World::new().await;
+    let environment = sell(&world).await;
+    let mut person = world.person(Role::Editor).await;
+    create(&mut person, "u-1", "Ada").await;
+    subscribe(&mut person, "pro").await;
+    let key = IdempotencyKey::new("key", "k-1").unwrap();
+    let idempotency_key = Some(key.clone());
+    let keyed = RecordUsage { idempotency_key, ..usage("api-calls", 1_000, UsageAction::Add) };
+    environment.record_usage(keyed).await.unwrap();
+    environment.void_usage(key).await.unwrap();
+    person.visit("/dashboard/test/user/events?id=u-1").await;
+    let at = "2026-11-29 09:03:11 UTC";
+    assert_eq!(
+        person.table("Events"),
+        [
+            [at, at, "API calls", "Taken back", "-1,000", "Pro 2026", "k-1"],
+            [at, at, "API calls", "Add", "1,000", "Pro 2026", "k-1"],
+        ]
+    );
+}

@@ -106,7 +106,7 @@ pub(crate) fn label(text: &str) -> Label {
 pub(crate) async fn sell(world: &World) -> Environment {
     let secret = world.keys.test_private.reveal();
     let environment = world.kana.authorise_private(secret).await.unwrap();
-    let consumable = || FeatureKind::Consumable { unit_label: None, unit_label_plural: None };
+    let consumable = || FeatureKind::CONSUMABLE;
     for (id, name, kind) in [
         ("api-calls", "API calls", consumable()),
         ("seats", "Seats", consumable()),

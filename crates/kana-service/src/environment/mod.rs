@@ -11,6 +11,7 @@ mod overrides;
 pub(crate) mod package;
 mod subscribers;
 pub(crate) mod subscriptions;
+pub(crate) mod threshold_events;
 mod usage;
 mod usage_statistics;
 pub(crate) mod user_deletion;

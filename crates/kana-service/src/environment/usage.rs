@@ -3,9 +3,11 @@
 use kana_core::decide::{Answer, Command};
 use kana_core::entitlement::{self, Entitlement, Requirement};
 use kana_core::explain::{self, Explanation};
-use kana_core::id::{FeatureId, UserId};
+use kana_core::id::{FeatureId, IdempotencyKey, UserId};
 use kana_core::subscription::AsOf;
-use kana_core::usage::{RecordUsage, RecordedUsage, UseFeature, UsedFeature};
+use kana_core::usage::{
+    RecordUsage, RecordedUsage, UseFeature, UsedFeature, VoidUsage, VoidedUsage,
+};
 use kana_core::usage_history::{self, UsageHistory};
 use kana_telemetry::metrics::usage::Asked;
 
@@ -119,6 +121,14 @@ impl Environment {
             answers.extend(decided.into_iter().map(|answered| self.recorded(answered)));
         }
         answers
+    }
+
+    /// Takes back what the event under a key has added, once.
+    pub async fn void_usage(&self, idempotency_key: IdempotencyKey) -> Result<VoidedUsage, Error> {
+        match self.submit(Command::VoidUsage(VoidUsage { idempotency_key })).await?.answer {
+            Answer::Voided(voided) => Ok(voided),
+            _ => Err(ANSWERED_AS_ANOTHER),
+        }
     }
 
     /// Checks and records usage in one step.

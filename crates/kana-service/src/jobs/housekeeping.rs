@@ -9,6 +9,7 @@ use super::partitions::Partitions;
 use super::people::People;
 use super::registry::JobKinds;
 use super::replays::Replays;
+use super::threshold_events::ThresholdEvents;
 use super::usage_by_day::UsageByDay;
 use super::user_deletion::UserDeletion;
 use super::user_imports::{UserImport, UserImports};
@@ -28,6 +29,7 @@ pub fn housekeeping(kana: &Arc<Kana>) -> JobKinds {
         .with(LimitCrossings(kana()))
         .with(People(kana()))
         .with(Replays(kana()))
+        .with(ThresholdEvents(kana()))
         .with(UsageByDay(kana()))
         .with(UserDeletion(kana()))
         .with(UserImport(kana()))

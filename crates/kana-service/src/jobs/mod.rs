@@ -20,6 +20,7 @@ mod people;
 mod registry;
 mod replays;
 mod runner;
+mod threshold_events;
 mod usage_by_day;
 mod user_deletion;
 mod user_imports;

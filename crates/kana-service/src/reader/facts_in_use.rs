@@ -7,7 +7,7 @@ use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replays;
 use kana_core::subjects::{Subject, Subjects};
 use kana_core::{Refusal, Timestamp};
-use kana_store::{EnvironmentId, Transaction};
+use kana_store::{EnvironmentId, StoreError, Transaction};
 
 use super::catalogs::Catalogs;
 use crate::error::Error;
@@ -33,6 +33,8 @@ pub(crate) struct FactsInUse {
     changed: Vec<bool>,
     /// The places of the users whose subscriptions are named by commands.
     subscribers: HashMap<SubscriptionId, Place>,
+    /// The places of the users whose usage is named by commands, by the keys that it was recorded under.
+    recorders: HashMap<IdempotencyKey, Place>,
     pub(crate) replays: Replays,
     /// Idempotency keys that were stored before this have expired.
     kept_since: Timestamp,
@@ -67,6 +69,7 @@ impl FactsInUse {
             changed: Vec::new(),
             users: facts.users,
             subscribers: HashMap::new(),
+            recorders: HashMap::new(),
             replays: Replays::default(),
             kept_since: Timestamp::MIN,
             outdated: Vec::new(),
@@ -85,6 +88,25 @@ impl FactsInUse {
         self
     }
 
+    /// Adds the users whose usage was recorded under keys, with their ids. Fails with a conflict if one of
+    /// them has another id by now.
+    pub(crate) fn with_recorders(
+        mut self,
+        recorders: HashMap<IdempotencyKey, (UserId, UserKey)>,
+    ) -> Result<Self, Error> {
+        for (key, (id, user)) in recorders {
+            let place = self
+                .place(&id)
+                .filter(|place| self.at(*place).is_some_and(|facts| facts.key == user));
+            let Some(place) = place else {
+                let why = "a user's id has changed meanwhile";
+                return Err(StoreError::Conflict(why.into()).into());
+            };
+            self.recorders.insert(key, place);
+        }
+        Ok(self)
+    }
+
     /// The place of the user who has this id now. An id that is free has a place, too.
     pub(crate) fn place(&self, id: &UserId) -> Option<Place> {
         self.places.get(id).copied()
@@ -95,6 +117,7 @@ impl FactsInUse {
         subjects.map(|subject| match subject {
             Subject::User(id) => self.place(id),
             Subject::Subscriber(id) => self.subscribers.get(id).copied(),
+            Subject::Recorder(key) => self.recorders.get(*key).copied(),
         })
     }
 
@@ -195,10 +218,10 @@ impl FactsInUse {
         }
         if !wanted.counters.is_empty() {
             let (places, counters): (Vec<_>, Vec<_>) = wanted.counters.into_iter().unzip();
-            let used = transaction.counters(environment, &counters).await?;
-            for ((place, (_, counter)), used) in places.into_iter().zip(counters).zip(used) {
+            let values = transaction.counters(environment, &counters).await?;
+            for ((place, (_, counter)), value) in places.into_iter().zip(counters).zip(values) {
                 if let Some(facts) = self.at_mut(place) {
-                    facts.load_counter(counter, used);
+                    facts.load_counter(counter, value);
                 }
             }
         }

@@ -7,6 +7,7 @@ use kana_core::decide::{Basis, Command, Decision, decide};
 use kana_core::facts::{Change, CounterKey, Obstacle};
 use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::subjects::{Subject, Subjects};
+use kana_core::user::User;
 use kana_core::{Refusal, Timestamp};
 use kana_store::feed::Records;
 use kana_store::jobs::{Due, NewJob};
@@ -19,6 +20,7 @@ use super::traced::TracedRequests;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::feed::Recorder;
+use crate::ids;
 use crate::reader::{Catalogs, FactsInUse, Place, ROUNDS_MAX, Wanted};
 use crate::retry::retry_batch;
 use crate::settings::Settings;
@@ -136,11 +138,13 @@ impl Decider {
         commands: &[Asked],
     ) -> Result<Decided, Error> {
         let owners = owners(transaction, environment, commands).await?;
-        let users = named_users(commands, &owners);
+        let recorders = recorders(transaction, environment, commands).await?;
+        let users = named_users(commands, &owners, &recorders);
         let now = self.clock.now();
         let mut facts = FactsInUse::load(transaction, &self.catalogs, environment, users)
             .await?
             .with_subscribers(owners)
+            .with_recorders(recorders)?
             .with_keys_kept_since(self.kept_since(now));
 
         let decided_alone = decide_alone(&mut facts, transaction, commands, now).await?;
@@ -159,7 +163,15 @@ impl Decider {
             };
             answers.push(decided.map(|decision| {
                 let is_new = !decision.changes.is_empty();
-                for (user, change) in decision.changes {
+                let replaces_key = decision.replaces_key();
+                for (user, mut change) in decision.changes {
+                    match &mut change {
+                        Change::ReachThreshold(event) => event.id = ids::next(now),
+                        Change::KeepReplay { key, .. } if replaces_key => {
+                            facts.outdated.push(key.clone());
+                        }
+                        _ => {}
+                    }
                     facts.apply(user, &change, &places);
                     changes.add(user, change);
                 }
@@ -260,14 +272,47 @@ async fn owners(
     Ok(subscriptions.into_iter().zip(found).filter_map(owner).collect())
 }
 
+/// Returns the users whose usage was recorded under the keys that the commands name.
+async fn recorders(
+    transaction: &mut dyn WriteTransaction,
+    environment: EnvironmentId,
+    commands: &[Asked],
+) -> Result<HashMap<IdempotencyKey, (UserId, UserKey)>, Error> {
+    let mut keys = Vec::new();
+    for Asked { command, .. } in commands {
+        for subject in command.subjects().iter() {
+            if let Subject::Recorder(key) = subject {
+                keys.push((*key).clone());
+            }
+        }
+    }
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    let kept = transaction.replays(environment, &keys).await?;
+    let kept = keys.into_iter().zip(kept);
+    let (keys, users): (Vec<_>, Vec<_>) =
+        kept.filter_map(|(key, replay)| Some((key, replay?.content.user))).unzip();
+    let found = transaction.users_by_key(environment, &users).await?;
+    let recorder = |(key, user): (_, Option<User>)| user.map(|user| (key, (user.id, user.key)));
+    Ok(keys.into_iter().zip(found).filter_map(recorder).collect())
+}
+
 /// Returns the users whose facts the commands need, each once, in the order of locking.
-fn named_users(commands: &[Asked], owners: &HashMap<SubscriptionId, UserId>) -> Vec<UserId> {
+fn named_users(
+    commands: &[Asked],
+    owners: &HashMap<SubscriptionId, UserId>,
+    recorders: &HashMap<IdempotencyKey, (UserId, UserKey)>,
+) -> Vec<UserId> {
     let mut users = Vec::with_capacity(commands.len());
     for Asked { command, .. } in commands {
         for subject in command.subjects().iter() {
             users.extend(match subject {
                 Subject::User(id) => Some((*id).clone()),
                 Subject::Subscriber(subscription) => owners.get(subscription).cloned(),
+                Subject::Recorder(key) => recorders.get(*key).map(|(id, _)| id.clone()),
             });
         }
     }

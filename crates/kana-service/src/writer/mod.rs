@@ -273,6 +273,7 @@ impl Writer {
         match command.subjects().first {
             Subject::User(id) => id.hash(&mut hasher),
             Subject::Subscriber(subscription) => subscription.hash(&mut hasher),
+            Subject::Recorder(key) => key.hash(&mut hasher),
         }
         // The remainder fits: there are few lanes.
         usize::try_from(hasher.finish() % self.lanes.len() as u64).unwrap_or(CREATING_LANE)

@@ -90,6 +90,7 @@ fn open(shop: Vec<NewPackage>, ada: Option<Vec<Name>>, bob: Option<Vec<Name>>) -
     let mut setup = vec![
         Request::CreateFeature { feature: CALLS, binary: false },
         Request::CreateFeature { feature: SSO, binary: true },
+        Request::SetThresholds(CALLS),
     ];
     for package in shop {
         let id = package.package;
@@ -317,6 +318,7 @@ fn any_question() -> impl Strategy<Value = Request> {
         1 => any_user().prop_map(Request::User),
         1 => Just(Request::Users),
         2 => any_user().prop_map(Request::Subscriptions),
+        2 => any_user().prop_map(Request::Reached),
         1 => Just(Request::AllSubscriptions),
         1 => Just(Request::Catalog),
     ]
@@ -368,6 +370,7 @@ fn any_step(weights: Weights) -> impl Strategy<Value = Step> {
         6 => any_usage().prop_map(|usage| Step::Ask(Request::RecordUsage(usage))),
         6 => any_use().prop_map(Step::Ask),
         8 => (0..3_usize, weighted(0.2, any_user())).prop_map(|(n, user)| Step::Keyed(n, user)),
+        3 => select(vec!["k1", "k2"]).prop_map(|key| Step::Ask(Request::VoidUsage(key))),
         weights.users => any_change_of_a_user().prop_map(Step::Ask),
         weights.subscriptions => any_change_of_subscriptions(),
         5 => any_override().prop_map(Step::Ask),

@@ -124,6 +124,7 @@ fn everything() -> Vec<Request> {
             Request::ShowUsage { user, feature: CALLS },
             Request::ShowUsage { user, feature: LATE_CALLS },
             Request::CanUseFeature { user, feature: SSO, delta: 1 },
+            Request::Reached(user),
         ]);
     }
     questions

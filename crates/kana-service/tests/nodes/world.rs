@@ -78,7 +78,7 @@ fn api_calls_feature() -> Feature {
     Feature {
         id: api_calls(),
         name: (&api_calls()).into(),
-        kind: FeatureKind::Consumable { unit_label: None, unit_label_plural: None },
+        kind: FeatureKind::CONSUMABLE,
         metadata: None,
     }
 }

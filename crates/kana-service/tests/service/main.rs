@@ -21,4 +21,5 @@ mod tokens;
 mod user_pages;
 mod user_search;
 mod users;
+mod voiding;
 mod world;

@@ -210,12 +210,7 @@ pub(crate) async fn stock(environment: &Environment) {
 
 pub(crate) fn consumable(id: &str) -> Feature {
     let id = feature_id(id);
-    Feature {
-        name: (&id).into(),
-        id,
-        kind: FeatureKind::Consumable { unit_label: None, unit_label_plural: None },
-        metadata: None,
-    }
+    Feature { name: (&id).into(), id, kind: FeatureKind::CONSUMABLE, metadata: None }
 }
 
 /// A base package that gives so many `api-calls` a month.

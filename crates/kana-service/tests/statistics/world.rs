@@ -60,7 +60,7 @@ impl<E: Engine> World<E> {
         for id in FEATURES {
             let kind = match id {
                 "sso" => FeatureKind::Binary,
-                _ => FeatureKind::Consumable { unit_label: None, unit_label_plural: None },
+                _ => FeatureKind::CONSUMABLE,
             };
             let id = feature_id(id);
             let feature = Feature { name: (&id).into(), id, kind, metadata: None };

@@ -11,7 +11,6 @@ use kana_core::period::Period;
 use kana_core::recount::{CountedEvent, Recount};
 use kana_core::refusal::InvalidValue;
 use kana_core::terms::{Terms, TermsNumber};
-use kana_core::usage::UsageAction;
 
 use crate::error::StoreError;
 
@@ -79,10 +78,7 @@ impl CounterGroup {
                 let reset = allowance.and_then(Allowance::reset);
                 let at = event.occurred_at.max(self.anchor);
                 let used = counted.entry(Period::since(self.anchor, reset, at).start).or_default();
-                *used = match event.action {
-                    UsageAction::Set => event.delta,
-                    UsageAction::Add => used.saturating_add(event.delta).max(0),
-                };
+                *used = event.action.after(*used, event.delta);
             }
             Events::Changed { recount, .. } => recount.count(event),
         }

@@ -10,7 +10,7 @@ use kana_core::id::{OverrideId, SubscriptionId};
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::recount::CountedEvent;
 use kana_core::terms::{Terms, TermsNumber};
-use kana_core::usage::UsageAction;
+use kana_core::usage::LoggedAction;
 
 use super::counter_group::{CounterGroup, Counting};
 use super::finding::Finding;
@@ -156,7 +156,7 @@ impl Walk<'_> {
         let Some(group) = &mut self.group else { return Ok(()) };
         if kind == EVENT {
             let event = CountedEvent {
-                action: UsageAction::from_name(row.text(8)?)?,
+                action: LoggedAction::from_name(row.text(8)?)?,
                 delta: row.integer(7)?,
                 occurred_at: Timestamp::from_ms(row.integer(6)?),
                 recorded_at: Timestamp::from_ms(row.integer(9)?),

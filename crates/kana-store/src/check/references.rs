@@ -107,6 +107,8 @@ pub(super) const ALL: &[Reference] = &[
     reference("user_search", "'search entry of {user}'", "a user", "users", USER),
     reference("limit_crossings", "'limit of ' || x.feature_id", "a user", "users", USER),
     reference("limit_crossings", "'limit of {user}'", "a feature", "features", FEATURE),
+    reference("threshold_events", "'threshold of ' || x.feature_id", "a user", "users", USER),
+    reference("threshold_events", "'threshold of {user}'", "a feature", "features", FEATURE),
     reference("usage_by_day", "'usage of ' || x.feature_id", "a feature", "features", FEATURE),
     reference(
         "user_import_lines",

@@ -1,6 +1,6 @@
 //! Idempotency keys agree with the usage events that were recorded with them.
 
-use kana_core::idempotency::KeptAnswer;
+use kana_core::idempotency::{KeptAnswer, WrittenAnswer};
 use uuid::Uuid;
 
 use super::finding::Finding;
@@ -8,12 +8,12 @@ use super::kept_events::KeptEvents;
 use super::snapshot::{Row, Snapshot};
 use crate::error::StoreError;
 
-/// Each event with an idempotency key, and behind it the key with what was asked under it. Both are
+/// Each event with an idempotency key, without what takes another one back, and behind it the key with what was asked under it. Both are
 /// written at the same time; the key may have been used for others before.
 const ROWS: &str = "
     SELECT environment_id, idempotency_key, recorded_at, 0, user_key, feature_id, action, delta,
         occurred_at, ''
-    FROM events WHERE idempotency_key IS NOT NULL
+    FROM events WHERE idempotency_key IS NOT NULL AND action <> 'VOID'
     UNION ALL
     SELECT environment_id, idempotency_key, kept_at, 1, user_key, feature_id, action, delta,
         occurred_at, answer
@@ -73,7 +73,8 @@ pub(super) async fn check(
             event = Some(request);
             return Ok(());
         }
-        let was_recorded = match serde_json::from_str(row.text(9)?)? {
+        let WrittenAnswer { answer, .. } = WrittenAnswer::read(row.text(9)?)?;
+        let was_recorded = match answer {
             KeptAnswer::Recorded(_) => true,
             KeptAnswer::Used(used) => used.granted,
         };

@@ -13,7 +13,7 @@ use kana_core::terms::Terms;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::rows::{instant, label, metadata, optional, terms_number, text};
+use super::rows::{instant, label, metadata, optional, terms_number, text, thresholds};
 use super::statements as sql;
 use super::transaction::{PostgresTransaction, Question};
 use crate::app::EnvironmentId;
@@ -82,6 +82,7 @@ fn feature(row: &Row) -> Result<Feature, StoreError> {
         CONSUMABLE => FeatureKind::Consumable {
             unit_label: optional(row, 3, label)?,
             unit_label_plural: optional(row, 4, label)?,
+            thresholds: optional(row, 6, thresholds)?.unwrap_or_default(),
         },
         other => return Err(StoreError::Unreadable(format!("feature type {other:?}"))),
     };
@@ -234,8 +235,10 @@ async fn put_features(
         features.iter().map(|feature| feature.unit_labels()).unzip();
     let metadata: Vec<Option<String>> =
         features.iter().map(|feature| feature.metadata.as_ref().map(Metadata::to_json)).collect();
+    let thresholds: Vec<Option<String>> =
+        features.iter().map(|feature| feature.thresholds().to_json()).collect();
     let rows: &[&(dyn ToSql + Sync)] =
-        &[&environment.0, &ids, &names, &kinds, &units, &plurals, &metadata];
+        &[&environment.0, &ids, &names, &kinds, &units, &plurals, &metadata, &thresholds];
     transaction.change(&[(sql::PUT_FEATURES, rows)]).await?;
     Ok(())
 }

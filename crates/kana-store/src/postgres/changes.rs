@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 use kana_core::Timestamp;
+use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
@@ -11,6 +12,7 @@ use kana_core::near_limit::Share;
 use kana_core::overrides::Override;
 use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::threshold::ThresholdEvent;
 use kana_core::usage::UsageEvent;
 use kana_core::user::User;
 
@@ -29,13 +31,14 @@ pub(super) struct Gathered<'a> {
     pub(super) quantities: IndexMap<(UserKey, SubscriptionId), &'a Quantities>,
     /// The new state of each override; `None` deletes it.
     pub(super) overrides: IndexMap<(UserKey, &'a FeatureId), Option<&'a Override>>,
-    /// Users who are deleted, and their overrides with them.
+    /// Users who are deleted, and their overrides and threshold events with them.
     pub(super) deleted_users: Vec<UserKey>,
     /// The new value of each counter; `None` deletes it.
-    pub(super) counters: IndexMap<(UserKey, &'a CounterKey), Option<i64>>,
+    pub(super) counters: IndexMap<(UserKey, &'a CounterKey), Option<&'a CounterValue>>,
     pub(super) events: Vec<(UserKey, &'a UsageEvent)>,
     /// When the newest of each user, feature, end of a period and share was.
     pub(super) crossings: IndexMap<(UserKey, &'a FeatureId, i64, Share), Timestamp>,
+    pub(super) thresholds: Vec<(UserKey, &'a ThresholdEvent)>,
     pub(super) replays: Vec<(&'a IdempotencyKey, &'a Replay)>,
 }
 
@@ -69,6 +72,7 @@ impl<'a> Gathered<'a> {
                     gathered.users.update(*user, left, Some(previous_id));
                     gathered.deleted_ids.push((previous_id, &left.id));
                     gathered.overrides.retain(|(of, _), _| of != user);
+                    gathered.thresholds.retain(|(of, _)| of != user);
                     gathered.deleted_users.push(*user);
                 }
                 Change::AddSubscription(new) => {
@@ -100,8 +104,8 @@ impl<'a> Gathered<'a> {
                 Change::DeleteOverride { feature } => {
                     gathered.overrides.insert((*user, feature), None);
                 }
-                Change::SetCounter { counter, used } => {
-                    gathered.counters.insert((*user, counter), Some(*used));
+                Change::SetCounter { counter, value } => {
+                    gathered.counters.insert((*user, counter), Some(value));
                 }
                 Change::DeleteCounter { counter } => {
                     gathered.counters.insert((*user, counter), None);
@@ -111,6 +115,7 @@ impl<'a> Gathered<'a> {
                     let key = (*user, &crossing.feature, period_end(crossing), crossing.share);
                     gathered.crossings.insert(key, crossing.crossed_at);
                 }
+                Change::ReachThreshold(event) => gathered.thresholds.push((*user, event)),
                 Change::KeepReplay { key, replay } => gathered.replays.push((key, replay)),
             }
         }

@@ -4,11 +4,13 @@ use std::hash::Hash;
 use async_trait::async_trait;
 use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogVersion};
+use kana_core::counter::CounterValue;
 use kana_core::facts::{CounterKey, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
+use kana_core::threshold::ThresholdEvent;
 use kana_core::user::User;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -22,6 +24,7 @@ use super::statements as sql;
 use super::transaction::{Kind, PostgresTransaction, Question};
 use super::{catalog, rows, users};
 use crate::app::EnvironmentId;
+use crate::columns::counter_value;
 use crate::error::StoreError;
 use crate::limit_crossings::{CrossedLimit, SCANNED_MAX, newest};
 use crate::store::{Facts, Transaction};
@@ -218,17 +221,17 @@ impl Transaction for PostgresTransaction {
         &mut self,
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
-    ) -> Result<Vec<Option<i64>>, StoreError> {
+    ) -> Result<Vec<Option<CounterValue>>, StoreError> {
         let users = counters.iter().map(|(user, _)| *user);
         self.load_recent_counters(environment, users).await?;
-        let recent: Vec<Option<Option<i64>>> = counters
+        let recent: Vec<Option<Option<CounterValue>>> = counters
             .iter()
-            .map(|(user, counter)| self.recent_counters.get(&(environment, *user))?.used(counter))
+            .map(|(user, counter)| self.recent_counters.get(&(environment, *user))?.value(counter))
             .collect();
-        let older = counters.iter().zip(&recent).filter(|(_, used)| used.is_none());
+        let older = counters.iter().zip(&recent).filter(|(_, value)| value.is_none());
         let older: Vec<&(UserKey, CounterKey)> = older.map(|(counter, _)| counter).collect();
         let mut older = self.older_counters(environment, &older).await?.into_iter();
-        Ok(recent.into_iter().map(|used| used.or_else(|| older.next()).flatten()).collect())
+        Ok(recent.into_iter().map(|value| value.or_else(|| older.next()).flatten()).collect())
     }
 
     async fn counters_after(
@@ -282,6 +285,29 @@ impl Transaction for PostgresTransaction {
         let rows = self.ask_one(statement, &[&environment.0, &names]).await?;
         let kept = rows.iter().map(rows::replay).collect::<Result<_, _>>()?;
         Ok(in_order(keys, &kept))
+    }
+
+    async fn threshold_events(
+        &mut self,
+        environment: EnvironmentId,
+        user: Option<UserKey>,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, ThresholdEvent)>, StoreError> {
+        // No event has the nil id, so this is before the first one.
+        let (after, limit) = (after.unwrap_or_default(), count(limit));
+        let rows = match user {
+            None => {
+                let asked: &[&(dyn ToSql + Sync)] = &[&environment.0, &after, &limit];
+                self.ask_one(sql::THRESHOLD_EVENTS_AFTER, asked).await?
+            }
+            Some(user) => {
+                let asked: &[&(dyn ToSql + Sync)] = &[&environment.0, &after, &limit, &user.0];
+                self.ask_one(sql::THRESHOLD_EVENTS_OF_USER_AFTER, asked).await?
+            }
+        };
+        let read = |row| Ok((rows::user_id(row, 9)?, rows::threshold_event(row)?));
+        rows.iter().map(read).collect()
     }
 
     async fn limit_crossings(
@@ -356,7 +382,7 @@ impl PostgresTransaction {
         &mut self,
         environment: EnvironmentId,
         counters: &[&(UserKey, CounterKey)],
-    ) -> Result<Vec<Option<i64>>, StoreError> {
+    ) -> Result<Vec<Option<CounterValue>>, StoreError> {
         if counters.is_empty() {
             return Ok(Vec::new());
         }
@@ -374,15 +400,15 @@ impl PostgresTransaction {
                 &[&environment.0, &users, &subscriptions, &features, &terms, &periods],
             )
             .await?;
-        let mut used = vec![None; counters.len()];
+        let mut values = vec![None; counters.len()];
         for row in &rows {
             // Positions count from 1.
             let place = usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or(usize::MAX);
-            if let Some(used) = used.get_mut(place) {
-                *used = Some(row.try_get(1)?);
+            if let Some(value) = values.get_mut(place) {
+                *value = Some(counter_value(row.try_get(1)?, row.try_get(2)?)?);
             }
         }
-        Ok(used)
+        Ok(values)
     }
 
     /// A writer must not decide on what another can still change: a subscription's owner may have a

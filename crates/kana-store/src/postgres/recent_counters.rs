@@ -9,29 +9,43 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use kana_core::Timestamp;
+use kana_core::counter::CounterValue;
 use kana_core::facts::CounterKey;
 use kana_core::id::{FeatureId, SubscriptionId};
 use kana_core::terms::TermsNumber;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::columns::counter_value;
 use crate::error::StoreError;
 
 /// The maximum number of counters in a user's row. Small, since every change writes the whole row.
 pub(super) const RECENT_MAX: usize = 16;
 
-/// A counter as it is written: subscription, feature, terms number, start of the period, value.
-type Written<'a> = (Uuid, Cow<'a, str>, u32, i64, i64);
+/// A counter as it is written: subscription, feature, terms number, start of the period, usage and, if
+/// there are any, marks.
+#[derive(Serialize, Deserialize)]
+struct Written<'a>(
+    Uuid,
+    Cow<'a, str>,
+    u32,
+    i64,
+    i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<String>,
+);
 
-fn written((counter, used): &(CounterKey, i64)) -> Written<'_> {
+fn written((counter, value): &(CounterKey, CounterValue)) -> Written<'_> {
     let CounterKey { subscription, feature, terms, period_start } = counter;
-    (subscription.0, Cow::Borrowed(feature.as_str()), terms.0, period_start.as_ms(), *used)
+    let feature = Cow::Borrowed(feature.as_str());
+    let CounterValue { used, marks } = value;
+    Written(subscription.0, feature, terms.0, period_start.as_ms(), *used, marks.to_text())
 }
 
 /// Counters of one user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct RecentCounters {
     /// At most [`RECENT_MAX`]; the one that was written last is at the end.
-    counters: VecDeque<(CounterKey, i64)>,
+    counters: VecDeque<(CounterKey, CounterValue)>,
     /// Whether the table may have counters of the user.
     pub(super) has_older: bool,
 }
@@ -41,14 +55,14 @@ impl RecentCounters {
     pub(super) fn read(text: Option<&str>, has_older: bool) -> Result<Self, StoreError> {
         let written: Vec<Written<'_>> =
             text.map(serde_json::from_str).transpose()?.unwrap_or_default();
-        let counter = |(subscription, feature, terms, period_start, used): Written<'_>| {
+        let counter = |Written(subscription, feature, terms, period_start, used, marks)| {
             let counter = CounterKey {
                 subscription: SubscriptionId(subscription),
                 feature: FeatureId::new("stored feature id", &feature)?,
                 terms: TermsNumber(terms),
                 period_start: Timestamp::from_ms(period_start),
             };
-            Ok((counter, used))
+            Ok((counter, counter_value(used, marks.as_deref())?))
         };
         let counters = written.into_iter().map(counter).collect::<Result<_, StoreError>>()?;
         Ok(Self { counters, has_older })
@@ -62,9 +76,9 @@ impl RecentCounters {
 
     /// Returns the counter's value: `Some(None)` if it was never written, `None` if only the table
     /// knows.
-    pub(super) fn used(&self, counter: &CounterKey) -> Option<Option<i64>> {
+    pub(super) fn value(&self, counter: &CounterKey) -> Option<Option<CounterValue>> {
         let recent = self.counters.iter().rev().find(|(recent, _)| recent == counter);
-        recent.map(|(_, used)| Some(*used)).or((!self.has_older).then_some(None))
+        recent.map(|(_, value)| Some(value.clone())).or((!self.has_older).then_some(None))
     }
 
     /// Removes a counter. The caller also deletes it from the table.
@@ -73,9 +87,13 @@ impl RecentCounters {
     }
 
     /// Sets a counter. Returns the one that gives way to it; the caller writes that to the table.
-    pub(super) fn set(&mut self, counter: &CounterKey, used: i64) -> Option<(CounterKey, i64)> {
+    pub(super) fn set(
+        &mut self,
+        counter: &CounterKey,
+        value: &CounterValue,
+    ) -> Option<(CounterKey, CounterValue)> {
         self.counters.retain(|(recent, _)| recent != counter);
-        self.counters.push_back((counter.clone(), used));
+        self.counters.push_back((counter.clone(), value.clone()));
         let gives_way = (self.counters.len() > RECENT_MAX).then(|| self.counters.pop_front())?;
         self.has_older |= gives_way.is_some();
         gives_way
@@ -86,6 +104,7 @@ impl RecentCounters {
 mod tests {
     use std::collections::HashMap;
 
+    use kana_core::counter::Marks;
     use proptest::prelude::*;
 
     use super::*;
@@ -102,13 +121,14 @@ mod tests {
     proptest! {
         #[test]
         fn beside_the_user_and_in_the_table_every_counter_holds_what_was_set_last(
-            sets in prop::collection::vec((0..40_u8, 0..i64::MAX), 0..120)
+            sets in prop::collection::vec((0..40_u8, 0..i64::MAX, 0..3_u32), 0..120)
         ) {
             let (mut recent, mut table, mut model) =
                 (RecentCounters::default(), HashMap::new(), HashMap::new());
-            for (number, used) in sets {
-                table.extend(recent.set(&counter(number), used));
-                model.insert(counter(number), used);
+            for (number, used, sets) in sets {
+                let value = CounterValue { used, marks: Marks::default().after_sets(sets) };
+                table.extend(recent.set(&counter(number), &value));
+                model.insert(counter(number), value);
                 prop_assert!(recent.counters.len() <= RECENT_MAX);
             }
             let stored = recent.to_json().unwrap();
@@ -116,8 +136,8 @@ mod tests {
             prop_assert_eq!(&read, &recent);
             for number in 0..40 {
                 let counter = counter(number);
-                let used = read.used(&counter).unwrap_or_else(|| table.get(&counter).copied());
-                prop_assert_eq!(used, model.get(&counter).copied());
+                let value = read.value(&counter).unwrap_or_else(|| table.get(&counter).cloned());
+                prop_assert_eq!(value, model.get(&counter).cloned());
             }
         }
     }

@@ -7,11 +7,12 @@ use std::fmt;
 use kana_core::Timestamp;
 use kana_core::facts::CounterKey;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
-use kana_core::idempotency::{Content, Replay};
+use kana_core::idempotency::{Content, Replay, WrittenAnswer};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::overrides::Override;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
+use kana_core::threshold::{ThresholdEvent, Thresholds};
 use kana_core::usage::UsageAction;
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use tokio_postgres::Row;
@@ -22,6 +23,7 @@ use crate::columns::Named;
 use crate::error::StoreError;
 use crate::override_row::OverrideRow;
 use crate::quantities_column::{StoredQuantities, quantities_from, quantities_from_text};
+use crate::threshold_event_row::ThresholdEventRow;
 
 /// Reads the text of a column.
 pub(super) fn text(row: &Row, column: usize) -> Result<&str, StoreError> {
@@ -158,6 +160,27 @@ pub(super) fn override_of_user(row: &Row) -> Result<Override, StoreError> {
     stored.read()
 }
 
+/// The columns of a threshold event, without its user.
+pub(super) fn threshold_event(row: &Row) -> Result<ThresholdEvent, StoreError> {
+    let stored = ThresholdEventRow {
+        id: row.try_get(0)?,
+        feature: text(row, 1)?,
+        threshold: row.try_get(2)?,
+        period_start: row.try_get(3)?,
+        period_end: row.try_get(4)?,
+        used: row.try_get(5)?,
+        budget: row.try_get(6)?,
+        overage_enabled: row.try_get(7)?,
+        at: row.try_get(8)?,
+    };
+    stored.read()
+}
+
+/// Reads the thresholds of a feature.
+pub(super) fn thresholds(text: &str) -> Result<Thresholds, StoreError> {
+    Ok(Thresholds::read(text)?)
+}
+
 /// `recent_counters, has_older_counters`, from column `first` on.
 pub(super) fn recent_counters(row: &Row, first: usize) -> Result<RecentCounters, StoreError> {
     RecentCounters::read(row.try_get(first)?, row.try_get(first + 1)?)
@@ -187,6 +210,7 @@ pub(super) fn owned_subscription(row: &Row) -> Result<(UserId, UserKey, Subscrip
 
 /// `idempotency_key, user_key, feature_id, action, delta, occurred_at, answer, kept_at`.
 pub(super) fn replay(row: &Row) -> Result<(IdempotencyKey, Replay), StoreError> {
+    let WrittenAnswer { answer, counted } = WrittenAnswer::read(text(row, 6)?)?;
     let replay = Replay {
         content: Content {
             user: UserKey(row.try_get(1)?),
@@ -195,7 +219,8 @@ pub(super) fn replay(row: &Row) -> Result<(IdempotencyKey, Replay), StoreError> 
             delta: row.try_get(4)?,
             occurred_at: optional_instant(row, 5)?,
         },
-        answer: serde_json::from_str(text(row, 6)?)?,
+        answer,
+        counted,
         kept_at: instant(row, 7)?,
     };
     Ok((idempotency_key(row, 0)?, replay))

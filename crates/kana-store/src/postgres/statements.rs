@@ -322,7 +322,7 @@ statements! {
         UPDATE environments SET catalog_version = catalog_version + 1
         WHERE id = $1 AND catalog_version = $2 RETURNING catalog_version";
     FEATURES = "
-        SELECT id, name, type, unit_label, unit_label_plural, metadata
+        SELECT id, name, type, unit_label, unit_label_plural, metadata, thresholds
         FROM features WHERE environment_id = $1 ORDER BY position";
     PACKAGES = "
         SELECT id, name, is_addon, status, metadata, updated_at
@@ -336,17 +336,20 @@ statements! {
         FROM package_bases WHERE environment_id = $1 ORDER BY package_id, position";
     PUT_FEATURES = "
         INSERT INTO features
-            (environment_id, position, id, name, type, unit_label, unit_label_plural, metadata)
+            (environment_id, position, id, name, type, unit_label, unit_label_plural, metadata,
+             thresholds)
         SELECT $1,
             (SELECT coalesce(max(position), 0) FROM features WHERE environment_id = $1)
                 + f.position,
-            f.id, f.name, f.type, f.unit_label, f.unit_label_plural, f.metadata
-        FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+            f.id, f.name, f.type, f.unit_label, f.unit_label_plural, f.metadata, f.thresholds
+        FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                    $8::text[])
             WITH ORDINALITY
-            AS f (id, name, type, unit_label, unit_label_plural, metadata, position)
+            AS f (id, name, type, unit_label, unit_label_plural, metadata, thresholds, position)
         ON CONFLICT (environment_id, id) DO UPDATE SET
             name = excluded.name, type = excluded.type, unit_label = excluded.unit_label,
-            unit_label_plural = excluded.unit_label_plural, metadata = excluded.metadata";
+            unit_label_plural = excluded.unit_label_plural, metadata = excluded.metadata,
+            thresholds = excluded.thresholds";
     PUT_PACKAGES = "
         INSERT INTO packages
             (environment_id, position, id, name, is_addon, status, metadata, updated_at)
@@ -572,11 +575,11 @@ statements! {
             WHERE environment_id = $1 AND key = k.key OFFSET 0) u";
     // Those that are not beside their users.
     COUNTERS = "
-        SELECT k.position, c.used
+        SELECT k.position, c.used, c.marks
         FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[]) WITH ORDINALITY
             AS k (user_key, subscription_id, feature_id, terms, period_start, position)
         CROSS JOIN LATERAL (
-            SELECT used FROM counters
+            SELECT used, marks FROM counters
             WHERE environment_id = $1 AND user_key = k.user_key
                 AND subscription_id = k.subscription_id AND feature_id = k.feature_id
                 AND terms = k.terms AND period_start = k.period_start
@@ -698,11 +701,12 @@ statements! {
         all_were_written!());
     SET_COUNTERS = "
         INSERT INTO counters
-            (environment_id, user_key, subscription_id, feature_id, terms, period_start, used)
+            (environment_id, user_key, subscription_id, feature_id, terms, period_start, used, marks)
         SELECT $1, n.*
-        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[]) n
+        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
+                    $8::text[]) n
         ON CONFLICT (environment_id, user_key, subscription_id, feature_id, terms, period_start)
-        DO UPDATE SET used = excluded.used";
+        DO UPDATE SET used = excluded.used, marks = excluded.marks";
     // The users are locked, so the rows stay where they are found.
     DELETE_COUNTERS = "
         DELETE FROM counters WHERE ctid = ANY (ARRAY(
@@ -839,6 +843,47 @@ statements! {
             SELECT ctid FROM limit_crossings WHERE environment_id = $1 AND period_end <= $2
             ORDER BY period_end LIMIT $3))
         RETURNING share";
+    ADD_THRESHOLD_EVENTS = "
+        INSERT INTO threshold_events
+            (environment_id, id, user_key, feature_id, threshold, period_start, period_end, used,
+             budget, overage_enabled, at)
+        SELECT $1, n.*
+        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+                    $8::bigint[], $9::bigint[], $10::boolean[], $11::bigint[]) n";
+    // The page first, and then the users of it.
+    THRESHOLD_EVENTS_AFTER = "
+        SELECT e.id, e.feature_id, e.threshold, e.period_start, e.period_end, e.used, e.budget,
+            e.overage_enabled, e.at, u.id
+        FROM (
+            SELECT * FROM threshold_events WHERE environment_id + 0 = $1 AND id > $2
+            ORDER BY id LIMIT $3) e
+        CROSS JOIN LATERAL (
+            SELECT id FROM users WHERE environment_id = $1 AND key = e.user_key OFFSET 0) u
+        ORDER BY e.id";
+    THRESHOLD_EVENTS_OF_USER_AFTER = "
+        SELECT e.id, e.feature_id, e.threshold, e.period_start, e.period_end, e.used, e.budget,
+            e.overage_enabled, e.at, u.id
+        FROM (
+            SELECT * FROM threshold_events
+            WHERE environment_id = $1 AND user_key = $4 AND id > $2
+            ORDER BY environment_id, user_key, id LIMIT $3) e
+        CROSS JOIN LATERAL (
+            SELECT id FROM users WHERE environment_id = $1 AND key = e.user_key OFFSET 0) u
+        ORDER BY e.id";
+    DELETE_THRESHOLD_EVENTS_OF = "
+        DELETE FROM threshold_events WHERE ctid = ANY (ARRAY(
+            SELECT e.ctid
+            FROM unnest($2::uuid[]) k (key)
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM threshold_events WHERE environment_id = $1 AND user_key = k.key
+                OFFSET 0) e))";
+    FORGET_THRESHOLD_EVENTS = "
+        DELETE FROM threshold_events WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM (
+                SELECT ctid, at FROM threshold_events WHERE environment_id + 0 = $1
+                ORDER BY id LIMIT $3) e
+            WHERE e.at < $2))
+        RETURNING id";
     FORGET_EVENTS = "SELECT forget_events($1, $2)";
     KEEP_REPLAYS_0 = keep_replays_in!("replays_0");
     KEEP_REPLAYS_1 = keep_replays_in!("replays_1");
@@ -876,7 +921,8 @@ statements! {
                 ('invitations', 'change'), ('sent_forms', 'change'), ('user_search', 'insert'),
                 ('usage_deltas', 'insert'),
                 ('usage_by_day', 'change'), ('usage_totals', 'change'), ('usage_since', 'read'),
-                ('limit_crossings', 'change'), ('user_imports', 'change'),
+                ('limit_crossings', 'change'), ('threshold_events', 'insert'),
+                ('user_imports', 'change'),
                 ('user_import_lines', 'insert'), ('user_import_names', 'insert')
             ) AS needed (name, rights)) t";
     MAKE_EVENTS_PARTITION = "SELECT from_ms, to_ms FROM make_events_partition($1)";

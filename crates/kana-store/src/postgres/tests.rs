@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use kana_core::Timestamp;
+use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
-use kana_core::usage::{UsageAction, UsageEvent};
+use kana_core::usage::{LoggedAction, UsageEvent};
 use kana_core::user::User;
 use kana_test_postgres::{Cluster, Database, is_here, rows, run};
 use tokio::time::timeout;
@@ -118,13 +119,13 @@ fn counter(n: u128) -> CounterKey {
 }
 
 fn count(n: u128, used: i64) -> (UserKey, Change) {
-    (user_key(n), Change::SetCounter { counter: counter(n), used })
+    (user_key(n), Change::SetCounter { counter: counter(n), value: used.into() })
 }
 
 fn log(n: u128, recorded_at: Timestamp) -> (UserKey, Change) {
     let event = UsageEvent {
         feature: api_calls(),
-        action: UsageAction::Add,
+        action: LoggedAction::Add,
         delta: 1,
         occurred_at: recorded_at,
         recorded_at,
@@ -426,7 +427,12 @@ async fn a_batch_takes_as_many_round_trips_with_one_user_as_with_hundreds() {
         let facts = reader.facts(environment, &ids).await.unwrap();
         assert!(facts.users.iter().all(Option::is_some));
         assert!(
-            reader.counters(environment, &counters).await.unwrap().iter().all(|n| *n == Some(1))
+            reader
+                .counters(environment, &counters)
+                .await
+                .unwrap()
+                .iter()
+                .all(|n| *n == Some(1.into()))
         );
         costs.push((writing, store.round_trips() - before - writing));
     }
@@ -466,11 +472,14 @@ async fn counters_that_gave_way_count_on_and_whoever_looks_sees_the_same() {
     let (store, environment, database) = store_with_app().await;
     write(&store, environment, &[create_user(1), subscribe(1)]).await;
     let month = |number: i64| CounterKey { period_start: Timestamp::from_ms(number), ..counter(1) };
-    let set = |number, used| (user_key(1), Change::SetCounter { counter: month(number), used });
+    let set = |number, used: i64| {
+        (user_key(1), Change::SetCounter { counter: month(number), value: used.into() })
+    };
     let all: Vec<_> = (0..40).map(|number| (user_key(1), month(number))).collect();
     let mut used = vec![0; all.len()];
-    let stored = |used: &[i64]| -> Vec<Option<i64>> {
-        used.iter().map(|used| Some(*used).filter(|used| *used > 0)).collect()
+    let stored = |used: &[i64]| -> Vec<Option<CounterValue>> {
+        let known = used.iter().map(|used| Some(*used).filter(|used| *used > 0));
+        known.map(|used| used.map(CounterValue::from)).collect()
     };
     // More at once than fit beside the user; then one of those that gave way, with and without facts.
     let batches: [Vec<i64>; 4] =
@@ -803,5 +812,5 @@ async fn months_that_are_too_old_are_forgotten_whole_and_counters_stay() {
     assert_eq!(left().await, ms(&days[2..]));
     let mut reader = store.read().await.unwrap();
     let asked = [(user_key(1), counter(1))];
-    assert_eq!(reader.counters(environment, &asked).await.unwrap(), [Some(7)]);
+    assert_eq!(reader.counters(environment, &asked).await.unwrap(), [Some(7.into())]);
 }

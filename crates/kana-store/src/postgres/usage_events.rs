@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use kana_core::Timestamp;
 use kana_core::id::{FeatureId, SubscriptionId, UserKey};
-use kana_core::usage::{UsageAction, UsageEvent};
+use kana_core::usage::{LoggedAction, UsageEvent};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -160,7 +160,7 @@ fn event(row: &Row) -> Result<(UsageEvent, EventCursor), StoreError> {
     let key = row.try_get::<_, Option<&str>>(6)?.map(|_| rows::idempotency_key(row, 6));
     let event = UsageEvent {
         feature: FeatureId::new("stored feature id", rows::text(row, 0)?)?,
-        action: UsageAction::from_name(rows::text(row, 1)?)?,
+        action: LoggedAction::from_name(rows::text(row, 1)?)?,
         delta: row.try_get(2)?,
         occurred_at: rows::instant(row, 3)?,
         recorded_at: rows::instant(row, 4)?,

@@ -2,8 +2,10 @@ use async_trait::async_trait;
 use indexmap::{IndexMap, IndexSet};
 use kana_core::Timestamp;
 use kana_core::catalog::{CatalogChange, CatalogVersion};
+use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, UserKey};
+use kana_core::idempotency::{Replay, WrittenAnswer};
 use kana_core::metadata::Metadata;
 use kana_core::user::User;
 use tokio_postgres::types::ToSql;
@@ -25,6 +27,7 @@ use crate::feed::Records;
 use crate::override_row::OverrideRow;
 use crate::quantities_column::quantities_to_text;
 use crate::store::WriteTransaction;
+use crate::threshold_event_row::ThresholdEventRow;
 use crate::usage_statistics::UsageDeltas;
 
 /// How many changes of usage can wait for the commit. Writing them takes a few milliseconds, and how
@@ -62,11 +65,13 @@ impl WriteTransaction for PostgresTransaction {
             running_subscriptions(&gathered),
             deleted_overrides_of(&gathered),
             deleted_overrides(&gathered),
+            deleted_thresholds_of(&gathered),
             put_overrides(&gathered)?,
             noted_overrides(&gathered),
             older_counters(&older),
             deleted_counters(&gathered),
             crossings(&gathered),
+            thresholds(&gathered),
             replays,
             search_entries(sql::DELETE_SEARCH_ENTRIES, &deleted),
             search_entries(sql::ADD_SEARCH_ENTRIES, &added),
@@ -171,20 +176,20 @@ impl PostgresTransaction {
         let users = gathered.counters.keys().map(|(user, _)| *user);
         self.load_recent_counters(environment, users).await?;
         let (mut changed, mut older) = (IndexSet::new(), OlderCounters::new());
-        for ((user, counter), used) in &gathered.counters {
-            let gives_way = match (self.recent_counters.get_mut(&(environment, *user)), used) {
-                (Some(recent), Some(used)) => {
+        for ((user, counter), value) in &gathered.counters {
+            let gives_way = match (self.recent_counters.get_mut(&(environment, *user)), value) {
+                (Some(recent), Some(value)) => {
                     changed.insert(*user);
-                    recent.set(counter, *used)
+                    recent.set(counter, value)
                 }
                 (Some(recent), None) => {
                     changed.insert(*user);
                     recent.remove(counter);
                     None
                 }
-                (None, used) => used.map(|used| ((*counter).clone(), used)),
+                (None, value) => value.map(|value| ((*counter).clone(), value.clone())),
             };
-            older.extend(gives_way.map(|(counter, used)| ((*user, counter), used)));
+            older.extend(gives_way.map(|(counter, value)| ((*user, counter), value)));
         }
         Ok((changed, older))
     }
@@ -231,7 +236,7 @@ impl PostgresTransaction {
 }
 
 /// The rows for the table of counters, each counter once.
-type OlderCounters = IndexMap<(UserKey, CounterKey), i64>;
+type OlderCounters = IndexMap<(UserKey, CounterKey), CounterValue>;
 
 /// The rows of one table, with the statement that writes them.
 struct Table {
@@ -310,6 +315,14 @@ fn deleted_overrides_of(gathered: &Gathered<'_>) -> Option<Table> {
         .then(|| Table { statement: sql::DELETE_OVERRIDES_OF, columns: vec![Box::new(users)] })
 }
 
+fn deleted_thresholds_of(gathered: &Gathered<'_>) -> Option<Table> {
+    let users = distinct(gathered.deleted_users.iter().map(|user| user.0));
+    (!users.is_empty()).then(|| Table {
+        statement: sql::DELETE_THRESHOLD_EVENTS_OF,
+        columns: vec![Box::new(users)],
+    })
+}
+
 fn deleted_overrides(gathered: &Gathered<'_>) -> Option<Table> {
     let deleted = gathered.overrides.iter().filter(|(_, new)| new.is_none());
     let rows: Vec<&(UserKey, &FeatureId)> = deleted.map(|(key, _)| key).collect();
@@ -379,7 +392,8 @@ fn older_counters(rows: &OlderCounters) -> Option<Table> {
             column(rows, |((_, counter), _)| counter.feature.as_str().to_owned()),
             column(rows, |((_, counter), _)| i64::from(counter.terms.0)),
             column(rows, |((_, counter), _)| counter.period_start.as_ms()),
-            column(rows, |(_, used)| *used),
+            column(rows, |(_, value)| value.used),
+            column(rows, |(_, value)| value.marks.to_text()),
         ],
     })
 }
@@ -435,6 +449,26 @@ fn crossings(gathered: &Gathered<'_>) -> Option<Table> {
     })
 }
 
+fn thresholds(gathered: &Gathered<'_>) -> Option<Table> {
+    let rows = gathered.thresholds.iter();
+    let rows: Vec<_> = rows.map(|(user, event)| (*user, ThresholdEventRow::of(event))).collect();
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::ADD_THRESHOLD_EVENTS,
+        columns: vec![
+            column(&rows, |(_, row)| row.id),
+            column(&rows, |(user, _)| user.0),
+            column(&rows, |(_, row)| row.feature.to_owned()),
+            column(&rows, |(_, row)| row.threshold.clone()),
+            column(&rows, |(_, row)| row.period_start),
+            column(&rows, |(_, row)| row.period_end),
+            column(&rows, |(_, row)| row.used),
+            column(&rows, |(_, row)| row.budget),
+            column(&rows, |(_, row)| row.overage_enabled),
+            column(&rows, |(_, row)| row.at),
+        ],
+    })
+}
+
 /// The one row of what the events add to the usage by day.
 fn usage(gathered: &Gathered<'_>) -> Option<Table> {
     let mut deltas = UsageDeltas::default();
@@ -449,7 +483,9 @@ fn replays(gathered: &Gathered<'_>, table: ReplaysTable) -> Result<Table, StoreE
     let rows = &gathered.replays;
     let answers: Vec<String> = rows
         .iter()
-        .map(|(_, replay)| serde_json::to_string(&replay.answer))
+        .map(|(_, Replay { answer, counted, .. })| {
+            serde_json::to_string(&WrittenAnswer { answer: *answer, counted: *counted })
+        })
         .collect::<Result<_, _>>()?;
     let columns = vec![
         column(rows, |(key, _)| key.as_str().to_owned()),

@@ -16,7 +16,7 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params};
 
 use super::connection::Connection;
-use super::rows::{label, metadata, optional, text};
+use super::rows::{label, metadata, optional, text, thresholds};
 use super::statements as sql;
 use crate::app::EnvironmentId;
 use crate::columns::{
@@ -66,6 +66,7 @@ pub(super) fn load(
             CONSUMABLE => FeatureKind::Consumable {
                 unit_label: optional(row, 3, label)?,
                 unit_label_plural: optional(row, 4, label)?,
+                thresholds: optional(row, 6, thresholds)?.unwrap_or_default(),
             },
             other => return Err(StoreError::Unreadable(format!("feature type {other:?}"))),
         };
@@ -196,7 +197,7 @@ fn put_feature(
 ) -> Result<(), StoreError> {
     let (kind, unit_label, unit_label_plural) = match &feature.kind {
         FeatureKind::Binary => (BINARY, None, None),
-        FeatureKind::Consumable { unit_label, unit_label_plural } => {
+        FeatureKind::Consumable { unit_label, unit_label_plural, .. } => {
             (CONSUMABLE, unit_label.as_ref(), unit_label_plural.as_ref())
         }
     };
@@ -208,6 +209,7 @@ fn put_feature(
         unit_label.map(Label::as_str),
         unit_label_plural.map(Label::as_str),
         feature.metadata.as_ref().map(Metadata::to_json),
+        feature.thresholds().to_json(),
     ])?;
     Ok(())
 }

@@ -7,10 +7,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use kana_core::Timestamp;
+use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, SubscriptionId, UserKey};
 use kana_core::terms::TermsNumber;
 use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::connection::Connection;
@@ -18,6 +20,7 @@ use super::rows::text;
 use super::usage_by_day::{self, Deltas};
 use super::{facts, statements as sql};
 use crate::app::EnvironmentId;
+use crate::columns::counter_value;
 use crate::error::StoreError;
 use crate::usage_statistics::UsageDeltas;
 
@@ -27,22 +30,31 @@ pub(super) struct CounterSet {
     pub(super) environment: EnvironmentId,
     pub(super) counter: (UserKey, CounterKey),
     /// The new value; `None` if the counter was deleted.
-    pub(super) used: Option<i64>,
+    pub(super) value: Option<CounterValue>,
 }
 
 impl CounterSet {
     /// Converts it to the change of the table.
     pub(super) fn into_change(self) -> Change {
         let (_, counter) = self.counter;
-        match self.used {
-            Some(used) => Change::SetCounter { counter, used },
+        match self.value {
+            Some(value) => Change::SetCounter { counter, value },
             None => Change::DeleteCounter { counter },
         }
     }
 }
 
-/// User key, subscription, feature, terms number, start of the period, used.
-type Logged<Feature> = (Uuid, Uuid, Feature, u32, i64, Option<i64>);
+/// User key, subscription, feature, terms number, start of the period, used and, if there are any, marks.
+#[derive(Serialize, Deserialize)]
+struct Logged<Text>(
+    Uuid,
+    Uuid,
+    Text,
+    u32,
+    i64,
+    Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<String>,
+);
 
 /// Appends the counters and the usage of a commit, a row for each environment. Returns the last row's
 /// id.
@@ -78,10 +90,12 @@ fn append_row(
 ) -> Result<i64, StoreError> {
     let logged: Vec<Logged<&str>> = sets
         .iter()
-        .map(|CounterSet { counter: (user, counter), used, .. }| {
+        .map(|CounterSet { counter: (user, counter), value, .. }| {
             let CounterKey { subscription, feature, terms, period_start } = counter;
-            let start = period_start.as_ms();
-            (user.0, subscription.0, feature.as_str(), terms.0, start, *used)
+            let (start, value) = (period_start.as_ms(), value.as_ref());
+            let marks = value.and_then(|value| value.marks.to_text());
+            let used = value.map(|value| value.used);
+            Logged(user.0, subscription.0, feature.as_str(), terms.0, start, used, marks)
         })
         .collect();
     let number = i64::try_from(number).unwrap_or(i64::MAX);
@@ -105,7 +119,7 @@ pub(super) fn last_number(connection: &Connection) -> Result<u64, StoreError> {
 
 /// The newest value of each counter in the log; `None` if it was deleted.
 pub(super) type LoggedCounters =
-    HashMap<EnvironmentId, HashMap<(UserKey, CounterKey), Option<i64>>>;
+    HashMap<EnvironmentId, HashMap<(UserKey, CounterKey), Option<CounterValue>>>;
 
 /// Reads the whole log.
 pub(super) fn read(connection: &Connection) -> Result<LoggedCounters, StoreError> {
@@ -116,14 +130,15 @@ pub(super) fn read(connection: &Connection) -> Result<LoggedCounters, StoreError
         let environment = EnvironmentId(row.get(0)?);
         let of_environment = counters.entry(environment).or_default();
         let logged: Vec<Logged<String>> = serde_json::from_str(text(row, 1)?)?;
-        for (user, subscription, feature, terms, period_start, used) in logged {
+        for Logged(user, subscription, feature, terms, period_start, used, marks) in logged {
             let counter = CounterKey {
                 subscription: SubscriptionId(subscription),
                 feature: FeatureId::new("logged feature id", &feature)?,
                 terms: TermsNumber(terms),
                 period_start: Timestamp::from_ms(period_start),
             };
-            of_environment.insert((UserKey(user), counter), used);
+            let value = used.map(|used| counter_value(used, marks.as_deref())).transpose()?;
+            of_environment.insert((UserKey(user), counter), value);
         }
     }
     Ok(counters)
@@ -139,10 +154,10 @@ pub(super) fn write_through(connection: &Connection) -> Result<(), StoreError> {
     for (environment, counters) in logged {
         let mut counters: Vec<_> = counters.into_iter().collect();
         // In the table's order, so that each page is changed once.
-        counters.sort_unstable();
-        for (counter, used) in counters {
+        counters.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (counter, value) in counters {
             let user = counter.0;
-            let set = CounterSet { environment, counter, used };
+            let set = CounterSet { environment, counter, value };
             facts::write(connection, environment, user, &set.into_change())?;
         }
     }

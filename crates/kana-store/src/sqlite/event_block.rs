@@ -27,7 +27,7 @@
 use std::borrow::Cow;
 
 use indexmap::{IndexMap, IndexSet};
-use kana_core::usage::UsageAction;
+use kana_core::usage::LoggedAction;
 use uuid::Uuid;
 
 use super::bytes::{as_uuid, put_number, put_signed, put_slice};
@@ -56,13 +56,14 @@ const SAME_SUBSCRIPTION: u8 = 1 << 2;
 const HAS_UUID_KEY: u8 = 1 << 3;
 const HAS_TEXT_KEY: u8 = 1 << 4;
 const HAS_METADATA: u8 = 1 << 5;
+const VOID: u8 = 1 << 6;
 
 /// A usage event as it is stored. Instants are milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Event<'a> {
     pub(super) user: Uuid,
     pub(super) feature: &'a str,
-    pub(super) action: UsageAction,
+    pub(super) action: LoggedAction,
     pub(super) delta: i64,
     pub(super) occurred_at: i64,
     pub(super) recorded_at: i64,
@@ -150,7 +151,11 @@ impl BlockWriter {
         let user = self.users.entry(event.user);
         put_number(&mut self.user_places, (next - user.index()) as u64);
         let last = user.or_insert(None);
-        let mut flags = if event.action == UsageAction::Set { SET } else { 0 };
+        let mut flags = match event.action {
+            LoggedAction::Add => 0,
+            LoggedAction::Set => SET,
+            LoggedAction::Void => VOID,
+        };
         if let Some(subscription) = event.subscription {
             flags |= HAS_SUBSCRIPTION;
             if *last == Some(subscription) {
@@ -271,7 +276,11 @@ fn blank<'a>(flags: u8) -> Event<'a> {
     Event {
         user: Uuid::nil(),
         feature: "",
-        action: if flags & SET == 0 { UsageAction::Add } else { UsageAction::Set },
+        action: match flags & (SET | VOID) {
+            0 => LoggedAction::Add,
+            VOID => LoggedAction::Void,
+            _ => LoggedAction::Set,
+        },
         delta: 0,
         occurred_at: 0,
         recorded_at: 0,

@@ -1,6 +1,6 @@
 //! Writes usage events that are a row each into blocks.
 
-use kana_core::usage::UsageAction;
+use kana_core::usage::LoggedAction;
 use rusqlite::{Connection, Row, params};
 
 use super::event_block::{Block, BlockWriter, Event, EventKey};
@@ -45,7 +45,7 @@ fn event<'a>(row: &'a Row<'_>) -> Result<Event<'a>, StoreError> {
     Ok(Event {
         user: row.get(2)?,
         feature: row.get_ref(3)?.as_str()?,
-        action: UsageAction::from_name(row.get_ref(4)?.as_str()?)?,
+        action: LoggedAction::from_name(row.get_ref(4)?.as_str()?)?,
         delta: row.get(5)?,
         occurred_at: row.get(6)?,
         recorded_at: row.get(7)?,

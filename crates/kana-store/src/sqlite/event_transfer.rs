@@ -1,6 +1,6 @@
 //! Usage events out of this engine, and into it, as the rows of an export.
 
-use kana_core::usage::UsageAction;
+use kana_core::usage::LoggedAction;
 use uuid::Uuid;
 
 use super::connection::Connection;
@@ -116,7 +116,7 @@ fn event(values: &[Value]) -> Result<Event<'_>, StoreError> {
     Ok(Event {
         user: *user,
         feature,
-        action: UsageAction::from_name(action)?,
+        action: LoggedAction::from_name(action)?,
         delta: *delta,
         occurred_at: *occurred_at,
         recorded_at: *recorded_at,

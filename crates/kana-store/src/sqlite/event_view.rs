@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use kana_core::usage::UsageAction;
+use kana_core::usage::LoggedAction;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Error, Result};
@@ -35,6 +35,7 @@ const SET: u8 = 1;
 const HAS_SUBSCRIPTION: u8 = 1 << 1;
 const HAS_KEY: u8 = 1 << 2;
 const HAS_METADATA: u8 = 1 << 3;
+const VOID: u8 = 1 << 4;
 
 /// Lets a connection read the view `events`, which needs functions that SQLite does not have.
 pub(super) fn register(connection: &Connection) -> Result<()> {
@@ -73,7 +74,8 @@ fn packed(event: &Event<'_>) -> Vec<u8> {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
     bytes.push(
-        has(SET, event.action == UsageAction::Set)
+        has(SET, event.action == LoggedAction::Set)
+            | has(VOID, event.action == LoggedAction::Void)
             | has(HAS_SUBSCRIPTION, event.subscription.is_some())
             | has(HAS_KEY, key.is_some())
             | has(HAS_METADATA, event.metadata.is_some()),
@@ -106,8 +108,14 @@ fn unpacked(event: &[u8], column: i64) -> Option<Value> {
     Some(match column {
         0 => Value::Blob(event.get(USER..USER + 16)?.to_vec()),
         1 => text(TEXTS, key_at)?,
-        2 if flags & SET != 0 => Value::Text(UsageAction::Set.to_name().to_owned()),
-        2 => Value::Text(UsageAction::Add.to_name().to_owned()),
+        2 => {
+            let action = match flags & (SET | VOID) {
+                0 => LoggedAction::Add,
+                VOID => LoggedAction::Void,
+                _ => LoggedAction::Set,
+            };
+            Value::Text(action.to_name().to_owned())
+        }
         3 => Value::Integer(number(DELTA)?),
         4 => Value::Integer(number(OCCURRED_AT)?),
         5 => Value::Integer(number(RECORDED_AT)?),

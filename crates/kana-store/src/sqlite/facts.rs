@@ -1,19 +1,20 @@
 use kana_core::Timestamp;
+use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey, UserFacts};
 use kana_core::id::{FeatureId, SubscriptionId, UserId, UserKey};
 use kana_core::refusal::InvalidValue;
 use kana_core::subscription::Subscription;
 use kana_core::terms::TermsNumber;
 use rusqlite::types::{FromSqlError, ValueRef};
-use rusqlite::{OptionalExtension, ToSql, params};
+use rusqlite::{ToSql, params};
 use uuid::Uuid;
 
 use super::connection::Connection;
 use super::event_log::UnwrittenEvents;
 use super::rows::{instant, limit, read_owned_subscription, read_subscription, text};
-use super::{earlier_ids, limit_crossings, overrides, statements as sql, users};
+use super::{earlier_ids, limit_crossings, overrides, statements as sql, threshold_events, users};
 use crate::app::EnvironmentId;
-use crate::columns::Named;
+use crate::columns::{Named, counter_value};
 use crate::error::StoreError;
 use crate::quantities_column::quantities_to_text;
 
@@ -86,22 +87,18 @@ pub(super) fn counter(
     connection: &Connection,
     environment: EnvironmentId,
     (user, counter): &(UserKey, CounterKey),
-) -> Result<Option<i64>, StoreError> {
-    let used = connection
-        .statement(sql::COUNTER)?
-        .query_row(
-            params![
-                environment.0,
-                user.0,
-                counter.subscription.0,
-                counter.feature.as_str(),
-                counter.terms.0,
-                counter.period_start.as_ms(),
-            ],
-            |row| row.get(0),
-        )
-        .optional()?;
-    Ok(used)
+) -> Result<Option<CounterValue>, StoreError> {
+    let mut statement = connection.statement(sql::COUNTER)?;
+    let mut rows = statement.query(params![
+        environment.0,
+        user.0,
+        counter.subscription.0,
+        counter.feature.as_str(),
+        counter.terms.0,
+        counter.period_start.as_ms(),
+    ])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    counter_value(row.get(0)?, row.get_ref(1)?.as_str_or_null()?).map(Some)
 }
 
 /// Returns the first `at_most` counters of the table after the one at `after`, in the table's
@@ -160,6 +157,7 @@ pub(super) fn write(
             return connection.overwriting(|connection| {
                 users::update(connection, environment, user_key, user)?;
                 overrides::delete_all(connection, environment, user_key)?;
+                threshold_events::delete_all(connection, environment, user_key)?;
                 earlier_ids::forget(connection, environment, previous_id, &user.id)
             });
         }
@@ -185,8 +183,8 @@ pub(super) fn write(
                 overrides::delete(connection, environment, user_key, feature)
             });
         }
-        Change::SetCounter { counter, used } => {
-            write_counter(connection, environment, user_key, counter, Some(*used))
+        Change::SetCounter { counter, value } => {
+            write_counter(connection, environment, user_key, counter, Some(value))
         }
         Change::DeleteCounter { counter } => {
             write_counter(connection, environment, user_key, counter, None)
@@ -198,6 +196,9 @@ pub(super) fn write(
         }
         Change::CrossLimit(crossing) => {
             limit_crossings::write(connection, environment, user_key, crossing)
+        }
+        Change::ReachThreshold(event) => {
+            threshold_events::write(connection, environment, user_key, event)
         }
         // A transaction keeps records itself, all of a commit together.
         Change::KeepReplay { .. } => return Ok(()),
@@ -223,21 +224,22 @@ fn add_subscription(
     ])
 }
 
-/// Sets a counter, or deletes it if `used` is `None`.
+/// Sets a counter, or deletes it if `value` is `None`.
 fn write_counter(
     connection: &Connection,
     environment: EnvironmentId,
     user: UserKey,
     counter: &CounterKey,
-    used: Option<i64>,
+    value: Option<&CounterValue>,
 ) -> rusqlite::Result<usize> {
     let (feature, start) = (counter.feature.as_str(), counter.period_start.as_ms());
     let key: [&dyn ToSql; 6] =
         [&environment.0, &user.0, &counter.subscription.0, &feature, &counter.terms.0, &start];
-    match used {
-        Some(used) => {
+    match value {
+        Some(CounterValue { used, marks }) => {
             let [environment, user, subscription, feature, terms, start] = key;
-            let row = [environment, user, subscription, feature, terms, start, &used];
+            let marks = marks.to_text();
+            let row = [environment, user, subscription, feature, terms, start, used, &marks];
             connection.statement(sql::SET_COUNTER)?.execute(row)
         }
         None => connection.statement(sql::DELETE_COUNTER)?.execute(key),

@@ -7,14 +7,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogVersion};
+use kana_core::counter::CounterValue;
 use kana_core::facts::CounterKey;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::metadata::Label;
 use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
+use kana_core::threshold::ThresholdEvent;
 use kana_core::user::User;
 use kana_telemetry::metrics::cache::{self, CacheName};
+use uuid::Uuid;
 
 use super::facts_cache::{AsOf, COUNTERS_MAX, Counter, FactsCache, Found, KnownUser, LookedUp};
 use super::readers::{ReadLease, ReaderPool};
@@ -126,7 +129,7 @@ impl FactsReading {
         &mut self,
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
-        used: &[Option<i64>],
+        values: &[Option<CounterValue>],
     ) {
         let Some(about) = self.about.as_mut().filter(|about| about.environment == environment)
         else {
@@ -138,8 +141,8 @@ impl FactsReading {
         }
         let read: Vec<Counter> = counters
             .iter()
-            .zip(used)
-            .map(|((_, counter), used)| (counter.clone(), *used))
+            .zip(values)
+            .map(|((_, counter), value)| (counter.clone(), value.clone()))
             .collect();
         match &mut about.known {
             Known::Read(_, user) => user.learn(&read),
@@ -211,14 +214,14 @@ from_snapshot! {
             &mut self,
             environment: EnvironmentId,
             counters: &[(UserKey, CounterKey)],
-        ) -> Result<Vec<Option<i64>>, StoreError> {
+        ) -> Result<Vec<Option<CounterValue>>, StoreError> {
             // Those in memory came with the facts.
             if self.in_memory(environment).is_some() {
                 cache::looked_up(CacheName::Facts, false);
             }
-            let used = self.snapshot()?.counters(environment, counters).await?;
-            self.note_counters(environment, counters, &used);
-            Ok(used)
+            let values = self.snapshot()?.counters(environment, counters).await?;
+            self.note_counters(environment, counters, &values);
+            Ok(values)
         }
     }
 
@@ -249,6 +252,12 @@ from_snapshot! {
         now: Timestamp,
         limit: usize
     ) -> Vec<CrossedLimit>;
+    threshold_events(
+        environment: EnvironmentId,
+        user: Option<UserKey>,
+        after: Option<Uuid>,
+        limit: usize
+    ) -> Vec<(UserId, ThresholdEvent)>;
     replays(environment: EnvironmentId, keys: &[IdempotencyKey]) -> Vec<Option<Replay>>;
     keys_kept_before(
         environment: EnvironmentId,

@@ -1,6 +1,7 @@
 use std::ops::Deref;
 
 use kana_core::catalog::CatalogVersion;
+use kana_core::counter::CounterValue;
 use kana_core::facts::{CounterKey, UserFacts};
 use kana_core::id::{IdempotencyKey, UserId, UserKey};
 use kana_core::idempotency::Replay;
@@ -25,11 +26,11 @@ pub(super) trait Lease: Deref<Target = Connection> {
     }
 
     /// Returns the counter's value; `None` if it was never written.
-    fn used(
+    fn counter(
         &mut self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
-    ) -> Result<Option<i64>, StoreError>;
+    ) -> Result<Option<CounterValue>, StoreError>;
 
     /// Writes the usage events of the transaction that are not in the log yet.
     fn write_events(&mut self) -> Result<(), StoreError>;

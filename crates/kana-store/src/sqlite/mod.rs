@@ -47,6 +47,7 @@ mod statements;
 mod store;
 #[cfg(test)]
 mod tests;
+mod threshold_events;
 mod transaction;
 mod transfer;
 mod unfolded_usage;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kana_core::catalog::CatalogVersion;
+use kana_core::counter::CounterValue;
 use kana_core::facts::CounterKey;
 use kana_core::id::{IdempotencyKey, UserKey};
 use kana_core::idempotency::Replay;
@@ -314,15 +315,15 @@ impl Lease for ReadLease {
         Ok(version)
     }
 
-    fn used(
+    fn counter(
         &mut self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
-    ) -> Result<Option<i64>, StoreError> {
+    ) -> Result<Option<CounterValue>, StoreError> {
         let recent = match &self.pool.views {
             Views::Kept(recent) => {
                 let as_of = self.reader().view.map_or(0, |view| view.as_of);
-                recent.used(environment, counter, as_of)
+                recent.value(environment, counter, as_of)
             }
             Views::Fresh => {
                 let logged = match self.logged.get() {
@@ -332,7 +333,7 @@ impl Lease for ReadLease {
                         self.logged.get_or_init(|| logged)
                     }
                 };
-                logged.get(&environment).and_then(|logged| logged.get(counter)).copied()
+                logged.get(&environment).and_then(|logged| logged.get(counter)).cloned()
             }
         };
         recent.map_or_else(|| facts::counter(self, environment, counter), Ok)

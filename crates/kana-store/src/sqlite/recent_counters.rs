@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::HashMap;
+use kana_core::counter::CounterValue;
 use kana_core::facts::CounterKey;
 use kana_core::id::UserKey;
 
@@ -32,11 +33,11 @@ type Counters = HashMap<EnvironmentId, HashMap<(UserKey, CounterKey), Recent>>;
 type Recent = Vec<Version>;
 
 /// The value of a counter from a commit on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Version {
     commit: u64,
     /// The value; `None` if the counter was deleted.
-    used: Option<i64>,
+    value: Option<CounterValue>,
 }
 
 impl RecentCounters {
@@ -46,27 +47,27 @@ impl RecentCounters {
 
     /// Returns the counter's value right after the commit with the number `as_of`: `Some(None)` if
     /// it was deleted, `None` if it had not changed since it was last written to its table.
-    pub(super) fn used(
+    pub(super) fn value(
         &self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
         as_of: u64,
-    ) -> Option<Option<i64>> {
+    ) -> Option<Option<CounterValue>> {
         let generations = self.generations();
         [&generations.newer, &*generations.older].into_iter().find_map(|counters| {
             let recent = counters.get(&environment)?.get(counter)?;
             let version = recent.iter().rfind(|version| version.commit <= as_of)?;
-            Some(version.used)
+            Some(version.value.clone())
         })
     }
 
     /// Adds the value of a counter from `commit` on, before that commit is made. Drops values that no
     /// snapshot needs; the oldest snapshot shows the commit `oldest_view`.
     pub(super) fn set(&self, set: &CounterSet, commit: u64, oldest_view: u64) {
-        let CounterSet { environment, counter, used } = set;
+        let CounterSet { environment, counter, value } = set;
         let mut generations = self.generations();
         let counters = generations.newer.entry(*environment).or_default();
-        let version = Version { commit, used: *used };
+        let version = Version { commit, value: value.clone() };
         let Some(versions) = counters.get_mut(counter) else {
             counters.insert(counter.clone(), vec![version]);
             return;

@@ -5,6 +5,7 @@ use kana_core::Timestamp;
 use kana_core::id::{PackageId, SubscriptionId, UserId};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::threshold::Thresholds;
 use rusqlite::Row;
 
 use crate::columns::Named;
@@ -32,6 +33,11 @@ pub(super) fn optional<T>(
 
 pub(super) fn label(text: &str) -> Result<Label, StoreError> {
     Ok(Label::new("stored label", text)?)
+}
+
+/// Reads the thresholds of a feature.
+pub(super) fn thresholds(text: &str) -> Result<Thresholds, StoreError> {
+    Ok(Thresholds::read(text)?)
 }
 
 pub(super) fn metadata(text: &str) -> Result<Metadata, StoreError> {

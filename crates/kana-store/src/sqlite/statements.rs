@@ -130,7 +130,7 @@ statements! {
         UPDATE environments SET catalog_version = catalog_version + 1
         WHERE id = ?1 AND catalog_version = ?2 RETURNING catalog_version";
     FEATURES = "
-        SELECT id, name, type, unit_label, unit_label_plural, metadata
+        SELECT id, name, type, unit_label, unit_label_plural, metadata, thresholds
         FROM features WHERE environment_id = ?1 ORDER BY position";
     PACKAGES = "
         SELECT id, name, is_addon, status, metadata, updated_at
@@ -144,13 +144,15 @@ statements! {
         FROM package_bases WHERE environment_id = ?1 ORDER BY package_id, position";
     PUT_FEATURE = "
         INSERT INTO features
-            (environment_id, id, position, name, type, unit_label, unit_label_plural, metadata)
+            (environment_id, id, position, name, type, unit_label, unit_label_plural, metadata,
+             thresholds)
         VALUES (?1, ?2,
             (SELECT coalesce(max(position), 0) + 1 FROM features WHERE environment_id = ?1),
-            ?3, ?4, ?5, ?6, ?7)
+            ?3, ?4, ?5, ?6, ?7, ?8)
         ON CONFLICT (environment_id, id) DO UPDATE SET
             name = excluded.name, type = excluded.type, unit_label = excluded.unit_label,
-            unit_label_plural = excluded.unit_label_plural, metadata = excluded.metadata";
+            unit_label_plural = excluded.unit_label_plural, metadata = excluded.metadata,
+            thresholds = excluded.thresholds";
     PUT_PACKAGE = "
         INSERT INTO packages
             (environment_id, id, position, name, is_addon, status, metadata, updated_at)
@@ -270,7 +272,7 @@ statements! {
         SELECT id, package_id, status, started_at, ended_at, quantities
         FROM subscriptions WHERE environment_id = ?1 AND user_key = ?2 AND ended_at IS NOT NULL";
     COUNTER = "
-        SELECT used FROM counters
+        SELECT used, marks FROM counters
         WHERE environment_id = ?1 AND user_key = ?2 AND subscription_id = ?3
             AND feature_id = ?4 AND terms = ?5 AND period_start = ?6";
     COUNTERS_AFTER = "
@@ -353,7 +355,30 @@ statements! {
             SELECT user_key, feature_id, period_end, share
             FROM limit_crossings INDEXED BY limit_crossings_by_end
             WHERE environment_id = ?1 AND period_end <= ?2 ORDER BY period_end LIMIT ?3)";
-
+    ADD_THRESHOLD_EVENT = "
+        INSERT INTO threshold_events
+            (environment_id, id, user_key, feature_id, threshold, period_start, period_end, used,
+             budget, overage_enabled, at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    THRESHOLD_EVENTS_AFTER = "
+        SELECT e.id, e.feature_id, e.threshold, e.period_start, e.period_end, e.used, e.budget,
+            e.overage_enabled, e.at, u.id
+        FROM threshold_events e INDEXED BY threshold_events_by_arrival
+        CROSS JOIN users u ON u.environment_id = ?1 AND u.key = e.user_key
+        WHERE e.environment_id = ?1 AND e.id > ?2 ORDER BY e.id LIMIT ?3";
+    THRESHOLD_EVENTS_OF_USER_AFTER = "
+        SELECT e.id, e.feature_id, e.threshold, e.period_start, e.period_end, e.used, e.budget,
+            e.overage_enabled, e.at, u.id
+        FROM threshold_events e
+        CROSS JOIN users u ON u.environment_id = ?1 AND u.key = e.user_key
+        WHERE e.environment_id = ?1 AND e.user_key = ?4 AND e.id > ?2 ORDER BY e.id LIMIT ?3";
+    DELETE_THRESHOLD_EVENTS_OF = "
+        DELETE FROM threshold_events WHERE environment_id = ?1 AND user_key = ?2";
+    FORGET_THRESHOLD_EVENTS = "
+        DELETE FROM threshold_events
+        WHERE environment_id = ?1 AND at < ?2 AND (user_key, id) IN (
+            SELECT user_key, id FROM threshold_events INDEXED BY threshold_events_by_arrival
+            WHERE environment_id = ?1 ORDER BY id LIMIT ?3)";
 
     ADD_SUBSCRIPTION = "
         INSERT INTO subscriptions
@@ -367,9 +392,9 @@ statements! {
         WHERE environment_id = ?1 AND user_key = ?2 AND id = ?3";
     SET_COUNTER = "
         INSERT INTO counters
-            (environment_id, user_key, subscription_id, feature_id, terms, period_start, used)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-        ON CONFLICT DO UPDATE SET used = excluded.used";
+            (environment_id, user_key, subscription_id, feature_id, terms, period_start, used, marks)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        ON CONFLICT DO UPDATE SET used = excluded.used, marks = excluded.marks";
     DELETE_COUNTER = "
         DELETE FROM counters
         WHERE environment_id = ?1 AND user_key = ?2 AND subscription_id = ?3

@@ -7,13 +7,14 @@ use std::path::Path;
 use std::sync::Barrier;
 
 use kana_core::Timestamp;
+use kana_core::counter::{CounterValue, Marks};
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::metadata::Metadata;
 use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
-use kana_core::usage::{UsageAction, UsageEvent};
+use kana_core::usage::{LoggedAction, UsageEvent};
 use kana_core::user::User;
 use rusqlite::StatementStatus;
 use tempfile::TempDir;
@@ -94,6 +95,12 @@ fn subscribe(n: u128, ended_at: Option<Timestamp>) -> Change {
         ended_at,
         quantities: Quantities::ONE,
     })
+}
+
+/// What a counter holds, with marks for some values.
+fn value(used: i64) -> CounterValue {
+    let sets = u32::try_from(used.rem_euclid(3)).unwrap();
+    CounterValue { used, marks: Marks::default().after_sets(sets) }
 }
 
 fn counter(n: u128, period_start: i64) -> CounterKey {
@@ -186,6 +193,7 @@ mod plans {
         "usage_by_day",
         "usage_totals",
         "limit_crossings",
+        "threshold_events",
         "user_import_lines",
         "user_import_names",
     ];
@@ -227,8 +235,12 @@ mod plans {
             // One row for each feature.
             || (statement == "USAGE_BY_FEATURE" && step == "USE TEMP B-TREE FOR GROUP BY")
             // As many as are asked for.
-            || ((statement.starts_with("FORGET_USAGE_") || statement == "FORGET_LIMIT_CROSSINGS")
+            || ((statement.starts_with("FORGET_USAGE_")
+                || ["FORGET_LIMIT_CROSSINGS", "FORGET_THRESHOLD_EVENTS"].contains(&statement))
                 && step.starts_with("LIST SUBQUERY "))
+            // The first rows of an environment, as many as are asked for.
+            || (statement == "FORGET_THRESHOLD_EVENTS"
+                && step.contains("INDEX threshold_events_by_arrival (environment_id=?)"))
             // So many of the newest as are looked at.
             || (statement == "LIMIT_CROSSINGS"
                 && (["CO-ROUTINE c", "SCAN c", "USE TEMP B-TREE FOR ORDER BY"].contains(&step)
@@ -380,7 +392,7 @@ mod plans {
     #[tokio::test]
     async fn a_question_costs_the_same_however_many_users_and_periods_there_are() {
         let (store, environment, directory) = store_with_app().await;
-        let set = |n, period| Change::SetCounter { counter: counter(n, period), used: 1 };
+        let set = |n, period| Change::SetCounter { counter: counter(n, period), value: 1.into() };
         let use_it = async |n| {
             let changes = [create_user(n), subscribe(n, None), set(n, 0)];
             change(&store, environment, user_key(n), changes).await;
@@ -568,7 +580,7 @@ mod connections {
         for round in 0..40 {
             let sets = (0..10_000).map(|n| Change::SetCounter {
                 counter: counter((n * 7_919) % 10_000, i64::from(round % 4)),
-                used: i64::from(round),
+                value: i64::from(round).into(),
             });
             change(&store, environment, user_key(1), sets).await;
             // A reader that came and went keeps nothing.
@@ -610,7 +622,7 @@ mod connections {
     async fn every_statement_is_counted() {
         let (store, environment, _directory) = store_with_app().await;
         change(&store, environment, user_key(1), [create_user(1), subscribe(1, None)]).await;
-        let set = |used| Change::SetCounter { counter: counter(1, 0), used };
+        let set = |used: i64| Change::SetCounter { counter: counter(1, 0), value: used.into() };
         // The first use of a feature is noted.
         change(&store, environment, user_key(1), [set(1)]).await;
         let mut counted = store.statements_run();
@@ -729,6 +741,7 @@ mod migrations_and_files {
              DROP INDEX subscriptions_that_run;
              ALTER TABLE subscriptions DROP COLUMN quantities;
              CREATE INDEX subscriptions_that_run ON subscriptions (environment_id, user_key);
+             DROP TABLE threshold_events; ALTER TABLE features DROP COLUMN thresholds;
              PRAGMA user_version = 5;",
         )
         .unwrap();
@@ -757,7 +770,7 @@ mod migrations_and_files {
         let asked = [counter(1, 0), counter(1, 5), counter(2, 0), counter(2, 5)];
         let asked = asked.map(|counter| (user_key(1), counter));
         let mut reader = store.read().await.unwrap();
-        let held = [Some(3), Some(40), Some(5), None];
+        let held = [Some(3.into()), Some(40.into()), Some(5.into()), None];
         assert_eq!(reader.counters(environment, &asked).await.unwrap(), held);
     }
 
@@ -1076,7 +1089,7 @@ mod columns {
         let live = store.find_key(hash(EnvironmentKind::Live)).await.unwrap().unwrap().environment;
         let counted = UsageEvent {
             feature: FeatureId::new("featureId", "api-calls").unwrap(),
-            action: UsageAction::Add,
+            action: LoggedAction::Add,
             delta: -3,
             occurred_at: Timestamp::from_ms(5),
             recorded_at: Timestamp::from_ms(9),
@@ -1088,7 +1101,7 @@ mod columns {
             ),
         };
         let not_counted = UsageEvent {
-            action: UsageAction::Set,
+            action: LoggedAction::Set,
             delta: i64::MAX,
             // Earlier than the one before it, though it came later.
             occurred_at: Timestamp::from_ms(-1),
@@ -1135,7 +1148,7 @@ mod columns {
         let event = |day: i64| {
             Change::LogEvent(UsageEvent {
                 feature: FeatureId::new("featureId", "api-calls").unwrap(),
-                action: UsageAction::Add,
+                action: LoggedAction::Add,
                 delta: day,
                 occurred_at: NOW,
                 recorded_at: Timestamp::from_ms(day),
@@ -1145,7 +1158,7 @@ mod columns {
                 metadata: None,
             })
         };
-        let set = Change::SetCounter { counter: counter(1, 0), used: 7 };
+        let set = Change::SetCounter { counter: counter(1, 0), value: 7.into() };
         let changes = [create_user(1), set].into_iter().chain((1..=5).map(event));
         change(&store, environment, user_key(1), changes).await;
         let left = || -> Vec<i64> {
@@ -1162,7 +1175,7 @@ mod columns {
         assert_eq!(left(), [4, 5]);
         let mut reader = store.read().await.unwrap();
         let asked = [(user_key(1), counter(1, 0))];
-        assert_eq!(reader.counters(environment, &asked).await.unwrap(), [Some(7)]);
+        assert_eq!(reader.counters(environment, &asked).await.unwrap(), [Some(7.into())]);
     }
 
     #[tokio::test]
@@ -1170,7 +1183,7 @@ mod columns {
         let (store, environment, directory) = store_with_app().await;
         let event = UsageEvent {
             feature: FeatureId::new("featureId", "api-calls").unwrap(),
-            action: UsageAction::Add,
+            action: LoggedAction::Add,
             delta: 1,
             occurred_at: NOW,
             recorded_at: NOW,
@@ -1205,6 +1218,10 @@ mod columns {
             ("UPDATE users SET metadata = '{\"open\":'", "EOF while parsing"),
             ("UPDATE users SET metadata = '[]'", "stored metadata"),
             ("UPDATE features SET unit_label = char(0)", "stored label"),
+            (
+                "UPDATE features SET thresholds = '[{\"percent\":0}]'",
+                "thresholds must have a percent",
+            ),
             ("DELETE FROM environments", "the environment is gone"),
         ] {
             let (store, environment, directory) = store_with_app().await;
@@ -1213,7 +1230,7 @@ mod columns {
             // Only the columns that the case is about matter.
             raw.execute_batch(
                 "PRAGMA foreign_keys = OFF;
-                 INSERT INTO features VALUES (1, 'f', 1, 'f', 'CONSUMABLE', NULL, NULL, NULL);",
+                 INSERT INTO features VALUES (1, 'f', 1, 'f', 'CONSUMABLE', NULL, NULL, NULL, NULL);",
             )
             .unwrap();
             let ask = async || {

@@ -7,15 +7,18 @@ use async_trait::async_trait;
 use foldhash::HashSet;
 use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
+use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
+use kana_core::threshold::ThresholdEvent;
 use kana_core::usage::UsageEvent;
 use kana_core::user::User;
 use kana_telemetry::metrics::cache::{self, CacheName};
 use tokio::sync::{Notify, OwnedMutexGuard};
+use uuid::Uuid;
 
 use super::checkpoints::Checkpoints;
 use super::connection::Connection;
@@ -29,7 +32,8 @@ use super::unfolded_usage::UnfoldedUsage;
 use super::usage_by_day::{self, Deltas};
 use super::write_behind::WriteBehind;
 use super::{
-    catalog, facts, feed, keys, limit_crossings, lists, overrides, usage_events, user_search, users,
+    catalog, facts, feed, keys, limit_crossings, lists, overrides, threshold_events, usage_events,
+    user_search, users,
 };
 use crate::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
 use crate::error::StoreError;
@@ -220,8 +224,8 @@ impl WriteLease {
                 self.events.record(&self.writer.connection, environment, user, event)?;
             return Ok(());
         }
-        let (counter, used) = match change {
-            Change::SetCounter { counter, used } => (counter, Some(*used)),
+        let (counter, value) = match change {
+            Change::SetCounter { counter, value } => (counter, Some(value.clone())),
             Change::DeleteCounter { counter } => (counter, None),
             change => {
                 facts::write(self, environment, user, change)?;
@@ -229,7 +233,7 @@ impl WriteLease {
                 return Ok(());
             }
         };
-        self.set_counter(CounterSet { environment, counter: (user, counter.clone()), used })
+        self.set_counter(CounterSet { environment, counter: (user, counter.clone()), value })
     }
 
     /// Notes a change for the facts in memory.
@@ -368,27 +372,27 @@ impl Lease for WriteLease {
         Ok(facts)
     }
 
-    fn used(
+    fn counter(
         &mut self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
-    ) -> Result<Option<i64>, StoreError> {
-        if let Some(used) = self.facts.used(environment, counter) {
-            return Ok(used);
+    ) -> Result<Option<CounterValue>, StoreError> {
+        if let Some(value) = self.facts.counter(environment, counter) {
+            return Ok(value);
         }
         let recent = match &self.writer.server {
-            Some(server) => server.behind.recent.used(environment, counter, u64::MAX),
+            Some(server) => server.behind.recent.value(environment, counter, u64::MAX),
             None => {
                 self.write_through()?;
                 None
             }
         };
-        let used = recent.map_or_else(|| facts::counter(self, environment, counter), Ok)?;
+        let value = recent.map_or_else(|| facts::counter(self, environment, counter), Ok)?;
         if self.facts.is_unchanged(environment, counter.0) {
             cache::looked_up(CacheName::Facts, false);
-            self.facts.note_counter(environment, counter, used);
+            self.facts.note_counter(environment, counter, value.clone());
         }
-        Ok(used)
+        Ok(value)
     }
 
     fn write_events(&mut self) -> Result<(), StoreError> {
@@ -635,10 +639,10 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         &mut self,
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
-    ) -> Result<Vec<Option<i64>>, StoreError> {
-        let used = |counter| self.lease.used(environment, counter);
-        let used = counters.iter().map(used).collect();
-        self.lease.noted(used)
+    ) -> Result<Vec<Option<CounterValue>>, StoreError> {
+        let value = |counter| self.lease.counter(environment, counter);
+        let values = counters.iter().map(value).collect();
+        self.lease.noted(values)
     }
 
     async fn counters_after(
@@ -658,6 +662,17 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
     ) -> Result<Vec<CrossedLimit>, StoreError> {
         let crossed = limit_crossings::limit_crossings(&self.lease, environment, now, limit);
         self.lease.noted(crossed)
+    }
+
+    async fn threshold_events(
+        &mut self,
+        environment: EnvironmentId,
+        user: Option<UserKey>,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, ThresholdEvent)>, StoreError> {
+        let events = threshold_events::after(&self.lease, environment, user, after, limit);
+        self.lease.noted(events)
     }
 
     async fn replays(

@@ -169,6 +169,9 @@ fn value(row: &Stored<'_>, place: usize, column: &Column) -> Result<Value, Store
 /// A row that is not yet in its table as it is, by the id of its environment.
 type Logged = (i64, Row);
 
+/// The place of a counter's usage, which is null for a deleted counter.
+const USED: usize = 5;
+
 /// Returns the values that say which row of the table it is: the first columns.
 fn key(kind: Kind, row: &Row) -> Option<&[Value]> {
     let columns = match kind {
@@ -230,7 +233,7 @@ fn logged_counters(
         let Some((id, kind)) = environments.iter().find(|(id, _)| *id == environment.0) else {
             continue;
         };
-        for ((user, counter), used) in counters {
+        for ((user, counter), value) in counters {
             let values = vec![
                 Value::Uuid(user.0),
                 Value::Uuid(counter.subscription.0),
@@ -238,7 +241,8 @@ fn logged_counters(
                 Value::Integer(counter.terms.0.into()),
                 Value::Integer(counter.period_start.as_ms()),
                 // A deleted counter hides its row and becomes no record.
-                used.map_or(Value::Null, Value::Integer),
+                value.as_ref().map_or(Value::Null, |value| Value::Integer(value.used)),
+                value.and_then(|value| value.marks.to_text()).map_or(Value::Null, Value::Text),
             ];
             logged.push((*id, Row { environment: Some(*kind), values }));
         }
@@ -276,7 +280,7 @@ impl Sending<'_> {
         let mut hides = false;
         while let Some(logged) = logged.next_if(|logged| order(logged).is_le()) {
             hides = order(logged).is_eq();
-            if logged.1.values.last() != Some(&Value::Null) {
+            if logged.1.values.get(USED) != Some(&Value::Null) {
                 self.send(logged.1.clone())?;
             }
         }

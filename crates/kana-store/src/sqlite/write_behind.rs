@@ -92,8 +92,8 @@ impl WriteBehind {
         let (_, left) = order.split_at_checked(*written).unwrap_or_default();
         let now = left.get(..step).unwrap_or(left);
         for (environment, counter) in now {
-            if let Some(used) = self.recent.used(*environment, counter, u64::MAX) {
-                let set = CounterSet { environment: *environment, counter: counter.clone(), used };
+            if let Some(value) = self.recent.value(*environment, counter, u64::MAX) {
+                let set = CounterSet { environment: *environment, counter: counter.clone(), value };
                 facts::write(connection, *environment, counter.0, &set.into_change())?;
             }
         }

@@ -5,7 +5,7 @@ use super::description::{Column, Description, OWNER, Order, Owner, column, optio
 use super::value::Form;
 use super::value::Form::{
     Answer, Flag, Hash, History, Id, Instant, Integer, Json, Label, Metadata, Name, Quantities,
-    Secret, Text, Uuid,
+    Secret, Text, Threshold, Thresholds, Uuid,
 };
 use crate::app::KeyKind;
 use crate::columns::Named;
@@ -13,11 +13,12 @@ use crate::people::Role;
 use crate::user_row;
 use kana_core::catalog::{PackageStatus, Stacking};
 use kana_core::change::AuditKind;
+use kana_core::counter::Marks;
 use kana_core::day::Day;
 use kana_core::overrides::OverrideKind;
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::subscription::SubscriptionStatus;
-use kana_core::usage::UsageAction;
+use kana_core::usage::{LoggedAction, UsageAction};
 
 /// A kind of record. Kinds travel in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +61,8 @@ pub enum Kind {
     UsageSince,
     /// Usage that has reached a share of its budget.
     LimitCrossing,
+    /// Usage that has reached a threshold of its feature.
+    ThresholdEvent,
     /// What was answered under an idempotency key.
     Replay,
     /// The number of the newest change of an environment.
@@ -73,7 +76,7 @@ pub enum Kind {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 24;
+pub(crate) const KINDS: usize = 25;
 
 impl Kind {
     /// All of them, in their order.
@@ -97,6 +100,7 @@ impl Kind {
         Self::UsageByDay,
         Self::UsageSince,
         Self::LimitCrossing,
+        Self::ThresholdEvent,
         Self::Replay,
         Self::ChangeHead,
         Self::Change,
@@ -136,6 +140,7 @@ impl Kind {
             Self::UsageByDay => &USAGE_BY_DAY,
             Self::UsageSince => &USAGE_SINCE,
             Self::LimitCrossing => &LIMIT_CROSSING,
+            Self::ThresholdEvent => &THRESHOLD_EVENT,
             Self::Replay => &REPLAY,
             Self::ChangeHead => &CHANGE_HEAD,
             Self::Change => &CHANGE,
@@ -149,9 +154,12 @@ impl Kind {
     pub(crate) fn key_of_user(self) -> Option<&'static str> {
         match self {
             Self::User => Some("key"),
-            Self::Subscription | Self::Override | Self::Counter | Self::Event | Self::Replay => {
-                Some("user_key")
-            }
+            Self::Subscription
+            | Self::Override
+            | Self::Counter
+            | Self::Event
+            | Self::ThresholdEvent
+            | Self::Replay => Some("user_key"),
             _ => None,
         }
     }
@@ -189,6 +197,10 @@ fn is_other_anchor(name: &str) -> bool {
 /// Like [`is_other_anchor`].
 fn is_other_stacking(name: &str) -> bool {
     Stacking::from_name(name).is_ok_and(|stacking| stacking != Stacking::default())
+}
+
+fn are_marks(text: &str) -> bool {
+    Marks::from_text(text).is_some()
 }
 
 fn is_feature_type(name: &str) -> bool {
@@ -276,6 +288,7 @@ static FEATURE: Description = Description {
         optional("unit_label", Label),
         optional("unit_label_plural", Label),
         optional("metadata", Metadata),
+        optional("thresholds", Thresholds),
     ],
 };
 
@@ -399,6 +412,7 @@ static COUNTER: Description = Description {
         Column { left_out: Some(0), ..column("terms", TERMS) },
         column("period_start", Instant),
         column("used", NOT_NEGATIVE),
+        optional("marks", Name(are_marks)),
     ],
 };
 
@@ -410,7 +424,7 @@ static EVENT: Description = Description {
     columns: &[
         column("user_key", Uuid),
         column("feature_id", Id),
-        column("action", Name(is_name::<UsageAction>)),
+        column("action", Name(is_name::<LoggedAction>)),
         column("delta", ANY),
         column("occurred_at", Instant),
         column("recorded_at", Instant),
@@ -453,6 +467,25 @@ static LIMIT_CROSSING: Description = Description {
         column("period_end", Instant),
         column("share", Integer { min: 80, max: 100 }),
         column("crossed_at", Instant),
+    ],
+};
+
+static THRESHOLD_EVENT: Description = Description {
+    name: "threshold_event",
+    table: "threshold_events",
+    owner: OWNER,
+    order: Order::By("environment_id, user_key, id"),
+    columns: &[
+        column("user_key", Uuid),
+        column("id", Uuid),
+        column("feature_id", Id),
+        column("threshold", Threshold),
+        column("period_start", Instant),
+        optional("period_end", Instant),
+        column("used", NOT_NEGATIVE),
+        column("budget", NOT_NEGATIVE),
+        column("overage_enabled", Flag),
+        column("at", Instant),
     ],
 };
 

@@ -2,11 +2,13 @@
 
 use kana_core::Timestamp;
 use kana_core::id::FeatureId;
-use kana_core::idempotency::KeptAnswer;
+use kana_core::idempotency::WrittenAnswer;
+use kana_core::threshold::Thresholds;
 use uuid::Uuid;
 
 use crate::override_row::read_history;
 use crate::quantities_column::quantities_from_text;
+use crate::threshold_event_row::read_threshold;
 
 /// A value as it travels. Those of one column are ordered as every engine orders them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +63,10 @@ pub(crate) enum Form {
     Quantities,
     /// What was answered under an idempotency key.
     Answer,
+    /// The thresholds of a feature.
+    Thresholds,
+    /// The threshold of an event.
+    Threshold,
     /// Milliseconds since 1970.
     Instant,
     Integer {
@@ -84,9 +90,13 @@ impl Form {
     pub(crate) fn stored(self) -> Stored {
         match self {
             Self::Id | Self::Label | Self::Text | Self::Name(_) => Stored::Text,
-            Self::Metadata | Self::Json | Self::History | Self::Quantities | Self::Answer => {
-                Stored::Json
-            }
+            Self::Metadata
+            | Self::Json
+            | Self::History
+            | Self::Quantities
+            | Self::Answer
+            | Self::Thresholds
+            | Self::Threshold => Stored::Json,
             Self::Instant | Self::Integer { .. } => Stored::Integer,
             Self::Flag => Stored::Boolean,
             Self::Uuid => Stored::Uuid,
@@ -134,9 +144,19 @@ impl Form {
             }
             (Self::Answer, Value::Text(text)) => {
                 on_one_line(text)?;
-                serde_json::from_str::<KeptAnswer>(text)
+                WrittenAnswer::read(text)
                     .map(|_| ())
                     .map_err(|error| format!("must be an answer of Kana: {error}"))
+            }
+            (Self::Thresholds, Value::Text(text)) => {
+                on_one_line(text)?;
+                told(Thresholds::read(text))
+            }
+            (Self::Threshold, Value::Text(text)) => {
+                on_one_line(text)?;
+                read_threshold(text)
+                    .map(|_| ())
+                    .map_err(|error| format!("must be a threshold: {error}"))
             }
             (Self::Instant, Value::Integer(ms)) => must(
                 Timestamp::from_ms(*ms).as_ms() == *ms,

@@ -4,6 +4,7 @@ use kana_core::catalog::{
 };
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::terms::TermsHistory;
+use kana_core::threshold::{Threshold, Thresholds};
 use kana_store::StoreError;
 use serde_json::json;
 
@@ -46,6 +47,13 @@ pub(crate) async fn features_are_kept_as_they_were_put<E: Engine>() {
         |unit_label: Option<&str>, unit_label_plural: Option<&str>| FeatureKind::Consumable {
             unit_label: unit_label.map(label),
             unit_label_plural: unit_label_plural.map(label),
+            thresholds: match unit_label {
+                None => Thresholds::NONE,
+                Some(_) => {
+                    let all = vec![Threshold::Percent(1000), Threshold::Left(2_147_483_647)];
+                    Thresholds::new(all).unwrap()
+                }
+            },
         };
     let puts = [
         Feature {
@@ -193,6 +201,7 @@ pub(crate) async fn an_update_replaces_a_feature<E: Engine>() {
         kind: FeatureKind::Consumable {
             unit_label: Some(label("call")),
             unit_label_plural: Some(label("calls")),
+            thresholds: Thresholds::new(vec![Threshold::Percent(80)]).unwrap(),
         },
         metadata: Some(metadata(json!({ "old": true }))),
         ..feature("api-calls")

@@ -3,7 +3,7 @@
 
 use kana_core::Timestamp;
 use kana_core::facts::Change;
-use kana_core::usage::{UsageAction, UsageEvent};
+use kana_core::usage::{LoggedAction, UsageEvent};
 use serde_json::json;
 
 use crate::Engine;
@@ -16,7 +16,7 @@ pub(crate) async fn events_of_every_shape_are_kept<E: Engine>() {
     let plain = event(subscription_id(1), "api-calls");
     let shapes = [
         plain.clone(),
-        UsageEvent { action: UsageAction::Set, delta: 0, ..plain.clone() },
+        UsageEvent { action: LoggedAction::Set, delta: 0, ..plain.clone() },
         UsageEvent { delta: i64::MIN, occurred_at: Timestamp::MIN, ..plain.clone() },
         UsageEvent { delta: i64::MAX, occurred_at: Timestamp::MAX, ..plain.clone() },
         UsageEvent { subscription: None, ..plain.clone() },

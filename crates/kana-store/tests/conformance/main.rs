@@ -27,6 +27,7 @@ mod replays;
 mod sharing;
 mod subscriptions;
 mod survival;
+mod thresholds;
 mod transactions;
 mod transfer;
 mod transfer_across;
@@ -285,6 +286,13 @@ macro_rules! every_story_on {
                 overrides_are_kept_as_they_are_set_each_for_its_user,
                 an_override_that_is_not_committed_was_never_set,
                 a_deleted_user_has_no_overrides,
+            }
+            thresholds {
+                threshold_events_are_listed_in_the_order_of_their_ids,
+                threshold_events_follow_their_user_and_go_with_it,
+                old_threshold_events_are_forgotten_some_at_a_time,
+                a_counter_keeps_its_marks_wherever_it_is,
+                a_key_is_forgotten_and_kept_again_with_what_it_counted,
             }
             usage_statistics {
                 usage_is_in_the_day_in_which_it_occurred,

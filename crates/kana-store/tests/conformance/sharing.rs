@@ -46,8 +46,10 @@ pub(crate) async fn two_who_open_the_same_database_do_not_lose_each_others_chang
                         let mut writer = store.write().await.unwrap();
                         writer.facts(environment, &user_ids(["124"])).await.unwrap();
                         let used = one(writer.counters(environment, &asked).await.unwrap());
-                        let changes =
-                            [(asked[0].0, count(asked[0].1.clone(), used.unwrap_or(0) + 1))];
+                        let changes = [(
+                            asked[0].0,
+                            count(asked[0].1.clone(), used.map_or(0, |value| value.used) + 1),
+                        )];
                         writer.change_facts(environment, &changes).await.unwrap();
                         writer.commit().await.unwrap();
                     }

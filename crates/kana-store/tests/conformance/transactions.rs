@@ -45,7 +45,7 @@ async fn sees_everything(
             .counters(environment, &[(key, counter(subscription_id(1), "api-calls"))])
             .await
             .unwrap())
-            == Some(3),
+            == Some(3.into()),
         one(view.replays(environment, &[idempotency_key("key")]).await.unwrap()).is_some(),
         view.catalog(environment).await.unwrap().features().count() == 1,
         view.catalog_version(environment).await.unwrap() == CatalogVersion(1),
@@ -134,7 +134,7 @@ pub(crate) async fn a_writer_sees_its_own_changes_before_it_commits<E: Engine>()
     ];
     writer.change_facts(world.test, &changes).await.unwrap();
     let counters = [(user_key(1), counter(subscription_id(1), "api-calls"))];
-    assert_eq!(writer.counters(world.test, &counters).await.unwrap(), [Some(8)]);
+    assert_eq!(writer.counters(world.test, &counters).await.unwrap(), [Some(8.into())]);
     let ended = one(writer.ended_subscriptions(world.test, &[user_key(1)]).await.unwrap());
     assert_eq!(
         by_id(ended),
@@ -197,11 +197,11 @@ pub(crate) async fn two_readers_see_each_their_own_instant<E: Engine>() {
     for used in 1..=5 {
         world.change(world.test, user_key(1), [count(asked[0].1.clone(), used)]).await;
         let mut reader = world.store.read().await.unwrap();
-        assert_eq!(reader.counters(world.test, &asked).await.unwrap(), [Some(used)]);
+        assert_eq!(reader.counters(world.test, &asked).await.unwrap(), [Some(used.into())]);
         readers.push((used, reader));
     }
     for (used, mut reader) in readers {
-        assert_eq!(reader.counters(world.test, &asked).await.unwrap(), [Some(used)]);
+        assert_eq!(reader.counters(world.test, &asked).await.unwrap(), [Some(used.into())]);
     }
 }
 
@@ -272,7 +272,7 @@ pub(crate) async fn writers_take_turns<E: Engine>() {
             // Whoever is next has its chance here.
             tokio::task::yield_now().await;
             let [(user, counter)] = asked;
-            let changes = [(user, count(counter, used.unwrap_or(0) + 1))];
+            let changes = [(user, count(counter, used.map_or(0, |value| value.used) + 1))];
             writer.change_facts(environment, &changes).await.unwrap();
             writer.commit().await.unwrap();
         });

@@ -10,6 +10,7 @@ use kana_core::facts::CounterKey;
 use kana_core::near_limit::{LimitCrossing, Share};
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::terms::{TermsHistory, TermsNumber};
+use kana_core::threshold::{Threshold, Thresholds};
 use kana_store::app::{KeyKind, NewKey};
 use kana_store::feed::ChangesQuery;
 use kana_store::people::{NewAdmin, PasswordHash, Role};
@@ -23,7 +24,7 @@ use crate::world::{
     put_feature, put_package, quantities, replay, set_quantities, subscribe, subscription_id, time,
     user, user_id, user_key,
 };
-use crate::{Engine, overrides};
+use crate::{Engine, overrides, thresholds};
 
 const BOTH: [EnvironmentKind; 2] = [EnvironmentKind::Test, EnvironmentKind::Live];
 
@@ -108,6 +109,8 @@ async fn fill_catalogs<E: Engine>(world: &World<E>) {
     calls.kind = FeatureKind::Consumable {
         unit_label: Some(label("call")),
         unit_label_plural: Some(label("calls \"quoted\" \u{2028}\n")),
+        thresholds: Thresholds::new(vec![Threshold::Percent(80), Threshold::Left(2_147_483_647)])
+            .unwrap(),
     };
     calls.metadata = Some(metadata(json!({ "z": 0.1, "a": [null, "é\u{0}"] })));
     let mut sso = feature("a/sso ☃");
@@ -166,6 +169,7 @@ async fn fill_users<E: Engine>(world: &World<E>) {
             not_counted.recorded_at = time("2023-11-30T23:59:59.999Z");
             let mut kept = replay(user_key(n), "calls");
             kept.content.occurred_at = (n == 2).then(|| time(BEGINNING));
+            kept.counted = thresholds::counted(n);
             let changes = [
                 kana_core::facts::Change::CreateUser(person),
                 subscribe(one, "pro"),
@@ -178,6 +182,9 @@ async fn fill_users<E: Engine>(world: &World<E>) {
                 delete_counter(counter(two, "calls")),
                 kana_core::facts::Change::LogEvent(told),
                 kana_core::facts::Change::LogEvent(not_counted),
+                kana_core::facts::Change::LogEvent(thresholds::taken_back(one, "calls")),
+                thresholds::reached(n, 80),
+                thresholds::marked(counter(two, "seats"), i64::from(n)),
                 keep(&format!("key {n}"), kept),
                 kana_core::facts::Change::CrossLimit(crossing(n)),
                 overrides::put(&match n {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kana_core::Timestamp;
 use kana_core::facts::Change;
 use kana_core::id::{SubscriptionId, UserKey};
-use kana_core::usage::{UsageAction, UsageEvent};
+use kana_core::usage::{LoggedAction, UsageEvent};
 use kana_store::EnvironmentId;
 use kana_store::usage_events::{EventCursor, EventsOfUser};
 use serde_json::json;
@@ -69,7 +69,7 @@ pub(crate) async fn events_are_read_as_they_were_recorded_newest_first<E: Engine
     let plain = logged(subscription_id(1), "api-calls");
     let shapes = [
         plain.clone(),
-        UsageEvent { action: UsageAction::Set, delta: 0, ..plain.clone() },
+        UsageEvent { action: LoggedAction::Set, delta: 0, ..plain.clone() },
         UsageEvent { delta: i64::MIN, occurred_at: Timestamp::MIN, ..plain.clone() },
         UsageEvent { delta: i64::MAX, occurred_at: Timestamp::MAX, ..plain.clone() },
         UsageEvent { subscription: None, ..plain.clone() },

@@ -10,6 +10,7 @@ use kana_core::catalog::{
     Allowance, Catalog, CatalogChange, CatalogVersion, Feature, FeatureKind, Package,
     PackageFeature, PackageKind, PackageStatus,
 };
+use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey, UserFacts};
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Content, KeptAnswer, Replay};
@@ -17,7 +18,7 @@ use kana_core::metadata::{Label, Metadata};
 use kana_core::quantity::{Quantities, Quantity};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
-use kana_core::usage::{RecordedUsage, UsageAction, UsageEvent};
+use kana_core::usage::{LoggedAction, RecordedUsage, UsageAction, UsageEvent};
 use kana_core::user::User;
 use kana_store::app::{Key, KeyHash, KeyKind, NewKey};
 use kana_store::{App, EnvironmentId, EnvironmentKind, Facts, Store, StoreError};
@@ -219,6 +220,15 @@ impl<E: Engine> World<E> {
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
     ) -> Vec<Option<i64>> {
+        let stored = self.counter_values(environment, counters).await;
+        stored.into_iter().map(|value| value.map(|value| value.used)).collect()
+    }
+
+    pub(crate) async fn counter_values(
+        &self,
+        environment: EnvironmentId,
+        counters: &[(UserKey, CounterKey)],
+    ) -> Vec<Option<CounterValue>> {
         let mut reader = self.store.read().await.unwrap();
         let stored = reader.counters(environment, counters).await.unwrap();
         // Of whom these may be, by id.
@@ -417,14 +427,14 @@ pub(crate) fn delete_counter(counter: CounterKey) -> Change {
 }
 
 pub(crate) fn count(counter: CounterKey, used: i64) -> Change {
-    Change::SetCounter { counter, used }
+    Change::SetCounter { counter, value: used.into() }
 }
 
 /// One more use of a feature, counted under a subscription.
 pub(crate) fn event(subscription: SubscriptionId, feature: &str) -> UsageEvent {
     UsageEvent {
         feature: feature_id(feature),
-        action: UsageAction::Add,
+        action: LoggedAction::Add,
         delta: 1,
         occurred_at: time(BEGINNING),
         recorded_at: time(BEGINNING),
@@ -446,6 +456,7 @@ pub(crate) fn replay(user: UserKey, feature: &str) -> Replay {
             occurred_at: None,
         },
         answer: KeptAnswer::Recorded(RecordedUsage::Recorded),
+        counted: None,
         kept_at: time(BEGINNING),
     }
 }
@@ -456,12 +467,7 @@ pub(crate) fn keep(key: &str, replay: Replay) -> Change {
 
 /// A consumable feature, called by its id.
 pub(crate) fn feature(id: &str) -> Feature {
-    Feature {
-        id: feature_id(id),
-        name: label(id),
-        kind: FeatureKind::Consumable { unit_label: None, unit_label_plural: None },
-        metadata: None,
-    }
+    Feature { id: feature_id(id), name: label(id), kind: FeatureKind::CONSUMABLE, metadata: None }
 }
 
 /// A published base package that gives its features without a limit, called by its id.

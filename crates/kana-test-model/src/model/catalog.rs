@@ -32,6 +32,14 @@ impl Model {
         Ok(Answer::Feature(id))
     }
 
+    pub(super) fn set_thresholds(&mut self, id: Name) -> Result<Answer, Refusal> {
+        if self.is_binary(id)? {
+            return Err(Refusal::BadValue("thresholds"));
+        }
+        self.with_thresholds.insert(id);
+        Ok(Answer::Feature(id))
+    }
+
     pub(super) fn create_package(&mut self, new: &NewPackage) -> Result<Answer, Refusal> {
         if self.package(new.package).is_some() {
             return Err(Refusal::IdTaken);

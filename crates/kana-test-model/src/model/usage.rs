@@ -3,12 +3,12 @@ use std::cmp::{Ordering, Reverse};
 use super::Model;
 use super::overrides::Held;
 use crate::answer::{
-    Answer, Consumption, Entitlement, PAST_MAX, Reason, Refusal, Status, Subscription,
+    Answer, Consumption, Entitlement, PAST_MAX, Reached, Reason, Refusal, Status, Subscription,
     UsageInPeriod, User, settle,
 };
 use crate::mistake::Mistake;
 use crate::period;
-use crate::request::{Action, At, Id, Name, Terms, Usage};
+use crate::request::{Action, At, Id, Name, THRESHOLDS, Terms, Threshold, Usage};
 
 const FIVE_MINUTES_MS: i64 = 5 * 60 * 1000;
 const UNLIMITED: Terms = Terms { limit: None, reset: None, overage: false, added: false };
@@ -23,6 +23,18 @@ pub(super) struct Content {
     action: Action,
     delta: i64,
     occurred_at: Option<At>,
+}
+
+/// What a request under a key has counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Counted {
+    /// Subscription, feature, and start of the period.
+    counter: (Id, Name, At),
+    /// By how much it changed what was used.
+    added: i64,
+    /// How often that had been SET.
+    sets: usize,
+    voided: bool,
 }
 
 /// The subscription that counts for a feature, with what its package gives.
@@ -75,10 +87,21 @@ impl Model {
         {
             let sets = usage.action == Action::Set && !self.errs(Mistake::SetAdds);
             let stops_at_0 = !self.errs(Mistake::BelowZero);
-            let used = self.used_mut(counting, usage.feature, named.unwrap_or(now));
+            let at = named.unwrap_or(now);
+            let used = self.used_mut(counting, usage.feature, at);
+            let before = *used;
             *used = if sets { usage.delta } else { *used + usage.delta };
             if stops_at_0 {
                 *used = (*used).max(0);
+            }
+            let added = *used - before;
+            if added > 0 {
+                self.reach(&user, counting, usage.feature, at, now);
+            }
+            if usage.action == Action::Set {
+                *self.sets.entry(self.counter(counting, usage.feature, at)).or_default() += 1;
+            } else {
+                self.note_counted(usage.key, self.counter(counting, usage.feature, at), added);
             }
         }
         Ok(self.keep(usage.key, content, Answer::Recorded(counting.is_some())))
@@ -123,11 +146,84 @@ impl Model {
                 panic!("{feature} is granted by nothing");
             };
             *self.used_mut(counting, feature, now) = consumption.used;
+            if delta > 0 {
+                self.reach(&user, counting, feature, now, now);
+            }
+            self.note_counted(key, self.counter(counting, feature, now), delta);
         }
         if !answer.access && self.errs(Mistake::RefusalsDoNotUseKeys) {
             return Ok(Answer::Entitlement(answer));
         }
         Ok(self.keep(key, content, Answer::Entitlement(answer)))
+    }
+
+    pub(super) fn void_usage(&mut self, key: Name) -> Result<Answer, Refusal> {
+        let Some((asked, _)) = self.keys.get(key) else { return Err(Refusal::NoSuchUsage) };
+        if asked.action == Action::Set {
+            return Err(Refusal::BadValue("idempotencyKey"));
+        }
+        let Some(counted) = self.counted.get_mut(key) else { return Ok(Answer::Voided(false)) };
+        if std::mem::replace(&mut counted.voided, true) {
+            return Ok(Answer::Voided(true));
+        }
+        // The log has an entry of it, whatever is left to take back.
+        self.events += 1;
+        let Counted { counter, added, sets, .. } = *counted;
+        if self.sets.get(&counter).copied().unwrap_or(0) == sets {
+            let used = self.used.entry(counter).or_default();
+            *used = (*used - added).max(0);
+        }
+        Ok(Answer::Voided(true))
+    }
+
+    /// Notes which thresholds the usage has reached that has just grown, each once.
+    fn reach(&mut self, user: &User, counting: Counting, feature: Name, at: At, now: At) {
+        let (start, end) = self.period_at(counting, at);
+        let is_over = end.is_some_and(|end| end <= now) || counting.subscription.ended_at.is_some();
+        let Some(limit) = counting.terms.limit else { return };
+        if !self.with_thresholds.contains(feature)
+            || (is_over && !self.errs(Mistake::OldUsageReachesThresholds))
+        {
+            return;
+        }
+        let consumption = self.consumption(counting, feature, start);
+        let usage = UsageInPeriod { start, end, consumption };
+        for threshold in THRESHOLDS {
+            let is_reached = match threshold {
+                Threshold::Percent(percent) => {
+                    i128::from(consumption.used) * 100 >= i128::from(limit) * i128::from(percent)
+                }
+                Threshold::Left(left) => limit.saturating_sub(consumption.used) <= left,
+            };
+            let was_before = self.reached.iter().any(|(_, subscription, before)| {
+                let counter = (*subscription, before.feature, before.usage.start);
+                counter == (counting.subscription.id, feature, start)
+                    && before.threshold == threshold
+            });
+            if is_reached && (!was_before || self.errs(Mistake::ThresholdsFireAgain)) {
+                let reached = Reached { at: now, feature, threshold, usage };
+                self.reached.insert((user.key, counting.subscription.id, reached));
+            }
+        }
+    }
+
+    pub(super) fn reached(&self, user: Name) -> Result<Answer, Refusal> {
+        let user = self.user(user)?;
+        let of_user = self.reached.iter().filter(|(owner, ..)| *owner == user.key);
+        let mut reached: Vec<Reached> = of_user.map(|(_, _, reached)| *reached).collect();
+        reached.sort_unstable();
+        Ok(Answer::Reached(reached))
+    }
+
+    fn counter(&self, counting: Counting, feature: Name, at: At) -> (Id, Name, At) {
+        (counting.subscription.id, feature, self.period_at(counting, at).0)
+    }
+
+    fn note_counted(&mut self, key: Option<Name>, counter: (Id, Name, At), added: i64) {
+        let sets = self.sets.get(&counter).copied().unwrap_or(0);
+        if let Some(key) = key {
+            self.counted.insert(key, Counted { counter, added, sets, voided: false });
+        }
     }
 
     pub(super) fn can_use_feature(

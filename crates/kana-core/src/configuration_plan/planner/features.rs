@@ -47,15 +47,12 @@ impl Planner {
 
     fn change_feature(&mut self, known: &Feature, feature: &ConfiguredFeature) {
         let ConfiguredFeature { id, name, kind, place } = feature;
-        let (unit_label, unit_label_plural) = match kind {
-            FeatureKind::Binary => (Edit::Keep, Edit::Keep),
-            FeatureKind::Consumable { unit_label, unit_label_plural } => {
-                (Edit::to(unit_label.clone()), Edit::to(unit_label_plural.clone()))
-            }
-        };
-        let name_edit = Some(name.clone());
-        let edit =
-            FeatureEdit { name: name_edit, unit_label, unit_label_plural, metadata: Edit::Keep };
+        let mut edit = FeatureEdit { name: Some(name.clone()), ..FeatureEdit::default() };
+        if let FeatureKind::Consumable { unit_label, unit_label_plural, thresholds } = kind {
+            edit.unit_label = Edit::to(unit_label.clone());
+            edit.unit_label_plural = Edit::to(unit_label_plural.clone());
+            edit.thresholds = Some(thresholds.clone());
+        }
         if !self.make(place, CatalogCommand::UpdateFeature { id: id.clone(), edit }) {
             return;
         }

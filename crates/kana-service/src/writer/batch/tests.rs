@@ -185,7 +185,7 @@ fn package(id: &str, is_addon: bool, limit: i64) -> NewPackage {
 }
 
 fn catalog() -> Vec<CatalogCommand> {
-    let kind = FeatureKind::Consumable { unit_label: None, unit_label_plural: None };
+    let kind = FeatureKind::CONSUMABLE;
     let name = Label::new("name", "Calls").unwrap();
     let mut commands =
         vec![CatalogCommand::CreateFeature(Feature { id: calls(), name, kind, metadata: None })];

@@ -1,7 +1,7 @@
 //! Idempotency keys are forgotten a table at a time.
 
 use kana_core::idempotency::{Content, KeptAnswer, Replay};
-use kana_core::usage::RecordedUsage;
+use kana_core::usage::{RecordedUsage, UsageAction};
 
 use super::*;
 
@@ -23,7 +23,10 @@ fn keep(text: &str, kept_at: Timestamp) -> (UserKey, Change) {
     let answer = KeptAnswer::Recorded(RecordedUsage::Recorded);
     (
         user_key(1),
-        Change::KeepReplay { key: key(text), replay: Replay { content, answer, kept_at } },
+        Change::KeepReplay {
+            key: key(text),
+            replay: Replay { content, answer, counted: None, kept_at },
+        },
     )
 }
 

@@ -44,7 +44,8 @@ async fn ends<T>(limit: Duration, work: impl Future<Output = T>) -> T {
 
 async fn used(store: &PostgresStore, environment: EnvironmentId) -> i64 {
     let mut reader = store.read().await.unwrap();
-    reader.counters(environment, &[(user_key(1), counter(1))]).await.unwrap()[0].unwrap_or(0)
+    let read = reader.counters(environment, &[(user_key(1), counter(1))]).await.unwrap();
+    read[0].as_ref().map_or(0, |value| value.used)
 }
 
 #[tokio::test]

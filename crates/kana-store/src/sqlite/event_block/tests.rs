@@ -12,7 +12,7 @@ fn event(user: u128) -> Event<'static> {
     Event {
         user: uuid(user),
         feature: "api-calls",
-        action: UsageAction::Add,
+        action: LoggedAction::Add,
         delta: 1,
         occurred_at: 1_700_000_000_000,
         recorded_at: 1_700_000_000_000,
@@ -40,7 +40,7 @@ impl Owned {
         Event {
             user: uuid(self.user),
             feature: &self.feature,
-            action: if self.is_set { UsageAction::Set } else { UsageAction::Add },
+            action: if self.is_set { LoggedAction::Set } else { LoggedAction::Add },
             delta,
             occurred_at,
             recorded_at,

@@ -2,6 +2,7 @@
 
 use foldhash::HashMap;
 use kana_core::catalog::CatalogVersion;
+use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{UserId, UserKey};
 
@@ -57,10 +58,10 @@ impl FactsChanges {
         &mut self,
         environment: EnvironmentId,
         (key, counter): &(UserKey, CounterKey),
-        used: Option<i64>,
+        value: Option<CounterValue>,
     ) {
         if let Some(Noted { read: Some(read), .. }) = self.noted.get_mut(&(environment, *key)) {
-            read.learn(&[(counter.clone(), used)]);
+            read.learn(&[(counter.clone(), value)]);
         }
     }
 
@@ -124,14 +125,14 @@ impl FactsChanges {
     }
 
     /// Returns a counter that was read, of a user who is not in memory and as before the transaction.
-    pub(crate) fn used(
+    pub(crate) fn counter(
         &self,
         environment: EnvironmentId,
         (key, counter): &(UserKey, CounterKey),
-    ) -> Option<Option<i64>> {
+    ) -> Option<Option<CounterValue>> {
         let Noted { id, read, .. } = self.noted.get(&(environment, *key))?;
-        let used = read.as_ref()?.used(counter)?;
-        (!self.changes(environment, id)).then_some(used)
+        let value = read.as_ref()?.counter(counter)?;
+        (!self.changes(environment, id)).then(|| value.cloned())
     }
 
     /// Returns true if the transaction changes the catalog.
@@ -164,7 +165,9 @@ fn is_of_overrides(change: &Change) -> bool {
 /// Returns the change of what can be known of a user; `None` if it is no such change.
 fn known(change: &Change) -> Option<KnownChange> {
     Some(match change {
-        Change::SetCounter { counter, used } => KnownChange::Set(counter.clone(), Some(*used)),
+        Change::SetCounter { counter, value } => {
+            KnownChange::Set(counter.clone(), Some(value.clone()))
+        }
         Change::DeleteCounter { counter } => KnownChange::Set(counter.clone(), None),
         Change::AddSubscription(subscription) if subscription.ended_at.is_none() => {
             KnownChange::Begin(subscription.clone())
@@ -181,6 +184,7 @@ fn known(change: &Change) -> Option<KnownChange> {
         | Change::DeleteOverride { .. }
         | Change::LogEvent(_)
         | Change::CrossLimit(_)
+        | Change::ReachThreshold(_)
         | Change::KeepReplay { .. } => return None,
     })
 }

@@ -2,6 +2,7 @@
 //! bytes.
 
 use kana_core::Timestamp;
+use kana_core::counter::{CounterValue, Marks};
 use kana_core::facts::CounterKey;
 use kana_core::id::{FeatureId, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::quantity::{Quantities, Quantity};
@@ -28,11 +29,20 @@ const QUANTITIES_HEAD_BYTES: usize = 4 + 1;
 /// Since when, and how many.
 const QUANTITY_CHANGE_BYTES: usize = 8 + 4;
 /// Place of the subscription, number of the feature, number of the terms, start of the period; then the
-/// value.
+/// value and, if that says so, the length of the marks and their text.
 const COUNTER_KEY_BYTES: usize = 1 + 4 + 4 + 8;
 const COUNTER_BYTES: usize = COUNTER_KEY_BYTES + 8;
 /// The value of a counter that has no row. Others are 0 or more.
 const NO_ROW: i64 = i64::MIN;
+
+/// Returns a value in eight bytes: that of a counter with marks is negative. `None` if it does not fit.
+fn number(value: Option<&CounterValue>) -> Option<i64> {
+    match value {
+        None => Some(NO_ROW),
+        Some(value) if value.marks.is_empty() => Some(value.used),
+        Some(value) => Some(!value.used).filter(|number| *number != NO_ROW),
+    }
+}
 
 /// The names that entries refer to by number.
 #[derive(Default)]
@@ -87,13 +97,17 @@ impl Entry {
         for subscription in &user.running {
             add_quantities(&mut bytes, &subscription.quantities)?;
         }
-        for (counter, used) in &user.counters {
+        for (counter, value) in &user.counters {
             let place = user.running.iter().position(|running| running.id == counter.subscription);
             let feature = names.features.number(&counter.feature)?;
             // Counters of subscriptions that have ended are not kept.
-            let Some(place) = place else { continue };
+            let (Some(place), Some(number)) = (place, number(value.as_ref())) else { continue };
             bytes.extend(counter_key(u8::try_from(place).ok()?, feature, counter));
-            bytes.extend(used.unwrap_or(NO_ROW).to_le_bytes());
+            bytes.extend(number.to_le_bytes());
+            if let Some(marks) = value.as_ref().and_then(|value| value.marks.to_text()) {
+                bytes.push(u8::try_from(marks.len()).ok()?);
+                bytes.extend(marks.as_bytes());
+            }
         }
         Some(Self(bytes.into_boxed_slice()))
     }
@@ -117,29 +131,32 @@ impl Entry {
             .chunks_exact(SUBSCRIPTION_BYTES)
             .map(|bytes| subscription(bytes, &mut quantities, names))
             .collect::<Option<_>>()?;
-        let counters: Vec<Counter> = counters
-            .chunks_exact(COUNTER_BYTES)
-            .map(|bytes| counter(bytes, &running, names))
+        let counters: Vec<Counter> = Counters::of(counters)
+            .map(|stored| counter(&stored, &running, names))
             .collect::<Option<_>>()?;
         Some(KnownUser { key: head.key, running, has_overrides: false, counters })
     }
 
-    /// Sets a counter that the entry has. Returns false if it has not.
+    /// Sets a counter that the entry has, if it takes as much room as before. Returns false otherwise.
     pub(super) fn set(
         &mut self,
         counter: &CounterKey,
-        used: Option<i64>,
+        value: Option<&CounterValue>,
         names: &EntryNames,
     ) -> bool {
-        self.place(counter, names).and_then(|place| self.0.get_mut(place..place + 8)).is_some_and(
-            |value| {
-                value.copy_from_slice(&used.unwrap_or(NO_ROW).to_le_bytes());
-                true
-            },
-        )
+        if value.is_some_and(|value| !value.marks.is_empty()) {
+            return false;
+        }
+        let (Some(place), Some(number)) = (self.place(counter, names), number(value)) else {
+            return false;
+        };
+        self.0.get_mut(place..place + 8).is_some_and(|value| {
+            value.copy_from_slice(&number.to_le_bytes());
+            true
+        })
     }
 
-    /// Returns where the counter's value stands.
+    /// Returns where the value of the counter stands, if that has no marks.
     fn place(&self, counter: &CounterKey, names: &EntryNames) -> Option<usize> {
         let (_, Parts { id, subscriptions, quantities, counters }) = self.parts()?;
         let place = subscriptions
@@ -147,10 +164,9 @@ impl Entry {
             .position(|bytes| bytes.starts_with(counter.subscription.0.as_bytes()))?;
         let feature = names.features.known(&counter.feature)?;
         let key = counter_key(u8::try_from(place).ok()?, feature, counter);
-        let index =
-            counters.chunks_exact(COUNTER_BYTES).position(|bytes| bytes.starts_with(&key))?;
+        let stored = Counters::of(counters).find(|stored| *stored.key == key)?;
         let before = HEAD_BYTES + id.len() + subscriptions.len() + quantities.len();
-        Some(before + index * COUNTER_BYTES + COUNTER_KEY_BYTES)
+        stored.marks.is_empty().then_some(before + stored.at + COUNTER_KEY_BYTES)
     }
 
     fn parts(&self) -> Option<(Head, Parts<'_>)> {
@@ -230,8 +246,54 @@ fn subscription(
     Some(Subscription { id, package, status, started_at, ended_at: None, quantities })
 }
 
-fn counter(bytes: &[u8], running: &[Subscription], names: &EntryNames) -> Option<Counter> {
-    let mut bytes = Bytes(bytes);
+/// A counter as it stands in an entry.
+struct StoredCounter<'a> {
+    /// Where it begins among the counters.
+    at: usize,
+    key: &'a [u8; COUNTER_KEY_BYTES],
+    number: i64,
+    /// Text; empty if there are none.
+    marks: &'a [u8],
+}
+
+/// Reads the counters of an entry, one after the other.
+struct Counters<'a> {
+    rest: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Counters<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, at: 0 }
+    }
+}
+
+impl<'a> Iterator for Counters<'a> {
+    type Item = StoredCounter<'a>;
+
+    fn next(&mut self) -> Option<StoredCounter<'a>> {
+        let (key, rest) = self.rest.split_first_chunk()?;
+        let (number, rest) = rest.split_first_chunk()?;
+        let number = i64::from_le_bytes(*number);
+        let (marks, rest) = if number < 0 && number != NO_ROW {
+            let (length, rest) = rest.split_first()?;
+            rest.split_at_checked(usize::from(*length))?
+        } else {
+            (&[][..], rest)
+        };
+        let at = self.at;
+        self.at += self.rest.len() - rest.len();
+        self.rest = rest;
+        Some(StoredCounter { at, key, number, marks })
+    }
+}
+
+fn counter(
+    stored: &StoredCounter<'_>,
+    running: &[Subscription],
+    names: &EntryNames,
+) -> Option<Counter> {
+    let mut bytes = Bytes(stored.key);
     let [place] = bytes.next()?;
     let key = CounterKey {
         subscription: running.get(usize::from(place))?.id,
@@ -239,8 +301,15 @@ fn counter(bytes: &[u8], running: &[Subscription], names: &EntryNames) -> Option
         terms: TermsNumber(u32::from_le_bytes(bytes.next()?)),
         period_start: Timestamp::from_ms(i64::from_le_bytes(bytes.next()?)),
     };
-    let used = i64::from_le_bytes(bytes.next()?);
-    Some((key, (used != NO_ROW).then_some(used)))
+    let value = match stored.number {
+        NO_ROW => None,
+        used if used >= 0 => Some(used.into()),
+        number => {
+            let marks = Marks::from_text(str::from_utf8(stored.marks).ok()?)?;
+            Some(CounterValue { used: !number, marks })
+        }
+    };
+    Some((key, value))
 }
 
 fn counter_key(place: u8, feature: u32, counter: &CounterKey) -> [u8; COUNTER_KEY_BYTES] {

@@ -1,5 +1,6 @@
 //! A user's facts as far as they are known.
 
+use kana_core::counter::CounterValue;
 use kana_core::facts::{CounterKey, UserFacts};
 use kana_core::id::{SubscriptionId, UserId, UserKey};
 use kana_core::quantity::Quantities;
@@ -9,7 +10,7 @@ use kana_core::subscription::Subscription;
 pub(crate) const COUNTERS_MAX: usize = 32;
 
 /// A counter with its value; `None` if it is known to have no row.
-pub(crate) type Counter = (CounterKey, Option<i64>);
+pub(crate) type Counter = (CounterKey, Option<CounterValue>);
 
 /// What is known of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(crate) struct KnownUser {
 /// A change of what is known of a user.
 #[derive(Debug, Clone)]
 pub(crate) enum KnownChange {
-    Set(CounterKey, Option<i64>),
+    Set(CounterKey, Option<CounterValue>),
     Begin(Subscription),
     End(SubscriptionId),
     Quantities(SubscriptionId, Quantities),
@@ -51,8 +52,8 @@ impl KnownUser {
     }
 
     /// Returns the counter's value, if it is known.
-    pub(super) fn used(&self, counter: &CounterKey) -> Option<Option<i64>> {
-        self.counters.iter().find(|(known, _)| known == counter).map(|(_, used)| *used)
+    pub(super) fn counter(&self, counter: &CounterKey) -> Option<Option<&CounterValue>> {
+        self.counters.iter().find(|(known, _)| known == counter).map(|(_, value)| value.as_ref())
     }
 
     /// Adds counters that were read. One alone is that of the current period, and those of earlier ones
@@ -61,19 +62,19 @@ impl KnownUser {
         if let [(counter, _)] = counters {
             self.forget_earlier_periods(counter);
         }
-        for (counter, used) in counters {
-            self.set(counter, *used);
+        for (counter, value) in counters {
+            self.set(counter, value.as_ref());
         }
     }
 
     /// Makes a change that was committed.
     pub(super) fn apply(&mut self, change: &KnownChange) {
         match change {
-            KnownChange::Set(counter, used) => {
-                if self.used(counter).is_none() {
+            KnownChange::Set(counter, value) => {
+                if self.counter(counter).is_none() {
                     self.forget_earlier_periods(counter);
                 }
-                self.set(counter, *used);
+                self.set(counter, value.as_ref());
             }
             KnownChange::Begin(subscription) => self.running.push(subscription.clone()),
             KnownChange::Quantities(subscription, quantities) => {
@@ -98,14 +99,14 @@ impl KnownUser {
         });
     }
 
-    fn set(&mut self, counter: &CounterKey, used: Option<i64>) {
+    fn set(&mut self, counter: &CounterKey, value: Option<&CounterValue>) {
         if let Some((_, known)) = self.counters.iter_mut().find(|(known, _)| known == counter) {
-            *known = used;
+            *known = value.cloned();
             return;
         }
         if self.counters.len() >= COUNTERS_MAX {
             self.counters.remove(0);
         }
-        self.counters.push((counter.clone(), used));
+        self.counters.push((counter.clone(), value.cloned()));
     }
 }

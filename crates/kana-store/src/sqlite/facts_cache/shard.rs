@@ -137,9 +137,9 @@ impl Shard {
     fn change(&mut self, place: Place, whose: Whose<'_>, changes: &[KnownChange]) {
         self.last_stamp += 1;
         let stamp = self.last_stamp;
-        if let [KnownChange::Set(counter, used)] = changes
+        if let [KnownChange::Set(counter, value)] = changes
             && let Some((entry, its_stamp)) = self.users.get_mut(place)
-            && entry.set(counter, *used, &self.names)
+            && entry.set(counter, value.as_ref(), &self.names)
         {
             *its_stamp = stamp;
             return;

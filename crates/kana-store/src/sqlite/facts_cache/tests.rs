@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use kana_core::Timestamp;
+use kana_core::counter::{CounterValue, Marks};
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{FeatureId, PackageId, SubscriptionId};
 use kana_core::quantity::{Quantities, Quantity};
@@ -47,7 +48,7 @@ fn counter(subscription: u128, feature: &str, period: i64) -> CounterKey {
 }
 
 fn user(n: u128) -> KnownUser {
-    let counters = vec![(counter(n, "api-calls", 0), Some(3))];
+    let counters = vec![(counter(n, "api-calls", 0), Some(3.into()))];
     KnownUser { key: key(n), running: vec![subscription(n)], has_overrides: false, counters }
 }
 
@@ -83,7 +84,7 @@ fn changes(of: &[(&str, u128, Change)]) -> FactsChanges {
 }
 
 fn set(n: u128, used: i64) -> Change {
-    Change::SetCounter { counter: counter(n, "api-calls", 0), used }
+    Change::SetCounter { counter: counter(n, "api-calls", 0), value: used.into() }
 }
 
 #[test]
@@ -102,11 +103,14 @@ fn who_changes_is_asked_of_the_database_until_the_commit_is_made() {
     assert_eq!(found(&cache, "bob"), Some(user(2)));
     // Whoever has read them may have read either.
     learn(&cache, "cyd", &user(3));
-    let read = [(counter(1, "api-calls", 0), Some(3))];
+    let read = [(counter(1, "api-calls", 0), Some(3.into()))];
     cache.learn_counters(ENVIRONMENT, &id("ada"), (key(1), &read), || true);
 
     cache.make(&commit);
-    assert_eq!(found(&cache, "ada").unwrap().counters, [(counter(1, "api-calls", 0), Some(4))]);
+    assert_eq!(
+        found(&cache, "ada").unwrap().counters,
+        [(counter(1, "api-calls", 0), Some(4.into()))]
+    );
     assert_eq!(found(&cache, "cyd"), None);
     assert!(!cache.is_still(ENVIRONMENT, &id("ada"), before));
 }
@@ -144,7 +148,7 @@ fn what_was_read_of_an_older_snapshot_is_not_kept() {
     cache.learn(ENVIRONMENT, &id("ada"), (VERSION, &user(1)), || false);
     assert_eq!(cache.look_up(ENVIRONMENT, &id("ada")), LookedUp::Unknown);
     learn(&cache, "ada", &user(1));
-    let read = [(counter(1, "api-calls", 0), Some(9))];
+    let read = [(counter(1, "api-calls", 0), Some(9.into()))];
     cache.learn_counters(ENVIRONMENT, &id("ada"), (key(1), &read), || false);
     // Of another user who had the id.
     cache.learn_counters(ENVIRONMENT, &id("ada"), (key(2), &read), || true);
@@ -177,14 +181,14 @@ fn who_was_read_and_changed_is_in_memory_afterwards() {
         changes.note_user(ENVIRONMENT, &id(name), user(n));
         changes.note_counter(ENVIRONMENT, &(key(n), counter(n, "seats", 0)), None);
     }
-    assert_eq!(changes.used(ENVIRONMENT, &(key(1), counter(1, "seats", 0))), Some(None));
+    assert_eq!(changes.counter(ENVIRONMENT, &(key(1), counter(1, "seats", 0))), Some(None));
     changes.note(ENVIRONMENT, key(1), &set(1, 4));
     changes.note(ENVIRONMENT, key(2), &set(2, 5));
-    assert_eq!(changes.used(ENVIRONMENT, &(key(1), counter(1, "seats", 0))), None);
+    assert_eq!(changes.counter(ENVIRONMENT, &(key(1), counter(1, "seats", 0))), None);
     cache.make(&cache.begin(changes));
 
     let seats = (counter(1, "seats", 0), None);
-    let after = |n, used| [(counter(n, "api-calls", 0), Some(used))];
+    let after = |n, used: i64| [(counter(n, "api-calls", 0), Some(used.into()))];
     assert_eq!(
         found(&cache, "ada").unwrap().counters,
         [after(1, 4).to_vec(), vec![seats]].concat()
@@ -238,10 +242,10 @@ fn a_counter_of_the_current_period_replaces_those_of_earlier_ones() {
     let mut ada = user(1);
     for feature in ["api-calls", "seats"] {
         for period in 0..3 {
-            ada.learn(&[(counter(1, feature, period), Some(period))]);
+            ada.learn(&[(counter(1, feature, period), Some(period.into()))]);
         }
     }
-    let newest = ["api-calls", "seats"].map(|feature| (counter(1, feature, 2), Some(2)));
+    let newest = ["api-calls", "seats"].map(|feature| (counter(1, feature, 2), Some(2.into())));
     assert_eq!(ada.counters, newest);
     // A period that takes others over needs all of them.
     let many: Vec<Counter> = (0..100).map(|n| (counter(1, "api-calls", n), None)).collect();
@@ -265,7 +269,7 @@ fn a_user_with_more_subscriptions_than_fit_is_not_kept() {
 fn a_user_with_a_subscription_and_four_counters_takes_300_bytes() {
     let cache = FactsCache::new(FactsCacheLimits { users: 1000, ..FactsCacheLimits::DEFAULT });
     for n in 0..1000 {
-        let counters = ["a", "b", "c", "d"].map(|feature| (counter(n, feature, 0), Some(3)));
+        let counters = ["a", "b", "c", "d"].map(|feature| (counter(n, feature, 0), Some(3.into())));
         let user = KnownUser { counters: counters.to_vec(), ..user(n) };
         learn(&cache, &format!("user-{n:07}"), &user);
     }
@@ -284,7 +288,7 @@ fn the_bytes_have_a_bound_whatever_is_kept() {
         assert!(cache.shard(0).bytes() <= 20_000);
         let counters: Vec<_> = (0..8).map(|feature| counter(n, &feature.to_string(), 0)).collect();
         for counter in counters {
-            let read = [(counter, Some(1))];
+            let read = [(counter, Some(1.into()))];
             cache.learn_counters(ENVIRONMENT, &id(&n.to_string()), (key(n), &read), || true);
             assert!(cache.shard(0).bytes() <= 20_000);
         }
@@ -336,7 +340,11 @@ fn any_user() -> impl Strategy<Value = KnownUser> {
                 terms: TermsNumber(terms),
                 period_start: Timestamp::from_ms(start),
             };
-            known.learn(&[(key, used)]);
+            let sets = terms % 3;
+            let marks = Marks::default().after_sets(sets);
+            // What does not fit is not kept.
+            let used = used.map(|used: i64| used.min(i64::MAX - 1));
+            known.learn(&[(key, used.map(|used| CounterValue { used, marks }))]);
         }
         known
     })
@@ -359,14 +367,21 @@ proptest! {
             prop_assert!(!entry.is_of((EnvironmentId(2), &id(&name))));
             let longer = id(&format!("{name}x"));
             prop_assert!(!entry.is_of((ENVIRONMENT, &longer)));
+            let new = used.map(CounterValue::from);
             for index in 0..user.counters.len() {
-                user.counters[index].1 = used;
-                let (counter, _) = user.counters[index].clone();
-                prop_assert!(entry.set(&counter, used, &names));
+                let (counter, before) = user.counters[index].clone();
+                let has_marks = before.is_some_and(|value| !value.marks.is_empty());
+                prop_assert_eq!(entry.set(&counter, new.as_ref(), &names), !has_marks);
+                if !has_marks {
+                    user.counters[index].1 = new.clone();
+                }
                 prop_assert!(entry.read(&names).as_ref() == Some(&user));
+                // With marks, it would take more room.
+                let marked = Some(CounterValue { used: 1, marks: Marks::default().after_sets(1) });
+                prop_assert!(!entry.set(&counter, marked.as_ref(), &names));
             }
             let unknown = counter(1, "unknown", 0);
-            prop_assert!(!entry.set(&unknown, used, &names));
+            prop_assert!(!entry.set(&unknown, new.as_ref(), &names));
         }
     }
 

@@ -6,9 +6,11 @@
 use std::borrow::Cow;
 
 use kana_core::Timestamp;
+use kana_core::counted::{Counted, CountedAt};
 use kana_core::entitlement::{Consumption, Reason};
-use kana_core::id::{FeatureId, IdempotencyKey, UserKey};
-use kana_core::idempotency::{Content, KeptAnswer, Replay};
+use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserKey};
+use kana_core::idempotency::{Content, KeptAnswer, Replay, WrittenAnswer};
+use kana_core::terms::TermsNumber;
 use kana_core::usage::{RecordedUsage, UsageAction, UsedFeature};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
@@ -24,8 +26,19 @@ use crate::sqlite::bytes::{Reader, as_uuid, put_signed, put_slice};
 const ENDS_WITH_UUID: u8 = 1;
 const HAS_OCCURRED_AT: u8 = 2;
 const IS_SET: u8 = 4;
-/// Where in it the form of the answer begins.
+/// Where in it the form of the answer begins, which has two bits.
 const ANSWER_SHIFT: u8 = 3;
+const ANSWER_MASK: u8 = 3;
+/// What the usage has counted follows at the end: the digest of its counter.
+const HAS_COUNTED: u8 = 32;
+/// Before it stands a byte of the flags below.
+const HAS_MORE_COUNTED: u8 = 64;
+
+// That byte. What is there follows the counter, in this order.
+const WHOLE_COUNTER: u8 = 1;
+const HAS_ADDED: u8 = 2;
+const HAS_SETS: u8 = 4;
+const IS_VOIDED: u8 = 8;
 const RECORDED: u8 = 0;
 const NOT_COUNTED: u8 = 1;
 const USED: u8 = 2;
@@ -138,7 +151,7 @@ impl Record {
         key: &IdempotencyKey,
         replay: &Replay,
     ) -> Self {
-        let Replay { content, answer, kept_at } = replay;
+        let Replay { content, answer, counted, kept_at } = replay;
         let Content { user, feature, action, delta, occurred_at } = content;
         let (before, end) = split(key.as_str());
         let draft = Draft {
@@ -151,13 +164,14 @@ impl Record {
             occurred_at: occurred_at.map(Timestamp::as_ms),
             kept_at: kept_at.as_ms(),
         };
-        draft.finish(hasher, &Said::Known(*action, *answer))
+        let answer = WrittenAnswer { answer: *answer, counted: *counted };
+        draft.finish(hasher, &Said::Known(*action, answer))
     }
 
     /// Makes a record of a row, whatever its action and answer are.
     pub(super) fn of_row(hasher: &Hasher, row: &Columns<'_>) -> Self {
         let known = || {
-            let answer: KeptAnswer = serde_json::from_str(&row.answer).ok()?;
+            let answer = WrittenAnswer::read(&row.answer).ok()?;
             let is_canonical = serde_json::to_string(&answer).ok()? == row.answer;
             let action = UsageAction::from_name(row.action).ok()?;
             is_canonical.then_some(Said::Known(action, answer))
@@ -192,7 +206,7 @@ impl Record {
 
 /// The action with the answer.
 enum Said<'a> {
-    Known(UsageAction, KeptAnswer),
+    Known(UsageAction, WrittenAnswer),
     Text(&'a str, &'a str),
 }
 
@@ -218,12 +232,20 @@ impl Draft<'_> {
         let origin_bytes = out.len();
 
         let form = match said {
-            Said::Known(_, KeptAnswer::Recorded(RecordedUsage::Recorded)) => RECORDED,
-            Said::Known(_, KeptAnswer::Recorded(RecordedUsage::NotCounted)) => NOT_COUNTED,
-            Said::Known(_, KeptAnswer::Used(_)) => USED,
+            Said::Known(_, written) => form_of(&written.answer),
             Said::Text(..) => AS_TEXT,
         };
+        let counted = match said {
+            Said::Known(_, written) => written.counted,
+            Said::Text(..) => None,
+        };
         let mut flags = form << ANSWER_SHIFT;
+        if let Some(counted) = &counted {
+            flags |= HAS_COUNTED;
+            if more_counted(counted) != 0 {
+                flags |= HAS_MORE_COUNTED;
+            }
+        }
         if matches!(said, Said::Known(UsageAction::Set, _)) {
             flags |= IS_SET;
         }
@@ -246,16 +268,74 @@ impl Draft<'_> {
             put_signed(&mut out, self.kept_at.wrapping_sub(occurred_at));
         }
         match said {
-            Said::Known(_, KeptAnswer::Recorded(_)) => {}
-            Said::Known(_, KeptAnswer::Used(used)) => put_used(&mut out, used),
+            Said::Known(_, WrittenAnswer { answer: KeptAnswer::Recorded(_), .. }) => {}
+            Said::Known(_, WrittenAnswer { answer: KeptAnswer::Used(used), .. }) => {
+                put_used(&mut out, used);
+            }
             Said::Text(action, answer) => {
                 put_slice(&mut out, action.as_bytes());
                 put_slice(&mut out, answer.as_bytes());
             }
         }
+        if let Some(counted) = &counted {
+            put_counted(&mut out, counted);
+        }
         let hash = hash(hasher, self.environment, self.before, self.end);
         Record { hash, kept_at: self.kept_at, origin_bytes, bytes: out.into_boxed_slice() }
     }
+}
+
+fn form_of(answer: &KeptAnswer) -> u8 {
+    match answer {
+        KeptAnswer::Recorded(RecordedUsage::Recorded) => RECORDED,
+        KeptAnswer::Recorded(RecordedUsage::NotCounted) => NOT_COUNTED,
+        KeptAnswer::Used(_) => USED,
+    }
+}
+
+/// Returns the flags of what was counted; 0 where the digest says everything.
+fn more_counted(counted: &Counted) -> u8 {
+    let has = |flag: u8, it_has: bool| if it_has { flag } else { 0 };
+    has(WHOLE_COUNTER, matches!(counted.counter, CountedAt::Whole(..)))
+        | has(HAS_ADDED, counted.added.is_some())
+        | has(HAS_SETS, counted.sets > 0)
+        | has(IS_VOIDED, counted.voided)
+}
+
+fn put_counted(out: &mut Vec<u8>, counted: &Counted) {
+    let more = more_counted(counted);
+    if more != 0 {
+        out.push(more);
+    }
+    match counted.counter {
+        CountedAt::Digest(digest) => out.extend_from_slice(&digest.to_le_bytes()),
+        CountedAt::Whole(source, terms, period_start) => {
+            out.extend_from_slice(source.0.as_bytes());
+            put_signed(out, terms.0.into());
+            put_signed(out, period_start.as_ms());
+        }
+    }
+    if let Some(added) = counted.added {
+        put_signed(out, added);
+    }
+    if counted.sets > 0 {
+        put_signed(out, counted.sets.into());
+    }
+}
+
+fn read_counted(reader: &mut Reader<'_>, flags: u8) -> Option<Counted> {
+    let more = if flags & HAS_MORE_COUNTED == 0 { 0 } else { reader.byte()? };
+    let has = |flag: u8| more & flag != 0;
+    let counter = if has(WHOLE_COUNTER) {
+        let source = SubscriptionId(Uuid::from_bytes(*reader.array()?));
+        let terms = TermsNumber(u32::try_from(reader.signed()?).ok()?);
+        CountedAt::Whole(source, terms, Timestamp::from_ms(reader.signed()?))
+    } else {
+        CountedAt::Digest(u32::from_le_bytes(*reader.array()?))
+    };
+    let added = if has(HAS_ADDED) { Some(reader.signed()?) } else { None };
+    let sets = if has(HAS_SETS) { u32::try_from(reader.signed()?).ok()? } else { 0 };
+    Some(Counted { counter, added, sets, voided: has(IS_VOIDED) })
 }
 
 fn put_used(out: &mut Vec<u8>, used: &UsedFeature) {
@@ -382,12 +462,21 @@ impl<'a> Stored<'a> {
             Some(kept_at.wrapping_sub(rest.signed()?))
         };
         let action = if flags & IS_SET == 0 { UsageAction::Add } else { UsageAction::Set };
-        let said = match flags >> ANSWER_SHIFT {
-            RECORDED => Said::Known(action, KeptAnswer::Recorded(RecordedUsage::Recorded)),
-            NOT_COUNTED => Said::Known(action, KeptAnswer::Recorded(RecordedUsage::NotCounted)),
-            USED => Said::Known(action, KeptAnswer::Used(read_used(rest)?)),
-            AS_TEXT => Said::Text(rest.text()?, rest.text()?),
-            _ => return None,
+        let answer = match (flags >> ANSWER_SHIFT) & ANSWER_MASK {
+            RECORDED => Some(KeptAnswer::Recorded(RecordedUsage::Recorded)),
+            NOT_COUNTED => Some(KeptAnswer::Recorded(RecordedUsage::NotCounted)),
+            USED => Some(KeptAnswer::Used(read_used(rest)?)),
+            _ => None,
+        };
+        let said = match answer {
+            None => Said::Text(rest.text()?, rest.text()?),
+            Some(answer) if flags & HAS_COUNTED == 0 => {
+                Said::Known(action, WrittenAnswer { answer, counted: None })
+            }
+            Some(answer) => {
+                let counted = Some(read_counted(rest, flags)?);
+                Said::Known(action, WrittenAnswer { answer, counted })
+            }
         };
         if !rest.is_at_end() {
             return None;
@@ -432,7 +521,7 @@ impl<'a> Stored<'a> {
         let (action, answer) = match whole.said {
             Said::Known(action, answer) => (action, answer),
             Said::Text(action, answer) => {
-                (UsageAction::from_name(action)?, serde_json::from_str(answer)?)
+                (UsageAction::from_name(action)?, WrittenAnswer::read(answer)?)
             }
         };
         let content = Content {
@@ -442,7 +531,8 @@ impl<'a> Stored<'a> {
             delta: whole.delta,
             occurred_at: whole.occurred_at.map(Timestamp::from_ms),
         };
-        Ok(Replay { content, answer, kept_at: Timestamp::from_ms(whole.kept_at) })
+        let WrittenAnswer { answer, counted } = answer;
+        Ok(Replay { content, answer, counted, kept_at: Timestamp::from_ms(whole.kept_at) })
     }
 
     /// Returns the row of the view.

@@ -55,7 +55,7 @@ async fn set(store: &SqliteStore, environment: EnvironmentId, counters: &[(u128,
 }
 
 fn set_counter((n, used): (u128, i64)) -> Change {
-    Change::SetCounter { counter: counter(n, 0), used }
+    Change::SetCounter { counter: counter(n, 0), value: value(used) }
 }
 
 fn set_or_delete(n: u128, used: Option<i64>) -> Change {
@@ -69,8 +69,8 @@ fn asked() -> Vec<(UserKey, CounterKey)> {
     (0..COUNTERS).map(|n| (user_key(1), counter(n, 0))).collect()
 }
 
-fn expected(model: &Model) -> Vec<Option<i64>> {
-    (0..COUNTERS).map(|n| model.get(&n).copied()).collect()
+fn expected(model: &Model) -> Vec<Option<CounterValue>> {
+    (0..COUNTERS).map(|n| model.get(&n).copied().map(value)).collect()
 }
 
 /// What the counters' table and their log hold.
@@ -229,7 +229,7 @@ async fn a_view_that_stays_open_keeps_what_it_shows_and_then_lets_go() {
     for used in 11..40 {
         set(&store, environment, &[(1, used)]).await;
     }
-    assert_eq!(old.counters(environment, &asked()).await.unwrap()[1], Some(10));
+    assert_eq!(old.counters(environment, &asked()).await.unwrap()[1], Some(value(10)));
     drop(old);
     for used in 40..50 {
         set(&store, environment, &[(1, used)]).await;
@@ -248,7 +248,7 @@ async fn a_tool_beside_a_server_sees_what_is_only_in_the_log() {
     let mut reader = tool.read().await.unwrap();
     assert_eq!(
         reader.counters(environment, &asked()).await.unwrap(),
-        [None, Some(11), Some(20), None, None, None]
+        [None, Some(value(11)), Some(value(20)), None, None, None]
     );
     // It makes keys beside the server, which leaves the log to the server.
     let mut transaction = tool.write().await.unwrap();

@@ -16,7 +16,7 @@ const LIMITS: Deadlines = Deadlines {
 const SOON: Duration = Duration::from_secs(4);
 
 /// The calls that write.
-const WRITING: [&str; 21] = [
+const WRITING: [&str; 22] = [
     "begin_app",
     "create_app",
     "provide_token_secret",
@@ -38,6 +38,7 @@ const WRITING: [&str; 21] = [
     "forget_old_keys",
     "forget_usage_by_day",
     "forget_limit_crossings",
+    "forget_threshold_events",
 ];
 
 #[tokio::test]

@@ -71,7 +71,7 @@ fn event(number: i64, clock: i64, metadata: Option<&str>) -> UsageEvent {
     let metadata = metadata.map(|text| serde_json::json!({ "n": number, "text": text }));
     UsageEvent {
         feature: FeatureId::new("featureId", ["calls", "seats"][(number % 2) as usize]).unwrap(),
-        action: if number % 5 == 0 { UsageAction::Set } else { UsageAction::Add },
+        action: if number % 5 == 0 { LoggedAction::Set } else { LoggedAction::Add },
         delta: number,
         occurred_at: Timestamp::from_ms(clock - number % 3),
         recorded_at: Timestamp::from_ms(clock),
@@ -277,8 +277,8 @@ impl World {
             let event = UsageEvent {
                 feature: FeatureId::new("", &row.get::<_, String>(3)?).unwrap(),
                 action: match row.get::<_, String>(4)?.as_str() {
-                    "SET" => UsageAction::Set,
-                    _ => UsageAction::Add,
+                    "SET" => LoggedAction::Set,
+                    _ => LoggedAction::Add,
                 },
                 delta: row.get(5)?,
                 occurred_at: Timestamp::from_ms(row.get(6)?),

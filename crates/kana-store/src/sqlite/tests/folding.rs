@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kana_core::day::Day;
-use kana_core::usage::{UsageAction, UsageEvent};
+use kana_core::usage::{LoggedAction, UsageEvent};
 use proptest::prelude::*;
 
 use super::super::write_behind::Pace;
@@ -35,7 +35,7 @@ fn calls() -> FeatureId {
 fn event(day: i64, amount: i64) -> Change {
     Change::LogEvent(UsageEvent {
         feature: calls(),
-        action: UsageAction::Add,
+        action: LoggedAction::Add,
         delta: amount,
         occurred_at: Day::from_number(day).start(),
         recorded_at: NOW,
@@ -83,7 +83,7 @@ async fn usage_by_day_is_exact(changes: usize, steps: Vec<Step>) {
     for step in steps {
         match step {
             Step::Commit { counters, events, commit } => {
-                let set = |n| Change::SetCounter { counter: counter(n, 0), used: 1 };
+                let set = |n| Change::SetCounter { counter: counter(n, 0), value: 1.into() };
                 let told = events.iter().map(|(day, amount)| event(*day, *amount));
                 let all: Vec<_> =
                     (0..counters).map(set).chain(told).map(|it| (user_key(1), it)).collect();

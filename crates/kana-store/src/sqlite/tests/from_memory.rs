@@ -164,7 +164,13 @@ impl State {
             Edit::Set(user, which, period, used) => {
                 let counters = &mut self.users.get_mut(&user)?.counters;
                 counters.insert((which, period), used);
-                at(user, Change::SetCounter { counter: counter_of(user, which, period), used })
+                at(
+                    user,
+                    Change::SetCounter {
+                        counter: counter_of(user, which, period),
+                        value: value(used),
+                    },
+                )
             }
             Edit::Delete(user, which, period) => {
                 self.users.get_mut(&user)?.counters.remove(&(which, period));
@@ -193,9 +199,10 @@ impl State {
         Some((user_key(*key), running))
     }
 
-    fn counters(&self, user: u128, asked: &[(u128, i64)]) -> Vec<Option<i64>> {
+    fn counters(&self, user: u128, asked: &[(u128, i64)]) -> Vec<Option<CounterValue>> {
         let stored = self.users.get(&user);
-        asked.iter().map(|key| stored.and_then(|user| user.counters.get(key).copied())).collect()
+        let used = |key| stored.and_then(|user| user.counters.get(key).copied());
+        asked.iter().map(|key| used(key).map(value)).collect()
     }
 
     fn ended(&self, user: u128) -> Vec<u128> {
@@ -216,7 +223,7 @@ fn seen(facts: Option<&UserFacts>) -> Option<(UserKey, Vec<(u128, u32)>)> {
 }
 
 /// A counter by subscription and period, with its value.
-type Counted = ((u128, i64), Option<i64>);
+type Counted = ((u128, i64), Option<CounterValue>);
 
 /// The user's key, and the counters that came with the facts.
 fn counters_in(facts: Option<&UserFacts>) -> (u128, Vec<Counted>) {
@@ -224,7 +231,8 @@ fn counters_in(facts: Option<&UserFacts>) -> (u128, Vec<Counted>) {
     let user = facts.key.0.as_u128();
     let all = (0..SUBSCRIPTIONS).flat_map(|which| (0..PERIODS).map(move |period| (which, period)));
     let known = all.filter_map(|(which, period)| {
-        Some(((which, period), facts.stored(&counter_of(user, which, period))?))
+        let known = facts.counter(&counter_of(user, which, period))?;
+        Some(((which, period), known.cloned()))
     });
     (user, known.collect())
 }
@@ -371,7 +379,8 @@ impl World {
             End::RollBack => return drop(writer),
             End::Fail => {
                 // Now a commit that logs a counter cannot be made.
-                let set = (user_key(77), Change::SetCounter { counter: counter(77, 0), used: 1 });
+                let set =
+                    (user_key(77), Change::SetCounter { counter: counter(77, 0), value: 1.into() });
                 writer.change_facts(environment, &[set]).await.unwrap();
                 writer
                     .step(
@@ -403,7 +412,7 @@ impl World {
         for asked in [(0, 0), (1, 0), (0, 1)] {
             let counter = counter_of(user, asked.0, asked.1);
             let used = used(reader.as_mut(), self.environment, facts, counter).await.unwrap();
-            assert_eq!([used].as_slice(), state.counters(user, &[asked]));
+            assert_eq!([used.map(value)].as_slice(), state.counters(user, &[asked]));
         }
     }
 
@@ -484,7 +493,7 @@ fn what_one_question_has_seen_none_after_it_misses() {
         for round in 1..=ROUNDS {
             let set = |user: u128| {
                 let counter = counter_of(user, 0, 0);
-                (user_key(user), Change::SetCounter { counter, used: round })
+                (user_key(user), Change::SetCounter { counter, value: round.into() })
             };
             let sets: Vec<_> = (0..USERS)
                 .filter(|user| !(*user + round as u128).is_multiple_of(3))
@@ -496,8 +505,8 @@ fn what_one_question_has_seen_none_after_it_misses() {
                 writer.commit().await.unwrap();
             });
             for (user, change) in &sets {
-                let Change::SetCounter { used, .. } = change else { continue };
-                seen[user.0.as_u128() as usize].fetch_max(*used, Ordering::SeqCst);
+                let Change::SetCounter { value, .. } = change else { continue };
+                seen[user.0.as_u128() as usize].fetch_max(value.used, Ordering::SeqCst);
             }
         }
         done.store(true, Ordering::Release);
@@ -513,7 +522,10 @@ async fn used(
 ) -> Result<Option<i64>, StoreError> {
     match facts.stored(&counter) {
         Some(stored) => Ok(stored),
-        None => Ok(reader.counters(environment, &[(facts.key, counter)]).await?[0]),
+        None => {
+            let read = reader.counters(environment, &[(facts.key, counter)]).await?;
+            Ok(read[0].as_ref().map(|value| value.used))
+        }
     }
 }
 
@@ -579,7 +591,7 @@ async fn what_was_read_of_a_snapshot_from_before_a_commit_is_not_kept() {
     let facts = reader.facts(world.environment, &[user_id(&name(1))]).await.unwrap();
     assert_eq!(facts.users[0].as_ref().unwrap().subscriptions().len(), 1);
     let used = reader.counters(world.environment, &[(user_key(1), counter_of(1, 0, 0))]).await;
-    assert_eq!(used.unwrap(), [Some(1)]);
+    assert_eq!(used.unwrap(), [Some(value(1))]);
     world.ask(1).await;
     world.ask(1).await;
 }

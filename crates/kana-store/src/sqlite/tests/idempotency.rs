@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kana_core::idempotency::{Content, KeptAnswer, Replay};
-use kana_core::usage::RecordedUsage;
+use kana_core::usage::{RecordedUsage, UsageAction};
 use proptest::prelude::*;
 
 use super::replays::{Pace, ReplayOptions};
@@ -89,7 +89,7 @@ fn replay(delta: i64, now: i64) -> Replay {
         occurred_at: None,
     };
     let answer = KeptAnswer::Recorded(RecordedUsage::Recorded);
-    Replay { content, answer, kept_at: Timestamp::from_ms(now) }
+    Replay { content, answer, counted: None, kept_at: Timestamp::from_ms(now) }
 }
 
 fn keep(n: u32, replay: Replay) -> (UserKey, Change) {
@@ -320,9 +320,12 @@ async fn many_records_of_the_table_of_before_are_taken_over() {
     drop(store);
     let old = raw(directory.path());
     old.execute_batch(
-        "DROP VIEW replays; DROP TABLE replay_settings; DROP TABLE replay_log;
+        "DROP VIEW current_counters; CREATE VIEW current_counters AS SELECT 1;
+         DROP VIEW replays; DROP TABLE replay_settings; DROP TABLE replay_log;
          DROP TABLE replay_runs; DROP TABLE replay_blocks; DROP TABLE replay_filters;
-         DROP TABLE overrides; DROP INDEX subscriptions_that_run;
+         DROP TABLE overrides; DROP TABLE threshold_events;
+         ALTER TABLE features DROP COLUMN thresholds; ALTER TABLE counters DROP COLUMN marks;
+         DROP INDEX subscriptions_that_run;
          ALTER TABLE subscriptions DROP COLUMN quantities;
          CREATE INDEX subscriptions_that_run ON subscriptions (environment_id, user_key);
          PRAGMA user_version = 18;",

@@ -28,6 +28,8 @@ fn value(form: Form) -> BoxedStrategy<Value> {
                 "CANCELLED",
                 "ADD",
                 "SET",
+                "VOID",
+                "s2 p80 l10",
                 "feature",
                 "key",
                 "viewer",
@@ -46,7 +48,14 @@ fn value(form: Form) -> BoxedStrategy<Value> {
                 .boxed()
         }
         Form::Quantities => Just(Value::Text("[2,[[1704067200000,5]]]".to_owned())).boxed(),
-        Form::Answer => Just(Value::Text(r#"{"Recorded":"NotCounted"}"#.to_owned())).boxed(),
+        Form::Answer => proptest::sample::select(vec![
+            r#"{"Recorded":"NotCounted"}"#,
+            r#"{"Recorded":"Recorded","counted":{"at":7,"sets":1}}"#,
+        ])
+        .prop_map(|json| Value::Text(json.to_owned()))
+        .boxed(),
+        Form::Thresholds => Just(Value::Text(r#"[{"percent":80},{"left":10}]"#.to_owned())).boxed(),
+        Form::Threshold => Just(Value::Text(r#"{"left":0}"#.to_owned())).boxed(),
         Form::Instant => instants.prop_map(Value::Integer).boxed(),
         Form::Integer { min, max } => (min..=max).prop_map(Value::Integer).boxed(),
         Form::Flag => any::<bool>().prop_map(Value::Boolean).boxed(),

@@ -107,6 +107,9 @@ impl Text<'_> {
         changes: &mut Vec<Change>,
     ) -> Option<()> {
         let Kind::List(items) = &node.kind else { return None };
+        if items.iter().any(|item| id_of_node(item).is_none()) {
+            return self.list_without_ids(node, wanted, changes);
+        }
         let mut left: Vec<&Value> = wanted.iter().collect();
         let mut gone = Vec::new();
         for item in items {
@@ -136,6 +139,34 @@ impl Text<'_> {
         let line_end = if self.text.get(..end)?.ends_with('\n') { "" } else { "\n" };
         let text = format!("{line_end}{}", items_as_text(indent, &left));
         changes.push(Change { bytes: end..end, text });
+        Some(())
+    }
+
+    /// Changes a list whose items have no ids, like thresholds, as a whole: one that stands in one line.
+    fn list_without_ids(
+        &self,
+        node: &Node,
+        wanted: &[Value],
+        changes: &mut Vec<Change>,
+    ) -> Option<()> {
+        let wanted = Value::Array(wanted.to_vec());
+        if node.to_value().is_ok_and(|value| value == wanted) {
+            return Some(());
+        }
+        let bytes = self.bytes(node)?;
+        // What the parser takes for it ends after the comment behind it.
+        let list = self.text.get(bytes.clone())?;
+        let length = list.find(']')? + 1;
+        let (list, rest) = list.split_at(length);
+        let rest = rest.trim_start();
+        if !list.starts_with('[')
+            || list.contains('\n')
+            || !(rest.is_empty() || rest.starts_with('#'))
+        {
+            return None;
+        }
+        let bytes = bytes.start..bytes.start + length;
+        changes.push(Change { bytes, text: writing::inline(&wanted) });
         Some(())
     }
 
@@ -359,6 +390,26 @@ mod tests {
                 "  published: # none yet\n    - id: p\n      name: P\n      features:\n        - id: a\n",
             );
         assert_eq!(edited(&file, &value, &configuration).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_list_whose_items_have_no_ids_is_changed_as_a_whole() {
+        let text = "features:\n  - id: a\n    name: A # ours\n    type: CONSUMABLE\n    thresholds: [{percent: 80}, {left: 10}] # mail\n  - id: b\n    name: B\n    type: CONSUMABLE\n    thresholds:\n      - percent: 50 # half\npackages: {draft: []}\n";
+        let file = File { text: text.to_owned(), read: said(text) };
+        let before = file.read.as_ref().ok().unwrap().configuration.to_json("app");
+        let edit = |change: &dyn Fn(&mut Value)| {
+            let mut value = before.clone();
+            change(&mut value);
+            let configuration = Configuration::read(&value).unwrap();
+            edited(&file, &value, &configuration)
+        };
+        let renamed = edit(&|value| value["features"][1]["name"] = json!("Bee"));
+        assert_eq!(renamed.unwrap(), text.replace("name: B\n", "name: Bee\n"));
+        let changed = edit(&|value| value["features"][0]["thresholds"] = json!([{ "left": 3 }]));
+        let expected = text.replace("[{percent: 80}, {left: 10}]", "[{left: 3}]");
+        assert_eq!(changed.unwrap(), expected);
+        let in_a_block = edit(&|value| value["features"][1]["thresholds"] = json!([{ "left": 3 }]));
+        assert_eq!(in_a_block, None);
     }
 
     #[test]

@@ -78,7 +78,8 @@ fn is_short(value: &Value) -> bool {
     matches!(value, Value::String(text) if text.len() < LINE_CHARS_MAX)
 }
 
-fn inline(value: &Value) -> String {
+/// Writes a value in one line.
+pub(super) fn inline(value: &Value) -> String {
     match value {
         Value::String(text) => scalar(text),
         Value::Array(items) => {

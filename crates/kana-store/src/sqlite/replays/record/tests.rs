@@ -22,6 +22,17 @@ fn answers() -> impl Strategy<Value = KeptAnswer> {
     ]
 }
 
+fn counted() -> impl Strategy<Value = Counted> {
+    let whole = (any::<u128>(), any::<u32>(), Timestamp::MIN.as_ms()..=Timestamp::MAX.as_ms());
+    let whole = whole.prop_map(|(source, terms, start)| {
+        let source = SubscriptionId(Uuid::from_u128(source));
+        CountedAt::Whole(source, TermsNumber(terms), Timestamp::from_ms(start))
+    });
+    let counter = prop_oneof![any::<u32>().prop_map(CountedAt::Digest), whole];
+    (counter, any::<Option<i64>>(), prop_oneof![Just(0), any::<u32>()], any::<bool>())
+        .prop_map(|(counter, added, sets, voided)| Counted { counter, added, sets, voided })
+}
+
 /// Keys of every form: with a UUID at the end or almost one, alone or behind something.
 fn keys() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -36,6 +47,7 @@ prop_compose! {
         user: u128, delta: i64, is_set: bool, answer in answers(),
         occurred_at in proptest::option::of(Timestamp::MIN.as_ms()..=Timestamp::MAX.as_ms()),
         kept_at in Timestamp::MIN.as_ms()..=Timestamp::MAX.as_ms(), feature in "[a-z/ü]{1,9}",
+        counted in proptest::option::of(counted()),
     ) -> Replay {
         let content = Content {
             user: UserKey(Uuid::from_u128(user)),
@@ -44,7 +56,7 @@ prop_compose! {
             delta,
             occurred_at: occurred_at.map(Timestamp::from_ms),
         };
-        Replay { content, answer, kept_at: Timestamp::from_ms(kept_at) }
+        Replay { content, answer, counted, kept_at: Timestamp::from_ms(kept_at) }
     }
 }
 
@@ -71,7 +83,9 @@ proptest! {
 
         let row = stored.columns().unwrap();
         prop_assert_eq!(&*row.key, key.as_str());
-        prop_assert_eq!(&*row.answer, serde_json::to_string(&replay.answer).unwrap());
+        let Replay { answer, counted, .. } = replay;
+        let written = WrittenAnswer { answer, counted };
+        prop_assert_eq!(&*row.answer, serde_json::to_string(&written).unwrap());
         prop_assert_eq!(Record::of_row(&hasher(), &row), record);
     }
 
@@ -142,6 +156,12 @@ fn a_key_that_is_a_uuid_takes_few_bytes() {
             ..row("ADD", r#"{"Recorded":"Recorded"}"#)
         };
         let record = Record::of_row(&hasher(), &row);
-        assert_eq!(record.stored().body.len(), ["flags", "delta"].len() + 16 + 16 + 6);
+        let bytes = ["flags", "delta"].len() + 16 + 16 + 6;
+        assert_eq!(record.stored().body.len(), bytes);
+        // What a subscription has counted takes four more.
+        let answer = r#"{"Recorded":"Recorded","counted":{"at":4294967295}}"#;
+        let record = Record::of_row(&hasher(), &Columns { answer: answer.into(), ..row });
+        assert_eq!(record.stored().body.len(), bytes + 4);
+        assert_eq!(record.stored().columns().unwrap().answer, answer);
     }
 }

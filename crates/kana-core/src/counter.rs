@@ -1,0 +1,158 @@
+//! What a counter holds: how much was used and, where that matters, what else happened to it.
+
+use std::sync::Arc;
+
+use crate::threshold::{THRESHOLDS_MAX, Threshold};
+
+/// What a counter holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CounterValue {
+    /// The usage, 0 or more.
+    pub used: i64,
+    /// What else happened to it.
+    pub marks: Marks,
+}
+
+impl From<i64> for CounterValue {
+    /// A counter to which nothing else happened.
+    fn from(used: i64) -> Self {
+        Self { used, marks: Marks::default() }
+    }
+}
+
+/// How often a counter was SET, and which thresholds it has reached. Nearly all counters have no marks,
+/// and one without them takes no more room than its number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks(Option<Arc<Marked>>);
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Marked {
+    sets: u32,
+    /// At most [`THRESHOLDS_MAX`].
+    fired: Vec<Threshold>,
+}
+
+impl Marks {
+    fn of(marked: Marked) -> Self {
+        Self((marked != Marked::default()).then(|| Arc::new(marked)))
+    }
+
+    fn marked(&self) -> Marked {
+        self.0.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// Returns true if nothing happened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Returns how often the counter was SET.
+    #[must_use]
+    pub fn sets(&self) -> u32 {
+        self.0.as_ref().map_or(0, |marked| marked.sets)
+    }
+
+    /// Returns the thresholds that have fired.
+    #[must_use]
+    pub fn fired(&self) -> &[Threshold] {
+        self.0.as_ref().map_or(&[], |marked| &marked.fired)
+    }
+
+    /// Returns the marks after so many more SETs.
+    #[must_use]
+    pub fn after_sets(&self, more: u32) -> Self {
+        let mut marked = self.marked();
+        marked.sets = marked.sets.saturating_add(more);
+        Self::of(marked)
+    }
+
+    /// Returns the marks after `new` thresholds have fired. Where there are too many, those that the
+    /// feature does not have any more give way, the oldest first.
+    #[must_use]
+    pub fn after_firing(&self, new: &[Threshold], of_feature: &[Threshold]) -> Self {
+        let mut marked = self.marked();
+        marked.fired.extend(new);
+        while marked.fired.len() > THRESHOLDS_MAX {
+            let is_gone = |fired: &Threshold| !of_feature.contains(fired);
+            let oldest = marked.fired.iter().position(is_gone).unwrap_or(0);
+            marked.fired.remove(oldest);
+        }
+        Self::of(marked)
+    }
+
+    /// Returns the marks as a short text, like `s2 p80 l10`: two SETs, 80 percent reached, 10 left
+    /// reached. `None` if there are none.
+    #[must_use]
+    pub fn to_text(&self) -> Option<String> {
+        let Marked { sets, fired } = self.0.as_deref()?;
+        let sets = (*sets > 0).then(|| format!("s{sets}"));
+        let fired = fired.iter().map(|threshold| match threshold {
+            Threshold::Percent(percent) => format!("p{percent}"),
+            Threshold::Left(left) => format!("l{left}"),
+        });
+        Some(sets.into_iter().chain(fired).collect::<Vec<_>>().join(" "))
+    }
+
+    /// Reads what [`to_text`](Self::to_text) writes; `None` for anything else.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut marked = Marked::default();
+        for word in text.split(' ') {
+            let (kind, number) = word.split_at_checked(1)?;
+            match kind {
+                "s" => marked.sets = number.parse().ok()?,
+                "p" => marked.fired.push(Threshold::new(number.parse().ok(), None).ok()?),
+                "l" => marked.fired.push(Threshold::new(None, number.parse().ok()).ok()?),
+                _ => return None,
+            }
+        }
+        let read = Self::of(marked);
+        (read.to_text().as_deref() == Some(text) && read.fired().len() <= THRESHOLDS_MAX)
+            .then_some(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_was_done_to_a_counter_is_written_shortly() {
+        let none = Marks::default();
+        assert_eq!((none.to_text(), none.is_empty()), (None, true));
+        let fired = [Threshold::Percent(80), Threshold::Left(10)];
+        let marks = none.after_sets(2).after_firing(&fired, &fired);
+        assert_eq!(marks.to_text().as_deref(), Some("s2 p80 l10"));
+        assert_eq!((marks.sets(), marks.fired()), (2, &fired[..]));
+        assert_eq!(none.after_sets(0), none);
+        for text in ["", " ", "s0", "s", "s01", "p0", "l-1", "x1", "p80  l1", "p80 s1", "p1 ", "ä"]
+        {
+            assert_eq!(Marks::from_text(text), None, "{text:?}");
+        }
+        assert_eq!(Marks::from_text("p1 p2 p3 p4 p5 p6"), None);
+    }
+
+    #[test]
+    fn thresholds_that_the_feature_has_no_more_give_way() {
+        let [a, b, c, d, e, f] = [1, 2, 3, 4, 5, 6].map(Threshold::Percent);
+        let five = Marks::default().after_firing(&[a, b, c, d, e], &[a, b, c, d, e]);
+        let six = five.after_firing(&[f], &[a, b, d, e, f]);
+        assert_eq!(six.fired(), [a, b, d, e, f]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            sets in any::<u32>(),
+            percents in prop::collection::btree_set(1..=1000_i64, 0..=5),
+        ) {
+            let fired: Vec<Threshold> = percents.into_iter().map(Threshold::Percent).collect();
+            let marks = Marks::default().after_sets(sets).after_firing(&fired, &fired);
+            let read = marks.to_text().map_or(Some(Marks::default()), |text| Marks::from_text(&text));
+            prop_assert_eq!(read, Some(marks));
+        }
+    }
+}
