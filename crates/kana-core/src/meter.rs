@@ -55,6 +55,11 @@ impl<'a> Meter<'a> {
         &self.place
     }
 
+    /// Returns the counter that is read and set.
+    pub(crate) fn counter(&self) -> &CounterKey {
+        &self.counter
+    }
+
     /// Returns true if the period's own usage is part of a sum and no longer known.
     pub(crate) fn is_folded(&self) -> bool {
         self.counter.is_folded()

@@ -1,5 +1,6 @@
 //! Recording usage (contract: `entitlements.md`, "Recording usage").
 
+use crate::catalog::{Allowance, Catalog};
 use crate::change;
 use crate::command::{Answer, Basis, Decide, Decision};
 use crate::count::{Count, Usage};
@@ -12,6 +13,7 @@ use crate::folding::COUNTED_ONE_BY_ONE;
 use crate::id::{FeatureId, IdempotencyKey, UserId};
 use crate::idempotency::{Content, Earlier, KeptAnswer, keep};
 use crate::metadata::Metadata;
+use crate::meter::Meter;
 use crate::refusal::{InvalidValue, Refusal};
 use crate::subjects::{Subject, Subjects};
 use crate::subscription::AsOf;
@@ -126,6 +128,12 @@ fn record_usage(
             }
             let used = LoggedAction::from(action).after(before.used, delta);
             let usage = Usage { facts, feature, action, delta, has_key: key.is_some(), now };
+            let allowance = match command.occurred_at {
+                Some(_) if !feature.thresholds().is_empty() => {
+                    allowance_now(catalog, &usage, &meter)?.unwrap_or(allowance)
+                }
+                _ => allowance,
+            };
             let count = usage.count((allowance, meter), (before, used), &mut changes)?;
             (RecordedUsage::Recorded, Some(source.counter_id()), count)
         }
@@ -145,6 +153,22 @@ fn record_usage(
     changes.push((facts.key, Change::LogEvent(event)));
     changes.extend(keep(key, content, (KeptAnswer::Recorded(answer), counted), now));
     Ok((answer, changes, feed))
+}
+
+/// Returns what is allowed now, if that is counted where late usage is: the terms of a period that runs may
+/// have changed since. `None` if something else counts now.
+fn allowance_now(
+    catalog: &Catalog,
+    usage: &Usage<'_>,
+    late: &Meter<'_>,
+) -> Result<Option<Allowance>, Obstacle> {
+    let &Usage { facts, feature, now, .. } = usage;
+    Ok(match standing(catalog, facts, feature, AsOf::Now(now), now)? {
+        Standing::Consumable { allowance, meter } if meter.counter() == late.counter() => {
+            Some(allowance)
+        }
+        _ => None,
+    })
 }
 
 /// The usage of a folded period is part of a sum, so nobody knows what `SET` would replace.

@@ -179,7 +179,6 @@ impl Model {
             }
         }
         self.overrides.retain(|held| held.owner != user.key);
-        self.reached.retain(|(owner, ..)| *owner != user.key);
         for known in self.users.iter_mut().filter(|known| known.key == user.key) {
             *known = User { key: user.key, id: DELETED, name: None, email: None };
         }

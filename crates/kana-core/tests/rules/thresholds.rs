@@ -41,6 +41,19 @@ fn each_fires_once_in_the_order_in_which_usage_reaches_it() {
 }
 
 #[test]
+fn late_usage_in_a_period_that_runs_is_compared_with_what_is_allowed_now() {
+    let mut world = world(&[Percent(80)]);
+    world.record(recording("124", "calls").add(7)).unwrap();
+    world.set_clock("2024-01-10T12:00:00Z");
+    world.set_quantity("124", "pro", 10);
+    world.set_clock("2024-01-10T12:01:00Z");
+    world.record(recording("124", "calls").add(1).at("2024-01-10T11:59:00Z")).unwrap();
+    assert_eq!(fired(&world), [], "8 of 100, which were 10 at that time");
+    world.record(recording("124", "calls").add(72).at("2024-01-10T11:59:00Z")).unwrap();
+    assert_eq!(fired(&world), [(Percent(80), 80)]);
+}
+
+#[test]
 fn an_event_says_what_was_reached_where_and_when() {
     let mut world = world(&[Percent(80)]);
     world.set_clock("2024-01-05T00:00:00Z");

@@ -169,6 +169,7 @@ impl Decider {
                         Change::ReachThreshold(event) => event.id = ids::next(now),
                         Change::KeepReplay { key, .. } if replaces_key => {
                             facts.outdated.push(key.clone());
+                            changes.forget_key(key);
                         }
                         _ => {}
                     }
@@ -361,6 +362,20 @@ impl Changes {
             self.counters.insert(counter.clone(), self.list.len());
         }
         self.list.push((user, change));
+    }
+
+    /// Takes out the record of a key that this batch keeps, since another one takes its place. That is
+    /// rare, so the list is searched.
+    fn forget_key(&mut self, key: &IdempotencyKey) {
+        let keeps =
+            |change: &Change| matches!(change, Change::KeepReplay { key: kept, .. } if kept == key);
+        if let Some(index) = self.list.iter().position(|(_, change)| keeps(change)) {
+            self.list.remove(index);
+            self.counters
+                .values_mut()
+                .filter(|place| **place > index)
+                .for_each(|place| *place -= 1);
+        }
     }
 }
 

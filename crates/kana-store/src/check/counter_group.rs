@@ -11,6 +11,7 @@ use kana_core::period::Period;
 use kana_core::recount::{CountedEvent, Recount};
 use kana_core::refusal::InvalidValue;
 use kana_core::terms::{Terms, TermsNumber};
+use kana_core::usage::LoggedAction;
 
 use crate::error::StoreError;
 
@@ -34,6 +35,8 @@ pub(super) struct CounterGroup {
     anchor: Timestamp,
     terms: Vec<Terms>,
     events: Events,
+    /// When the last event was recorded, and whether its place among those of that instant makes a difference.
+    last: Option<(Timestamp, bool)>,
 }
 
 /// What the events make.
@@ -66,11 +69,19 @@ impl CounterGroup {
             Events::Changed { recount, stored: BTreeMap::new() }
         };
         let anchor = counting.started_at;
-        Ok(Self { feature: feature.to_owned(), anchor, terms, events })
+        Ok(Self { feature: feature.to_owned(), anchor, terms, events, last: None })
     }
 
-    /// Counts an event.
-    pub(super) fn count(&mut self, event: CountedEvent) {
+    /// Counts an event. `arrives_in_order` says that events of the same instant come in the order in which
+    /// they were recorded.
+    pub(super) fn count(&mut self, event: CountedEvent, arrives_in_order: bool) {
+        let (at, matters) =
+            (event.recorded_at, event.action != LoggedAction::Add || event.delta < 0);
+        let before = self.last.replace((at, matters));
+        let is_unsure = |(then, mattered)| then == at && (mattered || matters);
+        if !arrives_in_order && before.is_some_and(is_unsure) {
+            self.events = Events::Unknown;
+        }
         match &mut self.events {
             Events::Unknown => {}
             Events::Unchanged { counted, .. } => {

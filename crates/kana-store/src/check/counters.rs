@@ -55,7 +55,7 @@ const NEVER: i64 = 253_402_300_799_999;
 fn rows(dialect: Dialect) -> String {
     let arrival = match dialect {
         Dialect::Sqlite => "id, 0",
-        // Within a millisecond, in the order in which they lie.
+        // Within a millisecond, in the order in which they lie, which is that of one server's connection only.
         Dialect::Postgres => {
             "recorded_at, (CAST(CAST(ctid AS text) AS point))[0]::bigint * 65536
                 + (CAST(CAST(ctid AS text) AS point))[1]::bigint"
@@ -89,8 +89,10 @@ pub(super) async fn check(
 ) -> Result<(), StoreError> {
     let mut catalog = TermsOf::new();
     snapshot.each(TERMS, &mut |row: &Row| read_terms(&mut catalog, row)).await?;
-    let mut walk = Walk { catalog, kept, found, source: None, group: None };
-    let rows = rows(snapshot.dialect());
+    let dialect = snapshot.dialect();
+    let arrives_in_order = dialect == Dialect::Sqlite;
+    let mut walk = Walk { catalog, kept, found, arrives_in_order, source: None, group: None };
+    let rows = rows(dialect);
     snapshot.each(&rows, &mut |row: &Row| walk.take(row)).await?;
     walk.end_group();
     Ok(())
@@ -123,6 +125,8 @@ struct Walk<'a> {
     catalog: TermsOf,
     kept: &'a KeptEvents,
     found: &'a mut (dyn FnMut(Finding) + Send),
+    /// Whether events come in the order in which they were recorded, also those of one instant.
+    arrives_in_order: bool,
     source: Option<(Counting, TermsFrom)>,
     group: Option<CounterGroup>,
 }
@@ -161,7 +165,7 @@ impl Walk<'_> {
                 occurred_at: Timestamp::from_ms(row.integer(6)?),
                 recorded_at: Timestamp::from_ms(row.integer(9)?),
             };
-            group.count(event);
+            group.count(event, self.arrives_in_order);
             return Ok(());
         }
         let at = (terms_number(row.integer(4)?), Timestamp::from_ms(row.integer(5)?));

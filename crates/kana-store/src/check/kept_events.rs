@@ -22,6 +22,7 @@ pub(super) struct KeptEvents(HashMap<i64, Kept>);
 struct Kept {
     /// `test` or `live`.
     name: String,
+    /// Without those that take others back, which usage by day does not count either.
     events: i64,
     /// When the oldest one was recorded.
     oldest: i64,
@@ -45,12 +46,16 @@ impl KeptEvents {
             .await?;
         let events = match snapshot.dialect() {
             Dialect::Sqlite => {
-                "SELECT environment_id, sum(events), min(recorded_from) FROM event_blocks
-                 GROUP BY environment_id"
+                "SELECT b.environment_id, sum(b.events) - coalesce(v.events, 0), min(b.recorded_from)
+                 FROM event_blocks b
+                 LEFT JOIN (
+                     SELECT environment_id, count(*) AS events FROM events WHERE action = 'VOID'
+                     GROUP BY environment_id) v ON v.environment_id = b.environment_id
+                 GROUP BY b.environment_id"
             }
             Dialect::Postgres => {
-                "SELECT environment_id, count(*), min(recorded_at) FROM events
-                 GROUP BY environment_id"
+                "SELECT environment_id, count(*) FILTER (WHERE action <> 'VOID'), min(recorded_at)
+                 FROM events GROUP BY environment_id"
             }
         };
         snapshot

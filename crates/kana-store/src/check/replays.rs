@@ -8,8 +8,9 @@ use super::kept_events::KeptEvents;
 use super::snapshot::{Row, Snapshot};
 use crate::error::StoreError;
 
-/// Each event with an idempotency key, without what takes another one back, and behind it the key with what was asked under it. Both are
-/// written at the same time; the key may have been used for others before.
+/// Each event with an idempotency key, and behind it the key with what was asked under it. The event and the key
+/// are written at the same time; the key may have been used for others before. What takes another event back
+/// is left out.
 const ROWS: &str = "
     SELECT environment_id, idempotency_key, recorded_at, 0, user_key, feature_id, action, delta,
         occurred_at, ''

@@ -31,7 +31,7 @@ pub(super) struct Gathered<'a> {
     pub(super) quantities: IndexMap<(UserKey, SubscriptionId), &'a Quantities>,
     /// The new state of each override; `None` deletes it.
     pub(super) overrides: IndexMap<(UserKey, &'a FeatureId), Option<&'a Override>>,
-    /// Users who are deleted, and their overrides and threshold events with them.
+    /// Users who are deleted, and their overrides with them.
     pub(super) deleted_users: Vec<UserKey>,
     /// The new value of each counter; `None` deletes it.
     pub(super) counters: IndexMap<(UserKey, &'a CounterKey), Option<&'a CounterValue>>,

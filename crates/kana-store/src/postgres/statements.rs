@@ -870,13 +870,6 @@ statements! {
         CROSS JOIN LATERAL (
             SELECT id FROM users WHERE environment_id = $1 AND key = e.user_key OFFSET 0) u
         ORDER BY e.id";
-    DELETE_THRESHOLD_EVENTS_OF = "
-        DELETE FROM threshold_events WHERE ctid = ANY (ARRAY(
-            SELECT e.ctid
-            FROM unnest($2::uuid[]) k (key)
-            CROSS JOIN LATERAL (
-                SELECT ctid FROM threshold_events WHERE environment_id = $1 AND user_key = k.key
-                OFFSET 0) e))";
     FORGET_THRESHOLD_EVENTS = "
         DELETE FROM threshold_events WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM (

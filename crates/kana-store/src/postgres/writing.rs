@@ -65,7 +65,6 @@ impl WriteTransaction for PostgresTransaction {
             running_subscriptions(&gathered),
             deleted_overrides_of(&gathered),
             deleted_overrides(&gathered),
-            deleted_thresholds_of(&gathered),
             put_overrides(&gathered)?,
             noted_overrides(&gathered),
             older_counters(&older),
@@ -313,14 +312,6 @@ fn deleted_overrides_of(gathered: &Gathered<'_>) -> Option<Table> {
     let users = distinct(gathered.deleted_users.iter().map(|user| user.0));
     (!users.is_empty())
         .then(|| Table { statement: sql::DELETE_OVERRIDES_OF, columns: vec![Box::new(users)] })
-}
-
-fn deleted_thresholds_of(gathered: &Gathered<'_>) -> Option<Table> {
-    let users = distinct(gathered.deleted_users.iter().map(|user| user.0));
-    (!users.is_empty()).then(|| Table {
-        statement: sql::DELETE_THRESHOLD_EVENTS_OF,
-        columns: vec![Box::new(users)],
-    })
 }
 
 fn deleted_overrides(gathered: &Gathered<'_>) -> Option<Table> {

@@ -157,7 +157,6 @@ pub(super) fn write(
             return connection.overwriting(|connection| {
                 users::update(connection, environment, user_key, user)?;
                 overrides::delete_all(connection, environment, user_key)?;
-                threshold_events::delete_all(connection, environment, user_key)?;
                 earlier_ids::forget(connection, environment, previous_id, &user.id)
             });
         }

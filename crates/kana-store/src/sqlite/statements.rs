@@ -372,8 +372,6 @@ statements! {
         FROM threshold_events e
         CROSS JOIN users u ON u.environment_id = ?1 AND u.key = e.user_key
         WHERE e.environment_id = ?1 AND e.user_key = ?4 AND e.id > ?2 ORDER BY e.id LIMIT ?3";
-    DELETE_THRESHOLD_EVENTS_OF = "
-        DELETE FROM threshold_events WHERE environment_id = ?1 AND user_key = ?2";
     FORGET_THRESHOLD_EVENTS = "
         DELETE FROM threshold_events
         WHERE environment_id = ?1 AND at < ?2 AND (user_key, id) IN (

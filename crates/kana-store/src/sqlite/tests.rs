@@ -265,7 +265,6 @@ mod plans {
             || (statement == "RUNS" && step == "SCAN replay_runs")
             // The new row, which comes from no table.
             || (statement == "LOG_EVENTS" && step == "SCALAR SUBQUERY 2")
-            // The new row, which comes from no table.
             || (statement == "PROVIDE_TOKEN_SECRET" && step == "SCAN CONSTANT ROW")
             // The heading of a subquery, whose own steps follow.
             || step == "SCALAR SUBQUERY 1"

@@ -74,16 +74,6 @@ fn event(row: &Row<'_>) -> Result<ThresholdEvent, StoreError> {
     stored.read()
 }
 
-pub(super) fn delete_all(
-    connection: &Connection,
-    environment: EnvironmentId,
-    user: UserKey,
-) -> Result<(), StoreError> {
-    let key = params![environment.0, user.0];
-    connection.statement(sql::DELETE_THRESHOLD_EVENTS_OF)?.execute(key)?;
-    Ok(())
-}
-
 pub(super) fn forget(
     connection: &Connection,
     environment: EnvironmentId,

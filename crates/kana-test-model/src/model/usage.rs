@@ -96,7 +96,8 @@ impl Model {
             }
             let added = *used - before;
             if added > 0 {
-                self.reach(&user, counting, usage.feature, at, now);
+                let compared = self.as_of_now(&user, counting, usage.feature, now);
+                self.reach(&user, compared, usage.feature, at, now);
             }
             if usage.action == Action::Set {
                 *self.sets.entry(self.counter(counting, usage.feature, at)).or_default() += 1;
@@ -176,11 +177,21 @@ impl Model {
         Ok(Answer::Voided(true))
     }
 
+    /// What counts with what it gives now, if it still counts.
+    fn as_of_now(&self, user: &User, counting: Counting, feature: Name, now: At) -> Counting {
+        match self.standing(user, feature, None, now) {
+            Standing::Counts(today) if today.subscription.id == counting.subscription.id => today,
+            _ => counting,
+        }
+    }
+
     /// Notes which thresholds the usage has reached that has just grown, each once.
     fn reach(&mut self, user: &User, counting: Counting, feature: Name, at: At, now: At) {
         let (start, end) = self.period_at(counting, at);
-        let is_over = end.is_some_and(|end| end <= now) || counting.subscription.ended_at.is_some();
-        let Some(limit) = counting.terms.limit else { return };
+        // What counts may end before the period does.
+        let end = [end, counting.subscription.ended_at].into_iter().flatten().min();
+        let is_over = end.is_some_and(|end| end <= now);
+        let Some(budget) = counting.budget else { return };
         if !self.with_thresholds.contains(feature)
             || (is_over && !self.errs(Mistake::OldUsageReachesThresholds))
         {
@@ -191,9 +202,9 @@ impl Model {
         for threshold in THRESHOLDS {
             let is_reached = match threshold {
                 Threshold::Percent(percent) => {
-                    i128::from(consumption.used) * 100 >= i128::from(limit) * i128::from(percent)
+                    i128::from(consumption.used) * 100 >= i128::from(budget) * i128::from(percent)
                 }
-                Threshold::Left(left) => limit.saturating_sub(consumption.used) <= left,
+                Threshold::Left(left) => budget.saturating_sub(consumption.used) <= left,
             };
             let was_before = self.reached.iter().any(|(_, subscription, before)| {
                 let counter = (*subscription, before.feature, before.usage.start);

@@ -237,6 +237,8 @@ fn the_status_of_a_failure_is_an_error_and_an_unknown_path_is_not_told() {
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
     assert_eq!(agent.get(format!("{}/hidden/path", server.url)).call().unwrap().status(), 404);
     engine.execute("DROP TABLE packages");
+    // An idle server reads what it has seen, until it commits.
+    server.data(&key, "mutation { createUser(input: { id: \"ada\" }) { id } }");
     let failed =
         agent.get(format!("{}/cli/pull", server.url)).header("Authorization", &key).call().unwrap();
     assert_eq!(failed.status(), 500);
