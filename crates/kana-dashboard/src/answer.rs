@@ -187,7 +187,7 @@ async fn enter_with_form<E: Entrance>(
     let bytes = body.whole(form::BYTES_MAX).await.map_err(|error| Problem::from(&error))?;
     let form = Form::read(&bytes)?;
     if E::ACCESS != Access::Anyone {
-        check_token(&visit, form.text("csrf"))?;
+        check_token(visit, form.text("csrf"))?;
     }
     let turn = turn::<E>(&visit.dashboard).await?;
     let asked = Asked { entrance, visit: Arc::clone(visit) };

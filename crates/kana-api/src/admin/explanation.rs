@@ -1,6 +1,6 @@
 //! Several features at once, and why an answer is what it is.
 
-use async_graphql::{Enum, InputObject, Object, SimpleObject};
+use async_graphql::{Enum, InputObject, Object};
 use kana_core::entitlement::{Entitlement, Requirement};
 use kana_core::explain::{self, Source};
 use kana_core::id::FeatureId;
@@ -11,7 +11,7 @@ use super::usage::{CanUseFeatureData, Consumption};
 use crate::counter::int;
 use crate::error::ApiError;
 use crate::reason_code::ReasonCode;
-use crate::scalars::DateTime;
+use crate::scalars::{BigInt, DateTime};
 
 /// An amount of a feature that a user wants to use.
 #[derive(InputObject)]
@@ -77,16 +77,33 @@ pub(super) enum BudgetPartKind {
     Grant,
 }
 
+pub(super) struct BudgetPart(explain::BudgetPart);
+
 /// A part of a budget.
-#[derive(SimpleObject)]
-#[graphql(name = "BudgetPart")]
-pub(super) struct BudgetPart {
+#[Object(name = "BudgetPart")]
+impl BudgetPart {
     /// What it is
-    kind: BudgetPartKind,
+    async fn kind(&self) -> BudgetPartKind {
+        match self.0.kind {
+            explain::BudgetPartKind::Allowance => BudgetPartKind::Allowance,
+            explain::BudgetPartKind::Added => BudgetPartKind::Added,
+        }
+    }
+
     /// The id of what it comes from
-    id: String,
+    async fn id(&self) -> String {
+        self.0.id.to_string()
+    }
+
     /// The amount, in the feature's unit; null = unlimited. Errors: VALUE_TOO_LARGE past 2^31-1.
-    amount: Option<i32>,
+    async fn amount(&self) -> Option<Result<i32, ApiError>> {
+        self.0.amount.map(|amount| int(amount, "amountExact"))
+    }
+
+    /// The amount, also when it no longer fits an Int; null = unlimited
+    async fn amount_exact(&self) -> Option<BigInt> {
+        self.0.amount.map(BigInt)
+    }
 }
 
 pub(super) struct FeatureExplanation(pub(super) explain::Explanation);
@@ -148,20 +165,7 @@ impl FeatureExplanation {
     }
 
     /// What the budget consists of; the amounts add up to it
-    async fn parts(&self) -> Result<List<BudgetPart>, ApiError> {
-        self.0.parts.iter().map(BudgetPart::of).collect()
-    }
-}
-
-impl BudgetPart {
-    fn of(part: &explain::BudgetPart) -> Result<Self, ApiError> {
-        Ok(Self {
-            kind: match part.kind {
-                explain::BudgetPartKind::Allowance => BudgetPartKind::Allowance,
-                explain::BudgetPartKind::Added => BudgetPartKind::Added,
-            },
-            id: part.id.to_string(),
-            amount: part.amount.map(|amount| int(amount, "budgetExact")).transpose()?,
-        })
+    async fn parts(&self) -> List<BudgetPart> {
+        self.0.parts.iter().copied().map(BudgetPart).collect()
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kana_core::catalog::Catalog;
 use kana_core::decide::{Answer, Command, UpdateSubscription};
 use kana_core::id::{PackageId, SubscriptionId, UserId};
+use kana_core::quantity::Quantity;
 use kana_core::subscribing::{CancelSubscription, Subscribe};
 use kana_core::subscription::Subscription;
 use kana_core::{Refusal, Timestamp};
@@ -138,6 +139,8 @@ impl Environment {
         id: &str,
         quantity: Option<i64>,
     ) -> Result<(Arc<Catalog>, UserId, Subscription), Error> {
+        // What is wrong with the values is said before whether there is such a subscription.
+        quantity.map(|quantity| Quantity::new("quantity", quantity)).transpose()?;
         let subscription = subscription_id(id)?;
         let command = UpdateSubscription { subscription, quantity };
         match self.submit(Command::UpdateSubscription(command)).await? {

@@ -37,8 +37,9 @@ use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
 /// The parameters of a statement without any.
 pub(super) const NOTHING: [(i64, Type); 0] = [];
 
-/// Events are read as they lie, a month after the other, which is as they arrived.
-const ARRIVAL: &str = "";
+/// Events of one user lie in the order in which they arrived, unless several connections wrote them. The server
+/// sorts a month after the other.
+const ARRIVAL: &str = "ORDER BY recorded_at, ctid";
 
 /// The limits of our sessions are for short statements. An export or import takes as long as its
 /// file does; only the time without any bytes is limited (`Deadlines::transfer`).
