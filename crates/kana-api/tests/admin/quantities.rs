@@ -107,6 +107,7 @@ async fn what_is_wrong_with_a_quantity_is_said() {
             "NOT_FOUND SubscriptionNotFoundError: Subscription not found: \
              0190d3a8-1f2b-7c3d-8e4f-000000000001",
         ),
+        ("garbage", 0, "BAD_USER_INPUT ValidationError: quantity must be from 1 to 1000000"),
         ("garbage", 2, "NOT_FOUND SubscriptionNotFoundError: Subscription not found: garbage"),
     ] {
         let variables = json!({ "id": id, "input": { "quantity": quantity } });
@@ -159,6 +160,13 @@ async fn a_product_that_does_not_fit_an_int_is_told_exactly_elsewhere() {
     assert_eq!(
         data["canUseFeature"],
         json!({ "access": true, "consumption": { "budgetExact": "2147483647000000" } })
+    );
+    let parts = "{ explainFeature(userId: \"124\", featureId: \"api-calls\") {
+        parts { kind amountExact } } }";
+    let data = app.data(parts, json!({})).await;
+    assert_eq!(
+        data["explainFeature"]["parts"],
+        json!([{ "kind": "ALLOWANCE", "amountExact": "2147483647000000" }])
     );
     for query in [
         "{ canUseFeature(userId: \"124\", featureId: \"api-calls\") { consumption { budget } } }",

@@ -1,7 +1,7 @@
 //! A check of the database counts usage again, also after the terms of a package have changed.
 
 use kana_core::Timestamp;
-use kana_core::catalog::Allowance;
+use kana_core::catalog::{Allowance, Feature, FeatureKind};
 use kana_core::configuration::Configuration;
 use kana_core::decide::OverrideInput;
 use kana_core::overrides::OverrideKind;
@@ -142,6 +142,26 @@ async fn counters_of_overrides_are_what_their_events_make() {
     }
     // What a removed override has counted is not compared.
     assert!(differences >= 7, "{differences}");
+}
+
+#[tokio::test]
+async fn usage_of_a_binary_feature_under_an_override_has_no_counter() {
+    let world = World::shop().await;
+    let test = world.test().await;
+    let switch = Feature { kind: FeatureKind::Binary, ..consumable("sso") };
+    test.create_feature(switch).await.unwrap();
+    let kind = OverrideKind::Unlimited;
+    let input = OverrideInput {
+        kind,
+        limit: None,
+        reset_period: None,
+        reset_anchor: None,
+        overage_enabled: None,
+    };
+    test.set_override(user_id("124"), feature_id("sso"), input, (None, None)).await.unwrap();
+    let recorded = test.record_usage(RecordUsage { feature: feature_id("sso"), ..usage() }).await;
+    assert!(recorded.unwrap().recorded());
+    assert_eq!(check(&world).await, []);
 }
 
 #[tokio::test]

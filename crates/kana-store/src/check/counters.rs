@@ -51,7 +51,7 @@ const COUNTER: i64 = 3;
 /// Stands for the end of what runs: the latest instant.
 const NEVER: i64 = 253_402_300_799_999;
 
-/// Each subscription and override, then for each feature its events and its counters.
+/// Each subscription and override of a consumable feature, then for each feature its events and counters.
 fn rows(dialect: Dialect) -> String {
     let arrival = match dialect {
         Dialect::Sqlite => "id, 0",
@@ -66,9 +66,11 @@ fn rows(dialect: Dialect) -> String {
              package_id, 0, NULL, NULL
          FROM subscriptions
          UNION ALL
-         SELECT environment_id, id, '', {OVERRIDE}, starts_at, coalesce(ends_at, {NEVER}), 0, 0,
-             coalesce(reset_period, ''), 0, reset_anchor, history
-         FROM overrides
+         SELECT o.environment_id, o.id, '', {OVERRIDE}, o.starts_at, coalesce(o.ends_at, {NEVER}), 0, 0,
+             coalesce(o.reset_period, ''), 0, o.reset_anchor, o.history
+         FROM overrides o
+         JOIN features f ON f.environment_id = o.environment_id AND f.id = o.feature_id
+             AND f.type = 'CONSUMABLE'
          UNION ALL
          SELECT environment_id, subscription_id, feature_id, {EVENT}, {arrival}, occurred_at, delta,
              action, recorded_at, NULL, NULL

@@ -289,7 +289,7 @@ macro_rules! every_story_on {
             }
             thresholds {
                 threshold_events_are_listed_in_the_order_of_their_ids,
-                threshold_events_follow_their_user_and_go_with_it,
+                threshold_events_follow_their_user,
                 old_threshold_events_are_forgotten_some_at_a_time,
                 a_counter_keeps_its_marks_wherever_it_is,
                 a_key_is_forgotten_and_kept_again_with_what_it_counted,
@@ -360,6 +360,18 @@ macro_rules! stories_of_who_forgets_keys_in_runs_on {
     };
 }
 
+/// Events of several connections lie apart, so what tells their order is when they were recorded.
+macro_rules! stories_of_who_orders_events_by_time_on {
+    ($engine:ty) => {
+        tests! {
+            $engine;
+            transfer {
+                events_are_exported_by_when_they_were_recorded,
+            }
+        }
+    };
+}
+
 mod sqlite {
     every_story_on!(crate::engine::Sqlite);
     stories_of_who_forgets_keys_in_runs_on!(crate::engine::Sqlite);
@@ -378,6 +390,10 @@ mod sqlite_of_three_users {
 mod postgres {
     every_story_on!(crate::engine::Postgres);
     stories_of_several_who_write_on!(crate::engine::Postgres);
+}
+
+mod postgres_by_time {
+    stories_of_who_orders_events_by_time_on!(crate::engine::Postgres);
 }
 
 mod pooled_postgres {

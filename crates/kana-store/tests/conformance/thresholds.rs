@@ -121,7 +121,7 @@ pub(crate) async fn threshold_events_are_listed_in_the_order_of_their_ids<E: Eng
     assert_eq!(listed(&world, world.live, Some(2), None, 10).await, []);
 }
 
-pub(crate) async fn threshold_events_follow_their_user_and_go_with_it<E: Engine>() {
+pub(crate) async fn threshold_events_follow_their_user<E: Engine>() {
     let world = world::<E>().await;
     let renamed = User { key: user_key(1), ..User::named(user_id("renamed")) };
     let change = Change::UpdateUser { user: renamed, previous_id: Some(user_id("a")) };
@@ -132,8 +132,8 @@ pub(crate) async fn threshold_events_follow_their_user_and_go_with_it<E: Engine>
     let left = User { key: user_key(2), ..User::named(user_id("deleted-2")) };
     let change = Change::DeleteUser { user: left, previous_id: user_id("b") };
     world.change(world.test, user_key(2), [change]).await;
-    assert_eq!(listed(&world, world.test, Some(2), None, 10).await, []);
-    assert_eq!(listed(&world, world.test, None, None, 10).await.len(), 4);
+    let all = listed(&world, world.test, Some(2), None, 10).await;
+    assert_eq!(all.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["deleted-2"; 2]);
 }
 
 pub(crate) async fn old_threshold_events_are_forgotten_some_at_a_time<E: Engine>() {

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kana_core::catalog::{Allowance, FeatureKind, PackageKind, Stacking};
 use kana_core::day::Day;
-use kana_core::facts::CounterKey;
+use kana_core::facts::{Change, CounterKey};
 use kana_core::near_limit::{LimitCrossing, Share};
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::terms::{TermsHistory, TermsNumber};
 use kana_core::threshold::{Threshold, Thresholds};
+use kana_core::usage::UsageEvent;
 use kana_store::app::{KeyKind, NewKey};
 use kana_store::feed::ChangesQuery;
 use kana_store::people::{NewAdmin, PasswordHash, Role};
@@ -409,6 +410,20 @@ pub(crate) async fn an_import_that_fails_leaves_nothing<E: Engine>() {
     assert_eq!(imported(&*store, &file).await.unwrap(), tally);
 }
 
+pub(crate) async fn events_are_exported_by_when_they_were_recorded<E: Engine>() {
+    let world = World::<E>::new().await;
+    let subscribed = subscribe(subscription_id(1), "pro");
+    world.change(world.test, user_key(1), [create_user(user_key(1), "ada"), subscribed]).await;
+    for (delta, later_ms) in [(3, 2), (1, 0), (2, 1)] {
+        let recorded_at = time(BEGINNING).saturating_add_ms(later_ms);
+        let event = UsageEvent { delta, recorded_at, ..event(subscription_id(1), "calls") };
+        world.change(world.test, user_key(1), [Change::LogEvent(event)]).await;
+    }
+    let (file, _) = exported(&*world.store, &everything()).await;
+    let deltas: Vec<_> = records(&file)["event"].iter().map(|it| it["delta"].clone()).collect();
+    assert_eq!(deltas, [1, 2, 3]);
+}
+
 pub(crate) async fn an_export_is_of_one_instant_while_others_write<E: Engine>() {
     let world = World::<E>::new().await;
     let environment = world.test;
@@ -421,7 +436,7 @@ pub(crate) async fn an_export_is_of_one_instant_while_others_write<E: Engine>() 
             used += 1;
             let change = [
                 count(counter(subscription_id(1), "calls"), used),
-                kana_core::facts::Change::LogEvent(event(subscription_id(1), "calls")),
+                Change::LogEvent(event(subscription_id(1), "calls")),
             ];
             world.change(environment, user_key(1), change).await;
             begun.notify_one();
