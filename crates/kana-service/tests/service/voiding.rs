@@ -135,6 +135,23 @@ async fn a_key_that_has_expired_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_used_anew_and_taken_back_in_one_batch_is_kept_once() {
+    let world = World::subscribed().await;
+    let test = world.test().await;
+    record(&test, keyed("a", 5)).await;
+    world.clock.set(time("2024-02-14T12:00:00.001Z"));
+    let (recorded, voided) = futures_util::join!(
+        test.record_usage(keyed("a", 7)),
+        test.void_usage(idempotency_key("a")),
+    );
+    assert!(recorded.unwrap().recorded());
+    assert_eq!(voided.unwrap(), VoidedUsage::Voided);
+    // What the expired key had counted stays.
+    assert_eq!(used(&test, "124").await, 5);
+    assert_eq!(findings(&world).await, [""; 0]);
+}
+
+#[tokio::test]
 async fn usage_of_another_environment_is_unknown() {
     let world = World::subscribed().await;
     record(&world.test().await, keyed("a", 5)).await;
