@@ -149,7 +149,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// Returns the terms number and the start of each period that usage at a moment can have been counted
-    /// in, whatever terms were in force then and whatever the clock said.
+    /// in: one for each of the terms that there ever were.
     pub(crate) fn places(&self, at: Timestamp) -> Vec<(TermsNumber, Timestamp)> {
         let place = |terms: &Terms| {
             let at = at.max(self.started_at()).max(terms.since);

@@ -9,7 +9,7 @@ use crate::schedule::Schedule;
 /// Sets a counter, and the counters of the periods that have taken its own over.
 #[derive(Debug, Clone)]
 pub(crate) struct Tally<'a> {
-    /// `None` if nobody knows any more what it was counted under; then no other counter includes it.
+    /// `None` if the terms that it was counted under are no longer stored; then no other counter includes it.
     pub(crate) schedule: Option<Schedule<'a>>,
     pub(crate) counter: CounterKey,
 }

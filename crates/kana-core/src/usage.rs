@@ -128,6 +128,7 @@ fn record_usage(
             }
             let used = LoggedAction::from(action).after(before.used, delta);
             let usage = Usage { facts, feature, action, delta, has_key: key.is_some(), now };
+            // Other features are spared a second look at what counts.
             let allowance = match command.occurred_at {
                 Some(_) if !feature.thresholds().is_empty() => {
                     allowance_now(catalog, &usage, &meter)?.unwrap_or(allowance)

@@ -120,7 +120,7 @@ fn not_counted(catalog: &Catalog, replay: &Replay) -> VoidedUsage {
     }
 }
 
-/// Finds the counter that has the usage now. Returns `None` if nobody knows any more.
+/// Finds the counter that has the usage now. Returns `None` if what is stored does not tell it any more.
 fn find<'a>(
     catalog: &'a Catalog,
     facts: &'a UserFacts,

@@ -167,7 +167,7 @@ fn a_change_keeps_the_period_and_the_counter() {
     let counters = world.counters("124");
     world.set_quantity("124", "team", 7);
     assert_eq!(world.counters("124"), counters);
-    // A revert takes off what was used, whatever the quantity is by then.
+    // A revert takes off what was used. The quantity, which may be another by then, makes no difference.
     add(&mut world, -2);
     assert_eq!(used_of(&world), (10, Some(70)));
     world.record(recording("124", "api-calls").set(3)).unwrap();

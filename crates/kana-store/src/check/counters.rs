@@ -55,7 +55,8 @@ const NEVER: i64 = 253_402_300_799_999;
 fn rows(dialect: Dialect) -> String {
     let arrival = match dialect {
         Dialect::Sqlite => "id, 0",
-        // Within a millisecond, in the order in which they lie, which is that of one server's connection only.
+        // Within a millisecond, in the order in which they lie. That is the order of arrival only among
+        // those that one connection wrote.
         Dialect::Postgres => {
             "recorded_at, (CAST(CAST(ctid AS text) AS point))[0]::bigint * 65536
                 + (CAST(CAST(ctid AS text) AS point))[1]::bigint"

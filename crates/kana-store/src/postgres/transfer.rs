@@ -37,8 +37,8 @@ use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
 /// The parameters of a statement without any.
 pub(super) const NOTHING: [(i64, Type); 0] = [];
 
-/// Events of one user lie in the order in which they arrived, unless several connections wrote them. The server
-/// sorts a month after the other.
+/// Events lie in the order in which they arrived only where one connection wrote all of them, so the server
+/// sorts them before it sends the first.
 const ARRIVAL: &str = "ORDER BY recorded_at, ctid";
 
 /// The limits of our sessions are for short statements. An export or import takes as long as its

@@ -289,7 +289,7 @@ pub(crate) async fn quantities_are_kept_with_what_there_was_before<E: Engine>() 
     let past = cancelled(with(second, &[1, 2, 1]), "2024-02-01T00:00:00Z");
     assert_eq!(world.ended(world.test, user_key(1)).await, std::slice::from_ref(&past));
 
-    // They come with the subscription, whoever asks for it.
+    // Every call that reads a subscription reads them, too.
     let owned = |one: &Subscription| Some((user_id("124"), one.clone()));
     let found = world.subscriptions(world.test, &[first, second, third]).await;
     assert_eq!(found, [owned(&now[0]), owned(&past), owned(&now[1])]);
