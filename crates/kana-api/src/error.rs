@@ -101,13 +101,16 @@ fn name_and_code(refusal: &Refusal) -> (&'static str, &'static str) {
         Refusal::UserNotFound(_) => ("UserNotFoundError", "NOT_FOUND"),
         Refusal::SubscriptionNotFound(_) => ("SubscriptionNotFoundError", "NOT_FOUND"),
         Refusal::UsageNotFound(_) => ("UsageNotFoundError", "NOT_FOUND"),
+        Refusal::GrantNotFound(_) => ("GrantNotFoundError", "NOT_FOUND"),
         Refusal::FeatureIdTaken(_) | Refusal::PackageIdTaken(_) | Refusal::UserIdTaken(_) => {
             ("ConflictError", "CONFLICT")
         }
         Refusal::Configuration(_) => ("ValidationError", "BAD_USER_INPUT"),
         Refusal::StaleCatalog => ("ConflictError", "CONFLICT"),
         Refusal::ChangesGone { .. } => ("ChangesGoneError", "CHANGES_GONE"),
-        Refusal::IdempotencyConflict => ("ConflictError", "IDEMPOTENCY_CONFLICT"),
+        Refusal::IdempotencyConflict | Refusal::IdConflict => {
+            ("ConflictError", "IDEMPOTENCY_CONFLICT")
+        }
         Refusal::NoBillingProvider => ("SubscriptionLinkError", "BAD_USER_INPUT"),
         Refusal::TooMany { .. } => ("ValidationError", "BAD_USER_INPUT"),
         Refusal::SubscribePackageNotFound(_) => ("PackageNotFoundError", "BAD_USER_INPUT"),

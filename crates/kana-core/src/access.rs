@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::allowance::Allowance;
+
 /// Whether a user may use a feature, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entitlement {
@@ -18,37 +20,78 @@ pub struct Entitlement {
 pub struct Consumption {
     /// The usage, 0 or more. It can exceed the budget.
     pub used: i64,
-    /// The limit; `None` means unlimited.
+    /// The limit, with what is added to it; `None` means unlimited.
     pub budget: Option<i64>,
     /// Whether usage may go over the budget.
     pub overage_enabled: bool,
+    /// What there is beside the limit and the usage.
+    #[serde(default, skip_serializing_if = "Extras::is_none")]
+    pub extras: Extras,
+}
+
+/// What there is in a period beside its own limit and its usage, each 0 or more (contract: `beyond.md`,
+/// "The model").
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extras {
+    /// What the budget has from earlier periods.
+    #[serde(default)]
+    pub carried: i64,
+    /// What the budget has from grants. Without a limit, it is no part of a budget.
+    #[serde(default)]
+    pub granted: i64,
+    /// How much is held for jobs that run.
+    #[serde(default)]
+    pub held: i64,
+}
+
+impl Extras {
+    /// Nothing.
+    pub const NONE: Self = Self { carried: 0, granted: 0, held: 0 };
+
+    /// Returns true if there is nothing.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::NONE
+    }
 }
 
 impl Consumption {
+    /// Returns how much of an allowance was used, if there is nothing else.
+    pub(crate) fn new(allowance: Allowance, used: i64) -> Self {
+        let Allowance { limit: budget, overage_enabled, .. } = allowance;
+        Self { used, budget, overage_enabled, extras: Extras::NONE }
+    }
+
+    /// Returns it with what grants give.
+    pub(crate) fn with_granted(self, granted: i64) -> Self {
+        let budget = self.budget.map(|budget| budget.saturating_add(granted));
+        Self { budget, extras: Extras { granted, ..self.extras }, ..self }
+    }
+
     /// Returns the limit of what counts, by its quantity, with what is added to it; `None` means
     /// unlimited.
     #[must_use]
     pub fn allowance(&self) -> Option<i64> {
-        // Nothing else is part of a budget yet.
-        self.budget.map(|budget| budget - self.carried() - self.granted())
+        let Extras { carried, granted, .. } = self.extras;
+        self.budget.map(|budget| budget.saturating_sub(carried).saturating_sub(granted))
     }
 
     /// Returns what the budget has from earlier periods.
     #[must_use]
     pub fn carried(&self) -> i64 {
-        0
+        self.extras.carried
     }
 
     /// Returns what the budget has from grants.
     #[must_use]
     pub fn granted(&self) -> i64 {
-        0
+        self.extras.granted
     }
 
     /// Returns how much is held for jobs that run.
     #[must_use]
     pub fn held(&self) -> i64 {
-        0
+        self.extras.held
     }
 
     /// Returns how much is left, 0 or more; `None` means unlimited.

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::catalog::Catalog;
 use crate::change::{self, AuditEntry};
 use crate::facts::{Obstacle, UserChange, UserFacts};
+use crate::grant::Grant;
 use crate::id::{IdempotencyKey, UserId, UserKey};
 use crate::idempotency::Replays;
 use crate::overrides::Override;
@@ -136,6 +137,8 @@ pub enum Answer {
     OverrideSet(Override),
     /// To `removeOverride`: whether one lived.
     OverrideRemoved(bool),
+    /// To `createGrant` and `voidGrant`: as it is now.
+    Grant(Grant),
     /// To `deleteUser`: the key under which what was used stays.
     UserDeleted(UserKey),
     /// To [`FoldCounters`](crate::folding::FoldCounters).
@@ -154,6 +157,7 @@ impl Answer {
             | Self::Voided(_)
             | Self::OverrideSet(_)
             | Self::OverrideRemoved(_)
+            | Self::Grant(_)
             | Self::UserDeleted(_)
             | Self::Folded => false,
         }

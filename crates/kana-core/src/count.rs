@@ -2,16 +2,21 @@
 
 use uuid::Uuid;
 
+use crate::access::Consumption;
 use crate::allowance::Allowance;
 use crate::catalog::Feature;
 use crate::change::{self, Effect};
 use crate::counted::Counted;
 use crate::counter::CounterValue;
-use crate::entitlement::consumption;
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
+use crate::granting::Granting;
 use crate::limit_crossing::crossing;
 use crate::meter::Meter;
-use crate::threshold::ThresholdEvent;
+use crate::period::Period;
+use crate::settling::Settled;
+use crate::subscription::AsOf;
+use crate::tally::Tally;
+use crate::threshold::{Threshold, ThresholdEvent};
 use crate::timestamp::Timestamp;
 use crate::usage_event::UsageAction;
 
@@ -26,11 +31,16 @@ pub(crate) struct Usage<'a> {
     pub(crate) now: Timestamp,
 }
 
+/// Where usage is counted: under what, on which counter, and with which grants.
+pub(crate) type Counting<'a> = (Allowance, Meter<'a>, Granting<'a>);
+
 /// What counting has changed beside the facts.
 #[derive(Default)]
 pub(crate) struct Count {
     /// By how much the counter has changed.
     pub(crate) amount: i64,
+    /// The usage after it, and what it is counted against, at the instant of the usage.
+    pub(crate) consumption: Option<Consumption>,
     /// What is kept with the idempotency key.
     pub(crate) counted: Option<Counted>,
     /// What the changes feed tells.
@@ -41,56 +51,79 @@ impl Usage<'_> {
     /// Adds the changes of facts that set the counter of a period from `before` to `used`.
     pub(crate) fn count(
         &self,
-        (allowance, meter): (Allowance, Meter<'_>),
+        (allowance, meter, grants): Counting<'_>,
         (before, used): (CounterValue, i64),
         changes: &mut Vec<UserChange>,
     ) -> Result<Count, Obstacle> {
         let &Self { facts, feature, now, .. } = self;
-        let period = meter.place().period;
-        let runs = period.end.is_none_or(|end| end > now);
-        let thresholds = feature.thresholds();
-        let reached = if thresholds.is_empty() || used <= before.used || !runs {
-            Vec::new()
+        let period_end = meter.place().period.end;
+        let shown = grants.shown_period(&meter);
+        let tally = meter.into_tally();
+        let settled = if tally.counter.is_folded() || tally.is_included(facts)? {
+            None
         } else {
-            thresholds.reached(consumption(allowance, used), before.marks.fired())
+            Some(grants.settle(&before, used, allowance.limit))
         };
-        let mut marks = before.marks;
-        if self.action == UsageAction::Set {
-            marks = marks.after_sets(1);
-        }
+        let (marks, changed) = match settled {
+            Some(Settled { draws, changed }) => (before.marks.with_draws(draws), changed),
+            None => (before.marks.clone(), Vec::new()),
+        };
+        let marks = if self.action == UsageAction::Set { marks.after_sets(1) } else { marks };
+        let mut value = CounterValue { used, marks };
+        let consumption = grants.consumption_after(allowance, &value, &changed);
+        let current = grants.at(AsOf::Now(now)).consumption_after(allowance, &value, &changed);
+        let runs = period_end.is_none_or(|end| end > now);
+        let reached = if runs && used > before.used {
+            feature.thresholds().reached(current, before.marks.fired())
+        } else {
+            Vec::new()
+        };
         if !reached.is_empty() {
-            marks = marks.after_firing(&reached, thresholds.as_slice());
+            value.marks = value.marks.after_firing(&reached, feature.thresholds().as_slice());
         }
         let amount = used.saturating_sub(before.used);
-        let tally = meter.into_tally();
-        let counted = if self.has_key && self.action == UsageAction::Add {
-            let added = (amount != self.delta).then_some(amount);
-            let sets = tally.sets(facts)?;
-            Some(Counted { counter: tally.name(), added, sets, voided: false })
-        } else {
-            None
-        };
-        tally.set(facts, before.used, CounterValue { used, marks }, changes)?;
-        let crossed = crossing(&feature.id, allowance, period.end, (before.used, used), now);
+        let counted = self.counted(&tally, amount)?;
+        tally.set(facts, before.used, value, changes)?;
+        grants.change(&changed, facts, changes);
+        let usage = (before.used, used);
+        let crossed = crossing(&feature.id, current.budget, period_end, usage, now);
         changes.extend(crossed.map(|crossed| (facts.key, Change::CrossLimit(crossed))));
+        let feed = self.reach(reached, (shown, current), changes);
+        Ok(Count { amount, consumption: Some(consumption), counted, feed })
+    }
+
+    /// Returns what is kept with the idempotency key, if there is one.
+    fn counted(&self, tally: &Tally<'_>, amount: i64) -> Result<Option<Counted>, Obstacle> {
+        if !self.has_key || self.action != UsageAction::Add {
+            return Ok(None);
+        }
+        let added = (amount != self.delta).then_some(amount);
+        let sets = tally.sets(self.facts)?;
+        Ok(Some(Counted { counter: tally.name(), added, sets, voided: false }))
+    }
+
+    /// Adds an event for each threshold that is reached, and returns what the changes feed tells.
+    fn reach(
+        &self,
+        reached: Vec<Threshold>,
+        (period, consumption): (Period, Consumption),
+        changes: &mut Vec<UserChange>,
+    ) -> Vec<change::Change> {
         let mut feed = Vec::new();
         for threshold in reached {
             let event = ThresholdEvent {
                 // The writer chooses it.
                 id: Uuid::nil(),
-                feature: feature.id.clone(),
+                feature: self.feature.id.clone(),
                 threshold,
                 period,
-                consumption: consumption(allowance, used),
-                at: now,
+                consumption,
+                at: self.now,
             };
-            feed.push(told(facts, &event));
-            changes.push((facts.key, Change::ReachThreshold(event)));
+            let effect = Effect::ThresholdReached(Box::new(event.clone()));
+            feed.push(change::Change::of_user(&self.facts.id, effect));
+            changes.push((self.facts.key, Change::ReachThreshold(event)));
         }
-        Ok(Count { amount, counted, feed })
+        feed
     }
-}
-
-fn told(facts: &UserFacts, event: &ThresholdEvent) -> change::Change {
-    change::Change::of_user(&facts.id, Effect::ThresholdReached(Box::new(event.clone())))
 }

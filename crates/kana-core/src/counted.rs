@@ -31,7 +31,8 @@ pub struct Counted {
 ///
 /// Kana keeps hundreds of millions of idempotency records of some fifty bytes each. So the counter of a
 /// subscription is named by four bytes, which tell it from the user's other counters for the feature at
-/// that time. The counters of an override must be found when it is gone, and so are named in full.
+/// that time. The counters of an override must be found when it is gone, and so are named in full,
+/// like those of grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
 pub enum CountedAt {
@@ -73,7 +74,7 @@ impl CountedAt {
     /// Names a counter.
     #[must_use]
     pub fn new(source: SubscriptionId, terms: TermsNumber, period_start: Timestamp) -> Self {
-        if OverrideId::in_place_of(source).is_some() {
+        if source == SubscriptionId::OF_GRANTS || OverrideId::in_place_of(source).is_some() {
             return Self::Whole(source, terms, period_start);
         }
         Self::Digest(Self::digest(source, terms, period_start))

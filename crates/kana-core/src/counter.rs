@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::draws::Draws;
 use crate::threshold::{THRESHOLDS_MAX, Threshold};
 
 /// What a counter holds.
@@ -20,8 +21,18 @@ impl From<i64> for CounterValue {
     }
 }
 
-/// How often a counter was SET, and which thresholds it has reached. Nearly all counters have no marks,
-/// and one without them takes no more room than its number.
+impl CounterValue {
+    /// Adds the usage of another counter, and what it drew.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.used = self.used.saturating_add(other.used);
+        if !other.marks.draws().is_empty() {
+            self.marks = self.marks.with_draws(self.marks.draws().plus(other.marks.draws()));
+        }
+    }
+}
+
+/// How often a counter was SET, which thresholds it has reached, and what it drew from grants. Nearly all
+/// counters have no marks, and one without them takes no more room than its number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Marks(Option<Arc<Marked>>);
 
@@ -30,7 +41,11 @@ struct Marked {
     sets: u32,
     /// At most [`THRESHOLDS_MAX`].
     fired: Vec<Threshold>,
+    draws: Draws,
 }
+
+/// What a counter without marks drew: nothing.
+static NO_DRAWS: Draws = Draws::NONE;
 
 impl Marks {
     fn of(marked: Marked) -> Self {
@@ -59,6 +74,21 @@ impl Marks {
         self.0.as_ref().map_or(&[], |marked| &marked.fired)
     }
 
+    /// Returns what the counter drew from grants.
+    #[must_use]
+    pub fn draws(&self) -> &Draws {
+        self.0.as_ref().map_or(&NO_DRAWS, |marked| &marked.draws)
+    }
+
+    /// Returns the marks with other draws.
+    #[must_use]
+    pub fn with_draws(&self, draws: Draws) -> Self {
+        if draws == *self.draws() {
+            return self.clone();
+        }
+        Self::of(Marked { draws, ..self.marked() })
+    }
+
     /// Returns the marks after so many more SETs.
     #[must_use]
     pub fn after_sets(&self, more: u32) -> Self {
@@ -82,16 +112,17 @@ impl Marks {
     }
 
     /// Returns the marks as a short text, like `s2 p80 l10`: two SETs, 80 percent reached, 10 left
-    /// reached. `None` if there are none.
+    /// reached. What was drawn from grants follows. `None` if there are none.
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
-        let Marked { sets, fired } = self.0.as_deref()?;
+        let Marked { sets, fired, draws } = self.0.as_deref()?;
         let sets = (*sets > 0).then(|| format!("s{sets}"));
         let fired = fired.iter().map(|threshold| match threshold {
             Threshold::Percent(percent) => format!("p{percent}"),
             Threshold::Left(left) => format!("l{left}"),
         });
-        Some(sets.into_iter().chain(fired).collect::<Vec<_>>().join(" "))
+        let words = sets.into_iter().chain(fired).chain(draws.words());
+        Some(words.collect::<Vec<_>>().join(" "))
     }
 
     /// Reads what [`to_text`](Self::to_text) writes; `None` for anything else.
@@ -104,6 +135,8 @@ impl Marks {
                 "s" => marked.sets = number.parse().ok()?,
                 "p" => marked.fired.push(Threshold::new(number.parse().ok(), None).ok()?),
                 "l" => marked.fired.push(Threshold::new(None, number.parse().ok()).ok()?),
+                "g" => marked.draws.read(false, number)?,
+                "n" => marked.draws.read(true, number)?,
                 _ => return None,
             }
         }
@@ -116,8 +149,11 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     use super::*;
+    use crate::draws::{DRAWS_MAX, Draw};
+    use crate::grant::GrantKey;
 
     #[test]
     fn what_was_done_to_a_counter_is_written_shortly() {
@@ -133,6 +169,39 @@ mod tests {
             assert_eq!(Marks::from_text(text), None, "{text:?}");
         }
         assert_eq!(Marks::from_text("p1 p2 p3 p4 p5 p6"), None);
+    }
+
+    #[test]
+    fn what_was_drawn_from_grants_is_written_at_the_end() {
+        let draw = |key, is_before_allowance, amount| Draw {
+            grant: GrantKey(Uuid::from_u128(key)),
+            is_before_allowance,
+            amount,
+        };
+        let draws = Draws::new([draw(10, true, 5), draw(11, false, 7), draw(12, false, 0)]);
+        let marks = Marks::default().after_sets(1).with_draws(draws);
+        let zeros = "0".repeat(31);
+        let text = format!("s1 n{zeros}a:5 g{zeros}b:7");
+        assert_eq!(marks.to_text(), Some(text.clone()));
+        assert_eq!(Marks::from_text(&text), Some(marks.clone()));
+        assert_eq!(marks.with_draws(Draws::NONE).to_text().as_deref(), Some("s1"));
+        let twice = format!("g{zeros}a:5 n{zeros}a:5");
+        for bad in [&twice, "g:5", &format!("g{zeros}a:0"), &format!("g{zeros}A:1"), "g1:1"] {
+            assert_eq!(Marks::from_text(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn too_many_draws_are_put_together() {
+        let all = (1..=30).map(|n| Draw {
+            grant: GrantKey(Uuid::from_u128(n)),
+            is_before_allowance: n % 3 == 0,
+            amount: 1,
+        });
+        let draws = Draws::new(all);
+        assert_eq!((draws.as_slice().len(), draws.total()), (DRAWS_MAX, 30));
+        let before = draws.as_slice().iter().filter(|draw| draw.is_before_allowance);
+        assert_eq!(before.map(|draw| draw.amount).sum::<i64>(), 10);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use uuid::Uuid;
 pub use crate::command::{Answer, Basis, Decide, Decision};
 use crate::facts::Obstacle;
 use crate::folding::FoldCounters;
+pub use crate::grant_commands::{CreateGrant, VoidGrant};
 use crate::id::IdempotencyKey;
 pub use crate::override_commands::{OVERRIDES_MAX, OverrideInput, RemoveOverride, SetOverride};
 use crate::subjects::{Subject, Subjects};
@@ -39,6 +40,10 @@ pub enum Command {
     SetOverride(SetOverride),
     /// Removes the user's override of a feature.
     RemoveOverride(RemoveOverride),
+    /// Gives the user an extra amount of a feature.
+    CreateGrant(CreateGrant),
+    /// Ends a grant.
+    VoidGrant(VoidGrant),
     /// Folds a subscription's old counters into one sum.
     FoldCounters(FoldCounters),
 }
@@ -81,6 +86,8 @@ impl Command {
             Self::UpdateSubscription(command) => command,
             Self::SetOverride(command) => command,
             Self::RemoveOverride(command) => command,
+            Self::CreateGrant(command) => command,
+            Self::VoidGrant(command) => command,
             Self::FoldCounters(command) => command,
         }
     }
@@ -98,6 +105,8 @@ impl Command {
             Self::UpdateSubscription(command) => command,
             Self::SetOverride(command) => command,
             Self::RemoveOverride(command) => command,
+            Self::CreateGrant(command) => command,
+            Self::VoidGrant(command) => command,
             Self::FoldCounters(command) => command,
         }
     }

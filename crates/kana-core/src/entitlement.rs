@@ -1,9 +1,10 @@
 //! The access table (contract: `entitlements.md`, "Access").
 
-pub use crate::access::{Consumption, Entitlement, Reason};
+pub use crate::access::{Consumption, Entitlement, Extras, Reason};
 use crate::catalog::{Allowance, Catalog, Feature};
 use crate::counting::counting_subscription;
 use crate::facts::{CounterKey, Obstacle, UserFacts};
+use crate::granting::{self, Granting};
 use crate::id::FeatureId;
 use crate::meter::{Meter, needs};
 use crate::overrides::{Override, OverrideTerms};
@@ -24,6 +25,7 @@ pub(crate) enum Standing<'a> {
     Consumable {
         allowance: Allowance,
         meter: Meter<'a>,
+        grants: Granting<'a>,
     },
 }
 
@@ -33,7 +35,7 @@ pub(crate) enum Standing<'a> {
 pub(crate) fn standing<'a>(
     catalog: &'a Catalog,
     facts: &'a UserFacts,
-    feature: &Feature,
+    feature: &'a Feature,
     as_of: AsOf,
     now: Timestamp,
 ) -> Result<Standing<'a>, Obstacle> {
@@ -46,70 +48,79 @@ pub(crate) fn standing<'a>(
         if feature.is_binary() {
             return Ok(Standing::Binary(source));
         }
-        if known.terms.counts_itself() {
-            return Ok(by_override(known, &feature.id, as_of, now));
-        }
+    }
+    let grants = || Granting::new(facts, &feature.id, as_of);
+    if let Some(known) = living.filter(|known| known.terms.counts_itself()) {
+        return Ok(by_override(known, grants()?, as_of, now));
     }
     let subscriptions = match as_of {
         AsOf::Now(_) => facts.subscriptions(),
         AsOf::Moment(_) => facts.all_subscriptions()?,
     };
     let Some(counting) = counting_subscription(catalog, subscriptions, &feature.id, as_of) else {
-        let by_itself = |known| by_override(known, &feature.id, as_of, now);
-        return Ok(living.map_or(Standing::NotGranted, by_itself));
+        return if feature.is_binary() {
+            Ok(Standing::NotGranted)
+        } else if let Some(known) = living {
+            Ok(by_override(known, grants()?, as_of, now))
+        } else {
+            Ok(by_grants(grants()?, as_of, now))
+        };
     };
     if feature.is_binary() {
         return Ok(Standing::Binary(Source::Subscription(counting.subscription.id)));
     }
     let own = counting.allowance;
     let allowance = living.map_or(own, |known| known.terms.instead_of(own));
-    Ok(metered(counting.schedule, &feature.id, allowance, as_of, now))
+    Ok(metered(counting.schedule, grants()?, allowance, as_of, now))
 }
 
 /// Returns what an override gives that counts by itself.
 fn by_override<'a>(
     known: &'a Override,
-    feature: &FeatureId,
+    grants: Granting<'a>,
     as_of: AsOf,
     now: Timestamp,
 ) -> Standing<'a> {
     match known.terms.allowance() {
-        Some(allowance) => metered(Schedule::of_override(known), feature, allowance, as_of, now),
+        Some(allowance) => metered(Schedule::of_override(known), grants, allowance, as_of, now),
         None => Standing::Denied(Source::Override(known.id)),
+    }
+}
+
+/// Returns what grants give where nothing else counts.
+fn by_grants(grants: Granting<'_>, as_of: AsOf, now: Timestamp) -> Standing<'_> {
+    match grants.living().next() {
+        Some(_) => metered(granting::schedule(), grants, granting::ALLOWANCE, as_of, now),
+        None => Standing::NotGranted,
     }
 }
 
 fn metered<'a>(
     schedule: Schedule<'a>,
-    feature: &FeatureId,
+    grants: Granting<'a>,
     allowance: Allowance,
     as_of: AsOf,
     now: Timestamp,
 ) -> Standing<'a> {
+    let feature = grants.feature();
     // What counts gives the feature, so it has a period.
     let meter = match as_of {
         AsOf::Now(now) => schedule.current(now).map(|place| Meter::new(schedule, feature, place)),
         AsOf::Moment(at) => schedule.at(at).map(|place| Meter::late(schedule, feature, place, now)),
     };
-    meter.map_or(Standing::NotGranted, |meter| Standing::Consumable { allowance, meter })
+    meter.map_or(Standing::NotGranted, |meter| Standing::Consumable { allowance, meter, grants })
 }
 
 /// Applies the rows of the table for a consumable feature that is granted.
-pub(crate) fn within(allowance: Allowance, used: i64, delta: i64) -> Entitlement {
-    let (access, reason) = match allowance.limit {
+pub(crate) fn within(consumption: Consumption, delta: i64) -> Entitlement {
+    let wanted = i128::from(consumption.used) + i128::from(consumption.held()) + i128::from(delta);
+    let (access, reason) = match consumption.budget {
         None => (true, Reason::Unlimited),
-        Some(limit) if i128::from(used) + i128::from(delta) <= i128::from(limit) => {
-            (true, Reason::WithinLimit)
-        }
-        Some(_) if allowance.overage_enabled => (true, Reason::Overage),
+        Some(budget) if wanted <= i128::from(budget) => (true, Reason::WithinLimit),
+        Some(_) if consumption.overage_enabled => (true, Reason::Overage),
         Some(_) => (false, Reason::LimitReached),
     };
-    Entitlement { access, reason, consumption: Some(consumption(allowance, used)) }
-}
-
-/// Returns how much of an allowance was used.
-pub(crate) fn consumption(allowance: Allowance, used: i64) -> Consumption {
-    Consumption { used, budget: allowance.limit, overage_enabled: allowance.overage_enabled }
+    Entitlement { access, reason, consumption: Some(consumption) }
 }
 
 pub(crate) const NOT_GRANTED: Entitlement =
@@ -158,8 +169,8 @@ pub(crate) fn entitled(
         Standing::NotGranted => NOT_GRANTED,
         Standing::Denied(_) => DENIED,
         Standing::Binary(_) => BINARY_GRANTED,
-        Standing::Consumable { allowance, meter } => {
-            within(*allowance, meter.read(facts, missing), delta)
+        Standing::Consumable { allowance, meter, grants } => {
+            within(grants.consumption(*allowance, &meter.read(facts, missing)), delta)
         }
     }
 }
@@ -249,7 +260,7 @@ pub fn current_entitlements<'a>(
         let feature = find_feature(catalog, feature)?;
         let standing = standing(catalog, facts, feature, AsOf::Now(now), now)?;
         let period = match &standing {
-            Standing::Consumable { meter, .. } => Some(meter.place().period),
+            Standing::Consumable { meter, grants, .. } => Some(grants.shown_period(meter)),
             Standing::NotGranted | Standing::Denied(_) | Standing::Binary(_) => None,
         };
         current.push((entitled(facts, &standing, 1, &mut missing), period));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::counter::CounterValue;
+use crate::grant::{Grant, GrantKey};
 use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use crate::idempotency_record::Replay;
 use crate::limit_crossing::LimitCrossing;
@@ -25,19 +26,56 @@ pub struct UserFacts {
     pub id: UserId,
     subscriptions: Vec<Subscription>,
     has_ended_subscriptions: bool,
-    overrides: Overrides,
+    overrides: Stored<Override>,
+    grants: Stored<Grant>,
     profile: Option<User>,
     /// The loaded counters; `None` for a counter that was never written.
     counters: BTreeMap<CounterKey, Option<CounterValue>>,
 }
 
-/// What is known of a user's overrides.
+/// What is known of things that few users have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Overrides {
+enum Stored<T> {
     /// There are some, which were not loaded.
     NotLoaded,
     /// All of them.
-    Known(Vec<Override>),
+    Known(Vec<T>),
+}
+
+impl<T> Stored<T> {
+    const NONE: Self = Self::Known(Vec::new());
+
+    /// Returns true if there are some, or may be some that were not loaded.
+    fn may_be_some(&self) -> bool {
+        match self {
+            Self::NotLoaded => true,
+            Self::Known(known) => !known.is_empty(),
+        }
+    }
+
+    /// Returns all of them, or fails with this need.
+    fn all(&self, need: Need) -> Result<&[T], Obstacle> {
+        match self {
+            Self::NotLoaded => Err(Obstacle::Needs(need)),
+            Self::Known(known) => Ok(known),
+        }
+    }
+
+    /// Adds all of them, as they are stored.
+    fn load(&mut self, stored: Vec<T>) {
+        if matches!(self, Self::NotLoaded) {
+            *self = Self::Known(stored);
+        }
+    }
+
+    /// Puts a new one in the place of what it replaces. A command that changes any has asked for
+    /// all of them first, so they are loaded.
+    fn put(&mut self, new: Option<T>, is_replaced: impl Fn(&T) -> bool) {
+        if let Self::Known(known) = self {
+            known.retain(|known| !is_replaced(known));
+            known.extend(new);
+        }
+    }
 }
 
 /// What a counter counts: usage of one feature under one subscription in one period.
@@ -71,6 +109,8 @@ pub enum Need {
     EndedSubscriptions(UserKey),
     /// The user's overrides, also those that have ended.
     Overrides(UserKey),
+    /// The user's grants, also those that have ended.
+    Grants(UserKey),
     /// What the product knows of the user.
     Profile(UserKey),
     /// What these counters of the user hold.
@@ -140,6 +180,20 @@ pub enum Change {
         /// Which feature.
         feature: FeatureId,
     },
+    /// The grant is so from now on, in the place of an earlier one of the same key.
+    PutGrant(Grant),
+    /// So much of the grant is drawn.
+    SetDrawn {
+        /// Which one.
+        grant: GrantKey,
+        /// How much counters have drawn.
+        drawn: i64,
+    },
+    /// The grant is forgotten.
+    DeleteGrant {
+        /// Which one.
+        grant: GrantKey,
+    },
     /// The counter holds this from now on.
     SetCounter {
         /// Which one.
@@ -182,7 +236,8 @@ impl UserFacts {
             id,
             subscriptions: running,
             has_ended_subscriptions: false,
-            overrides: Overrides::Known(Vec::new()),
+            overrides: Stored::NONE,
+            grants: Stored::NONE,
             profile: None,
             counters: BTreeMap::new(),
         }
@@ -201,7 +256,16 @@ impl UserFacts {
     #[must_use]
     pub fn with_overrides(mut self, has_overrides: bool) -> Self {
         if has_overrides {
-            self.overrides = Overrides::NotLoaded;
+            self.overrides = Stored::NotLoaded;
+        }
+        self
+    }
+
+    /// Says that the user has grants, which rules must ask for.
+    #[must_use]
+    pub fn with_grants(mut self, has_grants: bool) -> Self {
+        if has_grants {
+            self.grants = Stored::NotLoaded;
         }
         self
     }
@@ -209,18 +273,23 @@ impl UserFacts {
     /// Returns true if the user has overrides, or may have some that were not loaded.
     #[must_use]
     pub fn has_overrides(&self) -> bool {
-        match &self.overrides {
-            Overrides::NotLoaded => true,
-            Overrides::Known(known) => !known.is_empty(),
-        }
+        self.overrides.may_be_some()
+    }
+
+    /// Returns true if the user has grants, or may have some that were not loaded.
+    #[must_use]
+    pub fn has_grants(&self) -> bool {
+        self.grants.may_be_some()
     }
 
     /// The user's overrides, those that have ended included, in no order.
     pub fn overrides(&self) -> Result<&[Override], Obstacle> {
-        match &self.overrides {
-            Overrides::NotLoaded => Err(Obstacle::Needs(Need::Overrides(self.key))),
-            Overrides::Known(known) => Ok(known),
-        }
+        self.overrides.all(Need::Overrides(self.key))
+    }
+
+    /// The user's grants, those that have ended included, in no order.
+    pub fn grants(&self) -> Result<&[Grant], Obstacle> {
+        self.grants.all(Need::Grants(self.key))
     }
 
     /// Returns the override of the feature that lives at that time, if there is one.
@@ -235,9 +304,12 @@ impl UserFacts {
 
     /// Adds the overrides, as they are stored.
     pub fn load_overrides(&mut self, stored: Vec<Override>) {
-        if self.overrides == Overrides::NotLoaded {
-            self.overrides = Overrides::Known(stored);
-        }
+        self.overrides.load(stored);
+    }
+
+    /// Adds the grants, as they are stored.
+    pub fn load_grants(&mut self, stored: Vec<Grant>) {
+        self.grants.load(stored);
     }
 
     /// The subscriptions that were loaded, which include all that can grant anything now.
@@ -302,13 +374,6 @@ impl UserFacts {
         self.counters.entry(counter).or_insert(value);
     }
 
-    fn remove_override(&mut self, feature: &FeatureId) {
-        // A command that changes an override has asked for all of them first, so they are loaded.
-        if let Overrides::Known(known) = &mut self.overrides {
-            known.retain(|known| known.feature != *feature);
-        }
-    }
-
     /// Makes one change to these facts, as the store will.
     pub fn apply(&mut self, change: &Change) {
         match change {
@@ -319,15 +384,25 @@ impl UserFacts {
             Change::DeleteUser { user, .. } => {
                 self.id = user.id.clone();
                 self.profile = Some(user.clone());
-                self.overrides = Overrides::Known(Vec::new());
+                self.overrides = Stored::NONE;
+                self.grants = Stored::NONE;
             }
             Change::PutOverride(new) => {
-                self.remove_override(&new.feature);
-                if let Overrides::Known(known) = &mut self.overrides {
-                    known.push(new.clone());
+                self.overrides.put(Some(new.clone()), |known| known.feature == new.feature);
+            }
+            Change::DeleteOverride { feature } => {
+                self.overrides.put(None, |known| known.feature == *feature);
+            }
+            Change::PutGrant(new) => {
+                self.grants.put(Some(new.clone()), |known| known.key == new.key)
+            }
+            Change::SetDrawn { grant, drawn } => {
+                if let Stored::Known(known) = &mut self.grants {
+                    let found = known.iter_mut().find(|known| known.key == *grant);
+                    found.into_iter().for_each(|known| known.drawn = *drawn);
                 }
             }
-            Change::DeleteOverride { feature } => self.remove_override(feature),
+            Change::DeleteGrant { grant } => self.grants.put(None, |known| known.key == *grant),
             Change::AddSubscription(subscription) => {
                 self.subscriptions.push(subscription.clone());
             }

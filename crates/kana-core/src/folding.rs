@@ -124,6 +124,8 @@ fn fold(
     let folded = values().map(|value| value.used).fold(0, i64::saturating_add);
     // Whether anything of the sum was SET matters to what is taken back of it.
     let sets = values().map(|value| value.marks.sets()).fold(0, u32::saturating_add);
+    let mut drawn = CounterValue::default();
+    values().for_each(|value| drawn.add(value));
     let mut changes: Vec<UserChange> = old
         .iter()
         .filter(|counter| stored(counter).is_some())
@@ -136,7 +138,8 @@ fn fold(
         used: known.used.saturating_add(folded),
         marks: if sets == 0 { known.marks } else { known.marks.after_sets(sets) },
     };
-    let value = plus(stored(&sum).cloned().unwrap_or_default(), sets);
+    let mut value = plus(stored(&sum).cloned().unwrap_or_default(), sets);
+    value.add(&CounterValue { used: 0, ..drawn });
     changes.push((facts.key, Change::SetCounter { counter: sum, value }));
     for counter in takers {
         // A counter that was never written includes the sum when it is first read.

@@ -83,6 +83,10 @@ product_id! {
     UserId
 }
 product_id! {
+    /// The id of a grant, unique for its user.
+    GrantId
+}
+product_id! {
     /// The key under which a caller can repeat a request safely, unique within an environment.
     IdempotencyKey
 }
@@ -110,6 +114,10 @@ impl UserKey {
 pub struct SubscriptionId(pub Uuid);
 
 impl SubscriptionId {
+    /// What the counters and events of a user's grants have in the place of a subscription's id: a UUID of
+    /// version 8, which is no override's.
+    pub const OF_GRANTS: Self = Self(Uuid::from_u128(0x8000_8000_0000_0000_0000));
+
     /// Parses an id as [`Display`](fmt::Display) writes it. Returns `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -145,7 +153,9 @@ impl OverrideId {
     /// subscription's.
     #[must_use]
     pub fn in_place_of(subscription: SubscriptionId) -> Option<Self> {
-        (subscription.0.get_version_num() == 8).then_some(Self(subscription.0))
+        let is_override =
+            subscription.0.get_version_num() == 8 && subscription != SubscriptionId::OF_GRANTS;
+        is_override.then_some(Self(subscription.0))
     }
 }
 
@@ -183,6 +193,9 @@ mod tests {
         assert_eq!(id.to_string(), "01890a5d-ac96-874b-bcce-b302099a8057");
         assert_eq!(OverrideId::in_place_of(SubscriptionId(id.0)), Some(id));
         assert_eq!(OverrideId::in_place_of(subscription), None);
+        let grants = SubscriptionId::OF_GRANTS;
+        assert_eq!(grants.to_string(), "00000000-0000-8000-8000-000000000000");
+        assert_eq!((grants.0.get_version_num(), OverrideId::in_place_of(grants)), (8, None));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! When usage crosses a share of its budget (contract: `dashboard.md`, "Data that the service does not
 //! have yet").
 
-use crate::allowance::Allowance;
 use crate::id::FeatureId;
 use crate::timestamp::Timestamp;
 
@@ -58,12 +57,12 @@ pub struct LimitCrossing {
 /// period is not looked at: the next usage in it is.
 pub(crate) fn crossing(
     feature: &FeatureId,
-    allowance: Allowance,
+    budget: Option<i64>,
     period_end: Option<Timestamp>,
     (before, after): (i64, i64),
     now: Timestamp,
 ) -> Option<LimitCrossing> {
-    let budget = allowance.limit?;
+    let budget = budget?;
     if after <= before || period_end.is_some_and(|end| end <= now) {
         return None;
     }

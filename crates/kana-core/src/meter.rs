@@ -51,13 +51,12 @@ impl<'a> Meter<'a> {
         self.schedule.lifetime.source
     }
 
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
+    pub(crate) fn schedule(&self) -> &Schedule<'a> {
+        &self.schedule
     }
 
-    /// Returns the counter that is read and set.
-    pub(crate) fn counter(&self) -> &CounterKey {
-        &self.counter
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Returns true if the period's own usage is part of a sum and no longer known.
@@ -65,27 +64,20 @@ impl<'a> Meter<'a> {
         self.counter.is_folded()
     }
 
-    /// Returns the usage of the period. Fails if counters that it needs are not loaded.
-    pub(crate) fn used(&self, facts: &UserFacts) -> Result<i64, Obstacle> {
-        let mut missing = Vec::new();
-        let used = self.read(facts, &mut missing);
-        needs(facts.key, missing)?;
-        Ok(used)
-    }
-
-    /// Returns the usage of the period as far as it is loaded, and adds the counters that are not
-    /// loaded to `missing`.
-    pub(crate) fn read(&self, facts: &UserFacts, missing: &mut Vec<CounterKey>) -> i64 {
-        match facts.stored(&self.counter) {
-            Some(Some(used)) => used,
+    /// Returns what the period's counter holds as far as it is loaded, and adds the counters that are not
+    /// loaded to `missing`. A counter that was never written has the usage of the periods that it takes
+    /// over, and what they drew.
+    pub(crate) fn read(&self, facts: &UserFacts, missing: &mut Vec<CounterKey>) -> CounterValue {
+        match facts.counter(&self.counter) {
+            Some(Some(value)) => value.clone(),
             Some(None) if self.place.takes_over => {
                 let taken_over = self.schedule.taken_over(self.place.number);
                 self.sum(facts, &taken_over, self.place.number, missing)
             }
-            Some(None) => 0,
+            Some(None) => CounterValue::default(),
             None => {
                 missing.push(self.counter.clone());
-                0
+                CounterValue::default()
             }
         }
     }
@@ -99,27 +91,25 @@ impl<'a> Meter<'a> {
         taken_over: &TakenOver,
         taker: TermsNumber,
         missing: &mut Vec<CounterKey>,
-    ) -> i64 {
+    ) -> CounterValue {
         let sums = taken_over.sums.iter().filter(|(by, _)| *by == taker);
         let sums = sums.map(|(_, number)| (self.counter_at(*number, CounterKey::FOLDED), false));
         let places = taken_over.periods.iter().filter(|(by, _)| *by == taker);
         let places = places.map(|(_, place)| {
             (self.counter_at(place.number, place.period.start), place.takes_over)
         });
-        let mut sum: i64 = 0;
+        let mut sum = CounterValue::default();
         for (counter, takes_over) in sums.chain(places) {
-            let stored = facts.stored(&counter);
-            let used = match stored {
-                Some(Some(used)) => used,
+            match facts.counter(&counter) {
+                Some(Some(value)) => sum.add(value),
                 Some(None) | None if takes_over => {
-                    self.sum(facts, taken_over, counter.terms, missing)
+                    sum.add(&self.sum(facts, taken_over, counter.terms, missing));
                 }
-                Some(None) | None => 0,
-            };
-            if stored.is_none() {
+                Some(None) | None => {}
+            }
+            if facts.counter(&counter).is_none() {
                 missing.push(counter);
             }
-            sum = sum.saturating_add(used);
         }
         sum
     }
@@ -128,13 +118,12 @@ impl<'a> Meter<'a> {
         CounterKey { terms, period_start, ..self.counter.clone() }
     }
 
-    /// Returns what the period's counter holds, with the usage of the periods that it takes over if it
-    /// was never written. Fails if counters that it needs are not loaded.
+    /// Returns what [`read`](Self::read) does. Fails if counters that it needs are not loaded.
     pub(crate) fn value(&self, facts: &UserFacts) -> Result<CounterValue, Obstacle> {
-        match facts.counter(&self.counter) {
-            Some(Some(value)) => Ok(value.clone()),
-            _ => self.used(facts).map(CounterValue::from),
-        }
+        let mut missing = Vec::new();
+        let value = self.read(facts, &mut missing);
+        needs(facts.key, missing)?;
+        Ok(value)
     }
 
     /// Returns the period's counter with those that include it, to set it.

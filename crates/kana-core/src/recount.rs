@@ -52,8 +52,9 @@ impl Recount {
         // A long history is shortened, and no longer says how an early event was counted.
         let is_certain = !terms.is_empty() && terms.len() < CHANGES_MAX;
         // Whose counters they are makes no difference.
-        let user = UserKey(source.id());
-        let id = UserId::new("userId", &source.id().to_string()).ok()?;
+        let id = source.counter_id();
+        let user = UserKey(id.0);
+        let id = UserId::new("userId", &id.to_string()).ok()?;
         let facts = UserFacts::new(user, id, Vec::new());
         let lifetime = Lifetime { source, started_at, ended_at };
         Some(Self { lifetime, feature, terms, facts, is_certain })
@@ -103,9 +104,9 @@ impl Recount {
 fn add(facts: &mut UserFacts, meter: &Meter<'_>, event: CountedEvent) {
     loop {
         let mut changes = Vec::new();
-        let counted = meter.used(facts).and_then(|before| {
-            let after = event.action.after(before, event.delta);
-            meter.clone().into_tally().set(facts, before, after.into(), &mut changes)
+        let counted = meter.value(facts).and_then(|before| {
+            let after = event.action.after(before.used, event.delta);
+            meter.clone().into_tally().set(facts, before.used, after.into(), &mut changes)
         });
         let missing: Vec<CounterKey> = match counted {
             Err(Obstacle::Needs(Need::Counters(_, missing))) => missing,

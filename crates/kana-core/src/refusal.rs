@@ -2,7 +2,7 @@
 
 use crate::catalog::PackageStatus;
 use crate::configuration::Problem;
-use crate::id::{FeatureId, IdempotencyKey, PackageId, UserId};
+use crate::id::{FeatureId, GrantId, IdempotencyKey, PackageId, UserId};
 pub use crate::invalid::InvalidValue;
 
 /// Why a command, a plan or a question was refused. A refused request changes nothing.
@@ -28,6 +28,12 @@ pub enum Refusal {
         "Usage not found: nothing that is still known was recorded under the idempotency key {0}"
     )]
     UsageNotFound(IdempotencyKey),
+    /// The user has no such grant.
+    #[error("Grant not found: {0}")]
+    GrantNotFound(GrantId),
+    /// The id of a new thing was used for one with other content.
+    #[error("id was already used for a request with other content; a new request needs a new id")]
+    IdConflict,
     /// Another feature has this id.
     #[error("A feature with the id {0} exists already")]
     FeatureIdTaken(FeatureId),

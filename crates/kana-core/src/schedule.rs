@@ -106,6 +106,11 @@ impl<'a> Schedule<'a> {
         Self { lifetime, timeline: Timeline::Changed(terms) }
     }
 
+    /// Creates the schedule of a feature whose terms have never changed.
+    pub(crate) fn of_allowance(lifetime: Lifetime, allowance: Allowance) -> Self {
+        Self { lifetime, timeline: Timeline::Unchanged(Terms::unchanged(allowance)) }
+    }
+
     fn terms(&self) -> &[Terms] {
         match &self.timeline {
             Timeline::Unchanged(terms) => std::slice::from_ref(terms),
@@ -129,7 +134,7 @@ impl<'a> Schedule<'a> {
         let ended_at = match self.lifetime.source {
             Source::Subscription(_) => self.lifetime.ended_at,
             // Its end was set, and may lie ahead.
-            Source::Override(_) => None,
+            Source::Override(_) | Source::Grants => None,
         };
         now.max(self.started_at()).max(newest).max(ended_at.unwrap_or(now))
     }
@@ -146,6 +151,14 @@ impl<'a> Schedule<'a> {
         let at = at.max(self.started_at());
         let terms = self.terms().iter().rev().find(|terms| terms.since <= at)?;
         Some(self.place(terms.number, terms.allowance?.reset(), at))
+    }
+
+    /// Returns the period of a terms number that starts at this instant; `None` if the number was never in
+    /// force.
+    pub(crate) fn place_of(&self, number: TermsNumber, start: Timestamp) -> Option<Place> {
+        let given = |terms: &Terms| terms.allowance.filter(|_| terms.number == number);
+        let reset = self.terms().iter().find_map(given)?.reset();
+        Some(self.place(number, reset, start.max(self.started_at())))
     }
 
     /// Returns the terms number and the start of each period that usage at a moment can have been counted

@@ -13,21 +13,29 @@ pub enum Source {
     Subscription(SubscriptionId),
     /// An override, by itself.
     Override(OverrideId),
+    /// The user's grants.
+    Grants,
 }
 
 impl Source {
-    /// Returns its id.
+    /// Returns its id; grants have none in common.
     #[must_use]
-    pub fn id(self) -> Uuid {
+    pub fn id(self) -> Option<Uuid> {
         match self {
-            Self::Subscription(subscription) => subscription.0,
-            Self::Override(id) => id.0,
+            Self::Subscription(subscription) => Some(subscription.0),
+            Self::Override(id) => Some(id.0),
+            Self::Grants => None,
         }
     }
 
     /// Returns the id that its counters and its events have in the place of a subscription's.
-    pub(crate) fn counter_id(self) -> SubscriptionId {
-        SubscriptionId(self.id())
+    #[must_use]
+    pub fn counter_id(self) -> SubscriptionId {
+        match self {
+            Self::Subscription(subscription) => subscription,
+            Self::Override(id) => SubscriptionId(id.0),
+            Self::Grants => SubscriptionId::OF_GRANTS,
+        }
     }
 }
 

@@ -44,6 +44,13 @@ impl Tally<'_> {
         Ok(())
     }
 
+    /// Returns true if another counter includes the usage of this one: what it draws is settled there.
+    pub(crate) fn is_included(&self, facts: &UserFacts) -> Result<bool, Obstacle> {
+        let takers = self.takers();
+        needs_all(facts, &takers)?;
+        Ok(takers.iter().any(|counter| facts.counter(counter).flatten().is_some()))
+    }
+
     /// Returns how often what counts the usage was SET: this counter, and those that include it. Of the
     /// sum of folded counters, only the latter can be.
     pub(crate) fn sets(&self, facts: &UserFacts) -> Result<u32, Obstacle> {

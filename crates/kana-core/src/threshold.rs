@@ -182,6 +182,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::access::Extras;
 
     #[test]
     fn a_share_is_rounded_up_and_what_is_left_never_goes_below_nothing() {
@@ -238,7 +239,12 @@ mod tests {
     fn they_are_reached_in_the_order_of_the_usage() {
         let all = [Threshold::Percent(100), Threshold::Left(9), Threshold::Percent(50)];
         let all = Thresholds::new(all.to_vec()).unwrap();
-        let at = |used| Consumption { used, budget: Some(10), overage_enabled: false };
+        let at = |used| Consumption {
+            used,
+            budget: Some(10),
+            overage_enabled: false,
+            extras: Extras::NONE,
+        };
         let reached = |used, fired: &[Threshold]| all.reached(at(used), fired);
         assert_eq!(reached(0, &[]), []);
         assert_eq!(reached(1, &[]), [Threshold::Left(9)]);

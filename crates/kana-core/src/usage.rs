@@ -1,19 +1,18 @@
 //! Recording usage (contract: `entitlements.md`, "Recording usage").
 
-use crate::catalog::{Allowance, Catalog};
 use crate::change;
 use crate::command::{Answer, Basis, Decide, Decision};
 use crate::count::{Count, Usage};
+use crate::counter_allowance::allowance_of_counter;
 use crate::entitlement::{
-    BINARY_GRANTED, DENIED, Entitlement, NOT_GRANTED, Standing, check_delta, consumption,
-    find_feature, standing, within,
+    BINARY_GRANTED, DENIED, Entitlement, NOT_GRANTED, Standing, check_delta, find_feature,
+    standing, within,
 };
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::folding::COUNTED_ONE_BY_ONE;
 use crate::id::{FeatureId, IdempotencyKey, UserId};
 use crate::idempotency::{Content, Earlier, KeptAnswer, keep};
 use crate::metadata::Metadata;
-use crate::meter::Meter;
 use crate::refusal::{InvalidValue, Refusal};
 use crate::subjects::{Subject, Subjects};
 use crate::subscription::AsOf;
@@ -119,7 +118,7 @@ fn record_usage(
         Standing::Binary(source) => {
             (RecordedUsage::Recorded, Some(source.counter_id()), Count::default())
         }
-        Standing::Consumable { allowance, meter } => {
+        Standing::Consumable { allowance, meter, grants } => {
             let source = meter.source();
             let before = meter.value(facts)?;
             let &RecordUsage { action, delta, .. } = command;
@@ -128,18 +127,22 @@ fn record_usage(
             }
             let used = LoggedAction::from(action).after(before.used, delta);
             let usage = Usage { facts, feature, action, delta, has_key: key.is_some(), now };
-            // Other features are spared a second look at what counts.
-            let allowance = match command.occurred_at {
-                Some(_) if !feature.thresholds().is_empty() => {
-                    allowance_now(catalog, &usage, &meter)?.unwrap_or(allowance)
-                }
-                _ => allowance,
+            // Most late usage is spared a second look at what counts.
+            let matters = !feature.thresholds().is_empty()
+                || facts.has_grants()
+                || !before.marks.draws().is_empty();
+            let allowance = if command.occurred_at.is_some() && matters {
+                let place = (meter.schedule(), meter.place());
+                allowance_of_counter(catalog, facts, &feature.id, place, now)?.0
+            } else {
+                allowance
             };
-            let count = usage.count((allowance, meter), (before, used), &mut changes)?;
+            let counting = (allowance, meter, grants);
+            let count = usage.count(counting, (before, used), &mut changes)?;
             (RecordedUsage::Recorded, Some(source.counter_id()), count)
         }
     };
-    let Count { amount, counted, feed } = count;
+    let Count { amount, counted, feed, .. } = count;
     let event = UsageEvent {
         feature: command.feature.clone(),
         action: command.action.into(),
@@ -154,22 +157,6 @@ fn record_usage(
     changes.push((facts.key, Change::LogEvent(event)));
     changes.extend(keep(key, content, (KeptAnswer::Recorded(answer), counted), now));
     Ok((answer, changes, feed))
-}
-
-/// Returns what is allowed now, if that is counted where late usage is: the terms of a period that runs may
-/// have changed since. `None` if something else counts now.
-fn allowance_now(
-    catalog: &Catalog,
-    usage: &Usage<'_>,
-    late: &Meter<'_>,
-) -> Result<Option<Allowance>, Obstacle> {
-    let &Usage { facts, feature, now, .. } = usage;
-    Ok(match standing(catalog, facts, feature, AsOf::Now(now), now)? {
-        Standing::Consumable { allowance, meter } if meter.counter() == late.counter() => {
-            Some(allowance)
-        }
-        _ => None,
-    })
 }
 
 /// The usage of a folded period is part of a sum, so nobody knows what `SET` would replace.
@@ -227,23 +214,24 @@ fn use_feature(
         Standing::NotGranted => (NOT_GRANTED, None, Count::default()),
         Standing::Denied(_) => (DENIED, None, Count::default()),
         Standing::Binary(source) => (BINARY_GRANTED, Some(source.counter_id()), Count::default()),
-        Standing::Consumable { allowance, meter } => {
+        Standing::Consumable { allowance, meter, grants } => {
             let source = meter.source();
             let before = meter.value(facts)?;
             let delta = command.delta;
-            let mut entitlement = within(allowance, before.used, delta);
+            let mut entitlement = within(grants.consumption(allowance, &before), delta);
             let mut count = Count::default();
             if entitlement.access {
                 let used = before.used.saturating_add(delta);
-                entitlement.consumption = Some(consumption(allowance, used));
                 let (action, has_key) = (UsageAction::Add, key.is_some());
                 let usage = Usage { facts, feature, action, delta, has_key, now };
-                count = usage.count((allowance, meter), (before, used), &mut changes)?;
+                let counting = (allowance, meter, grants);
+                count = usage.count(counting, (before, used), &mut changes)?;
+                entitlement.consumption = count.consumption;
             }
             (entitlement, Some(source.counter_id()), count)
         }
     };
-    let Count { amount, counted, feed } = count;
+    let Count { amount, counted, feed, .. } = count;
     let Entitlement { access, reason, consumption } = entitlement;
     if access {
         let event = UsageEvent {

@@ -2,9 +2,9 @@
 
 use std::cmp::Reverse;
 
-use crate::catalog::{Allowance, Catalog, Stacking};
-use crate::counting::counting_subscription;
-use crate::entitlement::{Consumption, Standing, consumption, find_feature, standing};
+use crate::catalog::{Allowance, Catalog};
+use crate::counter_allowance::CounterAllowances;
+use crate::entitlement::{Consumption, Standing, find_feature, standing};
 use crate::facts::{Obstacle, UserFacts};
 use crate::id::FeatureId;
 use crate::meter::{Meter, needs};
@@ -13,7 +13,6 @@ use crate::period::Period;
 use crate::schedule::{Place, Schedule};
 use crate::source::Source;
 use crate::subscription::{AsOf, Subscription};
-use crate::terms::TermsHistory;
 use crate::timestamp::Timestamp;
 
 /// The maximum number of past periods in an answer.
@@ -56,21 +55,29 @@ pub fn show_usage(
     let subscriptions = facts.all_subscriptions()?;
     let stored = facts.overrides()?.iter().find(|known| known.feature == *feature);
     let mut missing = Vec::new();
-    let mut show = |meter: &Meter<'_>, allowance: Allowance| {
-        let used = meter.read(facts, &mut missing);
-        let period = meter.place().period;
-        ConsumptionInPeriod { period, consumption: consumption(allowance, used) }
-    };
     let current = match standing(catalog, facts, known, AsOf::Now(now), now)? {
-        Standing::Consumable { allowance, meter } => Some(show(&meter, allowance)),
+        Standing::Consumable { allowance, meter, grants } => {
+            let consumption = grants.consumption(allowance, &meter.read(facts, &mut missing));
+            Some(ConsumptionInPeriod { period: grants.shown_period(&meter), consumption })
+        }
         Standing::NotGranted | Standing::Denied(_) | Standing::Binary(_) => None,
+    };
+    // Of a past period, no grant that lives is part.
+    let mut show = |meter: &Meter<'_>, allowance: Allowance| {
+        let value = meter.read(facts, &mut missing);
+        let drawn = value.marks.draws().total();
+        let consumption = Consumption::new(allowance, value.used).with_granted(drawn);
+        ConsumptionInPeriod { period: meter.place().period, consumption }
     };
     let mut past = past_of_subscriptions(catalog, subscriptions, feature, now);
     past.extend(stored.into_iter().flat_map(|known| past_of_override(known, now)));
     sort_newest_first(&mut past);
-    let allowances = PastAllowances::new(catalog, subscriptions, stored, feature);
+    let allowances = CounterAllowances::new(catalog, subscriptions, stored, feature);
     let past = past.into_iter().map(|(schedule, place)| {
-        let allowance = allowances.allowance_of(&schedule, &place);
+        // A past period has an end.
+        let end = place.period.end.unwrap_or(Timestamp::MAX);
+        let last = AsOf::Moment(end.saturating_add_ms(-1));
+        let allowance = allowances.allowance_of(&schedule, &place, last);
         (schedule, show(&Meter::new(schedule, feature, place), allowance))
     });
     // An override's periods are shown where something was used in them.
@@ -125,65 +132,4 @@ fn past_of(schedule: Schedule<'_>, now: Timestamp) -> Vec<Past<'_>> {
     // One of the listed periods may still run.
     let listed = schedule.listed(now, PAST_PERIODS_MAX + 1).into_iter();
     listed.filter(is_over).map(|place| (schedule, place)).collect()
-}
-
-/// What the allowances of past periods depend on beside their own terms.
-struct PastAllowances<'a> {
-    catalog: &'a Catalog,
-    subscriptions: &'a [Subscription],
-    /// The user's override of the feature.
-    stored: Option<&'a Override>,
-    feature: &'a FeatureId,
-    /// Whether limits of subscriptions were ever added to others.
-    have_added: bool,
-}
-
-impl<'a> PastAllowances<'a> {
-    fn new(
-        catalog: &'a Catalog,
-        subscriptions: &'a [Subscription],
-        stored: Option<&'a Override>,
-        feature: &'a FeatureId,
-    ) -> Self {
-        let adds = |allowance: Allowance| allowance.stacking == Stacking::Add;
-        let have_added = subscriptions.iter().any(|subscription| {
-            let Some(package) = catalog.package(&subscription.package) else { return false };
-            let current = package.features.get(feature).map(|inside| inside.allowance);
-            let earlier = package.terms.get(feature).into_iter().flat_map(TermsHistory::terms);
-            current.into_iter().chain(earlier.filter_map(|terms| terms.allowance)).any(adds)
-        });
-        Self { catalog, subscriptions, stored, feature, have_added }
-    }
-
-    /// Returns the terms of a past period's last instant: what counted with the period's subscription,
-    /// if that counted then, and else its own.
-    fn allowance_of(&self, schedule: &Schedule<'_>, place: &Place) -> Allowance {
-        let Source::Subscription(subscription) = schedule.lifetime.source else {
-            return place.allowance;
-        };
-        // A past period has an end.
-        let end = place.period.end.unwrap_or(Timestamp::MAX);
-        let last = end.saturating_add_ms(-1);
-        let of_then = self.subscriptions.iter().find(|known| known.id == subscription);
-        let own = of_then.map_or(place.allowance.limit, |known| {
-            known.quantities.at(last).times(place.allowance.limit)
-        });
-        let own = Allowance { limit: own, ..place.allowance };
-        let last = AsOf::Moment(last);
-        let living = self.stored.filter(|known| known.lives(last));
-        let counts_otherwise =
-            |known: &Override| known.terms == OverrideTerms::Deny || known.terms.counts_itself();
-        let is_alone = living.is_none() && !self.have_added;
-        if is_alone || living.is_some_and(counts_otherwise) {
-            return own;
-        }
-        let counting = counting_subscription(self.catalog, self.subscriptions, self.feature, last);
-        match counting.filter(|counting| counting.subscription.id == subscription) {
-            None => own,
-            Some(counting) => match living {
-                Some(known) => known.terms.instead_of(own),
-                None => Allowance { limit: counting.allowance.limit, ..own },
-            },
-        }
-    }
 }

@@ -7,9 +7,11 @@ use crate::command::{Answer, Basis, Decide, Decision};
 use crate::counted::{Counted, CountedAt};
 use crate::counter::CounterValue;
 use crate::facts::{Change, CounterKey, Obstacle, UserFacts};
+use crate::granting;
 use crate::id::{FeatureId, IdempotencyKey, OverrideId, SubscriptionId};
 use crate::idempotency::{KeptAnswer, Replay};
 use crate::meter::needs;
+use crate::named_write::NamedWrite;
 use crate::refusal::{InvalidValue, Refusal};
 use crate::schedule::Schedule;
 use crate::subjects::{Subject, Subjects};
@@ -64,8 +66,9 @@ impl Decide for VoidUsage {
             let used = before.used.saturating_sub(added).max(0);
             amount = used.saturating_sub(before.used);
             if amount != 0 {
-                let value = CounterValue { used, marks: before.marks };
-                tally.set(facts, before.used, value, &mut changes)?;
+                let &Basis { catalog, now, .. } = basis;
+                let write = NamedWrite { catalog, facts, tally, now };
+                write.set((&before, used), &mut changes)?;
             }
         }
         let event = self.entry(replay, (source, amount), basis.now);
@@ -132,6 +135,10 @@ fn find<'a>(
         CountedAt::Digest(_) => subscriptions(catalog, facts, feature)?
             .into_iter()
             .find_map(|schedule| named(schedule, feature, occurred_at(replay), counted.counter)),
+        CountedAt::Whole(source @ SubscriptionId::OF_GRANTS, terms, period_start) => {
+            let counter = key(feature, source, (terms, period_start));
+            Some(Tally { schedule: Some(granting::schedule()), counter })
+        }
         CountedAt::Whole(source, terms, period_start) => {
             let mut overrides = facts.overrides()?.iter();
             let counts = |id| Some(id) == OverrideId::in_place_of(source);

@@ -8,6 +8,7 @@ use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey};
+use kana_core::grant::Grant;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::metadata::Label;
@@ -154,6 +155,14 @@ impl<T: Transaction + ?Sized> Transaction for FaultyTransaction<T> {
         users: &[UserKey],
     ) -> Result<Vec<Vec<Override>>, StoreError> {
         through(&self.faults, self.call, self.transaction.overrides_of(environment, users)).await
+    }
+
+    async fn grants_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Grant>>, StoreError> {
+        through(&self.faults, self.call, self.transaction.grants_of(environment, users)).await
     }
 
     async fn counters(

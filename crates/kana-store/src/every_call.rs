@@ -261,6 +261,7 @@ pub(crate) fn of_transaction(
         subscriptions_of => transaction.subscriptions_of(environment, &[user_key()]),
         ended_subscriptions => transaction.ended_subscriptions(environment, &[user_key()]),
         overrides_of => transaction.overrides_of(environment, &[user_key()]),
+        grants_of => transaction.grants_of(environment, &[user_key()]),
         counters => transaction.counters(environment, &[counter()]),
         counters_after => transaction.counters_after(environment, None, 1),
         replays => transaction.replays(environment, &[idempotency_key()]),

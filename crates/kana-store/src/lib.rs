@@ -16,6 +16,7 @@ mod error;
 #[cfg(test)]
 mod every_call;
 pub mod feed;
+mod grant_row;
 pub mod jobs;
 pub mod limit_crossings;
 mod log_throttle;

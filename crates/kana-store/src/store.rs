@@ -8,6 +8,7 @@ use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey, UserFacts};
+use kana_core::grant::Grant;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::overrides::Override;
@@ -254,6 +255,13 @@ pub trait Transaction: UserSearch + UsageEvents + UserImports + Send {
         environment: EnvironmentId,
         users: &[UserKey],
     ) -> Result<Vec<Vec<Override>>, StoreError>;
+
+    /// Each user's grants, those that have ended included, in no order.
+    async fn grants_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Grant>>, StoreError>;
 
     /// Returns the values of counters; `None` for a counter that was never written.
     async fn counters(

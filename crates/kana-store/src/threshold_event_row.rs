@@ -1,7 +1,7 @@
 //! A threshold event as a row, the same in every engine.
 
 use kana_core::Timestamp;
-use kana_core::entitlement::Consumption;
+use kana_core::entitlement::{Consumption, Extras};
 use kana_core::id::FeatureId;
 use kana_core::period::Period;
 use kana_core::threshold::{Threshold, ThresholdEvent, Thresholds};
@@ -21,6 +21,7 @@ pub(crate) struct ThresholdEventRow<'a> {
     pub(crate) budget: i64,
     pub(crate) overage_enabled: bool,
     pub(crate) at: i64,
+    pub(crate) extras: Extras,
 }
 
 impl<'a> ThresholdEventRow<'a> {
@@ -37,6 +38,7 @@ impl<'a> ThresholdEventRow<'a> {
             budget: consumption.budget.unwrap_or(i64::MAX),
             overage_enabled: consumption.overage_enabled,
             at: at.as_ms(),
+            extras: consumption.extras,
         }
     }
 
@@ -53,6 +55,7 @@ impl<'a> ThresholdEventRow<'a> {
                 used: self.used,
                 budget: Some(self.budget),
                 overage_enabled: self.overage_enabled,
+                extras: self.extras,
             },
             at: Timestamp::from_ms(self.at),
         })

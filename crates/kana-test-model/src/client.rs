@@ -406,7 +406,7 @@ fn entitlement(
 }
 
 fn consumed(consumption: entitlement::Consumption) -> Consumption {
-    let entitlement::Consumption { used, budget, overage_enabled } = consumption;
+    let entitlement::Consumption { used, budget, overage_enabled, .. } = consumption;
     Consumption { used, budget, overage: overage_enabled }
 }
 

@@ -87,6 +87,7 @@ impl BudgetPart {
         match self.0.kind {
             explain::BudgetPartKind::Allowance => BudgetPartKind::Allowance,
             explain::BudgetPartKind::Added => BudgetPartKind::Added,
+            explain::BudgetPartKind::Grant => BudgetPartKind::Grant,
         }
     }
 
@@ -146,12 +147,13 @@ impl FeatureExplanation {
         self.0.source.map(|source| match source {
             Source::Subscription(_) => EntitlementSource::Subscription,
             Source::Override(_) => EntitlementSource::Override,
+            Source::Grants => EntitlementSource::Grants,
         })
     }
 
-    /// The id of what counts
+    /// The id of what counts; null for GRANTS
     async fn source_id(&self) -> Option<String> {
-        self.0.source.map(|source| source.id().to_string())
+        self.0.source.and_then(Source::id).map(|id| id.to_string())
     }
 
     /// The first instant of the period that usage is counted in; null when nothing is counted
@@ -166,6 +168,6 @@ impl FeatureExplanation {
 
     /// What the budget consists of; the amounts add up to it
     async fn parts(&self) -> List<BudgetPart> {
-        self.0.parts.iter().copied().map(BudgetPart).collect()
+        self.0.parts.iter().cloned().map(BudgetPart).collect()
     }
 }

@@ -12,6 +12,7 @@ mod explanation;
 mod feature;
 mod feature_type;
 mod feed;
+mod grants;
 mod input;
 mod mutation;
 mod overrides;

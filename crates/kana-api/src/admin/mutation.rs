@@ -1,12 +1,13 @@
 use async_graphql::{Context, Object, SimpleObject};
 use kana_core::Refusal;
-use kana_core::id::{FeatureId, IdempotencyKey, PackageId, UserId};
+use kana_core::id::{FeatureId, GrantId, IdempotencyKey, PackageId, UserId};
 use kana_core::refusal::InvalidValue;
 use kana_graphql::List;
 use kana_service::Error;
 
 use super::environment::environment;
 use super::feature::{CreateFeatureInput, Feature, UpdateFeatureInput};
+use super::grants::{CreateGrantInput, Grant};
 use super::overrides::{Override, SetOverrideInput};
 use super::package::{CreatePackageInput, Package, UpdatePackageInput};
 use super::query::selects_subscriptions;
@@ -244,6 +245,35 @@ impl Mutation {
         let user = UserId::new("userId", &user_id)?;
         let feature = FeatureId::new("featureId", &feature_id)?;
         Ok(environment(context)?.remove_override(user, feature).await?)
+    }
+
+    /// Gives one user an extra amount of a CONSUMABLE feature, at once or from a later instant on. The same
+    /// id with the same content answers the grant as it stands. Errors: ValidationError, also for more than
+    /// 20 of one user and feature that have not ended, UserNotFoundError, FeatureNotFoundError, ConflictError
+    /// for an id that was used with other content.
+    async fn create_grant(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Whose, of what and how much")] input: CreateGrantInput,
+    ) -> Result<Grant, ApiError> {
+        let command = input.read()?;
+        let user = command.user.clone();
+        let (grant, now) = environment(context)?.create_grant(command).await?;
+        Ok(Grant::new(user, grant, now))
+    }
+
+    /// Ends a grant at once; what was drawn from it stays drawn. One that was voided before stays as it is.
+    /// Errors: UserNotFoundError, GrantNotFoundError.
+    async fn void_grant(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: String,
+        #[graphql(desc = "The id of the grant")] id: String,
+    ) -> Result<Grant, ApiError> {
+        let user = UserId::new("userId", &user_id)?;
+        let id = GrantId::new("id", &id)?;
+        let (grant, now) = environment(context)?.void_grant(user.clone(), id).await?;
+        Ok(Grant::new(user, grant, now))
     }
 
     /// Takes a published package off offer; nothing changes for those who are subscribed, and an

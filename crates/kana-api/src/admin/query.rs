@@ -12,6 +12,7 @@ use super::environment::environment;
 use super::explanation::{CanUseFeaturesData, FeatureExplanation, FeatureRequirement};
 use super::feature::Feature;
 use super::feed::{self, AuditFilter, AuditLogConnection, ChangePage, ChangesFilter};
+use super::grants::Grant;
 use super::overrides::Override;
 use super::package::{Package, PackageStatus};
 use super::subscription::PackageSubscription;
@@ -108,6 +109,20 @@ impl Query {
         let user = UserId::new("userId", &user_id)?;
         let overrides = environment(context)?.overrides(&user).await?.into_iter();
         Ok(overrides.map(|known| Override::new(user.clone(), known)).collect())
+    }
+
+    /// The user's grants of the feature that are kept, in the order in which they are drawn. Errors:
+    /// UserNotFoundError, FeatureNotFoundError.
+    async fn grants(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: String,
+        #[graphql(desc = "The id of the feature")] feature_id: String,
+    ) -> Result<List<Grant>, ApiError> {
+        let user = UserId::new("userId", &user_id)?;
+        let feature = FeatureId::new("featureId", &feature_id)?;
+        let (grants, now) = environment(context)?.grants(&user, &feature).await?;
+        Ok(grants.into_iter().map(|known| Grant::new(user.clone(), known, now)).collect())
     }
 
     /// What the user used of the feature, in the current period and in earlier ones. Errors:

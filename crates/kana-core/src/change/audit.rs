@@ -10,6 +10,7 @@ use crate::catalog::{
     Catalog, CatalogChange, Feature, Package, PackageFeature, PackageStatus, Stacking,
 };
 use crate::configuration::{name_of, name_of_anchor, name_of_stacking};
+use crate::grant::Grant;
 use crate::id::{PackageId, UserId};
 use crate::metadata::{Label, Metadata};
 use crate::overrides::{Override, OverrideTerms};
@@ -161,6 +162,30 @@ fn shown_override(known: &Override) -> Value {
         "overageEnabled": overage_enabled,
         "startsAt": known.starts_at.to_string(),
         "endsAt": known.ends_at.map(|at| at.to_string()),
+    })
+}
+
+/// Returns the entry of a grant that was created or voided.
+pub(crate) fn audit_of_grant(
+    action: &'static str,
+    user: &UserId,
+    before: Option<&Grant>,
+    after: &Grant,
+) -> AuditEntry {
+    let subject = (user.as_str(), Some(shown_grant(after)));
+    entry(action, AuditKind::User, before.map(shown_grant), subject)
+}
+
+/// The reason is left out, as with overrides.
+fn shown_grant(grant: &Grant) -> Value {
+    json!({
+        "id": grant.id.as_str(),
+        "featureId": grant.feature.as_str(),
+        "amount": grant.amount,
+        "priority": grant.priority,
+        "startsAt": grant.starts_at.to_string(),
+        "expiresAt": grant.expires_at.map(|at| at.to_string()),
+        "voidedAt": grant.voided_at.map(|at| at.to_string()),
     })
 }
 

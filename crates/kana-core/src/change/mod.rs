@@ -10,8 +10,8 @@ mod data;
 mod effect;
 mod entitlements;
 
-pub(crate) use audit::audit_of_override;
 pub use audit::{AuditEntry, AuditKind, audit_of_catalog, audit_of_user, deletes_user};
+pub(crate) use audit::{audit_of_grant, audit_of_override};
 pub use catalog::{of_catalog, packages_to_count};
 pub use data::DATA_BYTES_MAX;
 pub use effect::{

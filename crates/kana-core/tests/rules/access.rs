@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use kana_core::entitlement::{Consumption, Entitlement, Reason};
+use kana_core::entitlement::{Consumption, Entitlement, Extras, Reason};
 use proptest::prelude::*;
 
 use crate::world::{Gives, World, limit, recording, switched_on, unlimited};
@@ -36,7 +36,7 @@ fn answer(access: bool, reason: Reason, consumption: Option<Consumption>) -> Ent
 }
 
 fn of(used: i64, budget: Option<i64>, overage_enabled: bool) -> Option<Consumption> {
-    Some(Consumption { used, budget, overage_enabled })
+    Some(Consumption { used, budget, overage_enabled, extras: Extras::NONE })
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use kana_core::Refusal;
 use kana_core::entitlement::{REQUIREMENTS_MAX, Reason, Requirement};
-use kana_core::explain::{BudgetPartKind, Source};
+use kana_core::explain::{BudgetPartKind, PartId, Source};
 use proptest::prelude::*;
 
 use crate::world::{World, feature_id, limit, recording, switched_on, time, unlimited};
@@ -103,7 +103,7 @@ fn an_explanation_names_the_subscription_that_counts_its_period_and_its_budget()
     assert_eq!(period.end, Some(time("2024-02-01T00:00:00Z")));
     let [part] = explained.parts.as_slice() else { panic!("{:?}", explained.parts) };
     assert_eq!((part.kind, part.amount), (BudgetPartKind::Allowance, Some(10)));
-    assert_eq!(part.id, subscription.0);
+    assert_eq!(part.id, PartId::Source(subscription.0));
 }
 
 #[test]

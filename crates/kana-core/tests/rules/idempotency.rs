@@ -1,7 +1,7 @@
 //! Requests that are repeated under their key.
 
 use kana_core::Refusal;
-use kana_core::entitlement::Consumption;
+use kana_core::entitlement::{Consumption, Extras};
 use kana_core::subscription::SubscriptionStatus;
 use kana_core::usage::RecordedUsage;
 use proptest::prelude::*;
@@ -83,7 +83,8 @@ fn recorded_false_repeats_although_a_subscription_grants_by_now() {
 fn a_grant_by_use_feature_repeats_whole_with_the_consumption_of_then() {
     let mut world = world();
     let first = world.use_feature(call().delta(2)).unwrap();
-    let then = Consumption { used: 2, budget: Some(3), overage_enabled: false };
+    let then =
+        Consumption { used: 2, budget: Some(3), overage_enabled: false, extras: Extras::NONE };
     assert_eq!((first.granted, first.consumption), (true, Some(then)));
     world.record(recording("124", "api-calls").add(7)).unwrap();
     let before = world.stored();
@@ -96,7 +97,8 @@ fn a_refusal_by_use_feature_repeats_whole_although_there_is_room_by_now() {
     let mut world = world();
     world.record(recording("124", "api-calls").set(3)).unwrap();
     let first = world.use_feature(call()).unwrap();
-    let then = Consumption { used: 3, budget: Some(3), overage_enabled: false };
+    let then =
+        Consumption { used: 3, budget: Some(3), overage_enabled: false, extras: Extras::NONE };
     assert_eq!((first.granted, first.consumption), (false, Some(then)));
     world.record(recording("124", "api-calls").set(0)).unwrap();
     let before = world.stored();

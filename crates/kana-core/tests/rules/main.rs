@@ -13,6 +13,7 @@ mod configuration;
 mod configuration_plans;
 mod counting;
 mod explain;
+mod grants;
 mod idempotency;
 mod near_limits;
 mod overrides;

@@ -5,7 +5,7 @@ use kana_core::Refusal;
 use kana_core::change::audit_of_user;
 use kana_core::decide::{Answer, Command, UpdateSubscription};
 use kana_core::entitlement::Reason;
-use kana_core::explain::{BudgetPartKind, Source};
+use kana_core::explain::{BudgetPartKind, PartId, Source};
 use kana_core::id::SubscriptionId;
 use kana_core::near_limit::Share;
 use kana_core::period::ResetPeriod;
@@ -74,7 +74,7 @@ fn an_explanation_has_the_limit_so_many_times() {
     let explained = world.explain("124", "api-calls", 1).unwrap();
     let id = world.subscription("124", "team").id;
     let [part] = explained.parts.as_slice() else { panic!("{:?}", explained.parts) };
-    assert_eq!((part.kind, part.id), (BudgetPartKind::Allowance, id.0));
+    assert_eq!((part.kind, &part.id), (BudgetPartKind::Allowance, &PartId::Source(id.0)));
     assert_eq!((part.amount, explained.source), (Some(30), Some(Source::Subscription(id))));
 }
 
@@ -210,7 +210,7 @@ fn no_override_is_multiplied() {
     assert_eq!(used_of(&world), (4, Some(11)));
     let explained = world.explain("124", "api-calls", 1).unwrap();
     let [part] = explained.parts.as_slice() else { panic!("{:?}", explained.parts) };
-    assert_eq!((part.id, part.amount), (id.0, Some(11)));
+    assert_eq!((&part.id, part.amount), (&PartId::Source(id.0), Some(11)));
     world.set_override(setting("124", "api-calls").unlimited()).unwrap();
     assert_eq!(used_of(&world), (4, None));
     // One that counts by itself, and none.

@@ -1,7 +1,7 @@
 //! Recording usage, with and without a check.
 
 use kana_core::decide::Command;
-use kana_core::entitlement::{Consumption, Reason};
+use kana_core::entitlement::{Consumption, Extras, Reason};
 use kana_core::subscription::SubscriptionStatus;
 use kana_core::usage::{LoggedAction, RecordedUsage, UsageAction, UsedFeature};
 use proptest::prelude::*;
@@ -101,7 +101,8 @@ fn usage_is_recorded_even_over_a_hard_limit_and_it_is_can_use_feature_that_says_
     recorded(&mut world, calls().add(2));
     let answer = world.can_use("124", "api-calls", 1).unwrap();
     assert!(!answer.access);
-    let expected = Consumption { used: 5, budget: Some(3), overage_enabled: false };
+    let expected =
+        Consumption { used: 5, budget: Some(3), overage_enabled: false, extras: Extras::NONE };
     assert_eq!(answer.consumption, Some(expected));
     recorded(&mut world, calls().set(8));
     assert_eq!(world.used("124", "api-calls"), 8);
@@ -315,7 +316,9 @@ fn use_feature_grants_exactly_the_budget() {
 #[test]
 fn use_feature_answers_with_the_consumption_after_the_call() {
     let mut world = world(limit(3));
-    let consumption = |used| Some(Consumption { used, budget: Some(3), overage_enabled: false });
+    let consumption = |used| {
+        Some(Consumption { used, budget: Some(3), overage_enabled: false, extras: Extras::NONE })
+    };
     let first = world.use_feature(call().delta(2)).unwrap();
     assert_eq!(
         first,

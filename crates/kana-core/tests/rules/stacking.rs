@@ -3,7 +3,7 @@
 use kana_core::Timestamp;
 use kana_core::catalog::Allowance;
 use kana_core::counting::counting_subscription;
-use kana_core::explain::{BudgetPartKind, Source};
+use kana_core::explain::{BudgetPartKind, PartId, Source};
 use kana_core::id::SubscriptionId;
 use kana_core::period::ResetPeriod;
 use kana_core::quantity::{Quantities, Quantity};
@@ -42,7 +42,7 @@ fn parts(world: &World) -> Vec<(BudgetPartKind, String, Option<i64>)> {
     let explained = world.explain("124", "api-calls", 1).unwrap();
     let part = |part: &kana_core::explain::BudgetPart| {
         let mut all = world.subscriptions("124").iter();
-        let subscription = all.find(|known| known.id.0 == part.id).unwrap();
+        let subscription = all.find(|known| PartId::Source(known.id.0) == part.id).unwrap();
         (part.kind, subscription.package.as_str().to_owned(), part.amount)
     };
     explained.parts.iter().map(part).collect()

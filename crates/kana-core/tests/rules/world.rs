@@ -1,6 +1,8 @@
 //! A small world to tell stories in: a clock, a catalog, and a complete store of facts, out of
 //! which a rule gets exactly what it asks for and nothing else.
 
+mod grants;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,6 +25,7 @@ use kana_core::entitlement::{
 };
 use kana_core::explain::{Explanation, explain};
 use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
+use kana_core::grant::Grant;
 use kana_core::id::{
     FeatureId, IdempotencyKey, OverrideId, PackageId, SubscriptionId, UserId, UserKey,
 };
@@ -43,6 +46,8 @@ use kana_core::usage_history::{UsageHistory, show_usage};
 use kana_core::user::{User, UserEdit};
 use kana_core::{Refusal, Timestamp};
 use uuid::Uuid;
+
+pub(crate) use grants::{Giving, giving};
 
 /// The instant at which every story begins, unless it says otherwise.
 pub(crate) const BEGINNING: &str = "2024-01-01T00:00:00.000Z";
@@ -314,6 +319,7 @@ struct Person {
     user: User,
     subscriptions: Vec<Subscription>,
     overrides: Vec<Override>,
+    grants: Vec<Grant>,
     counters: BTreeMap<CounterKey, CounterValue>,
 }
 
@@ -323,6 +329,7 @@ impl Person {
         let running = self.subscriptions.iter().filter(|known| known.ended_at.is_none());
         UserFacts::new(self.user.key, self.user.id.clone(), running.cloned().collect())
             .with_overrides(!self.overrides.is_empty())
+            .with_grants(!self.grants.is_empty())
     }
 
     fn load(&self, need: Need, facts: &mut UserFacts) {
@@ -332,6 +339,7 @@ impl Person {
                 facts.load_ended_subscriptions(ended.cloned().collect());
             }
             Need::Overrides(_) => facts.load_overrides(self.overrides.clone()),
+            Need::Grants(_) => facts.load_grants(self.grants.clone()),
             Need::Counters(_, counters) => {
                 for counter in counters {
                     let value = self.counters.get(&counter).cloned();
@@ -731,6 +739,7 @@ impl World {
                 }
                 Need::EndedSubscriptions(user)
                 | Need::Overrides(user)
+                | Need::Grants(user)
                 | Need::Profile(user)
                 | Need::Counters(user, _) => {
                     let known = std::iter::once(&mut facts.first).chain(&mut facts.others);
@@ -749,6 +758,7 @@ impl World {
                     user,
                     subscriptions: Vec::new(),
                     overrides: Vec::new(),
+                    grants: Vec::new(),
                     counters: BTreeMap::new(),
                 }),
                 Change::UpdateUser { user: changed, .. } => {
@@ -758,6 +768,7 @@ impl World {
                     let person = self.person_mut_with(*user);
                     person.user = changed;
                     person.overrides.clear();
+                    person.grants.clear();
                 }
                 Change::PutOverride(new) => {
                     let known = &mut self.person_mut_with(*user).overrides;
@@ -767,6 +778,20 @@ impl World {
                 Change::DeleteOverride { feature } => {
                     let known = &mut self.person_mut_with(*user).overrides;
                     known.retain(|known| known.feature != feature);
+                }
+                Change::SetDrawn { grant, drawn } => {
+                    let known = &mut self.person_mut_with(*user).grants;
+                    let known = known.iter_mut().find(|known| known.key == grant).unwrap();
+                    assert!((0..=known.amount).contains(&drawn), "no more than there is is drawn");
+                    known.drawn = drawn;
+                }
+                Change::PutGrant(new) => {
+                    let known = &mut self.person_mut_with(*user).grants;
+                    known.retain(|known| known.key != new.key);
+                    known.push(new);
+                }
+                Change::DeleteGrant { grant } => {
+                    self.person_mut_with(*user).grants.retain(|known| known.key != grant);
                 }
                 Change::AddSubscription(subscription) => {
                     self.person_mut_with(*user).subscriptions.push(subscription);

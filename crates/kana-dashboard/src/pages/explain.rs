@@ -6,7 +6,7 @@ use axum::response::Response;
 use kana_core::Refusal;
 use kana_core::catalog::Catalog;
 use kana_core::entitlement::Consumption;
-use kana_core::explain::{BudgetPart, BudgetPartKind, Explanation, Source};
+use kana_core::explain::{BudgetPart, BudgetPartKind, Explanation, PartId, Source};
 use kana_core::id::{FeatureId, SubscriptionId};
 use kana_core::subscription::Subscription;
 
@@ -121,6 +121,9 @@ fn shown(
         Source::Override(_) => {
             Ok(SourceShown { kind: "Override", name: "of this user".to_owned(), address: None })
         }
+        Source::Grants => {
+            Ok(SourceShown { kind: "Grants", name: "of this user".to_owned(), address: None })
+        }
     }
 }
 
@@ -143,7 +146,8 @@ fn parts(
     let row = |(place, part): (usize, &BudgetPart)| {
         let (kind, source) = match part.kind {
             BudgetPartKind::Allowance => ("Allowance", explained.source),
-            BudgetPartKind::Added => ("Added", Some(Source::Subscription(SubscriptionId(part.id)))),
+            BudgetPartKind::Added => ("Added", added(&part.id)),
+            BudgetPartKind::Grant => ("Grant", None),
         };
         let source = source.map(|source| shown(asked, catalog, subscriptions, source));
         Ok(PartRow {
@@ -157,6 +161,13 @@ fn parts(
         })
     };
     explained.parts.iter().enumerate().map(row).collect()
+}
+
+fn added(id: &PartId) -> Option<Source> {
+    match id {
+        PartId::Source(id) => Some(Source::Subscription(SubscriptionId(*id))),
+        PartId::Grant(_) | PartId::ForgottenGrant(_) => None,
+    }
 }
 
 /// Returns `None` for a budget without a limit, which no bar can show.

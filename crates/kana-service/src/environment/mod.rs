@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod configuration;
 mod feed;
 pub(crate) mod first_steps;
+mod grants;
 mod overrides;
 pub(crate) mod package;
 mod subscribers;

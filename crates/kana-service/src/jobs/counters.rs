@@ -169,7 +169,8 @@ impl<'a> OldCounters<'a> {
     }
 
     fn may_have(&mut self, counter: &'a CounterKey) -> bool {
-        if counter.is_folded() {
+        // The counters of grants have one period each.
+        if counter.is_folded() || counter.subscription == SubscriptionId::OF_GRANTS {
             return false;
         }
         let (catalog, now) = (self.catalog, self.now);

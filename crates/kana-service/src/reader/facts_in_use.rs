@@ -13,7 +13,7 @@ use super::catalogs::Catalogs;
 use crate::error::Error;
 
 /// How often a rule can ask for more facts before it must answer. The longest chain of the rules is an
-/// idempotency record, then overrides, then ended subscriptions, then counters.
+/// idempotency record, then overrides, then grants, then ended subscriptions, then counters.
 pub(crate) const ROUNDS_MAX: usize = 8;
 
 /// Where the facts of a user are. A user who gets another id keeps the place.
@@ -47,6 +47,7 @@ pub(crate) struct FactsInUse {
 pub(crate) struct Wanted {
     ended_subscriptions: Vec<(Place, UserKey)>,
     overrides: Vec<(Place, UserKey)>,
+    grants: Vec<(Place, UserKey)>,
     counters: Vec<(Place, (UserKey, CounterKey))>,
     profiles: Vec<(Place, UserId)>,
     replays: Vec<IdempotencyKey>,
@@ -165,6 +166,7 @@ impl FactsInUse {
             Need::Overrides(user) => {
                 wanted.overrides.extend(place(user).map(|place| (place, user)));
             }
+            Need::Grants(user) => wanted.grants.extend(place(user).map(|place| (place, user))),
             Need::Counters(user, counters) => {
                 let Some(place) = place(user) else { return };
                 let of_user = |counter| (place, (user, counter));
@@ -213,6 +215,15 @@ impl FactsInUse {
             for (place, overrides) in places.into_iter().zip(overrides) {
                 if let Some(facts) = self.at_mut(place) {
                     facts.load_overrides(overrides);
+                }
+            }
+        }
+        if !wanted.grants.is_empty() {
+            let (places, keys): (Vec<_>, Vec<_>) = wanted.grants.into_iter().unzip();
+            let grants = transaction.grants_of(environment, &keys).await?;
+            for (place, grants) in places.into_iter().zip(grants) {
+                if let Some(facts) = self.at_mut(place) {
+                    facts.load_grants(grants);
                 }
             }
         }
@@ -307,6 +318,7 @@ impl Wanted {
         }
         distinct(&mut self.ended_subscriptions);
         distinct(&mut self.overrides);
+        distinct(&mut self.grants);
         distinct(&mut self.counters);
         distinct(&mut self.profiles);
         distinct(&mut self.replays);
@@ -316,6 +328,7 @@ impl Wanted {
         self.replays.is_empty()
             && self.ended_subscriptions.is_empty()
             && self.overrides.is_empty()
+            && self.grants.is_empty()
             && self.counters.is_empty()
             && self.profiles.is_empty()
     }

@@ -152,7 +152,7 @@ impl Walk<'_> {
         }
         // What names no subscription is found by the references. An override may have been removed.
         let Some((counting, _)) = &self.source else { return Ok(()) };
-        if (counting.environment, counting.source.id()) != (environment, id) {
+        if (counting.environment, counting.source.counter_id().0) != (environment, id) {
             return Ok(());
         }
         let feature = row.text(2)?;
@@ -185,7 +185,7 @@ impl Walk<'_> {
             TermsFrom::Package(package) => {
                 let key = (environment, package.clone(), feature.to_owned());
                 let terms = self.catalog.get(&key).cloned().unwrap_or_default();
-                (terms, self.kept.all_of(environment, counting.source.id()))
+                (terms, self.kept.all_of(environment, counting.source.counter_id().0))
             }
             TermsFrom::Override(terms) => {
                 (terms.clone(), self.kept.since(environment, counting.started_at.as_ms()))
@@ -212,8 +212,9 @@ impl Walk<'_> {
         let source = match counting.source {
             Source::Subscription(_) => "subscription",
             Source::Override(_) => "override",
+            Source::Grants => "grants",
         };
-        let id = counting.source.id().simple();
+        let id = counting.source.counter_id().0.simple();
         for (check, text) in wrong {
             let subject = format!("{} under {source} {id} in {environment}", group.feature);
             (self.found)(Finding { check, subject, found: text });

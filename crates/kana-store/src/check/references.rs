@@ -85,6 +85,8 @@ pub(super) const ALL: &[Reference] = &[
     reference("subscriptions", "'subscription {id x.id}'", "a package", "packages", PACKAGE),
     reference("overrides", "'override of ' || x.feature_id", "a user", "users", USER),
     reference("overrides", "'override of {user}'", "a feature", "features", FEATURE),
+    reference("grants", "'grant of ' || x.feature_id", "a user", "users", USER),
+    reference("grants", "'grant of {user}'", "a feature", "features", FEATURE),
     reference(
         "(SELECT * FROM current_counters WHERE {of_subscription})",
         COUNTER,
@@ -131,7 +133,8 @@ impl Reference {
     pub(super) fn statement(&self, dialect: Dialect) -> String {
         let Self { from, subject, named, to, on } = self;
         let subject = expand(dialect, subject);
-        // An override has an id of version 8 in the place of a subscription's, also once it is removed.
+        // An override has an id of version 8 in the place of a subscription's, also once it is removed; and so
+        // have grants.
         let id = dialect.id("subscription_id");
         let from = from.replace("{of_subscription}", &format!("substr({id}, 13, 1) <> '8'"));
         let environment = environment("x");

@@ -1,11 +1,13 @@
 //! Changes grouped by table, in their final state: an array for each column.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 use kana_core::Timestamp;
 use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey};
+use kana_core::grant::{Grant, GrantKey};
 use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::near_limit::Share;
@@ -31,7 +33,11 @@ pub(super) struct Gathered<'a> {
     pub(super) quantities: IndexMap<(UserKey, SubscriptionId), &'a Quantities>,
     /// The new state of each override; `None` deletes it.
     pub(super) overrides: IndexMap<(UserKey, &'a FeatureId), Option<&'a Override>>,
-    /// Users who are deleted, and their overrides with them.
+    /// The new state of each grant, but for what only was drawn; `None` deletes it.
+    pub(super) grants: IndexMap<(UserKey, GrantKey), Option<Cow<'a, Grant>>>,
+    /// How much of each other grant is drawn.
+    pub(super) drawn: IndexMap<(UserKey, GrantKey), i64>,
+    /// Users who are deleted, and their overrides and grants with them.
     pub(super) deleted_users: Vec<UserKey>,
     /// The new value of each counter; `None` deletes it.
     pub(super) counters: IndexMap<(UserKey, &'a CounterKey), Option<&'a CounterValue>>,
@@ -56,6 +62,17 @@ impl<'a> Gathered<'a> {
             && self.cancelled.is_empty()
             && self.quantities.is_empty()
             && self.overrides.is_empty()
+            && self.grants.is_empty()
+    }
+
+    fn draw(&mut self, grant: (UserKey, GrantKey), drawn: i64) {
+        match self.grants.get_mut(&grant) {
+            Some(Some(new)) => new.to_mut().drawn = drawn,
+            Some(None) => {}
+            None => {
+                self.drawn.insert(grant, drawn);
+            }
+        }
     }
 
     pub(super) fn new(changes: &'a [(UserKey, Change)]) -> Self {
@@ -72,6 +89,8 @@ impl<'a> Gathered<'a> {
                     gathered.users.update(*user, left, Some(previous_id));
                     gathered.deleted_ids.push((previous_id, &left.id));
                     gathered.overrides.retain(|(of, _), _| of != user);
+                    gathered.grants.retain(|(of, _), _| of != user);
+                    gathered.drawn.retain(|(of, _), _| of != user);
                     gathered.thresholds.retain(|(of, _)| of != user);
                     gathered.deleted_users.push(*user);
                 }
@@ -103,6 +122,15 @@ impl<'a> Gathered<'a> {
                 }
                 Change::DeleteOverride { feature } => {
                     gathered.overrides.insert((*user, feature), None);
+                }
+                Change::PutGrant(new) => {
+                    gathered.drawn.swap_remove(&(*user, new.key));
+                    gathered.grants.insert((*user, new.key), Some(Cow::Borrowed(new)));
+                }
+                Change::SetDrawn { grant, drawn } => gathered.draw((*user, *grant), *drawn),
+                Change::DeleteGrant { grant } => {
+                    gathered.drawn.swap_remove(&(*user, *grant));
+                    gathered.grants.insert((*user, *grant), None);
                 }
                 Change::SetCounter { counter, value } => {
                     gathered.counters.insert((*user, counter), Some(value));

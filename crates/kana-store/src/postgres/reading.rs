@@ -6,6 +6,7 @@ use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_core::counter::CounterValue;
 use kana_core::facts::{CounterKey, UserFacts};
+use kana_core::grant::Grant;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::overrides::Override;
@@ -125,8 +126,8 @@ impl Transaction for PostgresTransaction {
         if self.kind == Kind::Write
             && let Some(row) = rows.first()
         {
-            self.replays_table = Some(ReplaysTable::read(row.try_get(8)?)?);
-            self.mark = Some(Mark::read(row, 9)?);
+            self.replays_table = Some(ReplaysTable::read(row.try_get(9)?)?);
+            self.mark = Some(Mark::read(row, 10)?);
         }
         let mut users = HashMap::with_capacity(rows.len());
         for row in &rows {
@@ -136,10 +137,11 @@ impl Transaction for PostgresTransaction {
             let (id, key) = (rows::user_id(row, 1)?, UserKey(key));
             self.recent_counters.insert((environment, key), rows::recent_counters(row, 4)?);
             if self.kind == Kind::Write {
-                self.places.insert((environment, key), row.try_get(7)?);
+                self.places.insert((environment, key), row.try_get(8)?);
             }
             let facts = UserFacts::new(key, id.clone(), rows::running_subscriptions(row, 3)?)
-                .with_overrides(row.try_get(6)?);
+                .with_overrides(row.try_get(6)?)
+                .with_grants(row.try_get(7)?);
             users.insert(id, facts);
         }
         self.check_owners(environment, ids, |id| users.get(id).map(|facts| facts.key))?;
@@ -213,6 +215,21 @@ impl Transaction for PostgresTransaction {
         for row in &rows {
             let user = UserKey(row.try_get(11)?);
             by_user.entry(user).or_default().push(rows::override_of_user(row)?);
+        }
+        Ok(users.iter().map(|user| by_user.get(user).cloned().unwrap_or_default()).collect())
+    }
+
+    async fn grants_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Grant>>, StoreError> {
+        let keys = distinct(users.iter().map(|user| user.0));
+        let rows = self.ask_one(sql::GRANTS_OF, &[&environment.0, &keys]).await?;
+        let mut by_user: HashMap<UserKey, Vec<Grant>> = HashMap::new();
+        for row in &rows {
+            let user = UserKey(row.try_get(11)?);
+            by_user.entry(user).or_default().push(rows::grant_of_user(row)?);
         }
         Ok(users.iter().map(|user| by_user.get(user).cloned().unwrap_or_default()).collect())
     }
@@ -306,7 +323,7 @@ impl Transaction for PostgresTransaction {
                 self.ask_one(sql::THRESHOLD_EVENTS_OF_USER_AFTER, asked).await?
             }
         };
-        let read = |row| Ok((rows::user_id(row, 9)?, rows::threshold_event(row)?));
+        let read = |row| Ok((rows::user_id(row, 12)?, rows::threshold_event(row)?));
         rows.iter().map(read).collect()
     }
 

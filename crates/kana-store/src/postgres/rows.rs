@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use kana_core::Timestamp;
+use kana_core::entitlement::Extras;
 use kana_core::facts::CounterKey;
+use kana_core::grant::Grant;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Content, Replay, WrittenAnswer};
 use kana_core::metadata::{Label, Metadata};
@@ -21,6 +23,7 @@ use uuid::Uuid;
 use super::recent_counters::RecentCounters;
 use crate::columns::Named;
 use crate::error::StoreError;
+use crate::grant_row::GrantRow;
 use crate::override_row::OverrideRow;
 use crate::quantities_column::{StoredQuantities, quantities_from, quantities_from_text};
 use crate::threshold_event_row::ThresholdEventRow;
@@ -160,6 +163,24 @@ pub(super) fn override_of_user(row: &Row) -> Result<Override, StoreError> {
     stored.read()
 }
 
+/// The columns of a grant, without its user.
+pub(super) fn grant_of_user(row: &Row) -> Result<Grant, StoreError> {
+    let stored = GrantRow {
+        key: row.try_get(0)?,
+        id: text(row, 1)?,
+        feature: text(row, 2)?,
+        amount: row.try_get(3)?,
+        drawn: row.try_get(4)?,
+        priority: row.try_get(5)?,
+        starts_at: row.try_get(6)?,
+        expires_at: row.try_get(7)?,
+        voided_at: row.try_get(8)?,
+        reason: row.try_get(9)?,
+        created_at: row.try_get(10)?,
+    };
+    stored.read()
+}
+
 /// The columns of a threshold event, without its user.
 pub(super) fn threshold_event(row: &Row) -> Result<ThresholdEvent, StoreError> {
     let stored = ThresholdEventRow {
@@ -172,6 +193,11 @@ pub(super) fn threshold_event(row: &Row) -> Result<ThresholdEvent, StoreError> {
         budget: row.try_get(6)?,
         overage_enabled: row.try_get(7)?,
         at: row.try_get(8)?,
+        extras: Extras {
+            carried: row.try_get(9)?,
+            granted: row.try_get(10)?,
+            held: row.try_get(11)?,
+        },
     };
     stored.read()
 }

@@ -500,13 +500,13 @@ statements! {
     // The catalog version comes with the facts, also when nobody asked about exists.
     FACTS = "
         SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
-            u.has_older_counters, u.has_overrides
+            u.has_older_counters, u.has_overrides, u.has_grants
         FROM environments e
         LEFT JOIN LATERAL (
             SELECT u.* FROM unnest($2::text[]) k (id)
             CROSS JOIN LATERAL (
                 SELECT id, key, running_subscriptions, recent_counters, has_older_counters,
-                    has_overrides
+                    has_overrides, has_grants
                 FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u
         ) u ON true
         WHERE e.id = $1";
@@ -514,14 +514,14 @@ statements! {
     // where it is now. The lock gives the transaction a number, which comes with it.
     LOCK_FACTS = concat!("
         SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
-            u.has_older_counters, u.has_overrides, u.place, e.replays_table, t.number, t.timeline
+            u.has_older_counters, u.has_overrides, u.has_grants, u.place, e.replays_table, t.number, t.timeline
         FROM environments e
         CROSS JOIN (", own_transaction!(), " OFFSET 0) t
         LEFT JOIN LATERAL (
             SELECT u.* FROM unnest($2::text[]) k (id)
             CROSS JOIN LATERAL (
                 SELECT id, key, running_subscriptions, recent_counters, has_older_counters,
-                    has_overrides, ctid::text AS place
+                    has_overrides, has_grants, ctid::text AS place
                 FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0 FOR NO KEY UPDATE) u
         ) u ON true
         WHERE e.id = $1");
@@ -673,6 +673,53 @@ statements! {
         CROSS JOIN LATERAL (
             SELECT count(*) > 0 AS has_overrides
             FROM overrides WHERE environment_id = $1 AND user_key = k.key OFFSET 0) AS n
+        WHERE u.ctid = old.ctid";
+    GRANTS_OF = "
+        SELECT g.key, g.id, g.feature_id, g.amount, g.drawn, g.priority, g.starts_at, g.expires_at,
+            g.voided_at, g.reason, g.created_at, g.user_key
+        FROM unnest($2::uuid[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT * FROM grants WHERE environment_id = $1 AND user_key = k.key OFFSET 0) g";
+    PUT_GRANTS = "
+        INSERT INTO grants
+            (environment_id, user_key, key, id, feature_id, amount, drawn, priority, starts_at,
+             expires_at, voided_at, reason, created_at)
+        SELECT $1, g.*
+        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+                    $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[],
+                    $13::bigint[]) g
+        ON CONFLICT (environment_id, user_key, key) DO UPDATE SET
+            drawn = excluded.drawn, voided_at = excluded.voided_at";
+    SET_DRAWN = "
+        UPDATE grants g SET drawn = n.drawn
+        FROM unnest($2::uuid[], $3::uuid[], $4::bigint[]) AS n (user_key, key, drawn)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM grants
+            WHERE environment_id = $1 AND user_key = n.user_key AND key = n.key OFFSET 0) AS old
+        WHERE g.ctid = old.ctid";
+    DELETE_GRANTS = "
+        DELETE FROM grants WHERE ctid = ANY (ARRAY(
+            SELECT g.ctid
+            FROM unnest($2::uuid[], $3::uuid[]) k (user_key, key)
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM grants
+                WHERE environment_id = $1 AND user_key = k.user_key AND key = k.key
+                OFFSET 0) g))";
+    DELETE_GRANTS_OF = "
+        DELETE FROM grants WHERE ctid = ANY (ARRAY(
+            SELECT g.ctid
+            FROM unnest($2::uuid[]) k (key)
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM grants WHERE environment_id = $1 AND user_key = k.key
+                OFFSET 0) g))";
+    NOTE_GRANTS = "
+        UPDATE users u SET has_grants = n.has_grants
+        FROM unnest($2::uuid[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM users WHERE environment_id = $1 AND key = k.key OFFSET 0) AS old
+        CROSS JOIN LATERAL (
+            SELECT count(*) > 0 AS has_grants
+            FROM grants WHERE environment_id = $1 AND user_key = k.key OFFSET 0) AS n
         WHERE u.ctid = old.ctid";
     NOTE_RUNNING = "
         UPDATE users u SET running_subscriptions = n.running
@@ -846,14 +893,15 @@ statements! {
     ADD_THRESHOLD_EVENTS = "
         INSERT INTO threshold_events
             (environment_id, id, user_key, feature_id, threshold, period_start, period_end, used,
-             budget, overage_enabled, at)
+             budget, overage_enabled, at, carried, granted, held)
         SELECT $1, n.*
         FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-                    $8::bigint[], $9::bigint[], $10::boolean[], $11::bigint[]) n";
+                    $8::bigint[], $9::bigint[], $10::boolean[], $11::bigint[], $12::bigint[],
+                    $13::bigint[], $14::bigint[]) n";
     // The page first, and then the users of it.
     THRESHOLD_EVENTS_AFTER = "
         SELECT e.id, e.feature_id, e.threshold, e.period_start, e.period_end, e.used, e.budget,
-            e.overage_enabled, e.at, u.id
+            e.overage_enabled, e.at, e.carried, e.granted, e.held, u.id
         FROM (
             SELECT * FROM threshold_events WHERE environment_id + 0 = $1 AND id > $2
             ORDER BY id LIMIT $3) e
@@ -862,7 +910,7 @@ statements! {
         ORDER BY e.id";
     THRESHOLD_EVENTS_OF_USER_AFTER = "
         SELECT e.id, e.feature_id, e.threshold, e.period_start, e.period_end, e.used, e.budget,
-            e.overage_enabled, e.at, u.id
+            e.overage_enabled, e.at, e.carried, e.granted, e.held, u.id
         FROM (
             SELECT * FROM threshold_events
             WHERE environment_id = $1 AND user_key = $4 AND id > $2
@@ -904,7 +952,7 @@ statements! {
                 ('token_secrets', 'insert'), ('features', 'read'), ('packages', 'read'),
                 ('package_features', 'read'), ('package_feature_terms', 'read'),
                 ('package_bases', 'read'), ('users', 'change'),
-                ('subscriptions', 'change'), ('overrides', 'change'),
+                ('subscriptions', 'change'), ('overrides', 'change'), ('grants', 'change'),
                 ('counters', 'change'),
                 ('features_with_usage', 'insert'), ('events', 'insert'),
                 ('events_default', 'read'), ('replays_0', 'insert'),

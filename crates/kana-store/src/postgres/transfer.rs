@@ -316,6 +316,10 @@ impl PostgresImport {
                 self.copy(batch).await?;
                 self.note(sql::NOTE_OVERRIDES, batch).await
             }
+            Kind::Grant => {
+                self.copy(batch).await?;
+                self.note(sql::NOTE_GRANTS, batch).await
+            }
             _ => self.copy(batch).await,
         }
     }

@@ -4,6 +4,7 @@ use kana_core::Timestamp;
 use kana_core::catalog::{CatalogChange, CatalogVersion};
 use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey};
+use kana_core::grant::GrantKey;
 use kana_core::id::{FeatureId, IdempotencyKey, UserKey};
 use kana_core::idempotency::{Replay, WrittenAnswer};
 use kana_core::metadata::Metadata;
@@ -24,6 +25,7 @@ use crate::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
 use crate::columns::Named;
 use crate::error::StoreError;
 use crate::feed::Records;
+use crate::grant_row::GrantRow;
 use crate::override_row::OverrideRow;
 use crate::quantities_column::quantities_to_text;
 use crate::store::WriteTransaction;
@@ -67,6 +69,11 @@ impl WriteTransaction for PostgresTransaction {
             deleted_overrides(&gathered),
             put_overrides(&gathered)?,
             noted_overrides(&gathered),
+            deleted_grants_of(&gathered),
+            deleted_grants(&gathered),
+            put_grants(&gathered),
+            drawn_grants(&gathered),
+            noted_grants(&gathered),
             older_counters(&older),
             deleted_counters(&gathered),
             crossings(&gathered),
@@ -359,6 +366,64 @@ fn noted_overrides(gathered: &Gathered<'_>) -> Option<Table> {
         .then(|| Table { statement: sql::NOTE_OVERRIDES, columns: vec![Box::new(users)] })
 }
 
+fn deleted_grants_of(gathered: &Gathered<'_>) -> Option<Table> {
+    let users = distinct(gathered.deleted_users.iter().map(|user| user.0));
+    (!users.is_empty())
+        .then(|| Table { statement: sql::DELETE_GRANTS_OF, columns: vec![Box::new(users)] })
+}
+
+fn deleted_grants(gathered: &Gathered<'_>) -> Option<Table> {
+    let deleted = gathered.grants.iter().filter(|(_, new)| new.is_none());
+    let rows: Vec<&(UserKey, GrantKey)> = deleted.map(|(key, _)| key).collect();
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::DELETE_GRANTS,
+        columns: vec![column(&rows, |(user, _)| user.0), column(&rows, |(_, grant)| grant.0)],
+    })
+}
+
+fn put_grants(gathered: &Gathered<'_>) -> Option<Table> {
+    let put = gathered.grants.iter().filter_map(|((user, _), new)| Some((*user, new.as_ref()?)));
+    let rows: Vec<(UserKey, GrantRow<'_>)> =
+        put.map(|(user, new)| (user, GrantRow::of(new))).collect();
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::PUT_GRANTS,
+        columns: vec![
+            column(&rows, |(user, _)| user.0),
+            column(&rows, |(_, row)| row.key),
+            column(&rows, |(_, row)| row.id.to_owned()),
+            column(&rows, |(_, row)| row.feature.to_owned()),
+            column(&rows, |(_, row)| row.amount),
+            column(&rows, |(_, row)| row.drawn),
+            column(&rows, |(_, row)| row.priority),
+            column(&rows, |(_, row)| row.starts_at),
+            column(&rows, |(_, row)| row.expires_at),
+            column(&rows, |(_, row)| row.voided_at),
+            column(&rows, |(_, row)| row.reason.map(str::to_owned)),
+            column(&rows, |(_, row)| row.created_at),
+        ],
+    })
+}
+
+fn drawn_grants(gathered: &Gathered<'_>) -> Option<Table> {
+    let rows: Vec<(&(UserKey, GrantKey), &i64)> = gathered.drawn.iter().collect();
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::SET_DRAWN,
+        columns: vec![
+            column(&rows, |((user, _), _)| user.0),
+            column(&rows, |((_, grant), _)| grant.0),
+            column(&rows, |(_, drawn)| **drawn),
+        ],
+    })
+}
+
+/// Notes beside users whether they have grants.
+fn noted_grants(gathered: &Gathered<'_>) -> Option<Table> {
+    let changed = gathered.grants.keys().map(|(user, _)| user.0);
+    let users = distinct(changed.chain(gathered.deleted_users.iter().map(|user| user.0)));
+    (!users.is_empty())
+        .then(|| Table { statement: sql::NOTE_GRANTS, columns: vec![Box::new(users)] })
+}
+
 fn deleted_counters(gathered: &Gathered<'_>) -> Option<Table> {
     let deleted = gathered.counters.iter().filter(|(_, used)| used.is_none());
     let rows: Vec<&(UserKey, &CounterKey)> = deleted.map(|(counter, _)| counter).collect();
@@ -456,6 +521,9 @@ fn thresholds(gathered: &Gathered<'_>) -> Option<Table> {
             column(&rows, |(_, row)| row.budget),
             column(&rows, |(_, row)| row.overage_enabled),
             column(&rows, |(_, row)| row.at),
+            column(&rows, |(_, row)| row.extras.carried),
+            column(&rows, |(_, row)| row.extras.granted),
+            column(&rows, |(_, row)| row.extras.held),
         ],
     })
 }

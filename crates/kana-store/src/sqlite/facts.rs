@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::connection::Connection;
 use super::event_log::UnwrittenEvents;
 use super::rows::{instant, limit, read_owned_subscription, read_subscription, text};
-use super::{earlier_ids, limit_crossings, overrides, statements as sql, threshold_events, users};
+use super::{
+    earlier_ids, grants, limit_crossings, overrides, statements as sql, threshold_events, users,
+};
 use crate::app::EnvironmentId;
 use crate::columns::{Named, counter_value};
 use crate::error::StoreError;
@@ -45,15 +47,20 @@ pub(super) fn facts(
     let mut statement = connection.statement(sql::FACTS)?;
     let mut rows = statement.query(params![environment.0, id.as_str()])?;
     let mut key = None;
-    let (mut running, mut has_overrides) = (Vec::new(), false);
+    let (mut running, mut has_overrides, mut has_grants) = (Vec::new(), false, false);
     while let Some(row) = rows.next()? {
         key = Some(UserKey(row.get(0)?));
         has_overrides = row.get(7)?;
+        has_grants = row.get(8)?;
         if row.get_ref(1)? != ValueRef::Null {
             running.push(read_subscription(row, 1)?);
         }
     }
-    Ok(key.map(|key| UserFacts::new(key, id.clone(), running).with_overrides(has_overrides)))
+    Ok(key.map(|key| {
+        UserFacts::new(key, id.clone(), running)
+            .with_overrides(has_overrides)
+            .with_grants(has_grants)
+    }))
 }
 
 pub(super) fn subscription(
@@ -157,6 +164,7 @@ pub(super) fn write(
             return connection.overwriting(|connection| {
                 users::update(connection, environment, user_key, user)?;
                 overrides::delete_all(connection, environment, user_key)?;
+                grants::delete_all(connection, environment, user_key)?;
                 earlier_ids::forget(connection, environment, previous_id, &user.id)
             });
         }
@@ -180,6 +188,15 @@ pub(super) fn write(
         Change::DeleteOverride { feature } => {
             return connection.overwriting(|connection| {
                 overrides::delete(connection, environment, user_key, feature)
+            });
+        }
+        Change::PutGrant(new) => grants::put(connection, environment, user_key, new),
+        Change::SetDrawn { grant, drawn } => {
+            grants::set_drawn(connection, environment, user_key, (*grant, *drawn))
+        }
+        Change::DeleteGrant { grant } => {
+            return connection.overwriting(|connection| {
+                grants::delete(connection, environment, user_key, *grant)
             });
         }
         Change::SetCounter { counter, value } => {

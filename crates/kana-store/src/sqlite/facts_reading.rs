@@ -9,6 +9,7 @@ use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_core::counter::CounterValue;
 use kana_core::facts::CounterKey;
+use kana_core::grant::Grant;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::metadata::Label;
@@ -242,6 +243,7 @@ from_snapshot! {
     subscriptions_of(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Subscription>>;
     ended_subscriptions(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Subscription>>;
     overrides_of(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Override>>;
+    grants_of(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Grant>>;
     counters_after(
         environment: EnvironmentId,
         after: Option<&(UserKey, CounterKey)>,

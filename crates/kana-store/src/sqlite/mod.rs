@@ -24,6 +24,7 @@ mod facts_cache;
 mod facts_reading;
 mod feed;
 mod file_names;
+mod grants;
 mod health;
 mod inspection;
 mod jobs;

@@ -220,7 +220,8 @@ statements! {
     // Left to itself, the planner takes the primary key and walks every subscription that has ended.
     FACTS = "
         SELECT u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
-            EXISTS (SELECT 1 FROM overrides o WHERE o.environment_id = ?1 AND o.user_key = u.key)
+            EXISTS (SELECT 1 FROM overrides o WHERE o.environment_id = ?1 AND o.user_key = u.key),
+            EXISTS (SELECT 1 FROM grants g WHERE g.environment_id = ?1 AND g.user_key = u.key)
         FROM users u
         LEFT JOIN subscriptions s INDEXED BY subscriptions_that_run
             ON s.environment_id = ?1 AND s.user_key = u.key AND s.ended_at IS NULL
@@ -242,6 +243,22 @@ statements! {
     DELETE_OVERRIDE = "
         DELETE FROM overrides WHERE environment_id = ?1 AND user_key = ?2 AND feature_id = ?3";
     DELETE_OVERRIDES_OF = "DELETE FROM overrides WHERE environment_id = ?1 AND user_key = ?2";
+    GRANTS_OF = "
+        SELECT key, id, feature_id, amount, drawn, priority, starts_at, expires_at, voided_at, reason,
+            created_at
+        FROM grants WHERE environment_id = ?1 AND user_key = ?2 ORDER BY key";
+    PUT_GRANT = "
+        INSERT INTO grants
+            (environment_id, user_key, key, id, feature_id, amount, drawn, priority, starts_at,
+             expires_at, voided_at, reason, created_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+        ON CONFLICT (environment_id, user_key, key) DO UPDATE SET
+            drawn = excluded.drawn, voided_at = excluded.voided_at";
+    SET_DRAWN = "
+        UPDATE grants SET drawn = ?4 WHERE environment_id = ?1 AND user_key = ?2 AND key = ?3";
+    DELETE_GRANT = "
+        DELETE FROM grants WHERE environment_id = ?1 AND user_key = ?2 AND key = ?3";
+    DELETE_GRANTS_OF = "DELETE FROM grants WHERE environment_id = ?1 AND user_key = ?2";
     SUBSCRIPTION = "
         SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
             u.id
@@ -358,17 +375,17 @@ statements! {
     ADD_THRESHOLD_EVENT = "
         INSERT INTO threshold_events
             (environment_id, id, user_key, feature_id, threshold, period_start, period_end, used,
-             budget, overage_enabled, at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+             budget, overage_enabled, at, carried, granted, held)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     THRESHOLD_EVENTS_AFTER = "
         SELECT e.id, e.feature_id, e.threshold, e.period_start, e.period_end, e.used, e.budget,
-            e.overage_enabled, e.at, u.id
+            e.overage_enabled, e.at, e.carried, e.granted, e.held, u.id
         FROM threshold_events e INDEXED BY threshold_events_by_arrival
         CROSS JOIN users u ON u.environment_id = ?1 AND u.key = e.user_key
         WHERE e.environment_id = ?1 AND e.id > ?2 ORDER BY e.id LIMIT ?3";
     THRESHOLD_EVENTS_OF_USER_AFTER = "
         SELECT e.id, e.feature_id, e.threshold, e.period_start, e.period_end, e.used, e.budget,
-            e.overage_enabled, e.at, u.id
+            e.overage_enabled, e.at, e.carried, e.granted, e.held, u.id
         FROM threshold_events e
         CROSS JOIN users u ON u.environment_id = ?1 AND u.key = e.user_key
         WHERE e.environment_id = ?1 AND e.user_key = ?4 AND e.id > ?2 ORDER BY e.id LIMIT ?3";

@@ -268,7 +268,7 @@ mod plans {
             || (statement == "PROVIDE_TOKEN_SECRET" && step == "SCAN CONSTANT ROW")
             // The heading of a subquery, whose own steps follow.
             || step == "SCALAR SUBQUERY 1"
-            || (statement == "FACTS" && step == "CORRELATED SCALAR SUBQUERY 1")
+            || (statement == "FACTS" && step.starts_with("CORRELATED SCALAR SUBQUERY "))
     }
 
     #[test]
@@ -302,6 +302,8 @@ mod plans {
             SEARCH s USING COVERING INDEX subscriptions_that_run (environment_id=? AND user_key=?) LEFT-JOIN
             CORRELATED SCALAR SUBQUERY 1
             SEARCH o USING PRIMARY KEY (environment_id=? AND user_key=?)
+            CORRELATED SCALAR SUBQUERY 2
+            SEARCH g USING PRIMARY KEY (environment_id=? AND user_key=?)
         ");
     }
 
@@ -328,6 +330,8 @@ mod plans {
             ("SUBSCRIPTION", statements::SUBSCRIPTION),
             ("ENDED_SUBSCRIPTIONS", statements::ENDED_SUBSCRIPTIONS),
             ("OVERRIDES_OF", statements::OVERRIDES_OF),
+            ("GRANTS_OF", statements::GRANTS_OF),
+            ("SET_DRAWN", statements::SET_DRAWN),
             ("CANCEL_SUBSCRIPTION", statements::CANCEL_SUBSCRIPTION),
             ("SET_QUANTITIES", statements::SET_QUANTITIES),
             ("LAST_NUMBER_LOGGED", statements::LAST_NUMBER_LOGGED),
@@ -346,6 +350,10 @@ mod plans {
             SEARCH subscriptions USING PRIMARY KEY (environment_id=? AND user_key=?)
         OVERRIDES_OF
             SEARCH overrides USING PRIMARY KEY (environment_id=? AND user_key=?)
+        GRANTS_OF
+            SEARCH grants USING PRIMARY KEY (environment_id=? AND user_key=?)
+        SET_DRAWN
+            SEARCH grants USING PRIMARY KEY (environment_id=? AND user_key=? AND key=?)
         CANCEL_SUBSCRIPTION
             SEARCH subscriptions USING COVERING INDEX subscriptions_by_id (environment_id=? AND id=?)
         SET_QUANTITIES
@@ -737,6 +745,7 @@ mod migrations_and_files {
              DROP TRIGGER subscriber_added; DROP TRIGGER subscriber_changed_to;
              DROP TRIGGER subscriber_changed_from; DROP TRIGGER subscriber_deleted;
              DROP TABLE package_subscribers; DROP TABLE sent_forms; DROP TABLE overrides;
+             DROP TABLE grants;
              DROP INDEX subscriptions_that_run;
              ALTER TABLE subscriptions DROP COLUMN quantities;
              CREATE INDEX subscriptions_that_run ON subscriptions (environment_id, user_key);

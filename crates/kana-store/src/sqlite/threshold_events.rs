@@ -1,6 +1,7 @@
 //! The log of threshold events (contract: `beyond.md`, "Thresholds").
 
 use kana_core::Timestamp;
+use kana_core::entitlement::Extras;
 use kana_core::id::{UserId, UserKey};
 use kana_core::threshold::ThresholdEvent;
 use rusqlite::{Row, params};
@@ -32,6 +33,9 @@ pub(super) fn write(
         row.budget,
         row.overage_enabled,
         row.at,
+        row.extras.carried,
+        row.extras.granted,
+        row.extras.held,
     ])
 }
 
@@ -54,7 +58,7 @@ pub(super) fn after(
     };
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
-        events.push((UserId::new("stored user id", text(row, 9)?)?, event(row)?));
+        events.push((UserId::new("stored user id", text(row, 12)?)?, event(row)?));
     }
     Ok(events)
 }
@@ -70,6 +74,7 @@ fn event(row: &Row<'_>) -> Result<ThresholdEvent, StoreError> {
         budget: row.get(6)?,
         overage_enabled: row.get(7)?,
         at: row.get(8)?,
+        extras: Extras { carried: row.get(9)?, granted: row.get(10)?, held: row.get(11)? },
     };
     stored.read()
 }

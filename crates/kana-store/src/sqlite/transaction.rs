@@ -9,6 +9,7 @@ use kana_core::Timestamp;
 use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey, UserFacts};
+use kana_core::grant::Grant;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::overrides::Override;
@@ -32,8 +33,8 @@ use super::unfolded_usage::UnfoldedUsage;
 use super::usage_by_day::{self, Deltas};
 use super::write_behind::WriteBehind;
 use super::{
-    catalog, facts, feed, keys, limit_crossings, lists, overrides, threshold_events, usage_events,
-    user_search, users,
+    catalog, facts, feed, grants, keys, limit_crossings, lists, overrides, threshold_events,
+    usage_events, user_search, users,
 };
 use crate::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
 use crate::error::StoreError;
@@ -632,6 +633,15 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         users: &[UserKey],
     ) -> Result<Vec<Vec<Override>>, StoreError> {
         let of_user = |user: &UserKey| overrides::of_user(&self.lease, environment, *user);
+        self.lease.noted(users.iter().map(of_user).collect())
+    }
+
+    async fn grants_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+    ) -> Result<Vec<Vec<Grant>>, StoreError> {
+        let of_user = |user: &UserKey| grants::of_user(&self.lease, environment, *user);
         self.lease.noted(users.iter().map(of_user).collect())
     }
 

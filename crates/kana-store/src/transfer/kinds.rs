@@ -15,6 +15,7 @@ use kana_core::catalog::{PackageStatus, Stacking};
 use kana_core::change::AuditKind;
 use kana_core::counter::Marks;
 use kana_core::day::Day;
+use kana_core::grant::{AMOUNT_MAX, PRIORITIES};
 use kana_core::overrides::OverrideKind;
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::subscription::SubscriptionStatus;
@@ -51,6 +52,8 @@ pub enum Kind {
     Subscription,
     /// An override of one user.
     Override,
+    /// An extra amount of a feature for one user.
+    Grant,
     /// How much was used in a period.
     Counter,
     /// A line of the log of usage.
@@ -76,7 +79,7 @@ pub enum Kind {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 25;
+pub(crate) const KINDS: usize = 26;
 
 impl Kind {
     /// All of them, in their order.
@@ -95,6 +98,7 @@ impl Kind {
         Self::User,
         Self::Subscription,
         Self::Override,
+        Self::Grant,
         Self::Counter,
         Self::Event,
         Self::UsageByDay,
@@ -135,6 +139,7 @@ impl Kind {
             Self::User => &user_row::USER,
             Self::Subscription => &SUBSCRIPTION,
             Self::Override => &OVERRIDE,
+            Self::Grant => &GRANT,
             Self::Counter => &COUNTER,
             Self::Event => &EVENT,
             Self::UsageByDay => &USAGE_BY_DAY,
@@ -156,6 +161,7 @@ impl Kind {
             Self::User => Some("key"),
             Self::Subscription
             | Self::Override
+            | Self::Grant
             | Self::Counter
             | Self::Event
             | Self::ThresholdEvent
@@ -399,6 +405,27 @@ static OVERRIDE: Description = Description {
     ],
 };
 
+static GRANT: Description = Description {
+    name: "grant",
+    table: "grants",
+    owner: OWNER,
+    order: Order::By("environment_id, user_key, key"),
+    columns: &[
+        column("user_key", Uuid),
+        column("key", Uuid),
+        column("id", Id),
+        column("feature_id", Id),
+        column("amount", Integer { min: 1, max: AMOUNT_MAX }),
+        column("drawn", Integer { min: 0, max: AMOUNT_MAX }),
+        column("priority", Integer { min: *PRIORITIES.start(), max: *PRIORITIES.end() }),
+        column("starts_at", Instant),
+        optional("expires_at", Instant),
+        optional("voided_at", Instant),
+        optional("reason", Label),
+        column("created_at", Instant),
+    ],
+};
+
 static COUNTER: Description = Description {
     name: "counter",
     table: "counters",
@@ -486,6 +513,9 @@ static THRESHOLD_EVENT: Description = Description {
         column("budget", NOT_NEGATIVE),
         column("overage_enabled", Flag),
         column("at", Instant),
+        Column { left_out: Some(0), ..column("carried", NOT_NEGATIVE) },
+        Column { left_out: Some(0), ..column("granted", NOT_NEGATIVE) },
+        Column { left_out: Some(0), ..column("held", NOT_NEGATIVE) },
     ],
 };
 

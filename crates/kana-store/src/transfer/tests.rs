@@ -356,10 +356,15 @@ fn every_column_of_postgres_travels() {
         assert!(found.remove(table).is_some());
     }
     assert!(found.remove("user_search").is_some(), "{SEARCH_STAYS}");
-    // They say once more what travels as subscriptions and overrides, and hold what travels as counters.
-    for column in
-        ["running_subscriptions", "has_overrides", "recent_counters", "has_older_counters"]
-    {
+    // They say once more what travels as subscriptions, overrides and grants, and hold what travels as
+    // counters.
+    for column in [
+        "running_subscriptions",
+        "has_overrides",
+        "has_grants",
+        "recent_counters",
+        "has_older_counters",
+    ] {
         assert!(found.get_mut("users").unwrap().remove(column));
     }
     // What it holds travels as usage by day.

@@ -15,6 +15,7 @@ mod counters;
 mod engine;
 mod events;
 mod feed;
+mod grants;
 mod isolation;
 mod jobs;
 mod limit_crossings;
@@ -286,6 +287,11 @@ macro_rules! every_story_on {
                 overrides_are_kept_as_they_are_set_each_for_its_user,
                 an_override_that_is_not_committed_was_never_set,
                 a_deleted_user_has_no_overrides,
+            }
+            grants {
+                grants_are_kept_as_they_are_given_each_for_its_user,
+                a_grant_that_is_not_committed_was_never_given,
+                a_deleted_user_has_no_grants,
             }
             thresholds {
                 threshold_events_are_listed_in_the_order_of_their_ids,

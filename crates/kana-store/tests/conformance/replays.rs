@@ -1,5 +1,5 @@
 use kana_core::Timestamp;
-use kana_core::entitlement::{Consumption, Reason};
+use kana_core::entitlement::{Consumption, Extras, Reason};
 use kana_core::idempotency::{Content, KeptAnswer, Replay};
 use kana_core::usage::{RecordedUsage, UsageAction, UsedFeature};
 
@@ -45,10 +45,25 @@ pub(crate) async fn every_answer_to_recording_usage_is_kept<E: Engine>() {
 pub(crate) async fn every_answer_to_using_a_feature_is_kept<E: Engine>() {
     let consumptions = [
         None,
-        Some(Consumption { used: 0, budget: None, overage_enabled: false }),
-        Some(Consumption { used: 3, budget: Some(3), overage_enabled: false }),
-        Some(Consumption { used: i64::MAX, budget: Some(0), overage_enabled: true }),
-        Some(Consumption { used: 1, budget: Some(i64::MAX), overage_enabled: true }),
+        Some(Consumption { used: 0, budget: None, overage_enabled: false, extras: Extras::NONE }),
+        Some(Consumption {
+            used: 3,
+            budget: Some(3),
+            overage_enabled: false,
+            extras: Extras::NONE,
+        }),
+        Some(Consumption {
+            used: i64::MAX,
+            budget: Some(0),
+            overage_enabled: true,
+            extras: Extras::NONE,
+        }),
+        Some(Consumption {
+            used: 1,
+            budget: Some(i64::MAX),
+            overage_enabled: true,
+            extras: Extras { carried: 1, granted: 2, held: i64::MAX },
+        }),
     ];
     let mut replays = Vec::new();
     for reason in EVERY_REASON {

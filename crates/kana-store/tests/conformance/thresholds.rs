@@ -2,7 +2,7 @@
 
 use kana_core::counted::{Counted, CountedAt};
 use kana_core::counter::{CounterValue, Marks};
-use kana_core::entitlement::Consumption;
+use kana_core::entitlement::{Consumption, Extras};
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::SubscriptionId;
 use kana_core::period::Period;
@@ -35,6 +35,7 @@ fn reached_event(n: u16, percent: i64) -> ThresholdEvent {
             used: i64::MAX,
             budget: Some(i64::from(n)),
             overage_enabled: n == 2,
+            extras: Extras { carried: percent, granted: i64::from(n) - 1, held: 0 },
         },
         at: time(BEGINNING).saturating_add_ms(percent),
     }
@@ -52,14 +53,16 @@ pub(crate) fn taken_back(subscription: SubscriptionId, feature: &str) -> UsageEv
     UsageEvent { action, delta: -3, amount: -3, idempotency_key, ..event(subscription, feature) }
 }
 
-/// A counter that was SET, and has reached thresholds.
+/// A counter that was SET, has reached thresholds, and drew from grants.
 pub(crate) fn marked(counter: CounterKey, used: i64) -> Change {
     Change::SetCounter { counter, value: marked_value(used) }
 }
 
 fn marked_value(used: i64) -> CounterValue {
     let fired = [Threshold::Percent(80), Threshold::Left(10)];
-    let marks = Marks::default().after_sets(u32::MAX).after_firing(&fired, &fired);
+    let drawn = "g00000000000000010000000000000000:7 n00000000000000020000000000000000:2147483647";
+    let marks = Marks::from_text(drawn).unwrap().after_sets(u32::MAX);
+    let marks = marks.after_firing(&fired, &fired);
     CounterValue { used, marks }
 }
 

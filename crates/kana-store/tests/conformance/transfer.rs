@@ -25,7 +25,7 @@ use crate::world::{
     put_feature, put_package, quantities, replay, set_quantities, subscribe, subscription_id, time,
     user, user_id, user_key,
 };
-use crate::{Engine, overrides, thresholds};
+use crate::{Engine, grants, overrides, thresholds};
 
 const BOTH: [EnvironmentKind; 2] = [EnvironmentKind::Test, EnvironmentKind::Live];
 
@@ -191,6 +191,10 @@ async fn fill_users<E: Engine>(world: &World<E>) {
                 overrides::put(&match n {
                     2 => overrides::deny(n, "calls"),
                     _ => overrides::weekly(n, "calls"),
+                }),
+                grants::put(&match n {
+                    2 => grants::bare(n, "calls"),
+                    _ => grants::whole(n, "calls"),
                 }),
                 // An override that counts by itself has its id in the place of a subscription's.
                 count(

@@ -238,7 +238,7 @@ fn a_table_that_could_not_be_spread_is_named() {
     run(
         database.url(),
         "SET search_path TO kana;
-         CREATE TABLE grants (environment_id bigint, user_key uuid, id bigint PRIMARY KEY);
+         CREATE TABLE credits (environment_id bigint, user_key uuid, id bigint PRIMARY KEY);
          CREATE UNIQUE INDEX subscriptions_once ON subscriptions (environment_id, id);
          CREATE UNIQUE INDEX replays_once ON replays_0 (environment_id, user_key);
          ALTER TABLE usage_deltas ADD COLUMN user_key uuid;
@@ -253,9 +253,9 @@ fn a_table_that_could_not_be_spread_is_named() {
         faults.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(),
         [
             "counters refers to users",
+            "credits has a user_key and is not spread",
+            "credits is not both in the schema and in docs/scale.md",
             "events: user_key may be null",
-            "grants has a user_key and is not spread",
-            "grants is not both in the schema and in docs/scale.md",
             "limit_crossings: number is numbered by a sequence",
             "replays_0: replays_once is unique without idempotency_key",
             "subscriptions: subscriptions_once is unique without user_key",

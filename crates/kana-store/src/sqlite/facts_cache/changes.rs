@@ -31,8 +31,8 @@ pub(super) enum UserChanges {
     /// Only changes of what is kept in memory. With what the transaction has read of the user before, if the
     /// user is not in memory yet.
     Known(Vec<KnownChange>, Option<KnownUser>),
-    /// The id may belong to another user afterwards, or the user has other overrides, which are not kept
-    /// in memory.
+    /// The id may belong to another user afterwards, or the user has other overrides or grants, which are
+    /// not kept in memory.
     Other,
 }
 
@@ -72,7 +72,7 @@ impl FactsChanges {
         key: UserKey,
         change: &Change,
     ) -> bool {
-        let is_noted_by_id = known(change).is_some() || is_of_overrides(change);
+        let is_noted_by_id = known(change).is_some() || is_of_exceptions(change);
         is_noted_by_id && !self.noted.contains_key(&(environment, key))
     }
 
@@ -82,7 +82,7 @@ impl FactsChanges {
             Change::CreateUser(user) => (&user.id, None),
             Change::UpdateUser { user, previous_id } => (&user.id, previous_id.as_ref()),
             Change::DeleteUser { user, previous_id } => (&user.id, Some(previous_id)),
-            change if is_of_overrides(change) => {
+            change if is_of_exceptions(change) => {
                 if let Some(noted) = self.noted.get(&(environment, key)) {
                     let id = noted.id.clone();
                     self.users.insert((environment, id), UserChanges::Other);
@@ -157,9 +157,16 @@ impl FactsChanges {
     }
 }
 
-/// Returns true if the change is one of the user's overrides.
-fn is_of_overrides(change: &Change) -> bool {
-    matches!(change, Change::PutOverride(_) | Change::DeleteOverride { .. })
+/// Returns true if the change is one of the user's overrides or grants.
+fn is_of_exceptions(change: &Change) -> bool {
+    match change {
+        Change::PutOverride(_)
+        | Change::DeleteOverride { .. }
+        | Change::PutGrant(_)
+        | Change::SetDrawn { .. }
+        | Change::DeleteGrant { .. } => true,
+        _ => false,
+    }
 }
 
 /// Returns the change of what can be known of a user; `None` if it is no such change.
@@ -182,6 +189,9 @@ fn known(change: &Change) -> Option<KnownChange> {
         | Change::DeleteUser { .. }
         | Change::PutOverride(_)
         | Change::DeleteOverride { .. }
+        | Change::PutGrant(_)
+        | Change::SetDrawn { .. }
+        | Change::DeleteGrant { .. }
         | Change::LogEvent(_)
         | Change::CrossLimit(_)
         | Change::ReachThreshold(_)

@@ -62,13 +62,13 @@ impl EntryNames {
 pub(super) struct Entry(Box<[u8]>);
 
 impl Entry {
-    /// Writes an entry. Returns `None` for a user with more than fits, or with overrides.
+    /// Writes an entry. Returns `None` for a user with more than fits, or with overrides or grants.
     pub(super) fn new(
         (environment, id): (EnvironmentId, &UserId),
         user: &KnownUser,
         names: &mut EntryNames,
     ) -> Option<Self> {
-        if user.has_overrides {
+        if user.has_overrides || user.has_grants {
             return None;
         }
         let id = id.as_str().as_bytes();
@@ -134,7 +134,13 @@ impl Entry {
         let counters: Vec<Counter> = Counters::of(counters)
             .map(|stored| counter(&stored, &running, names))
             .collect::<Option<_>>()?;
-        Some(KnownUser { key: head.key, running, has_overrides: false, counters })
+        Some(KnownUser {
+            key: head.key,
+            running,
+            has_overrides: false,
+            has_grants: false,
+            counters,
+        })
     }
 
     /// Sets a counter that the entry has, if it takes as much room as before. Returns false otherwise.

@@ -20,6 +20,8 @@ pub(crate) struct KnownUser {
     pub(crate) running: Vec<Subscription>,
     /// Whether the user has overrides. Who has some is not kept in memory.
     pub(crate) has_overrides: bool,
+    /// Likewise.
+    pub(crate) has_grants: bool,
     /// Some counters.
     pub(crate) counters: Vec<Counter>,
 }
@@ -40,6 +42,7 @@ impl KnownUser {
             key: facts.key,
             running: facts.subscriptions().to_vec(),
             has_overrides: facts.has_overrides(),
+            has_grants: facts.has_grants(),
             counters: Vec::new(),
         }
     }
@@ -48,6 +51,7 @@ impl KnownUser {
     pub(crate) fn into_facts(self, id: &UserId) -> UserFacts {
         UserFacts::new(self.key, id.clone(), self.running)
             .with_overrides(self.has_overrides)
+            .with_grants(self.has_grants)
             .with_counters(self.counters)
     }
 

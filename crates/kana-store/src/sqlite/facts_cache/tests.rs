@@ -49,7 +49,13 @@ fn counter(subscription: u128, feature: &str, period: i64) -> CounterKey {
 
 fn user(n: u128) -> KnownUser {
     let counters = vec![(counter(n, "api-calls", 0), Some(3.into()))];
-    KnownUser { key: key(n), running: vec![subscription(n)], has_overrides: false, counters }
+    KnownUser {
+        key: key(n),
+        running: vec![subscription(n)],
+        has_overrides: false,
+        has_grants: false,
+        counters,
+    }
 }
 
 fn cache(users: usize) -> FactsCache {
@@ -212,6 +218,7 @@ fn an_ended_subscription_goes_with_its_counters() {
     cache.make(&cache.begin(changes(&[("ada", 1, end), ("ada", 1, begin)])));
     let after = KnownUser {
         has_overrides: false,
+        has_grants: false,
         key: key(1),
         running: vec![subscription(2), subscription(3)],
         counters: vec![(counter(2, "api-calls", 0), None)],
@@ -330,8 +337,13 @@ fn any_user() -> impl Strategy<Value = KnownUser> {
                 ..subscription(n)
             })
             .collect();
-        let mut known =
-            KnownUser { key: key(n), running, has_overrides: false, counters: Vec::new() };
+        let mut known = KnownUser {
+            key: key(n),
+            running,
+            has_overrides: false,
+            has_grants: false,
+            counters: Vec::new(),
+        };
         for ((of, feature, terms, start), used) in counters {
             let Some(subscription) = known.running.get(of) else { continue };
             let key = CounterKey {

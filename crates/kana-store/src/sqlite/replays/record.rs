@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use kana_core::Timestamp;
 use kana_core::counted::{Counted, CountedAt};
-use kana_core::entitlement::{Consumption, Reason};
+use kana_core::entitlement::{Consumption, Extras, Reason};
 use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserKey};
 use kana_core::idempotency::{Content, KeptAnswer, Replay, WrittenAnswer};
 use kana_core::terms::TermsNumber;
@@ -50,6 +50,7 @@ const GRANTED: u8 = 8;
 const HAS_CONSUMPTION: u8 = 16;
 const HAS_BUDGET: u8 = 32;
 const OVERAGE_ENABLED: u8 = 64;
+const HAS_EXTRAS: u8 = 128;
 
 fn damaged() -> StoreError {
     StoreError::Unreadable("a stored idempotency key is damaged".into())
@@ -351,12 +352,20 @@ fn put_used(out: &mut Vec<u8>, used: &UsedFeature) {
         if consumption.overage_enabled {
             flags |= OVERAGE_ENABLED;
         }
+        if !consumption.extras.is_none() {
+            flags |= HAS_EXTRAS;
+        }
     }
     out.push(flags);
-    if let Some(Consumption { used, budget, .. }) = used.consumption {
+    if let Some(Consumption { used, budget, extras, .. }) = used.consumption {
         put_signed(out, used);
         if let Some(budget) = budget {
             put_signed(out, budget);
+        }
+        if !extras.is_none() {
+            for amount in [extras.carried, extras.granted, extras.held] {
+                put_signed(out, amount);
+            }
         }
     }
 }
@@ -367,7 +376,13 @@ fn read_used(reader: &mut Reader<'_>) -> Option<UsedFeature> {
     let consumption = if has(HAS_CONSUMPTION) {
         let used = reader.signed()?;
         let budget = if has(HAS_BUDGET) { Some(reader.signed()?) } else { None };
-        Some(Consumption { used, budget, overage_enabled: has(OVERAGE_ENABLED) })
+        let extras = if has(HAS_EXTRAS) {
+            let (carried, granted) = (reader.signed()?, reader.signed()?);
+            Extras { carried, granted, held: reader.signed()? }
+        } else {
+            Extras::NONE
+        };
+        Some(Consumption { used, budget, overage_enabled: has(OVERAGE_ENABLED), extras })
     } else {
         None
     };

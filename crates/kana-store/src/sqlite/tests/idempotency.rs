@@ -323,7 +323,7 @@ async fn many_records_of_the_table_of_before_are_taken_over() {
         "DROP VIEW current_counters; CREATE VIEW current_counters AS SELECT 1;
          DROP VIEW replays; DROP TABLE replay_settings; DROP TABLE replay_log;
          DROP TABLE replay_runs; DROP TABLE replay_blocks; DROP TABLE replay_filters;
-         DROP TABLE overrides; DROP TABLE threshold_events;
+         DROP TABLE overrides; DROP TABLE grants; DROP TABLE threshold_events;
          ALTER TABLE features DROP COLUMN thresholds; ALTER TABLE counters DROP COLUMN marks;
          DROP INDEX subscriptions_that_run;
          ALTER TABLE subscriptions DROP COLUMN quantities;

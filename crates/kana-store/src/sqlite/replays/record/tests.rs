@@ -8,8 +8,17 @@ fn hasher() -> Hasher {
 
 fn answers() -> impl Strategy<Value = KeptAnswer> {
     let reasons = (0..6_u8).prop_map(|code| reason(code).unwrap());
-    let consumption = (any::<i64>(), any::<Option<i64>>(), any::<bool>())
-        .prop_map(|(used, budget, overage_enabled)| Consumption { used, budget, overage_enabled });
+    let extras = (any::<i64>(), any::<i64>(), any::<i64>())
+        .prop_map(|(carried, granted, held)| Extras { carried, granted, held });
+    let extras = prop_oneof![Just(Extras::NONE), extras];
+    let consumption = (any::<i64>(), any::<Option<i64>>(), any::<bool>(), extras).prop_map(
+        |(used, budget, overage_enabled, extras)| Consumption {
+            used,
+            budget,
+            overage_enabled,
+            extras,
+        },
+    );
     let used = (any::<bool>(), reasons, proptest::option::of(consumption)).prop_map(
         |(granted, reason, consumption)| {
             KeptAnswer::Used(UsedFeature { granted, reason, consumption })

@@ -1,0 +1,104 @@
+//! What a counter drew from grants (contract: `beyond.md`, "Grants").
+
+use uuid::Uuid;
+
+use crate::grant::{GRANTS_MAX, GrantKey};
+
+/// The maximum number of grants of which a counter says what it drew from them.
+pub const DRAWS_MAX: usize = GRANTS_MAX + 2;
+
+/// What a counter drew from one grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Draw {
+    /// The grant, which may no longer be kept.
+    pub grant: GrantKey,
+    /// Whether the grant is drawn before the period's allowance.
+    pub is_before_allowance: bool,
+    /// How much, 1 or more.
+    pub amount: i64,
+}
+
+/// What a counter drew from grants, in the order in which they are drawn; first what it drew from grants
+/// that are no longer kept. At most [`DRAWS_MAX`], each of another grant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Draws(Vec<Draw>);
+
+impl Draws {
+    /// Nothing.
+    pub const NONE: Self = Self(Vec::new());
+
+    /// Creates what was drawn, in this order. Where it is too much, what came first is put together with
+    /// what follows and was drawn on the same side of the allowance.
+    pub(crate) fn new(draws: impl IntoIterator<Item = Draw>) -> Self {
+        let mut draws: Vec<Draw> = draws.into_iter().filter(|draw| draw.amount > 0).collect();
+        while draws.len() > DRAWS_MAX {
+            let first = draws.remove(0);
+            let is_same = |draw: &&mut Draw| draw.is_before_allowance == first.is_before_allowance;
+            if let Some(next) = draws.iter_mut().find(is_same) {
+                next.amount = next.amount.saturating_add(first.amount);
+            }
+        }
+        Self(draws)
+    }
+
+    /// Returns true if nothing was drawn.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns what was drawn from each grant.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Draw] {
+        &self.0
+    }
+
+    /// Returns how much was drawn from all grants together.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.0.iter().fold(0, |sum, draw| sum.saturating_add(draw.amount))
+    }
+
+    /// Returns how much was drawn from a grant.
+    #[must_use]
+    pub fn of(&self, grant: GrantKey) -> i64 {
+        let found = self.0.iter().find(|draw| draw.grant == grant);
+        found.map_or(0, |draw| draw.amount)
+    }
+
+    /// Returns what two counters drew together.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        if other.is_empty() {
+            return self.clone();
+        }
+        let mut all = self.0.clone();
+        for draw in &other.0 {
+            match all.iter_mut().find(|known| known.grant == draw.grant) {
+                Some(known) => known.amount = known.amount.saturating_add(draw.amount),
+                None => all.push(*draw),
+            }
+        }
+        Self::new(all)
+    }
+
+    /// Returns each draw as a word: `g` or, before the allowance, `n`, the key of the grant and the amount.
+    pub(crate) fn words(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|draw| {
+            let kind = if draw.is_before_allowance { 'n' } else { 'g' };
+            format!("{kind}{}:{}", draw.grant.0.simple(), draw.amount)
+        })
+    }
+
+    /// Adds what a [word](Self::words) says, without its first letter.
+    pub(crate) fn read(&mut self, is_before_allowance: bool, word: &str) -> Option<()> {
+        let (key, amount) = word.split_once(':')?;
+        let grant = GrantKey(Uuid::try_parse(key).ok()?);
+        let amount = amount.parse().ok().filter(|amount| *amount > 0)?;
+        let is_known = self.0.iter().any(|known| known.grant == grant);
+        if is_known || self.0.len() >= DRAWS_MAX {
+            return None;
+        }
+        self.0.push(Draw { grant, is_before_allowance, amount });
+        Some(())
+    }
+}

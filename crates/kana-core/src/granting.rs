@@ -1,0 +1,125 @@
+//! What grants add to a budget (contract: `beyond.md`, "Grants").
+
+use crate::access::Consumption;
+use crate::allowance::Allowance;
+use crate::counter::CounterValue;
+use crate::facts::{Change, Obstacle, UserChange, UserFacts};
+use crate::grant::{Grant, GrantKey};
+use crate::id::FeatureId;
+use crate::meter::Meter;
+use crate::period::Period;
+use crate::schedule::Schedule;
+use crate::settling::{Settled, Write, settle};
+use crate::source::{Lifetime, Source};
+use crate::subscription::AsOf;
+use crate::timestamp::Timestamp;
+
+/// A user's grants of one feature, at an instant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Granting<'a> {
+    /// The user's grants of all features.
+    stored: &'a [Grant],
+    feature: &'a FeatureId,
+    as_of: AsOf,
+}
+
+impl<'a> Granting<'a> {
+    pub(crate) fn new(
+        facts: &'a UserFacts,
+        feature: &'a FeatureId,
+        as_of: AsOf,
+    ) -> Result<Self, Obstacle> {
+        Ok(Self { stored: facts.grants()?, feature, as_of })
+    }
+
+    pub(crate) fn feature(self) -> &'a FeatureId {
+        self.feature
+    }
+
+    /// Returns a meter's period as it is shown: that of grants begins with the oldest that lives.
+    pub(crate) fn shown_period(self, meter: &Meter<'_>) -> Period {
+        let period = meter.place().period;
+        if meter.source() != Source::Grants {
+            return period;
+        }
+        let start = self.living().map(|grant| grant.starts_at).min();
+        Period { start: start.unwrap_or(period.start), ..period }
+    }
+
+    /// The same grants at another instant.
+    pub(crate) fn at(self, as_of: AsOf) -> Self {
+        Self { as_of, ..self }
+    }
+
+    /// Returns all that are kept of the feature, in no order.
+    pub(crate) fn kept(self) -> impl Iterator<Item = &'a Grant> {
+        self.stored.iter().filter(move |grant| grant.feature == *self.feature)
+    }
+
+    /// Returns those that live then, in no order.
+    pub(crate) fn living(self) -> impl Iterator<Item = &'a Grant> {
+        self.kept().filter(move |grant| self.is_living(grant))
+    }
+
+    pub(crate) fn is_living(self, grant: &Grant) -> bool {
+        grant.lives(self.as_of)
+    }
+
+    /// Returns what was used of an allowance of which a counter holds this, and what there is beside it.
+    pub(crate) fn consumption(self, allowance: Allowance, value: &CounterValue) -> Consumption {
+        self.consumption_after(allowance, value, &[])
+    }
+
+    /// Returns what [`consumption`](Self::consumption) does once the draws from grants have changed so.
+    pub(crate) fn consumption_after(
+        self,
+        allowance: Allowance,
+        value: &CounterValue,
+        changed: &[(GrantKey, i64)],
+    ) -> Consumption {
+        if self.stored.is_empty() && value.marks.is_empty() {
+            return Consumption::new(allowance, value.used);
+        }
+        let more = |grant: &Grant| changed.iter().find(|(key, _)| *key == grant.key);
+        let left = |grant: &Grant| grant.left() - more(grant).map_or(0, |(_, more)| *more);
+        let left = self.living().map(left).fold(0, i64::saturating_add);
+        let granted = value.marks.draws().total().saturating_add(left);
+        Consumption::new(allowance, value.used).with_granted(granted)
+    }
+
+    /// Returns what a counter draws that held `before` and is to have `used`, of which its own part is
+    /// `own`; `None` means unlimited.
+    pub(crate) fn settle(self, before: &CounterValue, used: i64, own: Option<i64>) -> Settled {
+        let draws = before.marks.draws();
+        if self.stored.is_empty() && draws.is_empty() {
+            return Settled::default();
+        }
+        settle(draws, self.kept(), Write { load: (before.used, used), own, as_of: self.as_of })
+    }
+
+    /// Adds the changes that say in the grants what was drawn from them.
+    pub(crate) fn change(
+        self,
+        changed: &[(GrantKey, i64)],
+        facts: &UserFacts,
+        changes: &mut Vec<UserChange>,
+    ) {
+        for (key, more) in changed {
+            if let Some(grant) = self.kept().find(|grant| grant.key == *key) {
+                let drawn = grant.drawn.saturating_add(*more).clamp(0, grant.amount);
+                changes.push((facts.key, Change::SetDrawn { grant: *key, drawn }));
+            }
+        }
+    }
+}
+
+/// What grants count by themselves: nothing but what they give.
+pub(crate) const ALLOWANCE: Allowance = Allowance { limit: Some(0), ..Allowance::UNLIMITED };
+
+/// Returns the periods of a user's grants where nothing else counts: one that never ends. Its counter is
+/// kept under a start that nobody sees.
+pub(crate) fn schedule<'a>() -> Schedule<'a> {
+    let started_at = Timestamp::from_ms(0);
+    let lifetime = Lifetime { source: Source::Grants, started_at, ended_at: None };
+    Schedule::of_allowance(lifetime, ALLOWANCE)
+}
