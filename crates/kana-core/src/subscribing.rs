@@ -268,7 +268,7 @@ pub(crate) fn feed_of(
         });
     }
     let known = Known { before: facts, after: &after, created: &created };
-    let gone = overrides_that_go(catalog, facts, changes)?;
+    let gone = exceptions_that_go(catalog, facts, changes)?;
     let differences = entitlement_differences(catalog, &known, packages.iter(), gone, now)?;
     if !differences.is_empty() {
         effects.push(Effect::EntitlementChanged(differences));
@@ -276,8 +276,8 @@ pub(crate) fn feed_of(
     Ok(effects.into_iter().map(|effect| change::Change::of_user(&facts.id, effect)).collect())
 }
 
-/// Returns the features of the overrides that go with a user who is deleted.
-fn overrides_that_go<'a>(
+/// Returns the features of the overrides and grants that go with a user who is deleted.
+fn exceptions_that_go<'a>(
     catalog: &Catalog,
     facts: &'a UserFacts,
     changes: &[UserChange],
@@ -285,7 +285,8 @@ fn overrides_that_go<'a>(
     if !changes.iter().any(|(_, change)| matches!(change, Change::DeleteUser { .. })) {
         return Ok(Vec::new());
     }
-    let features = facts.overrides()?.iter().map(|known| &known.feature);
+    let overrides = facts.overrides()?.iter().map(|known| &known.feature);
+    let features = overrides.chain(facts.grants()?.iter().map(|known| &known.feature));
     Ok(features.filter(|feature| catalog.feature(feature).is_some()).collect())
 }
 

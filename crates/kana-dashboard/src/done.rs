@@ -36,6 +36,8 @@ pub(crate) enum Done {
     SubscriptionChanged,
     OverrideSet,
     OverrideRemoved,
+    GrantCreated,
+    GrantVoided,
     UsageRecorded,
     /// The user has used more than the budget by now.
     UsageRecordedOver,
@@ -43,7 +45,7 @@ pub(crate) enum Done {
     UsageNotRecorded,
 }
 
-const ALL: [(Done, &str, &str); 32] = [
+const ALL: [(Done, &str, &str); 34] = [
     (Done::FeatureCreated, "feature-created", "Feature created."),
     (Done::FeatureSaved, "feature-saved", "Feature saved."),
     (Done::FeatureDeleted, "feature-deleted", "Feature deleted."),
@@ -81,6 +83,8 @@ const ALL: [(Done, &str, &str); 32] = [
     (Done::SubscriptionChanged, "subscription-changed", "Subscription changed."),
     (Done::OverrideSet, "override-set", "Override set."),
     (Done::OverrideRemoved, "override-removed", "Override removed."),
+    (Done::GrantCreated, "grant-created", "Grant created."),
+    (Done::GrantVoided, "grant-voided", "Grant voided."),
     (Done::UsageRecorded, "usage-recorded", "Usage recorded."),
     (Done::UsageRecordedOver, "usage-recorded-over", "Usage recorded."),
     (Done::UsageNotRecorded, "usage-not-recorded", "Not recorded:"),

@@ -22,6 +22,11 @@ impl Instant {
         Self { exact, shown }
     }
 
+    /// Returns what people read, for where no element can stand.
+    pub(crate) fn as_text(&self) -> &str {
+        &self.shown
+    }
+
     /// A day in UTC: `2026-11-29`.
     pub(crate) fn of_day(day: Day) -> Self {
         Self { exact: day.to_string(), shown: day.to_string() }

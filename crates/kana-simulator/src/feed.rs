@@ -7,7 +7,9 @@ use kana_store::feed::StoredChange;
 use kana_test_model::answer::{Answer, Reached, Reason, Subscription, UsageInPeriod, User};
 use kana_test_model::client::spelled;
 use kana_test_model::model::Model;
-use kana_test_model::request::{At, DELETED, Name, Request, THRESHOLDS, Threshold, Usage, name};
+use kana_test_model::request::{
+    At, DELETED, Giving, Name, Request, THRESHOLDS, Threshold, Usage, name,
+};
 use serde_json::{Value, json};
 
 use crate::http::written;
@@ -95,9 +97,13 @@ pub(crate) fn expected(
             let data = json!({ "subscription": subscription(one, after) });
             of_user(user, vec![Change::new("subscription.updated", Some(*user), data)])
         }
-        (Request::SetOverride { user, .. } | Request::RemoveOverride { user, .. }, _) => {
-            of_user(user, Vec::new())
-        }
+        (
+            Request::SetOverride { user, .. }
+            | Request::RemoveOverride { user, .. }
+            | Request::CreateGrant(Giving { user, .. })
+            | Request::VoidGrant { user, .. },
+            _,
+        ) => of_user(user, Vec::new()),
         (Request::DeleteUser(user), _) => {
             let mut changes: Vec<Change> = newly_ended(before, after, now)
                 .iter()

@@ -2,8 +2,8 @@
 
 use fastrand::Rng;
 use kana_test_model::request::{
-    ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Id, LATE, LATE_CALLS, LATER, Name,
-    NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
+    ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, Id, LATE, LATE_CALLS, LATER,
+    Name, NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
 };
 
 use crate::faults::{Calls, FOREVER, Failure, Fault, Since, Trouble};
@@ -143,7 +143,7 @@ impl Draw {
     }
 
     fn request(&mut self) -> Request {
-        match self.weighted(&[14, 14, 14, 6, 8, 4, 4, 6, 14, 3, 4]) {
+        match self.weighted(&[14, 14, 14, 6, 8, 4, 4, 6, 14, 3, 4, 6]) {
             0 => Request::RecordUsage(self.usage()),
             1 => self.use_feature(),
             2 => self.keyed(),
@@ -157,7 +157,8 @@ impl Draw {
             7 => self.overriding(),
             8 => self.question(),
             9 => self.change_of_the_catalog(),
-            _ => Request::VoidUsage(self.of(&KEYS)),
+            10 => Request::VoidUsage(self.of(&KEYS)),
+            _ => self.granting(),
         }
     }
 
@@ -294,13 +295,31 @@ impl Draw {
         Request::SetOverride { user, feature, says, ends_at }
     }
 
+    fn granting(&mut self) -> Request {
+        let (user, id) = (self.user(), self.of(&["g1", "g2", "g3"]));
+        if self.one_in(4) {
+            return Request::VoidGrant { user, id };
+        }
+        let starts = [At(START.0 - 5 * DAY_MS), At(START.0 + 2 * HOUR_MS)];
+        let ends = [At(START.0 + HOUR_MS), At(START.0 + 9 * DAY_MS), At(START.0 + 400 * DAY_MS)];
+        Request::CreateGrant(Giving {
+            user,
+            id,
+            feature: self.feature(),
+            amount: self.of(&[1, 2, 5, 5, 40, 2_000_000, 0]),
+            priority: self.of(&[0, 0, 0, -1, 3, -100]),
+            starts_at: self.one_in(3).then(|| self.of(&starts)),
+            expires_at: self.one_in(2).then(|| self.of(&ends)),
+        })
+    }
+
     fn quantity(&mut self) -> i64 {
         self.of(&[1, 1, 2, 3, 3, 7, 1_000_000, 0])
     }
 
     fn question(&mut self) -> Request {
         let (user, feature) = (self.user(), self.feature());
-        match self.weighted(&[6, 3, 1, 1, 2, 1, 1, 1, 1]) {
+        match self.weighted(&[6, 3, 1, 1, 2, 1, 1, 1, 1, 1]) {
             0 => Request::CanUseFeature { user, feature, delta: self.of(&[1, 1, 0, -1]) },
             1 => Request::ShowUsage { user, feature },
             2 => Request::User(user),
@@ -309,6 +328,7 @@ impl Draw {
             5 => Request::AllSubscriptions,
             6 => Request::Subscription(self.subscription()),
             7 => Request::Reached(user),
+            8 => Request::Grants { user, feature },
             _ => Request::Catalog,
         }
     }

@@ -268,6 +268,7 @@ fn code_and_name(refusal: &Refusal) -> (Option<&'static str>, Option<&'static st
         Refusal::NoSuchPackage => ("NOT_FOUND", "PackageNotFoundError"),
         Refusal::NoSuchSubscription => ("NOT_FOUND", "SubscriptionNotFoundError"),
         Refusal::NoSuchUsage => ("NOT_FOUND", "UsageNotFoundError"),
+        Refusal::NoSuchGrant => ("NOT_FOUND", "GrantNotFoundError"),
         Refusal::IdTaken => ("CONFLICT", "ConflictError"),
         Refusal::IdempotencyConflict => ("IDEMPOTENCY_CONFLICT", "ConflictError"),
         Refusal::PackageIdNotFoundForApp => ("BAD_USER_INPUT", "PackageNotFoundError"),

@@ -440,6 +440,7 @@ fn is_question(request: &Request) -> bool {
         Request::CanUseFeature { .. }
             | Request::ShowUsage { .. }
             | Request::Reached(_)
+            | Request::Grants { .. }
             | Request::User(_)
             | Request::Users
             | Request::Subscription(_)
@@ -460,6 +461,7 @@ fn everything() -> Vec<Request> {
             Request::ShowUsage { user, feature: LATE_CALLS },
             Request::CanUseFeature { user, feature: SSO, delta: 1 },
             Request::Reached(user),
+            Request::Grants { user, feature: CALLS },
         ]);
     }
     questions

@@ -16,6 +16,8 @@ pub enum Answer {
     Subscriptions(Vec<Subscription>),
     AllSubscriptions(Vec<(Name, Subscription)>),
     Override(Override),
+    Grant(Grant),
+    Grants(Vec<Grant>),
     /// Whether an override lived that was removed.
     Removed(bool),
     Recorded(bool),
@@ -49,6 +51,7 @@ pub enum Refusal {
     NoSuchPackage,
     NoSuchSubscription,
     NoSuchUsage,
+    NoSuchGrant,
     IdTaken,
     IdempotencyConflict,
     /// "Package Id not found for app"
@@ -99,6 +102,15 @@ pub struct Override {
     pub starts_at: At,
     /// The first instant after it.
     pub ends_at: Option<At>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Grant {
+    pub id: Name,
+    pub amount: i64,
+    pub used: i64,
+    pub remaining: i64,
+    pub voided_at: Option<At>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,10 +2,11 @@
 
 use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, PackageStatus, Stacking};
 use kana_core::catalog_command::{FeatureEdit, NewPackage, NewPackageFeature};
-use kana_core::decide::OverrideInput;
+use kana_core::decide::{CreateGrant, OverrideInput};
 use kana_core::edit::Edit;
 use kana_core::entitlement;
-use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId};
+use kana_core::grant::{self, GrantKey};
+use kana_core::id::{FeatureId, GrantId, IdempotencyKey, PackageId, SubscriptionId, UserId};
 use kana_core::metadata::Label;
 use kana_core::overrides::{self, OverrideKind, OverrideTerms};
 use kana_core::period::{ResetAnchor, ResetPeriod};
@@ -20,11 +21,11 @@ use kana_service::{Environment, Error};
 use uuid::Uuid;
 
 use crate::answer::{
-    Answer, Consumption, Entitlement, Override, Reached, Reason, Refusal, Status, Subscription,
-    UsageInPeriod, User, settle,
+    Answer, Consumption, Entitlement, Grant, Override, Reached, Reason, Refusal, Status,
+    Subscription, UsageInPeriod, User, settle,
 };
 use crate::request::{
-    self, Action, At, Id, Name, Request, Reset, Says, THRESHOLDS, Terms, Usage, name,
+    self, Action, At, Giving, Id, Name, Request, Reset, Says, THRESHOLDS, Terms, Usage, name,
 };
 
 /// Sends a request and waits for its answer.
@@ -70,6 +71,9 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
         | Request::AllSubscriptions => about_subscriptions(kana, request).await?,
         Request::SetOverride { .. } | Request::RemoveOverride { .. } => {
             about_overrides(kana, request).await?
+        }
+        Request::CreateGrant(_) | Request::VoidGrant { .. } | Request::Grants { .. } => {
+            about_grants(kana, request).await?
         }
         Request::RecordUsage(_)
         | Request::UseFeature { .. }
@@ -139,6 +143,52 @@ async fn about_overrides(kana: &Environment, request: &Request) -> Result<Answer
         }
         _ => Answer::Failed("nothing about overrides".into()),
     })
+}
+
+async fn about_grants(kana: &Environment, request: &Request) -> Result<Answer, Error> {
+    Ok(match request {
+        Request::CreateGrant(giving) => {
+            let (grant, now) = kana.create_grant(create_grant(*giving)).await?;
+            Answer::Grant(answered_grant(&grant, now))
+        }
+        Request::VoidGrant { user, id } => {
+            let (grant, now) = kana.void_grant(user_id(user), grant_id(id)).await?;
+            Answer::Grant(answered_grant(&grant, now))
+        }
+        Request::Grants { user, feature } => {
+            let (grants, now) = kana.grants(&user_id(user), &feature_id(feature)).await?;
+            Answer::Grants(grants.iter().map(|grant| answered_grant(grant, now)).collect())
+        }
+        _ => Answer::Failed("nothing about grants".into()),
+    })
+}
+
+fn grant_id(id: Name) -> GrantId {
+    GrantId::new("id", id).unwrap()
+}
+
+fn create_grant(giving: Giving) -> CreateGrant {
+    CreateGrant {
+        user: user_id(giving.user),
+        feature: feature_id(giving.feature),
+        id: Some(grant_id(giving.id)),
+        amount: giving.amount,
+        priority: giving.priority,
+        starts_at: giving.starts_at.map(timestamp),
+        expires_at: giving.expires_at.map(timestamp),
+        reason: None,
+        new_key: GrantKey::UNCHOSEN,
+    }
+}
+
+fn answered_grant(grant: &grant::Grant, now: Timestamp) -> Grant {
+    Grant {
+        id: name(grant.id.as_str()),
+        amount: grant.amount,
+        used: grant.drawn,
+        remaining: grant.remaining(now),
+        voided_at: grant.voided_at.map(|at| At(at.as_ms())),
+    }
 }
 
 async fn about_subscriptions(kana: &Environment, request: &Request) -> Result<Answer, Error> {
@@ -436,12 +486,15 @@ pub fn refused(error: Error) -> Answer {
         Error::Refused(KanaRefusal::PackageNotFound(_)) => Refusal::NoSuchPackage,
         Error::Refused(KanaRefusal::SubscriptionNotFound(_)) => Refusal::NoSuchSubscription,
         Error::Refused(KanaRefusal::UsageNotFound(_)) => Refusal::NoSuchUsage,
+        Error::Refused(KanaRefusal::GrantNotFound(_)) => Refusal::NoSuchGrant,
         Error::Refused(
             KanaRefusal::FeatureIdTaken(_)
             | KanaRefusal::PackageIdTaken(_)
             | KanaRefusal::UserIdTaken(_),
         ) => Refusal::IdTaken,
-        Error::Refused(KanaRefusal::IdempotencyConflict) => Refusal::IdempotencyConflict,
+        Error::Refused(KanaRefusal::IdempotencyConflict | KanaRefusal::IdConflict) => {
+            Refusal::IdempotencyConflict
+        }
         Error::Refused(KanaRefusal::SubscribePackageNotFound(_)) => {
             Refusal::PackageIdNotFoundForApp
         }

@@ -53,6 +53,12 @@ pub enum Mistake {
     OverrideIsNoLess,
     /// An override counts after its end.
     OverrideNeverEnds,
+    /// A grant can be drawn after its end.
+    GrantNeverEnds,
+    /// Of equal grants, the newest is drawn first.
+    NewestGrantFirst,
+    /// Usage over the limit leaves grants as they are.
+    GrantsAreNotDrawn,
     /// A denied feature is counted.
     DeniedIsCounted,
     /// An update clears what it does not name.
@@ -66,7 +72,7 @@ pub enum Mistake {
 }
 
 impl Mistake {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 33] = [
         Self::LimitIgnored,
         Self::LowestLimitCounts,
         Self::NewestCounts,
@@ -92,6 +98,9 @@ impl Mistake {
         Self::EndedIsUpdated,
         Self::OverrideIsNoLess,
         Self::OverrideNeverEnds,
+        Self::GrantNeverEnds,
+        Self::NewestGrantFirst,
+        Self::GrantsAreNotDrawn,
         Self::DeniedIsCounted,
         Self::UpdatesClear,
         Self::IdsAreShared,

@@ -2,6 +2,7 @@
 //! request after another, everything in lists that are searched from end to end.
 
 mod catalog;
+mod grants;
 mod overrides;
 mod subscribing;
 mod usage;
@@ -30,6 +31,10 @@ pub struct Model {
     overrides: Vec<overrides::Held>,
     /// How many were ever made.
     overrides_made: u128,
+    /// All that there ever were, in order of creation.
+    grants: Vec<grants::Given>,
+    /// What counters drew from which of them; never 0.
+    draws: BTreeMap<(grants::Counter, usize), i64>,
     /// What was used of a feature under a subscription in the period that starts then.
     used: BTreeMap<(Id, Name, At), i64>,
     /// How often that was SET.
@@ -82,11 +87,14 @@ impl Model {
                 self.set_override(user, feature, (*says, *ends_at), now)
             }
             Request::RemoveOverride { user, feature } => self.remove_override(user, feature, now),
+            Request::CreateGrant(giving) => self.create_grant(*giving, now),
+            Request::VoidGrant { user, id } => self.void_grant(user, id, now),
+            Request::Grants { user, feature } => self.grants(user, feature, now),
             Request::RecordUsage(usage) => self.record_usage(*usage, now),
             Request::UseFeature { user, feature, delta, key } => {
                 self.use_feature(user, feature, *delta, *key, now)
             }
-            Request::VoidUsage(key) => self.void_usage(key),
+            Request::VoidUsage(key) => self.void_usage(key, now),
             Request::SetThresholds(feature) => self.set_thresholds(feature),
             Request::Reached(user) => self.reached(user),
             Request::CanUseFeature { user, feature, delta } => {
@@ -179,6 +187,7 @@ impl Model {
             }
         }
         self.overrides.retain(|held| held.owner != user.key);
+        self.forget_grants(&user);
         for known in self.users.iter_mut().filter(|known| known.key == user.key) {
             *known = User { key: user.key, id: DELETED, name: None, email: None };
         }

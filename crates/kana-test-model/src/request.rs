@@ -4,9 +4,9 @@ use std::fmt;
 pub type Name = &'static str;
 
 /// Every name that a history can speak of.
-const NAMES: [Name; 15] = [
+const NAMES: [Name; 18] = [
     DELETED, ADA, BOB, CYD, CALLS, SSO, LATE_CALLS, BASIC, PRO, EXTRA, PLUS, LATE, LATER, "Ms.",
-    "x@y.co",
+    "x@y.co", "g1", "g2", "g3",
 ];
 
 /// Stands for the random id of a user who was deleted.
@@ -94,6 +94,15 @@ pub enum Request {
         user: Name,
         feature: Name,
     },
+    CreateGrant(Giving),
+    VoidGrant {
+        user: Name,
+        id: Name,
+    },
+    Grants {
+        user: Name,
+        feature: Name,
+    },
     RecordUsage(Usage),
     UseFeature {
         user: Name,
@@ -142,6 +151,18 @@ pub enum Says {
     Limit(i64, Option<bool>),
     Unlimited,
     Deny,
+}
+
+/// A grant, to be created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Giving {
+    pub user: Name,
+    pub id: Name,
+    pub feature: Name,
+    pub amount: i64,
+    pub priority: i64,
+    pub starts_at: Option<At>,
+    pub expires_at: Option<At>,
 }
 
 /// What usage can reach.

@@ -26,6 +26,12 @@ const ADMIN: &[(&str, &str)] = &[
         "setOverride",
         r#"mutation { setOverride(input: {userId: "124", featureId: "sso", kind: DENY}) { id } }"#,
     ),
+    ("grants", r#"{ grants(userId: "124", featureId: "api-calls") { id reason } }"#),
+    (
+        "createGrant",
+        r#"mutation { createGrant(input: {id: "g", userId: "124", featureId: "api-calls", amount: 1}) { id } }"#,
+    ),
+    ("voidGrant", r#"mutation { voidGrant(userId: "124", id: "g") { id } }"#),
     ("thresholdEvents", r#"{ thresholdEvents { edges { node { id userId } } } }"#),
     ("voidUsage", r#"mutation { voidUsage(idempotencyKey: "k") { voided } }"#),
     ("removeOverride", r#"mutation { removeOverride(userId: "124", featureId: "sso") }"#),

@@ -27,6 +27,7 @@ mod every_operation;
 mod explaining;
 mod failing_store;
 mod feed;
+mod grants;
 mod health;
 mod http;
 mod ids;

@@ -547,6 +547,19 @@ fn a_deleted_user_has_no_grants() {
     assert!(!format!("{left:?}").contains("favour"));
 }
 
+#[test]
+fn a_deletion_tells_what_goes_with_the_grants() {
+    let mut world = world().user("bob");
+    world.give(giving("bob", "seats", 5)).unwrap();
+    world.take_feed();
+    world.delete("bob");
+    let told = world.take_feed();
+    let [changed, deleted] = told.as_slice() else { panic!("{told:?}") };
+    let gone = r#"{"featureId":"seats","before":{"access":true,"budget":"5","overageEnabled":false},"after":null}"#;
+    assert!(changed.starts_with("entitlement.changed") && changed.contains(gone), "{changed}");
+    assert!(deleted.starts_with("user.deleted"));
+}
+
 // Properties.
 
 #[derive(Debug, Clone)]

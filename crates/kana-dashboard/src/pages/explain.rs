@@ -7,6 +7,7 @@ use kana_core::Refusal;
 use kana_core::catalog::Catalog;
 use kana_core::entitlement::Consumption;
 use kana_core::explain::{BudgetPart, BudgetPartKind, Explanation, PartId, Source};
+use kana_core::grant::Grant;
 use kana_core::id::{FeatureId, SubscriptionId};
 use kana_core::subscription::Subscription;
 
@@ -70,6 +71,7 @@ async fn page(asked: Asked<Viewer>) -> Result<Response, Problem> {
     let explained = view.explain_feature(&user, &feature, 1).await?;
     let known = view.user(&user).await?;
     let (catalog, subscriptions) = view.subscriptions(&user).await?;
+    let (grants, _) = view.grants(&user, &feature).await?;
     let source = explained.source.map(|source| shown(&asked, &catalog, &subscriptions, source));
     let source = source.transpose()?;
     let consumption = explained.entitlement.consumption;
@@ -81,7 +83,7 @@ async fn page(asked: Asked<Viewer>) -> Result<Response, Problem> {
         reason: explained.entitlement.reason.sentence(),
         code: explained.entitlement.reason.code(),
         amounts: consumption.map(amounts),
-        parts: parts(&asked, &catalog, &subscriptions, &explained)?,
+        parts: parts(&asked, &catalog, &subscriptions, (&explained, &grants))?,
         stacked: stacked(&explained),
         period: explained.period.map(|at| (at.start.into(), at.end.map(Instant::from))),
         feature: asked.address("/feature")?.with("id", feature.as_str()),
@@ -141,7 +143,7 @@ fn parts(
     asked: &Asked<Viewer>,
     catalog: &Catalog,
     subscriptions: &[Subscription],
-    explained: &Explanation,
+    (explained, grants): (&Explanation, &[Grant]),
 ) -> Result<Vec<PartRow>, Problem> {
     let row = |(place, part): (usize, &BudgetPart)| {
         let (kind, source) = match part.kind {
@@ -155,12 +157,22 @@ fn parts(
             kind,
             from: match source.transpose()? {
                 Some(source) => format!("{} {}", source.kind, source.name),
-                None => part.id.to_string(),
+                None => name_of_grant(grants, &part.id),
             },
             amount: part.amount.map_or("Unlimited".to_owned(), grouped),
         })
     };
     explained.parts.iter().enumerate().map(row).collect()
+}
+
+/// Returns what people know a grant by: the reason or, without one, its start.
+fn name_of_grant(grants: &[Grant], id: &PartId) -> String {
+    let found = grants.iter().find(|grant| *id == PartId::Grant(grant.id.clone()));
+    match found.map(|grant| (&grant.reason, grant.starts_at)) {
+        Some((Some(reason), _)) => reason.as_str().to_owned(),
+        Some((None, starts_at)) => format!("From {}", Instant::from(starts_at).as_text()),
+        None => "No longer kept".to_owned(),
+    }
 }
 
 fn added(id: &PartId) -> Option<Source> {

@@ -10,6 +10,7 @@ mod documentation;
 mod explain;
 mod feature;
 mod features;
+mod grant_rows;
 mod home;
 mod integrations;
 mod key;
@@ -33,6 +34,7 @@ mod user;
 mod user_changes;
 mod user_events;
 mod user_form;
+mod user_grants;
 mod user_import;
 mod user_overrides;
 mod user_quantity;
@@ -64,6 +66,7 @@ pub(crate) fn routes() -> Vec<Route> {
         user_changes::routes(),
         user_events::routes(),
         user_overrides::routes(),
+        user_grants::routes(),
         user_quantity::routes(),
         explain::routes(),
         integrations::routes(),

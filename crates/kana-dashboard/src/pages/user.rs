@@ -8,6 +8,7 @@ use kana_core::id::{FeatureId, UserId};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_service::{EnvironmentView, FeatureEntitlement, UserOverview};
 
+use super::grant_rows::{self, GrantRow};
 use super::list::Pages;
 use super::metadata;
 use super::override_rows::{self, OverrideRow, first_override};
@@ -44,13 +45,14 @@ struct UserPage {
     has_more_subscriptions: bool,
     entitlements: Vec<EntitlementRow>,
     overrides: Vec<OverrideRow>,
+    grants: Vec<GrantRow>,
     pages: Pages,
     /// Usage by period, if the user has used anything that is counted.
     usage: Option<Chart>,
     forms: Forms,
     features: Vec<Suggestion>,
     packages: Vec<Suggestion>,
-    nonces: [String; 2],
+    nonces: [String; 3],
     user_id: String,
     addresses: Addresses,
 }
@@ -64,6 +66,8 @@ pub(super) struct Forms {
     pub(super) subscribe: Filled,
     /// Sets an override.
     pub(super) overriding: Filled,
+    /// Gives a grant.
+    pub(super) granting: Filled,
     /// Chooses the feature whose usage is shown.
     pub(super) usage: Filled,
 }
@@ -76,6 +80,7 @@ struct Addresses {
     record: Address,
     subscribe: Address,
     overriding: Address,
+    granting: Address,
 }
 
 /// Something under the heading.
@@ -131,6 +136,7 @@ impl Default for Forms {
             record: Form::with(first_record()).into(),
             subscribe: Filled::default(),
             overriding: first_override().into(),
+            granting: Filled::default(),
             usage: Filled::default(),
         }
     }
@@ -144,7 +150,14 @@ fn first_record() -> [(&'static str, String); 2] {
 impl Forms {
     /// Returns the status of a page with these forms.
     fn status(&self) -> StatusCode {
-        let all = [&self.check, &self.record, &self.subscribe, &self.overriding, &self.usage];
+        let all = [
+            &self.check,
+            &self.record,
+            &self.subscribe,
+            &self.overriding,
+            &self.granting,
+            &self.usage,
+        ];
         let statuses = all.into_iter().map(Filled::status);
         statuses.max().unwrap_or(StatusCode::OK)
     }
@@ -257,6 +270,10 @@ pub(super) async fn show<E>(
         .overrides
         .iter()
         .map(|known| override_rows::row(asked, &overview.catalog, &user.id, (known, may_edit)));
+    let grants = overview
+        .grants
+        .iter()
+        .map(|known| grant_rows::row(asked, &overview.catalog, &user.id, (known, may_edit)));
     let page = UserPage {
         facts: facts(&overview),
         metadata: metadata::written(user.metadata.as_ref()),
@@ -268,6 +285,7 @@ pub(super) async fn show<E>(
         has_more_subscriptions: overview.has_more_subscriptions,
         entitlements,
         overrides: overrides.collect::<Result<_, _>>()?,
+        grants: grants.collect::<Result<_, _>>()?,
         pages,
         usage: overview.usage.as_ref().and_then(|(feature, history)| {
             usage_by_period(overview.catalog.feature(feature)?, history)
@@ -278,7 +296,7 @@ pub(super) async fn show<E>(
             true => suggestions::published_packages(&overview.catalog),
             false => Vec::new(),
         },
-        nonces: [nonce::new()?, nonce::new()?],
+        nonces: [nonce::new()?, nonce::new()?, nonce::new()?],
         addresses: Addresses::of(asked, page, &user.id)?,
         user_id: user.id.as_str().to_owned(),
         frame,
@@ -316,6 +334,7 @@ impl Addresses {
             record: of_user("/user/record")?,
             subscribe: of_user("/user/subscribe")?,
             overriding: of_user("/user/override")?,
+            granting: of_user("/user/grant")?,
         })
     }
 }

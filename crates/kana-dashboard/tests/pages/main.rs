@@ -10,6 +10,7 @@ mod engine;
 mod explain;
 mod features;
 mod getting_in;
+mod grants;
 mod overrides;
 mod overview;
 mod packages;

@@ -1,8 +1,10 @@
 //! Grants of one user.
 
 use kana_core::Timestamp;
+use kana_core::catalog::Catalog;
 use kana_core::decide::{Answer, Command, CreateGrant, VoidGrant};
 use kana_core::entitlement::find_feature;
+use kana_core::facts::{Obstacle, UserFacts};
 use kana_core::grant::Grant;
 use kana_core::id::{FeatureId, GrantId, UserId};
 
@@ -28,6 +30,25 @@ impl EnvironmentView {
         })
         .await
     }
+}
+
+/// Returns the grants that have not ended, by feature in the order of the catalog, then in the order in
+/// which they are drawn.
+pub(super) fn current_grants(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    now: Timestamp,
+) -> Result<Vec<Grant>, Obstacle> {
+    let stored = facts.grants()?;
+    let mut current = Vec::new();
+    for feature in catalog.features() {
+        let of_feature = stored.iter().filter(|grant| grant.feature == feature.id);
+        let mut grants: Vec<Grant> =
+            of_feature.filter(|grant| !grant.has_ended(now)).cloned().collect();
+        grants.sort_by(Grant::order);
+        current.extend(grants);
+    }
+    Ok(current)
 }
 
 impl Environment {

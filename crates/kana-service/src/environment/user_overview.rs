@@ -6,12 +6,14 @@ use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
 use kana_core::entitlement::{Entitlement, current_entitlements};
 use kana_core::facts::Obstacle;
+use kana_core::grant::Grant;
 use kana_core::id::{FeatureId, UserId};
 use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
 use kana_core::usage_history::{UsageHistory, show_usage};
 use kana_core::user::User;
 
+use super::grants::current_grants;
 use super::overrides::living_overrides;
 use super::subscriptions::newest_first;
 use super::view::EnvironmentView;
@@ -36,6 +38,9 @@ pub struct UserOverview {
     pub entitlements: Vec<FeatureEntitlement>,
     /// The user's overrides that live, by their start, then by creation.
     pub overrides: Vec<Override>,
+    /// The user's grants that have not ended, by feature in the order of the catalog, then in the order in
+    /// which they are drawn.
+    pub grants: Vec<Grant>,
     /// The usage of the feature that was asked for, as `showUsage` answers; without one, of the first
     /// feature whose usage is counted for the user now.
     pub usage: Option<(FeatureId, UsageHistory)>,
@@ -91,6 +96,7 @@ impl EnvironmentView {
                 has_more_subscriptions,
                 entitlements: entitlements.collect(),
                 overrides: living_overrides(facts, now)?,
+                grants: current_grants(catalog, facts, now)?,
                 usage: usage.transpose()?,
             })
         })

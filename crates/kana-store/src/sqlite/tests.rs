@@ -303,7 +303,7 @@ mod plans {
             CORRELATED SCALAR SUBQUERY 1
             SEARCH o USING PRIMARY KEY (environment_id=? AND user_key=?)
             CORRELATED SCALAR SUBQUERY 2
-            SEARCH g USING PRIMARY KEY (environment_id=? AND user_key=?)
+            SEARCH g USING COVERING INDEX sqlite_autoindex_grants_2 (environment_id=? AND user_key=?)
         ");
     }
 

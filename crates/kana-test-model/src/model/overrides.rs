@@ -4,7 +4,7 @@ use crate::mistake::Mistake;
 use crate::request::{At, Id, Name, Says};
 
 /// A limit, and whether usage may go over it.
-type Gives = (Option<i64>, bool);
+pub(super) type Gives = (Option<i64>, bool);
 
 /// An override that is stored, whether it lives or has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,6 +35,13 @@ impl Held {
     pub(super) fn gave(&self, at: At) -> bool {
         let then = self.terms.iter().rev().find(|(since, _)| *since <= at);
         then.is_some_and(|(_, terms)| terms.is_some())
+    }
+
+    /// The last limit that it gave, and since when it has denied.
+    pub(super) fn last_given(&self) -> Option<(Gives, Option<At>)> {
+        let last = self.terms.iter().rposition(|(_, terms)| terms.is_some())?;
+        let denied = self.terms.get(last + 1).map(|(since, _)| *since);
+        self.terms[last].1.map(|gives| (gives, denied))
     }
 
     fn own_terms(&self) -> Option<Gives> {

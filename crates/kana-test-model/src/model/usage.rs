@@ -1,6 +1,7 @@
 use std::cmp::{Ordering, Reverse};
 
 use super::Model;
+use super::grants::{Counter, Write};
 use super::overrides::Held;
 use crate::answer::{
     Answer, Consumption, Entitlement, PAST_MAX, Reached, Reason, Refusal, Status, Subscription,
@@ -30,6 +31,8 @@ pub(super) struct Content {
 pub(super) struct Counted {
     /// Subscription, feature, and start of the period.
     counter: (Id, Name, At),
+    /// Whose it is.
+    owner: Id,
     /// By how much it changed what was used.
     added: i64,
     /// How often that had been SET.
@@ -88,21 +91,28 @@ impl Model {
             let sets = usage.action == Action::Set && !self.errs(Mistake::SetAdds);
             let stops_at_0 = !self.errs(Mistake::BelowZero);
             let at = named.unwrap_or(now);
-            let used = self.used_mut(counting, usage.feature, at);
+            let counter = self.counter(counting, usage.feature, at);
+            let used = self.used.entry(counter).or_default();
             let before = *used;
             *used = if sets { usage.delta } else { *used + usage.delta };
             if stops_at_0 {
                 *used = (*used).max(0);
             }
-            let added = *used - before;
+            let (after, added) = (*used, *used - before);
+            // Late usage is counted under what holds for its counter now, or did at the end of its period.
+            let compared = match named {
+                Some(_) => self.by_name(&user, counter, now).map_or(counting, |(it, _)| it),
+                None => counting,
+            };
+            let own = compared.budget;
+            self.settle(&user, &Write { counter, before, after, own, at }, now);
             if added > 0 {
-                let compared = self.as_of_now(&user, counting, usage.feature, now);
                 self.reach(&user, compared, usage.feature, at, now);
             }
             if usage.action == Action::Set {
-                *self.sets.entry(self.counter(counting, usage.feature, at)).or_default() += 1;
+                *self.sets.entry(counter).or_default() += 1;
             } else {
-                self.note_counted(usage.key, self.counter(counting, usage.feature, at), added);
+                self.note_counted(usage.key, &user, counter, added);
             }
         }
         Ok(self.keep(usage.key, content, Answer::Recorded(counting.is_some())))
@@ -146,11 +156,15 @@ impl Model {
             let Standing::Counts(counting) = self.standing(&user, feature, None, now) else {
                 panic!("{feature} is granted by nothing");
             };
-            *self.used_mut(counting, feature, now) = consumption.used;
+            let counter = self.counter(counting, feature, now);
+            let (before, after) = (consumption.used - delta, consumption.used);
+            self.used.insert(counter, after);
+            let own = counting.budget;
+            self.settle(&user, &Write { counter, before, after, own, at: now }, now);
             if delta > 0 {
                 self.reach(&user, counting, feature, now, now);
             }
-            self.note_counted(key, self.counter(counting, feature, now), delta);
+            self.note_counted(key, &user, counter, delta);
         }
         if !answer.access && self.errs(Mistake::RefusalsDoNotUseKeys) {
             return Ok(Answer::Entitlement(answer));
@@ -158,7 +172,7 @@ impl Model {
         Ok(self.keep(key, content, Answer::Entitlement(answer)))
     }
 
-    pub(super) fn void_usage(&mut self, key: Name) -> Result<Answer, Refusal> {
+    pub(super) fn void_usage(&mut self, key: Name, now: At) -> Result<Answer, Refusal> {
         let Some((asked, _)) = self.keys.get(key) else { return Err(Refusal::NoSuchUsage) };
         if asked.action == Action::Set {
             return Err(Refusal::BadValue("idempotencyKey"));
@@ -169,20 +183,40 @@ impl Model {
         }
         // The log has an entry of it, whatever is left to take back.
         self.events += 1;
-        let Counted { counter, added, sets, .. } = *counted;
+        let Counted { counter, owner, added, sets, .. } = *counted;
         if self.sets.get(&counter).copied().unwrap_or(0) == sets {
-            let used = self.used.entry(counter).or_default();
-            *used = (*used - added).max(0);
+            let before = self.used.get(&counter).copied().unwrap_or(0);
+            let after = (before - added).max(0);
+            self.used.insert(counter, after);
+            let user = self.users.iter().find(|user| user.key == owner).copied();
+            if let Some(user) = user.filter(|_| after != before) {
+                // The counter of an override that was removed draws nothing.
+                let named = self.by_name(&user, counter, now);
+                let (own, at) = named.map_or((None, now), |(it, at)| (it.budget, at));
+                self.settle(&user, &Write { counter, before, after, own, at }, now);
+            }
         }
         Ok(Answer::Voided(true))
     }
 
-    /// What counts with what it gives now, if it still counts.
-    fn as_of_now(&self, user: &User, counting: Counting, feature: Name, now: At) -> Counting {
-        match self.standing(user, feature, None, now) {
-            Standing::Counts(today) if today.subscription.id == counting.subscription.id => today,
-            _ => counting,
+    /// What a counter is counted under, and when a write to it by its name happens: at the last instant of
+    /// its period, if that is over.
+    fn by_name(&self, user: &User, counter: Counter, now: At) -> Option<(Counting, At)> {
+        let (id, feature, start) = counter;
+        if id == user.key {
+            return Some((by_grants(user, start), now));
         }
+        let at = |end: Option<At>| end.filter(|end| *end <= now).map(|end| At(end.0 - 1));
+        if let Some(held) = self.stored_override(user, feature).filter(|held| held.id == id) {
+            let (counting, end) = by_name_of(held)?;
+            return Some((counting, at(end).unwrap_or(now)));
+        }
+        let subscription = self.of_user(user).find(|known| known.id == id)?;
+        let counting = self.granted_by(*subscription, feature, None)?;
+        let (_, end) = self.period_at(counting, start);
+        let named = at([end, subscription.ended_at].into_iter().flatten().min());
+        let then = self.of_then(user, counting, feature, named, now);
+        Some((then, named.unwrap_or(now)))
     }
 
     /// Notes which thresholds the usage has reached that has just grown, each once.
@@ -191,13 +225,14 @@ impl Model {
         // What counts may end before the period does.
         let end = [end, counting.subscription.ended_at].into_iter().flatten().min();
         let is_over = end.is_some_and(|end| end <= now);
-        let Some(budget) = counting.budget else { return };
+        let counter = self.counter(counting, feature, start);
+        let consumption = self.consumption_of(user, counting, counter, None, now);
+        let Some(budget) = consumption.budget else { return };
         if !self.with_thresholds.contains(feature)
             || (is_over && !self.errs(Mistake::OldUsageReachesThresholds))
         {
             return;
         }
-        let consumption = self.consumption(counting, feature, start);
         let usage = UsageInPeriod { start, end, consumption };
         for threshold in THRESHOLDS {
             let is_reached = match threshold {
@@ -207,8 +242,10 @@ impl Model {
                 Threshold::Left(left) => budget.saturating_sub(consumption.used) <= left,
             };
             let was_before = self.reached.iter().any(|(_, subscription, before)| {
-                let counter = (*subscription, before.feature, before.usage.start);
-                counter == (counting.subscription.id, feature, start)
+                // The period of grants is shown with a start that changes.
+                let is_same_start = before.usage.start == start || is_of_grants(&counting);
+                (*subscription, before.feature) == (counting.subscription.id, feature)
+                    && is_same_start
                     && before.threshold == threshold
             });
             if is_reached && (!was_before || self.errs(Mistake::ThresholdsFireAgain)) {
@@ -226,14 +263,16 @@ impl Model {
         Ok(Answer::Reached(reached))
     }
 
-    fn counter(&self, counting: Counting, feature: Name, at: At) -> (Id, Name, At) {
-        (counting.subscription.id, feature, self.period_at(counting, at).0)
+    fn counter(&self, counting: Counting, feature: Name, at: At) -> Counter {
+        let start = if is_of_grants(&counting) { At(0) } else { self.period_at(counting, at).0 };
+        (counting.subscription.id, feature, start)
     }
 
-    fn note_counted(&mut self, key: Option<Name>, counter: (Id, Name, At), added: i64) {
+    fn note_counted(&mut self, key: Option<Name>, user: &User, counter: Counter, added: i64) {
         let sets = self.sets.get(&counter).copied().unwrap_or(0);
+        let owner = user.key;
         if let Some(key) = key {
-            self.counted.insert(key, Counted { counter, added, sets, voided: false });
+            self.counted.insert(key, Counted { counter, owner, added, sets, voided: false });
         }
     }
 
@@ -269,8 +308,9 @@ impl Model {
         if binary {
             return Ok(Entitlement { access: true, reason: Reason::Binary, consumption: None });
         }
-        let consumption = self.consumption(counting, feature, self.period_at(counting, now).0);
-        let (access, reason) = match counting.budget {
+        let counter = self.counter(counting, feature, now);
+        let consumption = self.consumption_of(user, counting, counter, None, now);
+        let (access, reason) = match consumption.budget {
             None => (true, Reason::Unlimited),
             Some(limit) if consumption.used + delta <= limit => (true, Reason::WithinLimit),
             Some(_) if counting.terms.overage => (true, Reason::Overage),
@@ -293,7 +333,12 @@ impl Model {
             (None, Some(held)) if named.is_none_or(|at| held.gave(at)) => {
                 Standing::Counts(by_itself(held))
             }
-            (None, _) => Standing::Nothing,
+            (None, _) => match self.granted_since(user, feature, named, now) {
+                Some(start) if self.is_binary(feature) == Ok(false) => {
+                    Standing::Counts(by_grants(user, start))
+                }
+                _ => Standing::Nothing,
+            },
         }
     }
 
@@ -385,18 +430,29 @@ impl Model {
         *period::started_by(counting.subscription.started_at, reset, at).last().unwrap()
     }
 
-    fn used_mut(&mut self, counting: Counting, feature: Name, at: At) -> &mut i64 {
-        let (start, _) = self.period_at(counting, at);
-        self.used.entry((counting.subscription.id, feature, start)).or_default()
-    }
-
-    fn consumption(&self, counting: Counting, feature: Name, start: At) -> Consumption {
-        let used = self.used.get(&(counting.subscription.id, feature, start)).copied();
+    /// What was used in a period, with what the counter drew from grants.
+    fn consumption(&self, counting: Counting, counter: Counter) -> Consumption {
+        let used = self.used.get(&counter).copied();
+        let drawn = self.drawn_by(counter);
         Consumption {
             used: used.unwrap_or(0),
-            budget: counting.budget,
+            budget: counting.budget.map(|budget| budget + drawn),
             overage: counting.terms.overage,
         }
+    }
+
+    /// The same with what is left of the grants that live.
+    fn consumption_of(
+        &self,
+        user: &User,
+        counting: Counting,
+        counter: Counter,
+        named: Option<At>,
+        now: At,
+    ) -> Consumption {
+        let consumption = self.consumption(counting, counter);
+        let left = self.left_of_grants(user, counter.1, named, now);
+        Consumption { budget: consumption.budget.map(|budget| budget + left), ..consumption }
     }
 
     pub(super) fn show_usage(&self, user: Name, feature: Name, now: At) -> Result<Answer, Refusal> {
@@ -410,7 +466,8 @@ impl Model {
                 let (start, end) = self.period_at(counting, now);
                 // An override may end ahead.
                 let end = end.or(counting.subscription.ended_at);
-                let consumption = self.consumption(counting, feature, start);
+                let counter = self.counter(counting, feature, now);
+                let consumption = self.consumption_of(&user, counting, counter, None, now);
                 Some(UsageInPeriod { start, end, consumption })
             }
         };
@@ -440,8 +497,8 @@ impl Model {
             .filter(|(start, end)| end.is_some_and(|end| end <= until && *start < end))
             .map(|(start, end)| {
                 let last = end.map(|end| At(end.0 - 1));
-                let then = self.of_then(user, counting, feature, last);
-                let consumption = self.consumption(then, feature, start);
+                let then = self.of_then(user, counting, feature, last, now);
+                let consumption = self.consumption(then, self.counter(then, feature, start));
                 UsageInPeriod { start, end, consumption }
             })
             .collect()
@@ -455,12 +512,13 @@ impl Model {
         counting: Counting,
         feature: Name,
         last: Option<At>,
+        now: At,
     ) -> Counting {
         let subscription = counting.subscription;
         let own = self.granted_by(subscription, feature, last).unwrap_or(counting);
         let counted = self.counting(user, feature, last);
         let counted = counted.filter(|counted| counted.subscription.id == subscription.id);
-        let living = last.and_then(|last| self.living(user, feature, Some(last), last));
+        let living = self.living(user, feature, last, now);
         match (counted, living) {
             (Some(counted), None) => counted,
             (Some(counted), Some(held)) if !held.denies() => self.replaced(counted, held),
@@ -473,7 +531,7 @@ impl Model {
         let held = self.stored_override(user, feature).filter(|held| !held.denies())?;
         let end = held.shown.ends_at.filter(|ends_at| *ends_at <= now)?;
         let start = held.shown.starts_at;
-        let consumption = self.consumption(by_itself(held), feature, start);
+        let consumption = self.consumption(by_itself(held), (held.id, feature, start));
         (consumption.used > 0).then_some(UsageInPeriod { start, end: Some(end), consumption })
     }
 
@@ -519,6 +577,26 @@ impl Model {
         }
         answer
     }
+}
+
+/// What a user's grants give where nothing else counts.
+fn by_grants(user: &User, start: At) -> Counting {
+    let subscription =
+        Subscription { id: user.key, package: "", started_at: start, ended_at: None, quantity: 1 };
+    Counting { subscription, terms: Terms { limit: Some(0), ..UNLIMITED }, budget: Some(0) }
+}
+
+/// Whether nothing but grants counts.
+fn is_of_grants(counting: &Counting) -> bool {
+    counting.subscription.package.is_empty() && counting.terms.limit == Some(0)
+}
+
+/// What an override gives that counts by itself, and when it stopped to.
+fn by_name_of(held: &Held) -> Option<(Counting, Option<At>)> {
+    let ((budget, overage), denied) = held.last_given()?;
+    let counting = by_itself(held);
+    let end = [held.shown.ends_at, denied].into_iter().flatten().min();
+    Some((Counting { budget, terms: Terms { overage, ..counting.terms }, ..counting }, end))
 }
 
 /// What an override gives that counts by itself.
