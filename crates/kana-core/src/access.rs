@@ -152,12 +152,12 @@ impl Reason {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Denied => "An override denies this feature to the user.",
-            Self::NotGranted => "None of the user's subscriptions grants this feature.",
-            Self::Granted => "A subscription of the user grants this feature.",
-            Self::Unlimited => "A subscription of the user grants this feature without a limit.",
-            Self::WithinLimit => "The usage is within the limit of the user's subscription.",
-            Self::Overage => "The usage is over the limit, and the subscription allows overage.",
-            Self::LimitReached => "The usage would go over the limit of the user's subscription.",
+            Self::NotGranted => "Nothing grants this feature to the user.",
+            Self::Granted => "The user has this feature.",
+            Self::Unlimited => "The user has this feature without a limit.",
+            Self::WithinLimit => "The usage is within the user's budget.",
+            Self::Overage => "The usage is over the user's budget, and overage is allowed.",
+            Self::LimitReached => "The usage would go over the user's budget.",
         }
     }
 }

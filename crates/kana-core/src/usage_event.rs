@@ -70,7 +70,7 @@ impl RecordedUsage {
         match self {
             Self::Recorded => None,
             Self::NotCounted => Some(
-                "None of the user's subscriptions granted this feature at that time: \
+                "Nothing granted this feature to the user at that time: \
                  the event is kept and not counted.",
             ),
         }

@@ -134,7 +134,7 @@ async fn a_counter_that_no_longer_fits_is_an_error_and_is_still_told_exactly() {
 {
   "canUseFeature": {
     "access": true,
-    "reason": "The usage is over the limit, and the subscription allows overage.",
+    "reason": "The usage is over the user's budget, and overage is allowed.",
     "consumption": {
       "usedExact": "2147483648",
       "budget": 1000,

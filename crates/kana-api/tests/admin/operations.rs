@@ -462,12 +462,12 @@ async fn usage_is_recorded() {
   "event": true,
   "notCounted": {
     "recorded": false,
-    "reason": "None of the user's subscriptions granted this feature at that time: the event is kept and not counted."
+    "reason": "Nothing granted this feature to the user at that time: the event is kept and not counted."
   },
   "noEvent": false,
   "used": {
     "granted": true,
-    "reason": "The usage is within the limit of the user's subscription.",
+    "reason": "The usage is within the user's budget.",
     "consumption": {
       "used": 100,
       "budget": 100,
@@ -478,7 +478,7 @@ async fn usage_is_recorded() {
   },
   "refused": {
     "granted": false,
-    "reason": "The usage would go over the limit of the user's subscription.",
+    "reason": "The usage would go over the user's budget.",
     "consumption": {
       "used": 100,
       "budget": 100,
@@ -508,7 +508,7 @@ async fn usage_is_asked_for() {
 {
   "can": {
     "access": true,
-    "reason": "The usage is within the limit of the user's subscription.",
+    "reason": "The usage is within the user's budget.",
     "consumption": {
       "used": 0,
       "budget": 100,
@@ -519,12 +519,12 @@ async fn usage_is_asked_for() {
   },
   "cannot": {
     "access": false,
-    "reason": "The usage would go over the limit of the user's subscription."
+    "reason": "The usage would go over the user's budget."
   },
   "feature": {
     "entitlement": {
       "access": true,
-      "reason": "The usage is within the limit of the user's subscription.",
+      "reason": "The usage is within the user's budget.",
       "consumption": {
         "used": 0,
         "budget": 100,
@@ -536,7 +536,7 @@ async fn usage_is_asked_for() {
   },
   "nothing": {
     "access": false,
-    "reason": "None of the user's subscriptions grants this feature.",
+    "reason": "Nothing grants this feature to the user.",
     "consumption": null
   }
 }
@@ -598,7 +598,7 @@ async fn a_switch_is_granted_and_has_no_consumption() {
   },
   "used": {
     "granted": true,
-    "reason": "A subscription of the user grants this feature.",
+    "reason": "The user has this feature.",
     "consumption": null
   }
 }
@@ -611,7 +611,7 @@ async fn a_switch_is_granted_and_has_no_consumption() {
 {
   "can": {
     "access": true,
-    "reason": "A subscription of the user grants this feature.",
+    "reason": "The user has this feature.",
     "consumption": null
   },
   "show": {

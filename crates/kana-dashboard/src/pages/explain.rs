@@ -62,6 +62,8 @@ struct PartRow {
     kind: &'static str,
     from: String,
     amount: String,
+    /// What stands below the bar; empty for a part that is not seen there.
+    legend: String,
 }
 
 async fn page(asked: Asked<Viewer>) -> Result<Response, Problem> {
@@ -152,15 +154,19 @@ fn parts(
             BudgetPartKind::Grant => ("Grant", None),
         };
         let source = source.map(|source| shown(asked, catalog, subscriptions, source));
-        Ok(PartRow {
-            colour: colour(place),
-            kind,
-            from: match source.transpose()? {
-                Some(source) => format!("{} {}", source.kind, source.name),
-                None => name_of_grant(grants, &part.id),
-            },
-            amount: part.amount.map_or("Unlimited".to_owned(), grouped),
-        })
+        let (from, name) = match source.transpose()? {
+            Some(source) => (format!("{} {}", source.kind, source.name), kind.to_owned()),
+            None => {
+                let name = name_of_grant(grants, &part.id);
+                (name.clone(), name)
+            }
+        };
+        let amount = part.amount.map_or("Unlimited".to_owned(), grouped);
+        let legend = match part.amount {
+            Some(0) => String::new(),
+            _ => format!("{name}: {amount}"),
+        };
+        Ok(PartRow { colour: colour(place), kind, from, amount, legend })
     };
     explained.parts.iter().enumerate().map(row).collect()
 }

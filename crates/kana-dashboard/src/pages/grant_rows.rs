@@ -1,5 +1,6 @@
 //! The grants that the page of a user lists.
 
+use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
 use kana_core::grant::Grant;
 use kana_core::id::UserId;
@@ -19,9 +20,10 @@ pub(super) struct GrantRow {
     pub(super) drawn: String,
     pub(super) meter: Meter,
     pub(super) amount: String,
-    /// When it is used, beside the limit.
+    /// When it is used, if not after the limit with the others.
     pub(super) order: String,
-    pub(super) from: Instant,
+    /// Where it begins, if that lies ahead.
+    pub(super) from: Option<Instant>,
     pub(super) until: Option<Instant>,
     pub(super) reason: String,
     /// Where it is voided; `None` for who may not.
@@ -32,13 +34,12 @@ pub(super) fn row<E>(
     asked: &Asked<E>,
     catalog: &Catalog,
     user: &UserId,
-    (grant, may_edit): (&Grant, bool),
+    (grant, now, may_edit): (&Grant, Timestamp, bool),
 ) -> Result<GrantRow, Problem> {
     let feature = grant.feature.as_str();
     let void = asked.address("/user/void-grant")?;
     let void = void.with("id", user.as_str()).with("feature", feature);
     let void = void.with("grant", grant.id.as_str());
-    let side = if grant.is_before_allowance() { "Before the limit" } else { "After the limit" };
     let known = catalog.feature(&grant.feature);
     Ok(GrantRow {
         feature: known.map_or(feature, |feature| feature.name.as_str()).to_owned(),
@@ -47,10 +48,13 @@ pub(super) fn row<E>(
         meter: Meter { used: grant.drawn, budget: grant.amount },
         amount: grouped(grant.amount),
         order: match grant.priority {
-            0 => side.to_owned(),
-            priority => format!("{side}, priority {priority}"),
+            0 => String::new(),
+            priority if grant.is_before_allowance() => {
+                format!("before the limit, priority {priority}")
+            }
+            priority => format!("priority {priority}"),
         },
-        from: grant.starts_at.into(),
+        from: (grant.starts_at > now).then(|| grant.starts_at.into()),
         until: grant.expires_at.map(Instant::from),
         reason: grant.reason.as_ref().map(Label::as_str).unwrap_or_default().to_owned(),
         void: may_edit.then_some(void),

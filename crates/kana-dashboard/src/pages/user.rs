@@ -273,7 +273,8 @@ pub(super) async fn show<E>(
     let grants = overview
         .grants
         .iter()
-        .map(|known| grant_rows::row(asked, &overview.catalog, &user.id, (known, may_edit)));
+        .map(|known| (known, overview.now, may_edit))
+        .map(|of| grant_rows::row(asked, &overview.catalog, &user.id, of));
     let page = UserPage {
         facts: facts(&overview),
         metadata: metadata::written(user.metadata.as_ref()),

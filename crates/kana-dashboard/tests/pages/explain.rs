@@ -20,7 +20,7 @@ async fn each_entitlement_leads_to_the_parts_of_its_budget() {
     person.visit("/dashboard/test/user?id=u-1").await;
     person.follow("Explain API calls").await;
     assert_eq!(person.heading(), "API calls");
-    let within = "Yes. The usage is within the limit of the user's subscription. WITHIN_LIMIT";
+    let within = "Yes. The usage is within the user's budget. WITHIN_LIMIT";
     assert!(person.main().contains(within), "{}", person.main());
     assert_eq!(
         person.table("Parts of the budget"),

@@ -169,7 +169,7 @@ async fn a_user_subscribes_uses_and_cancels() {
     let mut person = world.person(Role::Editor).await;
     create(&mut person, "u-1", "").await;
     assert!(person.main().contains("No subscription yet"));
-    let none = "None of the user's subscriptions grants this feature.";
+    let none = "Nothing grants this feature to the user.";
     assert_eq!(check(&mut person, "API calls", "1").await, format!("No. {none}"));
     person.visit("/dashboard/test/user?id=u-1").await;
     subscribe(&mut person, "Pro 2026").await;
@@ -187,9 +187,9 @@ async fn a_user_subscribes_uses_and_cancels() {
     assert_eq!(person.form("Record usage").value("Feature"), "api-calls");
     assert_eq!(record(&mut person, "Seats", "30", "Set").await, "Usage recorded.");
     assert!(person.main().contains("The user is over the limit by now."));
-    let within = "The usage is within the limit of the user's subscription.";
-    let reached = "The usage would go over the limit of the user's subscription.";
-    let granted = "A subscription of the user grants this feature.";
+    let within = "The usage is within the user's budget.";
+    let reached = "The usage would go over the user's budget.";
+    let granted = "The user has this feature.";
     assert_eq!(
         person.table("Entitlements"),
         [
@@ -213,7 +213,7 @@ async fn a_user_subscribes_uses_and_cancels() {
     assert_eq!(check(&mut person, "api-calls", "401").await, format!("No. {reached}"));
     assert_eq!(
         record(&mut person, "Storage", "1", "Add").await,
-        "Not recorded: None of the user's subscriptions granted this feature at that time: \
+        "Not recorded: Nothing granted this feature to the user at that time: \
          the event is kept and not counted."
     );
 
@@ -320,7 +320,7 @@ async fn a_viewer_may_check_access_and_is_offered_no_change() {
     viewer.follow("u-1").await;
     assert!(!viewer.has_link("Edit user") && !viewer.has_link("Cancel Pro 2026"));
     assert!(!viewer.has("form[aria-label='Record usage'], form[aria-label=Subscribe]"));
-    let granted = "A subscription of the user grants this feature.";
+    let granted = "The user has this feature.";
     assert_eq!(check(&mut viewer, "sso", "1").await, format!("Yes. {granted}"));
     // The other environment has nothing of the user.
     assert_eq!(viewer.visit("/dashboard/live/user?id=u-1").await, StatusCode::NOT_FOUND);

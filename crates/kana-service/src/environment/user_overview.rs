@@ -41,6 +41,8 @@ pub struct UserOverview {
     /// The user's grants that have not ended, by feature in the order of the catalog, then in the order in
     /// which they are drawn.
     pub grants: Vec<Grant>,
+    /// When all of this is so.
+    pub now: Timestamp,
     /// The usage of the feature that was asked for, as `showUsage` answers; without one, of the first
     /// feature whose usage is counted for the user now.
     pub usage: Option<(FeatureId, UsageHistory)>,
@@ -97,6 +99,7 @@ impl EnvironmentView {
                 entitlements: entitlements.collect(),
                 overrides: living_overrides(facts, now)?,
                 grants: current_grants(catalog, facts, now)?,
+                now,
                 usage: usage.transpose()?,
             })
         })
