@@ -198,6 +198,7 @@ pub(crate) fn of_store(store: &dyn Store, environment: EnvironmentId) -> Vec<Cal
         check_ready => store.check_ready(),
         forget_events => store.forget_events(now(), 10),
         forget_old_keys => store.forget_old_keys(now(), now()),
+        gather_user_facts => store.gather_user_facts(10),
         make_partitions => store.make_partitions(),
         export => store.export(&scope()),
         import => store.import(),

@@ -137,6 +137,13 @@ pub trait Store: Feed + JobStore + People + UsageStatistics + Send + Sync + 'sta
         Ok(())
     }
 
+    /// Stores the facts of up to `at_most` users once more where one look-up finds them, if the engine
+    /// does so and an older release has stored the users. Returns true if there may be more of them. No
+    /// answer changes.
+    async fn gather_user_facts(&self, _at_most: usize) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     /// Whether the engine keeps events in partitions. Then
     /// [`make_partitions`](Store::make_partitions) must be called now and then.
     fn needs_upkeep(&self) -> bool {

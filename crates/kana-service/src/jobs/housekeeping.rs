@@ -12,6 +12,7 @@ use super::replays::Replays;
 use super::threshold_events::ThresholdEvents;
 use super::usage_by_day::UsageByDay;
 use super::user_deletion::UserDeletion;
+use super::user_facts::UserFacts;
 use super::user_imports::{UserImport, UserImports};
 use crate::kana::Kana;
 
@@ -32,6 +33,7 @@ pub fn housekeeping(kana: &Arc<Kana>) -> JobKinds {
         .with(ThresholdEvents(kana()))
         .with(UsageByDay(kana()))
         .with(UserDeletion(kana()))
+        .with(UserFacts(kana()))
         .with(UserImport(kana()))
         .with(UserImports(kana()));
     if !kana().store.needs_upkeep() {

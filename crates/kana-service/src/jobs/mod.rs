@@ -23,6 +23,7 @@ mod runner;
 mod threshold_events;
 mod usage_by_day;
 mod user_deletion;
+mod user_facts;
 mod user_imports;
 
 pub use backoff::Backoff;

@@ -108,14 +108,14 @@ async fn many_events_in_many_closed_periods(world: &World, test: &Environment) -
 }
 
 #[tokio::test]
-async fn a_refused_recording_costs_three_statements_at_most_and_none_of_them_commits() {
+async fn a_refused_recording_costs_four_statements_at_most_and_none_of_them_commits() {
     let world = World::subscribed().await;
     let test = world.test().await;
     // So that the catalog's version is in memory.
     record(&test, usage()).await;
     for (unknown, expected) in [
-        // Begin, the facts, roll back.
-        (RecordUsage { user: user_id("nobody"), ..usage() }, 3),
+        // Begin, the facts by the id, and whether the tables have such a user, roll back.
+        (RecordUsage { user: user_id("nobody"), ..usage() }, 4),
         (RecordUsage { feature: feature_id("nothing"), ..usage() }, 2),
         (RecordUsage { action: kana_core::usage::UsageAction::Set, delta: -1, ..usage() }, 2),
     ] {

@@ -18,6 +18,7 @@ mod retention;
 mod shutdown;
 mod threads;
 mod tokens;
+mod user_facts;
 mod user_pages;
 mod user_search;
 mod users;

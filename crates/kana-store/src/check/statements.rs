@@ -23,6 +23,8 @@ pub(super) fn all(dialect: Dialect, now: Timestamp) -> Vec<(&'static str, String
         Dialect::Sqlite => {
             all.extend(["keys", "token_secrets", "admins"].map(|table| ("ids", sqlite_ids(table))));
             all.push(("copies", subscribers()));
+            all.push(("copies", user_facts()));
+            all.push(("copies", users_without_facts()));
         }
         Dialect::Postgres => {
             let tables = ["environments", "keys", "token_secrets", "admins"];
@@ -125,6 +127,45 @@ fn subscribers() -> String {
              SELECT environment_id, package_id, 0, count(DISTINCT user_key) FROM subscriptions s
              WHERE {GRANTS} GROUP BY environment_id, package_id) x
          GROUP BY x.environment_id, x.package_id HAVING sum(x.said) <> sum(x.counted)"
+    )
+}
+
+/// SQLite: a row of a user's facts says what users, subscriptions, overrides and grants say.
+fn user_facts() -> String {
+    let environment = environment("x");
+    format!(
+        "SELECT 'user ' || x.user_id || ' in ' || {environment},
+             'has other facts than the tables of users, subscriptions, overrides and grants say'
+         FROM user_facts x
+         LEFT JOIN users u ON u.environment_id = x.environment_id AND u.key = x.user_key
+         WHERE u.id IS NOT x.user_id
+             OR x.has_overrides <> EXISTS (
+                 SELECT 1 FROM overrides o
+                 WHERE o.environment_id = x.environment_id AND o.user_key = x.user_key)
+             OR x.has_grants <> EXISTS (
+                 SELECT 1 FROM grants g
+                 WHERE g.environment_id = x.environment_id AND g.user_key = x.user_key)
+             OR x.running IS NOT (
+                 SELECT running_subscriptions(s.id, s.package_id, s.status, s.started_at, s.quantities)
+                 FROM (SELECT * FROM subscriptions t
+                     WHERE t.environment_id = x.environment_id AND t.user_key = x.user_key
+                         AND t.ended_at IS NULL
+                     ORDER BY t.id) s)"
+    )
+}
+
+/// SQLite: users have a row of facts, unless it is still to be added.
+fn users_without_facts() -> String {
+    let environment = environment("x");
+    format!(
+        "SELECT 'user ' || x.id || ' in ' || {environment}, 'has no row among the facts of users'
+         FROM users x
+         WHERE NOT EXISTS (
+                 SELECT 1 FROM user_facts f
+                 WHERE f.environment_id = x.environment_id AND f.user_id = x.id)
+             AND NOT EXISTS (
+                 SELECT 1 FROM user_facts_to_gather g
+                 WHERE g.environment_id = x.environment_id AND g.after_id < x.id)"
     )
 }
 

@@ -13,7 +13,8 @@ use super::connection::Connection;
 use super::event_log::UnwrittenEvents;
 use super::rows::{instant, limit, read_owned_subscription, read_subscription, text};
 use super::{
-    earlier_ids, grants, limit_crossings, overrides, statements as sql, threshold_events, users,
+    earlier_ids, grants, limit_crossings, overrides, statements as sql, threshold_events,
+    user_facts, users,
 };
 use crate::app::EnvironmentId;
 use crate::columns::{Named, counter_value};
@@ -40,6 +41,18 @@ impl From<serde_json::Error> for StoreError {
 }
 
 pub(super) fn facts(
+    connection: &Connection,
+    environment: EnvironmentId,
+    id: &UserId,
+) -> Result<Option<UserFacts>, StoreError> {
+    match user_facts::facts(connection, environment, id)? {
+        Some(facts) => Ok(Some(facts)),
+        None => facts_from_tables(connection, environment, id),
+    }
+}
+
+/// Reads the facts of a user who is not in the table by ids.
+pub(super) fn facts_from_tables(
     connection: &Connection,
     environment: EnvironmentId,
     id: &UserId,

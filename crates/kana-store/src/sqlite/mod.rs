@@ -44,6 +44,7 @@ mod replays;
 mod restore;
 mod room;
 mod rows;
+mod running_subscriptions;
 mod statements;
 mod store;
 #[cfg(test)]
@@ -56,6 +57,7 @@ mod usage_by_day;
 mod usage_events;
 mod usage_statistics;
 mod user_deletion;
+mod user_facts;
 mod user_imports;
 mod user_search;
 mod users;

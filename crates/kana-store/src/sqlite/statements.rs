@@ -226,6 +226,29 @@ statements! {
         LEFT JOIN subscriptions s INDEXED BY subscriptions_that_run
             ON s.environment_id = ?1 AND s.user_key = u.key AND s.ended_at IS NULL
         WHERE u.environment_id = ?1 AND u.id = ?2";
+    FACTS_BY_ID = "
+        SELECT user_key, has_overrides, has_grants, running FROM user_facts
+        WHERE environment_id = ?1 AND user_id = ?2";
+    USER_FACTS_TO_GATHER = "
+        SELECT environment_id, after_id FROM user_facts_to_gather ORDER BY environment_id LIMIT 1";
+    LAST_USER_TO_GATHER = "
+        SELECT max(id) FROM (
+            SELECT id FROM users INDEXED BY users_by_id
+            WHERE environment_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3)";
+    GATHER_USER_FACTS = "
+        INSERT INTO user_facts
+            (environment_id, user_id, user_key, has_overrides, has_grants, running)
+        SELECT ?1, u.id, u.key,
+            EXISTS (SELECT 1 FROM overrides o WHERE o.environment_id = ?1 AND o.user_key = u.key),
+            EXISTS (SELECT 1 FROM grants g WHERE g.environment_id = ?1 AND g.user_key = u.key),
+            (SELECT running_subscriptions(s.id, s.package_id, s.status, s.started_at, s.quantities)
+                FROM subscriptions s INDEXED BY subscriptions_that_run
+                WHERE s.environment_id = ?1 AND s.user_key = u.key AND s.ended_at IS NULL)
+        FROM users u INDEXED BY users_by_id
+        WHERE u.environment_id = ?1 AND u.id > ?2 AND u.id <= ?3 ORDER BY u.id
+        ON CONFLICT (environment_id, user_id) DO NOTHING";
+    NOTE_GATHERED = "UPDATE user_facts_to_gather SET after_id = ?2 WHERE environment_id = ?1";
+    END_GATHERING = "DELETE FROM user_facts_to_gather WHERE environment_id = ?1";
     OVERRIDES_OF = "
         SELECT feature_id, id, kind, usage_limit, reset_period, reset_anchor, overage_enabled,
             starts_at, ends_at, reason, history

@@ -26,7 +26,7 @@ use super::unfolded_usage::UnfoldedUsage;
 use super::write_behind::WriteBehind;
 use super::{
     counter_log, data_dir, errors, event_log, feed, keys, migrations, readiness, statements,
-    transfer,
+    transfer, user_facts,
 };
 use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
@@ -395,6 +395,15 @@ impl Store for SqliteStore {
         };
         while self.change_replays(delete).await? > 0 {}
         Ok(())
+    }
+
+    async fn gather_user_facts(&self, at_most: usize) -> Result<bool, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let changed = transaction.work_off(|connection| user_facts::gather(connection, at_most))?;
+        if changed > 0 {
+            transaction.commit_changes()?;
+        }
+        Ok(changed > 0)
     }
 
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {

@@ -41,8 +41,18 @@ mod idempotency;
 mod jobs;
 mod subscribers;
 mod trouble;
+mod user_facts;
 
 const NOW: Timestamp = Timestamp::MIN;
+
+/// Takes the last migration back.
+const DROP_USER_FACTS: &str = "
+    DROP TABLE user_facts; DROP TABLE user_facts_to_gather; DROP TRIGGER user_facts_of_new;
+    DROP TRIGGER user_facts_of_renamed; DROP TRIGGER user_facts_of_deleted;
+    DROP TRIGGER user_facts_subscription_added; DROP TRIGGER user_facts_subscription_changed;
+    DROP TRIGGER user_facts_subscription_deleted; DROP TRIGGER user_facts_override_added;
+    DROP TRIGGER user_facts_override_deleted; DROP TRIGGER user_facts_grant_added;
+    DROP TRIGGER user_facts_grant_deleted; PRAGMA user_version = 24;";
 
 fn hash(environment: EnvironmentKind) -> KeyHash {
     KeyHash([environment as u8; 32])
@@ -171,6 +181,7 @@ mod plans {
         "invitations",
         "sent_forms",
         "i",
+        "user_facts_to_gather",
         "replay_settings",
         "replay_log",
         "replay_runs",
@@ -190,6 +201,7 @@ mod plans {
         "changes",
         "audit_log",
         "user_search",
+        "user_facts",
         "usage_by_day",
         "usage_totals",
         "limit_crossings",
@@ -269,6 +281,12 @@ mod plans {
             // The heading of a subquery, whose own steps follow.
             || step == "SCALAR SUBQUERY 1"
             || (statement == "FACTS" && step.starts_with("CORRELATED SCALAR SUBQUERY "))
+            // There are two environments.
+            || (statement == "USER_FACTS_TO_GATHER" && step == "SCAN user_facts_to_gather")
+            // As many as are asked for.
+            || (["LAST_USER_TO_GATHER", "GATHER_USER_FACTS"].contains(&statement)
+                && (step.contains("SUBQUERY") || step.contains("(subquery-")
+                    || step.starts_with("CO-ROUTINE")))
     }
 
     #[test]
@@ -295,8 +313,11 @@ mod plans {
     }
 
     #[test]
-    fn facts_are_read_by_the_index_of_what_runs() {
-        insta::assert_snapshot!(written_out(&[("FACTS", statements::FACTS)]), @r"
+    fn facts_are_found_by_id_or_else_by_the_index_of_what_runs() {
+        let facts = [("FACTS_BY_ID", statements::FACTS_BY_ID), ("FACTS", statements::FACTS)];
+        insta::assert_snapshot!(written_out(&facts), @r"
+        FACTS_BY_ID
+            SEARCH user_facts USING PRIMARY KEY (environment_id=? AND user_id=?)
         FACTS
             SEARCH u USING COVERING INDEX users_by_id (environment_id=? AND id=?)
             SEARCH s USING COVERING INDEX subscriptions_that_run (environment_id=? AND user_key=?) LEFT-JOIN
@@ -412,6 +433,7 @@ mod plans {
             let second = Uuid::from_u128(2);
             let counter = (environment.0, second, second, "api-calls", 0, 0);
             [
+                work(directory.path(), statements::FACTS_BY_ID, (environment.0, "2")),
                 work(directory.path(), statements::FACTS, (environment.0, "2")),
                 work(directory.path(), statements::COUNTER, counter),
                 work(directory.path(), statements::SUBSCRIPTION, (environment.0, second)),
@@ -728,6 +750,7 @@ mod migrations_and_files {
         change(&store, environment, user_key(1), [create_user(1), subscribe(1, None)]).await;
         drop(store);
         let old = raw(directory.path());
+        old.execute_batch(DROP_USER_FACTS).unwrap();
         old.execute_batch(
             "DROP VIEW current_counters; DROP VIEW current_usage_by_day; DROP VIEW events;
              DROP VIEW replays; DROP TABLE event_blocks; DROP TABLE replay_settings;

@@ -498,6 +498,16 @@ impl SqliteTransaction<WriteLease> {
         Ok(forgotten)
     }
 
+    /// Runs a step that changes as many rows as it returns.
+    pub(super) fn work_off(
+        &mut self,
+        work: impl FnOnce(&Connection) -> Result<usize, StoreError>,
+    ) -> Result<usize, StoreError> {
+        let changed = self.step(work)?;
+        self.lease.changes += changed;
+        Ok(changed)
+    }
+
     /// Runs a step that changes what is stored of idempotency records. Returns how many rows it changed.
     pub(super) fn change_replays(
         &mut self,

@@ -156,6 +156,18 @@ const OF_SQLITE: &[(&str, &str, &[&str], &str)] = &[
         "is said to have 9 subscribers, and has 2",
     ),
     (
+        "UPDATE user_facts SET running = x'' WHERE user_id = 'bob'",
+        "UPDATE subscriptions SET status = status",
+        &["copies"],
+        "has other facts than the tables of users, subscriptions and overrides say",
+    ),
+    (
+        "DELETE FROM user_facts WHERE user_id = 'bob'",
+        "UPDATE users SET id = 'rob' WHERE id = 'bob'; UPDATE users SET id = 'bob' WHERE id = 'rob'",
+        &["copies"],
+        "has no row among the facts of users",
+    ),
+    (
         "UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'keys'",
         "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'keys'",
         &["ids"],

@@ -25,10 +25,10 @@ pub(crate) fn engines() -> impl Iterator<Item = Engine> {
 /// Runs statements on a database of the embedded engine. They find usage events in a table, as they do on
 /// PostgreSQL.
 fn change(sqlite: &rusqlite::Connection, sql: &str) -> rusqlite::Result<()> {
+    register_functions(sqlite)?;
     if !sql.contains(" events ") {
         return sqlite.execute_batch(sql);
     }
-    register_functions(sqlite)?;
     sqlite.execute_batch("CREATE TEMP TABLE events AS SELECT * FROM main.events")?;
     sqlite.execute_batch(sql)?;
     sqlite.execute_batch("DELETE FROM event_blocks")?;

@@ -55,7 +55,16 @@ pub(super) struct Shard {
     /// The environments whose catalog the commit under way changes.
     changing_catalogs: Vec<EnvironmentId>,
     last_stamp: u64,
+    /// Whether the last user who was added has pushed others out.
+    is_full: bool,
+    /// A random number, if not a good one.
+    dice: u64,
 }
+
+/// One of so many users whom a question has read is added to a shard that is full. Who is asked about often is
+/// soon among them. If all users are asked about equally often, and are more than fit, adding each of them
+/// would cost more than the few who are found again save.
+const ADDED_ONE_OF: u64 = 8;
 
 impl Shard {
     pub(super) fn look_up(&mut self, whose: Whose<'_>) -> LookedUp {
@@ -93,12 +102,31 @@ impl Shard {
             return;
         }
         self.set_catalog(whose.user.0, Some(catalog_version));
-        if self.find(whose).is_none()
+        if self.has_place()
+            && self.find(whose).is_none()
             && let Some(entry) = Entry::new(whose.user, user, &mut self.names)
         {
             self.last_stamp += 1;
             self.users.insert(whose.hash, entry, self.last_stamp);
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Returns true if a user may be added that a question has read.
+    fn has_place(&mut self) -> bool {
+        if !self.is_full {
+            return true;
+        }
+        // The upper bits of a linear congruential generator (Knuth's MMIX).
+        self.dice = self
+            .dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.dice >> 32).is_multiple_of(ADDED_ONE_OF)
     }
 
     /// Adds counters of a user, if what was read of them `is_current`.
@@ -194,6 +222,11 @@ impl Shard {
         while self.users.len() > users || self.bytes() > bytes {
             let Some(oldest) = self.users.oldest() else { break };
             self.users.remove(oldest);
+            self.is_full = true;
+        }
+        // It is not full any more once many have left it.
+        if self.users.len() < users.div_ceil(2) && self.bytes() < bytes / 2 {
+            self.is_full = false;
         }
         if self.users.len() == 0 {
             // No entry refers to them any more.

@@ -285,6 +285,28 @@ fn a_user_with_a_subscription_and_four_counters_takes_300_bytes() {
 }
 
 #[test]
+fn a_full_cache_adds_some_of_those_who_were_read_and_soon_whoever_is_asked_about_often() {
+    let cache = FactsCache::new(FactsCacheLimits { bytes: 100_000, users: usize::MAX });
+    let mut fits = 0;
+    while !cache.shard(0).is_full() {
+        learn(&cache, &format!("first {fits}"), &user(fits));
+        fits += 1;
+    }
+    let others = 10_000;
+    (0..others).for_each(|n| learn(&cache, &format!("other {n}"), &user(n)));
+    let last =
+        (others - 8 * fits..others).filter(|n| found(&cache, &format!("other {n}")).is_some());
+    let added = u32::try_from(last.count()).unwrap();
+    let expected = f64::from(u32::try_from(fits).unwrap());
+    assert!((0.8..1.1).contains(&(f64::from(added) / expected)), "{added} of {expected}");
+    let times = (0..200).find(|_| {
+        learn(&cache, "often", &user(1));
+        found(&cache, "often").is_some()
+    });
+    assert!(times.is_some());
+}
+
+#[test]
 fn the_bytes_have_a_bound_whatever_is_kept() {
     let cache = FactsCache::new(FactsCacheLimits { bytes: 20_000, users: usize::MAX });
     for n in 0..1000 {

@@ -16,7 +16,7 @@ const LIMITS: Deadlines = Deadlines {
 const SOON: Duration = Duration::from_secs(4);
 
 /// The calls that write.
-const WRITING: [&str; 22] = [
+const WRITING: [&str; 23] = [
     "begin_app",
     "create_app",
     "provide_token_secret",
@@ -36,6 +36,7 @@ const WRITING: [&str; 22] = [
     "forget_ended",
     "forget_audit_log_of_app",
     "forget_old_keys",
+    "gather_user_facts",
     "forget_usage_by_day",
     "forget_limit_crossings",
     "forget_threshold_events",

@@ -9,6 +9,7 @@ use kana_core::quantity::Quantity;
 use proptest::prelude::*;
 
 use super::super::facts_cache::FactsChanges;
+use super::user_facts::assert_rows_agree;
 use super::*;
 
 /// Users by key, ids, and subscriptions of each user.
@@ -361,6 +362,9 @@ impl World {
             if let Some(change) = next.apply(edit) {
                 writer.change_facts(environment, &[change]).await.unwrap();
             }
+            let ids = (0..2 * USERS).map(|id| user_id(&name(id)));
+            let agree = |connection: &_| Ok(assert_rows_agree(connection, environment, ids));
+            assert!(writer.step(agree).unwrap().values().all(|has_row| *has_row));
             // The writer sees its own changes.
             for user in 0..USERS {
                 let asked = [(0, 0), (1, 1)];
