@@ -26,6 +26,7 @@ mod count;
 pub mod counted;
 pub mod counter;
 pub mod counting;
+pub mod credits;
 pub mod day;
 pub mod decide;
 pub mod edit;

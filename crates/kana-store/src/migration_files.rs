@@ -26,6 +26,7 @@ pub(crate) const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0021_overrides.sql"),
     include_str!("sqlite/migrations/0022_quantity_and_stacking.sql"),
     include_str!("sqlite/migrations/0023_thresholds_and_corrections.sql"),
+    include_str!("sqlite/migrations/0024_credits.sql"),
 ];
 
 /// For PostgreSQL.
@@ -44,6 +45,7 @@ pub(crate) const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0012_overrides.sql"),
     include_str!("postgres/migrations/0013_quantity_and_stacking.sql"),
     include_str!("postgres/migrations/0014_thresholds_and_corrections.sql"),
+    include_str!("postgres/migrations/0015_credits.sql"),
 ];
 
 /// After this one the program fills the search index of users, since SQL cannot fold case as it does.

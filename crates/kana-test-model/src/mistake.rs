@@ -55,6 +55,10 @@ pub enum Mistake {
     OverrideNeverEnds,
     /// A denied feature is counted.
     DeniedIsCounted,
+    /// What a feature draws on is used one for one.
+    CostIgnored,
+    /// A feature that draws on another may be used wherever the balance may.
+    DrawsWithoutGrant,
     /// An update clears what it does not name.
     UpdatesClear,
     /// A new id is given although somebody has it.
@@ -66,7 +70,7 @@ pub enum Mistake {
 }
 
 impl Mistake {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::LimitIgnored,
         Self::LowestLimitCounts,
         Self::NewestCounts,
@@ -93,6 +97,8 @@ impl Mistake {
         Self::OverrideIsNoLess,
         Self::OverrideNeverEnds,
         Self::DeniedIsCounted,
+        Self::CostIgnored,
+        Self::DrawsWithoutGrant,
         Self::UpdatesClear,
         Self::IdsAreShared,
         Self::ThresholdsFireAgain,

@@ -34,6 +34,8 @@ pub struct Model {
     used: BTreeMap<(Id, Name, At), i64>,
     /// How often that was SET.
     sets: BTreeMap<(Id, Name, At), usize>,
+    /// What features draw on, and at what cost.
+    draws: BTreeMap<Name, (Name, i64)>,
     /// The features that have thresholds.
     with_thresholds: BTreeSet<Name>,
     /// What was reached, each with the keys of the user and of the subscription that counted.
@@ -102,6 +104,10 @@ impl Model {
             Request::AllSubscriptions => Ok(self.all_subscriptions()),
             Request::Catalog => Ok(self.catalog()),
             Request::CreateFeature { feature, binary } => self.create_feature(feature, *binary),
+            Request::CreateDrawing { feature, balance, cost } => {
+                self.create_drawing(feature, balance, *cost)
+            }
+            Request::SetCost { feature, cost } => self.set_cost(feature, *cost),
             Request::CreatePackage(package) => self.create_package(package),
             Request::PublishPackage(package) => self.publish_package(package),
             Request::ArchivePackage(package) => self.archive_package(package),

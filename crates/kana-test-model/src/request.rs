@@ -4,9 +4,9 @@ use std::fmt;
 pub type Name = &'static str;
 
 /// Every name that a history can speak of.
-const NAMES: [Name; 15] = [
-    DELETED, ADA, BOB, CYD, CALLS, SSO, LATE_CALLS, BASIC, PRO, EXTRA, PLUS, LATE, LATER, "Ms.",
-    "x@y.co",
+const NAMES: [Name; 16] = [
+    DELETED, ADA, BOB, CYD, CALLS, SSO, IMAGES, LATE_CALLS, BASIC, PRO, EXTRA, PLUS, LATE, LATER,
+    "Ms.", "x@y.co",
 ];
 
 /// Stands for the random id of a user who was deleted.
@@ -18,6 +18,8 @@ pub const CYD: Name = "cyd";
 pub const CALLS: Name = "calls";
 /// A binary feature.
 pub const SSO: Name = "sso";
+/// A feature that draws on [`CALLS`].
+pub const IMAGES: Name = "images";
 /// A consumable feature that is made on the way.
 pub const LATE_CALLS: Name = "late-calls";
 pub const BASIC: Name = "basic";
@@ -125,6 +127,16 @@ pub enum Request {
     CreateFeature {
         feature: Name,
         binary: bool,
+    },
+    /// Creates a feature that draws on another.
+    CreateDrawing {
+        feature: Name,
+        balance: Name,
+        cost: i64,
+    },
+    SetCost {
+        feature: Name,
+        cost: i64,
     },
     CreatePackage(NewPackage),
     PublishPackage(Name),

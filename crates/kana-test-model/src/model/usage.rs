@@ -71,6 +71,9 @@ impl Model {
             occurred_at: usage.occurred_at,
         };
         let binary = self.find_feature(usage.feature, usage.key, content)?;
+        if usage.action == Action::Set && self.draws.contains_key(usage.feature) {
+            return Err(Refusal::BadValue("action"));
+        }
         if let Some(earlier) = self.earlier(usage.key, content)? {
             return Ok(earlier);
         }
@@ -88,21 +91,22 @@ impl Model {
             let sets = usage.action == Action::Set && !self.errs(Mistake::SetAdds);
             let stops_at_0 = !self.errs(Mistake::BelowZero);
             let at = named.unwrap_or(now);
-            let used = self.used_mut(counting, usage.feature, at);
+            let (feature, cost) = self.balance(usage.feature);
+            let used = self.used_mut(counting, feature, at);
             let before = *used;
-            *used = if sets { usage.delta } else { *used + usage.delta };
+            *used = if sets { usage.delta } else { *used + usage.delta * cost };
             if stops_at_0 {
                 *used = (*used).max(0);
             }
             let added = *used - before;
             if added > 0 {
-                let compared = self.as_of_now(&user, counting, usage.feature, now);
-                self.reach(&user, compared, usage.feature, at, now);
+                let compared = self.as_of_now(&user, counting, feature, now);
+                self.reach(&user, compared, feature, at, now);
             }
             if usage.action == Action::Set {
-                *self.sets.entry(self.counter(counting, usage.feature, at)).or_default() += 1;
+                *self.sets.entry(self.counter(counting, feature, at)).or_default() += 1;
             } else {
-                self.note_counted(usage.key, self.counter(counting, usage.feature, at), added);
+                self.note_counted(usage.key, self.counter(counting, feature, at), added);
             }
         }
         Ok(self.keep(usage.key, content, Answer::Recorded(counting.is_some())))
@@ -142,15 +146,16 @@ impl Model {
         if let Some(consumption) = answer.consumption.as_mut()
             && answer.access
         {
-            consumption.used += delta;
+            let (balance, cost) = self.balance(feature);
+            consumption.used += delta * cost;
             let Standing::Counts(counting) = self.standing(&user, feature, None, now) else {
                 panic!("{feature} is granted by nothing");
             };
-            *self.used_mut(counting, feature, now) = consumption.used;
+            *self.used_mut(counting, balance, now) = consumption.used;
             if delta > 0 {
-                self.reach(&user, counting, feature, now, now);
+                self.reach(&user, counting, balance, now, now);
             }
-            self.note_counted(key, self.counter(counting, feature, now), delta);
+            self.note_counted(key, self.counter(counting, balance, now), delta * cost);
         }
         if !answer.access && self.errs(Mistake::RefusalsDoNotUseKeys) {
             return Ok(Answer::Entitlement(answer));
@@ -269,10 +274,11 @@ impl Model {
         if binary {
             return Ok(Entitlement { access: true, reason: Reason::Binary, consumption: None });
         }
-        let consumption = self.consumption(counting, feature, self.period_at(counting, now).0);
+        let (balance, cost) = self.balance(feature);
+        let consumption = self.consumption(counting, balance, self.period_at(counting, now).0);
         let (access, reason) = match counting.budget {
             None => (true, Reason::Unlimited),
-            Some(limit) if consumption.used + delta <= limit => (true, Reason::WithinLimit),
+            Some(limit) if consumption.used + delta * cost <= limit => (true, Reason::WithinLimit),
             Some(_) if counting.terms.overage => (true, Reason::Overage),
             Some(_) => (false, Reason::OverLimit),
         };
@@ -281,7 +287,23 @@ impl Model {
 
     /// What holds now or, where a moment is named, held then: an override that denies, the subscription
     /// that counts with the limit of an override, an override alone, or nothing.
+    ///
+    /// A feature that draws on another must be granted itself; then its balance is what counts.
     fn standing(&self, user: &User, feature: Name, named: Option<At>, now: At) -> Standing {
+        let own = self.own_standing(user, feature, named, now);
+        let (balance, _) = self.balance(feature);
+        match own {
+            Standing::Counts(_) if balance != feature => {
+                self.own_standing(user, balance, named, now)
+            }
+            Standing::Nothing if self.errs(Mistake::DrawsWithoutGrant) => {
+                self.own_standing(user, balance, named, now)
+            }
+            own => own,
+        }
+    }
+
+    fn own_standing(&self, user: &User, feature: Name, named: Option<At>, now: At) -> Standing {
         let living = self.living(user, feature, named, now);
         if living.is_some_and(|held| held.denies() && !self.errs(Mistake::DeniedIsCounted)) {
             return Standing::Denied;
@@ -404,7 +426,9 @@ impl Model {
         if self.is_binary(feature)? {
             return Ok(Answer::Usage { current: None, past: Vec::new() });
         }
-        let current = match self.standing(&user, feature, None, now) {
+        let standing = self.standing(&user, feature, None, now);
+        let (feature, _) = self.balance(feature);
+        let current = match standing {
             Standing::Nothing | Standing::Denied => None,
             Standing::Counts(counting) => {
                 let (start, end) = self.period_at(counting, now);
