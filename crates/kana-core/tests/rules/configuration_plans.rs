@@ -472,7 +472,7 @@ fn other_thresholds_are_a_warning() {
 }
 
 /// The full configuration with two features of which one draws on the other, at this cost.
-fn with_credits(cost: Value) -> Value {
+fn with_credits(cost: &Value) -> Value {
     changed(|file| {
         let images = json!({ "id": "images", "name": "Images", "type": "CONSUMABLE",
                              "draws_on": "credits", "cost": cost });
@@ -493,7 +493,7 @@ fn with_credits(cost: Value) -> Value {
 fn what_others_draw_on_is_created_first_wherever_it_stands() {
     let empty = Catalog::default();
     let planned =
-        plan(&empty, &configuration(&with_credits(json!(5))), &HashSet::new(), time(LATER));
+        plan(&empty, &configuration(&with_credits(&json!(5))), &HashSet::new(), time(LATER));
     let entries = planned.entries(&HashMap::new());
     let images = entries.iter().find(|entry| entry.id == "images").unwrap();
     assert_eq!(
@@ -508,31 +508,32 @@ fn what_others_draw_on_is_created_first_wherever_it_stands() {
     let catalog = applied(&empty, planned);
     let written = Configuration::of(&catalog).to_json("story");
     let read = Configuration::read(&written).unwrap();
-    assert!(read.says_the_same_as(&configuration(&with_credits(json!(5)))));
+    assert!(read.says_the_same_as(&configuration(&with_credits(&json!(5)))));
     assert_eq!(told(&catalog, &written), <[&str; 0]>::default());
 }
 
 #[test]
 fn another_cost_is_a_warning_and_another_balance_is_refused() {
-    let catalog = published(&with_credits(json!(5)));
+    let catalog = published(&with_credits(&json!(5)));
     assert_eq!(
-        told(&catalog, &with_credits(json!(7))),
+        told(&catalog, &with_credits(&json!(7))),
         ["[WARNING] the feature images changes: cost \"5\" → \"7\""]
     );
     assert_eq!(
-        told(&catalog, &with_credits(Value::Null)),
+        told(&catalog, &with_credits(&Value::Null)),
         ["[WARNING] the feature images changes: cost \"5\" → \"1\""]
     );
-    let mut other = with_credits(json!(5));
+    let mut other = with_credits(&json!(5));
     other["features"][2]["draws_on"] = json!("api-calls");
     assert_eq!(
         refused(&catalog, &other),
         ["[ERROR] features[2].draws_on: draws on api-calls here, but the feature images draws on \
              credits: what it draws on never changes"]
     );
-    let mut none = with_credits(json!(5));
+    let mut none = with_credits(&json!(5));
     let images = none["features"][2].as_object_mut().unwrap();
-    (images.remove("draws_on"), images.remove("cost"));
+    images.remove("draws_on");
+    images.remove("cost");
     none["packages"]["published"][0]["features"][2]["limit"] = json!(1);
     assert_eq!(
         refused(&catalog, &none)[0],
@@ -543,7 +544,7 @@ fn another_cost_is_a_warning_and_another_balance_is_refused() {
 
 #[test]
 fn what_others_draw_on_stays_as_long_as_one_of_them() {
-    let catalog = published(&with_credits(json!(5)));
+    let catalog = published(&with_credits(&json!(5)));
     let archived = changed(|file| {
         file["packages"]["published"][0]["id"] = json!("pro2");
         file["addons"]["published"][0]["base_packages"] = json!(["pro2"]);
@@ -551,7 +552,7 @@ fn what_others_draw_on_stays_as_long_as_one_of_them() {
     // The archived package has both.
     let after = after(&catalog, &archived);
     assert!(after.feature(&feature_id("credits")).is_some());
-    let mut draft = with_credits(json!(5));
+    let mut draft = with_credits(&json!(5));
     let package = remove(&mut draft["packages"]["published"], 0);
     push(&mut draft["packages"]["draft"], package);
     let catalog = published(&draft);
@@ -950,7 +951,8 @@ proptest! {
         for feature in held.features.iter().filter(|feature| kept(&feature.id)) {
             let is_in_a_package =
                 after.packages().any(|package| package.features.contains_key(&feature.id));
-            prop_assert!(used.contains(&feature.id) || is_in_a_package);
+            let is_drawn_on = after.drawing_on(|balance| *balance == feature.id).next().is_some();
+            prop_assert!(used.contains(&feature.id) || is_in_a_package || is_drawn_on);
         }
         held.features.retain(|feature| !kept(&feature.id));
         prop_assert!(held.says_the_same_as(&wanted), "{held:?}\n{wanted:?}");
@@ -962,6 +964,9 @@ proptest! {
             for feature in package.features.keys() {
                 prop_assert!(after.feature(feature).is_some());
             }
+        }
+        for draw in after.features().filter_map(|feature| feature.draws()) {
+            prop_assert!(after.feature(&draw.balance).is_some_and(|balance| balance.has_amount()));
         }
         prop_assert!(plan(&after, &wanted, &used, time(LATER)).is_empty());
     }
