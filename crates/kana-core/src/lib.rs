@@ -49,6 +49,7 @@ pub mod period;
 pub mod quantity;
 pub mod recount;
 pub mod refusal;
+pub mod rollover;
 mod schedule;
 mod source;
 pub mod subjects;
