@@ -94,6 +94,19 @@ impl Feature {
         !self.is_binary() && self.draws().is_none()
     }
 
+    /// Returns why the feature [has no amount](Self::has_amount), as the rest of a sentence after "which";
+    /// `None` if it has one.
+    #[must_use]
+    pub fn why_no_amount(&self) -> Option<String> {
+        match &self.kind {
+            FeatureKind::Binary => Some("is BINARY".to_owned()),
+            FeatureKind::Consumable { draws: None, .. } => None,
+            FeatureKind::Consumable { draws: Some(draw), .. } => {
+                Some(format!("draws on {0}: set it on {0}", draw.balance))
+            }
+        }
+    }
+
     /// Returns the feature whose usage counts: the balance that it draws on, or itself.
     #[must_use]
     pub fn balance(&self) -> &FeatureId {

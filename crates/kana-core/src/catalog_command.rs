@@ -252,15 +252,13 @@ fn check_entitlement(feature: &Feature) -> Result<(), InvalidValue> {
 
 /// Refuses a field about an amount for a feature that has none of its own.
 fn check_left_out(feature: &Feature, field: &'static str) -> Result<(), InvalidValue> {
-    let id = &feature.id;
-    let problem = match feature.draws() {
-        None if feature.is_binary() => format!("must be left out for {id}, which is BINARY"),
-        None => return Ok(()),
-        Some(draw) => {
-            format!("must be left out for {id}, which draws on {0}: it is for {0}", draw.balance)
+    match feature.why_no_amount() {
+        None => Ok(()),
+        Some(why) => {
+            let problem = format!("must be left out for {}, which {why}", feature.id);
+            Err(InvalidValue::new(field, problem))
         }
-    };
-    Err(InvalidValue::new(field, problem))
+    }
 }
 
 /// Checks what a new feature draws on: another one that is `CONSUMABLE` and draws on nothing itself.

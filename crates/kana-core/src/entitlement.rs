@@ -157,15 +157,13 @@ pub fn find_feature<'a>(catalog: &'a Catalog, id: &FeatureId) -> Result<&'a Feat
 /// Checks that the feature is counted by itself, so that `field` of a request can say how much of it there
 /// is. Fails for a `BINARY` feature, and for one that draws on another.
 pub(crate) fn check_has_amount(feature: &Feature, field: &'static str) -> Result<(), InvalidValue> {
-    let id = &feature.id;
-    let problem = match feature.draws() {
-        None if feature.is_binary() => format!("does not suit {id}, which is BINARY"),
-        None => return Ok(()),
-        Some(draw) => {
-            format!("does not suit {id}, which draws on {0}: it is for {0}", draw.balance)
+    match feature.why_no_amount() {
+        None => Ok(()),
+        Some(why) => {
+            let problem = format!("does not suit {}, which {why}", feature.id);
+            Err(InvalidValue::new(field, problem))
         }
-    };
-    Err(InvalidValue::new(field, problem))
+    }
 }
 
 /// Returns whether the user may use `delta` more of the feature. `delta` is 0 or more, and ignored for

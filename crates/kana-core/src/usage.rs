@@ -166,8 +166,10 @@ fn record_usage(
 fn check_action(feature: &Feature, action: UsageAction) -> Result<(), InvalidValue> {
     match feature.draws() {
         Some(draw) if action == UsageAction::Set => {
-            let problem =
-                format!("must not be SET for {}, which draws on {}", feature.id, draw.balance);
+            let problem = format!(
+                "must not be SET for {}, which draws on {1}: SET {1} instead",
+                feature.id, draw.balance
+            );
             Err(InvalidValue::new("action", problem))
         }
         _ => Ok(()),

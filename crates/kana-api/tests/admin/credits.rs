@@ -96,7 +96,7 @@ async fn what_suits_no_feature_that_draws_is_refused() {
         ),
         (
             json!({ "drawsOn": "credits", "thresholds": [{ "left": 1 }] }),
-            "thresholds must be left out for new, which draws on credits: it is for credits",
+            "thresholds must be left out for new, which draws on credits: set it on credits",
         ),
     ] {
         let mut new = json!({ "id": "new", "type": "CONSUMABLE" });
@@ -116,13 +116,13 @@ async fn what_suits_no_feature_that_draws_is_refused() {
     let set = json!({ "userId": "124", "featureId": "image", "action": "SET", "delta": 3 });
     assert_eq!(
         refused(RECORD, set).await,
-        invalid("action must not be SET for image, which draws on credits")
+        invalid("action must not be SET for image, which draws on credits: SET credits instead")
     );
     let set_override = "mutation ($input: SetOverrideInput!) { setOverride(input: $input) { id } }";
     let limit = json!({ "userId": "124", "featureId": "image", "kind": "LIMIT", "limit": 3 });
     assert_eq!(
         refused(set_override, limit).await,
-        invalid("kind does not suit image, which draws on credits: it is for credits")
+        invalid("kind does not suit image, which draws on credits: set it on credits")
     );
     let create_package =
         "mutation ($input: CreatePackageInput!) { createPackage(input: $input) { id } }";
@@ -130,7 +130,7 @@ async fn what_suits_no_feature_that_draws_is_refused() {
     assert_eq!(
         refused(create_package, package).await,
         invalid(
-            "entitlement must be left out for image, which draws on credits: it is for credits"
+            "entitlement must be left out for image, which draws on credits: set it on credits"
         )
     );
 }
@@ -152,7 +152,10 @@ async fn usage_in_bulk_draws_too_and_a_set_is_refused_alone() {
         .send()
         .await;
     let text = answer.json().to_string();
-    assert!(text.contains("must not be SET for image, which draws on credits"), "{text}");
+    assert!(
+        text.contains("must not be SET for image, which draws on credits: SET credits instead"),
+        "{text}"
+    );
     let query =
         "{ canUseFeature(userId: \"124\", featureId: \"credits\") { consumption { used } } }";
     let data = app.data(query, json!({})).await;
@@ -169,7 +172,7 @@ async fn the_client_api_shows_what_a_feature_draws_on() {
     let answer = app
         .request(Method::POST, "/client/graphql")
         .without(&header::AUTHORIZATION)
-        .with(header::AUTHORIZATION, &format!("Bearer {}", token.as_str().unwrap()))
+        .with(header::AUTHORIZATION, format!("Bearer {}", token.as_str().unwrap()))
         .body(json!({ "query": query }).to_string())
         .send()
         .await

@@ -153,17 +153,17 @@ fn an_amount_of_a_feature_that_draws_is_refused() {
     let invalid = |refusal: Refusal| refusal.to_string();
     assert_eq!(
         invalid(world.record(recording("124", "images").set(3)).unwrap_err()),
-        "action must not be SET for images, which draws on credits"
+        "action must not be SET for images, which draws on credits: SET credits instead"
     );
     assert!(world.events().is_empty());
     assert_eq!(
         invalid(world.set_override(setting("124", "images").limit(3)).unwrap_err()),
-        "kind does not suit images, which draws on credits: it is for credits"
+        "kind does not suit images, which draws on credits: set it on credits"
     );
     let daily = setting("124", "images").unlimited().every(ResetPeriod::Day);
     assert_eq!(
         invalid(world.set_override(daily).unwrap_err()),
-        "resetPeriod does not suit images, which draws on credits: it is for credits"
+        "resetPeriod does not suit images, which draws on credits: set it on credits"
     );
     let set = world.record(recording("nobody", "images").set(3)).unwrap_err();
     assert!(matches!(set, Refusal::UserNotFound(_)), "{set}");
@@ -357,7 +357,7 @@ fn what_a_feature_draws_on_is_another_one_that_has_an_amount() {
     if let kana_core::catalog::FeatureKind::Consumable { thresholds, .. } = &mut watched.kind {
         *thresholds = Thresholds::new(vec![Threshold::Left(1)]).unwrap();
     }
-    let problem = "thresholds must be left out for a, which draws on credits: it is for credits";
+    let problem = "thresholds must be left out for a, which draws on credits: set it on credits";
     assert_eq!(refused(watched), problem);
     let edit = FeatureEdit {
         thresholds: Some(Thresholds::new(vec![Threshold::Left(1)]).unwrap()),
@@ -367,7 +367,7 @@ fn what_a_feature_draws_on_is_another_one_that_has_an_amount() {
     let refused = plan(world.catalog(), update, world.now()).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "thresholds must be left out for images, which draws on credits: it is for credits"
+        "thresholds must be left out for images, which draws on credits: set it on credits"
     );
 }
 
@@ -377,7 +377,7 @@ fn a_package_gives_no_amount_of_a_feature_that_draws() {
     let new = crate::world::new_package("basic", [("images", limit(3))]);
     assert_eq!(
         world.plan(CatalogCommand::CreatePackage(new)).unwrap_err().to_string(),
-        "entitlement must be left out for images, which draws on credits: it is for credits"
+        "entitlement must be left out for images, which draws on credits: set it on credits"
     );
 }
 

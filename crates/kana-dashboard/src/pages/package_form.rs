@@ -412,11 +412,7 @@ fn read_row(
     let stacking = if row.has("stacking") { Stacking::Add } else { Stacking::Highest };
     let overage_enabled = row.has("overage");
     let allowance = Allowance { limit, reset_period, reset_anchor, overage_enabled, stacking };
-    if !feature.has_amount() && allowance != Allowance::UNLIMITED {
-        let why = match feature.draws() {
-            None => "is BINARY".to_owned(),
-            Some(draw) => format!("draws on {}", draw.balance),
-        };
+    if let Some(why) = feature.why_no_amount().filter(|_| allowance != Allowance::UNLIMITED) {
         let message = format!("Must be left out for {}, which {why}.", feature.id);
         let field = match (limit, reset_period) {
             (Some(_), _) => "limit",
