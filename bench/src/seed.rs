@@ -165,6 +165,7 @@ impl<'a> Seeding<'a> {
             occurred_at: at,
             recorded_at: at,
             amount: 1,
+            drawn: None,
             subscription: Some(self.subscription(user).id),
             idempotency_key: None,
             metadata: None,

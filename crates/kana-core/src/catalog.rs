@@ -7,6 +7,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 pub use crate::allowance::{Allowance, Stacking};
+use crate::credits::Draw;
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::{Label, Metadata};
 use crate::terms::TermsHistory;
@@ -37,18 +38,30 @@ pub enum FeatureKind {
         unit_label: Option<Label>,
         /// The name of several units.
         unit_label_plural: Option<Label>,
-        /// When a threshold event is stored.
+        /// When a threshold event is stored. One that draws on another has none.
         thresholds: Thresholds,
+        /// Whose balance the feature draws on; `None` if it has an amount of its own.
+        draws: Option<Draw>,
     },
 }
 
 impl FeatureKind {
-    /// `CONSUMABLE`, without names of units and without thresholds.
+    /// `CONSUMABLE` with an amount of its own, without names of units and without thresholds.
     pub const CONSUMABLE: Self = Self::Consumable {
         unit_label: None,
         unit_label_plural: None,
         thresholds: Thresholds::NONE,
+        draws: None,
     };
+
+    /// Returns whose balance the feature draws on, if it does.
+    #[must_use]
+    pub fn draws(&self) -> Option<&Draw> {
+        match self {
+            Self::Binary => None,
+            Self::Consumable { draws, .. } => draws.as_ref(),
+        }
+    }
 
     /// Returns the thresholds. A `BINARY` feature has none.
     #[must_use]
@@ -66,6 +79,44 @@ impl Feature {
     #[must_use]
     pub fn is_binary(&self) -> bool {
         matches!(self.kind, FeatureKind::Binary)
+    }
+
+    /// Returns whose balance the feature draws on, if it does.
+    #[must_use]
+    pub fn draws(&self) -> Option<&Draw> {
+        self.kind.draws()
+    }
+
+    /// Returns true if the feature is counted by itself: it is `CONSUMABLE` and draws on nothing. Packages
+    /// give an amount of it, where they only grant others.
+    #[must_use]
+    pub fn has_amount(&self) -> bool {
+        !self.is_binary() && self.draws().is_none()
+    }
+
+    /// Returns why the feature [has no amount](Self::has_amount), as the rest of a sentence after "which";
+    /// `None` if it has one.
+    #[must_use]
+    pub fn why_no_amount(&self) -> Option<String> {
+        match &self.kind {
+            FeatureKind::Binary => Some("is BINARY".to_owned()),
+            FeatureKind::Consumable { draws: None, .. } => None,
+            FeatureKind::Consumable { draws: Some(draw), .. } => {
+                Some(format!("draws on {0}: set it on {0}", draw.balance))
+            }
+        }
+    }
+
+    /// Returns the feature whose usage counts: the balance that it draws on, or itself.
+    #[must_use]
+    pub fn balance(&self) -> &FeatureId {
+        self.draws().map_or(&self.id, |draw| &draw.balance)
+    }
+
+    /// Returns what `delta` of the feature is in the unit of its [balance](Self::balance). It always fits.
+    #[must_use]
+    pub fn amount(&self, delta: i64) -> i128 {
+        self.draws().map_or(delta.into(), |draw| draw.cost.of(delta))
     }
 
     /// Returns the thresholds. A `BINARY` feature has none.
@@ -180,7 +231,7 @@ impl fmt::Display for PackageStatus {
 pub struct PackageFeature {
     /// The feature's name in this package, if it differs from the feature's own name.
     pub name: Option<Label>,
-    /// How much of it the package gives. For a `BINARY` feature it is
+    /// How much of it the package gives. For a feature [without an amount](Feature::has_amount) it is
     /// [`UNLIMITED`](Allowance::UNLIMITED), and nothing reads it.
     pub allowance: Allowance,
 }
@@ -227,6 +278,15 @@ impl Catalog {
     /// Iterates over all features, in order of creation.
     pub fn features(&self) -> impl Iterator<Item = &Arc<Feature>> {
         self.features.values()
+    }
+
+    /// Iterates over the features that draw on the balance of one of `balances`, in order of creation.
+    pub fn drawing_on(
+        &self,
+        balances: impl Fn(&FeatureId) -> bool,
+    ) -> impl Iterator<Item = &Arc<Feature>> {
+        self.features()
+            .filter(move |feature| feature.draws().is_some_and(|draw| balances(&draw.balance)))
     }
 
     /// Iterates over all packages, whatever their status, in order of creation.

@@ -11,6 +11,7 @@ use crate::catalog::{
     Allowance, Catalog, CatalogChange, Feature, FeatureKind, Package, PackageFeature, PackageKind,
     PackageStatus,
 };
+use crate::credits::Cost;
 use crate::edit::Edit;
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::{Label, Metadata};
@@ -26,7 +27,8 @@ pub enum CatalogCommand {
     CreateFeature(Feature),
     /// Adds a package as a draft; its id must be free and its features must exist.
     CreatePackage(NewPackage),
-    /// Changes a feature's names, thresholds and metadata; its id and its type never change.
+    /// Changes a feature's names, thresholds, cost and metadata; its id, its type and what it draws on never
+    /// change.
     UpdateFeature {
         /// Which one.
         id: FeatureId,
@@ -54,7 +56,7 @@ pub enum CatalogCommand {
     },
     /// Removes a draft.
     DeletePackage(PackageId),
-    /// Removes a feature that no package has. Whoever asks has seen that it has no usage.
+    /// Removes a feature that no package has and no other draws on. Whoever asks has seen that it has no usage.
     DeleteFeature(FeatureId),
 }
 
@@ -97,6 +99,8 @@ pub struct FeatureEdit {
     pub unit_label_plural: Edit<Label>,
     /// When a threshold event is stored; `None` keeps that.
     pub thresholds: Option<Thresholds>,
+    /// What one unit costs of what the feature draws on, from now on; `None` keeps that.
+    pub cost: Option<Cost>,
     /// What the product attaches to it.
     pub metadata: Edit<Metadata>,
 }
@@ -137,6 +141,7 @@ pub fn plan(
             if catalog.feature(&feature.id).is_some() {
                 return Err(Refusal::FeatureIdTaken(feature.id));
             }
+            check_draw(catalog, &feature)?;
             let id = feature.id.clone();
             let change = CatalogChange::PutFeature(Arc::new(feature));
             Ok((vec![change], CatalogAnswer::Feature(id)))
@@ -208,9 +213,8 @@ fn create_package(catalog: &Catalog, new: NewPackage, now: Timestamp) -> Result<
     }
     for (id, (_, has_entitlement)) in &features {
         let feature = catalog.feature(id).ok_or_else(|| Refusal::FeatureNotFound(id.clone()))?;
-        if feature.is_binary() && *has_entitlement {
-            let problem = format!("must be left out for {id}, which is BINARY");
-            return Err(InvalidValue::new("entitlement", problem).into());
+        if *has_entitlement {
+            check_entitlement(feature)?;
         }
     }
     let mut base_packages = Vec::with_capacity(new.base_packages.len());
@@ -238,11 +242,37 @@ fn create_package(catalog: &Catalog, new: NewPackage, now: Timestamp) -> Result<
 
 /// Checks that a feature can have thresholds.
 pub fn check_thresholds(feature: &Feature, thresholds: &Thresholds) -> Result<(), InvalidValue> {
-    if feature.is_binary() && !thresholds.is_empty() {
-        let problem = format!("must be left out for {}, which is BINARY", feature.id);
-        return Err(InvalidValue::new("thresholds", problem));
+    if thresholds.is_empty() { Ok(()) } else { check_left_out(feature, "thresholds") }
+}
+
+/// Checks that a package can say how much it gives of the feature.
+fn check_entitlement(feature: &Feature) -> Result<(), InvalidValue> {
+    check_left_out(feature, "entitlement")
+}
+
+/// Refuses a field about an amount for a feature that has none of its own.
+fn check_left_out(feature: &Feature, field: &'static str) -> Result<(), InvalidValue> {
+    match feature.why_no_amount() {
+        None => Ok(()),
+        Some(why) => {
+            let problem = format!("must be left out for {}, which {why}", feature.id);
+            Err(InvalidValue::new(field, problem))
+        }
     }
-    Ok(())
+}
+
+/// Checks what a new feature draws on: another one that is `CONSUMABLE` and draws on nothing itself.
+fn check_draw(catalog: &Catalog, feature: &Feature) -> Result<(), Refusal> {
+    let Some(draw) = feature.draws() else { return Ok(()) };
+    let balance = &draw.balance;
+    let known =
+        catalog.feature(balance).ok_or_else(|| Refusal::FeatureNotFound(balance.clone()))?;
+    let problem = match known.draws() {
+        None if known.is_binary() => format!("names {balance}, which is BINARY"),
+        None => return Ok(check_thresholds(feature, feature.thresholds())?),
+        Some(other) => format!("names {balance}, which draws on {} itself", other.balance),
+    };
+    Err(InvalidValue::new("drawsOn", problem).into())
 }
 
 fn update_feature(
@@ -258,12 +288,20 @@ fn update_feature(
     if let Some(thresholds) = &edit.thresholds {
         check_thresholds(before, thresholds)?;
     }
-    if let FeatureKind::Consumable { unit_label, unit_label_plural, thresholds } = &mut feature.kind
+    if edit.cost.is_some() && before.draws().is_none() {
+        let problem = format!("must be left out for {id}, which draws on nothing");
+        return Err(InvalidValue::new("cost", problem).into());
+    }
+    if let FeatureKind::Consumable { unit_label, unit_label_plural, thresholds, draws } =
+        &mut feature.kind
     {
         edit.unit_label.apply_to(unit_label);
         edit.unit_label_plural.apply_to(unit_label_plural);
         if let Some(new) = edit.thresholds {
             *thresholds = new;
+        }
+        if let (Some(draw), Some(cost)) = (draws, edit.cost) {
+            draw.cost = cost;
         }
     }
     edit.metadata.apply_to(&mut feature.metadata);
@@ -345,15 +383,14 @@ impl PackageEdit {
     }
 
     /// Checks what the file's reader checks of a file: that the features exist, that no limit is
-    /// negative, and that a `BINARY` feature has none.
+    /// negative, and that a feature without an amount has none.
     pub(crate) fn check_features(&self, catalog: &Catalog) -> Result<(), Refusal> {
         for (id, allowance) in &self.features {
             let feature =
                 catalog.feature(id).ok_or_else(|| Refusal::FeatureNotFound(id.clone()))?;
             allowance.check()?;
-            if feature.is_binary() && *allowance != Allowance::UNLIMITED {
-                let problem = format!("must be left out for {id}, which is BINARY");
-                return Err(InvalidValue::new("entitlement", problem).into());
+            if *allowance != Allowance::UNLIMITED {
+                check_entitlement(feature)?;
             }
         }
         Ok(())
@@ -423,6 +460,10 @@ fn delete_feature(catalog: &Catalog, id: &FeatureId) -> Result<Vec<CatalogChange
     }
     if let Some(package) = catalog.packages().find(|package| package.features.contains_key(id)) {
         let problem = format!("names {id}, which the package {} has", package.id);
+        return Err(InvalidValue::new("id", problem).into());
+    }
+    if let Some(other) = catalog.drawing_on(|balance| balance == id).next() {
+        let problem = format!("names {id}, which {} draws on", other.id);
         return Err(InvalidValue::new("id", problem).into());
     }
     let remember = catalog.packages().filter(|package| package.terms.contains_key(id));

@@ -23,8 +23,10 @@ use crate::usage_event::UsageAction;
 /// Usage that is counted.
 pub(crate) struct Usage<'a> {
     pub(crate) facts: &'a UserFacts,
+    /// The feature that is counted: the balance, if another one draws on it.
     pub(crate) feature: &'a Feature,
     pub(crate) action: UsageAction,
+    /// The amount that was asked for, in the unit of the feature that was used.
     pub(crate) delta: i64,
     /// Whether it can be taken back under an idempotency key.
     pub(crate) has_key: bool,

@@ -30,9 +30,33 @@ pub(crate) enum Standing<'a> {
 }
 
 /// Returns what counts at `as_of` and, for a consumable feature, the meter of the period at that time.
-/// `now` is the time of the request; `as_of` may be earlier. The rows are those of the contract's page
-/// `beyond.md`, "What counts".
+/// `now` is the time of the request; `as_of` may be earlier. For a feature that draws on another and may
+/// be used, that is what counts for its balance.
 pub(crate) fn standing<'a>(
+    catalog: &'a Catalog,
+    facts: &'a UserFacts,
+    feature: &'a Feature,
+    as_of: AsOf,
+    now: Timestamp,
+) -> Result<Standing<'a>, Obstacle> {
+    let own = own_standing(catalog, facts, feature, as_of, now)?;
+    if feature.draws().is_none() || !matches!(own, Standing::Binary(_)) {
+        return Ok(own);
+    }
+    own_standing(catalog, facts, balance_of(catalog, feature)?, as_of, now)
+}
+
+/// Returns the feature whose usage counts: the balance that `feature` draws on, or itself.
+pub(crate) fn balance_of<'a>(
+    catalog: &'a Catalog,
+    feature: &'a Feature,
+) -> Result<&'a Feature, Refusal> {
+    feature.draws().map_or(Ok(feature), |draw| find_feature(catalog, &draw.balance))
+}
+
+/// Returns what counts of a feature by itself; one that draws on another is granted or not, as if it were
+/// `BINARY`. The rows are those of the contract's page `beyond.md`, "What counts".
+fn own_standing<'a>(
     catalog: &'a Catalog,
     facts: &'a UserFacts,
     feature: &'a Feature,
@@ -45,7 +69,7 @@ pub(crate) fn standing<'a>(
         if known.terms == OverrideTerms::Deny {
             return Ok(Standing::Denied(source));
         }
-        if feature.is_binary() {
+        if !feature.has_amount() {
             return Ok(Standing::Binary(source));
         }
     }
@@ -58,7 +82,7 @@ pub(crate) fn standing<'a>(
         AsOf::Moment(_) => facts.all_subscriptions()?,
     };
     let Some(counting) = counting_subscription(catalog, subscriptions, &feature.id, as_of) else {
-        return if feature.is_binary() {
+        return if !feature.has_amount() {
             Ok(Standing::NotGranted)
         } else if let Some(known) = living {
             Ok(by_override(known, grants()?, as_of, now))
@@ -66,7 +90,7 @@ pub(crate) fn standing<'a>(
             Ok(by_grants(grants()?, as_of, now))
         };
     };
-    if feature.is_binary() {
+    if !feature.has_amount() {
         return Ok(Standing::Binary(Source::Subscription(counting.subscription.id)));
     }
     let own = counting.allowance;
@@ -111,9 +135,10 @@ fn metered<'a>(
     meter.map_or(Standing::NotGranted, |meter| Standing::Consumable { allowance, meter, grants })
 }
 
-/// Applies the rows of the table for a consumable feature that is granted.
-pub(crate) fn within(consumption: Consumption, delta: i64) -> Entitlement {
-    let wanted = i128::from(consumption.used) + i128::from(consumption.held()) + i128::from(delta);
+/// Applies the rows of the table for a consumable feature that is granted. The amount is in the unit of
+/// its balance.
+pub(crate) fn within(consumption: Consumption, amount: i128) -> Entitlement {
+    let wanted = i128::from(consumption.used) + i128::from(consumption.held()) + amount;
     let (access, reason) = match consumption.budget {
         None => (true, Reason::Unlimited),
         Some(budget) if wanted <= i128::from(budget) => (true, Reason::WithinLimit),
@@ -140,6 +165,18 @@ pub fn find_feature<'a>(catalog: &'a Catalog, id: &FeatureId) -> Result<&'a Feat
     catalog.feature(id).map(AsRef::as_ref).ok_or_else(|| Refusal::FeatureNotFound(id.clone()))
 }
 
+/// Checks that the feature is counted by itself, so that `field` of a request can say how much of it there
+/// is. Fails for a `BINARY` feature, and for one that draws on another.
+pub(crate) fn check_has_amount(feature: &Feature, field: &'static str) -> Result<(), InvalidValue> {
+    match feature.why_no_amount() {
+        None => Ok(()),
+        Some(why) => {
+            let problem = format!("does not suit {}, which {why}", feature.id);
+            Err(InvalidValue::new(field, problem))
+        }
+    }
+}
+
 /// Returns whether the user may use `delta` more of the feature. `delta` is 0 or more, and ignored for
 /// a `BINARY` feature.
 pub fn entitlement(
@@ -153,16 +190,17 @@ pub fn entitlement(
     let feature = find_feature(catalog, feature)?;
     let mut missing = Vec::new();
     let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
-    let entitlement = entitled(facts, &standing, delta, &mut missing);
+    let entitlement = entitled(facts, &standing, feature.amount(delta), &mut missing);
     needs(facts.key, missing)?;
     Ok(entitlement)
 }
 
-/// Applies the access table to a feature. Adds counters that are not loaded to `missing`.
+/// Applies the access table to a feature. The amount is in the unit of its balance. Adds counters that are
+/// not loaded to `missing`.
 pub(crate) fn entitled(
     facts: &UserFacts,
     standing: &Standing<'_>,
-    delta: i64,
+    amount: i128,
     missing: &mut Vec<CounterKey>,
 ) -> Entitlement {
     match standing {
@@ -170,7 +208,7 @@ pub(crate) fn entitled(
         Standing::Denied(_) => DENIED,
         Standing::Binary(_) => BINARY_GRANTED,
         Standing::Consumable { allowance, meter, grants } => {
-            within(grants.consumption(*allowance, &meter.read(facts, missing)), delta)
+            within(grants.consumption(*allowance, &meter.read(facts, missing)), amount)
         }
     }
 }
@@ -180,7 +218,7 @@ pub(crate) fn entitled(
 pub struct Requirement {
     /// The feature.
     pub feature: FeatureId,
-    /// The amount, 0 or more; ignored for a `BINARY` feature.
+    /// The amount in the feature's unit, 0 or more; ignored for a `BINARY` feature.
     pub delta: i64,
 }
 
@@ -203,7 +241,7 @@ pub fn check_requirements(requirements: &[Requirement]) -> Result<(), InvalidVal
 }
 
 /// Returns what [`entitlement`] says of each requirement alone, in their order, and whether all of them
-/// fit together: amounts of one feature are added up. Fails with everything that is not loaded at once.
+/// fit together: amounts on one balance are added up. Fails with everything that is not loaded at once.
 pub fn entitled_together(
     catalog: &Catalog,
     facts: &UserFacts,
@@ -213,19 +251,25 @@ pub fn entitled_together(
     check_requirements(requirements)?;
     let mut missing = Vec::new();
     let mut alone = Vec::with_capacity(requirements.len());
-    let mut together: Vec<(&FeatureId, Standing<'_>, i64)> = Vec::new();
+    let mut together: Vec<(&FeatureId, Standing<'_>, i128)> = Vec::new();
     for required in requirements {
         let feature = find_feature(catalog, &required.feature)?;
         let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
-        alone.push(entitled(facts, &standing, required.delta, &mut missing));
-        match together.iter_mut().find(|(known, ..)| *known == &feature.id) {
-            Some((.., sum)) => *sum = sum.saturating_add(required.delta),
-            None => together.push((&feature.id, standing, required.delta)),
+        let amount = feature.amount(required.delta);
+        alone.push(entitled(facts, &standing, amount, &mut missing));
+        if !matches!(standing, Standing::Consumable { .. }) {
+            continue;
+        }
+        match together.iter_mut().find(|(known, ..)| *known == feature.balance()) {
+            Some((.., sum)) => *sum += amount,
+            None => together.push((feature.balance(), standing, amount)),
         }
     }
-    let fits = together
-        .iter()
-        .all(|(_, standing, sum)| entitled(facts, standing, *sum, &mut missing).access);
+    let each_fits = alone.iter().all(|entitlement| entitlement.access);
+    let fits = each_fits
+        && together
+            .iter()
+            .all(|(_, standing, sum)| entitled(facts, standing, *sum, &mut missing).access);
     needs(facts.key, missing)?;
     Ok((fits, alone))
 }
@@ -263,7 +307,7 @@ pub fn current_entitlements<'a>(
             Standing::Consumable { meter, grants, .. } => Some(grants.shown_period(meter)),
             Standing::NotGranted | Standing::Denied(_) | Standing::Binary(_) => None,
         };
-        current.push((entitled(facts, &standing, 1, &mut missing), period));
+        current.push((entitled(facts, &standing, feature.amount(1), &mut missing), period));
     }
     needs(facts.key, missing)?;
     Ok(current)
@@ -281,7 +325,7 @@ pub(crate) fn known_entitlements<'a>(
     let entitlements = features.into_iter().map(|feature| {
         let feature = find_feature(catalog, feature)?;
         let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
-        Ok(entitled(facts, &standing, 1, missing))
+        Ok(entitled(facts, &standing, feature.amount(1), missing))
     });
     entitlements.collect()
 }

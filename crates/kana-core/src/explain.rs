@@ -25,9 +25,9 @@ use crate::timestamp::Timestamp;
 pub struct Explanation {
     /// The answer.
     pub entitlement: Entitlement,
-    /// The feature whose usage was asked about.
+    /// The feature whose usage was asked about: the one that was named, or the one that it draws on.
     pub balance: FeatureId,
-    /// The amount that was asked for, in that feature's unit.
+    /// The amount that was asked for, in that feature's unit; the largest number if it is larger.
     pub amount: i64,
     /// What counts, or what grants a feature without an amount; `None` if nothing does.
     pub source: Option<Source>,
@@ -92,22 +92,23 @@ pub fn explain(
     let feature = find_feature(catalog, feature)?;
     let standing = standing(catalog, facts, feature, AsOf::Now(now), now)?;
     let mut missing = Vec::new();
-    let entitlement = entitled(facts, &standing, delta, &mut missing);
+    let (balance, amount) = (feature.balance(), feature.amount(delta));
+    let entitlement = entitled(facts, &standing, amount, &mut missing);
     needs(facts.key, missing)?;
     let (source, period, parts) = match &standing {
         Standing::NotGranted => (None, None, Vec::new()),
         Standing::Denied(source) | Standing::Binary(source) => (Some(*source), None, Vec::new()),
         Standing::Consumable { allowance, meter, grants } => {
             let source = meter.source();
-            let mut parts = parts(catalog, facts, &feature.id, (source, allowance.limit), now)?;
+            let mut parts = parts(catalog, facts, balance, (source, allowance.limit), now)?;
             parts.extend(parts_of_grants(*grants, &meter.value(facts)?));
             (Some(source), Some(grants.shown_period(meter)), parts)
         }
     };
     Ok(Explanation {
         entitlement,
-        balance: feature.id.clone(),
-        amount: delta,
+        balance: balance.clone(),
+        amount: i64::try_from(amount).unwrap_or(i64::MAX),
         source,
         period,
         parts,

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::change::{self, AuditEntry, Effect, Known, audit_of_grant, differences_of_features};
 use crate::command::{Answer, Basis, Decide, Decision};
-use crate::entitlement::find_feature;
+use crate::entitlement::{check_has_amount, find_feature};
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::grant::{AMOUNT_MAX, GRANTS_MAX, Grant, GrantKey, PRIORITIES};
 use crate::id::{FeatureId, GrantId, SubscriptionId, UserId};
@@ -78,10 +78,7 @@ impl Decide for CreateGrant {
     fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
         let facts = basis.user(self)?;
         let feature = find_feature(basis.catalog, &self.feature)?;
-        if feature.is_binary() {
-            let problem = format!("must be a CONSUMABLE feature, and {} is BINARY", feature.id);
-            return Err(InvalidValue::new("featureId", problem).into());
-        }
+        check_has_amount(feature, "featureId")?;
         let stored = facts.grants()?;
         let earlier = self.id.as_ref().and_then(|id| stored.iter().find(|known| known.id == *id));
         if let Some(known) = earlier {

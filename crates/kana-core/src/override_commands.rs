@@ -7,7 +7,7 @@ use crate::change::{
     self, Effect, EntitlementDifference, Known, audit_of_override, differences_of_features,
 };
 use crate::command::{Answer, Basis, Decide, Decision};
-use crate::entitlement::find_feature;
+use crate::entitlement::{check_has_amount, find_feature};
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::id::{FeatureId, OverrideId, SubscriptionId, UserId};
 use crate::invalid::InvalidValue;
@@ -131,8 +131,8 @@ impl Decide for SetOverride {
         let facts = basis.user(self)?;
         let terms = self.input.read()?;
         let feature = find_feature(basis.catalog, &self.feature)?;
-        if feature.is_binary() {
-            self.check_switch()?;
+        if let Some(field) = self.field_of_amount() {
+            check_has_amount(feature, field)?;
         }
         let stored = facts.overrides()?;
         let before = stored.iter().find(|known| known.feature == self.feature);
@@ -155,17 +155,13 @@ impl Decide for SetOverride {
 }
 
 impl SetOverride {
-    /// Checks that the override says nothing about an amount.
-    fn check_switch(&self) -> Result<(), InvalidValue> {
+    /// Returns the field that says something about an amount, if one does.
+    fn field_of_amount(&self) -> Option<&'static str> {
         let OverrideInput { kind, reset_period, .. } = self.input;
-        let problem = || format!("does not suit {}, which is BINARY", self.feature);
         if kind == OverrideKind::Limit {
-            return Err(InvalidValue::new("kind", problem()));
+            return Some("kind");
         }
-        if reset_period.is_some() {
-            return Err(InvalidValue::new("resetPeriod", problem()));
-        }
-        Ok(())
+        reset_period.map(|_| "resetPeriod")
     }
 
     /// Returns the override as it is after the command, where `living` is the one that lives.

@@ -1,12 +1,14 @@
 //! Recording usage (contract: `entitlements.md`, "Recording usage").
 
+use crate::catalog::Feature;
 use crate::change;
 use crate::command::{Answer, Basis, Decide, Decision};
 use crate::count::{Count, Usage};
 use crate::counter_allowance::allowance_of_counter;
+use crate::credits::Drawn;
 use crate::entitlement::{
-    BINARY_GRANTED, DENIED, Entitlement, NOT_GRANTED, Standing, check_delta, find_feature,
-    standing, within,
+    BINARY_GRANTED, DENIED, Entitlement, NOT_GRANTED, Standing, balance_of, check_delta,
+    find_feature, standing, within,
 };
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::folding::COUNTED_ONE_BY_ONE;
@@ -107,6 +109,7 @@ fn record_usage(
         return Ok((answer, Vec::new(), Vec::new()));
     }
     let feature = find_feature(catalog, &command.feature)?;
+    check_action(feature, command.action)?;
     earlier.refuse_other()?;
 
     let as_of = command.occurred_at.map_or(AsOf::Now(now), AsOf::Moment);
@@ -125,15 +128,17 @@ fn record_usage(
             if action == UsageAction::Set && meter.is_folded() {
                 return Err(set_of_a_folded_period().into());
             }
-            let used = LoggedAction::from(action).after(before.used, delta);
-            let usage = Usage { facts, feature, action, delta, has_key: key.is_some(), now };
+            let used = LoggedAction::from(action).after(before.used, counted(feature, delta));
+            let balance = balance_of(catalog, feature)?;
+            let has_key = key.is_some();
+            let usage = Usage { facts, feature: balance, action, delta, has_key, now };
             // Most late usage is spared a second look at what counts.
-            let matters = !feature.thresholds().is_empty()
+            let matters = !balance.thresholds().is_empty()
                 || facts.has_grants()
                 || !before.marks.draws().is_empty();
             let allowance = if command.occurred_at.is_some() && matters {
                 let place = (meter.schedule(), meter.place());
-                allowance_of_counter(catalog, facts, &feature.id, place, now)?.0
+                allowance_of_counter(catalog, facts, &balance.id, place, now)?.0
             } else {
                 allowance
             };
@@ -143,6 +148,7 @@ fn record_usage(
         }
     };
     let Count { amount, counted, feed, .. } = count;
+    let (amount, drawn) = of_day(feature, amount);
     let event = UsageEvent {
         feature: command.feature.clone(),
         action: command.action.into(),
@@ -150,6 +156,7 @@ fn record_usage(
         occurred_at: as_of.at(),
         recorded_at: now,
         amount,
+        drawn,
         subscription,
         idempotency_key: command.idempotency_key.clone(),
         metadata: command.metadata.clone(),
@@ -157,6 +164,39 @@ fn record_usage(
     changes.push((facts.key, Change::LogEvent(event)));
     changes.extend(keep(key, content, (KeptAnswer::Recorded(answer), counted), now));
     Ok((answer, changes, feed))
+}
+
+/// Checks that usage of the feature can be recorded like that: what others draw on is SET itself.
+fn check_action(feature: &Feature, action: UsageAction) -> Result<(), InvalidValue> {
+    match feature.draws() {
+        Some(draw) if action == UsageAction::Set => {
+            let problem = format!(
+                "must not be SET for {}, which draws on {1}: SET {1} instead",
+                feature.id, draw.balance
+            );
+            Err(InvalidValue::new("action", problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns what `delta` of a feature adds to its counter. A counter goes from 0 to the largest number, so
+/// beyond 64 bits the nearest number does the same.
+fn counted(feature: &Feature, delta: i64) -> i64 {
+    let nearest = if delta < 0 { i64::MIN } else { i64::MAX };
+    i64::try_from(feature.amount(delta)).unwrap_or(nearest)
+}
+
+/// Returns what the usage by day has of the feature if its counter has changed by `amount`, and what it has
+/// of the balance that it draws on.
+fn of_day(feature: &Feature, amount: i64) -> (i64, Option<Drawn>) {
+    match feature.draws() {
+        None => (amount, None),
+        Some(draw) => {
+            let (own, drawn) = draw.drawn(amount);
+            (own, Some(drawn))
+        }
+    }
 }
 
 /// The usage of a folded period is part of a sum, so nobody knows what `SET` would replace.
@@ -218,12 +258,14 @@ fn use_feature(
             let source = meter.source();
             let before = meter.value(facts)?;
             let delta = command.delta;
-            let mut entitlement = within(grants.consumption(allowance, &before), delta);
+            let consumption = grants.consumption(allowance, &before);
+            let mut entitlement = within(consumption, feature.amount(delta));
             let mut count = Count::default();
             if entitlement.access {
-                let used = before.used.saturating_add(delta);
+                let used = before.used.saturating_add(counted(feature, delta));
                 let (action, has_key) = (UsageAction::Add, key.is_some());
-                let usage = Usage { facts, feature, action, delta, has_key, now };
+                let balance = balance_of(catalog, feature)?;
+                let usage = Usage { facts, feature: balance, action, delta, has_key, now };
                 let counting = (allowance, meter, grants);
                 count = usage.count(counting, (before, used), &mut changes)?;
                 entitlement.consumption = count.consumption;
@@ -234,6 +276,7 @@ fn use_feature(
     let Count { amount, counted, feed, .. } = count;
     let Entitlement { access, reason, consumption } = entitlement;
     if access {
+        let (amount, drawn) = of_day(feature, amount);
         let event = UsageEvent {
             feature: command.feature.clone(),
             action: LoggedAction::Add,
@@ -241,6 +284,7 @@ fn use_feature(
             occurred_at: now,
             recorded_at: now,
             amount,
+            drawn,
             subscription,
             idempotency_key: command.idempotency_key.clone(),
             metadata: None,

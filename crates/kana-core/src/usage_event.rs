@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Consumption, Reason};
+use crate::credits::Drawn;
 use crate::id::{FeatureId, IdempotencyKey, SubscriptionId};
 use crate::metadata::Metadata;
 use crate::timestamp::Timestamp;
@@ -145,6 +146,8 @@ pub struct UsageEvent {
     /// By how much it changed the usage of its period, which never goes below 0 nor above the largest
     /// number; 0 if nothing counts it. It is not part of the log.
     pub amount: i64,
+    /// What it changed of a balance, if its feature draws on one. It is not part of the log, either.
+    pub drawn: Option<Drawn>,
     /// The subscription that it counts for or, for a `BINARY` feature, that granted it; `None` if
     /// nothing granted the feature. An override that did so has its id in this place.
     pub subscription: Option<SubscriptionId>,

@@ -53,6 +53,8 @@ pub fn show_usage(
         return Ok(UsageHistory { current: None, past: Vec::new() });
     }
     let subscriptions = facts.all_subscriptions()?;
+    // A feature that draws on another shows its balance.
+    let feature = known.balance();
     let stored = facts.overrides()?.iter().find(|known| known.feature == *feature);
     let mut missing = Vec::new();
     let current = match standing(catalog, facts, known, AsOf::Now(now), now)? {

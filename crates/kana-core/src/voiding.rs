@@ -60,9 +60,9 @@ impl Decide for VoidUsage {
         let source = tally.counter.subscription;
         let before = facts.counter(&tally.counter).flatten().cloned().unwrap_or_default();
         let mut amount = 0;
+        let added = counted.added.unwrap_or(replay.content.delta);
         // What was SET since has replaced it.
         if tally.sets(facts)? == counted.sets {
-            let added = counted.added.unwrap_or(replay.content.delta);
             let used = before.used.saturating_sub(added).max(0);
             amount = used.saturating_sub(before.used);
             if amount != 0 {
@@ -71,7 +71,7 @@ impl Decide for VoidUsage {
                 write.set((&before, used), &mut changes)?;
             }
         }
-        let event = self.entry(replay, (source, amount), basis.now);
+        let event = self.entry(basis, (replay, added), (source, amount));
         changes.push((facts.key, Change::LogEvent(event)));
         let counted = Some(Counted { voided: true, ..counted });
         let replay = Replay { counted, ..replay.clone() };
@@ -82,20 +82,31 @@ impl Decide for VoidUsage {
 }
 
 impl VoidUsage {
-    /// Returns the entry of the log. It belongs to the day of what it takes back.
+    /// Returns the entry of the log. It belongs to the day of what it takes back, and has the amount in the
+    /// unit of the feature that was used.
     fn entry(
         &self,
-        replay: &Replay,
-        (source, amount): (SubscriptionId, i64),
-        now: Timestamp,
+        basis: &Basis<'_>,
+        (replay, added): (&Replay, i64),
+        (source, counted): (SubscriptionId, i64),
     ) -> UsageEvent {
+        let feature = &replay.content.feature;
+        let draw = basis.catalog.feature(feature).and_then(|feature| feature.draws());
+        let (amount, drawn) = match draw {
+            None => (counted, None),
+            Some(draw) => {
+                let (own, drawn) = draw.taken_back((replay.content.delta, added), counted);
+                (own, Some(drawn))
+            }
+        };
         UsageEvent {
-            feature: replay.content.feature.clone(),
+            feature: feature.clone(),
             action: LoggedAction::Void,
             delta: amount,
             occurred_at: occurred_at(replay),
-            recorded_at: now,
+            recorded_at: basis.now,
             amount,
+            drawn,
             subscription: Some(source),
             idempotency_key: Some(self.idempotency_key.clone()),
             metadata: None,
@@ -131,6 +142,8 @@ fn find<'a>(
     counted: Counted,
 ) -> Result<Option<Tally<'a>>, Obstacle> {
     let feature = &replay.content.feature;
+    // The event has the feature that was used, and the counter the one that was counted.
+    let feature = catalog.feature(feature).map_or(feature, |known| known.balance());
     let named = match counted.counter {
         CountedAt::Digest(_) => subscriptions(catalog, facts, feature)?
             .into_iter()

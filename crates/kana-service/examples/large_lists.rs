@@ -129,6 +129,7 @@ fn event(number: usize, users: usize) -> (UserKey, Change) {
         occurred_at: at,
         recorded_at: at,
         amount: 0,
+        drawn: None,
         subscription: Some(SubscriptionId(uuid(number * 7919 % users, 2))),
         idempotency_key: None,
         metadata: None,

@@ -116,10 +116,12 @@ pub(crate) fn expected(
         (Request::RecordUsage(Usage { user, .. }) | Request::UseFeature { user, .. }, _) => {
             newly_reached(user, before, after, now)
         }
-        (Request::SetThresholds(feature), _) if before != after => {
+        (Request::SetThresholds(feature) | Request::SetCost { feature, .. }, _)
+            if before != after =>
+        {
             vec![Change::new("feature.updated", None, json!({ "featureId": feature }))]
         }
-        (Request::CreateFeature { feature, .. }, _) => {
+        (Request::CreateFeature { feature, .. } | Request::CreateDrawing { feature, .. }, _) => {
             vec![Change::new("feature.created", None, json!({ "featureId": feature }))]
         }
         (Request::CreatePackage(package), _) => {

@@ -2,8 +2,8 @@
 
 use fastrand::Rng;
 use kana_test_model::request::{
-    ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, Id, LATE, LATE_CALLS, LATER,
-    Name, NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
+    ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, IMAGES, Id, LATE, LATE_CALLS,
+    LATER, Name, NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
 };
 
 use crate::faults::{Calls, FOREVER, Failure, Fault, Since, Trouble};
@@ -73,6 +73,7 @@ impl Draw {
             Request::CreateFeature { feature: CALLS, binary: false },
             Request::CreateFeature { feature: SSO, binary: true },
             Request::SetThresholds(CALLS),
+            Request::CreateDrawing { feature: IMAGES, balance: CALLS, cost: 2 },
         ];
         let (basic, extra) = (self.terms(), self.terms());
         let pro = if self.one_in(2) { self.terms() } else { Terms { limit: None, ..self.terms() } };
@@ -80,9 +81,9 @@ impl Draw {
             |package, addon, bases, features| NewPackage { package, addon, bases, features };
         for package in [
             package(BASIC, false, vec![], vec![(CALLS, Some(basic))]),
-            package(PRO, false, vec![], vec![(CALLS, Some(pro)), (SSO, None)]),
+            package(PRO, false, vec![], vec![(CALLS, Some(pro)), (SSO, None), (IMAGES, None)]),
             package(EXTRA, true, vec![], vec![(CALLS, Some(extra))]),
-            package(PLUS, true, vec![PRO], vec![(SSO, None)]),
+            package(PLUS, true, vec![PRO], vec![(SSO, None), (IMAGES, None)]),
         ] {
             let id = package.package;
             requests.extend([Request::CreatePackage(package), Request::PublishPackage(id)]);
@@ -177,10 +178,11 @@ impl Draw {
     }
 
     fn feature(&mut self) -> Name {
-        match self.weighted(&[14, 1, 1]) {
+        match self.weighted(&[14, 1, 1, 3]) {
             0 => CALLS,
             1 => SSO,
-            _ => LATE_CALLS,
+            2 => LATE_CALLS,
+            _ => IMAGES,
         }
     }
 
@@ -335,7 +337,7 @@ impl Draw {
 
     fn change_of_the_catalog(&mut self) -> Request {
         let package = self.of(&[BASIC, EXTRA, EXTRA, LATE, LATER]);
-        match self.weighted(&[1, 2, 1, 3, 1]) {
+        match self.weighted(&[1, 2, 1, 3, 1, 1]) {
             0 => Request::CreateFeature { feature: LATE_CALLS, binary: false },
             1 => {
                 let terms = Terms { reset: None, overage: false, ..self.terms() };
@@ -347,6 +349,7 @@ impl Draw {
                 Request::CreatePackage(NewPackage { package: LATER, addon: true, bases, features })
             }
             3 => Request::PublishPackage(package),
+            4 => Request::SetCost { feature: self.feature(), cost: self.of(&[1, 2, 3, 1000]) },
             _ => Request::ArchivePackage(package),
         }
     }

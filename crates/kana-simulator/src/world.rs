@@ -23,7 +23,8 @@ pub(crate) const START: At = At(1_706_702_400_000);
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// A feature and a day from `?1` on, of which the log of usage and the usage by day differ.
+/// A feature and a day from `?1` on, of which the log of usage and the usage by day differ. What only others
+/// have drawn on has no event of its own on that day.
 const DIFFERING_DAY: &str = "
     WITH
         told AS (
@@ -33,9 +34,9 @@ const DIFFERING_DAY: &str = "
         known AS (
             SELECT environment_id, feature_id, day, events, uncounted
             FROM current_usage_by_day WHERE day >= ?1)
-    SELECT feature_id, day FROM (SELECT * FROM told EXCEPT SELECT * FROM known)
+    SELECT feature_id, day FROM (SELECT * FROM told EXCEPT SELECT * FROM known) WHERE events > 0
     UNION ALL
-    SELECT feature_id, day FROM (SELECT * FROM known EXCEPT SELECT * FROM told)
+    SELECT feature_id, day FROM (SELECT * FROM known EXCEPT SELECT * FROM told) WHERE events > 0
     LIMIT 1";
 
 /// Nothing is forgotten, whatever the clock shows.

@@ -12,6 +12,7 @@ pub mod app;
 pub mod check;
 mod columns;
 mod deadlines;
+mod draw_columns;
 mod error;
 #[cfg(test)]
 mod every_call;

@@ -28,6 +28,7 @@ pub(crate) const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0023_thresholds_and_corrections.sql"),
     include_str!("sqlite/migrations/0024_grants.sql"),
     include_str!("sqlite/migrations/0025_user_facts.sql"),
+    include_str!("sqlite/migrations/0026_credits.sql"),
 ];
 
 /// For PostgreSQL.
@@ -47,6 +48,7 @@ pub(crate) const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0013_quantity_and_stacking.sql"),
     include_str!("postgres/migrations/0014_thresholds_and_corrections.sql"),
     include_str!("postgres/migrations/0015_grants.sql"),
+    include_str!("postgres/migrations/0016_credits.sql"),
 ];
 
 /// After this one the program fills the search index of users, since SQL cannot fold case as it does.

@@ -174,7 +174,12 @@ pub(crate) struct UsageDeltas {
 impl UsageDeltas {
     /// Adds an event.
     pub(crate) fn add_event(&mut self, event: &UsageEvent) {
-        self.add(&event.feature, Day::of(event.occurred_at), Totals::of(event));
+        let day = Day::of(event.occurred_at);
+        self.add(&event.feature, day, Totals::of(event));
+        // The balance that was drawn on has the amount, and the feature that was used has the event.
+        if let Some(drawn) = event.drawn.as_ref().filter(|drawn| drawn.amount != 0) {
+            self.add(&drawn.balance, day, Totals::stored(0, drawn.amount, 0));
+        }
     }
 
     /// Adds totals of a feature and day.

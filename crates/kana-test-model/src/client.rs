@@ -2,6 +2,7 @@
 
 use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, PackageStatus, Stacking};
 use kana_core::catalog_command::{FeatureEdit, NewPackage, NewPackageFeature};
+use kana_core::credits::{Cost, Draw};
 use kana_core::decide::{CreateGrant, OverrideInput};
 use kana_core::edit::Edit;
 use kana_core::entitlement;
@@ -83,6 +84,8 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
         | Request::ShowUsage { .. } => about_usage(kana, request).await?,
         Request::Catalog
         | Request::CreateFeature { .. }
+        | Request::CreateDrawing { .. }
+        | Request::SetCost { .. }
         | Request::SetThresholds(_)
         | Request::CreatePackage(_)
         | Request::PublishPackage(_)
@@ -233,6 +236,20 @@ async fn about_catalog(kana: &Environment, request: &Request) -> Result<Answer, 
             let (catalog, made) = kana.create_feature(new_feature(feature, *binary)).await?;
             assert!(catalog.feature(&made).is_some());
             return Ok(Answer::Feature(name(made.as_str())));
+        }
+        Request::CreateDrawing { feature, balance, cost } => {
+            let mut new = new_feature(feature, false);
+            if let FeatureKind::Consumable { draws, .. } = &mut new.kind {
+                *draws = Draw::new(Some(feature_id(balance)), Some(*cost)).unwrap();
+            }
+            let (_, made) = kana.create_feature(new).await?;
+            return Ok(Answer::Feature(name(made.as_str())));
+        }
+        Request::SetCost { feature, cost } => {
+            let edit =
+                FeatureEdit { cost: Some(Cost::new(*cost).unwrap()), ..FeatureEdit::default() };
+            let (_, changed) = kana.update_feature(feature_id(feature), edit).await?;
+            return Ok(Answer::Feature(name(changed.as_str())));
         }
         Request::SetThresholds(feature) => {
             let thresholds = Thresholds::new(THRESHOLDS.map(threshold).to_vec()).unwrap();

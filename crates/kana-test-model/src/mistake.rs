@@ -61,6 +61,10 @@ pub enum Mistake {
     GrantsAreNotDrawn,
     /// A denied feature is counted.
     DeniedIsCounted,
+    /// What a feature draws on is used one for one.
+    CostIgnored,
+    /// A feature that draws on another may be used wherever the balance may.
+    DrawsWithoutGrant,
     /// An update clears what it does not name.
     UpdatesClear,
     /// A new id is given although somebody has it.
@@ -72,7 +76,7 @@ pub enum Mistake {
 }
 
 impl Mistake {
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::LimitIgnored,
         Self::LowestLimitCounts,
         Self::NewestCounts,
@@ -102,6 +106,8 @@ impl Mistake {
         Self::NewestGrantFirst,
         Self::GrantsAreNotDrawn,
         Self::DeniedIsCounted,
+        Self::CostIgnored,
+        Self::DrawsWithoutGrant,
         Self::UpdatesClear,
         Self::IdsAreShared,
         Self::ThresholdsFireAgain,

@@ -34,11 +34,13 @@ pub struct Model {
     /// All that there ever were, in order of creation.
     grants: Vec<grants::Given>,
     /// What counters drew from which of them; never 0.
-    draws: BTreeMap<(grants::Counter, usize), i64>,
+    drawn: BTreeMap<(grants::Counter, usize), i64>,
     /// What was used of a feature under a subscription in the period that starts then.
     used: BTreeMap<(Id, Name, At), i64>,
     /// How often that was SET.
     sets: BTreeMap<(Id, Name, At), usize>,
+    /// What features draw on, and at what cost.
+    draws: BTreeMap<Name, (Name, i64)>,
     /// The features that have thresholds.
     with_thresholds: BTreeSet<Name>,
     /// What was reached, each with the keys of the user and of the subscription that counted.
@@ -110,6 +112,10 @@ impl Model {
             Request::AllSubscriptions => Ok(self.all_subscriptions()),
             Request::Catalog => Ok(self.catalog()),
             Request::CreateFeature { feature, binary } => self.create_feature(feature, *binary),
+            Request::CreateDrawing { feature, balance, cost } => {
+                self.create_drawing(feature, balance, *cost)
+            }
+            Request::SetCost { feature, cost } => self.set_cost(feature, *cost),
             Request::CreatePackage(package) => self.create_package(package),
             Request::PublishPackage(package) => self.publish_package(package),
             Request::ArchivePackage(package) => self.archive_package(package),

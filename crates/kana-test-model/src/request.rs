@@ -4,9 +4,9 @@ use std::fmt;
 pub type Name = &'static str;
 
 /// Every name that a history can speak of.
-const NAMES: [Name; 18] = [
-    DELETED, ADA, BOB, CYD, CALLS, SSO, LATE_CALLS, BASIC, PRO, EXTRA, PLUS, LATE, LATER, "Ms.",
-    "x@y.co", "g1", "g2", "g3",
+const NAMES: [Name; 19] = [
+    DELETED, ADA, BOB, CYD, CALLS, SSO, IMAGES, LATE_CALLS, BASIC, PRO, EXTRA, PLUS, LATE, LATER,
+    "Ms.", "x@y.co", "g1", "g2", "g3",
 ];
 
 /// Stands for the random id of a user who was deleted.
@@ -18,6 +18,8 @@ pub const CYD: Name = "cyd";
 pub const CALLS: Name = "calls";
 /// A binary feature.
 pub const SSO: Name = "sso";
+/// A feature that draws on [`CALLS`].
+pub const IMAGES: Name = "images";
 /// A consumable feature that is made on the way.
 pub const LATE_CALLS: Name = "late-calls";
 pub const BASIC: Name = "basic";
@@ -134,6 +136,16 @@ pub enum Request {
     CreateFeature {
         feature: Name,
         binary: bool,
+    },
+    /// Creates a feature that draws on another.
+    CreateDrawing {
+        feature: Name,
+        balance: Name,
+        cost: i64,
+    },
+    SetCost {
+        feature: Name,
+        cost: i64,
     },
     CreatePackage(NewPackage),
     PublishPackage(Name),

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use async_graphql::{Context, InputObject, MaybeUndefined, Object};
 use kana_core::catalog::{self, Catalog, FeatureKind};
 use kana_core::catalog_command::{FeatureEdit, check_thresholds};
+use kana_core::credits::{Cost, Draw};
 use kana_core::id::{FeatureId, UserId};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::refusal::InvalidValue;
@@ -15,6 +16,7 @@ use super::input::{label, metadata, read, read_change, read_edit};
 use super::package::Package;
 use super::thresholds::{Threshold, ThresholdInput, read_thresholds};
 use super::usage::Entitlement;
+use crate::counter::int;
 use crate::error::ApiError;
 
 /// A feature in the catalog that was current when it was asked for.
@@ -79,6 +81,16 @@ impl Feature {
         self.feature.unit_labels().1
     }
 
+    /// The feature whose balance this one draws on; null if it draws on nothing
+    async fn draws_on(&self) -> Option<&str> {
+        self.feature.draws().map(|draw| draw.balance.as_str())
+    }
+
+    /// How many units of what it draws on one unit of this feature costs; null if it draws on nothing
+    async fn cost(&self) -> Option<Result<i32, ApiError>> {
+        self.feature.draws().map(|draw| int(draw.cost.get(), "cost"))
+    }
+
     /// When a threshold event is stored; empty unless CONSUMABLE
     async fn thresholds(&self) -> List<Threshold> {
         Threshold::all(self.feature.thresholds())
@@ -119,8 +131,11 @@ pub(super) struct UpdateFeatureInput {
     unit_label: MaybeUndefined<String>,
     /// Up to 255 characters; accepted and not kept for a BINARY feature
     unit_label_plural: MaybeUndefined<String>,
-    /// At most 5 different ones; none for a BINARY feature
+    /// At most 5 different ones; none for a BINARY feature, nor for one that draws on another
     thresholds: MaybeUndefined<Vec<ThresholdInput>>,
+    /// 1 to 1,000,000; only for a feature that draws on another, and cannot be cleared. What was counted
+    /// stays
+    cost: MaybeUndefined<i32>,
     /// A JSON object of up to 16 KiB
     metadata: MaybeUndefined<Json>,
 }
@@ -136,6 +151,7 @@ impl UpdateFeatureInput {
                 MaybeUndefined::Null => Some(Thresholds::NONE),
                 MaybeUndefined::Value(inputs) => Some(read_thresholds(inputs)?),
             },
+            cost: read_change("cost", self.cost, |_, cost: i32| Cost::new(cost.into()))?,
             metadata: read_edit("metadata", self.metadata, metadata)?,
         })
     }
@@ -155,8 +171,13 @@ pub(super) struct CreateFeatureInput {
     unit_label: Option<String>,
     /// Up to 255 characters; accepted and not kept for a BINARY feature
     unit_label_plural: Option<String>,
-    /// At most 5 different ones; none for a BINARY feature
+    /// At most 5 different ones; none for a BINARY feature, nor for one that draws on another
     thresholds: Option<Vec<ThresholdInput>>,
+    /// The id of another CONSUMABLE feature, which draws on nothing: using this feature uses its balance. It
+    /// never changes
+    draws_on: Option<String>,
+    /// How many units of that one unit costs: 1 to 1,000,000, by default 1
+    cost: Option<i32>,
     /// A JSON object of up to 16 KiB
     metadata: Option<Json>,
 }
@@ -169,6 +190,11 @@ impl CreateFeatureInput {
         let unit_label_plural =
             read("unitLabelPlural", self.unit_label_plural.as_deref(), Label::new)?;
         let thresholds = read_thresholds(self.thresholds.unwrap_or_default())?;
+        let balance = read("drawsOn", self.draws_on.as_deref(), FeatureId::new)?;
+        let draws = Draw::new(balance, self.cost.map(i64::from))?;
+        if self.kind == FeatureType::Binary && draws.is_some() {
+            return Err(InvalidValue::new("drawsOn", "must be left out for a BINARY feature"));
+        }
         let feature = catalog::Feature {
             name: name.unwrap_or_else(|| Label::from(&id)),
             id,
@@ -176,7 +202,7 @@ impl CreateFeatureInput {
                 FeatureType::Binary => FeatureKind::Binary,
                 FeatureType::Consumable => {
                     let thresholds = thresholds.clone();
-                    FeatureKind::Consumable { unit_label, unit_label_plural, thresholds }
+                    FeatureKind::Consumable { unit_label, unit_label_plural, thresholds, draws }
                 }
             },
             metadata: read("metadata", self.metadata.map(|json| json.0), Metadata::new)?,

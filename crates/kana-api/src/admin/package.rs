@@ -206,7 +206,7 @@ impl PackageFeature {
     }
 
     /// The most that may be used in a period, in the feature's unit; null = unlimited
-    /// (CONSUMABLE) or not applicable (BINARY)
+    /// (CONSUMABLE) or not applicable (BINARY, or the feature draws on another)
     async fn limit(&self) -> Option<Result<i32, ApiError>> {
         self.inside.allowance.limit.map(|limit| int(limit, "budgetExact"))
     }

@@ -63,6 +63,8 @@ impl From<Difference> for WrittenDifference {
                 Field::UnitLabel => "unit_label",
                 Field::UnitLabelPlural => "unit_label_plural",
                 Field::Thresholds => "thresholds",
+                Field::DrawsOn => "draws_on",
+                Field::Cost => "cost",
                 Field::Status => "status",
                 Field::BasePackages => "base_packages",
                 Field::Feature => "feature",

@@ -150,6 +150,16 @@ impl Feature {
         self.feature.unit_labels().1
     }
 
+    /// The feature whose balance this one draws on; null if it draws on nothing
+    async fn draws_on(&self) -> Option<&str> {
+        self.feature.draws().map(|draw| draw.balance.as_str())
+    }
+
+    /// How many units of what it draws on one unit of this feature costs; null if it draws on nothing
+    async fn cost(&self) -> Option<Result<i32, ApiError>> {
+        self.feature.draws().map(|draw| int(draw.cost.get(), "cost"))
+    }
+
     /// What the product attached to the feature
     async fn metadata(&self) -> Option<Json> {
         self.feature.metadata.as_ref().map(|metadata| Json(metadata.to_value()))

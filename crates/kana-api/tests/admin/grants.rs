@@ -117,7 +117,7 @@ async fn what_is_wrong_with_a_grant_is_said_and_nothing_is_stored() {
         ),
         (
             json!({ "userId": "124", "featureId": "sso", "amount": 1 }),
-            invalid("featureId", "must be a CONSUMABLE feature, and sso is BINARY"),
+            invalid("featureId", "does not suit sso, which is BINARY"),
         ),
         (
             json!({ "userId": "124", "featureId": "api-calls", "amount": 4, "id": "g" }),

@@ -16,6 +16,7 @@ mod changed_terms;
 mod client_api;
 mod clocks;
 mod content_encodings;
+mod credits;
 mod database_away;
 mod engine;
 mod errors;

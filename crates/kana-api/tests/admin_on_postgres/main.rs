@@ -19,6 +19,8 @@ mod changed_terms;
 mod client_api;
 #[path = "../admin/clocks.rs"]
 mod clocks;
+#[path = "../admin/credits.rs"]
+mod credits;
 #[path = "../admin/database_away.rs"]
 mod database_away;
 mod engine;

@@ -259,10 +259,14 @@ fn shown_feature(feature: &Feature) -> Value {
         "metadata": shown_metadata(feature.metadata.as_ref()),
     });
     let thresholds = feature.thresholds();
-    if !thresholds.is_empty()
-        && let Some(shown) = shown.as_object_mut()
-    {
-        shown.insert("thresholds".to_owned(), json!(thresholds.as_slice()));
+    if let Some(shown) = shown.as_object_mut() {
+        if let Some(draw) = feature.draws() {
+            shown.insert("drawsOn".to_owned(), draw.balance.as_str().into());
+            shown.insert("cost".to_owned(), draw.cost.get().into());
+        }
+        if !thresholds.is_empty() {
+            shown.insert("thresholds".to_owned(), json!(thresholds.as_slice()));
+        }
     }
     shown
 }

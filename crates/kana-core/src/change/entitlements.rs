@@ -39,14 +39,17 @@ pub(crate) fn entitlement_differences<'a>(
     differences_of_features(catalog, known, features, now)
 }
 
-/// Returns those of `features` whose access, budget or overage differ, in their order. Fails like
-/// [`entitlement_differences`].
-pub(crate) fn differences_of_features(
-    catalog: &Catalog,
+/// Returns those of `features` whose access, budget or overage differ, in their order, and then those that
+/// draw on one of them. Fails like [`entitlement_differences`].
+pub(crate) fn differences_of_features<'a>(
+    catalog: &'a Catalog,
     known: &Known<'_>,
-    features: Vec<&FeatureId>,
+    mut features: Vec<&'a FeatureId>,
     now: Timestamp,
 ) -> Result<Vec<EntitlementDifference>, Obstacle> {
+    let seen: HashSet<&FeatureId> = features.iter().copied().collect();
+    let drawing = catalog.drawing_on(|balance| seen.contains(balance)).map(|feature| &feature.id);
+    features.extend(drawing.filter(|feature| !seen.contains(*feature)));
     let mut missing = Vec::new();
     let mut entitlements = |facts| {
         known_entitlements(catalog, facts, features.iter().copied(), AsOf::Now(now), &mut missing)

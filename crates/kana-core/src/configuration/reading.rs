@@ -11,6 +11,7 @@ use super::{
     name_of_anchor, name_of_stacking, quoted, shown,
 };
 use crate::catalog::{Allowance, FeatureKind, PackageKind, Stacking};
+use crate::credits::{COST_MAX, Cost, Draw};
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
 use crate::period::{ResetAnchor, ResetPeriod};
@@ -41,9 +42,20 @@ impl Configuration {
 #[derive(Default)]
 struct Reader {
     problems: Vec<Problem>,
-    /// Whether each feature is `BINARY`, if that could be read, and its place.
-    features: HashMap<FeatureId, (Option<bool>, Place)>,
+    /// What a package gives of each feature, if that could be read, and its place.
+    features: HashMap<FeatureId, (Option<Given>, Place)>,
     packages: HashMap<PackageId, Place>,
+}
+
+/// What a package gives of a feature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Given {
+    /// An amount.
+    Amount,
+    /// The right to use it: it is `BINARY`.
+    Switch,
+    /// The right to use it, at the expense of this other feature.
+    DrawsOn(FeatureId),
 }
 
 impl Reader {
@@ -111,11 +123,25 @@ impl Reader {
         for (index, item) in self.list(value, &place).iter().enumerate() {
             features.extend(self.feature(item, place.item(index)));
         }
+        for feature in &features {
+            if let Some(draw) = feature.kind.draws() {
+                self.balance(&draw.balance, &feature.place.key("draws_on"));
+            }
+        }
         features
     }
 
     fn feature(&mut self, value: &Value, place: Place) -> Option<ConfiguredFeature> {
-        let known = ["id", "name", "type", "unit_label", "unit_label_plural", "thresholds"];
+        let known = [
+            "id",
+            "name",
+            "type",
+            "unit_label",
+            "unit_label_plural",
+            "thresholds",
+            "draws_on",
+            "cost",
+        ];
         let object = self.object(value, &place, "a feature", &known)?;
         let id = self.id(object, &place, FeatureId::new);
         let name = self.needed(object, &place, "name");
@@ -141,6 +167,7 @@ impl Reader {
             Some(label)
         };
         let (unit_label, unit_label_plural) = (label("unit_label"), label("unit_label_plural"));
+        let draws = self.draws(object, &place, kind);
         let thresholds = self.thresholds(object, &place, kind);
         let id = id?;
         if let Some((_, first)) = self.features.get(&id) {
@@ -150,13 +177,76 @@ impl Reader {
             );
             return self.refuse(&place.key("id"), message);
         }
-        self.features.insert(id.clone(), (kind, place.clone()));
+        let given = match (kind, &draws) {
+            (Some(true), _) => Some(Given::Switch),
+            (Some(false), Some(None)) => Some(Given::Amount),
+            (Some(false), Some(Some(draw))) => Some(Given::DrawsOn(draw.balance.clone())),
+            (None, _) | (_, None) => None,
+        };
+        self.features.insert(id.clone(), (given, place.clone()));
         let kind = if kind? {
             FeatureKind::Binary
         } else {
-            FeatureKind::Consumable { unit_label, unit_label_plural, thresholds: thresholds? }
+            let (thresholds, draws) = (thresholds?, draws?);
+            if draws.is_some() && !thresholds.is_empty() {
+                let message = "are for features that draw on nothing: leave them out";
+                return self.refuse(&place.key("thresholds"), message);
+            }
+            FeatureKind::Consumable { unit_label, unit_label_plural, thresholds, draws }
         };
         Some(ConfiguredFeature { id, name: name?, kind, place })
+    }
+
+    /// Reads what a feature draws on.
+    fn draws(
+        &mut self,
+        object: &Map<String, Value>,
+        feature: &Place,
+        is_binary: Option<bool>,
+    ) -> Option<Option<Draw>> {
+        let before = self.problems.len();
+        let mut balance = None;
+        if let Some(value) = given(object, "draws_on") {
+            let place = feature.key("draws_on");
+            balance = self.id_text(value, &place, FeatureId::new);
+            if is_binary == Some(true) {
+                let message = "is for CONSUMABLE features: leave it out";
+                self.refuse::<()>(&place, message);
+            }
+        }
+        let mut cost = Cost::ONE;
+        if let Some(value) = given(object, "cost") {
+            let place = feature.key("cost");
+            let read = value.as_i64().and_then(|cost| Cost::new(cost).ok());
+            match read {
+                _ if given(object, "draws_on").is_none() => {
+                    let message = "is for a feature that draws on another: leave it out";
+                    self.refuse::<()>(&place, message);
+                }
+                Some(read) => cost = read,
+                None => {
+                    let message = format!(
+                        "must be a whole number from 1 to {COST_MAX}; it is {}",
+                        shown(value)
+                    );
+                    self.refuse::<()>(&place, message);
+                }
+            }
+        }
+        (self.problems.len() == before).then_some(balance.map(|balance| Draw { balance, cost }))
+    }
+
+    /// Checks that others can draw on a feature.
+    fn balance(&mut self, id: &FeatureId, place: &Place) {
+        let problem = match self.features.get(id) {
+            Some((Some(Given::Amount) | None, _)) => return,
+            Some((Some(Given::Switch), _)) => "which is a BINARY feature".to_owned(),
+            Some((Some(Given::DrawsOn(other)), _)) => {
+                format!("which draws on {} itself", quoted(other.as_str()))
+            }
+            None => "which is not in the list features".to_owned(),
+        };
+        self.refuse::<()>(place, format!("names the feature {}, {problem}", quoted(id.as_str())));
     }
 
     fn thresholds(
@@ -280,7 +370,7 @@ impl Reader {
         let known = ["id", "limit", "overage_enabled", "reset_period", "reset_anchor", "stacking"];
         let object = self.object(value, place, "a feature of a package", &known)?;
         let id = self.id(object, place, FeatureId::new)?;
-        let Some((is_binary, _)) = self.features.get(&id) else {
+        let Some((gives, _)) = self.features.get(&id) else {
             let message = format!(
                 "names the feature {}, which is not in the list features",
                 quoted(id.as_str())
@@ -288,8 +378,17 @@ impl Reader {
             return self.refuse(&place.key("id"), message);
         };
         // If its type could not be read, that is a problem already.
-        if (*is_binary)? {
-            return self.without_amount(object, place, &id).map(|()| (id, Allowance::UNLIMITED));
+        let why_none = match gives.as_ref()? {
+            Given::Amount => None,
+            Given::Switch => Some("is a BINARY feature, which has no amount".to_owned()),
+            Given::DrawsOn(balance) => {
+                let balance = quoted(balance.as_str());
+                Some(format!("draws on {balance}, and has no amount of its own"))
+            }
+        };
+        if let Some(why) = why_none {
+            let read = self.without_amount(object, place, &id, &why);
+            return read.map(|()| (id, Allowance::UNLIMITED));
         }
         let limit = self.limit(object, place, &id);
         let overage_enabled = self.switch(object, place, "overage_enabled");
@@ -330,12 +429,13 @@ impl Reader {
         self.refuse(&place.key("limit"), message)
     }
 
-    /// Checks that a `BINARY` feature has no amount. Values that say so are accepted.
+    /// Checks that nothing is said of the amount of a feature that has none. Values that say so are accepted.
     fn without_amount(
         &mut self,
         object: &Map<String, Value>,
         place: &Place,
         feature: &FeatureId,
+        why: &str,
     ) -> Option<()> {
         let before = self.problems.len();
         for field in ["limit", "overage_enabled", "reset_period", "reset_anchor", "stacking"] {
@@ -344,7 +444,7 @@ impl Reader {
                 continue;
             }
             let message = format!(
-                "is {}, but {} is a BINARY feature, which has no amount: leave it out",
+                "is {}, but {} {why}: leave it out",
                 shown(value),
                 quoted(feature.as_str())
             );

@@ -7,6 +7,7 @@ use super::{
     name_of_stacking,
 };
 use crate::catalog::{Allowance, FeatureKind, Stacking};
+use crate::credits::Cost;
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
 use crate::period::ResetAnchor;
@@ -18,7 +19,10 @@ impl Configuration {
     #[must_use]
     pub fn to_json(&self, app: &str) -> Value {
         let features: Vec<Value> = self.features.iter().map(feature).collect();
-        let switches = self.features.iter().filter(|feature| feature.kind == FeatureKind::Binary);
+        let has_none = |feature: &&ConfiguredFeature| {
+            feature.kind == FeatureKind::Binary || feature.kind.draws().is_some()
+        };
+        let switches = self.features.iter().filter(has_none);
         let switches: HashSet<&FeatureId> = switches.map(|feature| &feature.id).collect();
         let list = |is_addon: bool, is_published: bool| -> Vec<Value> {
             let stands_there = |package: &&ConfiguredPackage| {
@@ -65,8 +69,14 @@ fn feature(feature: &ConfiguredFeature) -> Value {
         FeatureKind::Binary => {
             object.insert("type".into(), "BINARY".into());
         }
-        FeatureKind::Consumable { unit_label, unit_label_plural, thresholds } => {
+        FeatureKind::Consumable { unit_label, unit_label_plural, thresholds, draws } => {
             object.insert("type".into(), "CONSUMABLE".into());
+            if let Some(draw) = draws {
+                object.insert("draws_on".into(), draw.balance.as_str().into());
+                if draw.cost != Cost::ONE {
+                    object.insert("cost".into(), draw.cost.get().into());
+                }
+            }
             let labels = [("unit_label", unit_label), ("unit_label_plural", unit_label_plural)];
             for (key, label) in labels {
                 if let Some(label) = label.as_ref().map(Label::as_str) {

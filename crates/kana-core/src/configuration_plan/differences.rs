@@ -59,6 +59,8 @@ impl Field {
             Self::UnitLabel => "unit label",
             Self::UnitLabelPlural => "unit label (plural)",
             Self::Thresholds => "thresholds",
+            Self::DrawsOn => "draws on",
+            Self::Cost => "cost",
             Self::Status => "status",
             Self::BasePackages => "base packages",
             Self::Feature => "feature",
@@ -67,9 +69,10 @@ impl Field {
     }
 }
 
-/// Compares a feature's names and thresholds.
+/// Compares a feature's names, thresholds and cost.
 pub(super) fn of_feature(before: &Feature, name: &Label, kind: &FeatureKind) -> Vec<Difference> {
     let (one, many) = before.unit_labels();
+    let (cost, cost_after) = (cost_in_words(&before.kind), cost_in_words(kind));
     let thresholds = thresholds_in_words(&before.kind);
     let thresholds_after = thresholds_in_words(kind);
     let mut all = vec![(Field::Name, Some(before.name.as_str()), Some(name.as_str()))];
@@ -79,6 +82,7 @@ pub(super) fn of_feature(before: &Feature, name: &Label, kind: &FeatureKind) -> 
         all.push((Field::UnitLabel, one, after));
         all.push((Field::UnitLabelPlural, many, after_many));
         all.push((Field::Thresholds, thresholds.as_deref(), thresholds_after.as_deref()));
+        all.push((Field::Cost, cost.as_deref(), cost_after.as_deref()));
     }
     let different = all.into_iter().filter(|(_, before, after)| before != after);
     different.map(|(field, before, after)| Difference::new(field, before, after)).collect()
@@ -91,11 +95,14 @@ pub(super) fn of_new_feature(
     kind: &FeatureKind,
 ) -> Vec<Difference> {
     let thresholds = thresholds_in_words(kind);
+    let cost = cost_in_words(kind);
     let mut all = vec![(Field::Type, Some(feature_type)), (Field::Name, Some(name.as_str()))];
     if let FeatureKind::Consumable { unit_label, unit_label_plural, .. } = kind {
         all.push((Field::UnitLabel, unit_label.as_ref().map(Label::as_str)));
         all.push((Field::UnitLabelPlural, unit_label_plural.as_ref().map(Label::as_str)));
         all.push((Field::Thresholds, thresholds.as_deref()));
+        all.push((Field::DrawsOn, kind.draws().map(|draw| draw.balance.as_str())));
+        all.push((Field::Cost, cost.as_deref()));
     }
     let given = all.into_iter().filter(|(_, after)| after.is_some());
     given.map(|(field, after)| Difference::new(field, None, after)).collect()
@@ -106,6 +113,11 @@ fn thresholds_in_words(kind: &FeatureKind) -> Option<String> {
     let thresholds = kind.thresholds().as_slice();
     let words: Vec<String> = thresholds.iter().map(Threshold::to_string).collect();
     (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// Returns what one unit costs of what a feature draws on.
+fn cost_in_words(kind: &FeatureKind) -> Option<String> {
+    kind.draws().map(|draw| draw.cost.get().to_string())
 }
 
 /// Names the base packages of an add-on. Returns `None` for a base package.

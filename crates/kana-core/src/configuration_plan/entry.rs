@@ -81,6 +81,10 @@ pub enum Field {
     UnitLabelPlural,
     /// The thresholds, in words.
     Thresholds,
+    /// The id of the feature that it draws on.
+    DrawsOn,
+    /// What one unit costs of what it draws on.
+    Cost,
     /// `DRAFT` or `PUBLISHED`.
     Status,
     /// The base packages that an add-on goes with; none for a base package.

@@ -299,6 +299,7 @@ fn full() -> Feature {
         unit_label: Some(label("call")),
         unit_label_plural: Some(label("calls")),
         thresholds: Thresholds::new(vec![Threshold::Percent(80)]).unwrap(),
+        draws: None,
     };
     Feature { kind, metadata: Some(metadata(1)), ..consumable("api-calls") }
 }
@@ -315,11 +316,13 @@ fn each_part_of_a_feature_is_kept_cleared_and_set_by_itself() {
         unit_label: one.map(label),
         unit_label_plural: many.map(label),
         thresholds: Thresholds::new(vec![Threshold::Percent(80)]).unwrap(),
+        draws: None,
     };
     let watched = |thresholds: &[Threshold]| {
         let thresholds = Thresholds::new(thresholds.to_vec()).unwrap();
         let (unit_label, unit_label_plural) = (Some(label("call")), Some(label("calls")));
-        let kind = FeatureKind::Consumable { unit_label, unit_label_plural, thresholds };
+        let kind =
+            FeatureKind::Consumable { unit_label, unit_label_plural, thresholds, draws: None };
         Feature { kind, ..full() }
     };
     let watch = |thresholds: &[Threshold]| FeatureEdit {
@@ -374,6 +377,7 @@ fn an_update_of_a_feature_that_changes_nothing_plans_nothing() {
         unit_label: Edit::Set(label("call")),
         unit_label_plural: Edit::Set(label("calls")),
         thresholds: Some(Thresholds::new(vec![Threshold::Percent(80)]).unwrap()),
+        cost: None,
         metadata: Edit::Set(metadata(1)),
     };
     plans_nothing(&world, &update_feature("api-calls", FeatureEdit::default()), &about);

@@ -420,3 +420,71 @@ fn what_is_wrong_with_thresholds_is_told() {
     let of_a_switch = with_key("/features/1", "thresholds", json!([{ "left": 1 }]));
     is_refused(&of_a_switch, "features[1].thresholds: are for CONSUMABLE features: leave them out");
 }
+
+/// The problems of the full configuration with a third feature, and a fourth that draws on nothing.
+fn problems_of_drawing(images: Value) -> Vec<String> {
+    let mut file = full();
+    let features = file["features"].as_array_mut().unwrap();
+    features.push(images);
+    features.push(json!({ "id": "credits", "name": "Credits", "type": "CONSUMABLE" }));
+    read(&file).err().unwrap_or_default()
+}
+
+#[test]
+fn what_is_wrong_with_what_a_feature_draws_on_is_told() {
+    let images = |more: Value| {
+        let mut images = json!({ "id": "images", "name": "Images", "type": "CONSUMABLE" });
+        images.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        problems_of_drawing(images)
+    };
+    assert_eq!(images(json!({ "draws_on": "credits" })), <[&str; 0]>::default());
+    assert_eq!(images(json!({ "draws_on": "credits", "cost": 1_000_000 })), <[&str; 0]>::default());
+    assert_eq!(images(json!({ "draws_on": null, "cost": null })), <[&str; 0]>::default());
+    for (more, expected) in [
+        (
+            json!({ "draws_on": "credits", "cost": 0 }),
+            "features[2].cost: must be a whole number from 1 to 1000000; it is 0",
+        ),
+        (
+            json!({ "draws_on": "credits", "cost": 1_000_001 }),
+            "features[2].cost: must be a whole number from 1 to 1000000; it is 1000001",
+        ),
+        (
+            json!({ "cost": 2 }),
+            "features[2].cost: is for a feature that draws on another: leave it out",
+        ),
+        (
+            json!({ "draws_on": "nope" }),
+            r#"features[2].draws_on: names the feature "nope", which is not in the list features"#,
+        ),
+        (
+            json!({ "draws_on": "dashboard" }),
+            r#"features[2].draws_on: names the feature "dashboard", which is a BINARY feature"#,
+        ),
+        (
+            json!({ "draws_on": "images" }),
+            r#"features[2].draws_on: names the feature "images", which draws on "images" itself"#,
+        ),
+        (
+            json!({ "draws_on": "credits", "thresholds": [{ "left": 1 }] }),
+            "features[2].thresholds: are for features that draw on nothing: leave them out",
+        ),
+        (
+            json!({ "draws_on": "credits", "type": "BINARY" }),
+            "features[2].draws_on: is for CONSUMABLE features: leave it out",
+        ),
+    ] {
+        assert_eq!(images(more), [expected]);
+    }
+    let mut file = full();
+    let calls = file["features"].as_array_mut().unwrap();
+    calls[0]["draws_on"] = json!("credits");
+    calls.push(json!({ "id": "credits", "name": "Credits", "type": "CONSUMABLE" }));
+    assert_eq!(
+        read(&file).unwrap_err()[..1],
+        [
+            "packages.published[0].features[1].limit: is 1000, but \"api-calls\" draws on \"credits\", \
+             and has no amount of its own: leave it out"
+        ]
+    );
+}

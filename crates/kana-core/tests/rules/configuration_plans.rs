@@ -14,6 +14,7 @@ use kana_core::configuration_plan::{
     Action, Difference, Entry, EntryKind, Field, Finding, Plan, Severity, features_to_look_up,
     plan, plan_package,
 };
+use kana_core::credits::{Cost, Draw};
 use kana_core::edit::Edit;
 use kana_core::id::FeatureId;
 use kana_core::metadata::Metadata;
@@ -470,6 +471,113 @@ fn other_thresholds_are_a_warning() {
     );
 }
 
+/// The full configuration with two features of which one draws on the other, at this cost.
+fn with_credits(cost: &Value) -> Value {
+    changed(|file| {
+        let images = json!({ "id": "images", "name": "Images", "type": "CONSUMABLE",
+                             "draws_on": "credits", "cost": cost });
+        push(&mut file["features"], images);
+        push(
+            &mut file["features"],
+            json!({ "id": "credits", "name": "Credits", "type": "CONSUMABLE" }),
+        );
+        push(&mut file["packages"]["published"][0]["features"], json!({ "id": "images" }));
+        push(
+            &mut file["packages"]["published"][0]["features"],
+            json!({ "id": "credits", "limit": 100 }),
+        );
+    })
+}
+
+#[test]
+fn what_others_draw_on_is_created_first_wherever_it_stands() {
+    let empty = Catalog::default();
+    let planned =
+        plan(&empty, &configuration(&with_credits(&json!(5))), &HashSet::new(), time(LATER));
+    let entries = planned.entries(&HashMap::new());
+    let images = entries.iter().find(|entry| entry.id == "images").unwrap();
+    assert_eq!(
+        differences(images),
+        [
+            "Type: - → CONSUMABLE (Information)",
+            "Name: - → Images (Information)",
+            "DrawsOn: - → credits (Information)",
+            "Cost: - → 5 (Information)"
+        ]
+    );
+    let catalog = applied(&empty, planned);
+    let written = Configuration::of(&catalog).to_json("story");
+    let read = Configuration::read(&written).unwrap();
+    assert!(read.says_the_same_as(&configuration(&with_credits(&json!(5)))));
+    assert_eq!(told(&catalog, &written), <[&str; 0]>::default());
+}
+
+#[test]
+fn another_cost_is_a_warning_and_another_balance_is_refused() {
+    let catalog = published(&with_credits(&json!(5)));
+    assert_eq!(
+        told(&catalog, &with_credits(&json!(7))),
+        ["[WARNING] the feature images changes: cost \"5\" → \"7\""]
+    );
+    assert_eq!(
+        told(&catalog, &with_credits(&Value::Null)),
+        ["[WARNING] the feature images changes: cost \"5\" → \"1\""]
+    );
+    let mut other = with_credits(&json!(5));
+    other["features"][2]["draws_on"] = json!("api-calls");
+    assert_eq!(
+        refused(&catalog, &other),
+        ["[ERROR] features[2].draws_on: draws on api-calls here, but the feature images draws on \
+             credits: what it draws on never changes"]
+    );
+    let mut none = with_credits(&json!(5));
+    let images = none["features"][2].as_object_mut().unwrap();
+    images.remove("draws_on");
+    images.remove("cost");
+    none["packages"]["published"][0]["features"][2]["limit"] = json!(1);
+    assert_eq!(
+        refused(&catalog, &none)[0],
+        "[ERROR] features[2].draws_on: draws on nothing here, but the feature images draws on credits: \
+         what it draws on never changes"
+    );
+}
+
+#[test]
+fn what_others_draw_on_stays_as_long_as_one_of_them() {
+    let catalog = published(&with_credits(&json!(5)));
+    let archived = changed(|file| {
+        file["packages"]["published"][0]["id"] = json!("pro2");
+        file["addons"]["published"][0]["base_packages"] = json!(["pro2"]);
+    });
+    // The archived package has both.
+    let after = after(&catalog, &archived);
+    assert!(after.feature(&feature_id("credits")).is_some());
+    let mut draft = with_credits(&json!(5));
+    let package = remove(&mut draft["packages"]["published"], 0);
+    push(&mut draft["packages"]["draft"], package);
+    let catalog = published(&draft);
+    let mut without = full();
+    let package = remove(&mut without["packages"]["published"], 0);
+    push(&mut without["packages"]["draft"], package);
+    let told = |used: &[&str]| told_with(&catalog, &without, used, 0);
+    let kept = told(&["images"]);
+    assert_eq!(
+        kept[kept.len() - 2..],
+        [
+            "[WARNING] the feature images is not in the file and is kept: it has usage",
+            "[WARNING] the feature credits is not in the file and is kept: the feature images draws on it"
+        ]
+    );
+    let deleted = told(&[]);
+    assert_eq!(
+        deleted[deleted.len() - 2..],
+        [
+            "[WARNING] the feature images is not in the file and is deleted",
+            "[WARNING] the feature credits is not in the file and is deleted"
+        ]
+    );
+}
+
 #[test]
 fn an_id_that_looks_like_a_mark_is_none() {
     let value = changed(|file| {
@@ -658,7 +766,17 @@ fn any_catalog() -> impl Strategy<Value = Catalog> {
                     false => Thresholds::new(Vec::new()),
                 };
                 let thresholds = thresholds.unwrap();
-                FeatureKind::Consumable { unit_label, unit_label_plural: None, thresholds }
+                // One of them sometimes draws on another.
+                let balance = feature_id("f1");
+                let is_balance = |known: &Arc<Feature>| known.has_amount();
+                let draws =
+                    (n == 3 && name == 0 && catalog.feature(&balance).is_some_and(is_balance))
+                        .then_some(Draw {
+                            balance,
+                            cost: if labelled { Cost::ONE } else { Cost::new(5).unwrap() },
+                        });
+                let thresholds = if draws.is_some() { Thresholds::NONE } else { thresholds };
+                FeatureKind::Consumable { unit_label, unit_label_plural: None, thresholds, draws }
             } else {
                 FeatureKind::Binary
             };
@@ -700,7 +818,7 @@ fn random_package(
         .into_iter()
         .filter_map(|(feature, limit)| {
             let known = catalog.feature(&feature_id(&format!("f{feature}")))?;
-            let limit = limit.filter(|_| !known.is_binary());
+            let limit = limit.filter(|_| known.has_amount());
             let allowance = Allowance { limit, ..Allowance::UNLIMITED };
             Some((known.id.clone(), PackageFeature { name: None, allowance }))
         })
@@ -732,7 +850,11 @@ fn random_package(
 fn is_allowed(catalog: &Catalog, wanted: &Configuration) -> bool {
     let types_stay = wanted.features.iter().all(|feature| {
         let known = catalog.feature(&feature.id);
-        known.is_none_or(|known| known.is_binary() == (feature.kind == FeatureKind::Binary))
+        let balance = |kind: &FeatureKind| kind.draws().map(|draw| draw.balance.clone());
+        known.is_none_or(|known| {
+            known.is_binary() == (feature.kind == FeatureKind::Binary)
+                && balance(&known.kind) == balance(&feature.kind)
+        })
     });
     let lives_go_on = wanted.packages.iter().all(|package| {
         catalog.package(&package.id).is_none_or(|known| match known.status {
@@ -829,7 +951,8 @@ proptest! {
         for feature in held.features.iter().filter(|feature| kept(&feature.id)) {
             let is_in_a_package =
                 after.packages().any(|package| package.features.contains_key(&feature.id));
-            prop_assert!(used.contains(&feature.id) || is_in_a_package);
+            let is_drawn_on = after.drawing_on(|balance| *balance == feature.id).next().is_some();
+            prop_assert!(used.contains(&feature.id) || is_in_a_package || is_drawn_on);
         }
         held.features.retain(|feature| !kept(&feature.id));
         prop_assert!(held.says_the_same_as(&wanted), "{held:?}\n{wanted:?}");
@@ -841,6 +964,9 @@ proptest! {
             for feature in package.features.keys() {
                 prop_assert!(after.feature(feature).is_some());
             }
+        }
+        for draw in after.features().filter_map(|feature| feature.draws()) {
+            prop_assert!(after.feature(&draw.balance).is_some_and(|balance| balance.has_amount()));
         }
         prop_assert!(plan(&after, &wanted, &used, time(LATER)).is_empty());
     }

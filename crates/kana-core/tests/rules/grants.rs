@@ -300,7 +300,7 @@ fn without_a_grant_that_lives_nothing_counts() {
 fn a_binary_feature_has_no_grants() {
     let mut world = world();
     let refused = world.give(giving("ada", "sso", 1)).unwrap_err();
-    assert_eq!(invalid(refused), "featureId must be a CONSUMABLE feature, and sso is BINARY");
+    assert_eq!(invalid(refused), "featureId does not suit sso, which is BINARY");
     let unknown = world.give(giving("ada", "nothing", 1)).unwrap_err();
     assert_eq!(unknown.to_string(), "Feature not found: nothing");
     let nobody = world.give(giving("eve", "sso", 1)).unwrap_err();

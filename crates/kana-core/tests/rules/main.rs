@@ -12,6 +12,7 @@ mod changes;
 mod configuration;
 mod configuration_plans;
 mod counting;
+mod credits;
 mod explain;
 mod grants;
 mod idempotency;

@@ -15,6 +15,7 @@ use kana_core::catalog_command::{
 use kana_core::change::{self, of_catalog};
 use kana_core::counter::CounterValue;
 use kana_core::counting::counting_subscription;
+use kana_core::credits::Draw;
 use kana_core::decide::{
     Answer, Basis, Command, CreateUser, Decision, DeleteUser, OverrideInput, RemoveOverride,
     SetOverride, UpdateSubscription, UpdateUser, decide,
@@ -133,6 +134,17 @@ impl Gives {
 pub(crate) fn consumable(id: &str) -> Feature {
     let kind = FeatureKind::CONSUMABLE;
     Feature { id: feature_id(id), name: label(id), kind, metadata: None }
+}
+
+/// A feature that draws on the balance of another, without any extras.
+pub(crate) fn drawing(id: &str, balance: &str, cost: i64) -> Feature {
+    let kind = FeatureKind::Consumable {
+        unit_label: None,
+        unit_label_plural: None,
+        thresholds: Thresholds::NONE,
+        draws: Draw::new(Some(feature_id(balance)), Some(cost)).unwrap(),
+    };
+    Feature { kind, ..consumable(id) }
 }
 
 /// A `BINARY` feature without any extras.
@@ -394,9 +406,16 @@ impl World {
             unit_label: None,
             unit_label_plural: None,
             thresholds: Thresholds::new(thresholds.to_vec()).unwrap(),
+            draws: None,
         };
         let feature = Feature { kind, ..consumable(id) };
         self.plan(CatalogCommand::CreateFeature(feature)).unwrap();
+        self
+    }
+
+    /// A feature that draws on the balance of another.
+    pub(crate) fn drawing(mut self, id: &str, balance: &str, cost: i64) -> Self {
+        self.plan(CatalogCommand::CreateFeature(drawing(id, balance, cost))).unwrap();
         self
     }
 

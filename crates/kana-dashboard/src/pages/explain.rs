@@ -42,6 +42,14 @@ struct ExplainPage {
     stacked: Option<Stacked>,
     period: Option<(Instant, Option<Instant>)>,
     feature: Address,
+    /// What the feature draws on, and how much of it was asked for; `None` if it draws on nothing.
+    balance: Option<Balance>,
+}
+
+struct Balance {
+    name: String,
+    address: Address,
+    amount: String,
 }
 
 struct SourceShown {
@@ -89,6 +97,7 @@ async fn page(asked: Asked<Viewer>) -> Result<Response, Problem> {
         stacked: stacked(&explained),
         period: explained.period.map(|at| (at.start.into(), at.end.map(Instant::from))),
         feature: asked.address("/feature")?.with("id", feature.as_str()),
+        balance: balance(&asked, &catalog, &feature, &explained)?,
         source,
         frame: asked
             .frame(title, Place::Users)
@@ -97,6 +106,23 @@ async fn page(asked: Asked<Viewer>) -> Result<Response, Problem> {
             .lead("Whether the user may use one more, and what that follows from."),
     };
     html(StatusCode::OK, &page)
+}
+
+fn balance(
+    asked: &Asked<Viewer>,
+    catalog: &Catalog,
+    feature: &FeatureId,
+    explained: &Explanation,
+) -> Result<Option<Balance>, Problem> {
+    let id = &explained.balance;
+    if id == feature {
+        return Ok(None);
+    }
+    Ok(Some(Balance {
+        name: catalog.feature(id).map_or(id.as_str(), |known| known.name.as_str()).to_owned(),
+        address: asked.address("/feature")?.with("id", id.as_str()),
+        amount: grouped(explained.amount),
+    }))
 }
 
 fn shown(

@@ -11,6 +11,7 @@ use kana_core::period::{Reset, ResetAnchor, ResetPeriod};
 use kana_service::EnvironmentView;
 
 use super::confirm::ConfirmPage;
+use super::draws;
 use super::features::{field_names, kind_name, unit};
 use super::metadata;
 use super::thresholds;
@@ -26,11 +27,12 @@ use crate::problem::Problem;
 use crate::route::{Route, get, post};
 
 /// The fields that can be changed.
-const FIELDS: [EditedField; 5] = [
+const FIELDS: [EditedField; 6] = [
     EditedField { name: "name", was: "was-name", label: "Name" },
     EditedField { name: "unit", was: "was-unit", label: "Unit" },
     EditedField { name: "units", was: "was-units", label: "Unit, plural" },
     EditedField { name: "thresholds", was: "was-thresholds", label: "Thresholds" },
+    EditedField { name: "cost", was: "was-cost", label: "Cost" },
     EditedField { name: "metadata", was: "was-metadata", label: "Metadata" },
 ];
 
@@ -54,6 +56,8 @@ struct FeaturePage {
     identifier: String,
     kind: &'static str,
     is_consumable: bool,
+    /// What it draws on; empty if it draws on nothing.
+    balance: String,
     may_delete: bool,
     id: String,
     /// Which usage is shown.
@@ -124,8 +128,11 @@ async fn show<E>(
     });
     let packages: Vec<Row> = rows.collect();
     let frame = asked.frame(feature.name.as_str(), Place::Features).await?;
-    let may_delete =
-        frame.may_edit() && packages.is_empty() && !view.feature_has_usage(&feature.id).await?;
+    let is_drawn_on = catalog.drawing_on(|balance| *balance == feature.id).next().is_some();
+    let may_delete = frame.may_edit()
+        && packages.is_empty()
+        && !is_drawn_on
+        && !view.feature_has_usage(&feature.id).await?;
     let (id, status) = (feature.id.as_str(), form.status());
     let days = days_chosen(&asked.visit.query);
     let page = FeaturePage {
@@ -136,6 +143,7 @@ async fn show<E>(
         kind: kind_name(feature),
         packages,
         is_consumable: !feature.is_binary(),
+        balance: draws::balance_name(catalog, feature),
         may_delete,
         id: id.to_owned(),
         shown: Form::with([("days", days.to_string())]).into(),
@@ -149,7 +157,7 @@ async fn show<E>(
 
 pub(super) fn limit(feature: &Feature, inside: &PackageFeature) -> String {
     match inside.allowance.limit {
-        _ if feature.is_binary() => "–".to_owned(),
+        _ if !feature.has_amount() => "–".to_owned(),
         Some(limit) if inside.allowance.stacking == Stacking::Add => {
             format!("{}, added", grouped(limit))
         }
@@ -159,7 +167,7 @@ pub(super) fn limit(feature: &Feature, inside: &PackageFeature) -> String {
 }
 
 pub(super) fn resets(feature: &Feature, inside: &PackageFeature) -> String {
-    if feature.is_binary() { "–".to_owned() } else { resets_in_words(inside.allowance.reset()) }
+    if feature.has_amount() { resets_in_words(inside.allowance.reset()) } else { "–".to_owned() }
 }
 
 /// Returns when usage starts again, as a cell of a table has it.
@@ -187,6 +195,7 @@ fn filled_in(feature: &Feature) -> Form {
         unit.unwrap_or_default().to_owned(),
         units.unwrap_or_default().to_owned(),
         thresholds::written(feature.thresholds()),
+        feature.draws().map(|draw| grouped(draw.cost.get())).unwrap_or_default(),
         metadata::written(feature.metadata.as_ref()),
     ];
     let fields = FIELDS.iter().zip(values);
@@ -216,24 +225,33 @@ async fn save(posted: Posted<Editor>) -> Result<Response, Problem> {
 
 /// Reads what was changed in the form, so that what somebody else changed meanwhile stays.
 fn read(form: &Form) -> Result<FeatureEdit, Vec<FieldProblem>> {
-    let [name_field, unit_field, units_field, thresholds_field, metadata_field] = FIELDS;
+    let [name_field, unit_field, units_field, thresholds_field, cost_field, metadata_field] =
+        FIELDS;
     let name = Label::new("name", form.text("name"))
         .map_err(|invalid| FieldProblem::of_value(&invalid, field_names));
     let (unit_label, unit_label_plural) = (unit(form, "unit"), unit(form, "units"));
     let thresholds = thresholds::read(form.text("thresholds"));
+    let cost = cost_field.is_edited(form).then(|| draws::cost(form.text("cost"))).transpose();
     let metadata = metadata::read(form.text("metadata"));
-    match (name, unit_label, unit_label_plural, thresholds, metadata) {
-        (Ok(name), Ok(unit_label), Ok(unit_label_plural), Ok(thresholds), Ok(metadata)) => {
-            Ok(FeatureEdit {
-                name: name_field.is_edited(form).then_some(name),
-                unit_label: unit_field.edit(form, unit_label),
-                unit_label_plural: units_field.edit(form, unit_label_plural),
-                thresholds: thresholds_field.is_edited(form).then_some(thresholds),
-                metadata: metadata_field.edit(form, metadata),
-            })
-        }
-        (name, one, other, thresholds, metadata) => {
-            let problems = [name.err(), one.err(), other.err(), thresholds.err(), metadata.err()];
+    match (name, unit_label, unit_label_plural, thresholds, cost, metadata) {
+        (
+            Ok(name),
+            Ok(unit_label),
+            Ok(unit_label_plural),
+            Ok(thresholds),
+            Ok(cost),
+            Ok(metadata),
+        ) => Ok(FeatureEdit {
+            name: name_field.is_edited(form).then_some(name),
+            unit_label: unit_field.edit(form, unit_label),
+            unit_label_plural: units_field.edit(form, unit_label_plural),
+            thresholds: thresholds_field.is_edited(form).then_some(thresholds),
+            cost,
+            metadata: metadata_field.edit(form, metadata),
+        }),
+        (name, one, other, thresholds, cost, metadata) => {
+            let problems =
+                [name.err(), one.err(), other.err(), thresholds.err(), cost.err(), metadata.err()];
             Err(problems.into_iter().flatten().collect())
         }
     }
@@ -253,8 +271,8 @@ async fn show_delete(asked: &Asked<Editor>, form: Filled) -> Result<Response, Pr
     let page = ConfirmPage {
         frame: frame.under(cancel.clone(), feature.name.as_str()),
         form,
-        text: "The feature goes for good. Only a feature that no package has and that was never used can be \
-               deleted.".to_owned(),
+        text: "The feature goes for good. Only a feature that no package has, that no other draws on and \
+               that was never used can be deleted.".to_owned(),
         act: "Delete feature",
         is_dangerous: true,
         action: asked.address("/feature/delete")?.with("id", id.as_str()),

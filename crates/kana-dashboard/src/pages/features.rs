@@ -9,8 +9,10 @@ use kana_core::catalog::{Catalog, Feature, FeatureKind};
 use kana_core::id::FeatureId;
 use kana_core::metadata::Label;
 
+use super::draws;
 use super::list::{self, Pages};
 use super::metadata;
+use super::suggestions::{self, Suggestion};
 use super::thresholds;
 use crate::address::Address;
 use crate::answer::{Asked, Posted, html, see_other};
@@ -50,6 +52,8 @@ struct Row {
     address: Address,
     name: String,
     kind: &'static str,
+    /// What it draws on, if it does.
+    balance: String,
     id: String,
     packages: String,
 }
@@ -109,6 +113,7 @@ fn row(asked: &Asked<Viewer>, catalog: &Catalog, feature: &Feature) -> Result<Ro
         address: asked.address("/feature")?.with("id", feature.id.as_str()),
         name: feature.name.as_str().to_owned(),
         kind: kind_name(feature),
+        balance: draws::balance_name(catalog, feature),
         id: feature.id.as_str().to_owned(),
         packages: list::as_many_as_fit(&names),
     })
@@ -124,22 +129,29 @@ pub(super) fn kind_name(feature: &Feature) -> &'static str {
 struct NewFeaturePage {
     frame: Frame,
     form: Filled,
+    features: Vec<Suggestion>,
     nonce: String,
     action: Address,
     list: Address,
 }
 
 async fn form(asked: Asked<Editor>) -> Result<Response, Problem> {
-    show_form(&asked, Form::with([("type", "binary".to_owned())]).into()).await
+    let catalog = asked.entrance.environment.catalog().await?;
+    show_form(&asked, &catalog, Form::with([("type", "binary".to_owned())]).into()).await
 }
 
-async fn show_form(asked: &Asked<Editor>, form: Filled) -> Result<Response, Problem> {
+async fn show_form(
+    asked: &Asked<Editor>,
+    catalog: &Catalog,
+    form: Filled,
+) -> Result<Response, Problem> {
     let list = asked.address("/features")?;
     let frame = asked.frame("Create a feature", Place::Features).await?;
     let status = form.status();
     let page = NewFeaturePage {
         frame: frame.under(list.clone(), "Features"),
         form: form.labelled(label),
+        features: suggestions::features(catalog),
         nonce: nonce::new()?,
         action: asked.address("/features/new")?,
         list,
@@ -149,9 +161,12 @@ async fn show_form(asked: &Asked<Editor>, form: Filled) -> Result<Response, Prob
 
 async fn create(posted: Posted<Editor>) -> Result<Response, Problem> {
     let Posted { asked, form } = posted;
-    let feature = match read(&form) {
+    let catalog = asked.entrance.environment.catalog().await?;
+    let feature = match read(&form, &catalog) {
         Ok(feature) => feature,
-        Err(problems) => return show_form(&asked, Filled::with_problems(form, problems)).await,
+        Err(problems) => {
+            return show_form(&asked, &catalog, Filled::with_problems(form, problems)).await;
+        }
     };
     let address = asked.address("/feature")?.with("id", feature.id.as_str());
     let environment = &asked.entrance.environment;
@@ -163,7 +178,7 @@ async fn create(posted: Posted<Editor>) -> Result<Response, Problem> {
         Ok(address) => Ok(see_other(&address)),
         Err(NotMade::Page(problem)) => Err(problem),
         Err(NotMade::Service(error)) => {
-            show_form(&asked, Filled::refused(form, error, field_names)?).await
+            show_form(&asked, &catalog, Filled::refused(form, error, field_names)?).await
         }
     }
 }
@@ -177,6 +192,8 @@ fn label(field: &str) -> Option<Cow<'static, str>> {
         "unit" => "Unit",
         "units" => "Unit, plural",
         "thresholds" => "Thresholds",
+        "draws" => "Draws on",
+        "cost" => "Cost",
         "metadata" => "Metadata",
         _ => return None,
     };
@@ -184,14 +201,14 @@ fn label(field: &str) -> Option<Cow<'static, str>> {
 }
 
 /// Reads a new feature.
-fn read(form: &Form) -> Result<Feature, Vec<FieldProblem>> {
+fn read(form: &Form, catalog: &Catalog) -> Result<Feature, Vec<FieldProblem>> {
     let mut problems = Vec::new();
     let id = FeatureId::new("id", form.text("id"));
     let name = match form.text("name") {
         name if name.trim().is_empty() => id.as_ref().map(Label::from).map_err(Clone::clone),
         name => Label::new("name", name),
     };
-    let amount_fields = ["unit", "units", "thresholds"];
+    let amount_fields = ["unit", "units", "thresholds", "draws", "cost"];
     let given = amount_fields.into_iter().find(|field| !form.text(field).is_empty());
     let kind = match (form.text("type"), given) {
         ("binary", None) => Some(FeatureKind::Binary),
@@ -200,6 +217,9 @@ fn read(form: &Form) -> Result<Feature, Vec<FieldProblem>> {
                 "thresholds" => {
                     "Only a consumable feature has thresholds. Choose Consumable, or leave them empty."
                 }
+                "draws" | "cost" => {
+                    "Only a consumable feature draws on another. Choose Consumable, or leave it empty."
+                }
                 _ => "Only a consumable feature has a unit. Choose Consumable, or leave it empty.",
             };
             problems.push(FieldProblem::of(field, sentence));
@@ -207,12 +227,18 @@ fn read(form: &Form) -> Result<Feature, Vec<FieldProblem>> {
         }
         ("consumable", _) => {
             let thresholds = thresholds::read(form.text("thresholds"));
-            match (unit(form, "unit"), unit(form, "units"), thresholds) {
-                (Ok(unit_label), Ok(unit_label_plural), Ok(thresholds)) => {
-                    Some(FeatureKind::Consumable { unit_label, unit_label_plural, thresholds })
+            let draws = draws::read(form, catalog);
+            match (unit(form, "unit"), unit(form, "units"), thresholds, draws) {
+                (Ok(unit_label), Ok(unit_label_plural), Ok(thresholds), Ok(draws)) => {
+                    Some(FeatureKind::Consumable {
+                        unit_label,
+                        unit_label_plural,
+                        thresholds,
+                        draws,
+                    })
                 }
-                (one, other, thresholds) => {
-                    let found = [one.err(), other.err(), thresholds.err()];
+                (one, other, thresholds, draws) => {
+                    let found = [one.err(), other.err(), thresholds.err(), draws.err()];
                     problems.extend(found.into_iter().flatten());
                     None
                 }
@@ -254,6 +280,8 @@ pub(super) fn field_names(field: &str) -> Option<&'static str> {
         "unit" | "unitLabel" => "unit",
         "units" | "unitLabelPlural" => "units",
         "thresholds" => "thresholds",
+        "draws" | "drawsOn" => "draws",
+        "cost" => "cost",
         "metadata" => "metadata",
         _ => return None,
     })

@@ -7,6 +7,7 @@ mod audit_export;
 mod confirm;
 mod developers;
 mod documentation;
+mod draws;
 mod explain;
 mod feature;
 mod features;

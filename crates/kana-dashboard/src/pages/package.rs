@@ -135,7 +135,7 @@ fn row(
         limit: limit(feature, inside),
         resets: resets(feature, inside),
         overage: match allowance.overage_enabled {
-            _ if feature.is_binary() || allowance.limit.is_none() => "–",
+            _ if !feature.has_amount() || allowance.limit.is_none() => "–",
             true => "Allowed",
             false => "Not allowed",
         },

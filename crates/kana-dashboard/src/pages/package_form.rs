@@ -412,8 +412,8 @@ fn read_row(
     let stacking = if row.has("stacking") { Stacking::Add } else { Stacking::Highest };
     let overage_enabled = row.has("overage");
     let allowance = Allowance { limit, reset_period, reset_anchor, overage_enabled, stacking };
-    if feature.is_binary() && allowance != Allowance::UNLIMITED {
-        let message = format!("Must be left out for {}, which is BINARY.", feature.id);
+    if let Some(why) = feature.why_no_amount().filter(|_| allowance != Allowance::UNLIMITED) {
+        let message = format!("Must be left out for {}, which {why}.", feature.id);
         let field = match (limit, reset_period) {
             (Some(_), _) => "limit",
             (None, Some(_)) => "resets",
@@ -429,7 +429,7 @@ fn read_row(
                 .map_err(|invalid| problem("name", crate::form::capitalised(&invalid.problem)))?,
         ),
     };
-    let allowance = (!feature.is_binary()).then_some(allowance);
+    let allowance = feature.has_amount().then_some(allowance);
     Ok(Some(NewPackageFeature { feature: feature.id.clone(), name, allowance }))
 }
 

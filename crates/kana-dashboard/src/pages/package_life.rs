@@ -292,11 +292,11 @@ async fn duplicate(posted: Posted<Editor>) -> Result<Response, Problem> {
 
 fn copy_of(catalog: &Catalog, package: &Package, id: PackageId, name: Label) -> NewPackage {
     let features = package.features.iter().map(|(id, inside)| {
-        let is_binary = catalog.feature(id).is_some_and(|feature| feature.is_binary());
+        let has_amount = catalog.feature(id).is_some_and(|feature| feature.has_amount());
         NewPackageFeature {
             feature: id.clone(),
             name: inside.name.clone(),
-            allowance: (!is_binary).then_some(inside.allowance),
+            allowance: has_amount.then_some(inside.allowance),
         }
     });
     NewPackage {

@@ -8,6 +8,7 @@ use kana_core::id::{FeatureId, UserId};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_service::{EnvironmentView, FeatureEntitlement, UserOverview};
 
+use super::draws;
 use super::grant_rows::{self, GrantRow};
 use super::list::Pages;
 use super::metadata;
@@ -110,6 +111,8 @@ struct EntitlementRow {
     /// Its place in the table: what is granted comes first.
     key: String,
     feature: String,
+    /// What it draws on; empty if it draws on nothing.
+    balance: String,
     address: Address,
     explain: Address,
     access: bool,
@@ -289,7 +292,9 @@ pub(super) async fn show<E>(
         grants: grants.collect::<Result<_, _>>()?,
         pages,
         usage: overview.usage.as_ref().and_then(|(feature, history)| {
-            usage_by_period(overview.catalog.feature(feature)?, history)
+            // The usage of a feature that draws on another is that of its balance.
+            let balance = overview.catalog.feature(feature)?.balance();
+            usage_by_period(overview.catalog.feature(balance)?, history)
         }),
         forms,
         features: suggestions::features(&overview.catalog),
@@ -408,6 +413,9 @@ fn entitlement<E>(
     Ok(EntitlementRow {
         key: format!("{} {id}", if is_granted { "1" } else { "2" }),
         feature: feature.map_or(id.as_str(), |feature| feature.name.as_str()).to_owned(),
+        balance: feature
+            .map(|feature| draws::balance_name(&overview.catalog, feature))
+            .unwrap_or_default(),
         address: asked.address("/feature")?.with("id", id.as_str()),
         explain: asked
             .address("/user/explain")?

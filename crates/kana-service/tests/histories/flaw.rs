@@ -7,7 +7,7 @@ use kana_service::Environment;
 
 use kana_test_model::answer::{Answer, Consumption, Entitlement};
 use kana_test_model::client::ask;
-use kana_test_model::request::{Action, Request, Usage};
+use kana_test_model::request::{Action, IMAGES, Request, Usage};
 
 /// Kana, or a Kana that goes about one thing in the wrong way.
 #[derive(Debug)]
@@ -24,10 +24,14 @@ pub(crate) enum Server {
 impl Server {
     pub(crate) async fn ask(&self, kana: &Environment, request: &Request) -> Answer {
         match (self, request) {
-            (Self::ChecksThenRecords, Request::UseFeature { key: None, .. }) => {
+            (Self::ChecksThenRecords, Request::UseFeature { key: None, feature, .. })
+                if *feature != IMAGES =>
+            {
                 check_then_record(kana, request).await
             }
-            (Self::SetsByAdding, Request::RecordUsage(usage)) if usage.key.is_none() => {
+            (Self::SetsByAdding, Request::RecordUsage(usage))
+                if usage.key.is_none() && usage.feature != IMAGES =>
+            {
                 set_by_adding(kana, *usage).await
             }
             (Self::AnswersFromMemory(known), Request::CanUseFeature { .. }) => {

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use kana_test_model::request::{
-    ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, LATE, LATE_CALLS, LATER, Name,
-    NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
+    ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, IMAGES, LATE, LATE_CALLS, LATER,
+    Name, NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
 };
 
 const MINUTE_MS: i64 = 60 * 1000;
@@ -91,6 +91,7 @@ fn open(shop: Vec<NewPackage>, ada: Option<Vec<Name>>, bob: Option<Vec<Name>>) -
         Request::CreateFeature { feature: CALLS, binary: false },
         Request::CreateFeature { feature: SSO, binary: true },
         Request::SetThresholds(CALLS),
+        Request::CreateDrawing { feature: IMAGES, balance: CALLS, cost: 2 },
     ];
     for package in shop {
         let id = package.package;
@@ -129,9 +130,9 @@ fn any_shop() -> impl Strategy<Value = Vec<NewPackage>> {
             |package, addon, bases, features| NewPackage { package, addon, bases, features };
         vec![
             package(BASIC, false, vec![], vec![(CALLS, Some(basic))]),
-            package(PRO, false, vec![], vec![(CALLS, Some(pro)), (SSO, None)]),
+            package(PRO, false, vec![], vec![(CALLS, Some(pro)), (SSO, None), (IMAGES, None)]),
             package(EXTRA, true, vec![], vec![(CALLS, Some(extra))]),
-            package(PLUS, true, vec![PRO], vec![(SSO, None)]),
+            package(PLUS, true, vec![PRO], vec![(SSO, None), (IMAGES, None)]),
         ]
     })
 }
@@ -167,7 +168,7 @@ fn any_user() -> impl Strategy<Value = Name> {
 }
 
 fn any_feature() -> impl Strategy<Value = Name> {
-    prop_oneof![12 => Just(CALLS), 1 => Just(SSO), 1 => Just(LATE_CALLS)]
+    prop_oneof![12 => Just(CALLS), 1 => Just(SSO), 1 => Just(LATE_CALLS), 3 => Just(IMAGES)]
 }
 
 /// What a user may be subscribed to at first.
@@ -381,6 +382,7 @@ fn any_change_of_the_catalog() -> impl Strategy<Value = Request> {
         1 => bad.prop_map(Request::CreatePackage),
         2 => any_package().prop_map(Request::PublishPackage),
         4 => any_package().prop_map(Request::ArchivePackage),
+        1 => (1..=3_i64).prop_map(|cost| Request::SetCost { feature: IMAGES, cost }),
     ]
 }
 

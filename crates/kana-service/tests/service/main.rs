@@ -6,6 +6,7 @@
 
 mod atomicity;
 mod constant_work;
+mod credits;
 mod environments;
 mod folding;
 mod freshness;

@@ -1,7 +1,7 @@
 //! Counters equal their events, folded in the order in which they arrived, and their periods start on the
 //! anchor of their subscription or override.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use kana_core::Timestamp;
 use kana_core::catalog::Allowance;
@@ -39,8 +39,15 @@ const TERMS: &str = "
             WHERE t.environment_id = f.environment_id AND t.package_id = f.package_id
                 AND t.feature_id = f.feature_id)) t
     JOIN features f ON f.environment_id = t.environment_id AND f.id = t.feature_id
-        AND f.type = 'CONSUMABLE'
+        AND f.type = 'CONSUMABLE' AND f.draws_on IS NULL
     ORDER BY t.environment_id, t.package_id, t.feature_id, t.position";
+
+/// Features that draw on others, and those that they draw on: a counter of the latter has usage of both, each
+/// at the cost of its time, which events do not say. They are not counted again.
+const SHARED: &str = "
+    SELECT environment_id, id FROM features WHERE draws_on IS NOT NULL
+    UNION
+    SELECT environment_id, draws_on FROM features WHERE draws_on IS NOT NULL";
 
 /// What a row of [`rows`] is.
 const SUBSCRIPTION: i64 = 0;
@@ -71,7 +78,7 @@ fn rows(dialect: Dialect) -> String {
              coalesce(o.reset_period, ''), 0, o.reset_anchor, o.history
          FROM overrides o
          JOIN features f ON f.environment_id = o.environment_id AND f.id = o.feature_id
-             AND f.type = 'CONSUMABLE'
+             AND f.type = 'CONSUMABLE' AND f.draws_on IS NULL
          UNION ALL
          SELECT environment_id, subscription_id, feature_id, {EVENT}, {arrival}, occurred_at, delta,
              action, recorded_at, NULL, NULL
@@ -92,9 +99,16 @@ pub(super) async fn check(
 ) -> Result<(), StoreError> {
     let mut catalog = TermsOf::new();
     snapshot.each(TERMS, &mut |row: &Row| read_terms(&mut catalog, row)).await?;
+    let mut shared = HashSet::new();
+    let read_shared = &mut |row: &Row| {
+        shared.insert((row.integer(0)?, row.text(1)?.to_owned()));
+        Ok(())
+    };
+    snapshot.each(SHARED, read_shared).await?;
     let dialect = snapshot.dialect();
     let arrives_in_order = dialect == Dialect::Sqlite;
-    let mut walk = Walk { catalog, kept, found, arrives_in_order, source: None, group: None };
+    let mut walk =
+        Walk { catalog, shared, kept, found, arrives_in_order, source: None, group: None };
     let rows = rows(dialect);
     snapshot.each(&rows, &mut |row: &Row| walk.take(row)).await?;
     walk.end_group();
@@ -126,6 +140,8 @@ fn terms_number(stored: i64) -> TermsNumber {
 /// What was read last.
 struct Walk<'a> {
     catalog: TermsOf,
+    /// By environment and id: features that draw on others, and those that they draw on.
+    shared: HashSet<(i64, String)>,
     kept: &'a KeptEvents,
     found: &'a mut (dyn FnMut(Finding) + Send),
     /// Whether events come in the order in which they were recorded, also those of one instant.
@@ -181,7 +197,7 @@ impl Walk<'_> {
         let Some((counting, terms)) = &self.source else { return Ok(()) };
         let environment = counting.environment;
         let (terms, are_all) = match terms {
-            // A binary feature has no counters, and what the package never had, the references find.
+            // A feature without an amount has no counters, and what the package never had, the references find.
             TermsFrom::Package(package) => {
                 let key = (environment, package.clone(), feature.to_owned());
                 let terms = self.catalog.get(&key).cloned().unwrap_or_default();
@@ -191,7 +207,8 @@ impl Walk<'_> {
                 (terms.clone(), self.kept.since(environment, counting.started_at.as_ms()))
             }
         };
-        let is_whole = !terms.is_empty() && are_all;
+        let is_shared = self.shared.contains(&(environment, feature.to_owned()));
+        let is_whole = !terms.is_empty() && are_all && !is_shared;
         self.group = Some(CounterGroup::new(counting, feature, terms, is_whole)?);
         Ok(())
     }

@@ -55,6 +55,13 @@ pub(super) const ALL: &[Reference] = &[
         OF_ENVIRONMENT,
     ),
     reference("features", "'feature ' || x.id", "an environment", "environments", OF_ENVIRONMENT),
+    reference(
+        "(SELECT * FROM features WHERE draws_on IS NOT NULL)",
+        "'feature ' || x.id",
+        "a balance",
+        "features",
+        "t.environment_id = x.environment_id AND t.id = x.draws_on",
+    ),
     reference("packages", "'package ' || x.id", "an environment", "environments", OF_ENVIRONMENT),
     reference("users", "'user ' || x.id", "an environment", "environments", OF_ENVIRONMENT),
     reference("package_features", "'package ' || x.package_id", "a feature", "features", FEATURE),

@@ -20,6 +20,7 @@ use crate::app::EnvironmentId;
 use crate::columns::{
     HistoriesOfPackages, Named, TermsOfPackages, anchor_to_name, stacking_to_name,
 };
+use crate::draw_columns::{draw_columns, read_draw};
 use crate::error::StoreError;
 
 const BINARY: &str = "BINARY";
@@ -83,6 +84,7 @@ fn feature(row: &Row) -> Result<Feature, StoreError> {
             unit_label: optional(row, 3, label)?,
             unit_label_plural: optional(row, 4, label)?,
             thresholds: optional(row, 6, thresholds)?.unwrap_or_default(),
+            draws: read_draw(row.try_get(7)?, row.try_get(8)?)?,
         },
         other => return Err(StoreError::Unreadable(format!("feature type {other:?}"))),
     };
@@ -237,8 +239,20 @@ async fn put_features(
         features.iter().map(|feature| feature.metadata.as_ref().map(Metadata::to_json)).collect();
     let thresholds: Vec<Option<String>> =
         features.iter().map(|feature| feature.thresholds().to_json()).collect();
-    let rows: &[&(dyn ToSql + Sync)] =
-        &[&environment.0, &ids, &names, &kinds, &units, &plurals, &metadata, &thresholds];
+    let (draws_on, costs): (Vec<Option<&str>>, Vec<Option<i64>>) =
+        features.iter().map(|feature| draw_columns(feature.draws())).unzip();
+    let rows: &[&(dyn ToSql + Sync)] = &[
+        &environment.0,
+        &ids,
+        &names,
+        &kinds,
+        &units,
+        &plurals,
+        &metadata,
+        &thresholds,
+        &draws_on,
+        &costs,
+    ];
     transaction.change(&[(sql::PUT_FEATURES, rows)]).await?;
     Ok(())
 }

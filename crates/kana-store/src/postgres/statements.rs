@@ -322,7 +322,8 @@ statements! {
         UPDATE environments SET catalog_version = catalog_version + 1
         WHERE id = $1 AND catalog_version = $2 RETURNING catalog_version";
     FEATURES = "
-        SELECT id, name, type, unit_label, unit_label_plural, metadata, thresholds
+        SELECT id, name, type, unit_label, unit_label_plural, metadata, thresholds,
+            draws_on, cost
         FROM features WHERE environment_id = $1 ORDER BY position";
     PACKAGES = "
         SELECT id, name, is_addon, status, metadata, updated_at
@@ -337,19 +338,21 @@ statements! {
     PUT_FEATURES = "
         INSERT INTO features
             (environment_id, position, id, name, type, unit_label, unit_label_plural, metadata,
-             thresholds)
+             thresholds, draws_on, cost)
         SELECT $1,
             (SELECT coalesce(max(position), 0) FROM features WHERE environment_id = $1)
                 + f.position,
-            f.id, f.name, f.type, f.unit_label, f.unit_label_plural, f.metadata, f.thresholds
+            f.id, f.name, f.type, f.unit_label, f.unit_label_plural, f.metadata, f.thresholds,
+            f.draws_on, f.cost
         FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                    $8::text[])
+                    $8::text[], $9::text[], $10::bigint[])
             WITH ORDINALITY
-            AS f (id, name, type, unit_label, unit_label_plural, metadata, thresholds, position)
+            AS f (id, name, type, unit_label, unit_label_plural, metadata, thresholds, draws_on,
+                  cost, position)
         ON CONFLICT (environment_id, id) DO UPDATE SET
             name = excluded.name, type = excluded.type, unit_label = excluded.unit_label,
             unit_label_plural = excluded.unit_label_plural, metadata = excluded.metadata,
-            thresholds = excluded.thresholds";
+            thresholds = excluded.thresholds, draws_on = excluded.draws_on, cost = excluded.cost";
     PUT_PACKAGES = "
         INSERT INTO packages
             (environment_id, position, id, name, is_addon, status, metadata, updated_at)

@@ -130,6 +130,7 @@ fn log(n: u128, recorded_at: Timestamp) -> (UserKey, Change) {
         occurred_at: recorded_at,
         recorded_at,
         amount: 0,
+        drawn: None,
         subscription: None,
         idempotency_key: None,
         metadata: None,

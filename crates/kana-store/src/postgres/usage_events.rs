@@ -166,6 +166,7 @@ fn event(row: &Row) -> Result<(UsageEvent, EventCursor), StoreError> {
         recorded_at: rows::instant(row, 4)?,
         // The log does not have it.
         amount: 0,
+        drawn: None,
         subscription: row.try_get::<_, Option<_>>(5)?.map(SubscriptionId),
         idempotency_key: key.transpose()?,
         metadata: rows::optional(row, 7, rows::metadata)?,

@@ -22,6 +22,7 @@ use crate::app::EnvironmentId;
 use crate::columns::{
     HistoriesOfPackages, Named, TermsOfPackages, anchor_to_name, stacking_to_name,
 };
+use crate::draw_columns::{draw_columns, read_draw};
 use crate::error::StoreError;
 
 const BINARY: &str = "BINARY";
@@ -67,6 +68,7 @@ pub(super) fn load(
                 unit_label: optional(row, 3, label)?,
                 unit_label_plural: optional(row, 4, label)?,
                 thresholds: optional(row, 6, thresholds)?.unwrap_or_default(),
+                draws: read_draw(row.get_ref(7)?.as_str_or_null()?, row.get(8)?)?,
             },
             other => return Err(StoreError::Unreadable(format!("feature type {other:?}"))),
         };
@@ -201,6 +203,7 @@ fn put_feature(
             (CONSUMABLE, unit_label.as_ref(), unit_label_plural.as_ref())
         }
     };
+    let (draws_on, cost) = draw_columns(feature.draws());
     connection.statement(sql::PUT_FEATURE)?.execute(params![
         environment.0,
         feature.id.as_str(),
@@ -210,6 +213,8 @@ fn put_feature(
         unit_label_plural.map(Label::as_str),
         feature.metadata.as_ref().map(Metadata::to_json),
         feature.thresholds().to_json(),
+        draws_on,
+        cost,
     ])?;
     Ok(())
 }

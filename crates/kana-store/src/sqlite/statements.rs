@@ -130,7 +130,8 @@ statements! {
         UPDATE environments SET catalog_version = catalog_version + 1
         WHERE id = ?1 AND catalog_version = ?2 RETURNING catalog_version";
     FEATURES = "
-        SELECT id, name, type, unit_label, unit_label_plural, metadata, thresholds
+        SELECT id, name, type, unit_label, unit_label_plural, metadata, thresholds,
+            draws_on, cost
         FROM features WHERE environment_id = ?1 ORDER BY position";
     PACKAGES = "
         SELECT id, name, is_addon, status, metadata, updated_at
@@ -145,14 +146,14 @@ statements! {
     PUT_FEATURE = "
         INSERT INTO features
             (environment_id, id, position, name, type, unit_label, unit_label_plural, metadata,
-             thresholds)
+             thresholds, draws_on, cost)
         VALUES (?1, ?2,
             (SELECT coalesce(max(position), 0) + 1 FROM features WHERE environment_id = ?1),
-            ?3, ?4, ?5, ?6, ?7, ?8)
+            ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
         ON CONFLICT (environment_id, id) DO UPDATE SET
             name = excluded.name, type = excluded.type, unit_label = excluded.unit_label,
             unit_label_plural = excluded.unit_label_plural, metadata = excluded.metadata,
-            thresholds = excluded.thresholds";
+            thresholds = excluded.thresholds, draws_on = excluded.draws_on, cost = excluded.cost";
     PUT_PACKAGE = "
         INSERT INTO packages
             (environment_id, id, position, name, is_addon, status, metadata, updated_at)

@@ -773,6 +773,7 @@ mod migrations_and_files {
              ALTER TABLE subscriptions DROP COLUMN quantities;
              CREATE INDEX subscriptions_that_run ON subscriptions (environment_id, user_key);
              DROP TABLE threshold_events; ALTER TABLE features DROP COLUMN thresholds;
+             ALTER TABLE features DROP COLUMN draws_on; ALTER TABLE features DROP COLUMN cost;
              PRAGMA user_version = 5;",
         )
         .unwrap();
@@ -1125,6 +1126,7 @@ mod columns {
             occurred_at: Timestamp::from_ms(5),
             recorded_at: Timestamp::from_ms(9),
             amount: -3,
+            drawn: None,
             subscription: Some(SubscriptionId(Uuid::from_u128(7))),
             idempotency_key: Some(IdempotencyKey::new("idempotencyKey", "key").unwrap()),
             metadata: Some(
@@ -1137,6 +1139,7 @@ mod columns {
             // Earlier than the one before it, though it came later.
             occurred_at: Timestamp::from_ms(-1),
             amount: 0,
+            drawn: None,
             subscription: None,
             idempotency_key: None,
             metadata: None,
@@ -1184,6 +1187,7 @@ mod columns {
                 occurred_at: NOW,
                 recorded_at: Timestamp::from_ms(day),
                 amount: 0,
+                drawn: None,
                 subscription: None,
                 idempotency_key: None,
                 metadata: None,
@@ -1219,6 +1223,7 @@ mod columns {
             occurred_at: NOW,
             recorded_at: NOW,
             amount: 0,
+            drawn: None,
             subscription: None,
             idempotency_key: None,
             metadata: None,
@@ -1253,6 +1258,8 @@ mod columns {
                 "UPDATE features SET thresholds = '[{\"percent\":0}]'",
                 "thresholds must have a percent",
             ),
+            ("UPDATE features SET draws_on = ''", "stored feature id"),
+            ("UPDATE features SET draws_on = 'g', cost = 0", "cost must be from 1"),
             ("DELETE FROM environments", "the environment is gone"),
         ] {
             let (store, environment, directory) = store_with_app().await;
@@ -1261,7 +1268,8 @@ mod columns {
             // Only the columns that the case is about matter.
             raw.execute_batch(
                 "PRAGMA foreign_keys = OFF;
-                 INSERT INTO features VALUES (1, 'f', 1, 'f', 'CONSUMABLE', NULL, NULL, NULL, NULL);",
+                 INSERT INTO features VALUES
+                     (1, 'f', 1, 'f', 'CONSUMABLE', NULL, NULL, NULL, NULL, NULL, NULL);",
             )
             .unwrap();
             let ask = async || {

@@ -103,6 +103,7 @@ fn usage_event(event: &Event<'_>) -> Result<UsageEvent, StoreError> {
         recorded_at: Timestamp::from_ms(event.recorded_at),
         // The log does not have it.
         amount: 0,
+        drawn: None,
         subscription: event.subscription.map(SubscriptionId),
         idempotency_key: event.key.map(|stored| key(&stored.text())).transpose()?,
         metadata: event.metadata.map(metadata).transpose()?,

@@ -14,6 +14,7 @@ use crate::user_row;
 use kana_core::catalog::{PackageStatus, Stacking};
 use kana_core::change::AuditKind;
 use kana_core::counter::Marks;
+use kana_core::credits::COST_MAX;
 use kana_core::day::Day;
 use kana_core::grant::{AMOUNT_MAX, PRIORITIES};
 use kana_core::overrides::OverrideKind;
@@ -189,6 +190,7 @@ const ANY: Form = Integer { min: i64::MIN, max: i64::MAX };
 const NOT_NEGATIVE: Form = Integer { min: 0, max: i64::MAX };
 const NUMBER: Form = Integer { min: 1, max: i64::MAX };
 const DAY: Form = Integer { min: Day::MIN.number(), max: Day::MAX.number() };
+const COST: Form = Integer { min: 1, max: COST_MAX };
 const TERMS: Form = Integer { min: 0, max: 4_294_967_295 };
 
 fn is_name<T: Named>(name: &str) -> bool {
@@ -295,6 +297,8 @@ static FEATURE: Description = Description {
         optional("unit_label_plural", Label),
         optional("metadata", Metadata),
         optional("thresholds", Thresholds),
+        optional("draws_on", Id),
+        optional("cost", COST),
     ],
 };
 

@@ -2,6 +2,7 @@ use kana_core::catalog::{
     Allowance, Catalog, CatalogChange, CatalogVersion, Feature, FeatureKind, Package,
     PackageFeature, PackageKind, PackageStatus, Stacking,
 };
+use kana_core::credits::{COST_MAX, Draw};
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::terms::TermsHistory;
 use kana_core::threshold::{Threshold, Thresholds};
@@ -54,7 +55,14 @@ pub(crate) async fn features_are_kept_as_they_were_put<E: Engine>() {
                     Thresholds::new(all).unwrap()
                 }
             },
+            draws: None,
         };
+    let drawing = |cost| FeatureKind::Consumable {
+        unit_label: Some(label("image")),
+        unit_label_plural: None,
+        thresholds: Thresholds::NONE,
+        draws: Draw::new(Some(feature_id("seats")), Some(cost)).unwrap(),
+    };
     let puts = [
         Feature {
             name: label("Exportieren, sofort ⚡"),
@@ -66,6 +74,8 @@ pub(crate) async fn features_are_kept_as_they_were_put<E: Engine>() {
         Feature { kind: consumable(Some("Maß"), None), ..feature("/Measures") },
         Feature { kind: consumable(None, Some("seats")), ..feature("seats") },
         Feature { kind: consumable(None, None), metadata: None, ..feature("Seats") },
+        Feature { kind: drawing(1), ..feature("images") },
+        Feature { kind: drawing(COST_MAX), ..feature("videos") },
         Feature {
             name: label(""),
             kind: consumable(Some(""), Some("")),
@@ -202,6 +212,7 @@ pub(crate) async fn an_update_replaces_a_feature<E: Engine>() {
             unit_label: Some(label("call")),
             unit_label_plural: Some(label("calls")),
             thresholds: Thresholds::new(vec![Threshold::Percent(80)]).unwrap(),
+            draws: Draw::new(Some(feature_id("seats")), Some(3)).unwrap(),
         },
         metadata: Some(metadata(json!({ "old": true }))),
         ..feature("api-calls")

@@ -302,6 +302,7 @@ macro_rules! every_story_on {
             }
             usage_statistics {
                 usage_is_in_the_day_in_which_it_occurred,
+                what_draws_on_a_balance_is_in_the_day_of_both,
                 usage_that_is_not_committed_is_in_no_day,
                 the_features_with_the_most_events_come_first,
                 usage_is_the_same_however_much_of_it_is_folded,

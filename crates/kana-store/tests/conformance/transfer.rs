@@ -5,6 +5,7 @@ use std::io::Cursor;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kana_core::catalog::{Allowance, FeatureKind, PackageKind, Stacking};
+use kana_core::credits::{COST_MAX, Draw};
 use kana_core::day::Day;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::near_limit::{LimitCrossing, Share};
@@ -112,6 +113,14 @@ async fn fill_catalogs<E: Engine>(world: &World<E>) {
         unit_label_plural: Some(label("calls \"quoted\" \u{2028}\n")),
         thresholds: Thresholds::new(vec![Threshold::Percent(80), Threshold::Left(2_147_483_647)])
             .unwrap(),
+        draws: None,
+    };
+    let mut images = feature("images");
+    images.kind = FeatureKind::Consumable {
+        unit_label: None,
+        unit_label_plural: None,
+        thresholds: Thresholds::NONE,
+        draws: Draw::new(Some(feature_id("calls")), Some(COST_MAX)).unwrap(),
     };
     calls.metadata = Some(metadata(json!({ "z": 0.1, "a": [null, "é\u{0}"] })));
     let mut sso = feature("a/sso ☃");
@@ -134,8 +143,13 @@ async fn fill_catalogs<E: Engine>(world: &World<E>) {
     let mut addon = package("addon", ["calls"]);
     addon.kind = PackageKind::Addon { base_packages: vec![package_id("pro")] };
     for environment in [world.test, world.live] {
-        let changes =
-            [put_feature(&calls), put_feature(&sso), put_package(&pro), put_package(&addon)];
+        let changes = [
+            put_feature(&calls),
+            put_feature(&images),
+            put_feature(&sso),
+            put_package(&pro),
+            put_package(&addon),
+        ];
         world.change_catalog(environment, &changes).await;
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::{join, join_all};
 use kana_core::Timestamp;
+use kana_core::credits::Drawn;
 use kana_core::day::Day;
 use kana_core::facts::Change;
 use kana_core::usage::UsageEvent;
@@ -49,6 +50,31 @@ async fn of_feature(
 /// Folds everything there is to fold.
 async fn fold(store: &dyn Store, environment: EnvironmentId) {
     while store.fold_usage(environment, 7).await.unwrap() > 0 {}
+}
+
+pub(crate) async fn what_draws_on_a_balance_is_in_the_day_of_both<E: Engine>() {
+    let world = World::<E>::new().await;
+    let drawing = |at, amount, cost: i64| {
+        let Change::LogEvent(event) = usage("images", at, amount) else { unreachable!() };
+        let drawn = Some(Drawn { balance: feature_id("credits"), amount: amount * cost });
+        Change::LogEvent(UsageEvent { drawn, ..event })
+    };
+    let first = [
+        create_user(user_key(1), "124"),
+        drawing("2024-01-05T00:00:00.000Z", 3, 5),
+        drawing("2024-01-05T12:00:00.000Z", 2, 7),
+        drawing("2024-01-06T12:00:00.000Z", 0, 7),
+        usage("credits", "2024-01-05T23:59:59.999Z", 4),
+        count(counter(subscription_id(1), "credits"), 33),
+    ];
+    world.change(world.test, user_key(1), first).await;
+    for _ in 0..2 {
+        let images = [on("2024-01-05", 2, 5, 0), on("2024-01-06", 1, 0, 0)];
+        assert_eq!(of_feature(&*world.store, world.test, "images").await, images);
+        let credits = [on("2024-01-05", 1, 33, 0)];
+        assert_eq!(of_feature(&*world.store, world.test, "credits").await, credits);
+        fold(&*world.store, world.test).await;
+    }
 }
 
 pub(crate) async fn usage_is_in_the_day_in_which_it_occurred<E: Engine>() {

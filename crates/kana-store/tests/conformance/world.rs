@@ -439,6 +439,7 @@ pub(crate) fn event(subscription: SubscriptionId, feature: &str) -> UsageEvent {
         occurred_at: time(BEGINNING),
         recorded_at: time(BEGINNING),
         amount: 1,
+        drawn: None,
         subscription: Some(subscription),
         idempotency_key: None,
         metadata: None,

@@ -1,5 +1,6 @@
 use super::Model;
 use crate::answer::{Answer, Refusal, Status};
+use crate::mistake::Mistake;
 use crate::request::{Name, NewPackage};
 
 impl Model {
@@ -32,8 +33,42 @@ impl Model {
         Ok(Answer::Feature(id))
     }
 
+    pub(super) fn create_drawing(
+        &mut self,
+        id: Name,
+        balance: Name,
+        cost: i64,
+    ) -> Result<Answer, Refusal> {
+        self.create_feature(id, false)?;
+        self.draws.insert(id, (balance, cost));
+        Ok(Answer::Feature(id))
+    }
+
+    pub(super) fn set_cost(&mut self, id: Name, cost: i64) -> Result<Answer, Refusal> {
+        self.is_binary(id)?;
+        let Some((_, known)) = self.draws.get_mut(id) else {
+            return Err(Refusal::BadValue("cost"));
+        };
+        *known = cost;
+        Ok(Answer::Feature(id))
+    }
+
+    /// The feature that is counted, and what one of this one costs.
+    pub(super) fn balance(&self, id: Name) -> (Name, i64) {
+        match self.draws.get(id) {
+            Some((balance, _)) if self.errs(Mistake::CostIgnored) => (balance, 1),
+            Some(draw) => *draw,
+            None => (id, 1),
+        }
+    }
+
+    /// Whether packages give an amount of the feature, and not only the right to use it.
+    pub(super) fn has_amount(&self, id: Name) -> Result<bool, Refusal> {
+        Ok(!self.is_binary(id)? && !self.draws.contains_key(id))
+    }
+
     pub(super) fn set_thresholds(&mut self, id: Name) -> Result<Answer, Refusal> {
-        if self.is_binary(id)? {
+        if !self.has_amount(id)? {
             return Err(Refusal::BadValue("thresholds"));
         }
         self.with_thresholds.insert(id);
@@ -45,7 +80,7 @@ impl Model {
             return Err(Refusal::IdTaken);
         }
         for (feature, terms) in &new.features {
-            if self.is_binary(feature)? && terms.is_some() {
+            if !self.has_amount(feature)? && terms.is_some() {
                 return Err(Refusal::BadValue("entitlement"));
             }
         }

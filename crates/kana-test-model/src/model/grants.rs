@@ -51,7 +51,7 @@ impl Model {
             return Err(Refusal::BadValue("expiresAt"));
         }
         let user = self.user(giving.user)?;
-        if self.is_binary(giving.feature)? {
+        if !self.has_amount(giving.feature)? {
             return Err(Refusal::BadValue("featureId"));
         }
         if let Some(n) = self.grant_named(&user, giving.id) {
@@ -115,7 +115,7 @@ impl Model {
     }
 
     fn drawn_from(&self, n: usize) -> i64 {
-        self.draws.iter().filter(|((_, grant), _)| *grant == n).map(|(_, amount)| amount).sum()
+        self.drawn.iter().filter(|((_, grant), _)| *grant == n).map(|(_, amount)| amount).sum()
     }
 
     /// The user's grants of a feature, in the order in which they are drawn.
@@ -177,18 +177,18 @@ impl Model {
 
     /// What a counter drew.
     pub(super) fn drawn_by(&self, counter: Counter) -> i64 {
-        self.draws.iter().filter(|((by, _), _)| *by == counter).map(|(_, amount)| amount).sum()
+        self.drawn.iter().filter(|((by, _), _)| *by == counter).map(|(_, amount)| amount).sum()
     }
 
     /// The steps 1 to 4 of the contract.
     pub(super) fn settle(&mut self, user: &User, write: &Write, now: At) {
         let Write { counter, before, after, own, at } = *write;
         let Some(own) = own else {
-            return self.draws.retain(|(by, _), _| *by != counter);
+            return self.drawn.retain(|(by, _), _| *by != counter);
         };
         let is_first = |model: &Self, n: usize| model.grants[n].giving.priority < 0;
         let sum = |model: &Self, first: bool| -> i64 {
-            let of_counter = model.draws.iter().filter(|((by, _), _)| *by == counter);
+            let of_counter = model.drawn.iter().filter(|((by, _), _)| *by == counter);
             of_counter.filter(|((_, n), _)| is_first(model, *n) == first).map(|(_, it)| it).sum()
         };
         let feature = counter.1;
@@ -210,7 +210,7 @@ impl Model {
         for n in grants {
             let part = amount.min(self.grants[n].giving.amount - self.drawn_from(n)).max(0);
             if part > 0 {
-                *self.draws.entry((counter, n)).or_default() += part;
+                *self.drawn.entry((counter, n)).or_default() += part;
             }
             amount -= part;
         }
@@ -222,18 +222,18 @@ impl Model {
         mut amount: i64,
         is_meant: impl Fn(&Self, usize) -> bool,
     ) {
-        let of_counter = self.draws.keys().filter(|(by, _)| *by == counter).map(|(_, n)| *n);
+        let of_counter = self.drawn.keys().filter(|(by, _)| *by == counter).map(|(_, n)| *n);
         let mut drawn: Vec<usize> = of_counter.filter(|n| is_meant(self, *n)).collect();
         drawn.sort_by_key(|n| {
             let Giving { priority, expires_at, .. } = self.grants[*n].giving;
             Reverse((priority, expires_at.is_none(), expires_at, *n))
         });
         for n in drawn {
-            let known = self.draws.entry((counter, n)).or_default();
+            let known = self.drawn.entry((counter, n)).or_default();
             let part = amount.min(*known).max(0);
             *known -= part;
             amount -= part;
         }
-        self.draws.retain(|_, amount| *amount > 0);
+        self.drawn.retain(|_, amount| *amount > 0);
     }
 }

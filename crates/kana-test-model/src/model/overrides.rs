@@ -84,7 +84,7 @@ impl Model {
             return Err(Refusal::BadValue("endsAt"));
         }
         let user = self.user(user)?;
-        if self.is_binary(feature)? && matches!(says, Says::Limit(..)) {
+        if !self.has_amount(feature)? && matches!(says, Says::Limit(..)) {
             return Err(Refusal::BadValue("kind"));
         }
         let mut held = match self.living(&user, feature, None, now) {

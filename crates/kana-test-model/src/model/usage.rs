@@ -74,6 +74,9 @@ impl Model {
             occurred_at: usage.occurred_at,
         };
         let binary = self.find_feature(usage.feature, usage.key, content)?;
+        if usage.action == Action::Set && self.draws.contains_key(usage.feature) {
+            return Err(Refusal::BadValue("action"));
+        }
         if let Some(earlier) = self.earlier(usage.key, content)? {
             return Ok(earlier);
         }
@@ -91,10 +94,11 @@ impl Model {
             let sets = usage.action == Action::Set && !self.errs(Mistake::SetAdds);
             let stops_at_0 = !self.errs(Mistake::BelowZero);
             let at = named.unwrap_or(now);
-            let counter = self.counter(counting, usage.feature, at);
+            let (feature, cost) = self.balance(usage.feature);
+            let counter = self.counter(counting, feature, at);
             let used = self.used.entry(counter).or_default();
             let before = *used;
-            *used = if sets { usage.delta } else { *used + usage.delta };
+            *used = if sets { usage.delta } else { *used + usage.delta * cost };
             if stops_at_0 {
                 *used = (*used).max(0);
             }
@@ -107,7 +111,7 @@ impl Model {
             let own = compared.budget;
             self.settle(&user, &Write { counter, before, after, own, at }, now);
             if added > 0 {
-                self.reach(&user, compared, usage.feature, at, now);
+                self.reach(&user, compared, feature, at, now);
             }
             if usage.action == Action::Set {
                 *self.sets.entry(counter).or_default() += 1;
@@ -152,19 +156,20 @@ impl Model {
         if let Some(consumption) = answer.consumption.as_mut()
             && answer.access
         {
-            consumption.used += delta;
+            let (balance, cost) = self.balance(feature);
+            consumption.used += delta * cost;
             let Standing::Counts(counting) = self.standing(&user, feature, None, now) else {
                 panic!("{feature} is granted by nothing");
             };
-            let counter = self.counter(counting, feature, now);
-            let (before, after) = (consumption.used - delta, consumption.used);
+            let counter = self.counter(counting, balance, now);
+            let (before, after) = (consumption.used - delta * cost, consumption.used);
             self.used.insert(counter, after);
             let own = counting.budget;
             self.settle(&user, &Write { counter, before, after, own, at: now }, now);
             if delta > 0 {
-                self.reach(&user, counting, feature, now, now);
+                self.reach(&user, counting, balance, now, now);
             }
-            self.note_counted(key, &user, counter, delta);
+            self.note_counted(key, &user, counter, delta * cost);
         }
         if !answer.access && self.errs(Mistake::RefusalsDoNotUseKeys) {
             return Ok(Answer::Entitlement(answer));
@@ -308,11 +313,12 @@ impl Model {
         if binary {
             return Ok(Entitlement { access: true, reason: Reason::Binary, consumption: None });
         }
-        let counter = self.counter(counting, feature, now);
+        let (balance, cost) = self.balance(feature);
+        let counter = self.counter(counting, balance, now);
         let consumption = self.consumption_of(user, counting, counter, None, now);
         let (access, reason) = match consumption.budget {
             None => (true, Reason::Unlimited),
-            Some(limit) if consumption.used + delta <= limit => (true, Reason::WithinLimit),
+            Some(limit) if consumption.used + delta * cost <= limit => (true, Reason::WithinLimit),
             Some(_) if counting.terms.overage => (true, Reason::Overage),
             Some(_) => (false, Reason::OverLimit),
         };
@@ -321,7 +327,23 @@ impl Model {
 
     /// What holds now or, where a moment is named, held then: an override that denies, the subscription
     /// that counts with the limit of an override, an override alone, or nothing.
+    ///
+    /// A feature that draws on another must be granted itself; then its balance is what counts.
     fn standing(&self, user: &User, feature: Name, named: Option<At>, now: At) -> Standing {
+        let own = self.own_standing(user, feature, named, now);
+        let (balance, _) = self.balance(feature);
+        match own {
+            Standing::Counts(_) if balance != feature => {
+                self.own_standing(user, balance, named, now)
+            }
+            Standing::Nothing if self.errs(Mistake::DrawsWithoutGrant) => {
+                self.own_standing(user, balance, named, now)
+            }
+            own => own,
+        }
+    }
+
+    fn own_standing(&self, user: &User, feature: Name, named: Option<At>, now: At) -> Standing {
         let living = self.living(user, feature, named, now);
         if living.is_some_and(|held| held.denies() && !self.errs(Mistake::DeniedIsCounted)) {
             return Standing::Denied;
@@ -460,7 +482,9 @@ impl Model {
         if self.is_binary(feature)? {
             return Ok(Answer::Usage { current: None, past: Vec::new() });
         }
-        let current = match self.standing(&user, feature, None, now) {
+        let standing = self.standing(&user, feature, None, now);
+        let (feature, _) = self.balance(feature);
+        let current = match standing {
             Standing::Nothing | Standing::Denied => None,
             Standing::Counts(counting) => {
                 let (start, end) = self.period_at(counting, now);

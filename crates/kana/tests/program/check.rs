@@ -13,8 +13,11 @@ const CATALOG: &str = r#"mutation {
     calls: createFeature(input: { id: "calls", type: CONSUMABLE }) { id }
     seats: createFeature(input: { id: "seats", type: CONSUMABLE }) { id }
     sso: createFeature(input: { id: "sso", type: BINARY }) { id }
+    credits: createFeature(input: { id: "credits", type: CONSUMABLE }) { id }
+    images: createFeature(input: { id: "images", type: CONSUMABLE, drawsOn: "credits", cost: 5 }) { id }
     createPackage(input: { id: "pro", features: [
-        { id: "calls", entitlement: { limit: 9, resetPeriod: DAY } }, { id: "seats" }, { id: "sso" }
+        { id: "calls", entitlement: { limit: 9, resetPeriod: DAY } }, { id: "seats" }, { id: "sso" },
+        { id: "credits" }, { id: "images" }
     ] }) { id }
     other: createPackage(input: { id: "other", features: [{ id: "calls" }] }) { id }
     extra: createPackage(input: { id: "extra", isAddon: true, features: [{ id: "seats" }] }) { id }
@@ -38,6 +41,7 @@ const USAGE: &str = r#"mutation {
     j: recordUsage(input: { userId: "cyd", featureId: "calls", delta: 1, idempotencyKey: "kept" }) { recorded }
     k: useFeature(input: { userId: "bob", featureId: "calls", delta: 4, idempotencyKey: "used" }) { granted }
     l: useFeature(input: { userId: "bob", featureId: "calls", delta: 99, idempotencyKey: "denied" }) { granted }
+    n: recordUsage(input: { userId: "ada", featureId: "images", delta: 11 }) { recorded }
     m: recordUsage(input: { userId: "bob", featureId: "seats", delta: 6, idempotencyKey: "sent" }) { recorded }
 }"#;
 
@@ -136,6 +140,12 @@ const DAMAGES: &[(&str, &str, &[&str], &str)] = &[
         "DELETE FROM features_with_usage WHERE feature_id = 'gone'",
         &["references"],
         "names a feature that is not there",
+    ),
+    (
+        "UPDATE features SET draws_on = 'gone' WHERE id = 'images'",
+        "UPDATE features SET draws_on = 'credits' WHERE id = 'images'",
+        &["counters", "references"],
+        "names a balance that is not there",
     ),
     (
         "UPDATE events SET subscription_id =

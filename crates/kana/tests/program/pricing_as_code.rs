@@ -214,6 +214,28 @@ fn an_old_client_pulls_validates_and_publishes() {
 }
 
 #[test]
+fn features_that_draw_on_another_are_pulled_and_published() {
+    let shop = Shop::open();
+    let key = &shop.keys[0];
+    shop.server.data(
+        key,
+        r#"mutation {
+            a: createFeature(input: {id: "credits", type: CONSUMABLE}) { id }
+            b: createFeature(input: {id: "image", type: CONSUMABLE, drawsOn: "credits", cost: 5}) { id }
+            c: createPackage(input: {id: "pro", features: [{id: "image"}]}) { id }
+        }"#,
+    );
+    shop.done(&["pull"]);
+    let file = shop.file();
+    assert!(file.contains("    type: CONSUMABLE\n    draws_on: credits\n    cost: 5\n"), "{file}");
+    assert!(file.contains("      features:\n        - id: image\n"), "{file}");
+    assert_eq!(shop.done(&["validate"]), "Nothing would change in test.\n");
+    shop.replace("cost: 5", "cost: 7");
+    shop.done(&["publish", "--yes"]);
+    assert_eq!(shop.held(key)["features"][1]["cost"], 7);
+}
+
+#[test]
 fn pull_writes_a_file_and_changes_one_where_it_stands() {
     let shop = Shop::open();
     let key = &shop.keys[0];

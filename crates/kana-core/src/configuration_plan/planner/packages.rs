@@ -145,7 +145,7 @@ impl Planner {
     }
 
     fn is_consumable(&self, feature: &FeatureId) -> bool {
-        self.catalog.feature(feature).is_some_and(|feature| !feature.is_binary())
+        self.catalog.feature(feature).is_some_and(|feature| feature.has_amount())
     }
 
     fn change(&mut self, known: &Package, package: &ConfiguredPackage) {

@@ -76,6 +76,7 @@ fn event(number: i64, clock: i64, metadata: Option<&str>) -> UsageEvent {
         occurred_at: Timestamp::from_ms(clock - number % 3),
         recorded_at: Timestamp::from_ms(clock),
         amount: 0,
+        drawn: None,
         subscription: (number % 4 != 0)
             .then(|| SubscriptionId(Uuid::from_u128(number as u128 % 3))),
         idempotency_key: (number % 3 != 0)
@@ -284,6 +285,7 @@ impl World {
                 occurred_at: Timestamp::from_ms(row.get(6)?),
                 recorded_at: Timestamp::from_ms(row.get(7)?),
                 amount: 0,
+                drawn: None,
                 subscription: row.get::<_, Option<Uuid>>(8)?.map(SubscriptionId),
                 idempotency_key: key.map(|key| IdempotencyKey::new("", &key).unwrap()),
                 metadata: metadata.map(|text| Metadata::parse("", &text).unwrap()),

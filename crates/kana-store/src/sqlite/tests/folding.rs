@@ -40,6 +40,7 @@ fn event(day: i64, amount: i64) -> Change {
         occurred_at: Day::from_number(day).start(),
         recorded_at: NOW,
         amount,
+        drawn: None,
         subscription: Some(SubscriptionId(Uuid::from_u128(1))),
         idempotency_key: None,
         metadata: None,

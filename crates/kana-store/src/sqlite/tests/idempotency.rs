@@ -326,6 +326,7 @@ async fn many_records_of_the_table_of_before_are_taken_over() {
          DROP TABLE replay_runs; DROP TABLE replay_blocks; DROP TABLE replay_filters;
          DROP TABLE overrides; DROP TABLE grants; DROP TABLE threshold_events;
          ALTER TABLE features DROP COLUMN thresholds; ALTER TABLE counters DROP COLUMN marks;
+         ALTER TABLE features DROP COLUMN draws_on; ALTER TABLE features DROP COLUMN cost;
          DROP INDEX subscriptions_that_run;
          ALTER TABLE subscriptions DROP COLUMN quantities;
          CREATE INDEX subscriptions_that_run ON subscriptions (environment_id, user_key);

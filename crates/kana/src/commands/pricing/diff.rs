@@ -229,6 +229,7 @@ fn label_of(difference: &Difference) -> &str {
         (Some(feature), _) => feature,
         (None, "unit_label") => "unit label",
         (None, "unit_label_plural") => "unit label (plural)",
+        (None, "draws_on") => "draws on",
         (None, "base_packages") => "add-on to",
         (None, field) => field,
     }
