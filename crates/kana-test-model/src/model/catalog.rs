@@ -39,6 +39,12 @@ impl Model {
         balance: Name,
         cost: i64,
     ) -> Result<Answer, Refusal> {
+        if self.is_binary(id).is_ok() {
+            return Err(Refusal::IdTaken);
+        }
+        if !self.has_amount(balance)? {
+            return Err(Refusal::BadValue("drawsOn"));
+        }
         self.create_feature(id, false)?;
         self.draws.insert(id, (balance, cost));
         Ok(Answer::Feature(id))
