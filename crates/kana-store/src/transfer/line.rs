@@ -16,6 +16,7 @@ use super::batch::{Counts, Row};
 use super::checksum::{Checksum, Tally};
 use super::hex;
 use super::kinds::Kind;
+use super::row_rules;
 use super::value::{Stored, Value};
 use crate::app::EnvironmentKind;
 use crate::columns::Named;
@@ -90,7 +91,8 @@ pub(crate) enum Line {
 pub(crate) fn parse(line: &[u8]) -> Result<Line, String> {
     let parsed: Line = serde_json::from_slice(line).map_err(|error| problem(&error))?;
     if let Line::Record(kind, row) = &parsed {
-        row.check(*kind).map_err(|problem| format!("{}: {problem}", kind.name()))?;
+        let checked = row.check(*kind).and_then(|()| row_rules::check(*kind, row));
+        checked.map_err(|problem| format!("{}: {problem}", kind.name()))?;
     }
     Ok(parsed)
 }

@@ -14,6 +14,7 @@ mod import;
 pub(crate) mod kinds;
 mod line;
 mod reading;
+mod row_rules;
 mod run;
 pub(crate) mod sql;
 #[cfg(test)]

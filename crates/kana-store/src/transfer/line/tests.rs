@@ -96,6 +96,8 @@ fn written(kind: Kind, row: &Row) -> Vec<u8> {
 proptest! {
     #[test]
     fn what_is_written_is_read_as_it_was((kind, row) in any_record()) {
+        // What columns must be together, a random row need not have.
+        prop_assume!(row_rules::check(kind, &row).is_ok());
         let line = written(kind, &row);
         prop_assert!(!line.contains(&b'\n'));
         prop_assert_eq!(parse(&line), Ok(Line::Record(kind, row)));

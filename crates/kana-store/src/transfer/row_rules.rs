@@ -1,0 +1,207 @@
+//! What the columns of an imported row must be together: what no request can make is no file's either.
+
+use super::batch::Row;
+use super::kinds::Kind;
+use super::value::Value;
+
+fn must(holds: bool, column: &str, problem: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(format!("{column} {problem}")) }
+}
+
+/// Checks the columns of a row, each of which is as it should be, against each other. The problem is a sentence
+/// that names a column.
+pub(super) fn check(kind: Kind, row: &Row) -> Result<(), String> {
+    let columns = Columns { kind, row };
+    match kind {
+        Kind::Feature => columns.check_feature(),
+        Kind::PackageFeature | Kind::PackageFeatureTerms => columns.check_anchor(),
+        Kind::Override => columns.check_override(),
+        Kind::Grant => columns.check_grant(),
+        Kind::Event if columns.text("action") == Some("VOID") => {
+            must(columns.is_given("idempotency_key"), "idempotency_key", "is needed with VOID")
+        }
+        _ => Ok(()),
+    }
+}
+
+struct Columns<'a> {
+    kind: Kind,
+    row: &'a Row,
+}
+
+impl Columns<'_> {
+    fn value(&self, name: &str) -> &Value {
+        let place = self.kind.columns().iter().position(|column| column.name == name);
+        place.and_then(|place| self.row.values.get(place)).unwrap_or(&Value::Null)
+    }
+
+    fn is_given(&self, name: &str) -> bool {
+        *self.value(name) != Value::Null
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        match self.value(name) {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn integer(&self, name: &str) -> Option<i64> {
+        match self.value(name) {
+            Value::Integer(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn must_be_missing(&self, column: &str, with: &str) -> Result<(), String> {
+        must(!self.is_given(column), column, &format!("must be left out with {with}"))
+    }
+
+    /// Checks that the first instant lies before the second, if both are given.
+    fn must_follow(&self, first: &str, second: &str) -> Result<(), String> {
+        match (self.integer(first), self.integer(second)) {
+            (Some(from), Some(to)) if to <= from => Err(format!("{second} must be after {first}")),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_anchor(&self) -> Result<(), String> {
+        let holds = !self.is_given("reset_anchor") || self.is_given("reset_period");
+        must(holds, "reset_anchor", "needs a reset_period")
+    }
+
+    fn check_feature(&self) -> Result<(), String> {
+        if self.text("type") == Some("BINARY") {
+            for column in ["thresholds", "draws_on", "cost"] {
+                self.must_be_missing(column, "BINARY")?;
+            }
+        }
+        if self.is_given("draws_on") {
+            return self.must_be_missing("thresholds", "draws_on");
+        }
+        must(!self.is_given("cost"), "cost", "needs draws_on")
+    }
+
+    fn check_override(&self) -> Result<(), String> {
+        let kind = self.text("kind").unwrap_or_default();
+        if kind == "LIMIT" {
+            must(self.is_given("usage_limit"), "usage_limit", "is needed with LIMIT")?;
+        } else {
+            self.must_be_missing("usage_limit", kind)?;
+            self.must_be_missing("overage_enabled", kind)?;
+        }
+        if kind == "DENY" {
+            self.must_be_missing("reset_period", kind)?;
+        }
+        self.check_anchor()?;
+        self.must_follow("starts_at", "ends_at")
+    }
+
+    fn check_grant(&self) -> Result<(), String> {
+        let is_more = self.integer("drawn") > self.integer("amount");
+        must(!is_more, "drawn", "must be amount or less")?;
+        self.must_follow("starts_at", "expires_at")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns what is said of a row with these columns, and no others.
+    fn said(kind: Kind, given: &[(&str, Value)]) -> Result<(), String> {
+        let value = |name| given.iter().find(|(known, _)| *known == name);
+        let values = kind
+            .columns()
+            .iter()
+            .map(|column| value(column.name).map_or(Value::Null, |(_, value)| value.clone()));
+        check(kind, &Row { environment: None, values: values.collect() })
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    #[test]
+    fn what_no_request_can_make_is_refused() {
+        let number = Value::Integer;
+        let limit = ("kind", text("LIMIT"));
+        let deny = ("kind", text("DENY"));
+        let binary = ("type", text("BINARY"));
+        let consumable = ("type", text("CONSUMABLE"));
+        for (kind, given, problem) in [
+            (Kind::Override, vec![limit.clone()], "usage_limit is needed with LIMIT"),
+            (
+                Kind::Override,
+                vec![deny.clone(), ("usage_limit", number(1))],
+                "usage_limit must be left out with DENY",
+            ),
+            (
+                Kind::Override,
+                vec![("kind", text("UNLIMITED")), ("overage_enabled", Value::Boolean(true))],
+                "overage_enabled must be left out with UNLIMITED",
+            ),
+            (
+                Kind::Override,
+                vec![deny.clone(), ("reset_period", text("DAY"))],
+                "reset_period must be left out with DENY",
+            ),
+            (
+                Kind::Override,
+                vec![limit, ("usage_limit", number(1)), ("reset_anchor", text("CALENDAR"))],
+                "reset_anchor needs a reset_period",
+            ),
+            (
+                Kind::Override,
+                vec![deny, ("starts_at", number(5)), ("ends_at", number(5))],
+                "ends_at must be after starts_at",
+            ),
+            (
+                Kind::Grant,
+                vec![("amount", number(5)), ("drawn", number(6))],
+                "drawn must be amount or less",
+            ),
+            (
+                Kind::Grant,
+                vec![("starts_at", number(5)), ("expires_at", number(4))],
+                "expires_at must be after starts_at",
+            ),
+            (
+                Kind::PackageFeature,
+                vec![("reset_anchor", text("CALENDAR"))],
+                "reset_anchor needs a reset_period",
+            ),
+            (
+                Kind::Feature,
+                vec![binary, ("thresholds", text("[]"))],
+                "thresholds must be left out with BINARY",
+            ),
+            (
+                Kind::Feature,
+                vec![consumable.clone(), ("draws_on", text("a")), ("thresholds", text("[]"))],
+                "thresholds must be left out with draws_on",
+            ),
+            (Kind::Feature, vec![consumable, ("cost", number(2))], "cost needs draws_on"),
+            (Kind::Event, vec![("action", text("VOID"))], "idempotency_key is needed with VOID"),
+        ] {
+            assert_eq!(said(kind, &given), Err(problem.to_owned()), "{given:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_request_can_make_is_taken() {
+        let number = Value::Integer;
+        for (kind, given) in [
+            (Kind::Override, vec![("kind", text("LIMIT")), ("usage_limit", number(0))]),
+            (Kind::Override, vec![("kind", text("UNLIMITED")), ("reset_period", text("DAY"))]),
+            (Kind::Override, vec![("kind", text("DENY")), ("starts_at", number(5))]),
+            (Kind::Grant, vec![("amount", number(5)), ("drawn", number(5))]),
+            (Kind::Event, vec![("action", text("VOID")), ("idempotency_key", text("k"))]),
+            (Kind::Event, vec![("action", text("ADD"))]),
+            (Kind::Feature, vec![("type", text("CONSUMABLE")), ("draws_on", text("a"))]),
+            (Kind::Feature, vec![("type", text("BINARY"))]),
+        ] {
+            assert_eq!(said(kind, &given), Ok(()), "{given:?}");
+        }
+    }
+}
