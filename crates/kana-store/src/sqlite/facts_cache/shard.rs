@@ -55,7 +55,7 @@ pub(super) struct Shard {
     /// The environments whose catalog the commit under way changes.
     changing_catalogs: Vec<EnvironmentId>,
     last_stamp: u64,
-    /// Whether the last user who was added has pushed others out.
+    /// Whether somebody was dropped for want of room, until half of the room is free.
     is_full: bool,
     /// A random number, if not a good one.
     dice: u64,
@@ -224,7 +224,6 @@ impl Shard {
             self.users.remove(oldest);
             self.is_full = true;
         }
-        // It is not full any more once many have left it.
         if self.users.len() < users.div_ceil(2) && self.bytes() < bytes / 2 {
             self.is_full = false;
         }
