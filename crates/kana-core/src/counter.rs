@@ -178,7 +178,7 @@ mod tests {
             is_before_allowance,
             amount,
         };
-        let draws = Draws::new([draw(10, true, 5), draw(11, false, 7), draw(12, false, 0)]);
+        let draws = Draws::new([draw(10, true, 5)], [draw(11, false, 7), draw(12, false, 0)]);
         let marks = Marks::default().after_sets(1).with_draws(draws);
         let zeros = "0".repeat(31);
         let text = format!("s1 n{zeros}a:5 g{zeros}b:7");
@@ -192,16 +192,23 @@ mod tests {
     }
 
     #[test]
-    fn too_many_draws_are_put_together() {
-        let all = (1..=30).map(|n| Draw {
+    fn draws_of_grants_that_are_no_longer_kept_are_put_together() {
+        let draw = |n: u128, is_before_allowance| Draw {
             grant: GrantKey(Uuid::from_u128(n)),
-            is_before_allowance: n % 3 == 0,
+            is_before_allowance,
             amount: 1,
-        });
-        let draws = Draws::new(all);
-        assert_eq!((draws.as_slice().len(), draws.total()), (DRAWS_MAX, 30));
-        let before = draws.as_slice().iter().filter(|draw| draw.is_before_allowance);
-        assert_eq!(before.map(|draw| draw.amount).sum::<i64>(), 10);
+        };
+        let total = |draws: &Draws, before| {
+            let all = draws.as_slice().iter();
+            all.filter(|draw| draw.is_before_allowance == before).map(|draw| draw.amount).sum()
+        };
+        // One on a side stays alone, however many there are on the other.
+        let forgotten = (1..=30).map(|n| draw(n, n == 7));
+        let kept: Vec<Draw> = (31..=50).map(|n| draw(n, n % 2 == 0)).collect();
+        let draws = Draws::new(forgotten, kept.iter().copied());
+        assert_eq!(draws.as_slice().len(), DRAWS_MAX);
+        assert_eq!((total(&draws, true), total(&draws, false)), (11, 39));
+        assert!(kept.iter().all(|kept| draws.as_slice().contains(kept)), "what is kept stays");
     }
 
     #[test]

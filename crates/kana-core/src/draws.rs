@@ -7,6 +7,9 @@ use crate::grant::{GRANTS_MAX, GrantKey};
 /// The maximum number of grants of which a counter says what it drew from them.
 pub const DRAWS_MAX: usize = GRANTS_MAX + 2;
 
+/// The most that a draw can be, so that sums of draws fit 64 bits: it can be of many grants.
+const TOGETHER_MAX: i64 = 1 << 56;
+
 /// What a counter drew from one grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Draw {
@@ -27,17 +30,31 @@ impl Draws {
     /// Nothing.
     pub const NONE: Self = Self(Vec::new());
 
-    /// Creates what was drawn, in this order. Where it is too much, what came first is put together with
-    /// what follows and was drawn on the same side of the allowance.
-    pub(crate) fn new(draws: impl IntoIterator<Item = Draw>) -> Self {
-        let mut draws: Vec<Draw> = draws.into_iter().filter(|draw| draw.amount > 0).collect();
-        while draws.len() > DRAWS_MAX {
-            let first = draws.remove(0);
-            let is_same = |draw: &&mut Draw| draw.is_before_allowance == first.is_before_allowance;
-            if let Some(next) = draws.iter_mut().find(is_same) {
-                next.amount = next.amount.saturating_add(first.amount);
+    /// Creates what was drawn, in this order: from grants that are no longer kept, and from those that are, of
+    /// which there are at most [`GRANTS_MAX`]. Where it is too much, the first two of those that are no longer
+    /// kept and were drawn on the same side of the allowance are put together.
+    pub(crate) fn new(
+        forgotten: impl IntoIterator<Item = Draw>,
+        kept: impl IntoIterator<Item = Draw>,
+    ) -> Self {
+        let is_drawn = |draw: &Draw| draw.amount > 0;
+        let mut draws: Vec<Draw> = forgotten.into_iter().filter(is_drawn).collect();
+        let kept: Vec<Draw> = kept.into_iter().filter(is_drawn).collect();
+        while draws.len() + kept.len() > DRAWS_MAX {
+            let sides = [false, true].map(|side| {
+                let on_it = |(place, draw): (usize, &Draw)| {
+                    (draw.is_before_allowance == side).then_some(place)
+                };
+                let mut places = draws.iter().enumerate().filter_map(on_it);
+                Some((places.next()?, places.next()?))
+            });
+            let Some((first, second)) = sides.into_iter().flatten().min() else { break };
+            let gone = draws.remove(first);
+            if let Some(stays) = draws.get_mut(second - 1) {
+                stays.amount = stays.amount.saturating_add(gone.amount);
             }
         }
+        draws.extend(kept);
         Self(draws)
     }
 
@@ -66,11 +83,9 @@ impl Draws {
         found.map_or(0, |draw| draw.amount)
     }
 
-    /// Returns what two counters drew together.
+    /// Returns what two counters drew together, in the order of the first. It can be from more grants than may
+    /// be stored.
     pub(crate) fn plus(&self, other: &Self) -> Self {
-        if other.is_empty() {
-            return self.clone();
-        }
         let mut all = self.0.clone();
         for draw in &other.0 {
             match all.iter_mut().find(|known| known.grant == draw.grant) {
@@ -78,7 +93,13 @@ impl Draws {
                 None => all.push(*draw),
             }
         }
-        Self::new(all)
+        Self(all)
+    }
+
+    /// Returns the same from as few grants as may be stored, for a counter of which it no longer matters what
+    /// came from which grant.
+    pub(crate) fn put_together(self) -> Self {
+        Self::new(self.0, [])
     }
 
     /// Returns each draw as a word: `g` or, before the allowance, `n`, the key of the grant and the amount.
@@ -93,7 +114,8 @@ impl Draws {
     pub(crate) fn read(&mut self, is_before_allowance: bool, word: &str) -> Option<()> {
         let (key, amount) = word.split_once(':')?;
         let grant = GrantKey(Uuid::try_parse(key).ok()?);
-        let amount = amount.parse().ok().filter(|amount| *amount > 0)?;
+        // What is no longer kept can have been put together.
+        let amount = amount.parse().ok().filter(|amount| (1..=TOGETHER_MAX).contains(amount))?;
         let is_known = self.0.iter().any(|known| known.grant == grant);
         if is_known || self.0.len() >= DRAWS_MAX {
             return None;

@@ -139,12 +139,19 @@ fn fold(
         marks: if sets == 0 { known.marks } else { known.marks.after_sets(sets) },
     };
     let mut value = plus(stored(&sum).cloned().unwrap_or_default(), sets);
-    value.add(&CounterValue { used: 0, ..drawn });
+    let drawn = CounterValue { used: 0, ..drawn };
+    let add_drawn = |value: &mut CounterValue| {
+        value.add(&drawn);
+        let draws = value.marks.draws().clone().put_together();
+        value.marks = value.marks.with_draws(draws);
+    };
+    add_drawn(&mut value);
     changes.push((facts.key, Change::SetCounter { counter: sum, value }));
     for counter in takers {
         // A counter that was never written includes the sum when it is first read.
         if let Some(known) = stored(&counter) {
-            let value = plus(known.clone(), 0);
+            let mut value = plus(known.clone(), 0);
+            add_drawn(&mut value);
             changes.push((facts.key, Change::SetCounter { counter, value }));
         }
     }

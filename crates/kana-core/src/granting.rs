@@ -81,7 +81,8 @@ impl<'a> Granting<'a> {
             return Consumption::new(allowance, value.used);
         }
         let more = |grant: &Grant| changed.iter().find(|(key, _)| *key == grant.key);
-        let left = |grant: &Grant| grant.left() - more(grant).map_or(0, |(_, more)| *more);
+        let more = |grant: &Grant| more(grant).map_or(0, |(_, more)| *more);
+        let left = |grant: &Grant| grant.left().saturating_sub(more(grant));
         let left = self.living().map(left).fold(0, i64::saturating_add);
         let granted = value.marks.draws().total().saturating_add(left);
         Consumption::new(allowance, value.used).with_granted(granted)

@@ -30,6 +30,7 @@ pub(crate) struct Settled {
 struct Drawable {
     grant: GrantKey,
     is_before_allowance: bool,
+    is_kept: bool,
     before: i64,
     drawn: i64,
     /// What is left of it for anybody, 0 if it does not live.
@@ -66,12 +67,15 @@ pub(crate) fn settle<'a>(
     }
     let changed = all.iter().map(|known| (known.grant, known.drawn - known.before));
     let changed = changed.filter(|(_, difference)| *difference != 0).collect();
-    let draws = all.into_iter().map(|known| Draw {
+    let (kept, forgotten): (Vec<&Drawable>, Vec<&Drawable>) =
+        all.iter().partition(|known| known.is_kept);
+    let draw = |known: &Drawable| Draw {
         grant: known.grant,
         is_before_allowance: known.is_before_allowance,
         amount: known.drawn,
-    });
-    Settled { draws: Draws::new(draws), changed }
+    };
+    let draws = Draws::new(forgotten.into_iter().map(draw), kept.into_iter().map(draw));
+    Settled { draws, changed }
 }
 
 /// Returns the grants in the order in which they are drawn: first those that are no longer kept, so that
@@ -89,6 +93,7 @@ fn drawable<'a>(
         .map(|draw| Drawable {
             grant: draw.grant,
             is_before_allowance: draw.is_before_allowance,
+            is_kept: false,
             before: draw.amount,
             drawn: draw.amount,
             left: 0,
@@ -99,6 +104,7 @@ fn drawable<'a>(
         Drawable {
             grant: grant.key,
             is_before_allowance: grant.is_before_allowance(),
+            is_kept: true,
             before: drawn,
             drawn,
             left: if grant.lives(as_of) { grant.left() } else { 0 },

@@ -27,8 +27,8 @@ pub(crate) const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0022_quantity_and_stacking.sql"),
     include_str!("sqlite/migrations/0023_thresholds_and_corrections.sql"),
     include_str!("sqlite/migrations/0024_grants.sql"),
-    include_str!("sqlite/migrations/0025_user_facts.sql"),
-    include_str!("sqlite/migrations/0026_credits.sql"),
+    include_str!("sqlite/migrations/0025_credits.sql"),
+    include_str!("sqlite/migrations/0026_user_facts.sql"),
 ];
 
 /// For PostgreSQL.

@@ -176,10 +176,10 @@ pub(crate) fn audit_of_grant(
     entry(action, AuditKind::User, before.map(shown_grant), subject)
 }
 
-/// The reason is left out, as with overrides.
+/// The reason is left out, as with overrides, and so is the caller's id, which can say as much.
 fn shown_grant(grant: &Grant) -> Value {
     json!({
-        "id": grant.id.as_str(),
+        "key": grant.key.0.to_string(),
         "featureId": grant.feature.as_str(),
         "amount": grant.amount,
         "priority": grant.priority,

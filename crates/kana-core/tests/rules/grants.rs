@@ -353,6 +353,36 @@ fn a_denied_feature_stays_denied() {
 }
 
 #[test]
+fn a_grant_of_a_balance_is_drawn_by_what_draws_on_it() {
+    let mut world = World::new()
+        .consumable("credits")
+        .drawing("image", "credits", 5)
+        .package("plus", [("credits", limit(10).monthly()), ("image", switched_on())])
+        .user("ada")
+        .subscribed("ada", "plus");
+    let refused = world.give(giving("ada", "image", 5)).unwrap_err();
+    let problem = "featureId does not suit image, which draws on credits: set it on credits";
+    assert_eq!(invalid(refused), problem);
+    world.give(giving("ada", "credits", 7).id("g")).unwrap();
+    assert!(world.use_feature(using("ada", "image").delta(3)).unwrap().granted);
+    assert_eq!(world.drawn("ada", "g"), 5);
+    let asked = world.can_use("ada", "image", 1).unwrap();
+    let consumption = asked.consumption.unwrap();
+    assert_eq!((asked.access, consumption.used, consumption.budget), (false, 15, Some(17)));
+    let explained = world.explain("ada", "image", 1).unwrap();
+    let granted = explained.parts.iter().find(|part| part.kind == BudgetPartKind::Grant).unwrap();
+    assert_eq!((granted.amount, granted.id.to_string()), (Some(7), "g".to_owned()));
+    world.record(recording("ada", "image").add(1).key("k")).unwrap();
+    assert_eq!(world.drawn("ada", "g"), 7);
+    assert!(world.void("k").unwrap().voided());
+    assert_eq!(world.drawn("ada", "g"), 5);
+    // A grant of the balance does not let the feature itself be used.
+    world.cancel_package("ada", "plus");
+    assert_eq!(world.can_use("ada", "credits", 1).unwrap().reason, Reason::WithinLimit);
+    assert_eq!(world.can_use("ada", "image", 1).unwrap().reason, Reason::NotGranted);
+}
+
+#[test]
 fn a_quantity_does_not_multiply_a_grant_and_added_limits_come_before_it() {
     let mut world = World::new()
         .consumable("api-calls")

@@ -81,7 +81,7 @@ async fn page(asked: Asked<Viewer>) -> Result<Response, Problem> {
     let explained = view.explain_feature(&user, &feature, 1).await?;
     let known = view.user(&user).await?;
     let (catalog, subscriptions) = view.subscriptions(&user).await?;
-    let (grants, _) = view.grants(&user, &feature).await?;
+    let (grants, _) = view.grants(&user, &explained.balance).await?;
     let source = explained.source.map(|source| shown(&asked, &catalog, &subscriptions, source));
     let source = source.transpose()?;
     let consumption = explained.entitlement.consumption;

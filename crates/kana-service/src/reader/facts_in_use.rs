@@ -12,8 +12,8 @@ use kana_store::{EnvironmentId, StoreError, Transaction};
 use super::catalogs::Catalogs;
 use crate::error::Error;
 
-/// How often a rule can ask for more facts before it must answer. The longest chain of the rules is an
-/// idempotency record, then overrides, then grants, then ended subscriptions, then counters.
+/// How often a rule can ask for more facts before it must answer. The longest chain of the rules is that of
+/// `voidUsage`: an idempotency record, ended subscriptions, a counter, those that include it, overrides, grants.
 pub(crate) const ROUNDS_MAX: usize = 8;
 
 /// Where the facts of a user are. A user who gets another id keeps the place.

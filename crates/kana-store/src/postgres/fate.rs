@@ -1,6 +1,6 @@
 //! Finds out whether a transaction was committed whose connection broke during the commit.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Row;
@@ -20,16 +20,19 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// Identifies a transaction to the server.
 #[derive(Debug, Clone)]
 pub(super) struct Mark {
-    number: String,
+    pub(super) number: String,
     /// The timeline. A standby that took over continues from what it had received, so a number is the
     /// same transaction only on the same timeline.
     pub(super) timeline: String,
+    /// When the server was started. After a crash, a number can be that of another transaction.
+    started_at: SystemTime,
 }
 
 impl Mark {
-    /// Reads the number and the timeline, from column `first` on.
+    /// Reads the number, the timeline and the start of the server, from column `first` on.
     pub(super) fn read(row: &Row, first: usize) -> Result<Self, StoreError> {
-        Ok(Self { number: row.try_get(first)?, timeline: row.try_get(first + 1)? })
+        let (number, timeline) = (row.try_get(first)?, row.try_get(first + 1)?);
+        Ok(Self { number, timeline, started_at: row.try_get(first + 2)? })
     }
 }
 
@@ -77,7 +80,7 @@ async fn ask_once(connections: &Connections, mark: &Mark) -> Result<Option<Strin
     let mut connection = Leased::take(&connections.writers).await?;
     let asking = async {
         let connection = connection.get()?;
-        let parameters: [&(dyn ToSql + Sync); 2] = [&mark.number, &mark.timeline];
+        let parameters: [&(dyn ToSql + Sync); 3] = [&mark.number, &mark.timeline, &mark.started_at];
         let session = &connections.session;
         let rows = ask_alone(connection, session, sql::FATE_OF_TRANSACTION, &parameters).await?;
         Ok::<_, StoreError>(only(&rows)?.try_get(0)?)

@@ -76,7 +76,8 @@ macro_rules! keep_replays_in {
 macro_rules! own_transaction {
     () => {
         "SELECT pg_current_xact_id()::text AS number,
-            left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) AS timeline"
+            left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) AS timeline,
+            pg_postmaster_start_time() AS started_at"
     };
 }
 
@@ -517,7 +518,8 @@ statements! {
     // where it is now. The lock gives the transaction a number, which comes with it.
     LOCK_FACTS = concat!("
         SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
-            u.has_older_counters, u.has_overrides, u.has_grants, u.place, e.replays_table, t.number, t.timeline
+            u.has_older_counters, u.has_overrides, u.has_grants, u.place, e.replays_table, t.number, t.timeline,
+            t.started_at
         FROM environments e
         CROSS JOIN (", own_transaction!(), " OFFSET 0) t
         LEFT JOIN LATERAL (
@@ -974,9 +976,18 @@ statements! {
 
     // A transaction's number, and the timeline on which that number means something.
     OWN_TRANSACTION = own_transaction!();
+    // A server that crashed does not know the transactions of which nothing was on its disk, and gives their
+    // numbers to others. The checkpoint that ends its recovery has the first number that it gives. The next
+    // one comes 30 seconds later at the earliest, but for one that somebody asked for.
     FATE_OF_TRANSACTION = "
         SELECT CASE
-            WHEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) = $2
+            WHEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) <> $2 THEN NULL
+            WHEN pg_postmaster_start_time() = $3 THEN pg_xact_status($1::text::xid8)
+            WHEN $1::text::numeric >= (
+                SELECT split_part(next_xid, ':', 1)::numeric * 4294967296
+                    + split_part(next_xid, ':', 2)::numeric
+                FROM pg_control_checkpoint()) THEN 'aborted'
+            WHEN clock_timestamp() < pg_postmaster_start_time() + interval '30 s'
                 THEN pg_xact_status($1::text::xid8)
         END";
 

@@ -780,6 +780,40 @@ async fn the_server_says_what_became_of_a_transaction() {
 }
 
 #[tokio::test]
+async fn a_number_that_a_crash_gave_to_another_transaction_is_not_taken_for_the_first() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let store = open(&cluster.url()).await;
+    let connections = &store.shared.connections;
+    let marked = async |end: &str| {
+        let connection = take(&connections.writers).await.unwrap();
+        connection.batch_execute("BEGIN").await.unwrap();
+        let row = connection.query_one(statements::OWN_TRANSACTION, &[]).await.unwrap();
+        connection.batch_execute(end).await.unwrap();
+        (fate::Mark::read(&row, 0).unwrap(), connection)
+    };
+    let make = "CREATE TABLE kept (n int)";
+    let (committed, _) = marked(&format!("{make}; COMMIT")).await;
+    // Nothing of this one is on the disk when the server dies.
+    let (lost, open) = marked("SELECT 1").await;
+    cluster.kill();
+    drop(open);
+    cluster.begin();
+    let next = || {
+        let rows = kana_test_postgres::rows(&cluster.url(), "SELECT pg_current_xact_id()::text");
+        rows[0][0].parse::<u64>().unwrap()
+    };
+    let number: u64 = lost.number.parse().unwrap();
+    assert!(next() <= number, "the number was not given again");
+    while next() < number {}
+    let error = || StoreError::Unavailable("it broke".into());
+    let found = fate::ask(connections, &lost, error()).await.unwrap_err();
+    assert!(matches!(found, StoreError::Unavailable(_)), "{found:?}");
+    fate::ask(connections, &committed, error()).await.unwrap();
+}
+
+#[tokio::test]
 async fn months_that_are_too_old_are_forgotten_whole_and_counters_stay() {
     if !is_here() {
         return;

@@ -24,7 +24,7 @@ const FUNCTION: &str = "running_subscriptions";
 /// need pages of its own.
 const BYTES_MAX: usize = 512;
 
-/// Lets a connection change users, subscriptions and overrides: their triggers need the function.
+/// Lets a connection create users and change subscriptions: their triggers need the function.
 pub(super) fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC

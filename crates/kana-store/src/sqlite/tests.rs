@@ -52,7 +52,7 @@ const DROP_USER_FACTS: &str = "
     DROP TRIGGER user_facts_subscription_added; DROP TRIGGER user_facts_subscription_changed;
     DROP TRIGGER user_facts_subscription_deleted; DROP TRIGGER user_facts_override_added;
     DROP TRIGGER user_facts_override_deleted; DROP TRIGGER user_facts_grant_added;
-    DROP TRIGGER user_facts_grant_deleted; PRAGMA user_version = 24;";
+    DROP TRIGGER user_facts_grant_deleted; PRAGMA user_version = 25;";
 
 fn hash(environment: EnvironmentKind) -> KeyHash {
     KeyHash([environment as u8; 32])

@@ -1,5 +1,5 @@
-//! Users' facts by the users' ids: the table `user_facts`, which its triggers keep as users, subscriptions,
-//! overrides and grants are.
+//! Users' facts by the users' ids: the table `user_facts`. Triggers keep it in step with users, subscriptions,
+//! overrides and grants.
 
 use kana_core::facts::UserFacts;
 use kana_core::id::{UserId, UserKey};

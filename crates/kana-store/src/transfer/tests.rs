@@ -321,6 +321,9 @@ fn every_column_of_the_embedded_engine_travels() {
     }
     assert!(found.remove("user_search").is_some(), "{SEARCH_STAYS}");
     assert!(found.remove("package_subscribers").is_some(), "{SUBSCRIBERS_STAY}");
+    // They say once more what travels as users, subscriptions, overrides and grants.
+    assert!(found.remove("user_facts").is_some());
+    assert!(found.remove("user_facts_to_gather").is_some());
     // What the log of counters holds travels as counters.
     assert!(found.remove("counter_log").is_some());
     // How much of it is usage by day already.
@@ -391,6 +394,7 @@ async fn what_could_not_be_imported_is_not_exported_and_told() {
         "INSERT INTO users VALUES (1, x'01890a5dac96774bbcceb302099a8057', 'ada', NULL, NULL,
         NULL, '[]')";
     let database = rusqlite::Connection::open(directory.path().join("kana.db")).unwrap();
+    crate::sqlite::register_functions(&database).unwrap();
     database.execute_batch(user).unwrap();
     let scope =
         Scope { environments: vec![EnvironmentKind::Test], token_secrets: false, user: None };

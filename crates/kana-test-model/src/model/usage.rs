@@ -105,8 +105,10 @@ impl Model {
             let (after, added) = (*used, *used - before);
             // Late usage is counted under what holds for its counter now, or did at the end of its period.
             let compared = match named {
-                Some(_) => self.by_name(&user, counter, now).map_or(counting, |(it, _)| it),
-                None => counting,
+                Some(_) if !is_of_grants(&counting) => {
+                    self.by_name(&user, counter, now).map_or(counting, |(it, _)| it)
+                }
+                _ => counting,
             };
             let own = compared.budget;
             self.settle(&user, &Write { counter, before, after, own, at }, now);

@@ -194,8 +194,16 @@ async fn an_export_and_an_import_over_a_link_that_falls_silent_end() {
 const CONNECTIONS: usize = 60;
 
 /// The calls that wait for nothing.
-const AT_ONCE: [&str; 6] =
-    ["read", "read_facts", "write", "append", "audit_app", "keys_kept_before"];
+const AT_ONCE: [&str; 7] = [
+    "read",
+    "read_facts",
+    "write",
+    "append",
+    "audit_app",
+    "keys_kept_before",
+    // Only the embedded engine has anything to gather.
+    "gather_user_facts",
+];
 
 #[tokio::test]
 async fn every_call_on_a_silent_link_ends() {

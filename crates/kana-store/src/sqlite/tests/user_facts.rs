@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kana_core::id::OverrideId;
+use kana_core::grant::{Grant, GrantKey};
+use kana_core::id::{GrantId, OverrideId};
 use kana_core::overrides::{Override, OverrideTerms};
 use kana_core::quantity::Quantity;
 use kana_core::terms::TermsHistory;
@@ -45,6 +46,8 @@ enum Edit {
     Quantity(u128, u128, u32),
     Override(u128, u8),
     RemoveOverride(u128, u8),
+    Grant(u128, u8),
+    ForgetGrant(u128, u8),
     Rename(u128, u128),
     Delete(u128, u128),
 }
@@ -73,6 +76,8 @@ fn edit() -> impl Strategy<Value = Edit> {
             .prop_map(|(user, which, quantity)| Edit::Quantity(user, which, quantity)),
         2 => (user.clone(), 0..2_u8).prop_map(|(user, feature)| Edit::Override(user, feature)),
         2 => (user.clone(), 0..2_u8).prop_map(|(user, feature)| Edit::RemoveOverride(user, feature)),
+        2 => (user.clone(), 0..2_u8).prop_map(|(user, grant)| Edit::Grant(user, grant)),
+        2 => (user.clone(), 0..2_u8).prop_map(|(user, grant)| Edit::ForgetGrant(user, grant)),
         2 => (user.clone(), 0..IDS).prop_map(|(user, id)| Edit::Rename(user, id)),
         1 => (user, 0..IDS).prop_map(|(user, id)| Edit::Delete(user, id)),
     ]
@@ -99,6 +104,23 @@ fn denial(user: u128, feature: u8) -> Override {
         ends_at: None,
         reason: None,
         history: TermsHistory::beginning_with(terms.allowance()),
+    }
+}
+
+fn grant_of(user: u128, grant: u8) -> Grant {
+    let key = GrantKey(Uuid::from_u128((user + 1) << 72 | u128::from(grant)));
+    Grant {
+        key,
+        id: GrantId::new("id", &key.0.to_string()).unwrap(),
+        feature: feature_of(0),
+        amount: 5,
+        drawn: 1,
+        priority: 0,
+        starts_at: NOW,
+        expires_at: None,
+        voided_at: None,
+        reason: None,
+        created_at: NOW,
     }
 }
 
@@ -162,6 +184,14 @@ impl State {
             Edit::RemoveOverride(user, feature) => {
                 self.ids.get(&user)?;
                 at(user, Change::DeleteOverride { feature: feature_of(feature) })
+            }
+            Edit::Grant(user, grant) => {
+                self.ids.get(&user)?;
+                at(user, Change::PutGrant(grant_of(user, grant)))
+            }
+            Edit::ForgetGrant(user, grant) => {
+                self.ids.get(&user)?;
+                at(user, Change::DeleteGrant { grant: grant_of(user, grant).key })
             }
             Edit::Rename(user, id) => {
                 let previous = self.rename(user, id)?;
@@ -389,12 +419,13 @@ async fn a_row_that_disagrees_is_found_by_a_check() {
     let (store, environment, directory) = store_with_app().await;
     change(&store, environment, user_key(1), [create_user(1), subscribe(1, None)]).await;
     change(&store, environment, user_key(2), [create_user(2)]).await;
-    let other = "has other facts than the tables of users, subscriptions and overrides say";
+    let other = "has other facts than the tables of users, subscriptions, overrides and grants say";
     let none = "has no row among the facts of users";
     for (damage, found) in [
         ("SET running = x'' WHERE user_id = '1'", vec![format!("user 1 in test {other}")]),
         ("SET running = NULL WHERE user_id = '2'", vec![format!("user 2 in test {other}")]),
         ("SET has_overrides = 1 WHERE user_id = '1'", vec![format!("user 1 in test {other}")]),
+        ("SET has_grants = 1 WHERE user_id = '1'", vec![format!("user 1 in test {other}")]),
         (
             "SET user_id = '3' WHERE user_id = '2'",
             vec![format!("user 3 in test {other}"), format!("user 2 in test {none}")],
