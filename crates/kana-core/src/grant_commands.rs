@@ -68,7 +68,11 @@ impl Decide for CreateGrant {
             let (from, to) = (PRIORITIES.start(), PRIORITIES.end());
             return invalid("priority", format!("must be from {from} to {to}"));
         }
-        if self.id.is_none() { self.check_end(now) } else { self.check_end(Timestamp::MIN) }
+        let begins = self.starts_at.unwrap_or(now).max(now);
+        if self.expires_at.is_some_and(|expires_at| expires_at <= begins) {
+            return invalid("expiresAt", "must be after now and after startsAt".to_owned());
+        }
+        Ok(())
     }
 
     fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
@@ -83,8 +87,6 @@ impl Decide for CreateGrant {
             }
             return Ok(Decision::untold(Answer::Grant(known.clone()), Vec::new()));
         }
-        // A repeated request is answered also when the grant has ended since.
-        self.check_end(basis.now)?;
         let mut changes = Vec::with_capacity(2);
         let of_feature = || stored.iter().filter(|known| known.feature == self.feature);
         if of_feature().count() >= GRANTS_MAX {
@@ -99,16 +101,6 @@ impl Decide for CreateGrant {
 }
 
 impl CreateGrant {
-    /// Checks that the grant ends after this instant, and after it begins.
-    fn check_end(&self, now: Timestamp) -> Result<(), Refusal> {
-        let begins = self.starts_at.unwrap_or(now).max(now);
-        if self.expires_at.is_some_and(|expires_at| expires_at <= begins) {
-            let problem = "must be after now and after startsAt";
-            return Err(InvalidValue::new("expiresAt", problem).into());
-        }
-        Ok(())
-    }
-
     /// Returns the new grant. Fails if the user has given its key as the id of another one.
     fn grant(&self, stored: &[Grant], now: Timestamp) -> Result<Grant, Refusal> {
         let id = match &self.id {
