@@ -74,7 +74,7 @@ impl CountedAt {
     /// Names a counter.
     #[must_use]
     pub fn new(source: SubscriptionId, terms: TermsNumber, period_start: Timestamp) -> Self {
-        if source == SubscriptionId::OF_GRANTS || OverrideId::in_place_of(source).is_some() {
+        if source.is_of_grants() || OverrideId::in_place_of(source).is_some() {
             return Self::Whole(source, terms, period_start);
         }
         Self::Digest(Self::digest(source, terms, period_start))

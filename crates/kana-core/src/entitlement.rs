@@ -114,7 +114,10 @@ fn by_override<'a>(
 /// Returns what grants give where nothing else counts.
 fn by_grants(grants: Granting<'_>, as_of: AsOf, now: Timestamp) -> Standing<'_> {
     match grants.living().next() {
-        Some(_) => metered(granting::schedule(), grants, granting::ALLOWANCE, as_of, now),
+        Some(_) => {
+            let schedule = granting::schedule(grants.user());
+            metered(schedule, grants, granting::ALLOWANCE, as_of, now)
+        }
         None => Standing::NotGranted,
     }
 }

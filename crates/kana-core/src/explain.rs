@@ -130,7 +130,7 @@ fn parts(
         Source::Subscription(_) if facts.living_override(feature, as_of)?.is_none() => {
             counting_subscription(catalog, facts.subscriptions(), feature, as_of)
         }
-        Source::Subscription(_) | Source::Override(_) | Source::Grants => None,
+        Source::Subscription(_) | Source::Override(_) | Source::Grants(_) => None,
     };
     let amount = counting.map_or(budget, |counting| counting.own);
     let id = PartId::Source(id);

@@ -5,7 +5,7 @@ use crate::allowance::Allowance;
 use crate::counter::CounterValue;
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::grant::{Grant, GrantKey};
-use crate::id::FeatureId;
+use crate::id::{FeatureId, UserKey};
 use crate::meter::Meter;
 use crate::period::Period;
 use crate::schedule::Schedule;
@@ -17,6 +17,7 @@ use crate::timestamp::Timestamp;
 /// A user's grants of one feature, at an instant.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Granting<'a> {
+    user: UserKey,
     /// The user's grants of all features.
     stored: &'a [Grant],
     feature: &'a FeatureId,
@@ -29,7 +30,11 @@ impl<'a> Granting<'a> {
         feature: &'a FeatureId,
         as_of: AsOf,
     ) -> Result<Self, Obstacle> {
-        Ok(Self { stored: facts.grants()?, feature, as_of })
+        Ok(Self { user: facts.key, stored: facts.grants()?, feature, as_of })
+    }
+
+    pub(crate) fn user(self) -> UserKey {
+        self.user
     }
 
     pub(crate) fn feature(self) -> &'a FeatureId {
@@ -39,7 +44,7 @@ impl<'a> Granting<'a> {
     /// Returns a meter's period as it is shown: that of grants begins with the oldest that lives.
     pub(crate) fn shown_period(self, meter: &Meter<'_>) -> Period {
         let period = meter.place().period;
-        if meter.source() != Source::Grants {
+        if !matches!(meter.source(), Source::Grants(_)) {
             return period;
         }
         let start = self.living().map(|grant| grant.starts_at).min();
@@ -119,8 +124,8 @@ pub(crate) const ALLOWANCE: Allowance = Allowance { limit: Some(0), ..Allowance:
 
 /// Returns the periods of a user's grants where nothing else counts: one that never ends. Its counter is
 /// kept under a start that nobody sees.
-pub(crate) fn schedule<'a>() -> Schedule<'a> {
+pub(crate) fn schedule<'a>(user: UserKey) -> Schedule<'a> {
     let started_at = Timestamp::from_ms(0);
-    let lifetime = Lifetime { source: Source::Grants, started_at, ended_at: None };
+    let lifetime = Lifetime { source: Source::Grants(user), started_at, ended_at: None };
     Schedule::of_allowance(lifetime, ALLOWANCE)
 }

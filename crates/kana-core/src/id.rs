@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use uuid::Uuid;
+use uuid::{Uuid, Variant};
 
 use crate::invalid::InvalidValue;
 use crate::timestamp::Timestamp;
@@ -114,9 +114,21 @@ impl UserKey {
 pub struct SubscriptionId(pub Uuid);
 
 impl SubscriptionId {
-    /// What the counters and events of a user's grants have in the place of a subscription's id: a UUID of
-    /// version 8, which is no override's.
-    pub const OF_GRANTS: Self = Self(Uuid::from_u128(0x8000_8000_0000_0000_0000));
+    /// Returns what the counters and events of a user's grants have in the place of a subscription's id. It is
+    /// a UUID of version 8, and of a variant that no override's id has.
+    #[must_use]
+    pub fn of_grants(user: UserKey) -> Self {
+        let mut bytes = user.0.into_bytes();
+        bytes[6] = (bytes[6] & 0x0f) | 0x80;
+        bytes[8] = (bytes[8] & 0x1f) | 0xc0;
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// Returns true if it stands for the grants of a user.
+    #[must_use]
+    pub fn is_of_grants(self) -> bool {
+        self.0.get_version_num() == 8 && self.0.get_variant() == Variant::Microsoft
+    }
 
     /// Parses an id as [`Display`](fmt::Display) writes it. Returns `None` for anything else.
     #[must_use]
@@ -153,8 +165,7 @@ impl OverrideId {
     /// subscription's.
     #[must_use]
     pub fn in_place_of(subscription: SubscriptionId) -> Option<Self> {
-        let is_override =
-            subscription.0.get_version_num() == 8 && subscription != SubscriptionId::OF_GRANTS;
+        let is_override = subscription.0.get_version_num() == 8 && !subscription.is_of_grants();
         is_override.then_some(Self(subscription.0))
     }
 }
@@ -193,9 +204,11 @@ mod tests {
         assert_eq!(id.to_string(), "01890a5d-ac96-874b-bcce-b302099a8057");
         assert_eq!(OverrideId::in_place_of(SubscriptionId(id.0)), Some(id));
         assert_eq!(OverrideId::in_place_of(subscription), None);
-        let grants = SubscriptionId::OF_GRANTS;
-        assert_eq!(grants.to_string(), "00000000-0000-8000-8000-000000000000");
-        assert_eq!((grants.0.get_version_num(), OverrideId::in_place_of(grants)), (8, None));
+        let grants = SubscriptionId::of_grants(UserKey(subscription.0));
+        assert_eq!(grants.to_string(), "01890a5d-ac96-874b-dcce-b302099a8057");
+        assert!(grants.is_of_grants() && !subscription.is_of_grants());
+        assert!(!SubscriptionId(id.0).is_of_grants());
+        assert_eq!(OverrideId::in_place_of(grants), None);
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl<'a> Schedule<'a> {
         let ended_at = match self.lifetime.source {
             Source::Subscription(_) => self.lifetime.ended_at,
             // Its end was set, and may lie ahead.
-            Source::Override(_) | Source::Grants => None,
+            Source::Override(_) | Source::Grants(_) => None,
         };
         now.max(self.started_at()).max(newest).max(ended_at.unwrap_or(now))
     }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::id::{OverrideId, SubscriptionId};
+use crate::id::{OverrideId, SubscriptionId, UserKey};
 use crate::subscription::Subscription;
 use crate::timestamp::Timestamp;
 
@@ -13,8 +13,8 @@ pub enum Source {
     Subscription(SubscriptionId),
     /// An override, by itself.
     Override(OverrideId),
-    /// The user's grants.
-    Grants,
+    /// The grants of this user.
+    Grants(UserKey),
 }
 
 impl Source {
@@ -24,7 +24,7 @@ impl Source {
         match self {
             Self::Subscription(subscription) => Some(subscription.0),
             Self::Override(id) => Some(id.0),
-            Self::Grants => None,
+            Self::Grants(_) => None,
         }
     }
 
@@ -34,7 +34,7 @@ impl Source {
         match self {
             Self::Subscription(subscription) => subscription,
             Self::Override(id) => SubscriptionId(id.0),
-            Self::Grants => SubscriptionId::OF_GRANTS,
+            Self::Grants(user) => SubscriptionId::of_grants(user),
         }
     }
 }

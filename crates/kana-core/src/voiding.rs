@@ -148,9 +148,9 @@ fn find<'a>(
         CountedAt::Digest(_) => subscriptions(catalog, facts, feature)?
             .into_iter()
             .find_map(|schedule| named(schedule, feature, occurred_at(replay), counted.counter)),
-        CountedAt::Whole(source @ SubscriptionId::OF_GRANTS, terms, period_start) => {
+        CountedAt::Whole(source, terms, period_start) if source.is_of_grants() => {
             let counter = key(feature, source, (terms, period_start));
-            Some(Tally { schedule: Some(granting::schedule()), counter })
+            Some(Tally { schedule: Some(granting::schedule(facts.key)), counter })
         }
         CountedAt::Whole(source, terms, period_start) => {
             let mut overrides = facts.overrides()?.iter();

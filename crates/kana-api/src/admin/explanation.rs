@@ -147,7 +147,7 @@ impl FeatureExplanation {
         self.0.source.map(|source| match source {
             Source::Subscription(_) => EntitlementSource::Subscription,
             Source::Override(_) => EntitlementSource::Override,
-            Source::Grants => EntitlementSource::Grants,
+            Source::Grants(_) => EntitlementSource::Grants,
         })
     }
 

@@ -145,3 +145,26 @@ async fn what_is_wrong_with_a_grant_is_said_and_nothing_is_stored() {
         )
     );
 }
+
+#[tokio::test]
+async fn users_who_have_nothing_but_grants_are_counted_apart_in_one_batch() {
+    let app = TestApp::shop().await;
+    let user = "mutation { createUser(input: {id: \"125\"}) { id } }";
+    app.data(user, json!({})).await;
+    for user in ["124", "125"] {
+        let input = json!({ "userId": user, "featureId": "api-calls", "amount": 100 });
+        app.data(CREATE, json!({ "input": input })).await;
+    }
+    let batch = "mutation { recordUsageBatch(inputs: [
+        {userId: \"124\", featureId: \"api-calls\", delta: 5},
+        {userId: \"125\", featureId: \"api-calls\", delta: 7}]) { recorded } }";
+    app.data(batch, json!({})).await;
+    for (user, used) in [("124", 5), ("125", 7)] {
+        let query =
+            "query ($user: String!) { canUseFeature(userId: $user, featureId: \"api-calls\") {
+            consumption { used budget } } }";
+        let answer = app.data(query, json!({ "user": user })).await;
+        let expected = json!({ "used": used, "budget": 100 });
+        assert_eq!(answer["canUseFeature"]["consumption"], expected, "{user}");
+    }
+}

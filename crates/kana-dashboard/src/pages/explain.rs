@@ -151,7 +151,7 @@ fn shown(
         Source::Override(_) => {
             Ok(SourceShown { kind: "Override", name: "of this user".to_owned(), address: None })
         }
-        Source::Grants => {
+        Source::Grants(_) => {
             Ok(SourceShown { kind: "Grants", name: "of this user".to_owned(), address: None })
         }
     }

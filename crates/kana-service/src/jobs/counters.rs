@@ -170,7 +170,7 @@ impl<'a> OldCounters<'a> {
 
     fn may_have(&mut self, counter: &'a CounterKey) -> bool {
         // The counters of grants have one period each.
-        if counter.is_folded() || counter.subscription == SubscriptionId::OF_GRANTS {
+        if counter.is_folded() || counter.subscription.is_of_grants() {
             return false;
         }
         let (catalog, now) = (self.catalog, self.now);

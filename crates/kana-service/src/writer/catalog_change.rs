@@ -126,7 +126,11 @@ async fn check_unused(
     let CatalogCommand::DeleteFeature(id) = command else { return Ok(()) };
     let used = transaction.have_usage(environment, std::slice::from_ref(id)).await?;
     if used.contains(&true) {
-        return Err(InvalidValue::new("id", format!("names {id}, which has usage")).into());
+        return Err(InvalidValue::new(
+            "id",
+            format!("names {id}, which has usage, or an override or a grant"),
+        )
+        .into());
     }
     Ok(())
 }

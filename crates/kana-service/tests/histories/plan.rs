@@ -308,9 +308,9 @@ fn any_override() -> impl Strategy<Value = Request> {
 fn any_grant() -> impl Strategy<Value = Request> {
     let id = || select(vec!["g1", "g2", "g3"]);
     let amount = prop_oneof![12 => 1..=4_i64, 1 => Just(0_i64)];
-    let priority = select(vec![0, 0, -1, -1, 2]);
+    let priority = select(vec![0, 0, 0, -1, 2]);
     let starts_at = weighted(0.3, select(vec![after(-20 * DAY_MS), after(HOUR_MS)]));
-    let expires_at = weighted(0.5, select(vec![after(-MINUTE_MS), after(HOUR_MS), after(DAY_MS)]));
+    let expires_at = weighted(0.3, select(vec![after(-MINUTE_MS), after(HOUR_MS), after(DAY_MS)]));
     let create = (any_user(), any_feature(), id(), amount, priority, starts_at, expires_at)
         .prop_map(|(user, feature, id, amount, priority, starts_at, expires_at)| {
             Request::CreateGrant(Giving {
@@ -341,7 +341,7 @@ fn any_question() -> impl Strategy<Value = Request> {
     prop_oneof![
         4 => can_use,
         3 => show,
-        2 => grants,
+        4 => grants,
         1 => any_user().prop_map(Request::User),
         1 => Just(Request::Users),
         2 => any_user().prop_map(Request::Subscriptions),
@@ -402,7 +402,7 @@ fn any_step(weights: Weights) -> impl Strategy<Value = Step> {
         weights.users => any_change_of_a_user().prop_map(Step::Ask),
         weights.subscriptions => any_change_of_subscriptions(),
         5 => any_override().prop_map(Step::Ask),
-        6 => any_grant().prop_map(Step::Ask),
+        8 => any_grant().prop_map(Step::Ask),
         1 => (0..4_usize).prop_map(Step::Subscription),
         10 => any_question().prop_map(Step::Ask),
         3 => any_change_of_the_catalog().prop_map(Step::Ask),

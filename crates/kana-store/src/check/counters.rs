@@ -229,7 +229,7 @@ impl Walk<'_> {
         let source = match counting.source {
             Source::Subscription(_) => "subscription",
             Source::Override(_) => "override",
-            Source::Grants => "grants",
+            Source::Grants(_) => "grants",
         };
         let id = counting.source.counter_id().0.simple();
         for (check, text) in wrong {

@@ -49,10 +49,14 @@ pub(super) struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    /// The features that are used, each once, sorted.
-    pub(super) fn used_features(&self) -> BTreeSet<&'a FeatureId> {
-        let counted = self.counters.keys().map(|(_, counter)| &counter.feature);
-        counted.chain(self.events.iter().map(|(_, event)| &event.feature)).collect()
+    /// The features that are used or given to a user, each once, sorted.
+    pub(super) fn used_features(&self) -> BTreeSet<&FeatureId> {
+        let counted =
+            self.counters.keys().map(|(_, counter): &(_, &'a CounterKey)| &counter.feature);
+        let used = counted.chain(self.events.iter().map(|(_, event)| &event.feature));
+        let overrides = self.overrides.values().flatten().map(|known| &known.feature);
+        let given = self.grants.values().flatten().map(|grant| &grant.feature);
+        used.chain(overrides).chain(given).collect()
     }
 
     /// Returns true if nothing but usage is recorded.

@@ -215,7 +215,10 @@ impl WriteLease {
         }
         self.note_change(environment, user, change)?;
         if let Change::SetCounter { counter: CounterKey { feature, .. }, .. }
-        | Change::LogEvent(UsageEvent { feature, .. }) = change
+        | Change::LogEvent(UsageEvent { feature, .. })
+        // What a user was given keeps a feature as usage does.
+        | Change::PutOverride(Override { feature, .. })
+        | Change::PutGrant(Grant { feature, .. }) = change
         {
             self.note_usage(environment, feature)?;
         }
