@@ -17,6 +17,7 @@ use crate::timestamp::Timestamp;
 
 /// What counts for one feature and user at a time.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are the largest, and none lives long")]
 pub(crate) enum Standing<'a> {
     NotGranted,
     /// By an override.

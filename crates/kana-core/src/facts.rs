@@ -394,7 +394,7 @@ impl UserFacts {
                 self.overrides.put(None, |known| known.feature == *feature);
             }
             Change::PutGrant(new) => {
-                self.grants.put(Some(new.clone()), |known| known.key == new.key)
+                self.grants.put(Some(new.clone()), |known| known.key == new.key);
             }
             Change::SetDrawn { grant, drawn } => {
                 if let Stored::Known(known) = &mut self.grants {

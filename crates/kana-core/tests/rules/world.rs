@@ -798,20 +798,9 @@ impl World {
                     let known = &mut self.person_mut_with(*user).overrides;
                     known.retain(|known| known.feature != feature);
                 }
-                Change::SetDrawn { grant, drawn } => {
-                    let known = &mut self.person_mut_with(*user).grants;
-                    let known = known.iter_mut().find(|known| known.key == grant).unwrap();
-                    assert!((0..=known.amount).contains(&drawn), "no more than there is is drawn");
-                    known.drawn = drawn;
-                }
-                Change::PutGrant(new) => {
-                    let known = &mut self.person_mut_with(*user).grants;
-                    known.retain(|known| known.key != new.key);
-                    known.push(new);
-                }
-                Change::DeleteGrant { grant } => {
-                    self.person_mut_with(*user).grants.retain(|known| known.key != grant);
-                }
+                change @ (Change::SetDrawn { .. }
+                | Change::PutGrant(_)
+                | Change::DeleteGrant { .. }) => self.person_mut_with(*user).change_grant(change),
                 Change::AddSubscription(subscription) => {
                     self.person_mut_with(*user).subscriptions.push(subscription);
                 }

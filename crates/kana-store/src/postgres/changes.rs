@@ -69,6 +69,11 @@ impl<'a> Gathered<'a> {
             && self.grants.is_empty()
     }
 
+    fn put_grant(&mut self, grant: (UserKey, GrantKey), new: Option<Cow<'a, Grant>>) {
+        self.drawn.swap_remove(&grant);
+        self.grants.insert(grant, new);
+    }
+
     fn draw(&mut self, grant: (UserKey, GrantKey), drawn: i64) {
         match self.grants.get_mut(&grant) {
             Some(Some(new)) => new.to_mut().drawn = drawn,
@@ -128,14 +133,10 @@ impl<'a> Gathered<'a> {
                     gathered.overrides.insert((*user, feature), None);
                 }
                 Change::PutGrant(new) => {
-                    gathered.drawn.swap_remove(&(*user, new.key));
-                    gathered.grants.insert((*user, new.key), Some(Cow::Borrowed(new)));
+                    gathered.put_grant((*user, new.key), Some(Cow::Borrowed(new)));
                 }
                 Change::SetDrawn { grant, drawn } => gathered.draw((*user, *grant), *drawn),
-                Change::DeleteGrant { grant } => {
-                    gathered.drawn.swap_remove(&(*user, *grant));
-                    gathered.grants.insert((*user, *grant), None);
-                }
+                Change::DeleteGrant { grant } => gathered.put_grant((*user, *grant), None),
                 Change::SetCounter { counter, value } => {
                     gathered.counters.insert((*user, counter), Some(value));
                 }

@@ -81,6 +81,7 @@ pub(crate) fn write_end(tally: &Tally, line: &mut Vec<u8>) {
 
 /// A line after the first.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is one of the largest in a file")]
 pub(crate) enum Line {
     Record(Kind, Row),
     /// The last one, and what all before it come to.

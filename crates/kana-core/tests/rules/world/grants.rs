@@ -2,10 +2,11 @@
 
 use kana_core::Refusal;
 use kana_core::decide::{Answer, Command, CreateGrant, VoidGrant};
+use kana_core::facts::Change;
 use kana_core::grant::{Grant, GrantKey};
 use kana_core::id::GrantId;
 
-use super::{World, feature_id, label, time, user_id};
+use super::{Person, World, feature_id, label, time, user_id};
 
 /// A grant that a story creates.
 #[derive(Debug, Clone)]
@@ -57,6 +58,24 @@ impl Giving {
 
     pub(crate) fn command(self) -> Command {
         Command::CreateGrant(self.0)
+    }
+}
+
+impl Person {
+    pub(super) fn change_grant(&mut self, change: Change) {
+        match change {
+            Change::SetDrawn { grant, drawn } => {
+                let known = self.grants.iter_mut().find(|known| known.key == grant).unwrap();
+                assert!((0..=known.amount).contains(&drawn), "no more than there is is drawn");
+                known.drawn = drawn;
+            }
+            Change::PutGrant(new) => {
+                self.grants.retain(|known| known.key != new.key);
+                self.grants.push(new);
+            }
+            Change::DeleteGrant { grant } => self.grants.retain(|known| known.key != grant),
+            other => panic!("no change of a grant: {other:?}"),
+        }
     }
 }
 

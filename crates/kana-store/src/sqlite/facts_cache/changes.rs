@@ -159,14 +159,14 @@ impl FactsChanges {
 
 /// Returns true if the change is one of the user's overrides or grants.
 fn is_of_exceptions(change: &Change) -> bool {
-    match change {
+    matches!(
+        change,
         Change::PutOverride(_)
-        | Change::DeleteOverride { .. }
-        | Change::PutGrant(_)
-        | Change::SetDrawn { .. }
-        | Change::DeleteGrant { .. } => true,
-        _ => false,
-    }
+            | Change::DeleteOverride { .. }
+            | Change::PutGrant(_)
+            | Change::SetDrawn { .. }
+            | Change::DeleteGrant { .. }
+    )
 }
 
 /// Returns the change of what can be known of a user; `None` if it is no such change.
