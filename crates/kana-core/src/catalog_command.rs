@@ -56,7 +56,8 @@ pub enum CatalogCommand {
     },
     /// Removes a draft.
     DeletePackage(PackageId),
-    /// Removes a feature that no package has and no other draws on. Whoever asks has seen that it has no usage.
+    /// Removes a feature that no package has and no other draws on. Whoever asks has seen that it has no usage,
+    /// and that no user was given an override or a grant of it.
     DeleteFeature(FeatureId),
 }
 

@@ -1,4 +1,5 @@
-//! What a counter is counted under, whatever counts now (contract: `beyond.md`, "What counts").
+//! The limit and the terms of a counter, also when another one counts now (contract: `beyond.md`, "What
+//! counts").
 
 use crate::catalog::{Allowance, Catalog, Stacking};
 use crate::counting::counting_subscription;

@@ -7,7 +7,8 @@ use crate::grant::{GRANTS_MAX, GrantKey};
 /// The maximum number of grants of which a counter says what it drew from them.
 pub const DRAWS_MAX: usize = GRANTS_MAX + 2;
 
-/// The most that a draw can be, so that sums of draws fit 64 bits: it can be of many grants.
+/// The largest amount of a draw that is read. Draws of many grants can be put together to one, and the sum of
+/// all draws of a counter must fit 64 bits.
 const TOGETHER_MAX: i64 = 1 << 56;
 
 /// What a counter drew from one grant.
@@ -22,7 +23,7 @@ pub struct Draw {
 }
 
 /// What a counter drew from grants, in the order in which they are drawn; first what it drew from grants
-/// that are no longer kept. At most [`DRAWS_MAX`], each of another grant.
+/// that are no longer kept; each of another grant. At most [`DRAWS_MAX`] are stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Draws(Vec<Draw>);
 
@@ -114,7 +115,6 @@ impl Draws {
     pub(crate) fn read(&mut self, is_before_allowance: bool, word: &str) -> Option<()> {
         let (key, amount) = word.split_once(':')?;
         let grant = GrantKey(Uuid::try_parse(key).ok()?);
-        // What is no longer kept can have been put together.
         let amount = amount.parse().ok().filter(|amount| (1..=TOGETHER_MAX).contains(amount))?;
         let is_known = self.0.iter().any(|known| known.grant == grant);
         if is_known || self.0.len() >= DRAWS_MAX {

@@ -3,6 +3,8 @@
 //! A period uses its own allowance first and then the reserve, the newest part of it first. So a period
 //! that is too old to be part of the reserve makes no difference to those that are, and what is carried
 //! follows from a few counters. Nothing is stored for it.
+//!
+//! No package can have these terms yet, and nothing calls this rule.
 
 use crate::invalid::InvalidValue;
 

@@ -45,7 +45,7 @@ pub enum Kind {
     PackageFeatureTerms,
     /// A base package that an add-on may be added to.
     PackageBase,
-    /// A feature that was ever used.
+    /// A feature that was ever used, or given to a user by an override or a grant.
     UsedFeature,
     /// A user.
     User,
