@@ -2,14 +2,15 @@
 
 use uuid::Uuid;
 
-use crate::change::{self, AuditEntry, Effect, Known, audit_of_grant, differences_of_features};
+use crate::change::{AuditEntry, audit_of_grant};
 use crate::command::{Answer, Basis, Decide, Decision};
 use crate::entitlement::{check_has_amount, find_feature};
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::grant::{AMOUNT_MAX, GRANTS_MAX, Grant, GrantKey, PRIORITIES};
-use crate::id::{FeatureId, GrantId, SubscriptionId, UserId};
+use crate::id::{FeatureId, GrantId, UserId};
 use crate::invalid::InvalidValue;
 use crate::metadata::Label;
+use crate::override_commands::feed_of;
 use crate::refusal::Refusal;
 use crate::subjects::{Subject, Subjects};
 use crate::timestamp::Timestamp;
@@ -178,17 +179,6 @@ fn decided(
     (grant, changes): (Grant, Vec<UserChange>),
     audit: AuditEntry,
 ) -> Result<Decision, Obstacle> {
-    let mut after = facts.clone();
-    changes.iter().for_each(|(_, change)| after.apply(change));
-    // The counter of grants may be there already: grants can have counted before.
-    let created: &[SubscriptionId] = &[];
-    let known = Known { before: facts, after: &after, created };
-    let differences =
-        differences_of_features(basis.catalog, &known, vec![&grant.feature], basis.now)?;
-    let feed = if differences.is_empty() {
-        Vec::new()
-    } else {
-        vec![change::Change::of_user(&facts.id, Effect::EntitlementChanged(differences))]
-    };
+    let feed = feed_of(basis, facts, &changes, &grant.feature, None)?;
     Ok(Decision { answer: Answer::Grant(grant), changes, feed, audit: vec![audit] })
 }

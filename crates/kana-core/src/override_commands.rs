@@ -226,8 +226,9 @@ impl Decide for RemoveOverride {
     }
 }
 
-/// Returns what the changes feed has of an override that was set or removed.
-fn feed_of(
+/// Returns what the changes feed has of what a user was given, or lost, of a feature: an override or a grant.
+/// `created` is a new override, which has counted nothing yet.
+pub(crate) fn feed_of(
     basis: &Basis<'_>,
     facts: &UserFacts,
     changes: &[UserChange],
