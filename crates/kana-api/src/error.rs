@@ -102,13 +102,14 @@ fn name_and_code(refusal: &Refusal) -> (&'static str, &'static str) {
         Refusal::SubscriptionNotFound(_) => ("SubscriptionNotFoundError", "NOT_FOUND"),
         Refusal::UsageNotFound(_) => ("UsageNotFoundError", "NOT_FOUND"),
         Refusal::GrantNotFound(_) => ("GrantNotFoundError", "NOT_FOUND"),
+        Refusal::HoldNotFound(_) => ("HoldNotFoundError", "NOT_FOUND"),
         Refusal::FeatureIdTaken(_) | Refusal::PackageIdTaken(_) | Refusal::UserIdTaken(_) => {
             ("ConflictError", "CONFLICT")
         }
         Refusal::Configuration(_) => ("ValidationError", "BAD_USER_INPUT"),
-        Refusal::StaleCatalog => ("ConflictError", "CONFLICT"),
+        Refusal::StaleCatalog | Refusal::HoldIsOver { .. } => ("ConflictError", "CONFLICT"),
         Refusal::ChangesGone { .. } => ("ChangesGoneError", "CHANGES_GONE"),
-        Refusal::IdempotencyConflict | Refusal::IdConflict => {
+        Refusal::IdempotencyConflict | Refusal::IdConflict | Refusal::HoldSettledOtherwise(_) => {
             ("ConflictError", "IDEMPOTENCY_CONFLICT")
         }
         Refusal::NoBillingProvider => ("SubscriptionLinkError", "BAD_USER_INPUT"),

@@ -35,6 +35,7 @@ impl From<Reason> for ReasonCode {
             Reason::WithinLimit => Self::WithinLimit,
             Reason::Overage => Self::Overage,
             Reason::LimitReached => Self::LimitReached,
+            Reason::Held => Self::Held,
         }
     }
 }

@@ -68,6 +68,11 @@ impl Consumption {
         Self { budget, extras: Extras { granted, ..self.extras }, ..self }
     }
 
+    /// Returns it with what is held.
+    pub(crate) fn with_held(self, held: i64) -> Self {
+        Self { extras: Extras { held, ..self.extras }, ..self }
+    }
+
     /// Returns the limit of what counts, by its quantity, with what is added to it; `None` means
     /// unlimited.
     #[must_use]
@@ -119,11 +124,13 @@ pub enum Reason {
     Overage,
     /// Usage would go over the limit, and overage is not enabled.
     LimitReached,
+    /// It is held already: the same hold was asked for before.
+    Held,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotGranted,
         Self::Denied,
         Self::Granted,
@@ -131,6 +138,7 @@ impl Reason {
         Self::WithinLimit,
         Self::Overage,
         Self::LimitReached,
+        Self::Held,
     ];
 
     /// Returns the reason as a word for programs (contract: `beyond.md`, "Why").
@@ -144,6 +152,7 @@ impl Reason {
             Self::WithinLimit => "WITHIN_LIMIT",
             Self::Overage => "OVERAGE",
             Self::LimitReached => "LIMIT_REACHED",
+            Self::Held => "HELD",
         }
     }
 
@@ -158,6 +167,7 @@ impl Reason {
             Self::WithinLimit => "The usage is within the user's budget.",
             Self::Overage => "The usage is over the user's budget, and overage is allowed.",
             Self::LimitReached => "The usage would go over the user's budget.",
+            Self::Held => "The amount was held by an earlier request with this id.",
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::catalog::Catalog;
 use crate::change::{self, AuditEntry};
 use crate::facts::{Obstacle, UserChange, UserFacts};
 use crate::grant::Grant;
+use crate::hold::{HeldFeature, Hold};
 use crate::id::{IdempotencyKey, UserId, UserKey};
 use crate::idempotency::Replays;
 use crate::overrides::Override;
@@ -139,6 +140,10 @@ pub enum Answer {
     OverrideRemoved(bool),
     /// To `createGrant` and `voidGrant`: as it is now.
     Grant(Grant),
+    /// To `createHold`.
+    Held(Box<HeldFeature>),
+    /// To `settleHold`, `releaseHold` and `extendHold`: as it is now.
+    Hold(Hold),
     /// To `deleteUser`: the key under which what was used stays.
     UserDeleted(UserKey),
     /// To [`FoldCounters`](crate::folding::FoldCounters).
@@ -158,6 +163,8 @@ impl Answer {
             | Self::OverrideSet(_)
             | Self::OverrideRemoved(_)
             | Self::Grant(_)
+            | Self::Held(_)
+            | Self::Hold(_)
             | Self::UserDeleted(_)
             | Self::Folded => false,
         }

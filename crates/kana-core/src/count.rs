@@ -30,6 +30,8 @@ pub(crate) struct Usage<'a> {
     pub(crate) delta: i64,
     /// Whether it can be taken back under an idempotency key.
     pub(crate) has_key: bool,
+    /// How much of what was held in the period before is held no longer: what a hold had kept.
+    pub(crate) freed: i64,
     pub(crate) now: Timestamp,
 }
 
@@ -64,7 +66,12 @@ impl Usage<'_> {
         let settled = if tally.counter.is_folded() || tally.is_included(facts)? {
             None
         } else {
-            Some(grants.settle(&before, used, allowance.limit))
+            let (held, draws) = (grants.held(), before.marks.draws());
+            let load = (
+                before.used.saturating_add(held).saturating_add(self.freed),
+                used.saturating_add(held),
+            );
+            Some(grants.settle(draws, load, allowance.limit))
         };
         let (marks, changed) = match settled {
             Some(Settled { draws, changed }) => (before.marks.with_draws(draws), changed),

@@ -6,6 +6,7 @@ pub use crate::command::{Answer, Basis, Decide, Decision};
 use crate::facts::Obstacle;
 use crate::folding::FoldCounters;
 pub use crate::grant_commands::{CreateGrant, VoidGrant};
+pub use crate::hold_commands::{CreateHold, ExtendHold, ReleaseHold, SettleHold};
 use crate::id::IdempotencyKey;
 pub use crate::override_commands::{OVERRIDES_MAX, OverrideInput, RemoveOverride, SetOverride};
 use crate::subjects::{Subject, Subjects};
@@ -44,6 +45,14 @@ pub enum Command {
     CreateGrant(CreateGrant),
     /// Ends a grant.
     VoidGrant(VoidGrant),
+    /// Holds an amount for a job, if the user may use it.
+    CreateHold(CreateHold),
+    /// Ends a hold with what was used.
+    SettleHold(SettleHold),
+    /// Ends a hold of which nothing was used.
+    ReleaseHold(ReleaseHold),
+    /// Lets a hold expire at another time.
+    ExtendHold(ExtendHold),
     /// Folds a subscription's old counters into one sum.
     FoldCounters(FoldCounters),
 }
@@ -88,6 +97,10 @@ impl Command {
             Self::RemoveOverride(command) => command,
             Self::CreateGrant(command) => command,
             Self::VoidGrant(command) => command,
+            Self::CreateHold(command) => command,
+            Self::SettleHold(command) => command,
+            Self::ReleaseHold(command) => command,
+            Self::ExtendHold(command) => command,
             Self::FoldCounters(command) => command,
         }
     }
@@ -107,6 +120,10 @@ impl Command {
             Self::RemoveOverride(command) => command,
             Self::CreateGrant(command) => command,
             Self::VoidGrant(command) => command,
+            Self::CreateHold(command) => command,
+            Self::SettleHold(command) => command,
+            Self::ReleaseHold(command) => command,
+            Self::ExtendHold(command) => command,
             Self::FoldCounters(command) => command,
         }
     }

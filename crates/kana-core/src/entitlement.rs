@@ -76,7 +76,7 @@ fn own_standing<'a>(
     }
     let grants = || Granting::new(facts, &feature.id, as_of);
     if let Some(known) = living.filter(|known| known.terms.counts_itself()) {
-        return Ok(by_override(known, grants()?, as_of, now));
+        return by_override(known, facts, grants()?, now);
     }
     let subscriptions = match as_of {
         AsOf::Now(_) => facts.subscriptions(),
@@ -86,9 +86,9 @@ fn own_standing<'a>(
         return if !feature.has_amount() {
             Ok(Standing::NotGranted)
         } else if let Some(known) = living {
-            Ok(by_override(known, grants()?, as_of, now))
+            by_override(known, facts, grants()?, now)
         } else {
-            Ok(by_grants(grants()?, as_of, now))
+            by_grants(facts, grants()?, now)
         };
     };
     if !feature.has_amount() {
@@ -96,47 +96,52 @@ fn own_standing<'a>(
     }
     let own = counting.allowance;
     let allowance = living.map_or(own, |known| known.terms.instead_of(own));
-    Ok(metered(counting.schedule, grants()?, allowance, as_of, now))
+    metered((counting.schedule, allowance), facts, grants()?, now)
 }
 
 /// Returns what an override gives that counts by itself.
 fn by_override<'a>(
     known: &'a Override,
+    facts: &UserFacts,
     grants: Granting<'a>,
-    as_of: AsOf,
     now: Timestamp,
-) -> Standing<'a> {
+) -> Result<Standing<'a>, Obstacle> {
     match known.terms.allowance() {
-        Some(allowance) => metered(Schedule::of_override(known), grants, allowance, as_of, now),
-        None => Standing::Denied(Source::Override(known.id)),
+        Some(allowance) => metered((Schedule::of_override(known), allowance), facts, grants, now),
+        None => Ok(Standing::Denied(Source::Override(known.id))),
     }
 }
 
 /// Returns what grants give where nothing else counts.
-fn by_grants(grants: Granting<'_>, as_of: AsOf, now: Timestamp) -> Standing<'_> {
+fn by_grants<'a>(
+    facts: &UserFacts,
+    grants: Granting<'a>,
+    now: Timestamp,
+) -> Result<Standing<'a>, Obstacle> {
     match grants.living().next() {
         Some(_) => {
             let schedule = granting::schedule(grants.user());
-            metered(schedule, grants, granting::ALLOWANCE, as_of, now)
+            metered((schedule, granting::ALLOWANCE), facts, grants, now)
         }
-        None => Standing::NotGranted,
+        None => Ok(Standing::NotGranted),
     }
 }
 
 fn metered<'a>(
-    schedule: Schedule<'a>,
+    (schedule, allowance): (Schedule<'a>, Allowance),
+    facts: &UserFacts,
     grants: Granting<'a>,
-    allowance: Allowance,
-    as_of: AsOf,
     now: Timestamp,
-) -> Standing<'a> {
+) -> Result<Standing<'a>, Obstacle> {
     let feature = grants.feature();
     // What counts gives the feature, so it has a period.
-    let meter = match as_of {
+    let meter = match grants.as_of() {
         AsOf::Now(now) => schedule.current(now).map(|place| Meter::new(schedule, feature, place)),
         AsOf::Moment(at) => schedule.at(at).map(|place| Meter::late(schedule, feature, place, now)),
     };
-    meter.map_or(Standing::NotGranted, |meter| Standing::Consumable { allowance, meter, grants })
+    let Some(meter) = meter else { return Ok(Standing::NotGranted) };
+    let grants = grants.with_held(meter.held(facts, now)?);
+    Ok(Standing::Consumable { allowance, meter, grants })
 }
 
 /// Applies the rows of the table for a consumable feature that is granted. The amount is in the unit of
@@ -179,6 +184,14 @@ pub(crate) fn check_has_amount(feature: &Feature, field: &'static str) -> Result
             Err(InvalidValue::new(field, problem))
         }
     }
+}
+
+/// Checks that usage of the feature is counted, by itself or on a balance. Fails for a `BINARY` feature.
+pub(crate) fn check_is_counted(feature: &Feature, field: &'static str) -> Result<(), InvalidValue> {
+    if !feature.is_binary() {
+        return Ok(());
+    }
+    Err(InvalidValue::new(field, format!("does not suit {}, which is BINARY", feature.id)))
 }
 
 /// Returns whether the user may use `delta` more of the feature. `delta` is 0 or more, and ignored for

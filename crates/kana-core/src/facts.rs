@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::counter::CounterValue;
+pub use crate::counter_key::CounterKey;
 use crate::grant::{Grant, GrantKey};
-use crate::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
+use crate::hold::Hold;
+use crate::id::{FeatureId, HoldId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use crate::idempotency_record::Replay;
 use crate::limit_crossing::LimitCrossing;
+use crate::loaded_holds::LoadedHolds;
 use crate::overrides::Override;
 use crate::quantity::Quantities;
 use crate::refusal::Refusal;
 use crate::subscription::{AsOf, Subscription};
-use crate::terms::TermsNumber;
 use crate::threshold::ThresholdEvent;
 use crate::timestamp::Timestamp;
 use crate::usage_event::UsageEvent;
@@ -28,6 +30,7 @@ pub struct UserFacts {
     has_ended_subscriptions: bool,
     overrides: Stored<Override>,
     grants: Stored<Grant>,
+    holds: LoadedHolds,
     profile: Option<User>,
     /// The loaded counters; `None` for a counter that was never written.
     counters: BTreeMap<CounterKey, Option<CounterValue>>,
@@ -78,30 +81,6 @@ impl<T> Stored<T> {
     }
 }
 
-/// What a counter counts: usage of one feature under one subscription in one period.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CounterKey {
-    /// The subscription that counted. An override that counts by itself has its id in this place.
-    pub subscription: SubscriptionId,
-    /// The feature that was used.
-    pub feature: FeatureId,
-    /// The terms number that it was counted under.
-    pub terms: TermsNumber,
-    /// When the period starts, or [`FOLDED`](Self::FOLDED).
-    pub period_start: Timestamp,
-}
-
-impl CounterKey {
-    /// Stands for a period's start in the key of the sum that old counters are folded into.
-    pub const FOLDED: Timestamp = Timestamp::MIN;
-
-    /// Returns true if this is the sum of folded counters.
-    #[must_use]
-    pub fn is_folded(&self) -> bool {
-        self.period_start == Self::FOLDED
-    }
-}
-
 /// A fact that a rule asked for and that was not loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
@@ -111,6 +90,10 @@ pub enum Need {
     Overrides(UserKey),
     /// The user's grants, also those that have ended.
     Grants(UserKey),
+    /// The user's holds that live at this instant or later.
+    LivingHolds(UserKey, Timestamp),
+    /// The user's hold with this id, also one that is over.
+    Hold(UserKey, HoldId),
     /// What the product knows of the user.
     Profile(UserKey),
     /// What these counters of the user hold.
@@ -194,6 +177,8 @@ pub enum Change {
         /// Which one.
         grant: GrantKey,
     },
+    /// The hold is so from now on, in the place of an earlier one of the same id.
+    PutHold(Hold),
     /// The counter holds this from now on.
     SetCounter {
         /// Which one.
@@ -238,6 +223,7 @@ impl UserFacts {
             has_ended_subscriptions: false,
             overrides: Stored::NONE,
             grants: Stored::NONE,
+            holds: LoadedHolds::default(),
             profile: None,
             counters: BTreeMap::new(),
         }
@@ -270,6 +256,15 @@ impl UserFacts {
         self
     }
 
+    /// Says that the user has holds that have not ended, of which rules must ask for those that live.
+    #[must_use]
+    pub fn with_holds(mut self, has_holds: bool) -> Self {
+        if has_holds {
+            self.holds.note_stored();
+        }
+        self
+    }
+
     /// Returns true if the user has overrides, or may have some that were not loaded.
     #[must_use]
     pub fn has_overrides(&self) -> bool {
@@ -282,6 +277,12 @@ impl UserFacts {
         self.grants.may_be_some()
     }
 
+    /// Returns true if the user has holds that have not ended, which may live.
+    #[must_use]
+    pub fn has_holds(&self) -> bool {
+        self.holds.may_live()
+    }
+
     /// The user's overrides, those that have ended included, in no order.
     pub fn overrides(&self) -> Result<&[Override], Obstacle> {
         self.overrides.all(Need::Overrides(self.key))
@@ -290,6 +291,18 @@ impl UserFacts {
     /// The user's grants, those that have ended included, in no order.
     pub fn grants(&self) -> Result<&[Grant], Obstacle> {
         self.grants.all(Need::Grants(self.key))
+    }
+
+    /// The user's holds that live at an instant, in no order.
+    pub fn living_holds(&self, now: Timestamp) -> Result<impl Iterator<Item = &Hold>, Obstacle> {
+        let need = || Obstacle::Needs(Need::LivingHolds(self.key, now));
+        self.holds.living(now).ok_or_else(need)
+    }
+
+    /// The user's hold with this id; `None` if there is none, or it is forgotten.
+    pub fn hold(&self, id: &HoldId) -> Result<Option<&Hold>, Obstacle> {
+        let need = || Obstacle::Needs(Need::Hold(self.key, id.clone()));
+        self.holds.named(id).ok_or_else(need)
     }
 
     /// Returns the override of the feature that lives at that time, if there is one.
@@ -310,6 +323,16 @@ impl UserFacts {
     /// Adds the grants, as they are stored.
     pub fn load_grants(&mut self, stored: Vec<Grant>) {
         self.grants.load(stored);
+    }
+
+    /// Adds the holds that live at an instant or later, as they are stored.
+    pub fn load_living_holds(&mut self, since: Timestamp, stored: Vec<Hold>) {
+        self.holds.load_living(since, stored);
+    }
+
+    /// Adds what is stored of a hold; `None` if there is none with this id.
+    pub fn load_hold(&mut self, id: HoldId, stored: Option<Hold>) {
+        self.holds.load_named(id, stored);
     }
 
     /// The subscriptions that were loaded, which include all that can grant anything now.
@@ -386,6 +409,7 @@ impl UserFacts {
                 self.profile = Some(user.clone());
                 self.overrides = Stored::NONE;
                 self.grants = Stored::NONE;
+                self.holds = LoadedHolds::default();
             }
             Change::PutOverride(new) => {
                 self.overrides.put(Some(new.clone()), |known| known.feature == new.feature);
@@ -403,6 +427,7 @@ impl UserFacts {
                 }
             }
             Change::DeleteGrant { grant } => self.grants.put(None, |known| known.key == *grant),
+            Change::PutHold(new) => self.holds.put(new),
             Change::AddSubscription(subscription) => {
                 self.subscriptions.push(subscription.clone());
             }

@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 use crate::catalog::Catalog;
 use crate::command::{Answer, Basis, Decide, Decision};
 use crate::counter::CounterValue;
+use crate::counter_schedule::schedule_of_counter;
 use crate::facts::{Change, CounterKey, Obstacle, UserChange, UserFacts};
-use crate::id::{FeatureId, OverrideId, SubscriptionId, UserId};
+use crate::id::{FeatureId, SubscriptionId, UserId};
 use crate::meter::needs;
 use crate::period::ResetPeriod;
-use crate::schedule::Schedule;
 use crate::subjects::{Subject, Subjects};
 use crate::terms::{TermsHistory, TermsNumber};
 use crate::timestamp::Timestamp;
@@ -69,24 +69,6 @@ impl Decide for FoldCounters {
     }
 }
 
-/// Returns the schedule of what the counters belong to, if it still gives the feature.
-fn schedule<'a>(
-    catalog: &'a Catalog,
-    facts: &'a UserFacts,
-    command: &FoldCounters,
-) -> Result<Option<Schedule<'a>>, Obstacle> {
-    if let Some(id) = OverrideId::in_place_of(command.subscription) {
-        let found = facts.overrides()?.iter().find(|known| known.id == id);
-        return Ok(found.map(Schedule::of_override));
-    }
-    let mut subscriptions = facts.all_subscriptions()?.iter();
-    let found = subscriptions.find(|known| known.id == command.subscription);
-    Ok(found.and_then(|subscription| {
-        let package = catalog.package(&subscription.package)?;
-        Schedule::new(subscription, package, &command.feature)
-    }))
-}
-
 /// Returns the changes that fold the counters. They are deleted, and their values are added to the
 /// sum and to the counter of each period that has taken the sum over, if that counter is written.
 fn fold(
@@ -96,17 +78,18 @@ fn fold(
     now: Timestamp,
 ) -> Result<Vec<UserChange>, Obstacle> {
     let FoldCounters { user: _, subscription, feature, terms, period_starts } = command;
-    let Some(schedule) = schedule(catalog, facts, command)? else {
-        return Ok(Vec::new());
-    };
-    let Some(since) = schedule.counted_one_by_one_since(*terms, now) else {
-        return Ok(Vec::new());
-    };
     let counter = |terms, period_start| CounterKey {
         subscription: *subscription,
         feature: feature.clone(),
         terms,
         period_start,
+    };
+    let sum = counter(*terms, CounterKey::FOLDED);
+    let Some(schedule) = schedule_of_counter(catalog, facts, &sum)? else {
+        return Ok(Vec::new());
+    };
+    let Some(since) = schedule.counted_one_by_one_since(*terms, now) else {
+        return Ok(Vec::new());
     };
     let is_old = |start: &&Timestamp| **start < since && **start != CounterKey::FOLDED;
     let starts: BTreeSet<&Timestamp> = period_starts.iter().filter(is_old).collect();

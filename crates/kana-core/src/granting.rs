@@ -1,8 +1,10 @@
-//! What grants add to a budget (contract: `beyond.md`, "Grants").
+//! What there is beside an allowance and the usage: what grants add to a budget, and what is held of it
+//! (contract: `beyond.md`, "Grants" and "Holds").
 
 use crate::access::Consumption;
 use crate::allowance::Allowance;
 use crate::counter::CounterValue;
+use crate::draws::Draws;
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::grant::{Grant, GrantKey};
 use crate::id::{FeatureId, UserKey};
@@ -14,7 +16,7 @@ use crate::source::{Lifetime, Source};
 use crate::subscription::AsOf;
 use crate::timestamp::Timestamp;
 
-/// A user's grants of one feature, at an instant.
+/// A user's grants of one feature, at an instant, and what is held in the period that counts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Granting<'a> {
     user: UserKey,
@@ -22,6 +24,7 @@ pub(crate) struct Granting<'a> {
     stored: &'a [Grant],
     feature: &'a FeatureId,
     as_of: AsOf,
+    held: i64,
 }
 
 impl<'a> Granting<'a> {
@@ -30,7 +33,21 @@ impl<'a> Granting<'a> {
         feature: &'a FeatureId,
         as_of: AsOf,
     ) -> Result<Self, Obstacle> {
-        Ok(Self { user: facts.key, stored: facts.grants()?, feature, as_of })
+        Ok(Self { user: facts.key, stored: facts.grants()?, feature, as_of, held: 0 })
+    }
+
+    /// The same grants where so much is held.
+    pub(crate) fn with_held(self, held: i64) -> Self {
+        Self { held, ..self }
+    }
+
+    /// Returns how much is held.
+    pub(crate) fn held(self) -> i64 {
+        self.held
+    }
+
+    pub(crate) fn as_of(self) -> AsOf {
+        self.as_of
     }
 
     pub(crate) fn user(self) -> UserKey {
@@ -82,7 +99,7 @@ impl<'a> Granting<'a> {
         value: &CounterValue,
         changed: &[(GrantKey, i64)],
     ) -> Consumption {
-        if self.stored.is_empty() && value.marks.is_empty() {
+        if self.stored.is_empty() && value.marks.is_empty() && self.held == 0 {
             return Consumption::new(allowance, value.used);
         }
         let more = |grant: &Grant| changed.iter().find(|(key, _)| *key == grant.key);
@@ -90,17 +107,16 @@ impl<'a> Granting<'a> {
         let left = |grant: &Grant| grant.left().saturating_sub(more(grant));
         let left = self.living().map(left).fold(0, i64::saturating_add);
         let granted = value.marks.draws().total().saturating_add(left);
-        Consumption::new(allowance, value.used).with_granted(granted)
+        Consumption::new(allowance, value.used).with_granted(granted).with_held(self.held)
     }
 
-    /// Returns what a counter draws that held `before` and is to have `used`, of which its own part is
-    /// `own`; `None` means unlimited.
-    pub(crate) fn settle(self, before: &CounterValue, used: i64, own: Option<i64>) -> Settled {
-        let draws = before.marks.draws();
+    /// Returns what a counter draws that drew `draws`, once its load has changed: what is used and held,
+    /// before and after the write. Its own part is `own`; `None` means unlimited.
+    pub(crate) fn settle(self, draws: &Draws, load: (i64, i64), own: Option<i64>) -> Settled {
         if self.stored.is_empty() && draws.is_empty() {
             return Settled::default();
         }
-        settle(draws, self.kept(), Write { load: (before.used, used), own, as_of: self.as_of })
+        settle(draws, self.kept(), Write { load, own, as_of: self.as_of })
     }
 
     /// Adds the changes that say in the grants what was drawn from them.

@@ -87,6 +87,10 @@ product_id! {
     GrantId
 }
 product_id! {
+    /// The id of a hold, unique for its user.
+    HoldId
+}
+product_id! {
     /// The key under which a caller can repeat a request safely, unique within an environment.
     IdempotencyKey
 }

@@ -2,6 +2,7 @@
 
 use crate::counter::CounterValue;
 use crate::facts::{CounterKey, Obstacle, UserFacts};
+use crate::hold::held;
 use crate::id::FeatureId;
 use crate::schedule::{Place, Schedule, TakenOver};
 use crate::source::Source;
@@ -53,6 +54,11 @@ impl<'a> Meter<'a> {
 
     pub(crate) fn schedule(&self) -> &Schedule<'a> {
         &self.schedule
+    }
+
+    /// Returns the counter that it reads and sets.
+    pub(crate) fn counter(&self) -> &CounterKey {
+        &self.counter
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -124,6 +130,27 @@ impl<'a> Meter<'a> {
         let value = self.read(facts, &mut missing);
         needs(facts.key, missing)?;
         Ok(value)
+    }
+
+    /// Returns how much is held in the period now: on its own counter, and on those that it takes over.
+    pub(crate) fn held(&self, facts: &UserFacts, now: Timestamp) -> Result<i64, Obstacle> {
+        if !facts.has_holds() {
+            return Ok(0);
+        }
+        Ok(held(facts.living_holds(now)?.filter(|hold| self.includes(&hold.counter))))
+    }
+
+    /// Returns true if the usage of a counter belongs to the period.
+    fn includes(&self, counter: &CounterKey) -> bool {
+        let own = &self.counter;
+        if counter.subscription != own.subscription || counter.feature != own.feature {
+            return false;
+        }
+        let is_taken_over = || {
+            let takers = self.schedule.takers_of(counter.terms, counter.period_start);
+            takers.contains(&(own.terms, own.period_start))
+        };
+        counter == own || (self.place.takes_over && is_taken_over())
     }
 
     /// Returns the period's counter with those that include it, to set it.

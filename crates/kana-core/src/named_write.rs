@@ -5,6 +5,7 @@ use crate::counter::CounterValue;
 use crate::counter_allowance::allowance_of_counter;
 use crate::facts::{Obstacle, UserChange, UserFacts};
 use crate::granting::Granting;
+use crate::meter::Meter;
 use crate::settling::Settled;
 use crate::subscription::AsOf;
 use crate::tally::Tally;
@@ -15,7 +16,19 @@ pub(crate) struct NamedWrite<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) facts: &'a UserFacts,
     pub(crate) tally: Tally<'a>,
+    /// How much of what is held on it is held no longer.
+    pub(crate) freed: i64,
     pub(crate) now: Timestamp,
+}
+
+/// What a counter is counted against when it is written.
+struct Against {
+    /// Its own part of the budget; `None` means unlimited.
+    own: Option<i64>,
+    /// How much is held, before the write.
+    held: i64,
+    /// When the write happens.
+    as_of: AsOf,
 }
 
 impl NamedWrite<'_> {
@@ -33,25 +46,34 @@ impl NamedWrite<'_> {
         let marks = if has_none || tally.counter.is_folded() || tally.is_included(facts)? {
             before.marks.clone()
         } else {
-            let (own, as_of) = self.own()?;
+            let Against { own, held, as_of } = self.against()?;
             let grants = Granting::new(facts, &tally.counter.feature, as_of)?;
-            let Settled { draws, changed } = grants.settle(before, used, own);
+            let after = held.saturating_sub(self.freed);
+            let load = (before.used.saturating_add(held), used.saturating_add(after));
+            let Settled { draws, changed } = grants.settle(before.marks.draws(), load, own);
             grants.change(&changed, facts, changes);
             before.marks.with_draws(draws)
         };
-        self.tally.set(self.facts, before.used, CounterValue { used, marks }, changes)
+        let value = CounterValue { used, marks };
+        if value == *before {
+            return Ok(());
+        }
+        self.tally.set(self.facts, before.used, value, changes)
     }
 
-    /// Returns the counter's own part of its budget, and when the write happens.
-    fn own(&self) -> Result<(Option<i64>, AsOf), Obstacle> {
-        let &Self { catalog, facts, ref tally, now } = self;
+    fn against(&self) -> Result<Against, Obstacle> {
+        let &Self { catalog, facts, ref tally, now, .. } = self;
         let counter = &tally.counter;
-        let place = tally.schedule.as_ref().and_then(|schedule| {
+        let place = tally.schedule.and_then(|schedule| {
             Some((schedule, schedule.place_of(counter.terms, counter.period_start)?))
         });
-        let Some((schedule, place)) = place else { return Ok((None, AsOf::Now(now))) };
-        let found =
-            allowance_of_counter(catalog, facts, &counter.feature, (schedule, &place), now)?;
-        Ok((found.0.limit, found.1))
+        let Some((schedule, place)) = place else {
+            return Ok(Against { own: None, held: 0, as_of: AsOf::Now(now) });
+        };
+        let named = (&schedule, &place);
+        let (allowance, as_of) =
+            allowance_of_counter(catalog, facts, &counter.feature, named, now)?;
+        let held = Meter::new(schedule, &counter.feature, place).held(facts, now)?;
+        Ok(Against { own: allowance.limit, held, as_of })
     }
 }

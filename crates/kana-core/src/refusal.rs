@@ -2,7 +2,8 @@
 
 use crate::catalog::PackageStatus;
 use crate::configuration::Problem;
-use crate::id::{FeatureId, GrantId, IdempotencyKey, PackageId, UserId};
+use crate::hold::HoldState;
+use crate::id::{FeatureId, GrantId, HoldId, IdempotencyKey, PackageId, UserId};
 pub use crate::invalid::InvalidValue;
 
 /// Why a command, a plan or a question was refused. A refused request changes nothing.
@@ -31,6 +32,20 @@ pub enum Refusal {
     /// The user has no such grant.
     #[error("Grant not found: {0}")]
     GrantNotFound(GrantId),
+    /// The user has no such hold, or it was over so long ago that it is forgotten.
+    #[error("Hold not found: {0}")]
+    HoldNotFound(HoldId),
+    /// A hold that is over does not become anything else, except that one that expired can be settled.
+    #[error("{} cannot be {wanted}", hold_that(*.state))]
+    HoldIsOver {
+        /// What it is.
+        state: HoldState,
+        /// What was to be done with it, as a participle.
+        wanted: &'static str,
+    },
+    /// A hold was settled with another amount.
+    #[error("The hold was settled before, with the amount {0}")]
+    HoldSettledOtherwise(i64),
     /// The id of a new thing was used for one with other content.
     #[error("id was already used for a request with other content; a new request needs a new id")]
     IdConflict,
@@ -86,6 +101,16 @@ pub enum Refusal {
     /// Another row of the contract's table "Subscribing".
     #[error(transparent)]
     Subscribe(#[from] SubscribeRefusal),
+}
+
+/// Names a hold by what has become of it.
+fn hold_that(state: HoldState) -> &'static str {
+    match state {
+        HoldState::Held => "A hold that lives",
+        HoldState::Expired => "A hold that has expired",
+        HoldState::Settled => "A hold that was settled",
+        HoldState::Released => "A hold that was released",
+    }
 }
 
 /// Returns the first problem and the number of others.

@@ -33,8 +33,8 @@ struct Drawable {
     is_kept: bool,
     before: i64,
     drawn: i64,
-    /// What is left of it for anybody, 0 if it does not live.
-    left: i64,
+    /// What is left of it for anybody; `None` if it does not live.
+    left: Option<i64>,
 }
 
 /// Returns what a counter that drew `draws` draws after the write. `grants` are all that are kept of the
@@ -96,7 +96,7 @@ fn drawable<'a>(
             is_kept: false,
             before: draw.amount,
             drawn: draw.amount,
-            left: 0,
+            left: None,
         })
         .collect();
     all.extend(grants.into_iter().map(|grant| {
@@ -107,7 +107,7 @@ fn drawable<'a>(
             is_kept: true,
             before: drawn,
             drawn,
-            left: if grant.lives(as_of) { grant.left() } else { 0 },
+            left: grant.lives(as_of).then(|| grant.left()),
         }
     }));
     all
@@ -121,20 +121,22 @@ fn drawn(all: &[Drawable], is_before_allowance: bool) -> i64 {
 /// Draws an amount, as far as the grants reach.
 fn draw(all: &mut [Drawable], is_before_allowance: bool, mut amount: i64) {
     for known in all.iter_mut().filter(|known| known.is_before_allowance == is_before_allowance) {
-        let part = amount.min(known.left);
+        let Some(left) = &mut known.left else { continue };
+        let part = amount.min(*left);
         known.drawn += part;
-        known.left -= part;
+        *left -= part;
         amount -= part;
     }
 }
 
-/// Returns an amount that was drawn, in the opposite order.
+/// Returns an amount that was drawn, in the opposite order. A grant that lives can be drawn again.
 fn give_back(all: &mut [Drawable], is_before_allowance: bool, mut amount: i64) {
     let on_that_side =
         all.iter_mut().rev().filter(|known| known.is_before_allowance == is_before_allowance);
     for known in on_that_side {
         let part = amount.min(known.drawn);
         known.drawn -= part;
+        known.left = known.left.map(|left| left.saturating_add(part));
         amount -= part;
     }
 }

@@ -69,7 +69,8 @@ pub fn show_usage(
         let value = meter.read(facts, &mut missing);
         let drawn = value.marks.draws().total();
         let consumption = Consumption::new(allowance, value.used).with_granted(drawn);
-        ConsumptionInPeriod { period: meter.place().period, consumption }
+        let consumption = consumption.with_held(meter.held(facts, now)?);
+        Ok::<_, Obstacle>(ConsumptionInPeriod { period: meter.place().period, consumption })
     };
     let mut past = past_of_subscriptions(catalog, subscriptions, feature, now);
     past.extend(stored.into_iter().flat_map(|known| past_of_override(known, now)));
@@ -80,13 +81,18 @@ pub fn show_usage(
         let end = place.period.end.unwrap_or(Timestamp::MAX);
         let last = AsOf::Moment(end.saturating_add_ms(-1));
         let allowance = allowances.allowance_of(&schedule, &place, last);
-        (schedule, show(&Meter::new(schedule, feature, place), allowance))
+        show(&Meter::new(schedule, feature, place), allowance).map(|shown| (schedule, shown))
     });
     // An override's periods are shown where something was used in them.
-    let is_shown = |(schedule, shown): &(Schedule<'_>, ConsumptionInPeriod)| {
-        matches!(schedule.lifetime.source, Source::Subscription(_)) || shown.consumption.used > 0
+    let is_shown = |shown: &Result<(Schedule<'_>, ConsumptionInPeriod), Obstacle>| match shown {
+        Ok((schedule, shown)) => {
+            let is_of_override = matches!(schedule.lifetime.source, Source::Override(_));
+            !is_of_override || shown.consumption.used > 0
+        }
+        Err(_) => true,
     };
-    let past: Vec<_> = past.filter(is_shown).map(|(_, shown)| shown).take(PERIODS_MAX).collect();
+    let past = past.filter(is_shown).map(|shown| Ok(shown?.1)).take(PERIODS_MAX);
+    let past = past.collect::<Result<_, Obstacle>>()?;
     // All at once: failing at the first would cost a round trip for each.
     needs(facts.key, missing)?;
     Ok(UsageHistory { current, past })

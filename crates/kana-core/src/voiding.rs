@@ -6,9 +6,9 @@ use crate::catalog::Catalog;
 use crate::command::{Answer, Basis, Decide, Decision};
 use crate::counted::{Counted, CountedAt};
 use crate::counter::CounterValue;
+use crate::counter_schedule::schedule_of_counter;
 use crate::facts::{Change, CounterKey, Obstacle, UserFacts};
-use crate::granting;
-use crate::id::{FeatureId, IdempotencyKey, OverrideId, SubscriptionId};
+use crate::id::{FeatureId, IdempotencyKey, SubscriptionId};
 use crate::idempotency::{KeptAnswer, Replay};
 use crate::meter::needs;
 use crate::named_write::NamedWrite;
@@ -67,7 +67,7 @@ impl Decide for VoidUsage {
             amount = used.saturating_sub(before.used);
             if amount != 0 {
                 let &Basis { catalog, now, .. } = basis;
-                let write = NamedWrite { catalog, facts, tally, now };
+                let write = NamedWrite { catalog, facts, tally, freed: 0, now };
                 write.set((&before, used), &mut changes)?;
             }
         }
@@ -148,16 +148,10 @@ fn find<'a>(
         CountedAt::Digest(_) => subscriptions(catalog, facts, feature)?
             .into_iter()
             .find_map(|schedule| named(schedule, feature, occurred_at(replay), counted.counter)),
-        CountedAt::Whole(source, terms, period_start) if source.is_of_grants() => {
-            let counter = key(feature, source, (terms, period_start));
-            Some(Tally { schedule: Some(granting::schedule(facts.key)), counter })
-        }
         CountedAt::Whole(source, terms, period_start) => {
-            let mut overrides = facts.overrides()?.iter();
-            let counts = |id| Some(id) == OverrideId::in_place_of(source);
-            let known = overrides.rfind(|known| counts(known.id));
             let counter = key(feature, source, (terms, period_start));
-            Some(Tally { schedule: known.map(Schedule::of_override), counter })
+            let schedule = schedule_of_counter(catalog, facts, &counter)?;
+            Some(Tally { schedule, counter })
         }
     };
     let Some(named) = named else { return Ok(None) };

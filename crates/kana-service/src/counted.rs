@@ -19,7 +19,7 @@ pub(crate) fn environment(kind: EnvironmentKind) -> Environment {
     }
 }
 
-/// Counts a decision.
+/// Counts a decision. A hold that was there before is none.
 pub(crate) fn decision(asked: Asked, kind: EnvironmentKind, reason: Reason) {
     let rule = match reason {
         Reason::Granted => Rule::Binary,
@@ -29,6 +29,7 @@ pub(crate) fn decision(asked: Asked, kind: EnvironmentKind, reason: Reason) {
         Reason::LimitReached => Rule::OverLimit,
         Reason::NotGranted => Rule::NotGranted,
         Reason::Denied => Rule::Denied,
+        Reason::Held => return,
     };
     usage::decided(asked, environment(kind), rule);
 }
@@ -63,6 +64,17 @@ pub(crate) fn used(kind: EnvironmentKind, answered: Result<(&Answered, bool, Rea
         Err(Error::Refused(_)) => usage::recorded(environment(kind), UsageResult::Refused),
         Err(_) => {}
     }
+}
+
+/// Counts a hold that is settled, by its answer.
+pub(crate) fn settled(kind: EnvironmentKind, answered: Result<&Answered, &Error>) {
+    let what = match answered {
+        Ok(Answered { is_new: true, .. }) => UsageResult::Counted,
+        Ok(_) => UsageResult::Replayed,
+        Err(Error::Refused(_)) => UsageResult::Refused,
+        Err(_) => return,
+    };
+    usage::recorded(environment(kind), what);
 }
 
 /// How long before its end a key counts as one that expires.

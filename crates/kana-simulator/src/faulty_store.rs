@@ -267,6 +267,15 @@ impl UsageStatistics for FaultyStore {
     ) -> Result<usize, StoreError> {
         self.store.forget_threshold_events(environment, before, at_most).await
     }
+
+    async fn forget_holds(
+        &self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        self.store.forget_holds(environment, before, at_most).await
+    }
 }
 
 #[async_trait]

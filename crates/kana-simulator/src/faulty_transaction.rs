@@ -9,7 +9,10 @@ use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::grant::Grant;
-use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::hold::Hold;
+use kana_core::id::{
+    FeatureId, HoldId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey,
+};
 use kana_core::idempotency::Replay;
 use kana_core::metadata::Label;
 use kana_core::overrides::Override;
@@ -163,6 +166,24 @@ impl<T: Transaction + ?Sized> Transaction for FaultyTransaction<T> {
         users: &[UserKey],
     ) -> Result<Vec<Vec<Grant>>, StoreError> {
         through(&self.faults, self.call, self.transaction.grants_of(environment, users)).await
+    }
+
+    async fn living_holds_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+        since: Timestamp,
+    ) -> Result<Vec<Vec<Hold>>, StoreError> {
+        let living = self.transaction.living_holds_of(environment, users, since);
+        through(&self.faults, self.call, living).await
+    }
+
+    async fn holds(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[(UserKey, HoldId)],
+    ) -> Result<Vec<Option<Hold>>, StoreError> {
+        through(&self.faults, self.call, self.transaction.holds(environment, ids)).await
     }
 
     async fn counters(

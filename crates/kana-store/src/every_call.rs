@@ -9,7 +9,9 @@ use kana_core::catalog::CatalogVersion;
 use kana_core::change::AuditKind;
 use kana_core::day::Day;
 use kana_core::facts::{Change, CounterKey};
-use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::id::{
+    FeatureId, HoldId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey,
+};
 use kana_core::metadata::Label;
 use kana_core::terms::TermsNumber;
 use kana_core::user::User;
@@ -100,6 +102,10 @@ fn user_id() -> UserId {
 
 fn user_key() -> UserKey {
     UserKey(Uuid::from_u128(77))
+}
+
+fn hold_id() -> HoldId {
+    HoldId::new("id", "job").unwrap()
 }
 
 fn feature() -> FeatureId {
@@ -232,6 +238,7 @@ pub(crate) fn of_store(store: &dyn Store, environment: EnvironmentId) -> Vec<Cal
         forget_usage_by_day => store.forget_usage_by_day(environment, today(), 10),
         forget_limit_crossings => store.forget_limit_crossings(environment, now(), 10),
         forget_threshold_events => store.forget_threshold_events(environment, now(), 10),
+        forget_holds => store.forget_holds(environment, now(), 10),
     };
     let traits = [
         (STORE, "Store"),
@@ -263,6 +270,8 @@ pub(crate) fn of_transaction(
         ended_subscriptions => transaction.ended_subscriptions(environment, &[user_key()]),
         overrides_of => transaction.overrides_of(environment, &[user_key()]),
         grants_of => transaction.grants_of(environment, &[user_key()]),
+        living_holds_of => transaction.living_holds_of(environment, &[user_key()], now()),
+        holds => transaction.holds(environment, &[(user_key(), hold_id())]),
         counters => transaction.counters(environment, &[counter()]),
         counters_after => transaction.counters_after(environment, None, 1),
         replays => transaction.replays(environment, &[idempotency_key()]),

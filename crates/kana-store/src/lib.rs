@@ -18,6 +18,7 @@ mod error;
 mod every_call;
 pub mod feed;
 mod grant_row;
+mod hold_row;
 pub mod jobs;
 pub mod limit_crossings;
 mod log_throttle;

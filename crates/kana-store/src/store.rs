@@ -9,7 +9,10 @@ use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey, UserFacts};
 use kana_core::grant::Grant;
-use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::hold::Hold;
+use kana_core::id::{
+    FeatureId, HoldId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey,
+};
 use kana_core::idempotency::Replay;
 use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
@@ -269,6 +272,21 @@ pub trait Transaction: UserSearch + UsageEvents + UserImports + Send {
         environment: EnvironmentId,
         users: &[UserKey],
     ) -> Result<Vec<Vec<Grant>>, StoreError>;
+
+    /// Each user's holds that live at an instant or later, in no order.
+    async fn living_holds_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+        since: Timestamp,
+    ) -> Result<Vec<Vec<Hold>>, StoreError>;
+
+    /// The users' holds with these ids, also those that are over; `None` for one that is not there.
+    async fn holds(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[(UserKey, HoldId)],
+    ) -> Result<Vec<Option<Hold>>, StoreError>;
 
     /// Returns the values of counters; `None` for a counter that was never written.
     async fn counters(

@@ -111,6 +111,14 @@ pub trait UsageStatistics: Send + Sync {
         before: Timestamp,
         at_most: usize,
     ) -> Result<usize, StoreError>;
+
+    /// Deletes holds that were over before `before`, at most `at_most`. Returns how many it deleted.
+    async fn forget_holds(
+        &self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError>;
 }
 
 /// What usage events add up to.

@@ -130,6 +130,8 @@ pub enum Reason {
     WithinLimit,
     Overage,
     OverLimit,
+    /// It was held before.
+    Held,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

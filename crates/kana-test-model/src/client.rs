@@ -468,6 +468,7 @@ fn entitlement(
         entitlement::Reason::WithinLimit => Reason::WithinLimit,
         entitlement::Reason::Overage => Reason::Overage,
         entitlement::Reason::LimitReached => Reason::OverLimit,
+        entitlement::Reason::Held => Reason::Held,
     };
     Answer::Entitlement(Entitlement { access, reason, consumption: consumption.map(consumed) })
 }

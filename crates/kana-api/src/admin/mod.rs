@@ -13,6 +13,7 @@ mod feature;
 mod feature_type;
 mod feed;
 mod grants;
+mod holds;
 mod input;
 mod mutation;
 mod overrides;

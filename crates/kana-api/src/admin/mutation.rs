@@ -1,6 +1,7 @@
 use async_graphql::{Context, Object, SimpleObject};
 use kana_core::Refusal;
-use kana_core::id::{FeatureId, GrantId, IdempotencyKey, PackageId, UserId};
+use kana_core::decide::{ExtendHold, ReleaseHold, SettleHold};
+use kana_core::id::{FeatureId, GrantId, HoldId, IdempotencyKey, PackageId, UserId};
 use kana_core::refusal::InvalidValue;
 use kana_graphql::List;
 use kana_service::Error;
@@ -8,6 +9,7 @@ use kana_service::Error;
 use super::environment::environment;
 use super::feature::{CreateFeatureInput, Feature, UpdateFeatureInput};
 use super::grants::{CreateGrantInput, Grant};
+use super::holds::{CreateHoldInput, HeldFeature, Hold};
 use super::overrides::{Override, SetOverrideInput};
 use super::package::{CreatePackageInput, Package, UpdatePackageInput};
 use super::query::selects_subscriptions;
@@ -276,6 +278,65 @@ impl Mutation {
         Ok(Grant::new(user, grant, now))
     }
 
+    /// Checks as useFeature does whether the user may use so much and, if so, holds it for a job, in one
+    /// atomic step. The same id with the same feature and amount answers the hold as it stands. Errors:
+    /// ValidationError, also for a BINARY feature and for more than 100 that live of one user and balance,
+    /// UserNotFoundError, FeatureNotFoundError, ConflictError for an id that was used with other content.
+    async fn create_hold(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "For whom, of what, how much and how long")] input: CreateHoldInput,
+    ) -> Result<HeldFeature, ApiError> {
+        let command = input.read()?;
+        let user = command.user.clone();
+        Ok(HeldFeature::new(user, environment(context)?.create_hold(command).await?))
+    }
+
+    /// Ends a hold, also one that has expired, with what was used: less than was held, as much or more. It
+    /// counts where the hold was made. Again with the same amount changes nothing. Errors: ValidationError,
+    /// UserNotFoundError, HoldNotFoundError, ConflictError for one that was released, or settled with
+    /// another amount.
+    async fn settle_hold(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: String,
+        #[graphql(desc = "The id of the hold")] id: String,
+        #[graphql(desc = "What was used, in the feature's unit; absent = what was held")]
+        amount: Option<i32>,
+    ) -> Result<Hold, ApiError> {
+        let (user, id) = user_and_hold(&user_id, &id)?;
+        let amount = amount.map(i64::from);
+        let command = SettleHold { user: user.clone(), id, amount };
+        Ok(Hold::new(user, environment(context)?.settle_hold(command).await?))
+    }
+
+    /// Ends a hold of which nothing was used. Again changes nothing. Errors: UserNotFoundError,
+    /// HoldNotFoundError, ConflictError for one that was settled.
+    async fn release_hold(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: String,
+        #[graphql(desc = "The id of the hold")] id: String,
+    ) -> Result<Hold, ApiError> {
+        let (user, id) = user_and_hold(&user_id, &id)?;
+        let command = ReleaseHold { user: user.clone(), id };
+        Ok(Hold::new(user, environment(context)?.release_hold(command).await?))
+    }
+
+    /// Lets a hold expire so many seconds from now. Errors: ValidationError, UserNotFoundError,
+    /// HoldNotFoundError, ConflictError for one that does not live any more.
+    async fn extend_hold(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: String,
+        #[graphql(desc = "The id of the hold")] id: String,
+        #[graphql(desc = "1 to 604,800", default = 900)] ttl_seconds: i32,
+    ) -> Result<Hold, ApiError> {
+        let (user, id) = user_and_hold(&user_id, &id)?;
+        let command = ExtendHold { user: user.clone(), id, ttl_seconds: ttl_seconds.into() };
+        Ok(Hold::new(user, environment(context)?.extend_hold(command).await?))
+    }
+
     /// Takes a published package off offer; nothing changes for those who are subscribed, and an
     /// archived one stays as it is. Errors: PackageNotFoundError, ValidationError for a draft.
     async fn archive_package(
@@ -359,4 +420,9 @@ struct SubscriptionLink {
 struct GeneratedUserToken {
     /// A JSON Web Token
     token: Option<String>,
+}
+
+/// Reads the arguments that name a hold.
+fn user_and_hold(user: &str, id: &str) -> Result<(UserId, HoldId), InvalidValue> {
+    Ok((UserId::new("userId", user)?, HoldId::new("id", id)?))
 }

@@ -13,6 +13,7 @@ use super::explanation::{CanUseFeaturesData, FeatureExplanation, FeatureRequirem
 use super::feature::Feature;
 use super::feed::{self, AuditFilter, AuditLogConnection, ChangePage, ChangesFilter};
 use super::grants::Grant;
+use super::holds::Hold;
 use super::overrides::Override;
 use super::package::{Package, PackageStatus};
 use super::subscription::PackageSubscription;
@@ -123,6 +124,20 @@ impl Query {
         let feature = FeatureId::new("featureId", &feature_id)?;
         let (grants, now) = environment(context)?.grants(&user, &feature).await?;
         Ok(grants.into_iter().map(|known| Grant::new(user.clone(), known, now)).collect())
+    }
+
+    /// The user's holds that live on the feature or, for a balance, on all that draw on it, oldest first.
+    /// Errors: UserNotFoundError, FeatureNotFoundError.
+    async fn holds(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The product's own id of the user")] user_id: String,
+        #[graphql(desc = "The id of the feature")] feature_id: String,
+    ) -> Result<List<Hold>, ApiError> {
+        let user = UserId::new("userId", &user_id)?;
+        let feature = FeatureId::new("featureId", &feature_id)?;
+        let (holds, now) = environment(context)?.holds(&user, &feature).await?;
+        Ok(holds.into_iter().map(|known| Hold::new(user.clone(), (known, now))).collect())
     }
 
     /// What the user used of the feature, in the current period and in earlier ones. Errors:

@@ -233,6 +233,15 @@ impl UsageStatistics for FailingStore {
     ) -> Result<usize, StoreError> {
         self.write_to()?.forget_threshold_events(environment, before, at_most).await
     }
+
+    async fn forget_holds(
+        &self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        self.write_to()?.forget_holds(environment, before, at_most).await
+    }
 }
 
 #[async_trait]

@@ -30,6 +30,7 @@ mod failing_store;
 mod feed;
 mod grants;
 mod health;
+mod holds;
 mod http;
 mod ids;
 mod introspection;

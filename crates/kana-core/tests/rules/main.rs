@@ -15,6 +15,7 @@ mod counting;
 mod credits;
 mod explain;
 mod grants;
+mod holds;
 mod idempotency;
 mod near_limits;
 mod overrides;

@@ -2,6 +2,7 @@
 //! which a rule gets exactly what it asks for and nothing else.
 
 mod grants;
+mod holds;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -27,6 +28,7 @@ use kana_core::entitlement::{
 use kana_core::explain::{Explanation, explain};
 use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
 use kana_core::grant::Grant;
+use kana_core::hold::Hold;
 use kana_core::id::{
     FeatureId, IdempotencyKey, OverrideId, PackageId, SubscriptionId, UserId, UserKey,
 };
@@ -49,6 +51,7 @@ use kana_core::{Refusal, Timestamp};
 use uuid::Uuid;
 
 pub(crate) use grants::{Giving, giving};
+pub(crate) use holds::{holding, releasing, settling};
 
 /// The instant at which every story begins, unless it says otherwise.
 pub(crate) const BEGINNING: &str = "2024-01-01T00:00:00.000Z";
@@ -332,6 +335,7 @@ struct Person {
     subscriptions: Vec<Subscription>,
     overrides: Vec<Override>,
     grants: Vec<Grant>,
+    holds: Vec<Hold>,
     counters: BTreeMap<CounterKey, CounterValue>,
 }
 
@@ -342,6 +346,7 @@ impl Person {
         UserFacts::new(self.user.key, self.user.id.clone(), running.cloned().collect())
             .with_overrides(!self.overrides.is_empty())
             .with_grants(!self.grants.is_empty())
+            .with_holds(self.holds.iter().any(|hold| hold.ended.is_none()))
     }
 
     fn load(&self, need: Need, facts: &mut UserFacts) {
@@ -352,6 +357,14 @@ impl Person {
             }
             Need::Overrides(_) => facts.load_overrides(self.overrides.clone()),
             Need::Grants(_) => facts.load_grants(self.grants.clone()),
+            Need::LivingHolds(_, since) => {
+                let living = self.holds.iter().filter(|hold| hold.lives(since));
+                facts.load_living_holds(since, living.cloned().collect());
+            }
+            Need::Hold(_, id) => {
+                let found = self.holds.iter().find(|hold| hold.id == id);
+                facts.load_hold(id.clone(), found.cloned());
+            }
             Need::Counters(_, counters) => {
                 for counter in counters {
                     let value = self.counters.get(&counter).cloned();
@@ -759,6 +772,8 @@ impl World {
                 Need::EndedSubscriptions(user)
                 | Need::Overrides(user)
                 | Need::Grants(user)
+                | Need::LivingHolds(user, _)
+                | Need::Hold(user, _)
                 | Need::Profile(user)
                 | Need::Counters(user, _) => {
                     let known = std::iter::once(&mut facts.first).chain(&mut facts.others);
@@ -778,6 +793,7 @@ impl World {
                     subscriptions: Vec::new(),
                     overrides: Vec::new(),
                     grants: Vec::new(),
+                    holds: Vec::new(),
                     counters: BTreeMap::new(),
                 }),
                 Change::UpdateUser { user: changed, .. } => {
@@ -801,6 +817,13 @@ impl World {
                 change @ (Change::SetDrawn { .. }
                 | Change::PutGrant(_)
                 | Change::DeleteGrant { .. }) => self.person_mut_with(*user).change_grant(change),
+                Change::PutHold(new) => {
+                    let holds = &mut self.person_mut_with(*user).holds;
+                    match holds.iter_mut().find(|known| known.id == new.id) {
+                        Some(known) => *known = new,
+                        None => holds.push(new),
+                    }
+                }
                 Change::AddSubscription(subscription) => {
                     self.person_mut_with(*user).subscriptions.push(subscription);
                 }

@@ -8,6 +8,7 @@ pub(crate) mod configuration;
 mod feed;
 pub(crate) mod first_steps;
 mod grants;
+mod holds;
 mod overrides;
 pub(crate) mod package;
 mod subscribers;

@@ -7,6 +7,7 @@ use kana_core::catalog::Catalog;
 use kana_core::entitlement::{Entitlement, current_entitlements};
 use kana_core::facts::Obstacle;
 use kana_core::grant::Grant;
+use kana_core::hold::Hold;
 use kana_core::id::{FeatureId, UserId};
 use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
@@ -14,6 +15,7 @@ use kana_core::usage_history::{UsageHistory, show_usage};
 use kana_core::user::User;
 
 use super::grants::current_grants;
+use super::holds::living_holds;
 use super::overrides::living_overrides;
 use super::subscriptions::newest_first;
 use super::view::EnvironmentView;
@@ -41,6 +43,8 @@ pub struct UserOverview {
     /// The user's grants that have not ended, by feature in the order of the catalog, then in the order in
     /// which they are drawn.
     pub grants: Vec<Grant>,
+    /// The user's holds that live, oldest first.
+    pub holds: Vec<Hold>,
     /// When all of this is so.
     pub now: Timestamp,
     /// The usage of the feature that was asked for, as `showUsage` answers; without one, of the first
@@ -99,6 +103,7 @@ impl EnvironmentView {
                 entitlements: entitlements.collect(),
                 overrides: living_overrides(facts, now)?,
                 grants: current_grants(catalog, facts, now)?,
+                holds: living_holds(facts, now)?,
                 now,
                 usage: usage.transpose()?,
             })

@@ -4,6 +4,7 @@ use super::audit::Audit;
 use super::changes::Changes;
 use super::counters::Counters;
 use super::events::Events;
+use super::holds::Holds;
 use super::limit_crossings::LimitCrossings;
 use super::partitions::Partitions;
 use super::people::People;
@@ -27,6 +28,7 @@ pub fn housekeeping(kana: &Arc<Kana>) -> JobKinds {
         .with(Changes(kana()))
         .with(Counters(kana()))
         .with(Events(kana()))
+        .with(Holds(kana()))
         .with(LimitCrossings(kana()))
         .with(People(kana()))
         .with(Replays(kana()))

@@ -12,6 +12,7 @@ mod changes;
 mod counters;
 mod events;
 mod forgetting;
+mod holds;
 mod housekeeping;
 mod kind;
 mod limit_crossings;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use kana_core::catalog::Catalog;
 use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
-use kana_core::id::{IdempotencyKey, SubscriptionId, UserId, UserKey};
+use kana_core::id::{HoldId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replays;
 use kana_core::subjects::{Subject, Subjects};
 use kana_core::{Refusal, Timestamp};
@@ -13,8 +13,8 @@ use super::catalogs::Catalogs;
 use crate::error::Error;
 
 /// How often a rule can ask for more facts before it must answer. The longest chain of the rules is that of
-/// `voidUsage`: an idempotency record, ended subscriptions, a counter, those that include it, overrides, grants.
-pub(crate) const ROUNDS_MAX: usize = 8;
+/// `settleHold`: a hold, ended subscriptions, overrides, a counter, those that include it, other holds, grants.
+pub(crate) const ROUNDS_MAX: usize = 10;
 
 /// Where the facts of a user are. A user who gets another id keeps the place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +48,10 @@ pub(crate) struct Wanted {
     ended_subscriptions: Vec<(Place, UserKey)>,
     overrides: Vec<(Place, UserKey)>,
     grants: Vec<(Place, UserKey)>,
+    living_holds: Vec<(Place, UserKey)>,
+    /// The earliest instant at which holds are wanted.
+    holds_since: Option<Timestamp>,
+    holds: Vec<(Place, (UserKey, HoldId))>,
     counters: Vec<(Place, (UserKey, CounterKey))>,
     profiles: Vec<(Place, UserId)>,
     replays: Vec<IdempotencyKey>,
@@ -167,6 +171,14 @@ impl FactsInUse {
                 wanted.overrides.extend(place(user).map(|place| (place, user)));
             }
             Need::Grants(user) => wanted.grants.extend(place(user).map(|place| (place, user))),
+            Need::LivingHolds(user, since) => {
+                wanted.living_holds.extend(place(user).map(|place| (place, user)));
+                let earliest = wanted.holds_since.map_or(since, |earlier| earlier.min(since));
+                wanted.holds_since = Some(earliest);
+            }
+            Need::Hold(user, id) => {
+                wanted.holds.extend(place(user).map(|place| (place, (user, id))));
+            }
             Need::Counters(user, counters) => {
                 let Some(place) = place(user) else { return };
                 let of_user = |counter| (place, (user, counter));
@@ -188,6 +200,7 @@ impl FactsInUse {
         mut wanted: Wanted,
     ) -> Result<(), Error> {
         wanted.drop_duplicates();
+        self.supply_holds(transaction, &mut wanted).await?;
         let environment = self.environment;
         if !wanted.replays.is_empty() {
             let replays = transaction.replays(environment, &wanted.replays).await?;
@@ -242,6 +255,35 @@ impl FactsInUse {
             for (place, profile) in places.into_iter().zip(profiles) {
                 if let (Some(facts), Some(profile)) = (self.at_mut(place), profile) {
                     facts.load_profile(profile);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn supply_holds(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        wanted: &mut Wanted,
+    ) -> Result<(), Error> {
+        let environment = self.environment;
+        if let Some(since) = wanted.holds_since {
+            let (places, keys): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut wanted.living_holds).into_iter().unzip();
+            let living = transaction.living_holds_of(environment, &keys, since).await?;
+            for (place, living) in places.into_iter().zip(living) {
+                if let Some(facts) = self.at_mut(place) {
+                    facts.load_living_holds(since, living);
+                }
+            }
+        }
+        if !wanted.holds.is_empty() {
+            let (places, ids): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut wanted.holds).into_iter().unzip();
+            let found = transaction.holds(environment, &ids).await?;
+            for ((place, (_, id)), hold) in places.into_iter().zip(ids).zip(found) {
+                if let Some(facts) = self.at_mut(place) {
+                    facts.load_hold(id, hold);
                 }
             }
         }
@@ -319,6 +361,8 @@ impl Wanted {
         distinct(&mut self.ended_subscriptions);
         distinct(&mut self.overrides);
         distinct(&mut self.grants);
+        distinct(&mut self.living_holds);
+        distinct(&mut self.holds);
         distinct(&mut self.counters);
         distinct(&mut self.profiles);
         distinct(&mut self.replays);
@@ -329,6 +373,8 @@ impl Wanted {
             && self.ended_subscriptions.is_empty()
             && self.overrides.is_empty()
             && self.grants.is_empty()
+            && self.living_holds.is_empty()
+            && self.holds.is_empty()
             && self.counters.is_empty()
             && self.profiles.is_empty()
     }

@@ -94,6 +94,8 @@ pub(super) const ALL: &[Reference] = &[
     reference("overrides", "'override of {user}'", "a feature", "features", FEATURE),
     reference("grants", "'grant of ' || x.feature_id", "a user", "users", USER),
     reference("grants", "'grant of {user}'", "a feature", "features", FEATURE),
+    reference("holds", "'hold of ' || x.feature_id", "a user", "users", USER),
+    reference("holds", "'hold of {user}'", "a feature", "features", FEATURE),
     reference(
         "(SELECT * FROM current_counters WHERE {of_subscription})",
         COUNTER,

@@ -130,12 +130,12 @@ fn subscribers() -> String {
     )
 }
 
-/// SQLite: a row of a user's facts says what users, subscriptions, overrides and grants say.
+/// SQLite: a row of a user's facts says what users, subscriptions, overrides, grants and holds say.
 fn user_facts() -> String {
     let environment = environment("x");
     format!(
         "SELECT 'user ' || x.user_id || ' in ' || {environment},
-             'has other facts than the tables of users, subscriptions, overrides and grants say'
+             'has other facts than the tables of users, subscriptions, overrides, grants and holds say'
          FROM user_facts x
          LEFT JOIN users u ON u.environment_id = x.environment_id AND u.key = x.user_key
          WHERE u.id IS NOT x.user_id
@@ -145,6 +145,10 @@ fn user_facts() -> String {
              OR x.has_grants <> EXISTS (
                  SELECT 1 FROM grants g
                  WHERE g.environment_id = x.environment_id AND g.user_key = x.user_key)
+             OR x.has_holds <> EXISTS (
+                 SELECT 1 FROM holds h
+                 WHERE h.environment_id = x.environment_id AND h.user_key = x.user_key
+                     AND h.ended_at IS NULL)
              OR x.running IS NOT (
                  SELECT running_subscriptions(s.id, s.package_id, s.status, s.started_at, s.quantities)
                  FROM (SELECT * FROM subscriptions t

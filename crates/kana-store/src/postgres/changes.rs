@@ -8,7 +8,8 @@ use kana_core::Timestamp;
 use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::grant::{Grant, GrantKey};
-use kana_core::id::{FeatureId, IdempotencyKey, SubscriptionId, UserId, UserKey};
+use kana_core::hold::Hold;
+use kana_core::id::{FeatureId, HoldId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replay;
 use kana_core::near_limit::Share;
 use kana_core::overrides::Override;
@@ -37,6 +38,8 @@ pub(super) struct Gathered<'a> {
     pub(super) grants: IndexMap<(UserKey, GrantKey), Option<Cow<'a, Grant>>>,
     /// How much of each other grant is drawn.
     pub(super) drawn: IndexMap<(UserKey, GrantKey), i64>,
+    /// The new state of each hold.
+    pub(super) holds: IndexMap<(UserKey, &'a HoldId), &'a Hold>,
     /// Users who are deleted, and their overrides and grants with them.
     pub(super) deleted_users: Vec<UserKey>,
     /// The new value of each counter; `None` deletes it.
@@ -56,7 +59,8 @@ impl<'a> Gathered<'a> {
         let used = counted.chain(self.events.iter().map(|(_, event)| &event.feature));
         let overrides = self.overrides.values().flatten().map(|known| &known.feature);
         let given = self.grants.values().flatten().map(|grant| &grant.feature);
-        used.chain(overrides).chain(given).collect()
+        let held = self.holds.values().map(|hold| &hold.feature);
+        used.chain(overrides).chain(given).chain(held).collect()
     }
 
     /// Returns true if nothing but usage is recorded.
@@ -67,6 +71,7 @@ impl<'a> Gathered<'a> {
             && self.quantities.is_empty()
             && self.overrides.is_empty()
             && self.grants.is_empty()
+            && self.holds.is_empty()
     }
 
     fn put_grant(&mut self, grant: (UserKey, GrantKey), new: Option<Cow<'a, Grant>>) {
@@ -137,6 +142,9 @@ impl<'a> Gathered<'a> {
                 }
                 Change::SetDrawn { grant, drawn } => gathered.draw((*user, *grant), *drawn),
                 Change::DeleteGrant { grant } => gathered.put_grant((*user, *grant), None),
+                Change::PutHold(new) => {
+                    gathered.holds.insert((*user, &new.id), new);
+                }
                 Change::SetCounter { counter, value } => {
                     gathered.counters.insert((*user, counter), Some(value));
                 }

@@ -7,7 +7,10 @@ use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_core::counter::CounterValue;
 use kana_core::facts::{CounterKey, UserFacts};
 use kana_core::grant::Grant;
-use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::hold::Hold;
+use kana_core::id::{
+    FeatureId, HoldId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey,
+};
 use kana_core::idempotency::Replay;
 use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
@@ -126,8 +129,8 @@ impl Transaction for PostgresTransaction {
         if self.kind == Kind::Write
             && let Some(row) = rows.first()
         {
-            self.replays_table = Some(ReplaysTable::read(row.try_get(9)?)?);
-            self.mark = Some(Mark::read(row, 10)?);
+            self.replays_table = Some(ReplaysTable::read(row.try_get(10)?)?);
+            self.mark = Some(Mark::read(row, 11)?);
         }
         let mut users = HashMap::with_capacity(rows.len());
         for row in &rows {
@@ -137,11 +140,12 @@ impl Transaction for PostgresTransaction {
             let (id, key) = (rows::user_id(row, 1)?, UserKey(key));
             self.recent_counters.insert((environment, key), rows::recent_counters(row, 4)?);
             if self.kind == Kind::Write {
-                self.places.insert((environment, key), row.try_get(8)?);
+                self.places.insert((environment, key), row.try_get(9)?);
             }
             let facts = UserFacts::new(key, id.clone(), rows::running_subscriptions(row, 3)?)
                 .with_overrides(row.try_get(6)?)
-                .with_grants(row.try_get(7)?);
+                .with_grants(row.try_get(7)?)
+                .with_holds(row.try_get(8)?);
             users.insert(id, facts);
         }
         self.check_owners(environment, ids, |id| users.get(id).map(|facts| facts.key))?;
@@ -232,6 +236,38 @@ impl Transaction for PostgresTransaction {
             by_user.entry(user).or_default().push(rows::grant_of_user(row)?);
         }
         Ok(users.iter().map(|user| by_user.get(user).cloned().unwrap_or_default()).collect())
+    }
+
+    async fn living_holds_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+        since: Timestamp,
+    ) -> Result<Vec<Vec<Hold>>, StoreError> {
+        let (keys, since) = (distinct(users.iter().map(|user| user.0)), since.as_ms());
+        let rows = self.ask_one(sql::LIVING_HOLDS_OF, &[&environment.0, &keys, &since]).await?;
+        let mut by_user: HashMap<UserKey, Vec<Hold>> = HashMap::new();
+        for row in &rows {
+            let (user, hold) = rows::hold(row)?;
+            by_user.entry(user).or_default().push(hold);
+        }
+        Ok(users.iter().map(|user| by_user.get(user).cloned().unwrap_or_default()).collect())
+    }
+
+    async fn holds(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[(UserKey, HoldId)],
+    ) -> Result<Vec<Option<Hold>>, StoreError> {
+        let (users, names): (Vec<Uuid>, Vec<&str>) =
+            ids.iter().map(|(user, id)| (user.0, id.as_str())).unzip();
+        let rows = self.ask_one(sql::HOLDS, &[&environment.0, &users, &names]).await?;
+        let mut found = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let (user, hold) = rows::hold(row)?;
+            found.insert((user, hold.id.clone()), hold);
+        }
+        Ok(in_order(ids, &found))
     }
 
     async fn counters(

@@ -8,6 +8,7 @@ use kana_core::Timestamp;
 use kana_core::entitlement::Extras;
 use kana_core::facts::CounterKey;
 use kana_core::grant::Grant;
+use kana_core::hold::Hold;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::{Content, Replay, WrittenAnswer};
 use kana_core::metadata::{Label, Metadata};
@@ -24,6 +25,7 @@ use super::recent_counters::RecentCounters;
 use crate::columns::Named;
 use crate::error::StoreError;
 use crate::grant_row::GrantRow;
+use crate::hold_row::HoldRow;
 use crate::override_row::OverrideRow;
 use crate::quantities_column::{StoredQuantities, quantities_from, quantities_from_text};
 use crate::threshold_event_row::ThresholdEventRow;
@@ -179,6 +181,25 @@ pub(super) fn grant_of_user(row: &Row) -> Result<Grant, StoreError> {
         created_at: row.try_get(10)?,
     };
     stored.read()
+}
+
+/// The columns of a hold, then the key of its user.
+pub(super) fn hold(row: &Row) -> Result<(UserKey, Hold), StoreError> {
+    let stored = HoldRow {
+        id: text(row, 0)?,
+        feature: text(row, 1)?,
+        amount: row.try_get(2)?,
+        cost: row.try_get(3)?,
+        balance: text(row, 4)?,
+        subscription: row.try_get(5)?,
+        terms: terms_number(row, 6)?,
+        period_start: row.try_get(7)?,
+        created_at: row.try_get(8)?,
+        expires_at: row.try_get(9)?,
+        ended_at: row.try_get(10)?,
+        settled: row.try_get(11)?,
+    };
+    Ok((UserKey(row.try_get(12)?), stored.read()?))
 }
 
 /// The columns of a threshold event, without its user.

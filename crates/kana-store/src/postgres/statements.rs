@@ -504,13 +504,13 @@ statements! {
     // The catalog version comes with the facts, also when nobody asked about exists.
     FACTS = "
         SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
-            u.has_older_counters, u.has_overrides, u.has_grants
+            u.has_older_counters, u.has_overrides, u.has_grants, u.has_holds
         FROM environments e
         LEFT JOIN LATERAL (
             SELECT u.* FROM unnest($2::text[]) k (id)
             CROSS JOIN LATERAL (
                 SELECT id, key, running_subscriptions, recent_counters, has_older_counters,
-                    has_overrides, has_grants
+                    has_overrides, has_grants, has_holds
                 FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0) u
         ) u ON true
         WHERE e.id = $1";
@@ -518,15 +518,15 @@ statements! {
     // where it is now. The lock gives the transaction a number, which comes with it.
     LOCK_FACTS = concat!("
         SELECT e.catalog_version, u.id, u.key, u.running_subscriptions, u.recent_counters,
-            u.has_older_counters, u.has_overrides, u.has_grants, u.place, e.replays_table, t.number, t.timeline,
-            t.started_at
+            u.has_older_counters, u.has_overrides, u.has_grants, u.has_holds, u.place,
+            e.replays_table, t.number, t.timeline, t.started_at
         FROM environments e
         CROSS JOIN (", own_transaction!(), " OFFSET 0) t
         LEFT JOIN LATERAL (
             SELECT u.* FROM unnest($2::text[]) k (id)
             CROSS JOIN LATERAL (
                 SELECT id, key, running_subscriptions, recent_counters, has_older_counters,
-                    has_overrides, has_grants, ctid::text AS place
+                    has_overrides, has_grants, has_holds, ctid::text AS place
                 FROM users WHERE environment_id = $1 AND id = k.id OFFSET 0 FOR NO KEY UPDATE) u
         ) u ON true
         WHERE e.id = $1");
@@ -726,6 +726,49 @@ statements! {
             SELECT count(*) > 0 AS has_grants
             FROM grants WHERE environment_id = $1 AND user_key = k.key OFFSET 0) AS n
         WHERE u.ctid = old.ctid";
+    LIVING_HOLDS_OF = "
+        SELECT h.id, h.feature_id, h.amount, h.cost, h.balance_id, h.subscription_id, h.terms,
+            h.period_start, h.created_at, h.expires_at, h.ended_at, h.settled, h.user_key
+        FROM unnest($2::uuid[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT * FROM holds
+            WHERE environment_id = $1 AND user_key = k.key AND ended_at IS NULL AND expires_at > $3
+            OFFSET 0) h";
+    HOLDS = "
+        SELECT h.id, h.feature_id, h.amount, h.cost, h.balance_id, h.subscription_id, h.terms,
+            h.period_start, h.created_at, h.expires_at, h.ended_at, h.settled, h.user_key
+        FROM unnest($2::uuid[], $3::text[]) k (key, id)
+        CROSS JOIN LATERAL (
+            SELECT * FROM holds
+            WHERE environment_id = $1 AND user_key = k.key AND id = k.id OFFSET 0) h";
+    PUT_HOLDS = "
+        INSERT INTO holds
+            (environment_id, user_key, id, feature_id, amount, cost, balance_id, subscription_id,
+             terms, period_start, created_at, expires_at, ended_at, settled)
+        SELECT $1, h.*
+        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
+                    $8::uuid[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
+                    $13::bigint[], $14::bigint[]) h
+        ON CONFLICT (environment_id, user_key, id) DO UPDATE SET
+            expires_at = excluded.expires_at, ended_at = excluded.ended_at,
+            settled = excluded.settled";
+    NOTE_HOLDS = "
+        UPDATE users u SET has_holds = n.has_holds
+        FROM unnest($2::uuid[]) k (key)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM users WHERE environment_id = $1 AND key = k.key OFFSET 0) AS old
+        CROSS JOIN LATERAL (
+            SELECT EXISTS (
+                SELECT 1 FROM holds
+                WHERE environment_id = $1 AND user_key = k.key AND ended_at IS NULL) AS has_holds
+            OFFSET 0) AS n
+        WHERE u.ctid = old.ctid AND u.has_holds <> n.has_holds";
+    FORGET_HOLDS = "
+        DELETE FROM holds WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM holds
+            WHERE environment_id + 0 = $1 AND coalesce(ended_at, expires_at) < $2
+            ORDER BY coalesce(ended_at, expires_at) LIMIT $3))
+        RETURNING terms";
     NOTE_RUNNING = "
         UPDATE users u SET running_subscriptions = n.running
         FROM unnest($2::uuid[]) k (key)
@@ -958,7 +1001,7 @@ statements! {
                 ('package_features', 'read'), ('package_feature_terms', 'read'),
                 ('package_bases', 'read'), ('users', 'change'),
                 ('subscriptions', 'change'), ('overrides', 'change'), ('grants', 'change'),
-                ('counters', 'change'),
+                ('holds', 'change'), ('counters', 'change'),
                 ('features_with_usage', 'insert'), ('events', 'insert'),
                 ('events_default', 'read'), ('replays_0', 'insert'),
                 ('replays_1', 'insert'), ('replays_2', 'insert'), ('replays_3', 'insert'),

@@ -320,6 +320,10 @@ impl PostgresImport {
                 self.copy(batch).await?;
                 self.note(sql::NOTE_GRANTS, batch).await
             }
+            Kind::Hold => {
+                self.copy(batch).await?;
+                self.note(sql::NOTE_HOLDS, batch).await
+            }
             _ => self.copy(batch).await,
         }
     }

@@ -142,4 +142,18 @@ impl UsageStatistics for PostgresStore {
         transaction.commit_changes().await?;
         Ok(answers.first().map_or(0, Vec::len))
     }
+
+    async fn forget_holds(
+        &self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        let (before, at_most) = (before.as_ms(), count(at_most));
+        let parameters: &[&(dyn ToSql + Sync)] = &[&environment.0, &before, &at_most];
+        let mut transaction = self.begin_write();
+        let answers = transaction.change(&[(sql::FORGET_HOLDS, parameters)]).await?;
+        transaction.commit_changes().await?;
+        Ok(answers.first().map_or(0, Vec::len))
+    }
 }

@@ -26,6 +26,7 @@ use crate::columns::Named;
 use crate::error::StoreError;
 use crate::feed::Records;
 use crate::grant_row::GrantRow;
+use crate::hold_row::HoldRow;
 use crate::override_row::OverrideRow;
 use crate::quantities_column::quantities_to_text;
 use crate::store::WriteTransaction;
@@ -74,6 +75,8 @@ impl WriteTransaction for PostgresTransaction {
             put_grants(&gathered),
             drawn_grants(&gathered),
             noted_grants(&gathered),
+            put_holds(&gathered),
+            noted_holds(&gathered),
             older_counters(&older),
             deleted_counters(&gathered),
             crossings(&gathered),
@@ -422,6 +425,37 @@ fn noted_grants(gathered: &Gathered<'_>) -> Option<Table> {
     let users = distinct(changed.chain(gathered.deleted_users.iter().map(|user| user.0)));
     (!users.is_empty())
         .then(|| Table { statement: sql::NOTE_GRANTS, columns: vec![Box::new(users)] })
+}
+
+fn put_holds(gathered: &Gathered<'_>) -> Option<Table> {
+    let put = gathered.holds.iter();
+    let rows: Vec<(UserKey, HoldRow<'_>)> =
+        put.map(|((user, _), new)| (*user, HoldRow::of(new))).collect();
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::PUT_HOLDS,
+        columns: vec![
+            column(&rows, |(user, _)| user.0),
+            column(&rows, |(_, row)| row.id.to_owned()),
+            column(&rows, |(_, row)| row.feature.to_owned()),
+            column(&rows, |(_, row)| row.amount),
+            column(&rows, |(_, row)| row.cost),
+            column(&rows, |(_, row)| row.balance.to_owned()),
+            column(&rows, |(_, row)| row.subscription),
+            column(&rows, |(_, row)| i64::from(row.terms.0)),
+            column(&rows, |(_, row)| row.period_start),
+            column(&rows, |(_, row)| row.created_at),
+            column(&rows, |(_, row)| row.expires_at),
+            column(&rows, |(_, row)| row.ended_at),
+            column(&rows, |(_, row)| row.settled),
+        ],
+    })
+}
+
+/// Notes beside users whether they have holds that have not ended.
+fn noted_holds(gathered: &Gathered<'_>) -> Option<Table> {
+    let users = distinct(gathered.holds.keys().map(|(user, _)| user.0));
+    (!users.is_empty())
+        .then(|| Table { statement: sql::NOTE_HOLDS, columns: vec![Box::new(users)] })
 }
 
 fn deleted_counters(gathered: &Gathered<'_>) -> Option<Table> {

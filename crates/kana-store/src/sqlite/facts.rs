@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::event_log::UnwrittenEvents;
 use super::rows::{instant, limit, read_owned_subscription, read_subscription, text};
 use super::{
-    earlier_ids, grants, limit_crossings, overrides, statements as sql, threshold_events,
+    earlier_ids, grants, holds, limit_crossings, overrides, statements as sql, threshold_events,
     user_facts, users,
 };
 use crate::app::EnvironmentId;
@@ -60,11 +60,13 @@ pub(super) fn facts_from_tables(
     let mut statement = connection.statement(sql::FACTS)?;
     let mut rows = statement.query(params![environment.0, id.as_str()])?;
     let mut key = None;
-    let (mut running, mut has_overrides, mut has_grants) = (Vec::new(), false, false);
+    let mut running = Vec::new();
+    let (mut has_overrides, mut has_grants, mut has_holds) = (false, false, false);
     while let Some(row) = rows.next()? {
         key = Some(UserKey(row.get(0)?));
         has_overrides = row.get(7)?;
         has_grants = row.get(8)?;
+        has_holds = row.get(9)?;
         if row.get_ref(1)? != ValueRef::Null {
             running.push(read_subscription(row, 1)?);
         }
@@ -73,6 +75,7 @@ pub(super) fn facts_from_tables(
         UserFacts::new(key, id.clone(), running)
             .with_overrides(has_overrides)
             .with_grants(has_grants)
+            .with_holds(has_holds)
     }))
 }
 
@@ -212,6 +215,7 @@ pub(super) fn write(
                 grants::delete(connection, environment, user_key, *grant)
             });
         }
+        Change::PutHold(new) => holds::put(connection, environment, user_key, new),
         Change::SetCounter { counter, value } => {
             write_counter(connection, environment, user_key, counter, Some(value))
         }

@@ -10,7 +10,10 @@ use kana_core::catalog::{Catalog, CatalogVersion};
 use kana_core::counter::CounterValue;
 use kana_core::facts::CounterKey;
 use kana_core::grant::Grant;
-use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::hold::Hold;
+use kana_core::id::{
+    FeatureId, HoldId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey,
+};
 use kana_core::idempotency::Replay;
 use kana_core::metadata::Label;
 use kana_core::overrides::Override;
@@ -244,6 +247,12 @@ from_snapshot! {
     ended_subscriptions(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Subscription>>;
     overrides_of(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Override>>;
     grants_of(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Grant>>;
+    living_holds_of(
+        environment: EnvironmentId,
+        users: &[UserKey],
+        since: Timestamp
+    ) -> Vec<Vec<Hold>>;
+    holds(environment: EnvironmentId, ids: &[(UserKey, HoldId)]) -> Vec<Option<Hold>>;
     counters_after(
         environment: EnvironmentId,
         after: Option<&(UserKey, CounterKey)>,

@@ -222,13 +222,15 @@ statements! {
     FACTS = "
         SELECT u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
             EXISTS (SELECT 1 FROM overrides o WHERE o.environment_id = ?1 AND o.user_key = u.key),
-            EXISTS (SELECT 1 FROM grants g WHERE g.environment_id = ?1 AND g.user_key = u.key)
+            EXISTS (SELECT 1 FROM grants g WHERE g.environment_id = ?1 AND g.user_key = u.key),
+            EXISTS (SELECT 1 FROM holds h INDEXED BY holds_that_may_live
+                WHERE h.environment_id = ?1 AND h.user_key = u.key AND h.ended_at IS NULL)
         FROM users u
         LEFT JOIN subscriptions s INDEXED BY subscriptions_that_run
             ON s.environment_id = ?1 AND s.user_key = u.key AND s.ended_at IS NULL
         WHERE u.environment_id = ?1 AND u.id = ?2";
     FACTS_BY_ID = "
-        SELECT user_key, has_overrides, has_grants, running FROM user_facts
+        SELECT user_key, has_overrides, has_grants, has_holds, running FROM user_facts
         WHERE environment_id = ?1 AND user_id = ?2";
     USER_FACTS_TO_GATHER = "
         SELECT environment_id, after_id FROM user_facts_to_gather ORDER BY environment_id LIMIT 1";
@@ -238,10 +240,12 @@ statements! {
             WHERE environment_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3)";
     GATHER_USER_FACTS = "
         INSERT INTO user_facts
-            (environment_id, user_id, user_key, has_overrides, has_grants, running)
+            (environment_id, user_id, user_key, has_overrides, has_grants, has_holds, running)
         SELECT ?1, u.id, u.key,
             EXISTS (SELECT 1 FROM overrides o WHERE o.environment_id = ?1 AND o.user_key = u.key),
             EXISTS (SELECT 1 FROM grants g WHERE g.environment_id = ?1 AND g.user_key = u.key),
+            EXISTS (SELECT 1 FROM holds h INDEXED BY holds_that_may_live
+                WHERE h.environment_id = ?1 AND h.user_key = u.key AND h.ended_at IS NULL),
             (SELECT running_subscriptions(s.id, s.package_id, s.status, s.started_at, s.quantities)
                 FROM subscriptions s INDEXED BY subscriptions_that_run
                 WHERE s.environment_id = ?1 AND s.user_key = u.key AND s.ended_at IS NULL)
@@ -283,6 +287,29 @@ statements! {
     DELETE_GRANT = "
         DELETE FROM grants WHERE environment_id = ?1 AND user_key = ?2 AND key = ?3";
     DELETE_GRANTS_OF = "DELETE FROM grants WHERE environment_id = ?1 AND user_key = ?2";
+    LIVING_HOLDS_OF = "
+        SELECT id, feature_id, amount, cost, balance_id, subscription_id, terms, period_start, created_at,
+            expires_at, ended_at, settled
+        FROM holds INDEXED BY holds_that_may_live
+        WHERE environment_id = ?1 AND user_key = ?2 AND ended_at IS NULL AND expires_at > ?3";
+    HOLD = "
+        SELECT id, feature_id, amount, cost, balance_id, subscription_id, terms, period_start, created_at,
+            expires_at, ended_at, settled
+        FROM holds WHERE environment_id = ?1 AND user_key = ?2 AND id = ?3";
+    PUT_HOLD = "
+        INSERT INTO holds
+            (environment_id, user_key, id, feature_id, amount, cost, balance_id, subscription_id, terms, period_start, created_at,
+            expires_at, ended_at, settled)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+        ON CONFLICT (environment_id, user_key, id) DO UPDATE SET
+            expires_at = excluded.expires_at, ended_at = excluded.ended_at,
+            settled = excluded.settled";
+    FORGET_HOLDS = "
+        DELETE FROM holds
+        WHERE environment_id = ?1 AND (user_key, id) IN (
+            SELECT user_key, id FROM holds INDEXED BY holds_by_end
+            WHERE environment_id = ?1 AND coalesce(ended_at, expires_at) < ?2
+            ORDER BY coalesce(ended_at, expires_at) LIMIT ?3)";
     SUBSCRIPTION = "
         SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
             u.id

@@ -45,9 +45,9 @@ mod user_facts;
 
 const NOW: Timestamp = Timestamp::MIN;
 
-/// Takes the last migration back.
+/// Takes the last two migrations back.
 const DROP_USER_FACTS: &str = "
-    DROP TABLE user_facts; DROP TABLE user_facts_to_gather; DROP TRIGGER user_facts_of_new;
+    DROP TABLE holds; DROP TABLE user_facts; DROP TABLE user_facts_to_gather; DROP TRIGGER user_facts_of_new;
     DROP TRIGGER user_facts_of_renamed; DROP TRIGGER user_facts_of_deleted;
     DROP TRIGGER user_facts_subscription_added; DROP TRIGGER user_facts_subscription_changed;
     DROP TRIGGER user_facts_subscription_deleted; DROP TRIGGER user_facts_override_added;
@@ -206,6 +206,7 @@ mod plans {
         "usage_totals",
         "limit_crossings",
         "threshold_events",
+        "holds",
         "user_import_lines",
         "user_import_names",
     ];
@@ -248,7 +249,7 @@ mod plans {
             || (statement == "USAGE_BY_FEATURE" && step == "USE TEMP B-TREE FOR GROUP BY")
             // As many as are asked for.
             || ((statement.starts_with("FORGET_USAGE_")
-                || ["FORGET_LIMIT_CROSSINGS", "FORGET_THRESHOLD_EVENTS"].contains(&statement))
+                || ["FORGET_LIMIT_CROSSINGS", "FORGET_THRESHOLD_EVENTS", "FORGET_HOLDS"].contains(&statement))
                 && step.starts_with("LIST SUBQUERY "))
             // The first rows of an environment, as many as are asked for.
             || (statement == "FORGET_THRESHOLD_EVENTS"
@@ -325,6 +326,8 @@ mod plans {
             SEARCH o USING PRIMARY KEY (environment_id=? AND user_key=?)
             CORRELATED SCALAR SUBQUERY 2
             SEARCH g USING COVERING INDEX sqlite_autoindex_grants_2 (environment_id=? AND user_key=?)
+            CORRELATED SCALAR SUBQUERY 3
+            SEARCH h USING INDEX holds_that_may_live (environment_id=? AND user_key=?)
         ");
     }
 
@@ -353,6 +356,9 @@ mod plans {
             ("OVERRIDES_OF", statements::OVERRIDES_OF),
             ("GRANTS_OF", statements::GRANTS_OF),
             ("SET_DRAWN", statements::SET_DRAWN),
+            ("LIVING_HOLDS_OF", statements::LIVING_HOLDS_OF),
+            ("HOLD", statements::HOLD),
+            ("PUT_HOLD", statements::PUT_HOLD),
             ("CANCEL_SUBSCRIPTION", statements::CANCEL_SUBSCRIPTION),
             ("SET_QUANTITIES", statements::SET_QUANTITIES),
             ("LAST_NUMBER_LOGGED", statements::LAST_NUMBER_LOGGED),
@@ -375,6 +381,11 @@ mod plans {
             SEARCH grants USING PRIMARY KEY (environment_id=? AND user_key=?)
         SET_DRAWN
             SEARCH grants USING PRIMARY KEY (environment_id=? AND user_key=? AND key=?)
+        LIVING_HOLDS_OF
+            SEARCH holds USING INDEX holds_that_may_live (environment_id=? AND user_key=? AND expires_at>?)
+        HOLD
+            SEARCH holds USING PRIMARY KEY (environment_id=? AND user_key=? AND id=?)
+        PUT_HOLD
         CANCEL_SUBSCRIPTION
             SEARCH subscriptions USING COVERING INDEX subscriptions_by_id (environment_id=? AND id=?)
         SET_QUANTITIES

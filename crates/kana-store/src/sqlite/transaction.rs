@@ -10,7 +10,10 @@ use kana_core::catalog::{Catalog, CatalogChange, CatalogVersion};
 use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey, UserFacts};
 use kana_core::grant::Grant;
-use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::hold::Hold;
+use kana_core::id::{
+    FeatureId, HoldId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey,
+};
 use kana_core::idempotency::Replay;
 use kana_core::overrides::Override;
 use kana_core::subscription::Subscription;
@@ -33,7 +36,7 @@ use super::unfolded_usage::UnfoldedUsage;
 use super::usage_by_day::{self, Deltas};
 use super::write_behind::WriteBehind;
 use super::{
-    catalog, facts, feed, grants, keys, limit_crossings, lists, overrides, threshold_events,
+    catalog, facts, feed, grants, holds, keys, limit_crossings, lists, overrides, threshold_events,
     usage_events, user_search, users,
 };
 use crate::app::{EnvironmentId, EnvironmentKind, Key, NewKey};
@@ -218,7 +221,8 @@ impl WriteLease {
         | Change::LogEvent(UsageEvent { feature, .. })
         // What a user was given keeps a feature as usage does.
         | Change::PutOverride(Override { feature, .. })
-        | Change::PutGrant(Grant { feature, .. }) = change
+        | Change::PutGrant(Grant { feature, .. })
+        | Change::PutHold(Hold { feature, .. }) = change
         {
             self.note_usage(environment, feature)?;
         }
@@ -656,6 +660,26 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
     ) -> Result<Vec<Vec<Grant>>, StoreError> {
         let of_user = |user: &UserKey| grants::of_user(&self.lease, environment, *user);
         self.lease.noted(users.iter().map(of_user).collect())
+    }
+
+    async fn living_holds_of(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+        since: Timestamp,
+    ) -> Result<Vec<Vec<Hold>>, StoreError> {
+        let of_user =
+            |user: &UserKey| holds::living_of_user(&self.lease, environment, *user, since);
+        self.lease.noted(users.iter().map(of_user).collect())
+    }
+
+    async fn holds(
+        &mut self,
+        environment: EnvironmentId,
+        ids: &[(UserKey, HoldId)],
+    ) -> Result<Vec<Option<Hold>>, StoreError> {
+        let found = |id| holds::hold(&self.lease, environment, id);
+        self.lease.noted(ids.iter().map(found).collect())
     }
 
     async fn counters(

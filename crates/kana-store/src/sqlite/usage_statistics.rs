@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::rows::limit;
 use super::store::SqliteStore;
 use super::usage_by_day::{by_feature, of_all_features, of_feature};
-use super::{limit_crossings, statements as sql, threshold_events};
+use super::{holds, limit_crossings, statements as sql, threshold_events};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 use crate::usage_statistics::{DailyUsage, FeatureUsage, UsageStatistics, top};
@@ -81,5 +81,14 @@ impl UsageStatistics for SqliteStore {
     ) -> Result<usize, StoreError> {
         self.forget(|connection| threshold_events::forget(connection, environment, before, at_most))
             .await
+    }
+
+    async fn forget_holds(
+        &self,
+        environment: EnvironmentId,
+        before: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        self.forget(|connection| holds::forget(connection, environment, before, at_most)).await
     }
 }

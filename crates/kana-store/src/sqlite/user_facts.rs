@@ -1,5 +1,5 @@
 //! Users' facts by the users' ids: the table `user_facts`. Triggers keep it in step with users, subscriptions,
-//! overrides and grants.
+//! overrides, grants and holds.
 
 use kana_core::facts::UserFacts;
 use kana_core::id::{UserId, UserKey};
@@ -20,10 +20,11 @@ pub(super) fn facts(
     let mut statement = connection.statement(sql::FACTS_BY_ID)?;
     let mut rows = statement.query(params![environment.0, id.as_str()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let Some(running) = row.get_ref(3)?.as_blob_or_null()? else { return Ok(None) };
+    let Some(running) = row.get_ref(4)?.as_blob_or_null()? else { return Ok(None) };
     let running = running_subscriptions::read(running)?;
     let facts = UserFacts::new(UserKey(row.get(0)?), id.clone(), running);
-    Ok(Some(facts.with_overrides(row.get(1)?).with_grants(row.get(2)?)))
+    let facts = facts.with_overrides(row.get(1)?).with_grants(row.get(2)?);
+    Ok(Some(facts.with_holds(row.get(3)?)))
 }
 
 /// Adds the rows of up to `at_most` users of before the table, in the order of their ids, so that each page

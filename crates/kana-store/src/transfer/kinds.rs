@@ -17,6 +17,7 @@ use kana_core::counter::Marks;
 use kana_core::credits::COST_MAX;
 use kana_core::day::Day;
 use kana_core::grant::{AMOUNT_MAX, PRIORITIES};
+use kana_core::hold;
 use kana_core::overrides::OverrideKind;
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::subscription::SubscriptionStatus;
@@ -45,7 +46,7 @@ pub enum Kind {
     PackageFeatureTerms,
     /// A base package that an add-on may be added to.
     PackageBase,
-    /// A feature that was ever used, or given to a user by an override or a grant.
+    /// A feature that was ever used, or given to a user by an override or a grant, or held.
     UsedFeature,
     /// A user.
     User,
@@ -55,6 +56,8 @@ pub enum Kind {
     Override,
     /// An extra amount of a feature for one user.
     Grant,
+    /// An amount of a feature that is kept for a job of one user.
+    Hold,
     /// How much was used in a period.
     Counter,
     /// A line of the log of usage.
@@ -80,7 +83,7 @@ pub enum Kind {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 26;
+pub(crate) const KINDS: usize = 27;
 
 impl Kind {
     /// All of them, in their order.
@@ -100,6 +103,7 @@ impl Kind {
         Self::Subscription,
         Self::Override,
         Self::Grant,
+        Self::Hold,
         Self::Counter,
         Self::Event,
         Self::UsageByDay,
@@ -141,6 +145,7 @@ impl Kind {
             Self::Subscription => &SUBSCRIPTION,
             Self::Override => &OVERRIDE,
             Self::Grant => &GRANT,
+            Self::Hold => &HOLD,
             Self::Counter => &COUNTER,
             Self::Event => &EVENT,
             Self::UsageByDay => &USAGE_BY_DAY,
@@ -163,6 +168,7 @@ impl Kind {
             Self::Subscription
             | Self::Override
             | Self::Grant
+            | Self::Hold
             | Self::Counter
             | Self::Event
             | Self::ThresholdEvent
@@ -427,6 +433,28 @@ static GRANT: Description = Description {
         optional("voided_at", Instant),
         optional("reason", Label),
         column("created_at", Instant),
+    ],
+};
+
+static HOLD: Description = Description {
+    name: "hold",
+    table: "holds",
+    owner: OWNER,
+    order: Order::By("environment_id, user_key, id"),
+    columns: &[
+        column("user_key", Uuid),
+        column("id", Id),
+        column("feature_id", Id),
+        column("amount", Integer { min: 1, max: hold::AMOUNT_MAX }),
+        column("cost", COST),
+        column("balance_id", Id),
+        column("subscription_id", Uuid),
+        column("terms", TERMS),
+        column("period_start", Instant),
+        column("created_at", Instant),
+        column("expires_at", Instant),
+        optional("ended_at", Instant),
+        optional("settled", NOT_NEGATIVE),
     ],
 };
 

@@ -17,6 +17,7 @@ pub(super) fn check(kind: Kind, row: &Row) -> Result<(), String> {
         Kind::PackageFeature | Kind::PackageFeatureTerms => columns.check_anchor(),
         Kind::Override => columns.check_override(),
         Kind::Grant => columns.check_grant(),
+        Kind::Hold => columns.check_hold(),
         Kind::Event if columns.text("action") == Some("VOID") => {
             must(columns.is_given("idempotency_key"), "idempotency_key", "is needed with VOID")
         }
@@ -102,6 +103,18 @@ impl Columns<'_> {
         must(!is_more, "drawn", "must be amount or less")?;
         self.must_follow("starts_at", "expires_at")
     }
+
+    fn check_hold(&self) -> Result<(), String> {
+        let draws = self.text("feature_id") != self.text("balance_id");
+        must(
+            draws || self.integer("cost") == Some(1),
+            "cost",
+            "must be 1 where feature_id is balance_id",
+        )?;
+        let has_ended = self.is_given("ended_at") || !self.is_given("settled");
+        must(has_ended, "settled", "needs an ended_at")?;
+        self.must_follow("created_at", "expires_at")
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +178,16 @@ mod tests {
                 Kind::Grant,
                 vec![("starts_at", number(5)), ("expires_at", number(4))],
                 "expires_at must be after starts_at",
+            ),
+            (
+                Kind::Hold,
+                vec![("feature_id", text("a")), ("balance_id", text("a")), ("cost", number(2))],
+                "cost must be 1 where feature_id is balance_id",
+            ),
+            (
+                Kind::Hold,
+                vec![("feature_id", text("a")), ("settled", number(1))],
+                "settled needs an ended_at",
             ),
             (
                 Kind::PackageFeature,

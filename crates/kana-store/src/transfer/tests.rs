@@ -321,7 +321,7 @@ fn every_column_of_the_embedded_engine_travels() {
     }
     assert!(found.remove("user_search").is_some(), "{SEARCH_STAYS}");
     assert!(found.remove("package_subscribers").is_some(), "{SUBSCRIBERS_STAY}");
-    // They say once more what travels as users, subscriptions, overrides and grants.
+    // They say once more what travels as users, subscriptions, overrides, grants and holds.
     assert!(found.remove("user_facts").is_some());
     assert!(found.remove("user_facts_to_gather").is_some());
     // What the log of counters holds travels as counters.
@@ -359,12 +359,13 @@ fn every_column_of_postgres_travels() {
         assert!(found.remove(table).is_some());
     }
     assert!(found.remove("user_search").is_some(), "{SEARCH_STAYS}");
-    // They say once more what travels as subscriptions, overrides and grants, and hold what travels as
-    // counters.
+    // They say once more what travels as subscriptions, overrides, grants and holds, and hold what travels
+    // as counters.
     for column in [
         "running_subscriptions",
         "has_overrides",
         "has_grants",
+        "has_holds",
         "recent_counters",
         "has_older_counters",
     ] {

@@ -16,6 +16,7 @@ mod engine;
 mod events;
 mod feed;
 mod grants;
+mod holds;
 mod isolation;
 mod jobs;
 mod limit_crossings;
@@ -292,6 +293,12 @@ macro_rules! every_story_on {
                 grants_are_kept_as_they_are_given_each_for_its_user,
                 a_grant_that_is_not_committed_was_never_given,
                 a_deleted_user_has_no_grants,
+            }
+            holds {
+                holds_are_kept_as_they_are_made_each_for_its_user,
+                a_hold_that_is_not_committed_was_never_made,
+                holds_follow_their_user,
+                holds_that_are_over_are_forgotten_some_at_a_time,
             }
             thresholds {
                 threshold_events_are_listed_in_the_order_of_their_ids,

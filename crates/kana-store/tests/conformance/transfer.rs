@@ -26,7 +26,7 @@ use crate::world::{
     put_feature, put_package, quantities, replay, set_quantities, subscribe, subscription_id, time,
     user, user_id, user_key,
 };
-use crate::{Engine, grants, overrides, thresholds};
+use crate::{Engine, grants, holds, overrides, thresholds};
 
 const BOTH: [EnvironmentKind; 2] = [EnvironmentKind::Test, EnvironmentKind::Live];
 
@@ -209,6 +209,10 @@ async fn fill_users<E: Engine>(world: &World<E>) {
                 grants::put(&match n {
                     2 => grants::bare(n, "calls"),
                     _ => grants::whole(n, "calls"),
+                }),
+                holds::put(&match n {
+                    2 => holds::settled(n, "calls"),
+                    _ => holds::living(n, "calls"),
                 }),
                 // An override that counts by itself has its id in the place of a subscription's.
                 count(

@@ -13,6 +13,8 @@ pub enum Asked {
     CanUseFeatures,
     /// By `useFeature`.
     UseFeature,
+    /// By `createHold`.
+    CreateHold,
     /// By a browser.
     Client,
 }
@@ -49,8 +51,13 @@ pub enum UsageResult {
     Refused,
 }
 
-const ASKED: [Asked; 4] =
-    [Asked::CanUseFeature, Asked::CanUseFeatures, Asked::UseFeature, Asked::Client];
+const ASKED: [Asked; 5] = [
+    Asked::CanUseFeature,
+    Asked::CanUseFeatures,
+    Asked::UseFeature,
+    Asked::CreateHold,
+    Asked::Client,
+];
 const RULES: [Rule; 7] = [
     Rule::Binary,
     Rule::Unlimited,
@@ -78,6 +85,7 @@ impl Asked {
             Self::CanUseFeature => "canUseFeature",
             Self::CanUseFeatures => "canUseFeatures",
             Self::UseFeature => "useFeature",
+            Self::CreateHold => "createHold",
             Self::Client => "client",
         }
     }

@@ -31,7 +31,7 @@ pub(super) enum UserChanges {
     /// Only changes of what is kept in memory. With what the transaction has read of the user before, if the
     /// user is not in memory yet.
     Known(Vec<KnownChange>, Option<KnownUser>),
-    /// The id may belong to another user afterwards, or the user has other overrides or grants, which are
+    /// The id may belong to another user afterwards, or the user has other overrides, grants or holds, which are
     /// not kept in memory.
     Other,
 }
@@ -157,7 +157,7 @@ impl FactsChanges {
     }
 }
 
-/// Returns true if the change is one of the user's overrides or grants.
+/// Returns true if the change is one of the user's overrides, grants or holds.
 fn is_of_exceptions(change: &Change) -> bool {
     matches!(
         change,
@@ -166,6 +166,7 @@ fn is_of_exceptions(change: &Change) -> bool {
             | Change::PutGrant(_)
             | Change::SetDrawn { .. }
             | Change::DeleteGrant { .. }
+            | Change::PutHold(_)
     )
 }
 
@@ -192,6 +193,7 @@ fn known(change: &Change) -> Option<KnownChange> {
         | Change::PutGrant(_)
         | Change::SetDrawn { .. }
         | Change::DeleteGrant { .. }
+        | Change::PutHold(_)
         | Change::LogEvent(_)
         | Change::CrossLimit(_)
         | Change::ReachThreshold(_)

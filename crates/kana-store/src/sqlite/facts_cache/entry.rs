@@ -62,13 +62,13 @@ impl EntryNames {
 pub(super) struct Entry(Box<[u8]>);
 
 impl Entry {
-    /// Writes an entry. Returns `None` for a user with more than fits, or with overrides or grants.
+    /// Writes an entry. Returns `None` for a user with more than fits, or with overrides, grants or holds.
     pub(super) fn new(
         (environment, id): (EnvironmentId, &UserId),
         user: &KnownUser,
         names: &mut EntryNames,
     ) -> Option<Self> {
-        if user.has_overrides || user.has_grants {
+        if user.has_overrides || user.has_grants || user.has_holds {
             return None;
         }
         let id = id.as_str().as_bytes();
@@ -139,6 +139,7 @@ impl Entry {
             running,
             has_overrides: false,
             has_grants: false,
+            has_holds: false,
             counters,
         })
     }

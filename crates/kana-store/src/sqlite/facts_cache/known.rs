@@ -22,6 +22,8 @@ pub(crate) struct KnownUser {
     pub(crate) has_overrides: bool,
     /// Likewise.
     pub(crate) has_grants: bool,
+    /// Likewise.
+    pub(crate) has_holds: bool,
     /// Some counters.
     pub(crate) counters: Vec<Counter>,
 }
@@ -43,6 +45,7 @@ impl KnownUser {
             running: facts.subscriptions().to_vec(),
             has_overrides: facts.has_overrides(),
             has_grants: facts.has_grants(),
+            has_holds: facts.has_holds(),
             counters: Vec::new(),
         }
     }
@@ -52,6 +55,7 @@ impl KnownUser {
         UserFacts::new(self.key, id.clone(), self.running)
             .with_overrides(self.has_overrides)
             .with_grants(self.has_grants)
+            .with_holds(self.has_holds)
             .with_counters(self.counters)
     }
 

@@ -54,6 +54,7 @@ fn user(n: u128) -> KnownUser {
         running: vec![subscription(n)],
         has_overrides: false,
         has_grants: false,
+        has_holds: false,
         counters,
     }
 }
@@ -219,6 +220,7 @@ fn an_ended_subscription_goes_with_its_counters() {
     let after = KnownUser {
         has_overrides: false,
         has_grants: false,
+        has_holds: false,
         key: key(1),
         running: vec![subscription(2), subscription(3)],
         counters: vec![(counter(2, "api-calls", 0), None)],
@@ -364,6 +366,7 @@ fn any_user() -> impl Strategy<Value = KnownUser> {
             running,
             has_overrides: false,
             has_grants: false,
+            has_holds: false,
             counters: Vec::new(),
         };
         for ((of, feature, terms, start), used) in counters {

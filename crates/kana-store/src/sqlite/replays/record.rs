@@ -399,6 +399,7 @@ fn code(reason: Reason) -> u8 {
         Reason::Overage => 4,
         Reason::LimitReached => 5,
         Reason::Denied => 6,
+        Reason::Held => 7,
     }
 }
 
@@ -411,6 +412,7 @@ fn reason(code: u8) -> Option<Reason> {
         4 => Reason::Overage,
         5 => Reason::LimitReached,
         6 => Reason::Denied,
+        7 => Reason::Held,
         _ => return None,
     })
 }

@@ -16,7 +16,7 @@ const LIMITS: Deadlines = Deadlines {
 const SOON: Duration = Duration::from_secs(4);
 
 /// The calls that write.
-const WRITING: [&str; 23] = [
+const WRITING: [&str; 24] = [
     "begin_app",
     "create_app",
     "provide_token_secret",
@@ -40,6 +40,7 @@ const WRITING: [&str; 23] = [
     "forget_usage_by_day",
     "forget_limit_crossings",
     "forget_threshold_events",
+    "forget_holds",
 ];
 
 #[tokio::test]

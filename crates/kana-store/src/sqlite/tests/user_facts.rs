@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kana_core::credits::Cost;
 use kana_core::grant::{Grant, GrantKey};
-use kana_core::id::{GrantId, OverrideId};
+use kana_core::hold::{Hold, HoldEnd};
+use kana_core::id::{GrantId, HoldId, OverrideId};
 use kana_core::overrides::{Override, OverrideTerms};
 use kana_core::quantity::Quantity;
-use kana_core::terms::TermsHistory;
+use kana_core::terms::{TermsHistory, TermsNumber};
 use proptest::prelude::*;
 
 use super::super::{facts, user_facts};
@@ -48,6 +50,8 @@ enum Edit {
     RemoveOverride(u128, u8),
     Grant(u128, u8),
     ForgetGrant(u128, u8),
+    Hold(u128, u8),
+    EndHold(u128, u8),
     Rename(u128, u128),
     Delete(u128, u128),
 }
@@ -78,6 +82,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         2 => (user.clone(), 0..2_u8).prop_map(|(user, feature)| Edit::RemoveOverride(user, feature)),
         2 => (user.clone(), 0..2_u8).prop_map(|(user, grant)| Edit::Grant(user, grant)),
         2 => (user.clone(), 0..2_u8).prop_map(|(user, grant)| Edit::ForgetGrant(user, grant)),
+        2 => (user.clone(), 0..2_u8).prop_map(|(user, hold)| Edit::Hold(user, hold)),
+        2 => (user.clone(), 0..2_u8).prop_map(|(user, hold)| Edit::EndHold(user, hold)),
         2 => (user.clone(), 0..IDS).prop_map(|(user, id)| Edit::Rename(user, id)),
         1 => (user, 0..IDS).prop_map(|(user, id)| Edit::Delete(user, id)),
     ]
@@ -104,6 +110,24 @@ fn denial(user: u128, feature: u8) -> Override {
         ends_at: None,
         reason: None,
         history: TermsHistory::beginning_with(terms.allowance()),
+    }
+}
+
+fn hold_of(user: u128, hold: u8) -> Hold {
+    Hold {
+        id: HoldId::new("id", &format!("hold-{hold}")).unwrap(),
+        feature: feature_of(0),
+        amount: 5,
+        cost: Cost::ONE,
+        counter: CounterKey {
+            subscription: SubscriptionId(Uuid::from_u128(subscription_of(user, 0))),
+            feature: feature_of(0),
+            terms: TermsNumber(0),
+            period_start: NOW,
+        },
+        created_at: NOW,
+        expires_at: Timestamp::MAX,
+        ended: None,
     }
 }
 
@@ -192,6 +216,15 @@ impl State {
             Edit::ForgetGrant(user, grant) => {
                 self.ids.get(&user)?;
                 at(user, Change::DeleteGrant { grant: grant_of(user, grant).key })
+            }
+            Edit::Hold(user, hold) => {
+                self.ids.get(&user)?;
+                at(user, Change::PutHold(hold_of(user, hold)))
+            }
+            Edit::EndHold(user, hold) => {
+                self.ids.get(&user)?;
+                let ended = Some((HoldEnd::Released, NOW));
+                at(user, Change::PutHold(Hold { ended, ..hold_of(user, hold) }))
             }
             Edit::Rename(user, id) => {
                 let previous = self.rename(user, id)?;
@@ -419,13 +452,15 @@ async fn a_row_that_disagrees_is_found_by_a_check() {
     let (store, environment, directory) = store_with_app().await;
     change(&store, environment, user_key(1), [create_user(1), subscribe(1, None)]).await;
     change(&store, environment, user_key(2), [create_user(2)]).await;
-    let other = "has other facts than the tables of users, subscriptions, overrides and grants say";
+    let other =
+        "has other facts than the tables of users, subscriptions, overrides, grants and holds say";
     let none = "has no row among the facts of users";
     for (damage, found) in [
         ("SET running = x'' WHERE user_id = '1'", vec![format!("user 1 in test {other}")]),
         ("SET running = NULL WHERE user_id = '2'", vec![format!("user 2 in test {other}")]),
         ("SET has_overrides = 1 WHERE user_id = '1'", vec![format!("user 1 in test {other}")]),
         ("SET has_grants = 1 WHERE user_id = '1'", vec![format!("user 1 in test {other}")]),
+        ("SET has_holds = 1 WHERE user_id = '1'", vec![format!("user 1 in test {other}")]),
         (
             "SET user_id = '3' WHERE user_id = '2'",
             vec![format!("user 3 in test {other}"), format!("user 2 in test {none}")],
