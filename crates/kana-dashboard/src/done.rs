@@ -38,6 +38,7 @@ pub(crate) enum Done {
     OverrideRemoved,
     GrantCreated,
     GrantVoided,
+    HoldReleased,
     UsageRecorded,
     /// The user has used more than the budget by now.
     UsageRecordedOver,
@@ -45,7 +46,7 @@ pub(crate) enum Done {
     UsageNotRecorded,
 }
 
-const ALL: [(Done, &str, &str); 34] = [
+const ALL: [(Done, &str, &str); 35] = [
     (Done::FeatureCreated, "feature-created", "Feature created."),
     (Done::FeatureSaved, "feature-saved", "Feature saved."),
     (Done::FeatureDeleted, "feature-deleted", "Feature deleted."),
@@ -85,6 +86,7 @@ const ALL: [(Done, &str, &str); 34] = [
     (Done::OverrideRemoved, "override-removed", "Override removed."),
     (Done::GrantCreated, "grant-created", "Grant created."),
     (Done::GrantVoided, "grant-voided", "Grant voided."),
+    (Done::HoldReleased, "hold-released", "Hold released."),
     (Done::UsageRecorded, "usage-recorded", "Usage recorded."),
     (Done::UsageRecordedOver, "usage-recorded-over", "Usage recorded."),
     (Done::UsageNotRecorded, "usage-not-recorded", "Not recorded:"),

@@ -113,9 +113,12 @@ pub(crate) fn expected(
             changes.push(Change::new("user.deleted", None, json!({})));
             changes.into_iter().map(Change::of_deleted).collect()
         }
-        (Request::RecordUsage(Usage { user, .. }) | Request::UseFeature { user, .. }, _) => {
-            newly_reached(user, before, after, now)
-        }
+        (
+            Request::RecordUsage(Usage { user, .. })
+            | Request::UseFeature { user, .. }
+            | Request::SettleHold { user, .. },
+            _,
+        ) => newly_reached(user, before, after, now),
         (Request::SetThresholds(feature) | Request::SetCost { feature, .. }, _)
             if before != after =>
         {

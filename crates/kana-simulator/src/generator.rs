@@ -2,8 +2,8 @@
 
 use fastrand::Rng;
 use kana_test_model::request::{
-    ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, IMAGES, Id, LATE, LATE_CALLS,
-    LATER, Name, NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
+    ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, Holding, IMAGES, Id, LATE,
+    LATE_CALLS, LATER, Name, NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
 };
 
 use crate::faults::{Calls, FOREVER, Failure, Fault, Since, Trouble};
@@ -144,7 +144,7 @@ impl Draw {
     }
 
     fn request(&mut self) -> Request {
-        match self.weighted(&[14, 14, 14, 6, 8, 4, 4, 6, 14, 3, 4, 6]) {
+        match self.weighted(&[14, 14, 14, 6, 8, 4, 4, 6, 14, 3, 4, 6, 6]) {
             0 => Request::RecordUsage(self.usage()),
             1 => self.use_feature(),
             2 => self.keyed(),
@@ -159,7 +159,8 @@ impl Draw {
             8 => self.question(),
             9 => self.change_of_the_catalog(),
             10 => Request::VoidUsage(self.of(&KEYS)),
-            _ => self.granting(),
+            11 => self.granting(),
+            _ => self.holding(),
         }
     }
 
@@ -315,13 +316,33 @@ impl Draw {
         })
     }
 
+    fn holding(&mut self) -> Request {
+        let (user, id) = (self.user(), self.of(&["h1", "h2", "h3"]));
+        let seconds = self.of(&[1, 60, 900, 604_800, 0]);
+        match self.weighted(&[5, 3, 1, 1]) {
+            0 => Request::CreateHold(Holding {
+                user,
+                feature: self.feature(),
+                id,
+                amount: self.of(&[1, 2, 5, 40, 2_000_000, 0]),
+                seconds,
+            }),
+            1 => {
+                let amounts = [None, None, Some(0), Some(1), Some(7), Some(-1)];
+                Request::SettleHold { user, id, amount: self.of(&amounts) }
+            }
+            2 => Request::ReleaseHold { user, id },
+            _ => Request::ExtendHold { user, id, seconds },
+        }
+    }
+
     fn quantity(&mut self) -> i64 {
         self.of(&[1, 1, 2, 3, 3, 7, 1_000_000, 0])
     }
 
     fn question(&mut self) -> Request {
         let (user, feature) = (self.user(), self.feature());
-        match self.weighted(&[6, 3, 1, 1, 2, 1, 1, 1, 1, 1]) {
+        match self.weighted(&[6, 3, 1, 1, 2, 1, 1, 1, 1, 1, 1]) {
             0 => Request::CanUseFeature { user, feature, delta: self.of(&[1, 1, 0, -1]) },
             1 => Request::ShowUsage { user, feature },
             2 => Request::User(user),
@@ -331,6 +352,7 @@ impl Draw {
             6 => Request::Subscription(self.subscription()),
             7 => Request::Reached(user),
             8 => Request::Grants { user, feature },
+            9 => Request::Holds { user, feature },
             _ => Request::Catalog,
         }
     }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::told::Told;
 
 const SUBSCRIPTION: &str = "{ id userId status startedAt endedAt quantity package { id } }";
-const ENTITLEMENT: &str = "consumption { used budget overageEnabled }";
+const ENTITLEMENT: &str = "consumption { used budget overageEnabled held }";
 
 /// Returns the document of a request with its variables; `None` if it is not sent over HTTP. The
 /// hot operations have plans.
@@ -243,8 +243,8 @@ fn data(request: &Request, answer: &Answer) -> (Value, bool) {
     (data, too_large)
 }
 
-fn consumed(Consumption { used, budget, overage }: Consumption) -> Value {
-    json!({ "used": used, "budget": budget, "overageEnabled": overage })
+fn consumed(Consumption { used, budget, overage, held }: Consumption) -> Value {
+    json!({ "used": used, "budget": budget, "overageEnabled": overage, "held": held })
 }
 
 fn subscription(user: Name, one: &Subscription) -> Value {
@@ -269,6 +269,8 @@ fn code_and_name(refusal: &Refusal) -> (Option<&'static str>, Option<&'static st
         Refusal::NoSuchSubscription => ("NOT_FOUND", "SubscriptionNotFoundError"),
         Refusal::NoSuchUsage => ("NOT_FOUND", "UsageNotFoundError"),
         Refusal::NoSuchGrant => ("NOT_FOUND", "GrantNotFoundError"),
+        Refusal::NoSuchHold => ("NOT_FOUND", "HoldNotFoundError"),
+        Refusal::HoldIsOver => ("CONFLICT", "ConflictError"),
         Refusal::IdTaken => ("CONFLICT", "ConflictError"),
         Refusal::IdempotencyConflict => ("IDEMPOTENCY_CONFLICT", "ConflictError"),
         Refusal::PackageIdNotFoundForApp => ("BAD_USER_INPUT", "PackageNotFoundError"),

@@ -441,6 +441,7 @@ fn is_question(request: &Request) -> bool {
             | Request::ShowUsage { .. }
             | Request::Reached(_)
             | Request::Grants { .. }
+            | Request::Holds { .. }
             | Request::User(_)
             | Request::Users
             | Request::Subscription(_)
@@ -462,6 +463,7 @@ fn everything() -> Vec<Request> {
             Request::CanUseFeature { user, feature: SSO, delta: 1 },
             Request::Reached(user),
             Request::Grants { user, feature: CALLS },
+            Request::Holds { user, feature: CALLS },
         ]);
     }
     questions

@@ -18,6 +18,15 @@ pub enum Answer {
     Override(Override),
     Grant(Grant),
     Grants(Vec<Grant>),
+    /// To `createHold`.
+    Held {
+        granted: bool,
+        reason: Reason,
+        consumption: Option<Consumption>,
+    },
+    Hold(Hold),
+    /// The ids and the amounts of those that live.
+    Holds(Vec<(Name, i64)>),
     /// Whether an override lived that was removed.
     Removed(bool),
     Recorded(bool),
@@ -52,6 +61,9 @@ pub enum Refusal {
     NoSuchSubscription,
     NoSuchUsage,
     NoSuchGrant,
+    NoSuchHold,
+    /// A hold does not become what was asked for any more.
+    HoldIsOver,
     IdTaken,
     IdempotencyConflict,
     /// "Package Id not found for app"
@@ -114,6 +126,22 @@ pub struct Grant {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hold {
+    pub id: Name,
+    pub amount: i64,
+    pub state: HoldState,
+    pub settled: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HoldState {
+    Held,
+    Expired,
+    Settled,
+    Released,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Entitlement {
     pub access: bool,
     pub reason: Reason,
@@ -139,6 +167,8 @@ pub struct Consumption {
     pub used: i64,
     pub budget: Option<i64>,
     pub overage: bool,
+    /// For jobs that run.
+    pub held: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -218,7 +248,8 @@ impl fmt::Debug for Consumption {
             Some(budget) => write!(f, "{} of {budget}", self.used)?,
             None => write!(f, "{} without a limit", self.used)?,
         }
-        f.write_str(if self.overage { " or more" } else { "" })
+        f.write_str(if self.overage { " or more" } else { "" })?;
+        if self.held == 0 { Ok(()) } else { write!(f, ", {} held", self.held) }
     }
 }
 

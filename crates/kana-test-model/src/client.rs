@@ -3,11 +3,16 @@
 use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, PackageStatus, Stacking};
 use kana_core::catalog_command::{FeatureEdit, NewPackage, NewPackageFeature};
 use kana_core::credits::{Cost, Draw};
-use kana_core::decide::{CreateGrant, OverrideInput};
+use kana_core::decide::{
+    CreateGrant, CreateHold, ExtendHold, OverrideInput, ReleaseHold, SettleHold,
+};
 use kana_core::edit::Edit;
 use kana_core::entitlement;
 use kana_core::grant::{self, GrantKey};
-use kana_core::id::{FeatureId, GrantId, IdempotencyKey, PackageId, SubscriptionId, UserId};
+use kana_core::hold;
+use kana_core::id::{
+    FeatureId, GrantId, HoldId, IdempotencyKey, PackageId, SubscriptionId, UserId,
+};
 use kana_core::metadata::Label;
 use kana_core::overrides::{self, OverrideKind, OverrideTerms};
 use kana_core::period::{ResetAnchor, ResetPeriod};
@@ -22,11 +27,12 @@ use kana_service::{Environment, Error};
 use uuid::Uuid;
 
 use crate::answer::{
-    Answer, Consumption, Entitlement, Grant, Override, Reached, Reason, Refusal, Status,
-    Subscription, UsageInPeriod, User, settle,
+    Answer, Consumption, Entitlement, Grant, Hold, HoldState, Override, Reached, Reason, Refusal,
+    Status, Subscription, UsageInPeriod, User, settle,
 };
 use crate::request::{
-    self, Action, At, Giving, Id, Name, Request, Reset, Says, THRESHOLDS, Terms, Usage, name,
+    self, Action, At, Giving, Holding, Id, Name, Request, Reset, Says, THRESHOLDS, Terms, Usage,
+    name,
 };
 
 /// Sends a request and waits for its answer.
@@ -76,6 +82,11 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
         Request::CreateGrant(_) | Request::VoidGrant { .. } | Request::Grants { .. } => {
             about_grants(kana, request).await?
         }
+        Request::CreateHold(_)
+        | Request::SettleHold { .. }
+        | Request::ReleaseHold { .. }
+        | Request::ExtendHold { .. }
+        | Request::Holds { .. } => about_holds(kana, request).await?,
         Request::RecordUsage(_)
         | Request::UseFeature { .. }
         | Request::VoidUsage(_)
@@ -191,6 +202,59 @@ fn answered_grant(grant: &grant::Grant, now: Timestamp) -> Grant {
         used: grant.drawn,
         remaining: grant.remaining(now),
         voided_at: grant.voided_at.map(|at| At(at.as_ms())),
+    }
+}
+
+async fn about_holds(kana: &Environment, request: &Request) -> Result<Answer, Error> {
+    let (hold, now) = match request {
+        Request::CreateHold(holding) => {
+            let (held, _) = kana.create_hold(create_hold(*holding)).await?;
+            return Ok(Answer::Held {
+                granted: held.hold.is_some(),
+                reason: reason_of(held.reason),
+                consumption: held.consumption.map(consumed),
+            });
+        }
+        Request::Holds { user, feature } => {
+            let (holds, _) = kana.holds(&user_id(user), &feature_id(feature)).await?;
+            let hold = |hold: &hold::Hold| (name(hold.id.as_str()), hold.amount);
+            return Ok(Answer::Holds(holds.iter().map(hold).collect()));
+        }
+        Request::SettleHold { user, id, amount } => {
+            let (user, id, amount) = (user_id(user), hold_id(id), *amount);
+            kana.settle_hold(SettleHold { user, id, amount }).await?
+        }
+        Request::ReleaseHold { user, id } => {
+            kana.release_hold(ReleaseHold { user: user_id(user), id: hold_id(id) }).await?
+        }
+        Request::ExtendHold { user, id, seconds } => {
+            let (user, id, ttl_seconds) = (user_id(user), hold_id(id), *seconds);
+            kana.extend_hold(ExtendHold { user, id, ttl_seconds }).await?
+        }
+        _ => return Ok(Answer::Failed("nothing about holds".into())),
+    };
+    let state = match hold.state(now) {
+        hold::HoldState::Held => HoldState::Held,
+        hold::HoldState::Expired => HoldState::Expired,
+        hold::HoldState::Settled => HoldState::Settled,
+        hold::HoldState::Released => HoldState::Released,
+    };
+    let (id, amount, settled) = (name(hold.id.as_str()), hold.amount, hold.settled());
+    Ok(Answer::Hold(Hold { id, amount, state, settled }))
+}
+
+fn hold_id(id: Name) -> HoldId {
+    HoldId::new("id", id).unwrap()
+}
+
+fn create_hold(holding: Holding) -> CreateHold {
+    CreateHold {
+        user: user_id(holding.user),
+        feature: feature_id(holding.feature),
+        id: Some(hold_id(holding.id)),
+        amount: holding.amount,
+        ttl_seconds: holding.seconds,
+        new_id: Uuid::nil(),
     }
 }
 
@@ -460,7 +524,12 @@ fn entitlement(
     reason: entitlement::Reason,
     consumption: Option<entitlement::Consumption>,
 ) -> Answer {
-    let reason = match reason {
+    let consumption = consumption.map(consumed);
+    Answer::Entitlement(Entitlement { access, reason: reason_of(reason), consumption })
+}
+
+fn reason_of(reason: entitlement::Reason) -> Reason {
+    match reason {
         entitlement::Reason::NotGranted => Reason::NothingGrantsIt,
         entitlement::Reason::Denied => Reason::Denied,
         entitlement::Reason::Granted => Reason::Binary,
@@ -469,13 +538,12 @@ fn entitlement(
         entitlement::Reason::Overage => Reason::Overage,
         entitlement::Reason::LimitReached => Reason::OverLimit,
         entitlement::Reason::Held => Reason::Held,
-    };
-    Answer::Entitlement(Entitlement { access, reason, consumption: consumption.map(consumed) })
+    }
 }
 
 fn consumed(consumption: entitlement::Consumption) -> Consumption {
     let entitlement::Consumption { used, budget, overage_enabled, .. } = consumption;
-    Consumption { used, budget, overage: overage_enabled }
+    Consumption { used, budget, overage: overage_enabled, held: consumption.held() }
 }
 
 fn usage_in_period(usage: &ConsumptionInPeriod) -> UsageInPeriod {
@@ -505,14 +573,18 @@ pub fn refused(error: Error) -> Answer {
         Error::Refused(KanaRefusal::SubscriptionNotFound(_)) => Refusal::NoSuchSubscription,
         Error::Refused(KanaRefusal::UsageNotFound(_)) => Refusal::NoSuchUsage,
         Error::Refused(KanaRefusal::GrantNotFound(_)) => Refusal::NoSuchGrant,
+        Error::Refused(KanaRefusal::HoldNotFound(_)) => Refusal::NoSuchHold,
+        Error::Refused(KanaRefusal::HoldIsOver { .. }) => Refusal::HoldIsOver,
         Error::Refused(
             KanaRefusal::FeatureIdTaken(_)
             | KanaRefusal::PackageIdTaken(_)
             | KanaRefusal::UserIdTaken(_),
         ) => Refusal::IdTaken,
-        Error::Refused(KanaRefusal::IdempotencyConflict | KanaRefusal::IdConflict) => {
-            Refusal::IdempotencyConflict
-        }
+        Error::Refused(
+            KanaRefusal::IdempotencyConflict
+            | KanaRefusal::IdConflict
+            | KanaRefusal::HoldSettledOtherwise(_),
+        ) => Refusal::IdempotencyConflict,
         Error::Refused(KanaRefusal::SubscribePackageNotFound(_)) => {
             Refusal::PackageIdNotFoundForApp
         }

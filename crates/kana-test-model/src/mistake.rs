@@ -59,6 +59,10 @@ pub enum Mistake {
     NewestGrantFirst,
     /// Usage over the limit leaves grants as they are.
     GrantsAreNotDrawn,
+    /// What is held is left for others.
+    HoldsKeepNothing,
+    /// A hold counts until it is settled or released.
+    HoldNeverExpires,
     /// A denied feature is counted.
     DeniedIsCounted,
     /// What a feature draws on is used one for one.
@@ -76,7 +80,7 @@ pub enum Mistake {
 }
 
 impl Mistake {
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::LimitIgnored,
         Self::LowestLimitCounts,
         Self::NewestCounts,
@@ -105,6 +109,8 @@ impl Mistake {
         Self::GrantNeverEnds,
         Self::NewestGrantFirst,
         Self::GrantsAreNotDrawn,
+        Self::HoldsKeepNothing,
+        Self::HoldNeverExpires,
         Self::DeniedIsCounted,
         Self::CostIgnored,
         Self::DrawsWithoutGrant,

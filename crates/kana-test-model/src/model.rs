@@ -3,6 +3,7 @@
 
 mod catalog;
 mod grants;
+mod holds;
 mod overrides;
 mod subscribing;
 mod usage;
@@ -35,6 +36,8 @@ pub struct Model {
     grants: Vec<grants::Given>,
     /// What counters drew from which of them; never 0.
     drawn: BTreeMap<(grants::Counter, usize), i64>,
+    /// In order of creation.
+    holds: Vec<holds::Kept>,
     /// What was used of a feature under a subscription in the period that starts then.
     used: BTreeMap<(Id, Name, At), i64>,
     /// How often that was SET.
@@ -92,6 +95,13 @@ impl Model {
             Request::CreateGrant(giving) => self.create_grant(*giving, now),
             Request::VoidGrant { user, id } => self.void_grant(user, id, now),
             Request::Grants { user, feature } => self.grants(user, feature, now),
+            Request::CreateHold(holding) => self.create_hold(*holding, now),
+            Request::SettleHold { user, id, amount } => self.settle_hold((user, id), *amount, now),
+            Request::ReleaseHold { user, id } => self.release_hold((user, id), now),
+            Request::ExtendHold { user, id, seconds } => {
+                self.extend_hold((user, id), *seconds, now)
+            }
+            Request::Holds { user, feature } => self.holds(user, feature, now),
             Request::RecordUsage(usage) => self.record_usage(*usage, now),
             Request::UseFeature { user, feature, delta, key } => {
                 self.use_feature(user, feature, *delta, *key, now)

@@ -4,9 +4,9 @@ use std::fmt;
 pub type Name = &'static str;
 
 /// Every name that a history can speak of.
-const NAMES: [Name; 19] = [
+const NAMES: [Name; 22] = [
     DELETED, ADA, BOB, CYD, CALLS, SSO, IMAGES, LATE_CALLS, BASIC, PRO, EXTRA, PLUS, LATE, LATER,
-    "Ms.", "x@y.co", "g1", "g2", "g3",
+    "Ms.", "x@y.co", "g1", "g2", "g3", "h1", "h2", "h3",
 ];
 
 /// Stands for the random id of a user who was deleted.
@@ -105,6 +105,26 @@ pub enum Request {
         user: Name,
         feature: Name,
     },
+    CreateHold(Holding),
+    /// Without an amount, what was held was used.
+    SettleHold {
+        user: Name,
+        id: Name,
+        amount: Option<i64>,
+    },
+    ReleaseHold {
+        user: Name,
+        id: Name,
+    },
+    ExtendHold {
+        user: Name,
+        id: Name,
+        seconds: i64,
+    },
+    Holds {
+        user: Name,
+        feature: Name,
+    },
     RecordUsage(Usage),
     UseFeature {
         user: Name,
@@ -163,6 +183,16 @@ pub enum Says {
     Limit(i64, Option<bool>),
     Unlimited,
     Deny,
+}
+
+/// An amount that is to be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Holding {
+    pub user: Name,
+    pub feature: Name,
+    pub id: Name,
+    pub amount: i64,
+    pub seconds: i64,
 }
 
 /// A grant, to be created.

@@ -60,6 +60,8 @@ struct SourceShown {
 
 struct Amounts {
     used: String,
+    /// Empty if nothing is held.
+    held: String,
     budget: String,
     left: String,
     overage: &'static str,
@@ -161,6 +163,7 @@ fn amounts(consumption: Consumption) -> Amounts {
     let or_unlimited = |amount: Option<i64>| amount.map_or("Unlimited".to_owned(), grouped);
     Amounts {
         used: grouped(consumption.used),
+        held: if consumption.held() > 0 { grouped(consumption.held()) } else { String::new() },
         budget: or_unlimited(consumption.budget),
         left: or_unlimited(consumption.remaining()),
         overage: if consumption.overage_enabled { "Allowed" } else { "Not allowed" },

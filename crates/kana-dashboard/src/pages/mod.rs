@@ -12,6 +12,7 @@ mod explain;
 mod feature;
 mod features;
 mod grant_rows;
+mod hold_rows;
 mod home;
 mod integrations;
 mod key;
@@ -36,6 +37,7 @@ mod user_changes;
 mod user_events;
 mod user_form;
 mod user_grants;
+mod user_holds;
 mod user_import;
 mod user_overrides;
 mod user_quantity;
@@ -68,6 +70,7 @@ pub(crate) fn routes() -> Vec<Route> {
         user_events::routes(),
         user_overrides::routes(),
         user_grants::routes(),
+        user_holds::routes(),
         user_quantity::routes(),
         explain::routes(),
         integrations::routes(),

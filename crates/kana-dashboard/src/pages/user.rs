@@ -10,6 +10,7 @@ use kana_service::{EnvironmentView, FeatureEntitlement, UserOverview};
 
 use super::draws;
 use super::grant_rows::{self, GrantRow};
+use super::hold_rows::{self, HoldRow};
 use super::list::Pages;
 use super::metadata;
 use super::override_rows::{self, OverrideRow, first_override};
@@ -47,6 +48,8 @@ struct UserPage {
     entitlements: Vec<EntitlementRow>,
     overrides: Vec<OverrideRow>,
     grants: Vec<GrantRow>,
+    holds: Vec<HoldRow>,
+    has_more_holds: bool,
     pages: Pages,
     /// Usage by period, if the user has used anything that is counted.
     usage: Option<Chart>,
@@ -117,6 +120,8 @@ struct EntitlementRow {
     explain: Address,
     access: bool,
     used: Option<String>,
+    /// What is held for jobs; empty if nothing is.
+    held: String,
     meter: Option<Meter>,
     budget: Option<String>,
     resets: Resets,
@@ -278,6 +283,11 @@ pub(super) async fn show<E>(
         .iter()
         .map(|known| (known, overview.now, may_edit))
         .map(|of| grant_rows::row(asked, &overview.catalog, &user.id, of));
+    let holds = overview
+        .holds
+        .iter()
+        .take(hold_rows::LISTED)
+        .map(|known| hold_rows::row(asked, &overview.catalog, &user.id, (known, may_edit)));
     let page = UserPage {
         facts: facts(&overview),
         metadata: metadata::written(user.metadata.as_ref()),
@@ -290,6 +300,8 @@ pub(super) async fn show<E>(
         entitlements,
         overrides: overrides.collect::<Result<_, _>>()?,
         grants: grants.collect::<Result<_, _>>()?,
+        holds: holds.collect::<Result<_, _>>()?,
+        has_more_holds: overview.holds.len() > hold_rows::LISTED,
         pages,
         usage: overview.usage.as_ref().and_then(|(feature, history)| {
             // The usage of a feature that draws on another is that of its balance.
@@ -423,6 +435,11 @@ fn entitlement<E>(
             .with("feature", id.as_str()),
         access: entitlement.access,
         used: consumption.map(|consumption| grouped(consumption.used)),
+        held: consumption
+            .map(|consumption| consumption.held())
+            .filter(|held| *held > 0)
+            .map(grouped)
+            .unwrap_or_default(),
         meter: consumption.and_then(|Consumption { used, budget, .. }| {
             budget.map(|budget| Meter { used, budget })
         }),

@@ -12,6 +12,7 @@ mod explain;
 mod features;
 mod getting_in;
 mod grants;
+mod holds;
 mod overrides;
 mod overview;
 mod packages;

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use kana_test_model::request::{
-    ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, IMAGES, LATE, LATE_CALLS, LATER,
-    Name, NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
+    ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, Holding, IMAGES, LATE,
+    LATE_CALLS, LATER, Name, NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
 };
 
 const MINUTE_MS: i64 = 60 * 1000;
@@ -327,6 +327,28 @@ fn any_grant() -> impl Strategy<Value = Request> {
     prop_oneof![4 => create, 1 => void]
 }
 
+/// Holds of which some expire on the way.
+fn any_hold() -> impl Strategy<Value = Request> {
+    let id = || select(vec!["h1", "h2", "h3"]);
+    let amount = prop_oneof![12 => 1..=3_i64, 1 => Just(0_i64)];
+    let seconds = || select(vec![1, 60, 900, 3600, 0]);
+    let create = (any_user(), any_feature(), id(), amount, seconds()).prop_map(
+        |(user, feature, id, amount, seconds)| {
+            Request::CreateHold(Holding { user, feature, id, amount, seconds })
+        },
+    );
+    let used = weighted(0.7, -1..=4_i64);
+    let settle = (any_user(), id(), used).prop_map(|(user, id, amount)| Request::SettleHold {
+        user,
+        id,
+        amount,
+    });
+    let release = (any_user(), id()).prop_map(|(user, id)| Request::ReleaseHold { user, id });
+    let extend = (any_user(), id(), seconds())
+        .prop_map(|(user, id, seconds)| Request::ExtendHold { user, id, seconds });
+    prop_oneof![5 => create, 3 => settle, 1 => release, 1 => extend]
+}
+
 fn any_quantity() -> impl Strategy<Value = i64> {
     prop_oneof![20 => 1..=3_i64, 1 => Just(0_i64), 1 => Just(1_000_001_i64)]
 }
@@ -338,10 +360,13 @@ fn any_question() -> impl Strategy<Value = Request> {
         .prop_map(|(user, feature)| Request::ShowUsage { user, feature });
     let grants =
         (any_user(), any_feature()).prop_map(|(user, feature)| Request::Grants { user, feature });
+    let holds =
+        (any_user(), any_feature()).prop_map(|(user, feature)| Request::Holds { user, feature });
     prop_oneof![
         4 => can_use,
         3 => show,
         4 => grants,
+        2 => holds,
         1 => any_user().prop_map(Request::User),
         1 => Just(Request::Users),
         2 => any_user().prop_map(Request::Subscriptions),
@@ -403,6 +428,7 @@ fn any_step(weights: Weights) -> impl Strategy<Value = Step> {
         weights.subscriptions => any_change_of_subscriptions(),
         5 => any_override().prop_map(Step::Ask),
         8 => any_grant().prop_map(Step::Ask),
+        8 => any_hold().prop_map(Step::Ask),
         1 => (0..4_usize).prop_map(Step::Subscription),
         10 => any_question().prop_map(Step::Ask),
         3 => any_change_of_the_catalog().prop_map(Step::Ask),

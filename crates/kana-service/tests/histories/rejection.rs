@@ -78,7 +78,7 @@ fn no(used: i64) -> Answer {
 }
 
 fn entitlement(access: bool, reason: Reason, used: i64) -> Answer {
-    let consumption = Some(Consumption { used, budget: Some(2), overage: false });
+    let consumption = Some(Consumption { used, budget: Some(2), overage: false, held: 0 });
     Answer::Entitlement(Entitlement { access, reason, consumption })
 }
 

@@ -111,6 +111,8 @@ impl Model {
                 _ => counting,
             };
             let own = compared.budget;
+            let held = self.held_on(counter, now);
+            let (before, after) = (before + held, after + held);
             self.settle(&user, &Write { counter, before, after, own, at }, now);
             if added > 0 {
                 self.reach(&user, compared, feature, at, now);
@@ -166,6 +168,8 @@ impl Model {
             let counter = self.counter(counting, balance, now);
             let (before, after) = (consumption.used - delta * cost, consumption.used);
             self.used.insert(counter, after);
+            let held = consumption.held;
+            let (before, after) = (before + held, after + held);
             let own = counting.budget;
             self.settle(&user, &Write { counter, before, after, own, at: now }, now);
             if delta > 0 {
@@ -197,13 +201,48 @@ impl Model {
             self.used.insert(counter, after);
             let user = self.users.iter().find(|user| user.key == owner).copied();
             if let Some(user) = user.filter(|_| after != before) {
-                // The counter of an override that was removed draws nothing.
-                let named = self.by_name(&user, counter, now);
-                let (own, at) = named.map_or((None, now), |(it, at)| (it.budget, at));
-                self.settle(&user, &Write { counter, before, after, own, at }, now);
+                let held = self.held_on(counter, now);
+                self.settle_named(&user, (counter, before + held, after + held), now);
             }
         }
         Ok(Answer::Voided(true))
+    }
+
+    /// Settles a write to a counter by its name.
+    pub(super) fn settle_named(
+        &mut self,
+        user: &User,
+        (counter, before, after): (Counter, i64, i64),
+        now: At,
+    ) {
+        // The counter of an override that was removed draws nothing.
+        let named = self.by_name(user, counter, now);
+        let (own, at) = named.map_or((None, now), |(it, at)| (it.budget, at));
+        self.settle(user, &Write { counter, before, after, own, at }, now);
+    }
+
+    /// Notes what usage has reached that has grown on a counter by its name.
+    pub(super) fn reach_named(&mut self, user: &User, counter: Counter, now: At) {
+        if let Some((counting, at)) = self.by_name(user, counter, now) {
+            self.reach(user, counting, counter.1, at, now);
+        }
+    }
+
+    /// The counter that counts now.
+    pub(super) fn counts_now(&self, user: &User, feature: Name, now: At) -> Option<Counter> {
+        let (balance, _) = self.balance(feature);
+        match self.standing(user, feature, None, now) {
+            Standing::Counts(counting) => Some(self.counter(counting, balance, now)),
+            Standing::Nothing | Standing::Denied => None,
+        }
+    }
+
+    /// The limit of what counts now; none if there is none.
+    pub(super) fn own_now(&self, user: &User, feature: Name, now: At) -> Option<i64> {
+        match self.standing(user, feature, None, now) {
+            Standing::Counts(counting) => counting.budget,
+            Standing::Nothing | Standing::Denied => None,
+        }
     }
 
     /// What a counter is counted under, and when a write to it by its name happens: at the last instant of
@@ -298,7 +337,7 @@ impl Model {
     }
 
     /// The contract's table of access, row by row.
-    fn entitlement(
+    pub(super) fn entitlement(
         &self,
         user: &User,
         feature: Name,
@@ -320,7 +359,9 @@ impl Model {
         let consumption = self.consumption_of(user, counting, counter, None, now);
         let (access, reason) = match consumption.budget {
             None => (true, Reason::Unlimited),
-            Some(limit) if consumption.used + delta * cost <= limit => (true, Reason::WithinLimit),
+            Some(limit) if consumption.used + consumption.held + delta * cost <= limit => {
+                (true, Reason::WithinLimit)
+            }
             Some(_) if counting.terms.overage => (true, Reason::Overage),
             Some(_) => (false, Reason::OverLimit),
         };
@@ -455,13 +496,14 @@ impl Model {
     }
 
     /// What was used in a period, with what the counter drew from grants.
-    fn consumption(&self, counting: Counting, counter: Counter) -> Consumption {
+    fn consumption(&self, counting: Counting, counter: Counter, now: At) -> Consumption {
         let used = self.used.get(&counter).copied();
         let drawn = self.drawn_by(counter);
         Consumption {
             used: used.unwrap_or(0),
             budget: counting.budget.map(|budget| budget + drawn),
             overage: counting.terms.overage,
+            held: self.held_on(counter, now),
         }
     }
 
@@ -474,7 +516,7 @@ impl Model {
         named: Option<At>,
         now: At,
     ) -> Consumption {
-        let consumption = self.consumption(counting, counter);
+        let consumption = self.consumption(counting, counter, now);
         let left = self.left_of_grants(user, counter.1, named, now);
         Consumption { budget: consumption.budget.map(|budget| budget + left), ..consumption }
     }
@@ -524,7 +566,7 @@ impl Model {
             .map(|(start, end)| {
                 let last = end.map(|end| At(end.0 - 1));
                 let then = self.of_then(user, counting, feature, last, now);
-                let consumption = self.consumption(then, self.counter(then, feature, start));
+                let consumption = self.consumption(then, self.counter(then, feature, start), now);
                 UsageInPeriod { start, end, consumption }
             })
             .collect()
@@ -557,7 +599,7 @@ impl Model {
         let held = self.stored_override(user, feature).filter(|held| !held.denies())?;
         let end = held.shown.ends_at.filter(|ends_at| *ends_at <= now)?;
         let start = held.shown.starts_at;
-        let consumption = self.consumption(by_itself(held), (held.id, feature, start));
+        let consumption = self.consumption(by_itself(held), (held.id, feature, start), now);
         (consumption.used > 0).then_some(UsageInPeriod { start, end: Some(end), consumption })
     }
 
