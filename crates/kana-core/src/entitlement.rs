@@ -8,6 +8,7 @@ use crate::granting::{self, Granting};
 use crate::id::FeatureId;
 use crate::meter::{Meter, needs};
 use crate::overrides::{Override, OverrideTerms};
+use crate::own_part::OwnPart;
 use crate::period::Period;
 use crate::refusal::{InvalidValue, Refusal};
 use crate::schedule::Schedule;
@@ -212,7 +213,9 @@ pub(crate) fn entitled(
         Standing::Denied(_) => DENIED,
         Standing::Binary(_) => BINARY_GRANTED,
         Standing::Consumable { allowance, meter, grants } => {
-            within(grants.consumption(*allowance, &meter.read(facts, missing)), amount)
+            let value = meter.read(facts, missing);
+            let own = OwnPart::of(*allowance, meter, facts, missing);
+            within(grants.consumption(own, &value), amount)
         }
     }
 }

@@ -5,6 +5,8 @@ use crate::counter::CounterValue;
 use crate::counter_allowance::allowance_of_counter;
 use crate::facts::{Obstacle, UserChange, UserFacts};
 use crate::granting::Granting;
+use crate::meter::Meter;
+use crate::own_part::OwnPart;
 use crate::settling::Settled;
 use crate::subscription::AsOf;
 use crate::tally::Tally;
@@ -50,8 +52,10 @@ impl NamedWrite<'_> {
             Some((schedule, schedule.place_of(counter.terms, counter.period_start)?))
         });
         let Some((schedule, place)) = place else { return Ok((None, AsOf::Now(now))) };
-        let found =
+        let (allowance, as_of) =
             allowance_of_counter(catalog, facts, &counter.feature, (schedule, &place), now)?;
-        Ok((found.0.limit, found.1))
+        let meter = Meter::new(*schedule, &counter.feature, place);
+        let (_, own) = OwnPart::read(allowance, &meter, facts)?;
+        Ok((own.amount(), as_of))
     }
 }

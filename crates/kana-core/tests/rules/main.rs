@@ -21,6 +21,7 @@ mod overrides;
 mod period;
 mod quantity;
 mod recording;
+mod rollover;
 mod stacking;
 mod subscribing;
 mod thresholds;

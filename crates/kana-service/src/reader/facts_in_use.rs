@@ -13,8 +13,9 @@ use super::catalogs::Catalogs;
 use crate::error::Error;
 
 /// How often a rule can ask for more facts before it must answer. The longest chain of the rules is that of
-/// `voidUsage`: an idempotency record, ended subscriptions, a counter, those that include it, overrides, grants.
-pub(crate) const ROUNDS_MAX: usize = 8;
+/// `voidUsage`: an idempotency record, ended subscriptions, a counter, those that include it, overrides, grants,
+/// the counters of earlier periods, those that one of them has taken over.
+pub(crate) const ROUNDS_MAX: usize = 10;
 
 /// Where the facts of a user are. A user who gets another id keeps the place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
