@@ -62,6 +62,12 @@ impl Consumption {
         Self { used, budget, overage_enabled, extras: Extras::NONE }
     }
 
+    /// Returns it with what is left of earlier periods. Without a limit that is no part of a budget.
+    pub(crate) fn with_carried(self, carried: i64) -> Self {
+        let budget = self.budget.map(|budget| budget.saturating_add(carried));
+        Self { budget, extras: Extras { carried, ..self.extras }, ..self }
+    }
+
     /// Returns it with what grants give.
     pub(crate) fn with_granted(self, granted: i64) -> Self {
         let budget = self.budget.map(|budget| budget.saturating_add(granted));

@@ -2,6 +2,7 @@
 
 use crate::invalid::InvalidValue;
 use crate::period::{Reset, ResetAnchor, ResetPeriod};
+use crate::rollover::Rollover;
 
 /// How the limit of a package goes with those of the user's other subscriptions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -26,6 +27,9 @@ pub struct Allowance {
     pub overage_enabled: bool,
     /// Whether the limit is added to others.
     pub stacking: Stacking,
+    /// On which terms what is left of a period stays usable; `None` means that it is lost. It needs a limit
+    /// and a reset period.
+    pub rollover: Option<Rollover>,
 }
 
 impl Allowance {
@@ -36,6 +40,7 @@ impl Allowance {
         reset_anchor: ResetAnchor::Subscription,
         overage_enabled: false,
         stacking: Stacking::Highest,
+        rollover: None,
     };
 
     /// Returns how the periods are made; `None` means that usage never starts again.
@@ -61,11 +66,18 @@ impl Allowance {
         if self.reset_anchor != ResetAnchor::Subscription && self.reset_period.is_none() {
             return Err(InvalidValue::new("resetAnchor", "needs a reset period"));
         }
+        if self.rollover.is_some() && self.limit.is_none() {
+            return Err(InvalidValue::new("rollover", "needs a limit"));
+        }
+        if self.rollover.is_some() && self.reset_period.is_none() {
+            return Err(InvalidValue::new("rollover", "needs a reset period"));
+        }
         Ok(())
     }
 
     /// Returns true if this is less than `before` in any respect: a lower limit, one that is no longer
-    /// added to others, no overage any more, or a longer time until usage starts again.
+    /// added to others, no overage any more, a longer time until usage starts again, or less of earlier
+    /// periods.
     #[must_use]
     pub fn gives_less_than(self, before: Self) -> bool {
         let Some(limit) = self.limit else { return false };
@@ -78,7 +90,14 @@ impl Allowance {
         let is_added_no_more =
             before.stacking == Stacking::Add && self.stacking == Stacking::Highest;
         let has_overage_no_more = before.overage_enabled && !self.overage_enabled;
-        limit < limit_before || resets_later || has_overage_no_more || is_added_no_more
+        let carries_less = before.rollover.is_some_and(|before| {
+            self.rollover.is_none_or(|rollover| rollover.carries_less_than(before))
+        });
+        limit < limit_before
+            || resets_later
+            || has_overage_no_more
+            || is_added_no_more
+            || carries_less
     }
 }
 
@@ -117,5 +136,39 @@ mod tests {
         assert!(before.gives_less_than(added));
         assert!(!added.gives_less_than(before));
         assert!(!Allowance::UNLIMITED.gives_less_than(added));
+    }
+
+    #[test]
+    fn less_is_also_a_lower_cap_on_what_is_carried_fewer_periods_or_nothing_carried() {
+        let carrying = |max, periods| Allowance {
+            limit: Some(10),
+            reset_period: Some(ResetPeriod::Month),
+            rollover: Some(Rollover::new(max, Some(periods)).unwrap()),
+            ..Allowance::UNLIMITED
+        };
+        let before = carrying(Some(5), 2);
+        for less in
+            [carrying(Some(4), 2), carrying(None, 1), Allowance { rollover: None, ..before }]
+        {
+            assert!(less.gives_less_than(before), "{less:?}");
+        }
+        for more in [before, carrying(None, 2), carrying(Some(5), 3), Allowance::UNLIMITED] {
+            assert!(!more.gives_less_than(before), "{more:?}");
+        }
+        assert!(carrying(Some(9), 2).gives_less_than(carrying(None, 2)));
+    }
+
+    #[test]
+    fn what_is_carried_needs_a_limit_and_a_reset_period() {
+        let rollover = Some(Rollover::new(None, None).unwrap());
+        let message = |limit, reset_period| {
+            let allowance = Allowance { limit, reset_period, rollover, ..Allowance::UNLIMITED };
+            allowance.check().map_err(|invalid| invalid.to_string())
+        };
+        let month = Some(ResetPeriod::Month);
+        assert_eq!(message(Some(0), month), Ok(()));
+        assert_eq!(message(None, month), Err("rollover needs a limit".to_owned()));
+        assert_eq!(message(None, None), Err("rollover needs a limit".to_owned()));
+        assert_eq!(message(Some(1), None), Err("rollover needs a reset period".to_owned()));
     }
 }

@@ -3,7 +3,6 @@
 use uuid::Uuid;
 
 use crate::access::Consumption;
-use crate::allowance::Allowance;
 use crate::catalog::Feature;
 use crate::change::{self, Effect};
 use crate::counted::Counted;
@@ -12,6 +11,7 @@ use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::granting::Granting;
 use crate::limit_crossing::crossing;
 use crate::meter::Meter;
+use crate::own_part::OwnPart;
 use crate::period::Period;
 use crate::settling::Settled;
 use crate::subscription::AsOf;
@@ -36,7 +36,7 @@ pub(crate) struct Usage<'a> {
 }
 
 /// Where usage is counted: under what, on which counter, and with which grants.
-pub(crate) type Counting<'a> = (Allowance, Meter<'a>, Granting<'a>);
+pub(crate) type Counting<'a> = (OwnPart, Meter<'a>, Granting<'a>);
 
 /// What counting has changed beside the facts.
 #[derive(Default)]
@@ -55,7 +55,7 @@ impl Usage<'_> {
     /// Adds the changes of facts that set the counter of a period from `before` to `used`.
     pub(crate) fn count(
         &self,
-        (allowance, meter, grants): Counting<'_>,
+        (own, meter, grants): Counting<'_>,
         (before, used): (CounterValue, i64),
         changes: &mut Vec<UserChange>,
     ) -> Result<Count, Obstacle> {
@@ -71,7 +71,7 @@ impl Usage<'_> {
                 before.used.saturating_add(held).saturating_add(self.freed),
                 used.saturating_add(held),
             );
-            Some(grants.settle(draws, load, allowance.limit))
+            Some(grants.settle(draws, load, own.amount()))
         };
         let (marks, changed) = match settled {
             Some(Settled { draws, changed }) => (before.marks.with_draws(draws), changed),
@@ -79,8 +79,8 @@ impl Usage<'_> {
         };
         let marks = if self.action == UsageAction::Set { marks.after_sets(1) } else { marks };
         let mut value = CounterValue { used, marks };
-        let consumption = grants.consumption_after(allowance, &value, &changed);
-        let current = grants.at(AsOf::Now(now)).consumption_after(allowance, &value, &changed);
+        let consumption = grants.consumption_after(own, &value, &changed);
+        let current = grants.at(AsOf::Now(now)).consumption_after(own, &value, &changed);
         let runs = period_end.is_none_or(|end| end > now);
         let reached = if runs && used > before.used {
             feature.thresholds().reached(current, before.marks.fired())

@@ -8,6 +8,7 @@ use crate::granting::{self, Granting};
 use crate::id::FeatureId;
 use crate::meter::{Meter, needs};
 use crate::overrides::{Override, OverrideTerms};
+use crate::own_part::OwnPart;
 use crate::period::Period;
 use crate::refusal::{InvalidValue, Refusal};
 use crate::schedule::Schedule;
@@ -207,7 +208,8 @@ pub fn entitlement(
     let feature = find_feature(catalog, feature)?;
     let mut missing = Vec::new();
     let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
-    let entitlement = entitled(facts, &standing, feature.amount(delta), &mut missing);
+    let amount = feature.amount(delta);
+    let entitlement = entitled((facts, as_of.at()), &standing, amount, &mut missing)?;
     needs(facts.key, missing)?;
     Ok(entitlement)
 }
@@ -215,19 +217,21 @@ pub fn entitlement(
 /// Applies the access table to a feature. The amount is in the unit of its balance. Adds counters that are
 /// not loaded to `missing`.
 pub(crate) fn entitled(
-    facts: &UserFacts,
+    (facts, now): (&UserFacts, Timestamp),
     standing: &Standing<'_>,
     amount: i128,
     missing: &mut Vec<CounterKey>,
-) -> Entitlement {
-    match standing {
+) -> Result<Entitlement, Obstacle> {
+    Ok(match standing {
         Standing::NotGranted => NOT_GRANTED,
         Standing::Denied(_) => DENIED,
         Standing::Binary(_) => BINARY_GRANTED,
         Standing::Consumable { allowance, meter, grants } => {
-            within(grants.consumption(*allowance, &meter.read(facts, missing)), amount)
+            let value = meter.read(facts, missing);
+            let own = OwnPart::of(*allowance, meter, (facts, now), missing)?;
+            within(grants.consumption(own, &value), amount)
         }
-    }
+    })
 }
 
 /// An amount of a feature that somebody wants to use.
@@ -273,7 +277,7 @@ pub fn entitled_together(
         let feature = find_feature(catalog, &required.feature)?;
         let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
         let amount = feature.amount(required.delta);
-        alone.push(entitled(facts, &standing, amount, &mut missing));
+        alone.push(entitled((facts, as_of.at()), &standing, amount, &mut missing)?);
         if !matches!(standing, Standing::Consumable { .. }) {
             continue;
         }
@@ -283,10 +287,10 @@ pub fn entitled_together(
         }
     }
     let each_fits = alone.iter().all(|entitlement| entitlement.access);
-    let fits = each_fits
-        && together
-            .iter()
-            .all(|(_, standing, sum)| entitled(facts, standing, *sum, &mut missing).access);
+    let mut fits = each_fits;
+    for (_, standing, sum) in &together {
+        fits = fits && entitled((facts, as_of.at()), standing, *sum, &mut missing)?.access;
+    }
     needs(facts.key, missing)?;
     Ok((fits, alone))
 }
@@ -324,7 +328,8 @@ pub fn current_entitlements<'a>(
             Standing::Consumable { meter, grants, .. } => Some(grants.shown_period(meter)),
             Standing::NotGranted | Standing::Denied(_) | Standing::Binary(_) => None,
         };
-        current.push((entitled(facts, &standing, feature.amount(1), &mut missing), period));
+        let amount = feature.amount(1);
+        current.push((entitled((facts, now), &standing, amount, &mut missing)?, period));
     }
     needs(facts.key, missing)?;
     Ok(current)
@@ -342,7 +347,7 @@ pub(crate) fn known_entitlements<'a>(
     let entitlements = features.into_iter().map(|feature| {
         let feature = find_feature(catalog, feature)?;
         let standing = standing(catalog, facts, feature, as_of, as_of.at())?;
-        Ok(entitled(facts, &standing, feature.amount(1), missing))
+        entitled((facts, as_of.at()), &standing, feature.amount(1), missing)
     });
     entitlements.collect()
 }

@@ -15,6 +15,7 @@ use crate::grant::{Grant, GrantKey};
 use crate::granting::Granting;
 use crate::id::{FeatureId, GrantId};
 use crate::meter::needs;
+use crate::own_part::OwnPart;
 use crate::period::Period;
 pub use crate::source::Source;
 use crate::subscription::AsOf;
@@ -74,6 +75,8 @@ impl fmt::Display for PartId {
 pub enum BudgetPartKind {
     /// The limit of what counts, so many times as its quantity says.
     Allowance,
+    /// What is left of earlier periods of what counts.
+    Carried,
     /// The limit of a subscription that is added to it.
     Added,
     /// What was drawn from a grant, and what is left of it while it lives.
@@ -93,15 +96,16 @@ pub fn explain(
     let standing = standing(catalog, facts, feature, AsOf::Now(now), now)?;
     let mut missing = Vec::new();
     let (balance, amount) = (feature.balance(), feature.amount(delta));
-    let entitlement = entitled(facts, &standing, amount, &mut missing);
+    let entitlement = entitled((facts, now), &standing, amount, &mut missing)?;
     needs(facts.key, missing)?;
     let (source, period, parts) = match &standing {
         Standing::NotGranted => (None, None, Vec::new()),
         Standing::Denied(source) | Standing::Binary(source) => (Some(*source), None, Vec::new()),
         Standing::Consumable { allowance, meter, grants } => {
             let source = meter.source();
-            let mut parts = parts(catalog, facts, balance, (source, allowance.limit), now)?;
-            parts.extend(parts_of_grants(*grants, &meter.value(facts)?));
+            let (value, own) = OwnPart::read(*allowance, meter, facts, now)?;
+            let mut parts = parts(catalog, facts, balance, (source, own), now)?;
+            parts.extend(parts_of_grants(*grants, &value));
             (Some(source), Some(grants.shown_period(meter)), parts)
         }
     };
@@ -115,12 +119,12 @@ pub fn explain(
     })
 }
 
-/// Returns what the budget of a source consists of.
+/// Returns what the budget of a source consists of beside grants.
 fn parts(
     catalog: &Catalog,
     facts: &UserFacts,
     feature: &FeatureId,
-    (source, budget): (Source, Option<i64>),
+    (source, own): (Source, OwnPart),
     now: Timestamp,
 ) -> Result<Vec<BudgetPart>, Obstacle> {
     let as_of = AsOf::Now(now);
@@ -132,9 +136,12 @@ fn parts(
         }
         Source::Subscription(_) | Source::Override(_) | Source::Grants(_) => None,
     };
-    let amount = counting.map_or(budget, |counting| counting.own);
-    let id = PartId::Source(id);
-    let mut parts = vec![BudgetPart { kind: BudgetPartKind::Allowance, id, amount }];
+    let amount = counting.map_or(own.allowance.limit, |counting| counting.own);
+    let part = |kind, amount| BudgetPart { kind, id: PartId::Source(id), amount };
+    let mut parts = vec![part(BudgetPartKind::Allowance, amount)];
+    if own.carried() > 0 {
+        parts.push(part(BudgetPartKind::Carried, Some(own.carried())));
+    }
     if let Some(counting) = counting {
         let id = counting.subscription.id;
         let added = added_limits(catalog, facts.subscriptions(), feature, as_of, id);

@@ -9,6 +9,7 @@ use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::grant::{Grant, GrantKey};
 use crate::id::{FeatureId, UserKey};
 use crate::meter::Meter;
+use crate::own_part::OwnPart;
 use crate::period::Period;
 use crate::schedule::Schedule;
 use crate::settling::{Settled, Write, settle};
@@ -87,27 +88,27 @@ impl<'a> Granting<'a> {
         grant.lives(self.as_of)
     }
 
-    /// Returns what was used of an allowance of which a counter holds this, and what there is beside it.
-    pub(crate) fn consumption(self, allowance: Allowance, value: &CounterValue) -> Consumption {
-        self.consumption_after(allowance, value, &[])
+    /// Returns what was used of the own part of a counter that holds this, and what there is beside it.
+    pub(crate) fn consumption(self, own: OwnPart, value: &CounterValue) -> Consumption {
+        self.consumption_after(own, value, &[])
     }
 
     /// Returns what [`consumption`](Self::consumption) does once the draws from grants have changed so.
     pub(crate) fn consumption_after(
         self,
-        allowance: Allowance,
+        own: OwnPart,
         value: &CounterValue,
         changed: &[(GrantKey, i64)],
     ) -> Consumption {
         if self.stored.is_empty() && value.marks.is_empty() && self.held == 0 {
-            return Consumption::new(allowance, value.used);
+            return own.consumption(value.used);
         }
         let more = |grant: &Grant| changed.iter().find(|(key, _)| *key == grant.key);
         let more = |grant: &Grant| more(grant).map_or(0, |(_, more)| *more);
         let left = |grant: &Grant| grant.left().saturating_sub(more(grant));
         let left = self.living().map(left).fold(0, i64::saturating_add);
         let granted = value.marks.draws().total().saturating_add(left);
-        Consumption::new(allowance, value.used).with_granted(granted).with_held(self.held)
+        own.consumption(value.used).with_granted(granted).with_held(self.held)
     }
 
     /// Returns what a counter draws that drew `draws`, once its load has changed: what is used and held,

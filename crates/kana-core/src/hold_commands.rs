@@ -20,6 +20,7 @@ use crate::id::{FeatureId, HoldId, UserId};
 use crate::invalid::InvalidValue;
 use crate::meter::Meter;
 use crate::named_write::NamedWrite;
+use crate::own_part::OwnPart;
 use crate::refusal::Refusal;
 use crate::settling::Settled;
 use crate::subjects::{Subject, Subjects};
@@ -113,8 +114,8 @@ impl Decide for CreateHold {
             Standing::Consumable { allowance, meter, grants } => (allowance, meter, grants),
             other => return Ok(answered(nothing_counts(known, &other))),
         };
-        let before = meter.value(facts)?;
-        let consumption = grants.consumption(allowance, &before);
+        let (before, own) = OwnPart::read(allowance, &meter, facts, now)?;
+        let consumption = grants.consumption(own, &before);
         if let Some(known) = known {
             return Ok(answered(held_before(known, Some(consumption))));
         }
@@ -129,9 +130,9 @@ impl Decide for CreateHold {
         let mut changes = Vec::with_capacity(3);
         let after = grants.held().saturating_add(hold.held());
         let load = (before.used.saturating_add(grants.held()), before.used.saturating_add(after));
-        let Settled { draws, changed } = grants.settle(before.marks.draws(), load, allowance.limit);
+        let Settled { draws, changed } = grants.settle(before.marks.draws(), load, own.amount());
         let value = CounterValue { used: before.used, marks: before.marks.with_draws(draws) };
-        let consumption = grants.with_held(after).consumption_after(allowance, &value, &changed);
+        let consumption = grants.with_held(after).consumption_after(own, &value, &changed);
         if value != before {
             meter.into_tally().set(facts, before.used, value, &mut changes)?;
         }
@@ -367,13 +368,13 @@ impl<'a> OnCounter<'a> {
         };
         let named = (meter.schedule(), meter.place());
         let (allowance, as_of) = allowance_of_counter(catalog, facts, balance, named, now)?;
-        let before = meter.value(facts)?;
+        let (before, own) = OwnPart::read(allowance, meter, facts, now)?;
         let used = before.used.saturating_add(hold.counted(amount));
         let held = meter.held(facts, now)?.saturating_sub(freed);
         let grants = Granting::new(facts, balance, as_of)?.with_held(held);
         let (action, delta, has_key) = (UsageAction::Add, amount, false);
         let usage = Usage { facts, feature, action, delta, has_key, freed, now };
-        let counting = (allowance, meter.clone(), grants);
+        let counting = (own, meter.clone(), grants);
         Ok((usage.count(counting, (before, used), changes)?, as_of.at()))
     }
 

@@ -56,6 +56,7 @@ mod named_write;
 pub mod near_limit;
 mod override_commands;
 pub mod overrides;
+mod own_part;
 pub mod period;
 pub mod quantity;
 pub mod recount;

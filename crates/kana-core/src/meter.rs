@@ -65,6 +65,13 @@ impl<'a> Meter<'a> {
         &self.place
     }
 
+    /// Returns the meters of at most `at_most` periods that come right before this one under the same terms
+    /// number, oldest first.
+    pub(crate) fn earlier(&self, at_most: u32) -> impl Iterator<Item = Self> {
+        let meter = |place| Self::new(self.schedule, &self.counter.feature, place);
+        self.schedule.earlier(&self.place, at_most).into_iter().map(meter)
+    }
+
     /// Returns true if the period's own usage is part of a sum and no longer known.
     pub(crate) fn is_folded(&self) -> bool {
         self.counter.is_folded()

@@ -6,6 +6,7 @@ use crate::counter_allowance::allowance_of_counter;
 use crate::facts::{Obstacle, UserChange, UserFacts};
 use crate::granting::Granting;
 use crate::meter::Meter;
+use crate::own_part::OwnPart;
 use crate::settling::Settled;
 use crate::subscription::AsOf;
 use crate::tally::Tally;
@@ -73,7 +74,8 @@ impl NamedWrite<'_> {
         let named = (&schedule, &place);
         let (allowance, as_of) =
             allowance_of_counter(catalog, facts, &counter.feature, named, now)?;
-        let held = Meter::new(schedule, &counter.feature, place).held(facts, now)?;
-        Ok(Against { own: allowance.limit, held, as_of })
+        let meter = Meter::new(schedule, &counter.feature, place);
+        let (_, own) = OwnPart::read(allowance, &meter, facts, now)?;
+        Ok(Against { own: own.amount(), held: meter.held(facts, now)?, as_of })
     }
 }

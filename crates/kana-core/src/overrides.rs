@@ -89,18 +89,20 @@ impl OverrideTerms {
                 reset_period: reset.map(|reset| reset.period),
                 reset_anchor: reset.map_or(ResetAnchor::Subscription, |reset| reset.anchor),
                 stacking: Stacking::Highest,
+                rollover: None,
             }),
         }
     }
 
     /// Returns an allowance of a subscription with the override's limit instead of its own, of any
-    /// quantity, and what is added to it.
+    /// quantity, what is added to it, and what is carried.
     pub(crate) fn instead_of(&self, own: Allowance) -> Allowance {
         match *self {
             Self::Deny => own,
             Self::Allow { limit, overage_enabled, .. } => Allowance {
                 limit,
                 overage_enabled: overage_enabled.unwrap_or(own.overage_enabled),
+                rollover: None,
                 ..own
             },
         }

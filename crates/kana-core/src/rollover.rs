@@ -3,8 +3,6 @@
 //! A period uses its own allowance first and then the reserve, the newest part of it first. So a period
 //! that is too old to be part of the reserve makes no difference to those that are, and what is carried
 //! follows from a few counters. Nothing is stored for it.
-//!
-//! No package can have these terms yet, and nothing calls this rule.
 
 use crate::invalid::InvalidValue;
 
@@ -45,6 +43,12 @@ impl Rollover {
     #[must_use]
     pub fn periods(self) -> u32 {
         self.periods
+    }
+
+    /// Returns true if this carries less than `before` can: for fewer periods, or with a lower cap.
+    pub(crate) fn carries_less_than(self, before: Self) -> bool {
+        let no_cap = i64::MAX;
+        self.periods < before.periods || self.max.unwrap_or(no_cap) < before.max.unwrap_or(no_cap)
     }
 
     /// Returns what is carried into a period, 0 or more and at most [`max`](Self::max). `earlier` are the

@@ -161,6 +161,29 @@ impl<'a> Schedule<'a> {
         Some(self.place(number, reset, start.max(self.started_at())))
     }
 
+    /// Returns at most `at_most` periods of a period's terms number that come right before it, oldest first.
+    /// Periods in which the package did not have the feature are left out.
+    pub(crate) fn earlier(&self, place: &Place, at_most: u32) -> Vec<Place> {
+        let Some(reset) = self.reset_of(place.number) else { return Vec::new() };
+        let started_at = self.started_at();
+        let since = self.begins(place.number).max(started_at);
+        let index = reset.index_at(started_at, place.period.start);
+        let oldest = reset.index_at(started_at, since).max(index.saturating_sub(at_most.into()));
+        let places = (oldest..index).map(|index| {
+            let at = reset.nth(started_at, index).start.max(since);
+            self.place(place.number, Some(reset), at)
+        });
+        let is_there = |place: &Place| place.period.end.is_none_or(|end| place.period.start < end);
+        places.filter(is_there).collect()
+    }
+
+    /// Returns when usage of a terms number starts again; `None` if it never does, or the number was never in
+    /// force.
+    fn reset_of(&self, number: TermsNumber) -> Option<Reset> {
+        let given = |terms: &Terms| terms.allowance.filter(|_| terms.number == number);
+        self.terms().iter().find_map(given)?.reset()
+    }
+
     /// Returns the terms number and the start of each period that usage at a moment can have been counted
     /// in: one for each of the terms that there ever were.
     pub(crate) fn places(&self, at: Timestamp) -> Vec<(TermsNumber, Timestamp)> {

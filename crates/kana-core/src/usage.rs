@@ -15,6 +15,7 @@ use crate::folding::COUNTED_ONE_BY_ONE;
 use crate::id::{FeatureId, IdempotencyKey, UserId};
 use crate::idempotency::{Content, Earlier, KeptAnswer, keep};
 use crate::metadata::Metadata;
+use crate::own_part::OwnPart;
 use crate::refusal::{InvalidValue, Refusal};
 use crate::subjects::{Subject, Subjects};
 use crate::subscription::AsOf;
@@ -123,7 +124,7 @@ fn record_usage(
         }
         Standing::Consumable { allowance, meter, grants } => {
             let source = meter.source();
-            let before = meter.value(facts)?;
+            let (before, own) = OwnPart::read(allowance, &meter, facts, now)?;
             let &RecordUsage { action, delta, .. } = command;
             if action == UsageAction::Set && meter.is_folded() {
                 return Err(set_of_a_folded_period().into());
@@ -136,13 +137,14 @@ fn record_usage(
             let matters = !balance.thresholds().is_empty()
                 || facts.has_grants()
                 || !before.marks.draws().is_empty();
-            let allowance = if command.occurred_at.is_some() && matters {
+            let own = if command.occurred_at.is_some() && matters {
                 let place = (meter.schedule(), meter.place());
-                allowance_of_counter(catalog, facts, &balance.id, place, now)?.0
+                let (allowance, _) = allowance_of_counter(catalog, facts, &balance.id, place, now)?;
+                OwnPart::read(allowance, &meter, facts, now)?.1
             } else {
-                allowance
+                own
             };
-            let counting = (allowance, meter, grants);
+            let counting = (own, meter, grants);
             let count = usage.count(counting, (before, used), &mut changes)?;
             (RecordedUsage::Recorded, Some(source.counter_id()), count)
         }
@@ -256,9 +258,9 @@ fn use_feature(
         Standing::Binary(source) => (BINARY_GRANTED, Some(source.counter_id()), Count::default()),
         Standing::Consumable { allowance, meter, grants } => {
             let source = meter.source();
-            let before = meter.value(facts)?;
+            let (before, own) = OwnPart::read(allowance, &meter, facts, now)?;
             let delta = command.delta;
-            let consumption = grants.consumption(allowance, &before);
+            let consumption = grants.consumption(own, &before);
             let mut entitlement = within(consumption, feature.amount(delta));
             let mut count = Count::default();
             if entitlement.access {
@@ -267,7 +269,7 @@ fn use_feature(
                 let balance = balance_of(catalog, feature)?;
                 let usage =
                     Usage { facts, feature: balance, action, delta, has_key, freed: 0, now };
-                let counting = (allowance, meter, grants);
+                let counting = (own, meter, grants);
                 count = usage.count(counting, (before, used), &mut changes)?;
                 entitlement.consumption = count.consumption;
             }

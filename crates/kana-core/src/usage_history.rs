@@ -9,6 +9,7 @@ use crate::facts::{Obstacle, UserFacts};
 use crate::id::FeatureId;
 use crate::meter::{Meter, needs};
 use crate::overrides::{Override, OverrideTerms};
+use crate::own_part::OwnPart;
 use crate::period::Period;
 use crate::schedule::{Place, Schedule};
 use crate::source::Source;
@@ -59,7 +60,9 @@ pub fn show_usage(
     let mut missing = Vec::new();
     let current = match standing(catalog, facts, known, AsOf::Now(now), now)? {
         Standing::Consumable { allowance, meter, grants } => {
-            let consumption = grants.consumption(allowance, &meter.read(facts, &mut missing));
+            let value = meter.read(facts, &mut missing);
+            let own = OwnPart::of(allowance, &meter, (facts, now), &mut missing)?;
+            let consumption = grants.consumption(own, &value);
             Some(ConsumptionInPeriod { period: grants.shown_period(&meter), consumption })
         }
         Standing::NotGranted | Standing::Denied(_) | Standing::Binary(_) => None,
@@ -68,7 +71,8 @@ pub fn show_usage(
     let mut show = |meter: &Meter<'_>, allowance: Allowance| {
         let value = meter.read(facts, &mut missing);
         let drawn = value.marks.draws().total();
-        let consumption = Consumption::new(allowance, value.used).with_granted(drawn);
+        let own = OwnPart::of(allowance, meter, (facts, now), &mut missing)?;
+        let consumption = own.consumption(value.used).with_granted(drawn);
         let consumption = consumption.with_held(meter.held(facts, now)?);
         Ok::<_, Obstacle>(ConsumptionInPeriod { period: meter.place().period, consumption })
     };

@@ -3,7 +3,8 @@
 use fastrand::Rng;
 use kana_test_model::request::{
     ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, Holding, IMAGES, Id, LATE,
-    LATE_CALLS, LATER, Name, NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
+    LATE_CALLS, LATER, Name, NewPackage, PLUS, PRO, Request, Reset, Rollover, SSO, Says, Terms,
+    Usage,
 };
 
 use crate::faults::{Calls, FOREVER, Failure, Fault, Since, Trouble};
@@ -76,7 +77,11 @@ impl Draw {
             Request::CreateDrawing { feature: IMAGES, balance: CALLS, cost: 2 },
         ];
         let (basic, extra) = (self.terms(), self.terms());
-        let pro = if self.one_in(2) { self.terms() } else { Terms { limit: None, ..self.terms() } };
+        let pro = if self.one_in(2) {
+            self.terms()
+        } else {
+            Terms { limit: None, rollover: None, ..self.terms() }
+        };
         let package =
             |package, addon, bases, features| NewPackage { package, addon, bases, features };
         for package in [
@@ -101,7 +106,12 @@ impl Draw {
     fn terms(&mut self) -> Terms {
         let limit = Some(self.of(&[0, 1, 3, 8, 20, 1000]));
         let reset = self.of(&Reset::ALL);
-        Terms { limit, reset, overage: self.one_in(4), added: self.one_in(4) }
+        let (overage, added) = (self.one_in(4), self.one_in(4));
+        let rollover = (reset.is_some() && self.one_in(2)).then(|| {
+            let max = self.of(&[None, Some(1), Some(5), Some(1500)]);
+            Rollover { max, periods: self.of(&[1, 2, 3, 12]) }
+        });
+        Terms { limit, reset, overage, added, rollover }
     }
 
     fn step(&mut self) -> Step {
@@ -362,7 +372,7 @@ impl Draw {
         match self.weighted(&[1, 2, 1, 3, 1, 1]) {
             0 => Request::CreateFeature { feature: LATE_CALLS, binary: false },
             1 => {
-                let terms = Terms { reset: None, overage: false, ..self.terms() };
+                let terms = Terms { reset: None, overage: false, rollover: None, ..self.terms() };
                 let (features, bases) = (vec![(CALLS, Some(terms))], vec![]);
                 Request::CreatePackage(NewPackage { package: LATE, addon: false, bases, features })
             }

@@ -27,6 +27,7 @@ mod override_row;
 pub mod people;
 pub mod postgres;
 mod quantities_column;
+mod rollover_columns;
 pub mod sqlite;
 pub mod store;
 mod threads;

@@ -30,6 +30,7 @@ pub(crate) const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0025_credits.sql"),
     include_str!("sqlite/migrations/0026_user_facts.sql"),
     include_str!("sqlite/migrations/0027_holds.sql"),
+    include_str!("sqlite/migrations/0028_rollover.sql"),
 ];
 
 /// For PostgreSQL.
@@ -51,6 +52,7 @@ pub(crate) const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0015_grants.sql"),
     include_str!("postgres/migrations/0016_credits.sql"),
     include_str!("postgres/migrations/0017_holds.sql"),
+    include_str!("postgres/migrations/0018_rollover.sql"),
 ];
 
 /// After this one the program fills the search index of users, since SQL cannot fold case as it does.

@@ -145,6 +145,7 @@ fn allowance((limit, period, anchor, overage): &StoredAllowance) -> Result<Allow
         reset_anchor: reset.map_or(ResetAnchor::default(), |reset| reset.anchor),
         overage_enabled: *overage,
         stacking: Stacking::default(),
+        rollover: None,
     })
 }
 

@@ -17,6 +17,7 @@ use kana_core::metadata::Label;
 use kana_core::overrides::{self, OverrideKind, OverrideTerms};
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::refusal::SubscribeRefusal;
+use kana_core::rollover::Rollover;
 use kana_core::subscription::{self, SubscriptionStatus};
 use kana_core::threshold::{Threshold, ThresholdEvent, Thresholds};
 use kana_core::usage::{RecordUsage, UsageAction, UseFeature};
@@ -471,6 +472,9 @@ fn new_package(new: &request::NewPackage) -> NewPackage {
         },
         overage_enabled: terms.overage,
         stacking: if terms.added { Stacking::Add } else { Stacking::Highest },
+        rollover: terms.rollover.map(|request::Rollover { max, periods }| {
+            Rollover::new(max, i64::try_from(periods).ok()).unwrap()
+        }),
     };
     let feature = |(feature, terms): &(Name, Option<Terms>)| NewPackageFeature {
         feature: feature_id(feature),

@@ -49,6 +49,12 @@ pub enum Mistake {
     NewestAddedCounts,
     /// A subscription that has ended gets another quantity.
     EndedIsUpdated,
+    /// What is left of a period is lost.
+    NothingIsCarried,
+    /// What is carried has no cap.
+    CapIgnored,
+    /// What is left stays usable for more periods than it should.
+    CarriedTooLong,
     /// An override's limit competes with the package's.
     OverrideIsNoLess,
     /// An override counts after its end.
@@ -80,7 +86,7 @@ pub enum Mistake {
 }
 
 impl Mistake {
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 40] = [
         Self::LimitIgnored,
         Self::LowestLimitCounts,
         Self::NewestCounts,
@@ -104,6 +110,9 @@ impl Mistake {
         Self::AddedCompetes,
         Self::NewestAddedCounts,
         Self::EndedIsUpdated,
+        Self::NothingIsCarried,
+        Self::CapIgnored,
+        Self::CarriedTooLong,
         Self::OverrideIsNoLess,
         Self::OverrideNeverEnds,
         Self::GrantNeverEnds,

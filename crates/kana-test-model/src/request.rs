@@ -261,6 +261,16 @@ pub struct Terms {
     pub overage: bool,
     /// Whether the limit is added to others.
     pub added: bool,
+    /// Only with a limit and a reset.
+    pub rollover: Option<Rollover>,
+}
+
+/// For how many periods what is left of one stays usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rollover {
+    /// The most that is carried into a period.
+    pub max: Option<i64>,
+    pub periods: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

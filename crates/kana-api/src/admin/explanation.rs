@@ -86,6 +86,7 @@ impl BudgetPart {
     async fn kind(&self) -> BudgetPartKind {
         match self.0.kind {
             explain::BudgetPartKind::Allowance => BudgetPartKind::Allowance,
+            explain::BudgetPartKind::Carried => BudgetPartKind::Carried,
             explain::BudgetPartKind::Added => BudgetPartKind::Added,
             explain::BudgetPartKind::Grant => BudgetPartKind::Grant,
         }

@@ -10,6 +10,7 @@ use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::period;
 use kana_core::refusal::InvalidValue;
+use kana_core::rollover;
 use kana_graphql::{Json, List};
 
 use super::feature_type::FeatureType;
@@ -97,6 +98,22 @@ pub(super) enum Stacking {
     Highest,
     /// The limit is added to the one that counts
     Add,
+}
+
+pub(super) struct Rollover(rollover::Rollover);
+
+/// On which terms what is left of a period stays usable.
+#[Object(name = "Rollover")]
+impl Rollover {
+    /// The most that is carried into a period; null = no cap. Errors: VALUE_TOO_LARGE past 2^31-1.
+    async fn max(&self) -> Option<Result<i32, ApiError>> {
+        self.0.max().map(|max| int(max, "the pricing file's rollover"))
+    }
+
+    /// For how many more periods it stays usable, 1 to 12
+    async fn periods(&self) -> u32 {
+        self.0.periods()
+    }
 }
 
 /// A package in the catalog that was current when it was asked for.
@@ -245,6 +262,11 @@ impl PackageFeature {
     async fn stacking(&self) -> Stacking {
         self.inside.allowance.stacking.into()
     }
+
+    /// On which terms what is left of a period stays usable; null = it is lost
+    async fn rollover(&self) -> Option<Rollover> {
+        self.inside.allowance.rollover.map(Rollover)
+    }
 }
 
 /// What a package costs at the billing provider.
@@ -322,6 +344,29 @@ pub(super) struct EntitlementInput {
     /// How the limit goes with those of the user's other subscriptions
     #[graphql(default_with = "Some(Stacking::Highest)")]
     stacking: Option<Stacking>,
+    /// On which terms what is left of a period stays usable; needs a limit. Absent or null: it is lost
+    rollover: Option<RolloverInput>,
+}
+
+/// On which terms what is left of a period stays usable: after the period's own allowance, the newest part
+/// first.
+#[derive(InputObject)]
+pub(super) struct RolloverInput {
+    /// The most that is carried into a period, 1 or more; absent or null = no cap
+    max: Option<i32>,
+    /// For how many more periods it stays usable, 1 to 12
+    #[graphql(default_with = "Some(1)")]
+    periods: Option<i32>,
+}
+
+impl RolloverInput {
+    fn read(self) -> Result<rollover::Rollover, InvalidValue> {
+        let read = rollover::Rollover::new(self.max.map(Into::into), self.periods.map(Into::into));
+        read.map_err(|invalid| {
+            let field = if invalid.field == "max" { "rollover.max" } else { "rollover.periods" };
+            InvalidValue::new(field, invalid.problem)
+        })
+    }
 }
 
 impl CreatePackageInput {
@@ -350,13 +395,20 @@ impl CreatePackageFeatureInput {
         Ok(NewPackageFeature {
             feature: FeatureId::new("features.id", &self.id)?,
             name: read("features.name", self.name.as_deref(), Label::new)?,
-            allowance: self.entitlement.map(|entitlement| Allowance {
-                limit: entitlement.limit.map(i64::from),
-                reset_period: Some(entitlement.reset_period.into()),
-                reset_anchor: entitlement.reset_anchor.map(Into::into).unwrap_or_default(),
-                overage_enabled: entitlement.overage_enabled.unwrap_or_default(),
-                stacking: entitlement.stacking.map(Into::into).unwrap_or_default(),
-            }),
+            allowance: self.entitlement.map(EntitlementInput::read).transpose()?,
+        })
+    }
+}
+
+impl EntitlementInput {
+    fn read(self) -> Result<Allowance, InvalidValue> {
+        Ok(Allowance {
+            limit: self.limit.map(i64::from),
+            reset_period: Some(self.reset_period.into()),
+            reset_anchor: self.reset_anchor.map(Into::into).unwrap_or_default(),
+            overage_enabled: self.overage_enabled.unwrap_or_default(),
+            stacking: self.stacking.map(Into::into).unwrap_or_default(),
+            rollover: self.rollover.map(RolloverInput::read).transpose()?,
         })
     }
 }

@@ -47,6 +47,7 @@ mod pricing_as_code;
 mod quantities;
 mod rate_limits;
 mod repeated;
+mod rollover;
 mod starting;
 mod thresholds;
 mod updates;

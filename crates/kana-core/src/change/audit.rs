@@ -307,6 +307,9 @@ fn shown_package_feature(id: &str, inside: &PackageFeature) -> Value {
     if let Some(stacking) = stacking {
         shown["stacking"] = name_of_stacking(stacking).into();
     }
+    if let Some(rollover) = allowance.rollover {
+        shown["rollover"] = json!({ "max": rollover.max(), "periods": rollover.periods() });
+    }
     shown
 }
 

@@ -15,10 +15,16 @@ use crate::credits::{COST_MAX, Cost, Draw};
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
 use crate::period::{ResetAnchor, ResetPeriod};
+use crate::rollover::{ROLLOVER_PERIODS_MAX, Rollover};
 use crate::threshold::{LEFT_MAX, PERCENT_MAX, Threshold, Thresholds};
 
 /// The maximum number of features, and of packages in one list.
 const THINGS_MAX: usize = 10_000;
+/// What a package can say of how much it gives of a feature.
+const ABOUT_AMOUNTS: [&str; 6] =
+    ["limit", "overage_enabled", "reset_period", "reset_anchor", "stacking", "rollover"];
+/// The keys of `rollover`.
+const ROLLOVER: &[&str] = &["max", "periods"];
 /// The maximum number of problems that are reported. More are usually repetitions of one mistake.
 const PROBLEMS_MAX: usize = 100;
 
@@ -277,20 +283,8 @@ impl Reader {
 
     fn threshold(&mut self, value: &Value, place: &Place) -> Option<Threshold> {
         let object = self.object(value, place, "a threshold", &["percent", "left"])?;
-        let mut number = |field: &str, largest: i64, least: i64| {
-            let Some(value) = given(object, field) else { return Some(None) };
-            match value.as_i64().filter(|number| (least..=largest).contains(number)) {
-                Some(number) => Some(Some(number)),
-                None => {
-                    let message = format!(
-                        "must be a whole number from {least} to {largest}; it is {}",
-                        shown(value)
-                    );
-                    self.refuse(&place.key(field), message)
-                }
-            }
-        };
-        let (percent, left) = (number("percent", PERCENT_MAX, 1), number("left", LEFT_MAX, 0));
+        let percent = self.number(object, place, "percent", (1, PERCENT_MAX));
+        let left = self.number(object, place, "left", (0, LEFT_MAX));
         let (percent, left) = (percent?, left?);
         match Threshold::new(percent, left) {
             Ok(threshold) => Some(threshold),
@@ -367,7 +361,7 @@ impl Reader {
     }
 
     fn package_feature(&mut self, value: &Value, place: &Place) -> Option<(FeatureId, Allowance)> {
-        let known = ["id", "limit", "overage_enabled", "reset_period", "reset_anchor", "stacking"];
+        let known = [&["id"], &ABOUT_AMOUNTS[..]].concat();
         let object = self.object(value, place, "a feature of a package", &known)?;
         let id = self.id(object, place, FeatureId::new)?;
         let Some((gives, _)) = self.features.get(&id) else {
@@ -395,12 +389,14 @@ impl Reader {
         let reset_period = self.reset_period(object, place);
         let reset_anchor = self.reset_anchor(object, place);
         let stacking = self.stacking(object, place);
+        let rollover = self.rollover(object, place);
         let allowance = Allowance {
             limit: limit?,
             reset_period: reset_period?,
             reset_anchor: reset_anchor?,
             overage_enabled: overage_enabled?,
             stacking: stacking?,
+            rollover: rollover?,
         };
         Some((id, allowance))
     }
@@ -438,7 +434,7 @@ impl Reader {
         why: &str,
     ) -> Option<()> {
         let before = self.problems.len();
-        for field in ["limit", "overage_enabled", "reset_period", "reset_anchor", "stacking"] {
+        for field in ABOUT_AMOUNTS {
             let Some(value) = given(object, field) else { continue };
             if field == "overage_enabled" && *value == Value::Bool(false) {
                 continue;
@@ -516,6 +512,45 @@ impl Reader {
                     shown(value)
                 );
                 self.refuse(&place.key("stacking"), message)
+            }
+        }
+    }
+
+    fn rollover(&mut self, object: &Map<String, Value>, place: &Place) -> Option<Option<Rollover>> {
+        let Some(value) = given(object, "rollover") else { return Some(None) };
+        let at = place.key("rollover");
+        let terms = self.object(value, &at, "what is carried into later periods", ROLLOVER)?;
+        let max = self.number(terms, &at, "max", (1, i64::MAX));
+        let periods = self.number(terms, &at, "periods", (1, ROLLOVER_PERIODS_MAX.into()));
+        let needed = [("limit", "a limit"), ("reset_period", "a reset_period")];
+        if let Some((_, what)) =
+            needed.into_iter().find(|(field, _)| given(object, field).is_none())
+        {
+            return self.refuse(&at, format!("needs {what}"));
+        }
+        match Rollover::new(max?, periods?) {
+            Ok(rollover) => Some(Some(rollover)),
+            Err(invalid) => self.refuse(&at, invalid.to_string()),
+        }
+    }
+
+    /// Reads a whole number within bounds, which may be left out.
+    fn number(
+        &mut self,
+        object: &Map<String, Value>,
+        place: &Place,
+        field: &str,
+        (least, largest): (i64, i64),
+    ) -> Option<Option<i64>> {
+        let Some(value) = given(object, field) else { return Some(None) };
+        match value.as_i64().filter(|number| (least..=largest).contains(number)) {
+            Some(number) => Some(Some(number)),
+            None => {
+                let message = format!(
+                    "must be a whole number from {least} to {largest}; it is {}",
+                    shown(value)
+                );
+                self.refuse(&place.key(field), message)
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::credits::Cost;
 use crate::id::{FeatureId, PackageId};
 use crate::metadata::Label;
 use crate::period::ResetAnchor;
+use crate::rollover::Rollover;
 
 impl Configuration {
     /// Writes the configuration as clients read it. Every list is there, even an empty one; values
@@ -92,7 +93,8 @@ fn feature(feature: &ConfiguredFeature) -> Value {
 }
 
 fn write_allowance(object: &mut Map<String, Value>, allowance: Allowance) {
-    let Allowance { limit, reset_period, reset_anchor, overage_enabled, stacking } = allowance;
+    let Allowance { limit, reset_period, reset_anchor, overage_enabled, stacking, rollover } =
+        allowance;
     object.insert("limit".into(), limit.into());
     if overage_enabled {
         object.insert("overage_enabled".into(), true.into());
@@ -106,4 +108,20 @@ fn write_allowance(object: &mut Map<String, Value>, allowance: Allowance) {
     if stacking != Stacking::Highest {
         object.insert("stacking".into(), name_of_stacking(stacking).into());
     }
+    if let Some(rollover) = rollover {
+        object.insert("rollover".into(), write_rollover(rollover));
+    }
+}
+
+/// Leaves out what is the default, but not everything.
+fn write_rollover(rollover: Rollover) -> Value {
+    let (max, periods) = (rollover.max(), rollover.periods());
+    let mut object = Map::new();
+    if let Some(max) = max {
+        object.insert("max".into(), max.into());
+    }
+    if periods != 1 || max.is_none() {
+        object.insert("periods".into(), periods.into());
+    }
+    Value::Object(object)
 }

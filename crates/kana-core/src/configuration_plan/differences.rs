@@ -205,5 +205,10 @@ fn amount(allowance: Allowance) -> String {
     if allowance.stacking == Stacking::Add {
         text.push_str(", added");
     }
+    if let Some(rollover) = allowance.rollover {
+        let most = rollover.max().map(|max| format!(" up to {max}")).unwrap_or_default();
+        let (periods, s) = (rollover.periods(), if rollover.periods() == 1 { "" } else { "s" });
+        text.push_str(&format!(", carries{most} for {periods} period{s}"));
+    }
     text
 }

@@ -307,6 +307,50 @@ fn stacking_is_written_only_where_limits_are_added() {
 }
 
 #[test]
+fn what_is_carried_is_written_without_defaults_but_never_as_nothing() {
+    let feature = "/packages/published/0/features/1";
+    for kept in [json!({ "max": 500 }), json!({ "max": 7, "periods": 12 }), json!({ "periods": 1 })]
+    {
+        let carried = with_key(feature, "rollover", kept);
+        assert_eq!(read(&carried).unwrap().to_json("story"), carried);
+    }
+    for (written, kept) in [
+        (json!({}), json!({ "periods": 1 })),
+        (json!({ "max": null, "periods": 3 }), json!({ "periods": 3 })),
+        (json!({ "max": 500, "periods": 1 }), json!({ "max": 500 })),
+    ] {
+        let read = read(&with_key(feature, "rollover", written)).unwrap();
+        assert_eq!(read.to_json("story"), with_key(feature, "rollover", kept));
+    }
+    assert_eq!(read(&with_key(feature, "rollover", json!(null))).unwrap().to_json("story"), full());
+    let at = "packages.published[0].features[1].rollover";
+    for (wrong, message) in [
+        (
+            json!({ "max": 0 }),
+            ".max: must be a whole number from 1 to 9223372036854775807; it is 0",
+        ),
+        (json!({ "periods": 13 }), ".periods: must be a whole number from 1 to 12; it is 13"),
+        (json!({ "periods": 1.5 }), ".periods: must be a whole number from 1 to 12; it is 1.5"),
+        (
+            json!({ "for": 1 }),
+            ".for: is an unknown key: what is carried into later periods has max, periods",
+        ),
+        (
+            json!(3),
+            ": must be what is carried into later periods, with the keys max, periods; it is 3",
+        ),
+    ] {
+        is_refused(&with_key(feature, "rollover", wrong), &format!("{at}{message}"));
+    }
+    let carried = with_key(feature, "rollover", json!({ "max": 5 }));
+    for (needed, what) in [("limit", "a limit"), ("reset_period", "a reset_period")] {
+        let mut without = carried.clone();
+        without["packages"]["published"][0]["features"][1][needed] = json!(null);
+        is_refused(&without, &format!("{at}: needs {what}"));
+    }
+}
+
+#[test]
 fn a_switch_has_no_amount() {
     for (key, value, shown) in [
         ("limit", json!(0), "0"),
@@ -314,6 +358,7 @@ fn a_switch_has_no_amount() {
         ("reset_period", json!("DAY"), "\"DAY\""),
         ("reset_anchor", json!("CALENDAR"), "\"CALENDAR\""),
         ("stacking", json!("ADD"), "\"ADD\""),
+        ("rollover", json!({ "periods": 2 }), "an object"),
     ] {
         is_refused(
             &with_key("/packages/published/0/features/0", key, value),

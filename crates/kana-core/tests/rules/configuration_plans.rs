@@ -672,6 +672,26 @@ fn another_stacking_of_a_published_package_is_an_error_and_leaves_usage_as_it_is
 }
 
 #[test]
+fn another_rollover_of_a_published_package_is_an_error_and_leaves_usage_as_it_is() {
+    let with = |rollover: Value| {
+        changed(|file| file["packages"]["published"][0]["features"][1]["rollover"] = rollover)
+    };
+    let said = |before: Value, after: Value| {
+        let entries = entries_with(&published(&with(before)), &with(after), &[], 7);
+        differences(&entries[0])
+    };
+    let terms = "limit 1000 per MONTH, overage";
+    assert_eq!(
+        said(json!(null), json!({ "max": 500, "periods": 2 })),
+        [format!("api-calls: {terms} → {terms}, carries up to 500 for 2 periods (Error)")]
+    );
+    assert_eq!(
+        said(json!({ "periods": 1 }), json!(null)),
+        [format!("api-calls: {terms}, carries for 1 period → {terms} (Error)")]
+    );
+}
+
+#[test]
 fn the_entry_of_a_draft_has_no_subscribers_and_no_usage() {
     let next = |period: &str| {
         changed(|file| {

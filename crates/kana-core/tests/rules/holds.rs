@@ -358,6 +358,33 @@ fn a_counter_that_was_folded_gets_what_is_settled_late() {
     assert_eq!((sum.0.is_folded(), sum.1), (true, 6));
 }
 
+#[test]
+fn a_live_hold_of_a_closed_period_is_not_left_over() {
+    let mut world = World::new()
+        .consumable("calls")
+        .package("basic", [("calls", limit(10).monthly().carrying(None, 1))])
+        .user("ada")
+        .subscribed("ada", "basic");
+    world.set_clock("2024-01-31T23:59:00.000Z");
+    world.record(recording("ada", "calls").add(2)).unwrap();
+    hold(&mut world, "job", 5);
+    world.set_clock("2024-02-01T00:00:10.000Z");
+    assert_eq!((consumption(&world).carried(), numbers(&world)), (3, [0, 0, 13, 13]));
+    // A hold is asked for with what is carried.
+    assert!(hold(&mut world, "another", 12).0);
+    assert_eq!(numbers(&world), [0, 12, 13, 1]);
+    world.settle("ada", "job", Some(6)).unwrap();
+    assert_eq!(numbers(&world), [0, 12, 12, 0]);
+    world.release("ada", "another").unwrap();
+    // What a hold kept is left over once it has expired.
+    world.set_clock("2024-02-29T23:59:00.000Z");
+    hold(&mut world, "expires", 7);
+    world.set_clock("2024-03-01T00:00:00.000Z");
+    assert_eq!(consumption(&world).carried(), 3);
+    world.set_clock("2024-03-01T00:14:00.000Z");
+    assert_eq!(consumption(&world).carried(), 10);
+}
+
 // Grants.
 
 #[test]

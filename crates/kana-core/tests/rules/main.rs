@@ -22,6 +22,7 @@ mod overrides;
 mod period;
 mod quantity;
 mod recording;
+mod rollover;
 mod stacking;
 mod subscribing;
 mod thresholds;

@@ -37,6 +37,7 @@ use kana_core::metadata::{Label, Metadata};
 use kana_core::near_limit::{LimitCrossing, Share, near_limit};
 use kana_core::overrides::{Override, OverrideKind};
 use kana_core::period::{ResetAnchor, ResetPeriod};
+use kana_core::rollover::Rollover;
 use kana_core::subjects::{Subject, Subjects};
 use kana_core::subscribing::{CancelSubscription, Subscribe};
 use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus};
@@ -113,6 +114,13 @@ impl Gives {
     pub(crate) fn added(self) -> Self {
         let allowance = self.0.unwrap_or(Allowance::UNLIMITED);
         Self(Some(Allowance { stacking: Stacking::Add, ..allowance }))
+    }
+
+    /// Carries what is left of a period into so many more.
+    pub(crate) fn carrying(self, max: Option<i64>, periods: i64) -> Self {
+        let allowance = self.0.expect("an amount that resets");
+        let rollover = Some(Rollover::new(max, Some(periods)).unwrap());
+        Self(Some(Allowance { rollover, ..allowance }))
     }
 
     pub(crate) fn allowance(self) -> Allowance {

@@ -179,12 +179,16 @@ fn parts(
     let row = |(place, part): (usize, &BudgetPart)| {
         let (kind, source) = match part.kind {
             BudgetPartKind::Allowance => ("Allowance", explained.source),
+            BudgetPartKind::Carried => ("Carried", None),
             BudgetPartKind::Added => ("Added", added(&part.id)),
             BudgetPartKind::Grant => ("Grant", None),
         };
         let source = source.map(|source| shown(asked, catalog, subscriptions, source));
         let (from, name) = match source.transpose()? {
             Some(source) => (format!("{} {}", source.kind, source.name), kind.to_owned()),
+            None if part.kind == BudgetPartKind::Carried => {
+                ("Earlier periods".to_owned(), kind.to_owned())
+            }
             None => {
                 let name = name_of_grant(grants, &part.id);
                 (name.clone(), name)

@@ -167,7 +167,18 @@ pub(super) fn limit(feature: &Feature, inside: &PackageFeature) -> String {
 }
 
 pub(super) fn resets(feature: &Feature, inside: &PackageFeature) -> String {
-    if feature.has_amount() { resets_in_words(inside.allowance.reset()) } else { "–".to_owned() }
+    if !feature.has_amount() {
+        return "–".to_owned();
+    }
+    let mut words = resets_in_words(inside.allowance.reset());
+    if let Some(rollover) = inside.allowance.rollover {
+        let (periods, s) = (rollover.periods(), if rollover.periods() == 1 { "" } else { "s" });
+        words.push_str(&format!(", carried for {periods} period{s}"));
+        if let Some(max) = rollover.max() {
+            words.push_str(&format!(", at most {}", grouped(max)));
+        }
+    }
+    words
 }
 
 /// Returns when usage starts again, as a cell of a table has it.

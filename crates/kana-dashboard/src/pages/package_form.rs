@@ -11,14 +11,26 @@ use kana_core::edit::Edit;
 use kana_core::id::{FeatureId, PackageId};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::period::{ResetAnchor, ResetPeriod};
+use kana_core::rollover::Rollover;
 
 use super::metadata;
 use crate::form::{FieldProblem, Filled, Form};
 use crate::number::grouped;
 
 /// The fields of a row.
-const ROW_FIELDS: [&str; 7] =
-    ["feature", "limit", "resets", "calendar", "stacking", "overage", "name"];
+const ROW_FIELDS: [&str; 9] = [
+    "feature",
+    "limit",
+    "resets",
+    "calendar",
+    "stacking",
+    "rollover",
+    "rollover_max",
+    "overage",
+    "name",
+];
+/// Those of them that are folded away.
+const FOLDED_FIELDS: [&str; 4] = ["calendar", "stacking", "rollover", "rollover_max"];
 
 /// What stands in the form.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +50,8 @@ pub(super) struct Row {
     pub(super) resets: String,
     pub(super) calendar: String,
     pub(super) stacking: String,
+    pub(super) rollover: String,
+    pub(super) rollover_max: String,
     /// Whether what is folded away has a value or a problem.
     pub(super) has_more: bool,
     pub(super) overage: String,
@@ -87,8 +101,14 @@ impl PackageForm {
         }
         head.extend(package.base_packages().iter().map(|base| ("base", base.as_str().to_owned())));
         let rows = package.features.iter().map(|(id, inside)| {
-            let Allowance { limit, reset_period, reset_anchor, overage_enabled, stacking } =
-                inside.allowance;
+            let Allowance {
+                limit,
+                reset_period,
+                reset_anchor,
+                overage_enabled,
+                stacking,
+                rollover,
+            } = inside.allowance;
             let mut fields = vec![
                 ("feature", names.shown(id).to_owned()),
                 ("limit", limit.map(|limit| limit.to_string()).unwrap_or_default()),
@@ -100,6 +120,11 @@ impl PackageForm {
             }
             if stacking == Stacking::Add {
                 fields.push(("stacking", "1".to_owned()));
+            }
+            if let Some(rollover) = rollover {
+                let max = rollover.max().map(|max| max.to_string()).unwrap_or_default();
+                fields.push(("rollover", rollover.periods().to_string()));
+                fields.push(("rollover_max", max));
             }
             if overage_enabled {
                 fields.push(("overage", "1".to_owned()));
@@ -147,9 +172,9 @@ impl PackageForm {
                 problem.field.as_ref().is_some_and(|field| field.starts_with(&prefix))
             };
             let problems: Vec<_> = problems.iter().filter(is_here).cloned().collect();
-            let has_more = ["calendar", "stacking"].iter().any(|folded| {
+            let has_more = FOLDED_FIELDS.iter().any(|folded| {
                 let name = Some(field(folded));
-                row.has(folded) || problems.iter().any(|problem| problem.field == name)
+                !row.text(folded).is_empty() || problems.iter().any(|problem| problem.field == name)
             });
             Row {
                 number,
@@ -159,6 +184,8 @@ impl PackageForm {
                 resets: field("resets"),
                 calendar: field("calendar"),
                 stacking: field("stacking"),
+                rollover: field("rollover"),
+                rollover_max: field("rollover_max"),
                 has_more,
                 overage: field("overage"),
                 name: field("name"),
@@ -257,6 +284,12 @@ impl PackageForm {
             }
             if row.has("stacking") {
                 said.push_str(", added to others");
+            }
+            if !row.text("rollover").is_empty() {
+                said.push_str(&format!(", carried for {}", row.text("rollover")));
+            }
+            if !row.text("rollover_max").is_empty() {
+                said.push_str(&format!(", at most {}", row.text("rollover_max")));
             }
             if row.has("overage") {
                 said.push_str(", overage allowed");
@@ -411,16 +444,22 @@ fn read_row(
     let reset_anchor = if by_calendar { ResetAnchor::Calendar } else { ResetAnchor::Subscription };
     let stacking = if row.has("stacking") { Stacking::Add } else { Stacking::Highest };
     let overage_enabled = row.has("overage");
-    let allowance = Allowance { limit, reset_period, reset_anchor, overage_enabled, stacking };
+    let rollover = read_rollover(row).map_err(|(field, message)| problem(field, message))?;
+    let allowance =
+        Allowance { limit, reset_period, reset_anchor, overage_enabled, stacking, rollover };
     if let Some(why) = feature.why_no_amount().filter(|_| allowance != Allowance::UNLIMITED) {
         let message = format!("Must be left out for {}, which {why}.", feature.id);
         let field = match (limit, reset_period) {
             (Some(_), _) => "limit",
             (None, Some(_)) => "resets",
             (None, None) if overage_enabled => "overage",
-            (None, None) => "stacking",
+            (None, None) if stacking == Stacking::Add => "stacking",
+            (None, None) => "rollover",
         };
         return Err(problem(field, message));
+    }
+    if rollover.is_some() && (limit.is_none() || reset_period.is_none()) {
+        return Err(problem("rollover", "Needs a limit and a reset.".to_owned()));
     }
     let name = match row.text("name") {
         "" => None,
@@ -431,6 +470,27 @@ fn read_row(
     };
     let allowance = feature.has_amount().then_some(allowance);
     Ok(Some(NewPackageFeature { feature: feature.id.clone(), name, allowance }))
+}
+
+/// Reads for how many periods what is left stays usable, and the most that does; empty is not at all. Fails
+/// with the field that is wrong.
+fn read_rollover(row: &Form) -> Result<Option<Rollover>, (&'static str, String)> {
+    let max = match read_limit(row.text("rollover_max")) {
+        Ok(max) if max != Some(0) => max,
+        _ => {
+            let message = "Must be a whole number of 1 or more, or empty for no cap.";
+            return Err(("rollover_max", message.to_owned()));
+        }
+    };
+    let periods = match row.text("rollover").trim() {
+        "" if max.is_some() => {
+            return Err(("rollover", "Say for how many periods.".to_owned()));
+        }
+        "" => return Ok(None),
+        text => text.parse().unwrap_or(0),
+    };
+    let read = Rollover::new(max, Some(periods));
+    read.map(Some).map_err(|invalid| ("rollover", crate::form::capitalised(&invalid.problem)))
 }
 
 /// Reads a limit, grouped by commas or not; empty is unlimited.
@@ -474,6 +534,8 @@ pub(super) fn label(field: &str) -> Option<Cow<'static, str>> {
             "resets" => "resets",
             "calendar" => "resets by the calendar",
             "stacking" => "added to others",
+            "rollover" => "periods that it is carried for",
+            "rollover_max" => "carried at most",
             "overage" => "overage allowed",
             "name" => "name in the package",
             _ => return Some(format!("Feature {number}").into()),

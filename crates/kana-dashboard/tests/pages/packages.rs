@@ -286,6 +286,42 @@ async fn a_limit_can_be_added_to_others() {
 }
 
 #[tokio::test]
+async fn what_is_left_of_a_period_can_be_carried() {
+    let world = World::new().await;
+    let mut person = world.person(Role::Editor).await;
+    features(&mut person, "test", &["Calls"]).await;
+    let form = new_package(&mut person, "test", "Pro", "10").await;
+    let form = form.choose("Feature 1: Resets", "Every day");
+    let carried = |periods, most| {
+        let form = form.clone().fill("Feature 1: Periods that it is carried for", periods);
+        form.fill("Feature 1: Carried at most", most)
+    };
+    for (form, problem) in [
+        (carried("13", ""), "Must be from 1 to 12."),
+        (carried("two", ""), "Must be from 1 to 12."),
+        (carried("", "5"), "Say for how many periods."),
+        (carried("2", "0"), "Must be a whole number of 1 or more, or empty for no cap."),
+        (carried("2", "").choose("Feature 1: Resets", "Never"), "Needs a limit and a reset."),
+        (carried("2", "").fill("Feature 1: Limit", ""), "Needs a limit and a reset."),
+    ] {
+        let status = person.submit(form, "Save as draft").await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(person.alert().contains(problem), "{}", person.alert());
+    }
+    person.submit(carried("2", "1,500"), "Save as draft").await;
+    assert_eq!(person.status_text(), "Draft saved.");
+    let said = "Every day, carried for 2 periods, at most 1,500";
+    assert_eq!(person.table("Features in this package")[0][2], said);
+    person.follow("Edit").await;
+    let mut form = person.form("Edit Pro");
+    assert_eq!(form.value("Feature 1: Periods that it is carried for"), "2");
+    assert_eq!(form.value("Feature 1: Carried at most"), "1500");
+    person.submit(form.fill("Feature 1: Carried at most", ""), "Save as draft").await;
+    let said = "Every day, carried for 2 periods";
+    assert_eq!(person.table("Features in this package")[0][2], said);
+}
+
+#[tokio::test]
 async fn a_copy_is_a_draft_with_the_next_free_id_and_a_base_that_is_named_stays() {
     let world = World::new().await;
     let mut person = world.person(Role::Editor).await;

@@ -13,7 +13,8 @@ use super::catalogs::Catalogs;
 use crate::error::Error;
 
 /// How often a rule can ask for more facts before it must answer. The longest chain of the rules is that of
-/// `settleHold`: a hold, ended subscriptions, overrides, a counter, those that include it, other holds, grants.
+/// `settleHold`: a hold, ended subscriptions, overrides, a counter, those that include it, other holds, the counters
+/// of earlier periods, those that one of them has taken over, grants.
 pub(crate) const ROUNDS_MAX: usize = 10;
 
 /// Where the facts of a user are. A user who gets another id keeps the place.

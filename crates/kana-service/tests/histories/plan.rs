@@ -7,7 +7,8 @@ use proptest::sample::select;
 
 use kana_test_model::request::{
     ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, Holding, IMAGES, LATE,
-    LATE_CALLS, LATER, Name, NewPackage, PLUS, PRO, Request, Reset, SSO, Says, Terms, Usage,
+    LATE_CALLS, LATER, Name, NewPackage, PLUS, PRO, Request, Reset, Rollover, SSO, Says, Terms,
+    Usage,
 };
 
 const MINUTE_MS: i64 = 60 * 1000;
@@ -73,7 +74,7 @@ pub(crate) fn any_plan() -> impl Strategy<Value = Plan> {
 
 /// Four clients do the same at the same time, all about `ada`, who has three `calls`.
 pub(crate) fn crowd(requests: &[Request]) -> Plan {
-    let terms = Terms { limit: Some(3), reset: None, overage: false, added: false };
+    let terms = Terms { limit: Some(3), reset: None, overage: false, added: false, rollover: None };
     let features = vec![(CALLS, Some(terms))];
     let basic = NewPackage { package: BASIC, addon: false, bases: vec![], features };
     let steps: Vec<Step> = requests.iter().cloned().map(Step::Ask).collect();
@@ -110,17 +111,29 @@ fn open(shop: Vec<NewPackage>, ada: Option<Vec<Name>>, bob: Option<Vec<Name>>) -
     setup
 }
 
+fn any_rollover() -> impl Strategy<Value = Option<Rollover>> {
+    let rollover = (of(1..=2_i64), select(vec![1, 2, 12]));
+    weighted(0.3, rollover.prop_map(|(max, periods)| Rollover { max, periods }))
+}
+
 /// Two bases and two add-ons, with limits that are reached soon and often equal.
 fn any_shop() -> impl Strategy<Value = Vec<NewPackage>> {
-    let limited =
-        |overage| {
-            let added = prop::bool::weighted(0.3);
-            (0..=3_i64, any_reset(), overage, added).prop_map(|(limit, reset, overage, added)| {
-                Terms { limit: Some(limit), reset, overage, added }
-            })
-        };
+    let limited = |overage| {
+        let added = prop::bool::weighted(0.3);
+        let all = (0..=3_i64, any_reset(), overage, added, any_rollover());
+        all.prop_map(|(limit, reset, overage, added, rollover)| {
+            let rollover = rollover.filter(|_| reset.is_some());
+            Terms { limit: Some(limit), reset, overage, added, rollover }
+        })
+    };
     let without_limit = any_reset()
-        .prop_map(|reset| Terms { limit: None, reset, overage: false, added: false })
+        .prop_map(|reset| Terms {
+            limit: None,
+            reset,
+            overage: false,
+            added: false,
+            rollover: None,
+        })
         .boxed();
     let pro = prop_oneof![without_limit, limited(Just(true).boxed())];
     let basic = limited(prop::bool::weighted(0.2).boxed());
@@ -383,7 +396,10 @@ fn any_change_of_the_catalog() -> impl Strategy<Value = Request> {
         package: LATE,
         addon: false,
         bases: vec![],
-        features: vec![(CALLS, Some(Terms { limit, reset: None, overage: false, added: false }))],
+        features: vec![(
+            CALLS,
+            Some(Terms { limit, reset: None, overage: false, added: false, rollover: None }),
+        )],
     });
     let later = Just(NewPackage {
         package: LATER,
@@ -397,7 +413,7 @@ fn any_change_of_the_catalog() -> impl Strategy<Value = Request> {
         bases: vec![],
         features: vec![(
             SSO,
-            Some(Terms { limit: None, reset: None, overage: false, added: false }),
+            Some(Terms { limit: None, reset: None, overage: false, added: false, rollover: None }),
         )],
     });
     prop_oneof![

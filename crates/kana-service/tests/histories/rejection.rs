@@ -34,7 +34,8 @@ fn shop() -> Vec<(Request, Answer)> {
     let mut shop =
         vec![(Request::CreateFeature { feature: CALLS, binary: false }, Answer::Feature(CALLS))];
     for (package, addon, limit) in [(BASIC, false, 2), (PRO, false, 9), (EXTRA, true, 1)] {
-        let terms = Terms { limit: Some(limit), reset: None, overage: false, added: false };
+        let terms =
+            Terms { limit: Some(limit), reset: None, overage: false, added: false, rollover: None };
         let new =
             NewPackage { package, addon, bases: vec![], features: vec![(CALLS, Some(terms))] };
         shop.extend([

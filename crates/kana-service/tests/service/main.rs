@@ -16,6 +16,7 @@ mod keys;
 mod recount;
 mod refusals;
 mod retention;
+mod rollover;
 mod shutdown;
 mod threads;
 mod tokens;

@@ -22,6 +22,7 @@ use crate::columns::{
 };
 use crate::draw_columns::{draw_columns, read_draw};
 use crate::error::StoreError;
+use crate::rollover_columns::{read_rollover, rollover_columns};
 
 const BINARY: &str = "BINARY";
 const CONSUMABLE: &str = "CONSUMABLE";
@@ -111,6 +112,7 @@ fn features_of_packages(
                 reset_anchor: optional(row, 5, ResetAnchor::from_name)?.unwrap_or_default(),
                 overage_enabled: row.try_get(6)?,
                 stacking: optional(row, 7, Stacking::from_name)?.unwrap_or_default(),
+                rollover: read_rollover(row.try_get(8)?, row.try_get(9)?)?,
             },
         };
         features.entry(package).or_default().insert(feature, inside);
@@ -129,6 +131,7 @@ fn terms_of_packages(rows: &[Row]) -> Result<HistoriesOfPackages, StoreError> {
             reset_anchor: optional(row, 7, ResetAnchor::from_name)?.unwrap_or_default(),
             overage_enabled: row.try_get(8)?,
             stacking: optional(row, 9, Stacking::from_name)?.unwrap_or_default(),
+            rollover: read_rollover(row.try_get(10)?, row.try_get(11)?)?,
         };
         let is_given: bool = row.try_get(4)?;
         let (since, number) = (instant(row, 2)?, terms_number(row, 3)?);
@@ -284,6 +287,8 @@ async fn put_packages(
         &features.anchors,
         &features.overage,
         &features.stacking,
+        &features.rollover_periods,
+        &features.rollover_max,
     ];
     let terms = TermsColumns::of(packages);
     let terms: &[&(dyn ToSql + Sync)] = &[
@@ -299,6 +304,8 @@ async fn put_packages(
         &terms.anchors,
         &terms.overage,
         &terms.stacking,
+        &terms.rollover_periods,
+        &terms.rollover_max,
     ];
     let bases: Vec<(&str, i64, &str)> = packages
         .iter()
@@ -337,6 +344,8 @@ struct Features<'a> {
     anchors: Vec<Option<&'a str>>,
     overage: Vec<bool>,
     stacking: Vec<Option<&'a str>>,
+    rollover_periods: Vec<Option<i64>>,
+    rollover_max: Vec<Option<i64>>,
 }
 
 impl<'a> Features<'a> {
@@ -353,6 +362,9 @@ impl<'a> Features<'a> {
                 columns.anchors.push(anchor_to_name(inside.allowance.reset_anchor));
                 columns.overage.push(inside.allowance.overage_enabled);
                 columns.stacking.push(stacking_to_name(inside.allowance.stacking));
+                let (periods, max) = rollover_columns(inside.allowance.rollover);
+                columns.rollover_periods.push(periods);
+                columns.rollover_max.push(max);
             }
         }
         columns
@@ -373,6 +385,8 @@ struct TermsColumns<'a> {
     anchors: Vec<Option<&'a str>>,
     overage: Vec<bool>,
     stacking: Vec<Option<&'a str>>,
+    rollover_periods: Vec<Option<i64>>,
+    rollover_max: Vec<Option<i64>>,
 }
 
 impl<'a> TermsColumns<'a> {
@@ -395,6 +409,9 @@ impl<'a> TermsColumns<'a> {
                 columns.anchors.push(anchor_to_name(given.reset_anchor));
                 columns.overage.push(given.overage_enabled);
                 columns.stacking.push(stacking_to_name(given.stacking));
+                let (periods, max) = rollover_columns(given.rollover);
+                columns.rollover_periods.push(periods);
+                columns.rollover_max.push(max);
             }
         }
         columns

@@ -331,7 +331,7 @@ statements! {
         FROM packages WHERE environment_id = $1 ORDER BY position";
     PACKAGE_FEATURES = "
         SELECT package_id, feature_id, name, usage_limit, reset_period, reset_anchor,
-            overage_enabled, stacking
+            overage_enabled, stacking, rollover_periods, rollover_max
         FROM package_features WHERE environment_id = $1 ORDER BY package_id, position";
     PACKAGE_BASES = "
         SELECT package_id, base_package_id
@@ -371,13 +371,13 @@ statements! {
     ADD_PACKAGE_FEATURES = "
         INSERT INTO package_features
             (environment_id, package_id, position, feature_id, name, usage_limit, reset_period,
-             reset_anchor, overage_enabled, stacking)
+             reset_anchor, overage_enabled, stacking, rollover_periods, rollover_max)
         SELECT $1, f.*
         FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[],
-                    $8::text[], $9::boolean[], $10::text[]) f";
+                    $8::text[], $9::boolean[], $10::text[], $11::bigint[], $12::bigint[]) f";
     PACKAGE_FEATURE_TERMS = "
         SELECT package_id, feature_id, since, terms, is_given, usage_limit, reset_period,
-            reset_anchor, overage_enabled, stacking
+            reset_anchor, overage_enabled, stacking, rollover_periods, rollover_max
         FROM package_feature_terms WHERE environment_id = $1
         ORDER BY package_id, feature_id, position";
     CLEAR_PACKAGE_FEATURE_TERMS = "
@@ -386,11 +386,11 @@ statements! {
     ADD_PACKAGE_FEATURE_TERMS = "
         INSERT INTO package_feature_terms
             (environment_id, package_id, feature_id, position, since, terms, is_given, usage_limit,
-             reset_period, reset_anchor, overage_enabled, stacking)
+             reset_period, reset_anchor, overage_enabled, stacking, rollover_periods, rollover_max)
         SELECT $1, t.*
         FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
                     $7::boolean[], $8::bigint[], $9::text[], $10::text[],
-                    $11::boolean[], $12::text[]) t";
+                    $11::boolean[], $12::text[], $13::bigint[], $14::bigint[]) t";
     CLEAR_PACKAGE_BASES = "
         DELETE FROM package_bases WHERE environment_id = $1 AND package_id = ANY ($2::text[])";
     ADD_PACKAGE_BASES = "

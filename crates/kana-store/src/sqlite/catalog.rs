@@ -24,6 +24,7 @@ use crate::columns::{
 };
 use crate::draw_columns::{draw_columns, read_draw};
 use crate::error::StoreError;
+use crate::rollover_columns::{read_rollover, rollover_columns};
 
 const BINARY: &str = "BINARY";
 const CONSUMABLE: &str = "CONSUMABLE";
@@ -123,6 +124,7 @@ fn package_features(
                 reset_anchor: optional(row, 5, ResetAnchor::from_name)?.unwrap_or_default(),
                 overage_enabled: row.get(6)?,
                 stacking: optional(row, 7, Stacking::from_name)?.unwrap_or_default(),
+                rollover: read_rollover(row.get(8)?, row.get(9)?)?,
             },
         };
         features.entry(package).or_default().insert(feature, inside);
@@ -146,6 +148,7 @@ fn package_feature_terms(
             reset_anchor: optional(row, 7, ResetAnchor::from_name)?.unwrap_or_default(),
             overage_enabled: row.get(8)?,
             stacking: optional(row, 9, Stacking::from_name)?.unwrap_or_default(),
+            rollover: read_rollover(row.get(10)?, row.get(11)?)?,
         };
         let is_given: bool = row.get(4)?;
         let since = Timestamp::from_ms(row.get(2)?);
@@ -236,6 +239,7 @@ fn put_package(
     ])?;
     connection.statement(sql::CLEAR_PACKAGE_FEATURES)?.execute(params![environment.0, id])?;
     for (position, (feature, inside)) in (0_i64..).zip(&package.features) {
+        let (rollover_periods, rollover_max) = rollover_columns(inside.allowance.rollover);
         connection.statement(sql::ADD_PACKAGE_FEATURE)?.execute(params![
             environment.0,
             id,
@@ -247,6 +251,8 @@ fn put_package(
             anchor_to_name(inside.allowance.reset_anchor),
             inside.allowance.overage_enabled,
             stacking_to_name(inside.allowance.stacking),
+            rollover_periods,
+            rollover_max,
         ])?;
     }
     put_terms(connection, environment, package)?;
@@ -272,6 +278,7 @@ fn put_terms(
     for (feature, history) in &package.terms {
         for (position, terms) in (0_i64..).zip(history.terms()) {
             let given = terms.allowance.unwrap_or(Allowance::UNLIMITED);
+            let (rollover_periods, rollover_max) = rollover_columns(given.rollover);
             connection.statement(sql::ADD_PACKAGE_FEATURE_TERMS)?.execute(params![
                 environment.0,
                 id,
@@ -285,6 +292,8 @@ fn put_terms(
                 anchor_to_name(given.reset_anchor),
                 given.overage_enabled,
                 stacking_to_name(given.stacking),
+                rollover_periods,
+                rollover_max,
             ])?;
         }
     }

@@ -7,7 +7,7 @@ use kana_core::id::{IdempotencyKey, UserId, UserKey};
 use kana_core::idempotency::Replay;
 
 use super::connection::Connection;
-use super::facts;
+use super::{counter_series, facts};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 
@@ -25,12 +25,55 @@ pub(super) trait Lease: Deref<Target = Connection> {
         facts::facts(self, environment, id)
     }
 
-    /// Returns the counter's value; `None` if it was never written.
+    /// Makes sure that what the table of counters lacks is found by [`counter`](Self::counter).
+    fn before_counters(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Returns the counter's value; `None` if it was never written. `stored` is what its table has, if that was
+    /// read.
     fn counter(
         &mut self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
+        stored: Option<Option<CounterValue>>,
     ) -> Result<Option<CounterValue>, StoreError>;
+
+    /// Notes what was read of counters.
+    fn note_counters(
+        &mut self,
+        _environment: EnvironmentId,
+        _counters: &[(UserKey, CounterKey)],
+        _values: &[Option<CounterValue>],
+    ) {
+    }
+
+    /// Returns the counters' values. Those of one series are read together.
+    fn counters(
+        &mut self,
+        environment: EnvironmentId,
+        counters: &[(UserKey, CounterKey)],
+    ) -> Result<Vec<Option<CounterValue>>, StoreError> {
+        let mut values = Vec::with_capacity(counters.len());
+        let mut rest = counters;
+        while let Some(counter) = rest.first() {
+            let series = counter_series::len(rest);
+            if series == 0 {
+                values.push(self.counter(environment, counter, None)?);
+                rest = rest.get(1..).unwrap_or_default();
+                continue;
+            }
+            self.before_counters()?;
+            let (counters, others) = rest.split_at(series);
+            rest = others;
+            let stored = counter_series::read(self, environment, counters)?;
+            for (counter, stored) in counters.iter().zip(stored) {
+                values.push(self.counter(environment, counter, Some(stored))?);
+            }
+        }
+        self.note_counters(environment, counters, &values);
+        Ok(values)
+    }
 
     /// Writes the usage events of the transaction that are not in the log yet.
     fn write_events(&mut self) -> Result<(), StoreError>;

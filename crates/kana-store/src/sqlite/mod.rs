@@ -10,6 +10,7 @@ mod catalog;
 mod checkpoints;
 mod connection;
 mod counter_log;
+mod counter_series;
 mod data_dir;
 mod earlier_ids;
 mod errors;

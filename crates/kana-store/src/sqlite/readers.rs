@@ -319,6 +319,7 @@ impl Lease for ReadLease {
         &mut self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
+        stored: Option<Option<CounterValue>>,
     ) -> Result<Option<CounterValue>, StoreError> {
         let recent = match &self.pool.views {
             Views::Kept(recent) => {
@@ -336,7 +337,10 @@ impl Lease for ReadLease {
                 logged.get(&environment).and_then(|logged| logged.get(counter)).cloned()
             }
         };
-        recent.map_or_else(|| facts::counter(self, environment, counter), Ok)
+        match recent.or(stored) {
+            Some(value) => Ok(value),
+            None => facts::counter(self, environment, counter),
+        }
     }
 
     fn replays(

@@ -138,7 +138,7 @@ statements! {
         FROM packages WHERE environment_id = ?1 ORDER BY position";
     PACKAGE_FEATURES = "
         SELECT package_id, feature_id, name, usage_limit, reset_period, reset_anchor,
-            overage_enabled, stacking
+            overage_enabled, stacking, rollover_periods, rollover_max
         FROM package_features WHERE environment_id = ?1 ORDER BY package_id, position";
     PACKAGE_BASES = "
         SELECT package_id, base_package_id
@@ -165,7 +165,7 @@ statements! {
             metadata = excluded.metadata, updated_at = excluded.updated_at";
     PACKAGE_FEATURE_TERMS = "
         SELECT package_id, feature_id, since, terms, is_given, usage_limit, reset_period,
-            reset_anchor, overage_enabled, stacking
+            reset_anchor, overage_enabled, stacking, rollover_periods, rollover_max
         FROM package_feature_terms WHERE environment_id = ?1
         ORDER BY package_id, feature_id, position";
     CLEAR_PACKAGE_FEATURE_TERMS =
@@ -173,15 +173,15 @@ statements! {
     ADD_PACKAGE_FEATURE_TERMS = "
         INSERT INTO package_feature_terms
             (environment_id, package_id, feature_id, position, since, terms, is_given, usage_limit,
-             reset_period, reset_anchor, overage_enabled, stacking)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+             reset_period, reset_anchor, overage_enabled, stacking, rollover_periods, rollover_max)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     CLEAR_PACKAGE_FEATURES =
         "DELETE FROM package_features WHERE environment_id = ?1 AND package_id = ?2";
     ADD_PACKAGE_FEATURE = "
         INSERT INTO package_features
             (environment_id, package_id, position, feature_id, name, usage_limit, reset_period,
-             reset_anchor, overage_enabled, stacking)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+             reset_anchor, overage_enabled, stacking, rollover_periods, rollover_max)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     CLEAR_PACKAGE_BASES = "DELETE FROM package_bases WHERE environment_id = ?1 AND package_id = ?2";
     ADD_PACKAGE_BASE = "
         INSERT INTO package_bases (environment_id, package_id, position, base_package_id)
@@ -343,6 +343,10 @@ statements! {
         SELECT used, marks FROM counters
         WHERE environment_id = ?1 AND user_key = ?2 AND subscription_id = ?3
             AND feature_id = ?4 AND terms = ?5 AND period_start = ?6";
+    COUNTER_SERIES = "
+        SELECT period_start, used, marks FROM counters
+        WHERE environment_id = ?1 AND user_key = ?2 AND subscription_id = ?3
+            AND feature_id = ?4 AND terms = ?5 AND period_start BETWEEN ?6 AND ?7";
     COUNTERS_AFTER = "
         SELECT user_key, subscription_id, feature_id, terms, period_start
         FROM counters

@@ -45,8 +45,12 @@ mod user_facts;
 
 const NOW: Timestamp = Timestamp::MIN;
 
-/// Takes the last two migrations back.
+/// Takes the last migrations back.
 const DROP_USER_FACTS: &str = "
+    ALTER TABLE package_features DROP COLUMN rollover_periods;
+    ALTER TABLE package_features DROP COLUMN rollover_max;
+    ALTER TABLE package_feature_terms DROP COLUMN rollover_periods;
+    ALTER TABLE package_feature_terms DROP COLUMN rollover_max;
     DROP TABLE holds; DROP TABLE user_facts; DROP TABLE user_facts_to_gather; DROP TRIGGER user_facts_of_new;
     DROP TRIGGER user_facts_of_renamed; DROP TRIGGER user_facts_of_deleted;
     DROP TRIGGER user_facts_subscription_added; DROP TRIGGER user_facts_subscription_changed;
@@ -351,6 +355,7 @@ mod plans {
     fn hot_statements_go_straight_to_their_rows() {
         let hot = [
             ("COUNTER", statements::COUNTER),
+            ("COUNTER_SERIES", statements::COUNTER_SERIES),
             ("SUBSCRIPTION", statements::SUBSCRIPTION),
             ("ENDED_SUBSCRIPTIONS", statements::ENDED_SUBSCRIPTIONS),
             ("OVERRIDES_OF", statements::OVERRIDES_OF),
@@ -370,6 +375,8 @@ mod plans {
         insta::assert_snapshot!(written_out(&hot), @r"
         COUNTER
             SEARCH counters USING PRIMARY KEY (environment_id=? AND user_key=? AND subscription_id=? AND feature_id=? AND terms=? AND period_start=?)
+        COUNTER_SERIES
+            SEARCH counters USING PRIMARY KEY (environment_id=? AND user_key=? AND subscription_id=? AND feature_id=? AND terms=? AND period_start>? AND period_start<?)
         SUBSCRIPTION
             SEARCH s USING INDEX subscriptions_by_id (environment_id=? AND id=?)
             SEARCH u USING PRIMARY KEY (environment_id=? AND key=?)

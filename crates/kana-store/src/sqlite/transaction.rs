@@ -28,7 +28,7 @@ use super::checkpoints::Checkpoints;
 use super::connection::Connection;
 use super::counter_log::{self, CounterSet};
 use super::event_log::UnwrittenEvents;
-use super::facts_cache::{CommitUnderWay, FactsChanges, Found, KnownUser, LookedUp};
+use super::facts_cache::{CommitUnderWay, Counter, FactsChanges, Found, KnownUser, LookedUp};
 use super::lease::Lease;
 use super::readers::{ReadLease, ReaderPool};
 use super::replays::{ReplayOptions, ReplaysInUse, StoredReplays};
@@ -380,10 +380,15 @@ impl Lease for WriteLease {
         Ok(facts)
     }
 
+    fn before_counters(&self) -> Result<(), StoreError> {
+        if self.writer.server.is_none() { self.write_through() } else { Ok(()) }
+    }
+
     fn counter(
         &mut self,
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
+        stored: Option<Option<CounterValue>>,
     ) -> Result<Option<CounterValue>, StoreError> {
         if let Some(value) = self.facts.counter(environment, counter) {
             return Ok(value);
@@ -395,12 +400,33 @@ impl Lease for WriteLease {
                 None
             }
         };
-        let value = recent.map_or_else(|| facts::counter(self, environment, counter), Ok)?;
         if self.facts.is_unchanged(environment, counter.0) {
             cache::looked_up(CacheName::Facts, false);
-            self.facts.note_counter(environment, counter, value.clone());
         }
-        Ok(value)
+        match recent.or(stored) {
+            Some(value) => Ok(value),
+            None => facts::counter(self, environment, counter),
+        }
+    }
+
+    fn note_counters(
+        &mut self,
+        environment: EnvironmentId,
+        counters: &[(UserKey, CounterKey)],
+        values: &[Option<CounterValue>],
+    ) {
+        let mut values = values.iter();
+        for of_user in counters.chunk_by(|(one, _), (next, _)| one == next) {
+            let read = of_user.iter().zip(values.by_ref());
+            let Some((user, _)) = of_user.first() else { continue };
+            if self.facts.is_unchanged(environment, *user) {
+                let read: Vec<Counter> =
+                    read.map(|((_, counter), value)| (counter.clone(), value.clone())).collect();
+                self.facts.note_counters(environment, *user, read);
+            } else {
+                read.for_each(drop);
+            }
+        }
     }
 
     fn write_events(&mut self) -> Result<(), StoreError> {
@@ -687,8 +713,7 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         counters: &[(UserKey, CounterKey)],
     ) -> Result<Vec<Option<CounterValue>>, StoreError> {
-        let value = |counter| self.lease.counter(environment, counter);
-        let values = counters.iter().map(value).collect();
+        let values = self.lease.counters(environment, counters);
         self.lease.noted(values)
     }
 

@@ -20,6 +20,7 @@ use kana_core::grant::{AMOUNT_MAX, PRIORITIES};
 use kana_core::hold;
 use kana_core::overrides::OverrideKind;
 use kana_core::period::{ResetAnchor, ResetPeriod};
+use kana_core::rollover::ROLLOVER_PERIODS_MAX;
 use kana_core::subscription::SubscriptionStatus;
 use kana_core::usage::{LoggedAction, UsageAction};
 
@@ -197,6 +198,7 @@ const NOT_NEGATIVE: Form = Integer { min: 0, max: i64::MAX };
 const NUMBER: Form = Integer { min: 1, max: i64::MAX };
 const DAY: Form = Integer { min: Day::MIN.number(), max: Day::MAX.number() };
 const COST: Form = Integer { min: 1, max: COST_MAX };
+const ROLLOVER_PERIODS: Form = Integer { min: 1, max: ROLLOVER_PERIODS_MAX as i64 };
 const TERMS: Form = Integer { min: 0, max: 4_294_967_295 };
 
 fn is_name<T: Named>(name: &str) -> bool {
@@ -339,6 +341,8 @@ static PACKAGE_FEATURE: Description = Description {
         optional("reset_anchor", Name(is_other_anchor)),
         column("overage_enabled", Flag),
         optional("stacking", Name(is_other_stacking)),
+        optional("rollover_periods", ROLLOVER_PERIODS),
+        optional("rollover_max", NUMBER),
     ],
 };
 
@@ -359,6 +363,8 @@ static PACKAGE_FEATURE_TERMS: Description = Description {
         optional("reset_anchor", Name(is_other_anchor)),
         column("overage_enabled", Flag),
         optional("stacking", Name(is_other_stacking)),
+        optional("rollover_periods", ROLLOVER_PERIODS),
+        optional("rollover_max", NUMBER),
     ],
 };
 

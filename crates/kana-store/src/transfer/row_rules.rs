@@ -14,7 +14,7 @@ pub(super) fn check(kind: Kind, row: &Row) -> Result<(), String> {
     let columns = Columns { kind, row };
     match kind {
         Kind::Feature => columns.check_feature(),
-        Kind::PackageFeature | Kind::PackageFeatureTerms => columns.check_anchor(),
+        Kind::PackageFeature | Kind::PackageFeatureTerms => columns.check_allowance(),
         Kind::Override => columns.check_override(),
         Kind::Grant => columns.check_grant(),
         Kind::Hold => columns.check_hold(),
@@ -69,6 +69,19 @@ impl Columns<'_> {
     fn check_anchor(&self) -> Result<(), String> {
         let holds = !self.is_given("reset_anchor") || self.is_given("reset_period");
         must(holds, "reset_anchor", "needs a reset_period")
+    }
+
+    fn check_allowance(&self) -> Result<(), String> {
+        self.check_anchor()?;
+        for (column, needed) in [
+            ("rollover_max", "rollover_periods"),
+            ("rollover_periods", "usage_limit"),
+            ("rollover_periods", "reset_period"),
+        ] {
+            let holds = !self.is_given(column) || self.is_given(needed);
+            must(holds, column, &format!("needs {needed}"))?;
+        }
+        Ok(())
     }
 
     fn check_feature(&self) -> Result<(), String> {
@@ -193,6 +206,21 @@ mod tests {
                 Kind::PackageFeature,
                 vec![("reset_anchor", text("CALENDAR"))],
                 "reset_anchor needs a reset_period",
+            ),
+            (
+                Kind::PackageFeature,
+                vec![("rollover_max", number(5)), ("usage_limit", number(1))],
+                "rollover_max needs rollover_periods",
+            ),
+            (
+                Kind::PackageFeatureTerms,
+                vec![("rollover_periods", number(1)), ("reset_period", text("DAY"))],
+                "rollover_periods needs usage_limit",
+            ),
+            (
+                Kind::PackageFeature,
+                vec![("rollover_periods", number(1)), ("usage_limit", number(1))],
+                "rollover_periods needs reset_period",
             ),
             (
                 Kind::Feature,

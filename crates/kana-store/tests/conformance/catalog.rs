@@ -4,6 +4,7 @@ use kana_core::catalog::{
 };
 use kana_core::credits::{COST_MAX, Draw};
 use kana_core::period::{ResetAnchor, ResetPeriod};
+use kana_core::rollover::Rollover;
 use kana_core::terms::TermsHistory;
 use kana_core::threshold::{Threshold, Thresholds};
 use kana_store::StoreError;
@@ -139,11 +140,22 @@ pub(crate) async fn every_allowance_is_kept<E: Engine>() {
                             reset_anchor,
                             overage_enabled,
                             stacking,
+                            rollover: None,
                         });
                     }
                 }
             }
         }
+    }
+    for (max, periods) in [(None, 1), (Some(1), 12), (Some(i64::MAX), 7)] {
+        let rollover = Some(Rollover::new(max, Some(periods)).unwrap());
+        let reset_period = Some(ResetPeriod::Day);
+        allowances.push(Allowance {
+            limit: Some(5),
+            reset_period,
+            rollover,
+            ..Allowance::UNLIMITED
+        });
     }
     let ids: Vec<_> = (0..allowances.len()).map(|n| format!("feature-{n}")).collect();
     let inside = ids.iter().zip(&allowances).map(|(id, allowance)| gives(id, *allowance));
@@ -405,6 +417,7 @@ pub(crate) async fn the_terms_that_a_package_feature_has_had_are_kept<E: Engine>
         reset_anchor: ResetAnchor::Calendar,
         overage_enabled: true,
         stacking: Stacking::Add,
+        rollover: Some(Rollover::new(Some(500), Some(2)).unwrap()),
     };
     let mut changed = TermsHistory::beginning_with(Some(Allowance::UNLIMITED));
     changed.change(Some(monthly), time("2024-02-01T00:00:00Z"));

@@ -1,3 +1,4 @@
+use kana_core::Timestamp;
 use kana_core::facts::CounterKey;
 use kana_core::terms::TermsNumber;
 
@@ -102,6 +103,29 @@ pub(crate) async fn counters_stand_in_the_order_in_which_they_were_asked_for<E: 
         of(1, "seats"),
     ];
     assert_eq!(world.counters(world.test, &asked).await, [200, 0, 10, 0, 20, 200, 100]);
+}
+
+pub(crate) async fn counters_of_many_periods_are_those_that_were_asked_for<E: Engine>() {
+    let world = World::<E>::new().await;
+    let of_day = |day: i64| {
+        let period_start = Timestamp::from_ms(day * 86_400_000);
+        (user_key(1), CounterKey { period_start, ..counter(subscription_id(1), "api-calls") })
+    };
+    world.change(world.test, user_key(1), [create_user(user_key(1), "124")]).await;
+    // More than an engine keeps outside their table; of every fourth day there is none.
+    for day in (0..40).filter(|day| day % 4 != 3) {
+        world.change(world.test, user_key(1), [count(of_day(day).1, day)]).await;
+    }
+    let (user, first) = of_day(0);
+    let sum = (user, CounterKey { period_start: CounterKey::FOLDED, ..first.clone() });
+    let other = (user, CounterKey { terms: TermsNumber(1), ..first });
+    world.change(world.test, user, [count(sum.1.clone(), 77), count(other.1.clone(), 88)]).await;
+    let days = (0..13).chain([20, 30, 38, 39]).chain([5, 4]).map(of_day);
+    let asked: Vec<_> = [sum].into_iter().chain(days).chain([other]).collect();
+    let used = |day: i64| (day % 4 != 3).then_some(day);
+    let expected = (0..13).chain([20, 30, 38, 39]).chain([5, 4]).map(used);
+    let expected: Vec<_> = [Some(77)].into_iter().chain(expected).chain([Some(88)]).collect();
+    assert_eq!(world.stored_counters(world.test, &asked).await, expected);
 }
 
 pub(crate) async fn a_deleted_counter_was_never_written_and_can_be_written_again<E: Engine>() {

@@ -151,6 +151,7 @@ macro_rules! every_story_on {
                 a_counter_holds_the_largest_amount_there_is,
                 counters_differ_by_user_subscription_feature_terms_and_period,
                 counters_stand_in_the_order_in_which_they_were_asked_for,
+                counters_of_many_periods_are_those_that_were_asked_for,
                 a_deleted_counter_was_never_written_and_can_be_written_again,
                 counters_are_walked_through_in_their_order_without_gap_or_overlap,
             }

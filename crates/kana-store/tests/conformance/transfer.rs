@@ -10,6 +10,7 @@ use kana_core::day::Day;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::near_limit::{LimitCrossing, Share};
 use kana_core::period::{ResetAnchor, ResetPeriod};
+use kana_core::rollover::Rollover;
 use kana_core::terms::{TermsHistory, TermsNumber};
 use kana_core::threshold::{Threshold, Thresholds};
 use kana_core::usage::UsageEvent;
@@ -132,6 +133,7 @@ async fn fill_catalogs<E: Engine>(world: &World<E>) {
         reset_anchor: ResetAnchor::Calendar,
         overage_enabled: true,
         stacking: Stacking::Add,
+        rollover: Some(Rollover::new(Some(i64::MAX), Some(12)).unwrap()),
     };
     pro.features = features([gives("calls", allowance), gives("a/sso ☃", Allowance::UNLIMITED)]);
     pro.features[0].name = Some(label("API calls"));

@@ -9,10 +9,11 @@ use crate::answer::{
 };
 use crate::mistake::Mistake;
 use crate::period;
-use crate::request::{Action, At, Id, Name, THRESHOLDS, Terms, Threshold, Usage};
+use crate::request::{Action, At, Id, Name, Rollover, THRESHOLDS, Terms, Threshold, Usage};
 
 const FIVE_MINUTES_MS: i64 = 5 * 60 * 1000;
-const UNLIMITED: Terms = Terms { limit: None, reset: None, overage: false, added: false };
+const UNLIMITED: Terms =
+    Terms { limit: None, reset: None, overage: false, added: false, rollover: None };
 
 /// What a request under a key must have in common with the first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,7 +111,7 @@ impl Model {
                 }
                 _ => counting,
             };
-            let own = compared.budget;
+            let own = self.own(&compared, counter, now);
             let held = self.held_on(counter, now);
             let (before, after) = (before + held, after + held);
             self.settle(&user, &Write { counter, before, after, own, at }, now);
@@ -170,7 +171,7 @@ impl Model {
             self.used.insert(counter, after);
             let held = consumption.held;
             let (before, after) = (before + held, after + held);
-            let own = counting.budget;
+            let own = self.own(&counting, counter, now);
             self.settle(&user, &Write { counter, before, after, own, at: now }, now);
             if delta > 0 {
                 self.reach(&user, counting, balance, now, now);
@@ -217,7 +218,7 @@ impl Model {
     ) {
         // The counter of an override that was removed draws nothing.
         let named = self.by_name(user, counter, now);
-        let (own, at) = named.map_or((None, now), |(it, at)| (it.budget, at));
+        let (own, at) = named.map_or((None, now), |(it, at)| (self.own(&it, counter, now), at));
         self.settle(user, &Write { counter, before, after, own, at }, now);
     }
 
@@ -237,10 +238,13 @@ impl Model {
         }
     }
 
-    /// The limit of what counts now; none if there is none.
+    /// What what counts now has beside grants; none if there is no limit.
     pub(super) fn own_now(&self, user: &User, feature: Name, now: At) -> Option<i64> {
         match self.standing(user, feature, None, now) {
-            Standing::Counts(counting) => counting.budget,
+            Standing::Counts(counting) => {
+                let counter = self.counter(counting, self.balance(feature).0, now);
+                self.own(&counting, counter, now)
+            }
             Standing::Nothing | Standing::Denied => None,
         }
     }
@@ -413,7 +417,8 @@ impl Model {
         if self.errs(Mistake::OverrideIsNoLess) {
             budget = budget.zip(counting.budget).map(|(one, other)| one.max(other));
         }
-        Counting { budget, terms: Terms { overage, ..counting.terms }, ..counting }
+        let terms = Terms { overage, rollover: None, ..counting.terms };
+        Counting { budget, terms, ..counting }
     }
 
     /// Rules 1 and 2: the subscription that counts now or, where a moment is named, counted then.
@@ -495,13 +500,47 @@ impl Model {
         *period::started_by(counting.subscription.started_at, reset, at).last().unwrap()
     }
 
+    /// What a counter has beside grants; none if there is no limit.
+    fn own(&self, counting: &Counting, counter: Counter, now: At) -> Option<i64> {
+        counting.budget.map(|budget| budget + self.carried(counting, counter, now))
+    }
+
+    /// What is left of the periods before the one of this counter, found by walking through them.
+    fn carried(&self, counting: &Counting, (id, feature, start): Counter, now: At) -> i64 {
+        let Some(Rollover { max, periods }) = counting.terms.rollover else { return 0 };
+        if self.errs(Mistake::NothingIsCarried) {
+            return 0;
+        }
+        let max = max.filter(|_| !self.errs(Mistake::CapIgnored)).unwrap_or(i64::MAX);
+        let periods = if self.errs(Mistake::CarriedTooLong) { periods + 5 } else { periods };
+        let reset = counting.terms.reset.filter(|_| !self.errs(Mistake::PeriodsNeverEnd));
+        let all = period::started_by(counting.subscription.started_at, reset, start);
+        let earlier = &all[..all.len() - 1];
+        let mut carried = 0;
+        for (start, end) in &earlier[earlier.len().saturating_sub(periods)..] {
+            let last = end.map(|end| At(end.0 - 1));
+            let Some(own) = self
+                .granted_by(counting.subscription, feature, last)
+                .and_then(|granted| granted.budget)
+            else {
+                continue;
+            };
+            let counter = (id, feature, *start);
+            let used = self.used.get(&counter).copied().unwrap_or(0) + self.held_on(counter, now);
+            let charged = (used - self.drawn_by(counter)).max(0);
+            carried = (carried - (charged - own).max(0)).max(0) + (own - charged).max(0);
+            carried = carried.min(max);
+        }
+        carried
+    }
+
     /// What was used in a period, with what the counter drew from grants.
     fn consumption(&self, counting: Counting, counter: Counter, now: At) -> Consumption {
         let used = self.used.get(&counter).copied();
         let drawn = self.drawn_by(counter);
         Consumption {
             used: used.unwrap_or(0),
-            budget: counting.budget.map(|budget| budget + drawn),
+            budget: self.own(&counting, counter, now).map(|own| own + drawn),
             overage: counting.terms.overage,
             held: self.held_on(counter, now),
         }

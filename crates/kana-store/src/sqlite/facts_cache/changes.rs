@@ -6,7 +6,7 @@ use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{UserId, UserKey};
 
-use super::known::{KnownChange, KnownUser};
+use super::known::{COUNTERS_MAX, Counter, KnownChange, KnownUser};
 use crate::app::EnvironmentId;
 
 /// What a transaction changes, until it is committed.
@@ -23,6 +23,8 @@ struct Noted {
     id: UserId,
     /// What the transaction has read of the user before it changed anything, if the user is not in memory.
     read: Option<KnownUser>,
+    /// Counters that the transaction has read of a user who is in memory, before it changed anything.
+    learned: Vec<Counter>,
 }
 
 /// What a transaction changes of the user with an id.
@@ -44,24 +46,28 @@ impl FactsChanges {
 
     /// Notes the id of a user who is in memory, or whom the transaction has changed.
     pub(crate) fn note_id(&mut self, environment: EnvironmentId, key: UserKey, id: &UserId) {
-        self.noted.insert((environment, key), Noted { id: id.clone(), read: None });
+        self.noted
+            .insert((environment, key), Noted { id: id.clone(), read: None, learned: Vec::new() });
     }
 
     /// Notes what was read of a user who is not in memory, and whom the transaction has not changed.
     pub(crate) fn note_user(&mut self, environment: EnvironmentId, id: &UserId, read: KnownUser) {
         let key = (environment, read.key);
-        self.noted.insert(key, Noted { id: id.clone(), read: Some(read) });
+        let noted = Noted { id: id.clone(), read: Some(read), learned: Vec::new() };
+        self.noted.insert(key, noted);
     }
 
-    /// Notes a counter that was read of a user whom the transaction has not changed.
-    pub(crate) fn note_counter(
+    /// Notes counters that were read of a user whom the transaction has not changed.
+    pub(crate) fn note_counters(
         &mut self,
         environment: EnvironmentId,
-        (key, counter): &(UserKey, CounterKey),
-        value: Option<CounterValue>,
+        key: UserKey,
+        counters: Vec<Counter>,
     ) {
-        if let Some(Noted { read: Some(read), .. }) = self.noted.get_mut(&(environment, *key)) {
-            read.learn(&[(counter.clone(), value)]);
+        match self.noted.get_mut(&(environment, key)) {
+            Some(Noted { read: Some(read), .. }) => read.learn(&counters),
+            Some(noted) if counters.len() <= COUNTERS_MAX => noted.learned.extend(counters),
+            _ => {}
         }
     }
 
@@ -95,7 +101,10 @@ impl FactsChanges {
                     && let Some(noted) = self.noted.get_mut(&(environment, key))
                 {
                     let before = noted.read.take();
-                    let id = noted.id.clone();
+                    let (id, learned) = (noted.id.clone(), std::mem::take(&mut noted.learned));
+                    if !learned.is_empty() {
+                        self.add(environment, id.clone(), KnownChange::Learn(learned), None);
+                    }
                     self.add(environment, id, known, before);
                 }
                 return;

@@ -31,6 +31,8 @@ pub(crate) struct KnownUser {
 /// A change of what is known of a user.
 #[derive(Debug, Clone)]
 pub(crate) enum KnownChange {
+    /// Counters that were read, and are as they were.
+    Learn(Vec<Counter>),
     Set(CounterKey, Option<CounterValue>),
     Begin(Subscription),
     End(SubscriptionId),
@@ -64,11 +66,10 @@ impl KnownUser {
         self.counters.iter().find(|(known, _)| known == counter).map(|(_, value)| value.as_ref())
     }
 
-    /// Adds counters that were read. One alone is that of the current period, and those of earlier ones
-    /// give way.
+    /// Adds counters that were read. One alone is that of a new period, and takes the place of the oldest.
     pub(crate) fn learn(&mut self, counters: &[Counter]) {
         if let [(counter, _)] = counters {
-            self.forget_earlier_periods(counter);
+            self.make_place(counter);
         }
         for (counter, value) in counters {
             self.set(counter, value.as_ref());
@@ -78,10 +79,9 @@ impl KnownUser {
     /// Makes a change that was committed.
     pub(super) fn apply(&mut self, change: &KnownChange) {
         match change {
+            KnownChange::Learn(counters) => self.learn(counters),
             KnownChange::Set(counter, value) => {
-                if self.counter(counter).is_none() {
-                    self.forget_earlier_periods(counter);
-                }
+                self.make_place(counter);
                 self.set(counter, value.as_ref());
             }
             KnownChange::Begin(subscription) => self.running.push(subscription.clone()),
@@ -98,13 +98,22 @@ impl KnownUser {
         }
     }
 
-    fn forget_earlier_periods(&mut self, counter: &CounterKey) {
-        self.counters.retain(|(known, _)| {
-            known.subscription != counter.subscription
-                || known.feature != counter.feature
-                || known.terms != counter.terms
-                || known.period_start >= counter.period_start
-        });
+    /// Forgets the oldest counter of an earlier period, if this one is not there. So a period takes the place of
+    /// another, and as many are kept as the feature needs: one or, with rollover, those that are carried from.
+    fn make_place(&mut self, counter: &CounterKey) {
+        if self.counter(counter).is_some() {
+            return;
+        }
+        let is_earlier = |known: &CounterKey| {
+            known.subscription == counter.subscription
+                && known.feature == counter.feature
+                && known.terms == counter.terms
+                && known.period_start < counter.period_start
+        };
+        let earlier = self.counters.iter().enumerate().filter(|(_, (known, _))| is_earlier(known));
+        if let Some((place, _)) = earlier.min_by_key(|(_, (known, _))| known.period_start) {
+            self.counters.remove(place);
+        }
     }
 
     fn set(&mut self, counter: &CounterKey, value: Option<&CounterValue>) {

@@ -186,7 +186,7 @@ fn who_was_read_and_changed_is_in_memory_afterwards() {
     changes.note_id(ENVIRONMENT, key(2), &id("bob"));
     for (name, n) in [("ada", 1), ("cyd", 3)] {
         changes.note_user(ENVIRONMENT, &id(name), user(n));
-        changes.note_counter(ENVIRONMENT, &(key(n), counter(n, "seats", 0)), None);
+        changes.note_counters(ENVIRONMENT, key(n), vec![(counter(n, "seats", 0), None)]);
     }
     assert_eq!(changes.counter(ENVIRONMENT, &(key(1), counter(1, "seats", 0))), Some(None));
     changes.note(ENVIRONMENT, key(1), &set(1, 4));
@@ -260,6 +260,37 @@ fn a_counter_of_the_current_period_replaces_those_of_earlier_ones() {
     let many: Vec<Counter> = (0..100).map(|n| (counter(1, "api-calls", n), None)).collect();
     ada.learn(&many);
     assert_eq!(ada.counters, many[100 - COUNTERS_MAX..]);
+}
+
+#[test]
+fn the_counters_that_are_carried_from_stay_when_a_period_begins() {
+    let cache = cache(usize::MAX);
+    cache.learn_catalog(ENVIRONMENT, VERSION);
+    let read = |period| (counter(1, "api-calls", period), None);
+    learn(&cache, "ada", &KnownUser { counters: vec![read(12)], ..user(1) });
+    // The writer reads the others of a user who is in memory, and then counts.
+    let mut changes = FactsChanges::default();
+    changes.note_id(ENVIRONMENT, key(1), &id("ada"));
+    changes.note_counters(ENVIRONMENT, key(1), (0..12).map(read).collect());
+    let set = |period, used: i64| Change::SetCounter {
+        counter: counter(1, "api-calls", period),
+        value: used.into(),
+    };
+    changes.note(ENVIRONMENT, key(1), &set(12, 5));
+    cache.make(&cache.begin(changes));
+    let starts = |cache: &FactsCache| {
+        let mut counters = found(cache, "ada").unwrap().counters;
+        counters.sort_by_key(|(counter, _)| counter.period_start);
+        let start = |(counter, _): &Counter| counter.period_start.as_ms();
+        counters.iter().map(start).collect::<Vec<_>>()
+    };
+    assert_eq!(starts(&cache), (0..13).collect::<Vec<_>>());
+    // A period begins: the one that is carried from no more gives way.
+    let mut changes = FactsChanges::default();
+    changes.note_id(ENVIRONMENT, key(1), &id("ada"));
+    changes.note(ENVIRONMENT, key(1), &set(13, 1));
+    cache.make(&cache.begin(changes));
+    assert_eq!(starts(&cache), (1..14).collect::<Vec<_>>());
 }
 
 #[test]

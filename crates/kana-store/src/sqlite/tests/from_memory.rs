@@ -15,7 +15,7 @@ use super::*;
 /// Users by key, ids, and subscriptions of each user.
 const USERS: u128 = 5;
 const SUBSCRIPTIONS: u128 = 2;
-const PERIODS: i64 = 2;
+const PERIODS: i64 = 5;
 
 /// What is stored at an instant.
 #[derive(Debug, Clone, Default)]
@@ -89,7 +89,9 @@ fn edit() -> impl Strategy<Value = Edit> {
 fn step() -> impl Strategy<Value = Step> {
     let end = prop_oneof![6 => Just(End::Commit), 1 => Just(End::RollBack), 1 => Just(End::Fail)];
     let reader = 0..3_usize;
-    let counters = prop::collection::vec((0..2_u128, 0..PERIODS), 1..4);
+    let some = prop::collection::vec((0..2_u128, 0..PERIODS), 1..4);
+    let series = (0..2_u128).prop_map(|which| (0..PERIODS).map(|period| (which, period)).collect());
+    let counters = prop_oneof![some, series];
     prop_oneof![
         6 => (prop::collection::vec(edit(), 1..4), any::<bool>(), end)
             .prop_map(|(edits, reads, end)| Step::Change { edits, reads, end }),

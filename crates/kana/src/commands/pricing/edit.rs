@@ -8,6 +8,10 @@ use super::file::{File, said};
 use super::writing;
 use super::yaml::{Kind, Node};
 
+/// Keys that the file may have with their default, which is not written. With another value they cannot
+/// stay: then the result, which is read back, is not right.
+const MAY_STAY: &[&str] = &["periods"];
+
 /// A range of the text and its replacement.
 struct Change {
     bytes: std::ops::Range<usize>,
@@ -93,7 +97,9 @@ impl Text<'_> {
                 changes.push(Change { bytes: self.bytes(node)?, text });
                 Some(())
             }
-            (Kind::Object(_), Value::Object(wanted)) => self.object(node, wanted, &[], changes),
+            (Kind::Object(_), Value::Object(wanted)) => {
+                self.object(node, wanted, MAY_STAY, changes)
+            }
             (Kind::List(_), Value::Array(wanted)) => self.list(node, key_column, wanted, changes),
             _ => None,
         }
@@ -410,6 +416,31 @@ mod tests {
         assert_eq!(changed.unwrap(), expected);
         let in_a_block = edit(&|value| value["features"][1]["thresholds"] = json!([{ "left": 3 }]));
         assert_eq!(in_a_block, None);
+    }
+
+    #[test]
+    fn what_is_carried_is_changed_in_place() {
+        let text = |name, max, periods| {
+            format!(
+                "features: [{{id: a, name: {name}, type: CONSUMABLE}}]\npackages:\n  draft:\n    - id: p\n      name: P\n      features:\n        - {{id: a, limit: 9, reset_period: DAY, rollover: {{max: {max}, periods: {periods}}}}} # a day's\n"
+            )
+        };
+        let edit = |text: &str, change: &dyn Fn(&mut Value)| {
+            let file = File { text: text.to_owned(), read: said(text) };
+            let mut value = file.read.as_ref().ok().unwrap().configuration.to_json("app");
+            change(&mut value);
+            edited(&file, &value, &Configuration::read(&value).unwrap())
+        };
+        let max = |value: &mut Value| {
+            value["packages"]["draft"][0]["features"][0]["rollover"]["max"] = json!(7);
+        };
+        assert_eq!(edit(&text("A", 500, 2), &max), Some(text("A", 7, 2)));
+        // A default that stands there stays.
+        assert_eq!(edit(&text("A", 500, 1), &max), Some(text("A", 7, 1)));
+        let periods = |value: &mut Value| {
+            value["packages"]["draft"][0]["features"][0]["rollover"] = json!({ "max": 500 });
+        };
+        assert_eq!(edit(&text("A", 500, 2), &periods), None);
     }
 
     #[test]
