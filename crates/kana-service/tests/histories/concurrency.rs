@@ -10,11 +10,13 @@ use tokio::runtime::{Builder, Runtime};
 use crate::engine::{Engine, PooledPostgres, Postgres, Sqlite, SqliteOfUsers};
 use crate::flaw::Server;
 use crate::linearization::linearize;
-use crate::plan::{Plan, any_plan, crowd};
+use crate::plan::{Plan, THREE, any_plan, crowd, crowd_on};
 use crate::run::run;
 use kana_test_model::mistake::Mistake;
 use kana_test_model::model::Model;
-use kana_test_model::request::{ADA, Action, CALLS, Giving, Name, Request, Usage};
+use kana_test_model::request::{
+    ADA, Action, CALLS, Giving, Holding, Name, Request, Reset, Rollover, Terms, Usage,
+};
 
 /// Plans that are tried until what is wrong is noticed; few of them are needed.
 const PLANS_MAX: usize = 400;
@@ -84,9 +86,7 @@ fn config(plans: u32) -> Config {
 fn no_model_that_is_wrong_in_one_thing_explains_what_kana_answers() {
     let runtime = threads();
     let mut unnoticed = Mistake::ALL.to_vec();
-    // Chance rarely makes two grants between which only their age decides.
-    let two_grants = crowd(&[give("g1"), give("g2"), record(2), GRANTS]);
-    for plan in std::iter::once(two_grants).chain(plans(PLANS_MAX)) {
+    for plan in crafted().into_iter().chain(plans(PLANS_MAX)) {
         for history in runtime.block_on(run::<Sqlite>(&plan, || Server::AsItIs)) {
             unnoticed.retain(|mistake| linearize(&history, &Model::with(*mistake)).is_ok());
         }
@@ -95,6 +95,23 @@ fn no_model_that_is_wrong_in_one_thing_explains_what_kana_answers() {
         }
     }
     panic!("nobody noticed {unnoticed:?}");
+}
+
+/// Plans that chance rarely makes.
+fn crafted() -> Vec<Plan> {
+    // Between two grants only their age decides.
+    let two_grants = crowd(&[give("g1"), give("g2"), record(2), GRANTS]);
+    // A hold expires, and somebody asks.
+    let hold = Holding { user: ADA, feature: CALLS, id: "h1", amount: 2, seconds: 60 };
+    let expiring = crowd_on(THREE, &[(0, &[Request::CreateHold(hold)]), (120_000, &[ASK])]);
+    // What is left of two months, of which one is too old, or too much.
+    let carrying = |rollover| {
+        let monthly = Terms { reset: Some(Reset::Month), rollover: Some(rollover), ..THREE };
+        let month_ms = 31 * 86_400_000;
+        crowd_on(monthly, &[(0, &[ASK]), (month_ms, &[ASK]), (month_ms, &[ASK])])
+    };
+    let capped = carrying(Rollover { max: Some(1), periods: 1 });
+    vec![two_grants, expiring, carrying(Rollover { max: None, periods: 1 }), capped]
 }
 
 #[test]

@@ -74,15 +74,25 @@ pub(crate) fn any_plan() -> impl Strategy<Value = Plan> {
 
 /// Four clients do the same at the same time, all about `ada`, who has three `calls`.
 pub(crate) fn crowd(requests: &[Request]) -> Plan {
-    let terms = Terms { limit: Some(3), reset: None, overage: false, added: false, rollover: None };
+    crowd_on(THREE, &[(0, requests)])
+}
+
+/// Three in all.
+pub(crate) const THREE: Terms =
+    Terms { limit: Some(3), reset: None, overage: false, added: false, rollover: None };
+
+/// The same with so much of `calls`, one time after another, each with how long the clock is set forward before.
+pub(crate) fn crowd_on(terms: Terms, times: &[(i64, &[Request])]) -> Plan {
     let features = vec![(CALLS, Some(terms))];
     let basic = NewPackage { package: BASIC, addon: false, bases: vec![], features };
-    let steps: Vec<Step> = requests.iter().cloned().map(Step::Ask).collect();
-    let clients = vec![steps; 4];
+    let phases = times.iter().map(|(pause_ms, requests)| {
+        let steps: Vec<Step> = requests.iter().cloned().map(Step::Ask).collect();
+        Phase { pause_ms: *pause_ms, restart: false, gather: true, clients: vec![steps; 4] }
+    });
     Plan {
         setup: open(vec![basic], Some(vec![BASIC]), None),
         keyed: Vec::new(),
-        phases: vec![Phase { pause_ms: 0, restart: false, gather: true, clients }],
+        phases: phases.collect(),
     }
 }
 
