@@ -8,6 +8,7 @@ use kana_core::idempotency::Replay;
 
 use super::connection::Connection;
 use super::facts;
+use super::facts_cache::Rows;
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
 
@@ -31,6 +32,15 @@ pub(super) trait Lease: Deref<Target = Connection> {
         environment: EnvironmentId,
         counter: &(UserKey, CounterKey),
     ) -> Result<Option<CounterValue>, StoreError>;
+
+    /// Notes that all overrides or grants of a user were read.
+    fn note_rows(
+        &mut self,
+        _environment: EnvironmentId,
+        _user: UserKey,
+        _rows: impl FnOnce() -> Rows,
+    ) {
+    }
 
     /// Writes the usage events of the transaction that are not in the log yet.
     fn write_events(&mut self) -> Result<(), StoreError>;
