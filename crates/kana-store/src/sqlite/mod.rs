@@ -26,6 +26,7 @@ mod feed;
 mod file_names;
 mod grants;
 mod health;
+mod inspected;
 mod inspection;
 mod jobs;
 mod keys;
