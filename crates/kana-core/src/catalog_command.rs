@@ -139,6 +139,7 @@ pub fn plan(
 ) -> Result<(Vec<CatalogChange>, CatalogAnswer), Refusal> {
     match command {
         CatalogCommand::CreateFeature(feature) => {
+            check_thresholds(&feature, feature.thresholds())?;
             if catalog.feature(&feature.id).is_some() {
                 return Err(Refusal::FeatureIdTaken(feature.id));
             }
@@ -270,7 +271,7 @@ fn check_draw(catalog: &Catalog, feature: &Feature) -> Result<(), Refusal> {
         catalog.feature(balance).ok_or_else(|| Refusal::FeatureNotFound(balance.clone()))?;
     let problem = match known.draws() {
         None if known.is_binary() => format!("names {balance}, which is BINARY"),
-        None => return Ok(check_thresholds(feature, feature.thresholds())?),
+        None => return Ok(()),
         Some(other) => format!("names {balance}, which draws on {} itself", other.balance),
     };
     Err(InvalidValue::new("drawsOn", problem).into())

@@ -5,7 +5,7 @@ use crate::catalog::{Allowance, Catalog, Stacking};
 use crate::counting::counting_subscription;
 use crate::facts::{Obstacle, UserFacts};
 use crate::id::FeatureId;
-use crate::overrides::{Override, OverrideTerms};
+use crate::overrides::Override;
 use crate::schedule::{Place, Schedule};
 use crate::source::Source;
 use crate::subscription::{AsOf, Subscription};
@@ -81,7 +81,7 @@ impl<'a> CounterAllowances<'a> {
         let own = Allowance { limit: own, ..place.allowance };
         let living = self.stored.filter(|known| known.lives(as_of));
         let counts_otherwise =
-            |known: &Override| known.terms == OverrideTerms::Deny || known.terms.counts_itself();
+            |known: &Override| known.denies(as_of) || known.terms.counts_itself();
         let is_alone = living.is_none() && !self.have_added;
         if is_alone || living.is_some_and(counts_otherwise) {
             return own;

@@ -67,8 +67,11 @@ impl Draw {
     /// Returns the same for what takes back usage of `delta`, which had changed the balance by `added`, if
     /// the balance now changes by `counted`.
     pub(crate) fn taken_back(&self, (delta, added): (i64, i64), counted: i64) -> (i64, Drawn) {
-        // The cost may have been another one then.
-        let cost = added.checked_div(delta).filter(|cost| cost.checked_mul(delta) == Some(added));
+        // The cost may have been another one then. But a revert that stopped at 0 has changed less than its
+        // cost, and any number can be a multiple of what it was about.
+        let stopped = delta < 0 && i128::from(added) > self.cost.of(delta);
+        let exact = |cost: &i64| !stopped && cost.checked_mul(delta) == Some(added);
+        let cost = added.checked_div(delta).filter(exact);
         let cost = cost.and_then(|cost| Cost::new(cost).ok()).unwrap_or(self.cost);
         Self { cost, balance: self.balance.clone() }.drawn(counted)
     }
@@ -111,6 +114,11 @@ mod tests {
         assert_eq!(own(4, 12, -5), -1);
         // Of what was more than 0, only a part had been taken back.
         assert_eq!(own(-5, -6, 6), 2);
+        // Also a part that could be the whole at another cost, as the revert itself was told.
+        assert_eq!(draw.drawn(-5).0, -1);
+        assert_eq!(own(-5, -5, 5), 1);
+        assert_eq!(own(-1, -2, 2), 0);
+        assert_eq!(own(-4, -20, 20), 4);
         assert_eq!(own(0, 0, 0), 0);
         assert_eq!(own(-1, i64::MIN, i64::MAX), i64::MAX / 3);
         assert_eq!(own(1, 5, -5), -1);

@@ -7,7 +7,7 @@ use crate::facts::{CounterKey, Obstacle, UserFacts};
 use crate::granting::{self, Granting};
 use crate::id::FeatureId;
 use crate::meter::{Meter, needs};
-use crate::overrides::{Override, OverrideTerms};
+use crate::overrides::Override;
 use crate::own_part::OwnPart;
 use crate::period::Period;
 use crate::refusal::{InvalidValue, Refusal};
@@ -68,7 +68,7 @@ fn own_standing<'a>(
     let living = facts.living_override(&feature.id, as_of)?;
     if let Some(known) = living {
         let source = Source::Override(known.id);
-        if known.terms == OverrideTerms::Deny {
+        if known.denies(as_of) {
             return Ok(Standing::Denied(source));
         }
         if !feature.has_amount() {

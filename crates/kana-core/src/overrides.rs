@@ -125,6 +125,17 @@ impl Override {
         };
         has_begun && self.ends_at.is_none_or(|ends_at| as_of.at() < ends_at)
     }
+
+    /// Returns true if it denies the feature at a time at which it lives: if it says so or, at a past instant,
+    /// if it said so then.
+    #[must_use]
+    pub fn denies(&self, as_of: AsOf) -> bool {
+        let said_so = |at| {
+            let mut earlier = self.history.terms().iter().rev();
+            earlier.find(|terms| terms.since <= at).is_some_and(|terms| terms.allowance.is_none())
+        };
+        self.terms == OverrideTerms::Deny || matches!(as_of, AsOf::Moment(at) if said_so(at))
+    }
 }
 
 impl From<&Override> for Lifetime {

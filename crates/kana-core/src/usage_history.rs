@@ -12,8 +12,9 @@ use crate::overrides::{Override, OverrideTerms};
 use crate::own_part::OwnPart;
 use crate::period::Period;
 use crate::schedule::{Place, Schedule};
-use crate::source::Source;
+use crate::source::{Lifetime, Source};
 use crate::subscription::{AsOf, Subscription};
+use crate::terms::Terms;
 use crate::timestamp::Timestamp;
 
 /// The maximum number of past periods in an answer.
@@ -58,8 +59,10 @@ pub fn show_usage(
     let feature = known.balance();
     let stored = facts.overrides()?.iter().find(|known| known.feature == *feature);
     let mut missing = Vec::new();
+    let mut is_of_subscription = false;
     let current = match standing(catalog, facts, known, AsOf::Now(now), now)? {
         Standing::Consumable { allowance, meter, grants } => {
+            is_of_subscription = matches!(meter.source(), Source::Subscription(_));
             let value = meter.read(facts, &mut missing);
             let own = OwnPart::of(allowance, &meter, (facts, now), &mut missing)?;
             let consumption = grants.consumption(own, &value);
@@ -77,7 +80,9 @@ pub fn show_usage(
         Ok::<_, Obstacle>(ConsumptionInPeriod { period: meter.place().period, consumption })
     };
     let mut past = past_of_subscriptions(catalog, subscriptions, feature, now);
-    past.extend(stored.into_iter().flat_map(|known| past_of_override(known, now)));
+    past.extend(
+        stored.into_iter().flat_map(|known| past_of_override(known, is_of_subscription, now)),
+    );
     sort_newest_first(&mut past);
     let allowances = CounterAllowances::new(catalog, subscriptions, stored, feature);
     let past = past.into_iter().map(|(schedule, place)| {
@@ -124,11 +129,29 @@ fn past_of_subscriptions<'a>(
 }
 
 /// Returns the newest past periods of an override's own. One that denies the feature has none.
-fn past_of_override(known: &Override, now: Timestamp) -> Vec<Past<'_>> {
+fn past_of_override(
+    known: &Override,
+    is_counted_on_subscription: bool,
+    now: Timestamp,
+) -> Vec<Past<'_>> {
     if known.terms == OverrideTerms::Deny {
         return Vec::new();
     }
+    let is_replacing = is_counted_on_subscription && known.lives(AsOf::Now(now));
+    if is_replacing && let Some(earlier) = before_it_replaced(known) {
+        return past_of(earlier, now);
+    }
     past_of(Schedule::of_override(known), now)
+}
+
+/// Returns the schedule of an override until its reset period was removed. Since then a subscription counts, so
+/// there is no longer period to take over what it counted by itself. `None` if it never had a reset period.
+fn before_it_replaced(known: &Override) -> Option<Schedule<'_>> {
+    let terms = known.history.terms();
+    let resets = |terms: &Terms| terms.allowance.is_some_and(|given| given.reset().is_some());
+    let (own, since) = terms.split_at(terms.iter().rposition(resets)? + 1);
+    let lifetime = Lifetime { ended_at: Some(since.first()?.since), ..known.into() };
+    Some(Schedule::of_terms(lifetime, own))
 }
 
 fn sort_newest_first(past: &mut [Past<'_>]) {

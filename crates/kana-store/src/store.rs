@@ -193,7 +193,8 @@ pub trait Transaction: UserSearch + UsageEvents + UserImports + Send {
     /// The environment's whole catalog.
     async fn catalog(&mut self, environment: EnvironmentId) -> Result<Catalog, StoreError>;
 
-    /// Whether usage of these features was ever recorded, counted or not.
+    /// Whether usage of these features was ever recorded, counted or not, or a user was ever given an
+    /// override or a grant of them: what keeps a feature.
     async fn have_usage(
         &mut self,
         environment: EnvironmentId,

@@ -140,7 +140,12 @@ impl FeatureExplanation {
 
     /// The amount that was asked for, in the unit of that feature. Errors: VALUE_TOO_LARGE past 2^31-1.
     async fn amount(&self) -> Result<i32, ApiError> {
-        int(self.0.amount, "budgetExact")
+        int(self.0.amount, "amountExact")
+    }
+
+    /// The amount that was asked for, also when it no longer fits an Int
+    async fn amount_exact(&self) -> BigInt {
+        BigInt(self.0.amount)
     }
 
     /// What counts, or what grants or denies a feature without an amount; null when nothing does

@@ -96,6 +96,11 @@ enum WhatConsumption {
     Granted,
     Held,
     Remaining,
+    AllowanceExact,
+    CarriedExact,
+    GrantedExact,
+    HeldExact,
+    RemainingExact,
 }
 
 /// The operation that a request asks for.
@@ -266,43 +271,7 @@ impl Writing<'_> {
                 self.json.push(b',');
             }
             self.json.extend_from_slice(field.name.as_bytes());
-            let is_written = match field.what {
-                WhatConsumption::TypeName => {
-                    write_text(&mut self.json, Some("Consumption"));
-                    true
-                }
-                WhatConsumption::Used => {
-                    self.write_needed(parent, field, (consumption.used, "usedExact"))
-                }
-                WhatConsumption::Carried => {
-                    self.write_needed(parent, field, (consumption.carried(), "budgetExact"))
-                }
-                WhatConsumption::Granted => {
-                    self.write_needed(parent, field, (consumption.granted(), "budgetExact"))
-                }
-                WhatConsumption::Held => {
-                    self.write_needed(parent, field, (consumption.held(), "budgetExact"))
-                }
-                WhatConsumption::Budget => self.write_bounded(parent, field, consumption.budget),
-                WhatConsumption::Allowance => {
-                    self.write_bounded(parent, field, consumption.allowance())
-                }
-                WhatConsumption::Remaining => {
-                    self.write_bounded(parent, field, consumption.remaining())
-                }
-                WhatConsumption::OverageEnabled => {
-                    write_bool(&mut self.json, consumption.overage_enabled);
-                    true
-                }
-                WhatConsumption::UsedExact => {
-                    write_exact(&mut self.json, Some(consumption.used));
-                    true
-                }
-                WhatConsumption::BudgetExact => {
-                    write_exact(&mut self.json, consumption.budget);
-                    true
-                }
-            };
+            let is_written = self.write_consumption_field(parent, field, consumption);
             if !is_written {
                 // The field cannot be null, so its parent is, and the other fields are dropped.
                 self.json.truncate(start);
@@ -311,6 +280,53 @@ impl Writing<'_> {
             }
         }
         self.json.push(b'}');
+    }
+
+    /// Writes a field of a consumption. Returns false, with an error, if it cannot be null and does not fit
+    /// an `Int`.
+    fn write_consumption_field(
+        &mut self,
+        parent: &Selected,
+        field: &SelectedConsumption,
+        consumption: Consumption,
+    ) -> bool {
+        let needed =
+            |writer: &mut Self, value, exact| writer.write_needed(parent, field, (value, exact));
+        let bounded =
+            |writer: &mut Self, value, exact| writer.write_bounded(parent, field, (value, exact));
+        match field.what {
+            WhatConsumption::TypeName => write_text(&mut self.json, Some("Consumption")),
+            WhatConsumption::OverageEnabled => {
+                write_bool(&mut self.json, consumption.overage_enabled);
+            }
+            WhatConsumption::Used => return needed(self, consumption.used, "usedExact"),
+            WhatConsumption::Carried => return needed(self, consumption.carried(), "carriedExact"),
+            WhatConsumption::Granted => return needed(self, consumption.granted(), "grantedExact"),
+            WhatConsumption::Held => return needed(self, consumption.held(), "heldExact"),
+            WhatConsumption::Budget => return bounded(self, consumption.budget, "budgetExact"),
+            WhatConsumption::Allowance => {
+                return bounded(self, consumption.allowance(), "allowanceExact");
+            }
+            WhatConsumption::Remaining => {
+                return bounded(self, consumption.remaining(), "remainingExact");
+            }
+            WhatConsumption::UsedExact => write_exact(&mut self.json, Some(consumption.used)),
+            WhatConsumption::BudgetExact => write_exact(&mut self.json, consumption.budget),
+            WhatConsumption::AllowanceExact => {
+                write_exact(&mut self.json, consumption.allowance());
+            }
+            WhatConsumption::CarriedExact => {
+                write_exact(&mut self.json, Some(consumption.carried()));
+            }
+            WhatConsumption::GrantedExact => {
+                write_exact(&mut self.json, Some(consumption.granted()));
+            }
+            WhatConsumption::HeldExact => write_exact(&mut self.json, Some(consumption.held())),
+            WhatConsumption::RemainingExact => {
+                write_exact(&mut self.json, consumption.remaining());
+            }
+        }
+        true
     }
 
     /// Writes a number that cannot be null. Returns false, with an error, if it does not fit an `Int`.
@@ -336,9 +352,9 @@ impl Writing<'_> {
         &mut self,
         parent: &Selected,
         field: &SelectedConsumption,
-        value: Option<i64>,
+        (value, exact): (Option<i64>, &'static str),
     ) -> bool {
-        match value.map(|value| int(value, "budgetExact")) {
+        match value.map(|value| int(value, exact)) {
             Some(Ok(value)) => write_int(&mut self.json, value),
             Some(Err(error)) => {
                 self.fail(parent, field, error);
@@ -464,6 +480,11 @@ fn compile_consumption(selections: &SelectionSet) -> Option<Vec<SelectedConsumpt
             "granted" => WhatConsumption::Granted,
             "held" => WhatConsumption::Held,
             "remaining" => WhatConsumption::Remaining,
+            "allowanceExact" => WhatConsumption::AllowanceExact,
+            "carriedExact" => WhatConsumption::CarriedExact,
+            "grantedExact" => WhatConsumption::GrantedExact,
+            "heldExact" => WhatConsumption::HeldExact,
+            "remainingExact" => WhatConsumption::RemainingExact,
             _ => return None,
         };
         let name = json_name(&field.node);

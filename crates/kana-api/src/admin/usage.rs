@@ -92,28 +92,53 @@ impl Consumption {
     /// The limit of what counts, by its quantity, with what is added to it: a part of the budget; null =
     /// unlimited. Errors: VALUE_TOO_LARGE past 2^31-1.
     async fn allowance(&self) -> Option<Result<i32, ApiError>> {
-        self.0.allowance().map(|allowance| int(allowance, "budgetExact"))
+        self.0.allowance().map(|allowance| int(allowance, "allowanceExact"))
     }
 
     /// What is left of earlier periods, which is a part of the budget. Errors: VALUE_TOO_LARGE past
     /// 2^31-1.
     async fn carried(&self) -> Result<i32, ApiError> {
-        int(self.0.carried(), "budgetExact")
+        int(self.0.carried(), "carriedExact")
     }
 
     /// What grants give, which is a part of the budget. Errors: VALUE_TOO_LARGE past 2^31-1.
     async fn granted(&self) -> Result<i32, ApiError> {
-        int(self.0.granted(), "budgetExact")
+        int(self.0.granted(), "grantedExact")
     }
 
     /// What is held for jobs that run. Errors: VALUE_TOO_LARGE past 2^31-1.
     async fn held(&self) -> Result<i32, ApiError> {
-        int(self.0.held(), "budgetExact")
+        int(self.0.held(), "heldExact")
     }
 
     /// What is left of the budget, 0 or more; null = unlimited. Errors: VALUE_TOO_LARGE past 2^31-1.
     async fn remaining(&self) -> Option<Result<i32, ApiError>> {
-        self.0.remaining().map(|remaining| int(remaining, "budgetExact"))
+        self.0.remaining().map(|remaining| int(remaining, "remainingExact"))
+    }
+
+    /// The allowance, also when it no longer fits an Int; null = unlimited
+    async fn allowance_exact(&self) -> Option<BigInt> {
+        self.0.allowance().map(BigInt)
+    }
+
+    /// What is left of earlier periods, also when it no longer fits an Int
+    async fn carried_exact(&self) -> BigInt {
+        BigInt(self.0.carried())
+    }
+
+    /// What grants give, also when it no longer fits an Int
+    async fn granted_exact(&self) -> BigInt {
+        BigInt(self.0.granted())
+    }
+
+    /// What is held, also when it no longer fits an Int
+    async fn held_exact(&self) -> BigInt {
+        BigInt(self.0.held())
+    }
+
+    /// What is left of the budget, also when it no longer fits an Int; null = unlimited
+    async fn remaining_exact(&self) -> Option<BigInt> {
+        self.0.remaining().map(BigInt)
     }
 }
 

@@ -223,27 +223,27 @@ impl Consumption {
     /// The limit of what counts, by its quantity, with what is added to it: a part of the budget; null =
     /// unlimited. Errors: VALUE_TOO_LARGE past 2^31-1.
     async fn allowance(&self) -> Option<Result<i32, ApiError>> {
-        self.0.allowance().map(|allowance| int(allowance, "the Admin API's budgetExact"))
+        self.0.allowance().map(|allowance| int(allowance, "the Admin API's allowanceExact"))
     }
 
     /// What is left of earlier periods, which is a part of the budget. Errors: VALUE_TOO_LARGE past
     /// 2^31-1.
     async fn carried(&self) -> Result<i32, ApiError> {
-        int(self.0.carried(), "the Admin API's budgetExact")
+        int(self.0.carried(), "the Admin API's carriedExact")
     }
 
     /// What grants give, which is a part of the budget. Errors: VALUE_TOO_LARGE past 2^31-1.
     async fn granted(&self) -> Result<i32, ApiError> {
-        int(self.0.granted(), "the Admin API's budgetExact")
+        int(self.0.granted(), "the Admin API's grantedExact")
     }
 
     /// What is held for jobs that run. Errors: VALUE_TOO_LARGE past 2^31-1.
     async fn held(&self) -> Result<i32, ApiError> {
-        int(self.0.held(), "the Admin API's budgetExact")
+        int(self.0.held(), "the Admin API's heldExact")
     }
 
     /// What is left of the budget, 0 or more; null = unlimited. Errors: VALUE_TOO_LARGE past 2^31-1.
     async fn remaining(&self) -> Option<Result<i32, ApiError>> {
-        self.0.remaining().map(|remaining| int(remaining, "the Admin API's budgetExact"))
+        self.0.remaining().map(|remaining| int(remaining, "the Admin API's remainingExact"))
     }
 }

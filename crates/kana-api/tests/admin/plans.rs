@@ -35,7 +35,8 @@ fn selection(fields: &'static [&'static str]) -> impl Strategy<Value = String> {
 
 const CONSUMPTION: &str = "consumption { used budget overageEnabled }";
 const LARGE: &str = "consumption { b: budget budgetExact u: used overageEnabled again: budget }";
-const EXACT: &str = "consumption { exact: usedExact budgetExact __typename }";
+const EXACT: &str = "consumption { exact: usedExact budgetExact __typename allowanceExact carriedExact \
+    grantedExact heldExact remainingExact }";
 const PARTS: &str = "consumption { allowance remaining carried granted held a: allowance }";
 const ENTITLED: &[&str] =
     &["access", "reason", "reasonCode", CONSUMPTION, LARGE, EXACT, PARTS, "__typename"];

@@ -104,6 +104,27 @@ fn usage_of_a_denied_feature_is_kept_and_not_counted() {
 }
 
 #[test]
+fn usage_of_a_time_when_the_feature_was_denied_is_not_counted_with_a_subscription_and_without() {
+    for has_subscription in [true, false] {
+        let mut world = if has_subscription { world() } else { World::new().user("124") };
+        if !has_subscription {
+            world = world.consumable("api-calls");
+        }
+        world.set_clock("2024-01-10T00:00:00Z");
+        world.set_override(setting("124", "api-calls").deny()).unwrap();
+        world.set_clock("2024-01-12T00:00:00Z");
+        world.set_override(setting("124", "api-calls").limit(50)).unwrap();
+        world.set_clock("2024-01-13T00:00:00Z");
+        let mut late = |at: &str| {
+            world.record(recording("124", "api-calls").add(5).at(at)).unwrap().recorded()
+        };
+        assert!(!late("2024-01-11T00:00:00Z"), "with a subscription: {has_subscription}");
+        assert!(late("2024-01-12T12:00:00Z"));
+        assert_eq!(used_of(&world, "api-calls"), (5, Some(50), false));
+    }
+}
+
+#[test]
 fn a_deletion_tells_what_goes_with_the_overrides() {
     let mut world = world().user("bob");
     world.set_override(setting("124", "api-calls").limit(30)).unwrap();
@@ -183,6 +204,23 @@ fn an_override_without_a_reset_period_changes_the_terms_and_not_the_counter() {
     world.remove_override("124", "api-calls").unwrap();
     assert_eq!(used_of(&world, "api-calls"), (18, Some(10), false));
     assert_eq!(reason(&world, "api-calls", 1), Reason::LimitReached);
+}
+
+#[test]
+fn what_an_override_counted_by_itself_is_shown_once_it_only_replaces_the_limit() {
+    let mut world = world();
+    world.set_clock("2024-01-10T00:00:00Z");
+    world.set_override(setting("124", "api-calls").limit(5).every(ResetPeriod::Day)).unwrap();
+    add(&mut world, 3);
+    world.set_clock("2024-01-12T12:00:00Z");
+    add(&mut world, 1);
+    world.set_override(setting("124", "api-calls").limit(50)).unwrap();
+    add(&mut world, 2);
+    world.set_clock("2024-01-13T00:00:00Z");
+    assert_eq!(current(&world).unwrap(), "2024-01-01..2024-02-01 2/50");
+    let [short, day] = past(&world).try_into().unwrap();
+    assert_eq!(day, "2024-01-10..2024-01-11 3/5");
+    assert!(short.starts_with("2024-01-12..2024-01-12") && short.ends_with(" 1/5"), "{short}");
 }
 
 #[test]

@@ -84,6 +84,8 @@ async fn page(asked: Asked<Viewer>) -> Result<Response, Problem> {
     let known = view.user(&user).await?;
     let (catalog, subscriptions) = view.subscriptions(&user).await?;
     let (grants, _) = view.grants(&user, &explained.balance).await?;
+    let overrides = view.overrides(&user).await?;
+    let is_overridden = overrides.iter().any(|known| known.feature == explained.balance);
     let source = explained.source.map(|source| shown(&asked, &catalog, &subscriptions, source));
     let source = source.transpose()?;
     let consumption = explained.entitlement.consumption;
@@ -95,7 +97,12 @@ async fn page(asked: Asked<Viewer>) -> Result<Response, Problem> {
         reason: explained.entitlement.reason.sentence(),
         code: explained.entitlement.reason.code(),
         amounts: consumption.map(amounts),
-        parts: parts(&asked, &catalog, &subscriptions, (&explained, &grants))?,
+        parts: parts(
+            &asked,
+            &catalog,
+            &subscriptions,
+            &Explained { explained: &explained, grants: &grants, is_overridden },
+        )?,
         stacked: stacked(&explained),
         period: explained.period.map(|at| (at.start.into(), at.end.map(Instant::from))),
         feature: asked.address("/feature")?.with("id", feature.as_str()),
@@ -150,13 +157,15 @@ fn shown(
             }
             Ok(SourceShown { kind: "Subscription", name, address: address.transpose()? })
         }
-        Source::Override(_) => {
-            Ok(SourceShown { kind: "Override", name: "of this user".to_owned(), address: None })
-        }
+        Source::Override(_) => Ok(override_shown()),
         Source::Grants(_) => {
             Ok(SourceShown { kind: "Grants", name: "of this user".to_owned(), address: None })
         }
     }
+}
+
+fn override_shown() -> SourceShown {
+    SourceShown { kind: "Override", name: "of this user".to_owned(), address: None }
 }
 
 fn amounts(consumption: Consumption) -> Amounts {
@@ -170,11 +179,20 @@ fn amounts(consumption: Consumption) -> Amounts {
     }
 }
 
+/// An explanation, with what is known of its parts.
+struct Explained<'a> {
+    explained: &'a Explanation,
+    /// The user's grants of the feature that counts.
+    grants: &'a [Grant],
+    /// Whether the user has an override of it, whose limit counts in the place of a subscription's.
+    is_overridden: bool,
+}
+
 fn parts(
     asked: &Asked<Viewer>,
     catalog: &Catalog,
     subscriptions: &[Subscription],
-    (explained, grants): (&Explanation, &[Grant]),
+    &Explained { explained, grants, is_overridden }: &Explained<'_>,
 ) -> Result<Vec<PartRow>, Problem> {
     let row = |(place, part): (usize, &BudgetPart)| {
         let (kind, source) = match part.kind {
@@ -183,8 +201,11 @@ fn parts(
             BudgetPartKind::Added => ("Added", added(&part.id)),
             BudgetPartKind::Grant => ("Grant", None),
         };
-        let source = source.map(|source| shown(asked, catalog, subscriptions, source));
-        let (from, name) = match source.transpose()? {
+        let shown = |source| match source {
+            Source::Subscription(_) if is_overridden => Ok(override_shown()),
+            source => shown(asked, catalog, subscriptions, source),
+        };
+        let (from, name) = match source.map(shown).transpose()? {
             Some(source) => (format!("{} {}", source.kind, source.name), kind.to_owned()),
             None if part.kind == BudgetPartKind::Carried => {
                 ("Earlier periods".to_owned(), kind.to_owned())

@@ -132,7 +132,7 @@ async fn show<E>(
     let may_delete = frame.may_edit()
         && packages.is_empty()
         && !is_drawn_on
-        && !view.feature_has_usage(&feature.id).await?;
+        && !view.feature_is_kept(&feature.id).await?;
     let (id, status) = (feature.id.as_str(), form.status());
     let days = days_chosen(&asked.visit.query);
     let page = FeaturePage {

@@ -33,8 +33,9 @@ impl EnvironmentView {
         .await
     }
 
-    /// Returns true if usage of the feature was ever recorded, counted or not.
-    pub async fn feature_has_usage(&self, id: &FeatureId) -> Result<bool, Error> {
+    /// Returns true if usage of the feature was ever recorded, counted or not, or a user was ever given an
+    /// override or a grant of it. Such a feature is kept.
+    pub async fn feature_is_kept(&self, id: &FeatureId) -> Result<bool, Error> {
         retry(|| async move {
             let mut transaction = self.begin().await?;
             let used = transaction.have_usage(self.id(), std::slice::from_ref(id)).await?;
@@ -45,7 +46,7 @@ impl EnvironmentView {
 }
 
 impl Environment {
-    /// Deletes a feature that no package has and that was never used.
+    /// Deletes a feature that no package has, that was never used, and that no user was given.
     pub async fn delete_feature(&self, id: FeatureId) -> Result<(), Error> {
         self.change_feature(CatalogCommand::DeleteFeature(id)).await.map(drop)
     }

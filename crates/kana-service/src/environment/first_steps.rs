@@ -1,6 +1,7 @@
 //! How far a new environment has come.
 
 use kana_core::catalog::PackageStatus;
+use kana_core::day::Day;
 use kana_core::id::FeatureId;
 
 use super::view::EnvironmentView;
@@ -23,7 +24,7 @@ pub struct FirstSteps {
 }
 
 impl EnvironmentView {
-    /// Returns which of the first steps have been made, from one snapshot.
+    /// Returns which of the first steps have been made, but for usage from one snapshot.
     pub async fn first_steps(&self) -> Result<FirstSteps, Error> {
         retry(|| async {
             let mut transaction = self.begin().await?;
@@ -31,16 +32,27 @@ impl EnvironmentView {
             let users = transaction.users_after(self.id(), None, 1).await?;
             let features: Vec<FeatureId> =
                 catalog.features().map(|feature| feature.id.clone()).collect();
-            let have_usage = transaction.have_usage(self.id(), &features).await?;
+            // An override or a grant keeps a feature, too.
+            let kept = transaction.have_usage(self.id(), &features).await?.contains(&true);
             let mut packages = catalog.packages();
             Ok(FirstSteps {
                 has_feature: !features.is_empty(),
                 has_package: catalog.packages().next().is_some(),
                 has_published: packages.any(|package| package.status != PackageStatus::Draft),
                 has_user: !users.is_empty(),
-                has_usage: have_usage.contains(&true),
+                has_usage: kept && self.was_ever_used().await?,
             })
         })
         .await
+    }
+
+    /// Returns true if usage was ever recorded, as far as the usage by day tells.
+    async fn was_ever_used(&self) -> Result<bool, Error> {
+        let (store, id) = (&self.kana().store, self.id());
+        // An older release may have recorded usage and not counted it by day.
+        if store.usage_since(id).await?.is_some() {
+            return Ok(true);
+        }
+        Ok(!store.usage_by_day(id, None, Day::MIN, Day::MAX).await?.is_empty())
     }
 }

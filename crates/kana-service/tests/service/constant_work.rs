@@ -1,12 +1,12 @@
 //! A call costs the same however much is stored: the hot paths are counted in SQL statements.
 
-use kana_core::usage::RecordUsage;
+use kana_core::usage::{RecordUsage, UseFeature};
 use kana_service::Environment;
 use kana_store::sqlite::FactsCacheLimits;
 
 use crate::world::{
-    World, feature_id, key, new_user, package_id, record, subscribe, time, try_use, usage, use_one,
-    used, user_id,
+    World, feature_id, give, key, new_user, package_id, record, subscribe, time, try_use, usage,
+    use_one, used, user_id,
 };
 
 /// The user's facts are read, in a view that nobody has written since; the counter is in memory.
@@ -75,6 +75,27 @@ async fn call_costs(limits: FactsCacheLimits, expected: [u64; 4]) {
     assert!(world.count("counters") > 100);
     assert!(world.count("events") > events);
     assert_eq!(costs(&world, "with a history").await, expected);
+}
+
+#[tokio::test]
+async fn a_user_in_memory_with_grants_costs_a_statement_more_for_what_is_drawn() {
+    let world = World::subscribed().await;
+    let test = world.test().await;
+    for _ in 0..5 {
+        give(&test).await;
+    }
+    let (user, feature) = (user_id("124"), feature_id("api-calls"));
+    let use_some = |delta| UseFeature { delta, ..use_one() };
+    // Within the allowance, nothing is drawn.
+    for (delta, more) in [(10, 0), (150, 1), (10, 1)] {
+        try_use(&test, use_some(1)).await;
+        let (granted, using) = world.statements(try_use(&test, use_some(delta))).await;
+        assert!(granted.granted);
+        assert_eq!(using, ONE_MORE_RECORDING - 2 + more, "{delta}");
+        let (answer, asking) = world.statements(test.can_use_feature(&user, &feature, 1)).await;
+        assert!(answer.unwrap().access);
+        assert_eq!(asking, 0);
+    }
 }
 
 async fn many_other_users(test: &Environment) {

@@ -139,3 +139,20 @@ async fn a_check_does_not_count_a_balance_again() {
     assert_eq!(check().await, []);
     assert!(test.delete_feature(feature_id("images")).await.is_err());
 }
+
+#[tokio::test]
+async fn a_check_counts_a_balance_again_on_which_nothing_drew() {
+    let world = World::shop().await;
+    let test = draw_on_calls(&world).await;
+    test.record_usage(usage()).await.unwrap();
+    let check = async || {
+        let mut found = Vec::new();
+        let now = time("2024-01-15T12:00:00.000Z");
+        world.store.check(now, &mut |finding| found.push(finding)).await.unwrap();
+        found
+    };
+    assert_eq!(check().await, []);
+    change_events(world.dir(), "UPDATE events SET delta = delta + 1");
+    let found = check().await;
+    assert!(matches!(found.as_slice(), [finding] if finding.check == "counters"), "{found:?}");
+}

@@ -3,8 +3,8 @@
 use kana_core::usage::RecordUsage;
 
 use crate::world::{
-    World, consumable, feature_id, package, package_id, record, sentence, stock, subscribe, usage,
-    used, user, user_id,
+    World, consumable, feature_id, give, package, package_id, record, sentence, stock, subscribe,
+    usage, used, user, user_id,
 };
 
 #[tokio::test]
@@ -78,4 +78,17 @@ async fn catalogs_of_two_environments_grow_apart() {
     };
     assert_eq!(limit(&test.catalog().await.unwrap()), Some(1));
     assert_eq!(limit(&live.catalog().await.unwrap()), Some(2));
+}
+
+#[tokio::test]
+async fn what_a_user_is_given_is_no_first_usage_and_keeps_its_feature() {
+    let world = World::subscribed().await;
+    let test = world.test().await;
+    let feature = feature_id("api-calls");
+    assert!(!test.feature_is_kept(&feature).await.unwrap());
+    give(&test).await;
+    assert!(test.feature_is_kept(&feature).await.unwrap());
+    assert!(!test.first_steps().await.unwrap().has_usage);
+    record(&test, usage()).await;
+    assert!(test.first_steps().await.unwrap().has_usage);
 }

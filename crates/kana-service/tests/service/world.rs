@@ -12,7 +12,9 @@ use futures_util::future::join_all;
 use kana_core::Timestamp;
 use kana_core::catalog::{Allowance, Feature, FeatureKind};
 use kana_core::catalog_command::{NewPackage, NewPackageFeature};
+use kana_core::decide::CreateGrant;
 use kana_core::entitlement::Consumption;
+use kana_core::grant::GrantKey;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, UserId};
 use kana_core::period::ResetPeriod;
 use kana_core::subscription::Subscription;
@@ -269,6 +271,24 @@ pub(crate) fn usage() -> RecordUsage {
 }
 
 /// One `api-call` of the user `124`, if it is granted.
+/// Gives the user `124` 100 more calls.
+pub(crate) async fn give(test: &Environment) {
+    let (user, feature) = (user_id("124"), feature_id("api-calls"));
+    let (starts_at, expires_at, new_key) = (None, None, GrantKey::UNCHOSEN);
+    let grant = CreateGrant {
+        id: None,
+        user,
+        feature,
+        amount: 100,
+        priority: 0,
+        starts_at,
+        expires_at,
+        reason: None,
+        new_key,
+    };
+    test.create_grant(grant).await.unwrap();
+}
+
 pub(crate) fn use_one() -> UseFeature {
     UseFeature {
         user: user_id("124"),

@@ -72,6 +72,11 @@ impl CounterGroup {
         Ok(Self { feature: feature.to_owned(), anchor, terms, events, last: None })
     }
 
+    /// Notes that the counters have more than the events say.
+    pub(super) fn become_unknown(&mut self) {
+        self.events = Events::Unknown;
+    }
+
     /// Counts an event. `arrives_in_order` says that events of the same instant come in the order in which
     /// they were recorded.
     pub(super) fn count(&mut self, event: CountedEvent, arrives_in_order: bool) {

@@ -1,16 +1,18 @@
 //! Counters equal their events, folded in the order in which they arrived, and their periods start on the
 //! anchor of their subscription or override.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use kana_core::Timestamp;
 use kana_core::catalog::Allowance;
 use kana_core::explain::Source;
-use kana_core::id::{OverrideId, SubscriptionId};
+use kana_core::id::{OverrideId, SubscriptionId, UserKey};
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::recount::CountedEvent;
 use kana_core::terms::{Terms, TermsNumber};
 use kana_core::usage::LoggedAction;
+
+use uuid::Uuid;
 
 use super::counter_group::{CounterGroup, Counting};
 use super::finding::Finding;
@@ -42,31 +44,28 @@ const TERMS: &str = "
         AND f.type = 'CONSUMABLE' AND f.draws_on IS NULL
     ORDER BY t.environment_id, t.package_id, t.feature_id, t.position";
 
-/// Features that draw on others, and those that they draw on: a counter of the latter has usage of both, each
-/// at the cost of its time, which events do not say. They are not counted again.
-const SHARED: &str = "
-    SELECT environment_id, id FROM features WHERE draws_on IS NOT NULL
-    UNION
-    SELECT environment_id, draws_on FROM features WHERE draws_on IS NOT NULL";
-
 /// What a row of [`rows`] is.
 const SUBSCRIPTION: i64 = 0;
 const OVERRIDE: i64 = 1;
-const EVENT: i64 = 2;
-const COUNTER: i64 = 3;
+/// An event of a feature that draws on the one of the row. The counter has it at the cost of its time, which
+/// the event does not say.
+const DRAWING: i64 = 2;
+const EVENT: i64 = 3;
+const COUNTER: i64 = 4;
 
 /// Stands for the end of what runs: the latest instant.
 const NEVER: i64 = 253_402_300_799_999;
 
-/// Each subscription and override of a consumable feature, then for each feature its events and counters.
+/// Each subscription and override of a consumable feature, then for each feature its events and counters. What
+/// counts for a user's grants has no row.
 fn rows(dialect: Dialect) -> String {
     let arrival = match dialect {
-        Dialect::Sqlite => "id, 0",
+        Dialect::Sqlite => "e.id, 0",
         // Within a millisecond, in the order in which they lie. That is the order of arrival only among
         // those that one connection wrote.
         Dialect::Postgres => {
-            "recorded_at, (CAST(CAST(ctid AS text) AS point))[0]::bigint * 65536
-                + (CAST(CAST(ctid AS text) AS point))[1]::bigint"
+            "e.recorded_at, (CAST(CAST(e.ctid AS text) AS point))[0]::bigint * 65536
+                + (CAST(CAST(e.ctid AS text) AS point))[1]::bigint"
         }
     };
     format!(
@@ -80,9 +79,13 @@ fn rows(dialect: Dialect) -> String {
          JOIN features f ON f.environment_id = o.environment_id AND f.id = o.feature_id
              AND f.type = 'CONSUMABLE' AND f.draws_on IS NULL
          UNION ALL
-         SELECT environment_id, subscription_id, feature_id, {EVENT}, {arrival}, occurred_at, delta,
-             action, recorded_at, NULL, NULL
-         FROM events WHERE subscription_id IS NOT NULL
+         SELECT e.environment_id, e.subscription_id, coalesce(f.draws_on, e.feature_id),
+             CASE WHEN f.id IS NULL THEN {EVENT} ELSE {DRAWING} END,
+             {arrival}, e.occurred_at, e.delta, e.action, e.recorded_at, NULL, NULL
+         FROM events e
+         LEFT JOIN features f ON f.environment_id = e.environment_id AND f.id = e.feature_id
+             AND f.draws_on IS NOT NULL
+         WHERE e.subscription_id IS NOT NULL
          UNION ALL
          SELECT environment_id, subscription_id, feature_id, {COUNTER}, terms, period_start, used, 0,
              '', 0, NULL, NULL
@@ -99,16 +102,9 @@ pub(super) async fn check(
 ) -> Result<(), StoreError> {
     let mut catalog = TermsOf::new();
     snapshot.each(TERMS, &mut |row: &Row| read_terms(&mut catalog, row)).await?;
-    let mut shared = HashSet::new();
-    let read_shared = &mut |row: &Row| {
-        shared.insert((row.integer(0)?, row.text(1)?.to_owned()));
-        Ok(())
-    };
-    snapshot.each(SHARED, read_shared).await?;
     let dialect = snapshot.dialect();
     let arrives_in_order = dialect == Dialect::Sqlite;
-    let mut walk =
-        Walk { catalog, shared, kept, found, arrives_in_order, source: None, group: None };
+    let mut walk = Walk { catalog, kept, found, arrives_in_order, source: None, group: None };
     let rows = rows(dialect);
     snapshot.each(&rows, &mut |row: &Row| walk.take(row)).await?;
     walk.end_group();
@@ -140,8 +136,6 @@ fn terms_number(stored: i64) -> TermsNumber {
 /// What was read last.
 struct Walk<'a> {
     catalog: TermsOf,
-    /// By environment and id: features that draw on others, and those that they draw on.
-    shared: HashSet<(i64, String)>,
     kept: &'a KeptEvents,
     found: &'a mut (dyn FnMut(Finding) + Send),
     /// Whether events come in the order in which they were recorded, also those of one instant.
@@ -156,6 +150,8 @@ enum TermsFrom {
     Package(String),
     /// Those of an override, which it has itself.
     Override(Vec<Terms>),
+    /// Grants have one period that never ends.
+    Grants,
 }
 
 impl Walk<'_> {
@@ -166,9 +162,18 @@ impl Walk<'_> {
             self.source = Some(read_source(row)?);
             return Ok(());
         }
+        let counts = |counting: &Counting| {
+            (counting.environment, counting.source.counter_id().0) == (environment, id)
+        };
+        if SubscriptionId(id).is_of_grants()
+            && self.source.as_ref().is_none_or(|(counting, _)| !counts(counting))
+        {
+            self.end_group();
+            self.source = Some((grants_of(environment, id), TermsFrom::Grants));
+        }
         // What names no subscription is found by the references. An override may have been removed.
         let Some((counting, _)) = &self.source else { return Ok(()) };
-        if (counting.environment, counting.source.counter_id().0) != (environment, id) {
+        if !counts(counting) {
             return Ok(());
         }
         let feature = row.text(2)?;
@@ -177,6 +182,10 @@ impl Walk<'_> {
             self.begin_group(feature)?;
         }
         let Some(group) = &mut self.group else { return Ok(()) };
+        if kind == DRAWING {
+            group.become_unknown();
+            return Ok(());
+        }
         if kind == EVENT {
             let event = CountedEvent {
                 action: LoggedAction::from_name(row.text(8)?)?,
@@ -206,9 +215,12 @@ impl Walk<'_> {
             TermsFrom::Override(terms) => {
                 (terms.clone(), self.kept.since(environment, counting.started_at.as_ms()))
             }
+            TermsFrom::Grants => {
+                let terms = vec![Terms::unchanged(Allowance::UNLIMITED)];
+                (terms, self.kept.all_of_grants(environment, counting.source.counter_id().0))
+            }
         };
-        let is_shared = self.shared.contains(&(environment, feature.to_owned()));
-        let is_whole = !terms.is_empty() && are_all && !is_shared;
+        let is_whole = !terms.is_empty() && are_all;
         self.group = Some(CounterGroup::new(counting, feature, terms, is_whole)?);
         Ok(())
     }
@@ -237,6 +249,12 @@ impl Walk<'_> {
             (self.found)(Finding { check, subject, found: text });
         }
     }
+}
+
+/// Returns what counts under the id that stands for a user's grants. Whose they are makes no difference.
+fn grants_of(environment: i64, id: Uuid) -> Counting {
+    let started_at = Timestamp::from_ms(0);
+    Counting { environment, source: Source::Grants(UserKey(id)), started_at, ended_at: None }
 }
 
 /// Reads a row of a subscription or an override.

@@ -105,6 +105,12 @@ impl KeptEvents {
         self.are_all(environment) || self.0.get(&environment).is_some_and(is_later)
     }
 
+    /// Returns true if all events of a user's grants are kept. The id that stands for them says when the user
+    /// was created.
+    pub(super) fn all_of_grants(&self, environment: i64, grants: Uuid) -> bool {
+        self.since(environment, i64::try_from(grants.as_u128() >> 80).unwrap_or(i64::MIN))
+    }
+
     /// Returns true if all events of a subscription are kept. Its id says when it was created.
     pub(super) fn all_of(&self, environment: i64, subscription: Uuid) -> bool {
         let created_at = match subscription.get_version_num() {

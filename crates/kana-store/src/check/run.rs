@@ -5,7 +5,7 @@ use kana_core::Timestamp;
 use super::finding::Finding;
 use super::kept_events::KeptEvents;
 use super::snapshot::{Row, Snapshot};
-use super::{counters, quantities, replays, statements};
+use super::{counters, draws, quantities, replays, statements};
 use crate::error::StoreError;
 
 /// Runs every check, and passes on what each finds as it finds it. What cannot be read is a finding, too,
@@ -26,6 +26,8 @@ pub(crate) async fn run(
     }
     let done = quantities::check(snapshot, found).await;
     or_finding("subscriptions", done, found)?;
+    let done = draws::check(snapshot, found).await;
+    or_finding("grants", done, found)?;
     let kept = KeptEvents::read(snapshot, now).await;
     let Some(kept) = or_finding("counters", kept, found)? else {
         return Ok(());
@@ -35,6 +37,16 @@ pub(crate) async fn run(
     let done = replays::check(snapshot, &kept, found).await;
     or_finding("replays", done, found)?;
     Ok(())
+}
+
+/// Returns what is wrong with the first grant of which another amount is drawn than counters drew.
+pub(crate) async fn wrong_draw(snapshot: &mut dyn Snapshot) -> Result<Option<Finding>, StoreError> {
+    let mut first = None;
+    draws::check(snapshot, &mut |finding| {
+        first.get_or_insert(finding);
+    })
+    .await?;
+    Ok(first)
 }
 
 /// Turns an error into a finding, unless the database cannot be reached at all.

@@ -13,6 +13,7 @@ mod database_url;
 mod errors;
 mod fate;
 mod feed;
+mod inspected;
 mod inspection;
 mod jobs;
 mod keys;

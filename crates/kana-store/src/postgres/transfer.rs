@@ -17,10 +17,12 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use super::asking::{only, query};
 use super::connections::take;
 use super::errors::{cause, says_it_was_not_committed};
+use super::inspected::{Connection, Inspection, NOTHING};
 use super::reading::distinct;
 use super::shared::Shared;
 use super::{statements as sql, user_search};
 use crate::app::EnvironmentKind;
+use crate::check::{self, Finding};
 use crate::columns::Named;
 use crate::deadlines::{Deadlines, no_answer, within};
 use crate::error::StoreError;
@@ -33,9 +35,6 @@ use crate::transfer::sql::{
 };
 use crate::transfer::value::{Stored as StoredAs, Value};
 use crate::transfer::{Batch, Batches, Counts, Export, Import, Scope};
-
-/// The parameters of a statement without any.
-pub(super) const NOTHING: [(i64, Type); 0] = [];
 
 /// Events lie in the order in which they arrived only where one connection wrote all of them, so the server
 /// sorts them before it sends the first.
@@ -84,9 +83,6 @@ fn types(kind: Kind) -> Vec<Type> {
     });
     std::iter::once(Type::INT8).chain(own).collect()
 }
-
-/// A connection with a transaction, which ends with it. It never goes back to the pool.
-pub(super) type Connection = Arc<ClientWrapper>;
 
 pub(super) async fn begin(shared: &Shared, transaction: &str) -> Result<Connection, StoreError> {
     let begin = format!("{transaction}{LONG}");
@@ -340,6 +336,11 @@ impl Import for PostgresImport {
         let environments = in_scope(&self.environments, scope);
         let connection = Arc::clone(&self.connection);
         Ok(read_beside(connection, environments, scope.clone(), self.limits))
+    }
+
+    async fn wrong_draw(&mut self) -> Result<Option<Finding>, StoreError> {
+        let connection = Arc::clone(&self.connection);
+        check::wrong_draw(&mut Inspection { connection, silence: self.limits.transfer }).await
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

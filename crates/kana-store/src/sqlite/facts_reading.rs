@@ -23,7 +23,9 @@ use kana_core::user::User;
 use kana_telemetry::metrics::cache::{self, CacheName};
 use uuid::Uuid;
 
-use super::facts_cache::{AsOf, COUNTERS_MAX, Counter, FactsCache, Found, KnownUser, LookedUp};
+use super::facts_cache::{
+    AsOf, COUNTERS_MAX, Counter, FactsCache, Found, KnownUser, LookedUp, Rows,
+};
 use super::readers::{ReadLease, ReaderPool};
 use super::transaction::SqliteTransaction;
 use crate::app::EnvironmentId;
@@ -160,6 +162,31 @@ impl FactsReading {
     }
 }
 
+impl FactsReading {
+    /// Notes all overrides or grants of the user whom the question is about.
+    fn note_rows(
+        &mut self,
+        environment: EnvironmentId,
+        users: &[UserKey],
+        rows: impl FnOnce() -> Option<Rows>,
+    ) {
+        let is_about_it = |about: &&mut About| {
+            about.environment == environment && matches!(users, [user] if *user == about.key)
+        };
+        let Some(about) = self.about.as_mut().filter(is_about_it) else { return };
+        let Some(rows) = rows() else { return };
+        match &mut about.known {
+            Known::Read(_, user) => user.learn_rows(rows),
+            Known::InMemory(_) => {
+                if let (Some(cache), Some(snapshot)) = (self.pool.facts_cache(), &self.snapshot) {
+                    let read = (about.key, rows);
+                    cache.learn_rows(environment, &about.id, read, || snapshot.is_current());
+                }
+            }
+        }
+    }
+}
+
 impl Drop for FactsReading {
     fn drop(&mut self) {
         if let (
@@ -227,6 +254,26 @@ from_snapshot! {
             self.note_counters(environment, counters, &values);
             Ok(values)
         }
+
+        async fn overrides_of(
+            &mut self,
+            environment: EnvironmentId,
+            users: &[UserKey],
+        ) -> Result<Vec<Vec<Override>>, StoreError> {
+            let all = self.snapshot()?.overrides_of(environment, users).await?;
+            self.note_rows(environment, users, || Some(Rows::Overrides(all.first()?.clone())));
+            Ok(all)
+        }
+
+        async fn grants_of(
+            &mut self,
+            environment: EnvironmentId,
+            users: &[UserKey],
+        ) -> Result<Vec<Vec<Grant>>, StoreError> {
+            let all = self.snapshot()?.grants_of(environment, users).await?;
+            self.note_rows(environment, users, || Some(Rows::Grants(all.first()?.clone())));
+            Ok(all)
+        }
     }
 
     catalog(environment: EnvironmentId) -> Catalog;
@@ -245,8 +292,6 @@ from_snapshot! {
     ) -> Vec<(UserId, Subscription)>;
     subscriptions_of(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Subscription>>;
     ended_subscriptions(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Subscription>>;
-    overrides_of(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Override>>;
-    grants_of(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Grant>>;
     living_holds_of(
         environment: EnvironmentId,
         users: &[UserKey],

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use async_trait::async_trait;
 use kana_core::Timestamp;
-use rusqlite::types::ValueRef;
-use uuid::Uuid;
 
 use super::SqliteStore;
 use super::connection::Connection;
-use crate::check::{self, Cell, Dialect, Finding, Row, Snapshot, Visit};
+use super::inspected::Inspection;
+use crate::check::{self, Finding};
 use crate::error::StoreError;
 
 impl SqliteStore {
@@ -34,43 +32,4 @@ impl SqliteStore {
         let mut inspection = Inspection { connection: health.noted_read(begin())? };
         health.noted_read(check::run(&mut inspection, now, found).await)
     }
-}
-
-/// A view on a connection of its own.
-struct Inspection {
-    connection: Connection,
-}
-
-#[async_trait]
-impl Snapshot for Inspection {
-    fn dialect(&self) -> Dialect {
-        Dialect::Sqlite
-    }
-
-    async fn each(&mut self, sql: &str, visit: Visit<'_>) -> Result<(), StoreError> {
-        let mut statement = self.connection.sqlite().prepare(sql)?;
-        let columns = statement.column_count();
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let cells: Result<_, StoreError> =
-                (0..columns).map(|place| cell(row.get_ref(place)?)).collect();
-            visit(&Row(cells?))?;
-        }
-        Ok(())
-    }
-}
-
-fn cell(value: ValueRef<'_>) -> Result<Cell, StoreError> {
-    Ok(match value {
-        ValueRef::Null => Cell::Null,
-        ValueRef::Integer(value) => Cell::Integer(value),
-        ValueRef::Text(text) => Cell::Text(String::from_utf8_lossy(text).into_owned()),
-        ValueRef::Blob(bytes) => {
-            let id = Uuid::from_slice(bytes);
-            Cell::Id(id.map_err(|error| StoreError::Unreadable(error.to_string()))?)
-        }
-        ValueRef::Real(value) => {
-            return Err(StoreError::Unreadable(format!("the number {value}")));
-        }
-    })
 }

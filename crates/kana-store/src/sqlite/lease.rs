@@ -7,6 +7,7 @@ use kana_core::id::{IdempotencyKey, UserId, UserKey};
 use kana_core::idempotency::Replay;
 
 use super::connection::Connection;
+use super::facts_cache::Rows;
 use super::{counter_series, facts};
 use crate::app::EnvironmentId;
 use crate::error::StoreError;
@@ -73,6 +74,15 @@ pub(super) trait Lease: Deref<Target = Connection> {
         }
         self.note_counters(environment, counters, &values);
         Ok(values)
+    }
+
+    /// Notes that all overrides or grants of a user were read.
+    fn note_rows(
+        &mut self,
+        _environment: EnvironmentId,
+        _user: UserKey,
+        _rows: impl FnOnce() -> Rows,
+    ) {
     }
 
     /// Writes the usage events of the transaction that are not in the log yet.

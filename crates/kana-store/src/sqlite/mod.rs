@@ -28,6 +28,7 @@ mod file_names;
 mod grants;
 mod health;
 mod holds;
+mod inspected;
 mod inspection;
 mod jobs;
 mod keys;

@@ -28,7 +28,7 @@ use super::checkpoints::Checkpoints;
 use super::connection::Connection;
 use super::counter_log::{self, CounterSet};
 use super::event_log::UnwrittenEvents;
-use super::facts_cache::{CommitUnderWay, Counter, FactsChanges, Found, KnownUser, LookedUp};
+use super::facts_cache::{CommitUnderWay, Counter, FactsChanges, Found, KnownUser, LookedUp, Rows};
 use super::lease::Lease;
 use super::readers::{ReadLease, ReaderPool};
 use super::replays::{ReplayOptions, ReplaysInUse, StoredReplays};
@@ -429,6 +429,18 @@ impl Lease for WriteLease {
         }
     }
 
+    fn note_rows(
+        &mut self,
+        environment: EnvironmentId,
+        user: UserKey,
+        rows: impl FnOnce() -> Rows,
+    ) {
+        if self.facts.is_unchanged(environment, user) {
+            cache::looked_up(CacheName::Facts, false);
+            self.facts.note_rows(environment, user, rows());
+        }
+    }
+
     fn write_events(&mut self) -> Result<(), StoreError> {
         self.changes += self.events.write(&self.writer.connection)?;
         Ok(())
@@ -675,8 +687,13 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         users: &[UserKey],
     ) -> Result<Vec<Vec<Override>>, StoreError> {
-        let of_user = |user: &UserKey| overrides::of_user(&self.lease, environment, *user);
-        self.lease.noted(users.iter().map(of_user).collect())
+        let mut all = Vec::with_capacity(users.len());
+        for user in users {
+            let read = self.lease.noted(overrides::of_user(&self.lease, environment, *user))?;
+            self.lease.note_rows(environment, *user, || Rows::Overrides(read.clone()));
+            all.push(read);
+        }
+        Ok(all)
     }
 
     async fn grants_of(
@@ -684,8 +701,13 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         environment: EnvironmentId,
         users: &[UserKey],
     ) -> Result<Vec<Vec<Grant>>, StoreError> {
-        let of_user = |user: &UserKey| grants::of_user(&self.lease, environment, *user);
-        self.lease.noted(users.iter().map(of_user).collect())
+        let mut all = Vec::with_capacity(users.len());
+        for user in users {
+            let read = self.lease.noted(grants::of_user(&self.lease, environment, *user))?;
+            self.lease.note_rows(environment, *user, || Rows::Grants(read.clone()));
+            all.push(read);
+        }
+        Ok(all)
     }
 
     async fn living_holds_of(

@@ -10,10 +10,12 @@ use rusqlite::{Row as Stored, ToSql, params_from_iter};
 use uuid::Uuid;
 
 use super::connection::Connection;
+use super::inspected::Imported;
 use super::readers::ReaderPool;
 use super::replays::{BulkReplays, Columns};
 use super::{counter_log, event_transfer, keys, statements as sql, usage_by_day, user_search};
 use crate::app::{EnvironmentId, EnvironmentKind};
+use crate::check::{self, Finding};
 use crate::columns::Named;
 use crate::deadlines::Deadlines;
 use crate::error::StoreError;
@@ -420,6 +422,11 @@ impl Import for SqliteImport {
         let environments = in_scope(&self.environments, scope);
         let connection = Arc::clone(&self.connection);
         read_beside(connection, (environments, scope.clone()), &self.pool, self.limits)
+    }
+
+    async fn wrong_draw(&mut self) -> Result<Option<Finding>, StoreError> {
+        let checked = check::wrong_draw(&mut Imported(Arc::clone(&self.connection))).await;
+        self.pool.health().noted_write(checked)
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {

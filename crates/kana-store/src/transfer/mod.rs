@@ -9,6 +9,7 @@ pub(crate) mod batch;
 mod checksum;
 pub(crate) mod description;
 mod file;
+mod file_rules;
 mod hex;
 mod import;
 pub(crate) mod kinds;

@@ -3,6 +3,7 @@ use std::io::{self, BufRead, Read};
 use super::batch::{Batch, Gathering, Row, Scope};
 use super::checksum::Tally;
 use super::file::read_header;
+use super::file_rules::FileRules;
 use super::kinds::Kind;
 use super::line::{self, Line};
 
@@ -45,6 +46,7 @@ pub(crate) struct Reader<R> {
     spelled: Vec<u8>,
     tally: Tally,
     gathering: Gathering,
+    rules: FileRules,
     /// A record that did not belong to the batch before it.
     kept: Option<(Kind, Row)>,
     ended: bool,
@@ -63,6 +65,7 @@ impl<R: BufRead> Reader<R> {
             spelled: Vec::new(),
             tally: Tally::default(),
             gathering: Gathering::of(Kind::App),
+            rules: FileRules::default(),
             kept: None,
             ended: false,
         };
@@ -101,6 +104,8 @@ impl<R: BufRead> Reader<R> {
             match line::parse(&self.line).map_err(|problem| self.wrong_or_cut(problem))? {
                 Line::Record(kind, row) => {
                     self.admit(kind, &row).map_err(|problem| self.wrong(problem))?;
+                    let checked = self.rules.check(kind, &row, self.line_number);
+                    checked.map_err(|(line, problem)| ReadError::Line(line, problem))?;
                     if kind != self.gathering.kind() {
                         self.kept = Some((kind, row));
                         if let Some(batch) = self.gathering.take() {
@@ -114,6 +119,8 @@ impl<R: BufRead> Reader<R> {
                 }
                 Line::End(said) => {
                     self.check_end(&said).map_err(|problem| self.wrong(problem))?;
+                    let checked = self.rules.check_features();
+                    checked.map_err(|(line, problem)| ReadError::Line(line, problem))?;
                     let end = self.line_number;
                     if self.next_line()? {
                         return Err(self.wrong("there is more after the end".to_owned()));

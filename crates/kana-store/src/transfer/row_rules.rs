@@ -1,5 +1,7 @@
 //! What the columns of an imported row must be together: what no request can make is no file's either.
 
+use uuid::Uuid;
+
 use super::batch::Row;
 use super::kinds::Kind;
 use super::value::Value;
@@ -11,7 +13,7 @@ fn must(holds: bool, column: &str, problem: &str) -> Result<(), String> {
 /// Checks the columns of a row, each of which is as it should be, against each other. The problem is a sentence
 /// that names a column.
 pub(super) fn check(kind: Kind, row: &Row) -> Result<(), String> {
-    let columns = Columns { kind, row };
+    let columns = Columns::new(kind, row);
     match kind {
         Kind::Feature => columns.check_feature(),
         Kind::PackageFeature | Kind::PackageFeatureTerms => columns.check_allowance(),
@@ -25,12 +27,17 @@ pub(super) fn check(kind: Kind, row: &Row) -> Result<(), String> {
     }
 }
 
-struct Columns<'a> {
+/// The columns of a row by their names.
+pub(super) struct Columns<'a> {
     kind: Kind,
     row: &'a Row,
 }
 
-impl Columns<'_> {
+impl<'a> Columns<'a> {
+    pub(super) fn new(kind: Kind, row: &'a Row) -> Self {
+        Self { kind, row }
+    }
+
     fn value(&self, name: &str) -> &Value {
         let place = self.kind.columns().iter().position(|column| column.name == name);
         place.and_then(|place| self.row.values.get(place)).unwrap_or(&Value::Null)
@@ -40,7 +47,14 @@ impl Columns<'_> {
         *self.value(name) != Value::Null
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn uuid(&self, name: &str) -> Option<Uuid> {
+        match self.value(name) {
+            Value::Uuid(uuid) => Some(*uuid),
+            _ => None,
+        }
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         match self.value(name) {
             Value::Text(text) => Some(text),
             _ => None,

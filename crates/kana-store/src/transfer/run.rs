@@ -19,6 +19,7 @@ use super::value::Value;
 use super::writing::{WriteError, Writer};
 use crate::actor::Actor;
 use crate::app::EnvironmentKind;
+use crate::check::Finding;
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -42,6 +43,16 @@ pub enum TransferError {
     Line {
         /// Where, from 1 on.
         line: u64,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// Records on some lines are none that requests could have made.
+    #[error("lines {first_line} to {last_line}: {problem}")]
+    Lines {
+        /// The first of them.
+        first_line: u64,
+        /// The last of them.
+        last_line: u64,
         /// What is wrong there.
         problem: String,
     },
@@ -159,7 +170,13 @@ pub async fn import(
     let reader = Reader::begin(input)?;
     let scope = reader.scope().clone();
     let mut import = store.import().await?;
-    let tally = insert_all(import.as_mut(), parse_beside(reader)?, progress).await?;
+    let (tally, grants) = insert_all(import.as_mut(), parse_beside(reader)?, progress).await?;
+    if let Some((first_line, last_line)) = grants
+        && let Some(Finding { subject, found, .. }) = import.wrong_draw().await?
+    {
+        let problem = format!("{subject} {found}");
+        return Err(TransferError::Lines { first_line, last_line, problem });
+    }
     check(import.as_mut(), &scope, &tally, progress).await?;
     if let Some(by) = by {
         import.insert(&audited(&scope, &tally, by)).await?;
@@ -232,11 +249,13 @@ fn parse_beside(
     Ok(receiver)
 }
 
+/// Adds all records. Returns what they are, and on which lines the first grant and the last one stand.
 async fn insert_all(
     import: &mut dyn Import,
     mut parsed: mpsc::Receiver<Parsed>,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Tally, TransferError> {
+) -> Result<(Tally, Option<(u64, u64)>), TransferError> {
+    let mut grants: Option<(u64, u64)> = None;
     loop {
         match parsed.recv().await {
             Some(Parsed::Lines(LinesRead { batch, first_line, last_line, bytes })) => {
@@ -246,9 +265,12 @@ async fn insert_all(
                     last_line,
                     source,
                 })?;
+                if batch.kind == Kind::Grant {
+                    grants = Some((grants.map_or(first_line, |(first, _)| first), last_line));
+                }
                 progress(Progress::Imported(bytes));
             }
-            Some(Parsed::End(tally)) => return Ok(tally),
+            Some(Parsed::End(tally)) => return Ok((tally, grants)),
             Some(Parsed::Failed(error)) => return Err(error.into()),
             None => {
                 let ended = io::Error::other("reading it ended too early");

@@ -403,3 +403,94 @@ async fn what_could_not_be_imported_is_not_exported_and_told() {
     let exported = export(&store, &scope, Vec::new(), at, &mut |_| ()).await;
     insta::assert_snapshot!(exported.unwrap_err(), @"the database holds a value that this release cannot read: test user 01890a5d-ac96-774b-bcce-b302099a8057: metadata must be a JSON object");
 }
+
+/// A file with these records after the environment.
+fn with_records(records: &[String]) -> String {
+    let all: Vec<&str> =
+        [APP, ENVIRONMENT].into_iter().chain(records.iter().map(String::as_str)).collect();
+    let end = end(&all);
+    file(&[&[HEADER], all.as_slice(), &[end.as_str()]].concat())
+}
+
+fn feature(id: &str, rest: &str) -> String {
+    format!(
+        r#"{{"record":"feature","environment":"test","id":"{id}","position":1,"name":"{id}",{rest}}}"#
+    )
+}
+
+fn grant(user: u8, key: u8, feature: &str) -> String {
+    format!(
+        r#"{{"record":"grant","environment":"test","user_key":"01890a5d-ac96-774b-bcce-b3020000{user:04}","key":"01890a5d-ac96-774b-bcce-b3020001{key:04}","id":"{key}","feature_id":"{feature}","amount":5,"drawn":0,"priority":0,"starts_at":1,"created_at":1}}"#
+    )
+}
+
+fn an_override(feature: &str, rest: &str) -> String {
+    format!(
+        r#"{{"record":"override","environment":"test","user_key":"01890a5d-ac96-774b-bcce-b30200000001","feature_id":"{feature}","id":"01890a5d-ac96-874b-bcce-b302099a8057",{rest},"starts_at":1}}"#
+    )
+}
+
+#[test]
+fn what_no_request_can_make_is_refused_with_its_line() {
+    let consumable = r#""type":"CONSUMABLE""#;
+    let features = [
+        feature("sso", r#""type":"BINARY""#),
+        feature("images", r#""type":"CONSUMABLE","draws_on":"credits""#),
+        feature("credits", consumable),
+    ];
+    let with = |records: &[String]| with_records(&[&features[..], records].concat());
+    let draws_on = |balance: &str| {
+        let drawing = feature("drawing", &format!(r#"{consumable},"draws_on":"{balance}""#));
+        with_records(&[&[drawing][..], &features[..]].concat())
+    };
+    let twenty = |user| (1..=20).map(move |key| grant(user, key, "credits"));
+    let files = vec![
+        ("a balance that is missing", draws_on("gone")),
+        ("a balance that is BINARY", draws_on("sso")),
+        ("a balance that draws itself", draws_on("images")),
+        (
+            "a limit of what is BINARY",
+            with(&[an_override("sso", r#""kind":"LIMIT","usage_limit":1"#)]),
+        ),
+        (
+            "a limit of what draws",
+            with(&[an_override("images", r#""kind":"LIMIT","usage_limit":1"#)]),
+        ),
+        (
+            "periods of what is BINARY",
+            with(&[an_override("sso", r#""kind":"UNLIMITED","reset_period":"DAY""#)]),
+        ),
+        ("a grant of what is BINARY", with(&[grant(1, 1, "sso")])),
+        ("a grant of what draws", with(&[grant(1, 1, "images")])),
+        ("21 grants", with(&twenty(1).chain([grant(1, 21, "credits")]).collect::<Vec<_>>())),
+        ("users out of order", with(&[grant(2, 1, "credits"), grant(1, 1, "credits")])),
+    ];
+    insta::assert_snapshot!(refusals(files), @"
+    a balance that is missing
+        line 4: draws_on names gone, which is not there
+    a balance that is BINARY
+        line 4: draws_on names sso, which is BINARY
+    a balance that draws itself
+        line 4: draws_on names images, which draws on credits
+    a limit of what is BINARY
+        line 7: kind must not be LIMIT for sso, which is BINARY
+    a limit of what draws
+        line 7: kind must not be LIMIT for images, which draws on credits
+    periods of what is BINARY
+        line 7: reset_period must be left out for sso, which is BINARY
+    a grant of what is BINARY
+        line 7: there can be no grant of sso, which is BINARY
+    a grant of what draws
+        line 7: there can be no grant of images, which draws on credits
+    21 grants
+        line 27: the user has more than 20 grants of credits
+    users out of order
+        line 8: user_key is out of order: grants stand in the order of users' keys
+    ");
+    let all = [
+        an_override("sso", r#""kind":"DENY""#),
+        an_override("credits", r#""kind":"LIMIT","usage_limit":1,"reset_period":"DAY""#),
+    ];
+    let all: Vec<String> = all.into_iter().chain(twenty(1)).chain(twenty(2)).collect();
+    assert_eq!(read(with(&all).as_bytes()), Ok(2 + 3 + 42));
+}

@@ -333,6 +333,7 @@ macro_rules! every_story_on {
                 a_database_with_an_app_takes_no_import,
                 a_database_without_an_app_has_nothing_to_export,
                 an_import_that_fails_leaves_nothing,
+                draws_that_do_not_add_up_are_not_imported,
                 an_export_is_of_one_instant_while_others_write,
                 a_file_without_usage_by_day_says_since_when_it_is_complete,
             }

@@ -5,9 +5,11 @@ use std::io::Cursor;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kana_core::catalog::{Allowance, FeatureKind, PackageKind, Stacking};
+use kana_core::counter::{CounterValue, Marks};
 use kana_core::credits::{COST_MAX, Draw};
 use kana_core::day::Day;
 use kana_core::facts::{Change, CounterKey};
+use kana_core::grant::Grant;
 use kana_core::near_limit::{LimitCrossing, Share};
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::rollover::Rollover;
@@ -431,6 +433,31 @@ pub(crate) async fn an_import_that_fails_leaves_nothing<E: Engine>() {
         assert!(refused.starts_with(&told), "{refused}");
         assert_eq!(store.app().await.unwrap(), None, "{told}");
     }
+    assert_eq!(imported(&*store, &file).await.unwrap(), tally);
+}
+
+pub(crate) async fn draws_that_do_not_add_up_are_not_imported<E: Engine>() {
+    let world = World::<E>::new().await;
+    fill_catalogs(&world).await;
+    let given = Grant { drawn: 0, ..grants::whole(1, "calls") };
+    let drawn = kana_core::facts::Change::SetDrawn { grant: given.key, drawn: 3 };
+    let person = kana_core::facts::Change::CreateUser(user(user_key(1), "ada"));
+    world.change(world.test, user_key(1), [person, grants::put(&given), drawn]).await;
+    let (file, _) = exported(&*world.store, &everything()).await;
+    let database = E::empty().await;
+    let store = E::open(&database).await;
+    let refused = imported(&*store, &file).await.unwrap_err().to_string();
+    let said = "says that 3 of it is drawn, and counters drew 0";
+    assert!(refused.starts_with("lines ") && refused.ends_with(said), "{refused}");
+    assert_eq!(store.app().await.unwrap(), None);
+
+    // A counter that says so.
+    let marks = Marks::from_text(&format!("g{}:3", given.key.0.simple())).unwrap();
+    let value = CounterValue { used: 3, marks };
+    let counter = counter(subscription_id(9), "calls");
+    let counted = kana_core::facts::Change::SetCounter { counter, value };
+    world.change(world.test, user_key(1), [counted]).await;
+    let (file, tally) = exported(&*world.store, &everything()).await;
     assert_eq!(imported(&*store, &file).await.unwrap(), tally);
 }
 

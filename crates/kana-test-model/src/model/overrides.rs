@@ -23,6 +23,11 @@ impl Held {
         self.shown.says == Says::Deny
     }
 
+    /// Whether it denies or, where a moment of its own is named, denied then.
+    pub(super) fn denied(&self, named: Option<At>) -> bool {
+        self.denies() || named.is_some_and(|at| !self.gave(at))
+    }
+
     /// Its limit, and whether usage may go over it where a package says so.
     pub(super) fn limit(&self, package: bool) -> Gives {
         match self.shown.says {

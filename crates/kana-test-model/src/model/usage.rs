@@ -392,7 +392,7 @@ impl Model {
 
     fn own_standing(&self, user: &User, feature: Name, named: Option<At>, now: At) -> Standing {
         let living = self.living(user, feature, named, now);
-        if living.is_some_and(|held| held.denies() && !self.errs(Mistake::DeniedIsCounted)) {
+        if living.is_some_and(|held| held.denied(named) && !self.errs(Mistake::DeniedIsCounted)) {
             return Standing::Denied;
         }
         let living = living.filter(|held| !held.denies());
@@ -628,7 +628,7 @@ impl Model {
         let living = self.living(user, feature, last, now);
         match (counted, living) {
             (Some(counted), None) => counted,
-            (Some(counted), Some(held)) if !held.denies() => self.replaced(counted, held),
+            (Some(counted), Some(held)) if !held.denied(last) => self.replaced(counted, held),
             _ => own,
         }
     }

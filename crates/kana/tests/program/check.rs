@@ -31,6 +31,9 @@ const USAGE: &str = r#"mutation {
     a: createUser(input: { id: "ada" }) { id }
     b: createUser(input: { id: "bob" }) { id }
     c: createUser(input: { id: "cyd" }) { id }
+    o: createUser(input: { id: "dan" }) { id }
+    p: createGrant(input: { id: "gift", userId: "dan", featureId: "calls", amount: 40 }) { id }
+    q: recordUsage(input: { userId: "dan", featureId: "calls", delta: 21 }) { recorded }
     subscribe(packageIds: ["pro", "extra"], userId: "ada", quantities: [1, 3]) { id }
     d: subscribe(packageIds: ["pro"], userId: "bob") { id }
     e: recordUsage(input: { userId: "ada", featureId: "calls", delta: 3 }) { recorded }
@@ -127,6 +130,18 @@ const DAMAGES: &[(&str, &str, &[&str], &str)] = &[
         "UPDATE events SET idempotency_key = NULL WHERE delta = 3",
         &["replays"],
         "was refused, and there is an event of it",
+    ),
+    (
+        "UPDATE events SET delta = 22 WHERE delta = 21",
+        "UPDATE events SET delta = 21 WHERE delta = 22",
+        &["counters"],
+        "is 21, and its events make 22",
+    ),
+    (
+        "UPDATE grants SET drawn = 20",
+        "UPDATE grants SET drawn = 21",
+        &["grants"],
+        "says that 20 of it is drawn, and counters drew 21",
     ),
     (
         "UPDATE change_heads SET number = number - 1",

@@ -6,7 +6,7 @@ use kana_core::counter::CounterValue;
 use kana_core::facts::{Change, CounterKey};
 use kana_core::id::{UserId, UserKey};
 
-use super::known::{COUNTERS_MAX, Counter, KnownChange, KnownUser};
+use super::known::{COUNTERS_MAX, Counter, KnownChange, KnownUser, Rows};
 use crate::app::EnvironmentId;
 
 /// What a transaction changes, until it is committed.
@@ -23,8 +23,8 @@ struct Noted {
     id: UserId,
     /// What the transaction has read of the user before it changed anything, if the user is not in memory.
     read: Option<KnownUser>,
-    /// Counters that the transaction has read of a user who is in memory, before it changed anything.
-    learned: Vec<Counter>,
+    /// What it has read of a user who is in memory without that.
+    learned: Vec<KnownChange>,
 }
 
 /// What a transaction changes of the user with an id.
@@ -33,8 +33,7 @@ pub(super) enum UserChanges {
     /// Only changes of what is kept in memory. With what the transaction has read of the user before, if the
     /// user is not in memory yet.
     Known(Vec<KnownChange>, Option<KnownUser>),
-    /// The id may belong to another user afterwards, or the user has other overrides, grants or holds, which are
-    /// not kept in memory.
+    /// The id may belong to another user afterwards.
     Other,
 }
 
@@ -46,8 +45,8 @@ impl FactsChanges {
 
     /// Notes the id of a user who is in memory, or whom the transaction has changed.
     pub(crate) fn note_id(&mut self, environment: EnvironmentId, key: UserKey, id: &UserId) {
-        self.noted
-            .insert((environment, key), Noted { id: id.clone(), read: None, learned: Vec::new() });
+        let noted = Noted { id: id.clone(), read: None, learned: Vec::new() };
+        self.noted.insert((environment, key), noted);
     }
 
     /// Notes what was read of a user who is not in memory, and whom the transaction has not changed.
@@ -66,8 +65,19 @@ impl FactsChanges {
     ) {
         match self.noted.get_mut(&(environment, key)) {
             Some(Noted { read: Some(read), .. }) => read.learn(&counters),
-            Some(noted) if counters.len() <= COUNTERS_MAX => noted.learned.extend(counters),
+            Some(noted) if counters.len() <= COUNTERS_MAX => {
+                noted.learned.push(KnownChange::LearnCounters(counters));
+            }
             _ => {}
+        }
+    }
+
+    /// Notes all overrides or grants that were read of a user whom the transaction has not changed.
+    pub(crate) fn note_rows(&mut self, environment: EnvironmentId, key: UserKey, rows: Rows) {
+        match self.noted.get_mut(&(environment, key)) {
+            Some(Noted { read: Some(read), .. }) => read.learn_rows(rows),
+            Some(Noted { learned, .. }) => learned.push(KnownChange::LearnRows(rows)),
+            None => {}
         }
     }
 
@@ -78,8 +88,7 @@ impl FactsChanges {
         key: UserKey,
         change: &Change,
     ) -> bool {
-        let is_noted_by_id = known(change).is_some() || is_of_exceptions(change);
-        is_noted_by_id && !self.noted.contains_key(&(environment, key))
+        !self.noted.contains_key(&(environment, key)) && known(change).is_some()
     }
 
     /// Notes a change of a user.
@@ -88,23 +97,13 @@ impl FactsChanges {
             Change::CreateUser(user) => (&user.id, None),
             Change::UpdateUser { user, previous_id } => (&user.id, previous_id.as_ref()),
             Change::DeleteUser { user, previous_id } => (&user.id, Some(previous_id)),
-            change if is_of_exceptions(change) => {
-                if let Some(noted) = self.noted.get(&(environment, key)) {
-                    let id = noted.id.clone();
-                    self.users.insert((environment, id), UserChanges::Other);
-                }
-                return;
-            }
             change => {
                 // A user whose id was not noted does not exist.
                 if let Some(known) = known(change)
                     && let Some(noted) = self.noted.get_mut(&(environment, key))
                 {
-                    let before = noted.read.take();
-                    let (id, learned) = (noted.id.clone(), std::mem::take(&mut noted.learned));
-                    if !learned.is_empty() {
-                        self.add(environment, id.clone(), KnownChange::Learn(learned), None);
-                    }
+                    let before = (noted.read.take(), std::mem::take(&mut noted.learned));
+                    let id = noted.id.clone();
                     self.add(environment, id, known, before);
                 }
                 return;
@@ -154,29 +153,16 @@ impl FactsChanges {
         environment: EnvironmentId,
         id: UserId,
         change: KnownChange,
-        before: Option<KnownUser>,
+        (before, mut learned): (Option<KnownUser>, Vec<KnownChange>),
     ) {
-        let changes = self
-            .users
-            .entry((environment, id))
-            .or_insert_with(|| UserChanges::Known(Vec::with_capacity(1), before));
+        let changes = self.users.entry((environment, id)).or_insert_with(|| {
+            learned.reserve_exact(1);
+            UserChanges::Known(learned, before)
+        });
         if let UserChanges::Known(changes, _) = changes {
             changes.push(change);
         }
     }
-}
-
-/// Returns true if the change is one of the user's overrides, grants or holds.
-fn is_of_exceptions(change: &Change) -> bool {
-    matches!(
-        change,
-        Change::PutOverride(_)
-            | Change::DeleteOverride { .. }
-            | Change::PutGrant(_)
-            | Change::SetDrawn { .. }
-            | Change::DeleteGrant { .. }
-            | Change::PutHold(_)
-    )
 }
 
 /// Returns the change of what can be known of a user; `None` if it is no such change.
@@ -194,15 +180,15 @@ fn known(change: &Change) -> Option<KnownChange> {
         Change::SetQuantities { subscription, quantities } => {
             KnownChange::Quantities(*subscription, quantities.clone())
         }
+        Change::PutOverride(new) => KnownChange::PutOverride(Box::new(new.clone())),
+        Change::DeleteOverride { feature } => KnownChange::DeleteOverride(feature.clone()),
+        Change::PutGrant(new) => KnownChange::PutGrant(Box::new(new.clone())),
+        Change::SetDrawn { grant, drawn } => KnownChange::SetDrawn(*grant, *drawn),
+        Change::DeleteGrant { grant } => KnownChange::DeleteGrant(*grant),
+        Change::PutHold(_) => KnownChange::Hold,
         Change::CreateUser(_)
         | Change::UpdateUser { .. }
         | Change::DeleteUser { .. }
-        | Change::PutOverride(_)
-        | Change::DeleteOverride { .. }
-        | Change::PutGrant(_)
-        | Change::SetDrawn { .. }
-        | Change::DeleteGrant { .. }
-        | Change::PutHold(_)
         | Change::LogEvent(_)
         | Change::CrossLimit(_)
         | Change::ReachThreshold(_)

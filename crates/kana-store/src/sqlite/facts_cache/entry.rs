@@ -4,20 +4,25 @@
 use kana_core::Timestamp;
 use kana_core::counter::{CounterValue, Marks};
 use kana_core::facts::CounterKey;
-use kana_core::id::{FeatureId, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::id::{SubscriptionId, UserId, UserKey};
 use kana_core::quantity::{Quantities, Quantity};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
 use uuid::Uuid;
 
+use super::bytes::{Bytes, add_text};
+use super::exceptions;
 use super::known::{Counter, KnownUser};
-use super::names::Names;
+use super::names::EntryNames;
 use crate::app::EnvironmentId;
 use crate::columns::Named;
 
-/// Environment, key of the user, length of the id, number of subscriptions. The id follows, then the
-/// subscriptions, then the quantities of those that have some, then the counters.
-const HEAD_BYTES: usize = 8 + 16 + 2 + 1;
+/// Environment, key of the user, length of the id, number of subscriptions, whether there are overrides and
+/// grants. The id follows, then the subscriptions, then the quantities of those that have some, then the
+/// overrides and the grants, then the counters.
+const HEAD_BYTES: usize = 8 + 16 + 2 + 1 + 1;
+/// Where it stands whether there are overrides and grants.
+const EXCEPTIONS: usize = 8 + 16 + 2 + 1;
 /// Id, number of the package, status, start.
 const SUBSCRIPTION_BYTES: usize = 16 + 4 + 1 + 8;
 /// Where the status stands.
@@ -29,9 +34,12 @@ const QUANTITIES_HEAD_BYTES: usize = 4 + 1;
 /// Since when, and how many.
 const QUANTITY_CHANGE_BYTES: usize = 8 + 4;
 /// Place of the subscription, number of the feature, number of the terms, start of the period; then the
-/// value and, if that says so, the length of the marks and their text.
+/// value, the id of what counts unless that is a subscription, and, if the value says so, the length of the
+/// marks and their text.
 const COUNTER_KEY_BYTES: usize = 1 + 4 + 4 + 8;
 const COUNTER_BYTES: usize = COUNTER_KEY_BYTES + 8;
+/// Stands for the place of what counts if that is an override or the grants. No subscription has it.
+const BY_ITSELF: u8 = u8::MAX;
 /// The value of a counter that has no row. Others are 0 or more.
 const NO_ROW: i64 = i64::MIN;
 
@@ -44,33 +52,16 @@ fn number(value: Option<&CounterValue>) -> Option<i64> {
     }
 }
 
-/// The names that entries refer to by number.
-#[derive(Default)]
-pub(super) struct EntryNames {
-    packages: Names<PackageId>,
-    features: Names<FeatureId>,
-}
-
-impl EntryNames {
-    /// Returns how much memory this takes, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.packages.bytes() + self.features.bytes()
-    }
-}
-
 /// What is known of one user.
 pub(super) struct Entry(Box<[u8]>);
 
 impl Entry {
-    /// Writes an entry. Returns `None` for a user with more than fits, or with overrides, grants or holds.
+    /// Writes an entry. Returns `None` for a user with more than fits.
     pub(super) fn new(
         (environment, id): (EnvironmentId, &UserId),
         user: &KnownUser,
         names: &mut EntryNames,
     ) -> Option<Self> {
-        if user.has_overrides || user.has_grants || user.has_holds {
-            return None;
-        }
         let id = id.as_str().as_bytes();
         let (length, subscriptions) =
             (u16::try_from(id.len()).ok()?, u8::try_from(user.running.len()).ok()?);
@@ -83,6 +74,7 @@ impl Entry {
         bytes.extend(user.key.0.as_bytes());
         bytes.extend(length.to_le_bytes());
         bytes.push(subscriptions);
+        bytes.push(0);
         bytes.extend(id);
         for subscription in &user.running {
             let statuses = SubscriptionStatus::NAMES.iter();
@@ -97,17 +89,9 @@ impl Entry {
         for subscription in &user.running {
             add_quantities(&mut bytes, &subscription.quantities)?;
         }
+        *bytes.get_mut(EXCEPTIONS)? = exceptions::add(&mut bytes, user, names)?;
         for (counter, value) in &user.counters {
-            let place = user.running.iter().position(|running| running.id == counter.subscription);
-            let feature = names.features.number(&counter.feature)?;
-            // Counters of subscriptions that have ended are not kept.
-            let (Some(place), Some(number)) = (place, number(value.as_ref())) else { continue };
-            bytes.extend(counter_key(u8::try_from(place).ok()?, feature, counter));
-            bytes.extend(number.to_le_bytes());
-            if let Some(marks) = value.as_ref().and_then(|value| value.marks.to_text()) {
-                bytes.push(u8::try_from(marks.len()).ok()?);
-                bytes.extend(marks.as_bytes());
-            }
+            add_counter(&mut bytes, user, (counter, value.as_ref()), names)?;
         }
         Some(Self(bytes.into_boxed_slice()))
     }
@@ -125,7 +109,7 @@ impl Entry {
 
     /// Reads the entry.
     pub(super) fn read(&self, names: &EntryNames) -> Option<KnownUser> {
-        let (head, Parts { subscriptions, quantities, counters, .. }) = self.parts()?;
+        let (head, Parts { subscriptions, quantities, exceptions, counters, .. }) = self.parts()?;
         let mut quantities = Bytes(quantities);
         let running: Vec<Subscription> = subscriptions
             .chunks_exact(SUBSCRIPTION_BYTES)
@@ -134,14 +118,9 @@ impl Entry {
         let counters: Vec<Counter> = Counters::of(counters)
             .map(|stored| counter(&stored, &running, names))
             .collect::<Option<_>>()?;
-        Some(KnownUser {
-            key: head.key,
-            running,
-            has_overrides: false,
-            has_grants: false,
-            has_holds: false,
-            counters,
-        })
+        let (overrides, grants) = exceptions::read(head.exceptions, exceptions, names)?;
+        let has_holds = exceptions::has_holds(head.exceptions);
+        Some(KnownUser { key: head.key, running, overrides, grants, has_holds, counters })
     }
 
     /// Sets a counter that the entry has, if it takes as much room as before. Returns false otherwise.
@@ -165,14 +144,20 @@ impl Entry {
 
     /// Returns where the value of the counter stands, if that has no marks.
     fn place(&self, counter: &CounterKey, names: &EntryNames) -> Option<usize> {
-        let (_, Parts { id, subscriptions, quantities, counters }) = self.parts()?;
+        let (_, Parts { id, subscriptions, quantities, exceptions, counters }) = self.parts()?;
+        let source = counter.subscription.0.as_bytes();
         let place = subscriptions
             .chunks_exact(SUBSCRIPTION_BYTES)
-            .position(|bytes| bytes.starts_with(counter.subscription.0.as_bytes()))?;
+            .position(|bytes| bytes.starts_with(source))
+            .map_or(Some(BY_ITSELF), |place| u8::try_from(place).ok())?;
         let feature = names.features.known(&counter.feature)?;
-        let key = counter_key(u8::try_from(place).ok()?, feature, counter);
-        let stored = Counters::of(counters).find(|stored| *stored.key == key)?;
-        let before = HEAD_BYTES + id.len() + subscriptions.len() + quantities.len();
+        let key = counter_key(place, feature, counter);
+        let is_it = |stored: &StoredCounter<'_>| {
+            *stored.key == key && stored.source.is_none_or(|stored| stored == source)
+        };
+        let stored = Counters::of(counters).find(is_it)?;
+        let before =
+            HEAD_BYTES + id.len() + subscriptions.len() + quantities.len() + exceptions.len();
         stored.marks.is_empty().then_some(before + stored.at + COUNTER_KEY_BYTES)
     }
 
@@ -182,23 +167,28 @@ impl Entry {
         let key = UserKey(Uuid::from_bytes(bytes.next()?));
         let length = u16::from_le_bytes(bytes.next()?);
         let [running] = bytes.next()?;
-        let (id, rest) = bytes.0.split_at_checked(usize::from(length))?;
-        let subscriptions = usize::from(running) * SUBSCRIPTION_BYTES;
-        let (subscriptions, rest) = rest.split_at_checked(subscriptions)?;
-        let (quantities, counters) = rest.split_at_checked(quantities_len(subscriptions, rest)?)?;
-        Some((Head { environment, key }, Parts { id, subscriptions, quantities, counters }))
+        let [exceptions] = bytes.next()?;
+        let head = Head { environment, key, exceptions };
+        let id = bytes.take(usize::from(length))?;
+        let subscriptions = bytes.take(usize::from(running) * SUBSCRIPTION_BYTES)?;
+        let quantities = bytes.take(quantities_len(subscriptions, bytes.0)?)?;
+        let exceptions = bytes.take(exceptions::len(exceptions, bytes.0)?)?;
+        Some((head, Parts { id, subscriptions, quantities, exceptions, counters: bytes.0 }))
     }
 }
 
 struct Head {
     environment: EnvironmentId,
     key: UserKey,
+    /// Whether there are overrides and grants.
+    exceptions: u8,
 }
 
 struct Parts<'a> {
     id: &'a [u8],
     subscriptions: &'a [u8],
     quantities: &'a [u8],
+    exceptions: &'a [u8],
     counters: &'a [u8],
 }
 
@@ -259,6 +249,8 @@ struct StoredCounter<'a> {
     at: usize,
     key: &'a [u8; COUNTER_KEY_BYTES],
     number: i64,
+    /// What counts, unless it is a subscription.
+    source: Option<&'a [u8; 16]>,
     /// Text; empty if there are none.
     marks: &'a [u8],
 }
@@ -282,16 +274,48 @@ impl<'a> Iterator for Counters<'a> {
         let (key, rest) = self.rest.split_first_chunk()?;
         let (number, rest) = rest.split_first_chunk()?;
         let number = i64::from_le_bytes(*number);
+        let (source, rest) = if key[0] == BY_ITSELF {
+            let (source, rest) = rest.split_first_chunk()?;
+            (Some(source), rest)
+        } else {
+            (None, rest)
+        };
         let (marks, rest) = if number < 0 && number != NO_ROW {
-            let (length, rest) = rest.split_first()?;
-            rest.split_at_checked(usize::from(*length))?
+            let (length, rest) = rest.split_first_chunk()?;
+            rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?
         } else {
             (&[][..], rest)
         };
         let at = self.at;
         self.at += self.rest.len() - rest.len();
         self.rest = rest;
-        Some(StoredCounter { at, key, number, marks })
+        Some(StoredCounter { at, key, number, source, marks })
+    }
+}
+
+/// Adds a counter. Those of subscriptions and overrides that are not known any more are not kept.
+fn add_counter(
+    bytes: &mut Vec<u8>,
+    user: &KnownUser,
+    (counter, value): (&CounterKey, Option<&CounterValue>),
+    names: &mut EntryNames,
+) -> Option<()> {
+    let place = user.running.iter().position(|running| running.id == counter.subscription);
+    let is_by_itself = place.is_none();
+    let feature = names.features.number(&counter.feature)?;
+    let Some(number) = number(value) else { return Some(()) };
+    if is_by_itself && !user.counts_by_itself(counter.subscription) {
+        return Some(());
+    }
+    let place = place.map_or(Some(BY_ITSELF), |place| u8::try_from(place).ok())?;
+    bytes.extend(counter_key(place, feature, counter));
+    bytes.extend(number.to_le_bytes());
+    if is_by_itself {
+        bytes.extend(counter.subscription.0.as_bytes());
+    }
+    match value.and_then(|value| value.marks.to_text()) {
+        Some(marks) => add_text(bytes, &marks),
+        None => Some(()),
     }
 }
 
@@ -303,7 +327,10 @@ fn counter(
     let mut bytes = Bytes(stored.key);
     let [place] = bytes.next()?;
     let key = CounterKey {
-        subscription: running.get(usize::from(place))?.id,
+        subscription: match stored.source {
+            Some(source) => SubscriptionId(Uuid::from_bytes(*source)),
+            None => running.get(usize::from(place))?.id,
+        },
         feature: names.features.id(u32::from_le_bytes(bytes.next()?))?.clone(),
         terms: TermsNumber(u32::from_le_bytes(bytes.next()?)),
         period_start: Timestamp::from_ms(i64::from_le_bytes(bytes.next()?)),
@@ -327,15 +354,4 @@ fn counter_key(place: u8, feature: u32, counter: &CounterKey) -> [u8; COUNTER_KE
     let bytes = [place].into_iter().chain(feature).chain(terms).chain(start);
     key.iter_mut().zip(bytes).for_each(|(byte, value)| *byte = value);
     key
-}
-
-/// Bytes that are read from the front.
-struct Bytes<'a>(&'a [u8]);
-
-impl Bytes<'_> {
-    fn next<const LENGTH: usize>(&mut self) -> Option<[u8; LENGTH]> {
-        let (first, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*first)
-    }
 }

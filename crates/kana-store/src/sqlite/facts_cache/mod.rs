@@ -7,8 +7,10 @@
 //! drops them. A reader adds what it has read if no commit was made since its snapshot began and the user
 //! is not changing.
 
+mod bytes;
 mod changes;
 mod entry;
+mod exceptions;
 mod known;
 mod lru;
 mod names;
@@ -25,7 +27,7 @@ use kana_core::id::{UserId, UserKey};
 
 pub(super) use self::changes::FactsChanges;
 use self::changes::UserChanges;
-pub(super) use self::known::{COUNTERS_MAX, Counter, KnownUser};
+pub(super) use self::known::{COUNTERS_MAX, Counter, KnownUser, Rows};
 pub(super) use self::shard::{AsOf, Found, LookedUp};
 use self::shard::{Shard, Whose};
 use crate::app::EnvironmentId;
@@ -145,9 +147,33 @@ impl FactsCache {
         read: (UserKey, &[Counter]),
         is_current: impl Fn() -> bool,
     ) {
+        let (key, counters) = read;
+        let learn = |user: &mut KnownUser| user.learn(counters);
+        self.learn_more(environment, id, (key, learn), is_current);
+    }
+
+    /// Adds all overrides or grants of a user, if what was read of them `is_current`.
+    pub(super) fn learn_rows(
+        &self,
+        environment: EnvironmentId,
+        id: &UserId,
+        (key, rows): (UserKey, Rows),
+        is_current: impl Fn() -> bool,
+    ) {
+        let learn = |user: &mut KnownUser| user.learn_rows(rows);
+        self.learn_more(environment, id, (key, learn), is_current);
+    }
+
+    fn learn_more(
+        &self,
+        environment: EnvironmentId,
+        id: &UserId,
+        learn: (UserKey, impl FnOnce(&mut KnownUser)),
+        is_current: impl Fn() -> bool,
+    ) {
         let whose = self.whose(environment, id);
         let mut shard = self.shard(whose.hash);
-        shard.learn_counters(whose, read, is_current);
+        shard.learn_more(whose, learn, is_current);
         shard.keep_within(self.limits.bytes, self.limits.users);
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::hash::Hash;
 
 use foldhash::HashMap;
+use kana_core::id::{FeatureId, PackageId};
 
 /// What a name takes in memory beside its text: its number, its place in the list, and the counts of what
 /// shares the text.
@@ -48,5 +49,19 @@ impl<Id: Clone + Eq + Hash + Borrow<str>> Names<Id> {
     /// Returns how much memory this takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+/// The names that entries refer to by number.
+#[derive(Default)]
+pub(super) struct EntryNames {
+    pub(super) packages: Names<PackageId>,
+    pub(super) features: Names<FeatureId>,
+}
+
+impl EntryNames {
+    /// Returns how much memory this takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.packages.bytes() + self.features.bytes()
     }
 }

@@ -5,9 +5,10 @@ use kana_core::catalog::CatalogVersion;
 use kana_core::id::{UserId, UserKey};
 
 use super::changes::UserChanges;
-use super::entry::{Entry, EntryNames};
-use super::known::{Counter, KnownChange, KnownUser};
+use super::entry::Entry;
+use super::known::{KnownChange, KnownUser};
 use super::lru::{Lru, Place};
+use super::names::EntryNames;
 use crate::app::EnvironmentId;
 
 /// A user by environment and id, with the hash of both.
@@ -129,11 +130,11 @@ impl Shard {
         (self.dice >> 32).is_multiple_of(ADDED_ONE_OF)
     }
 
-    /// Adds counters of a user, if what was read of them `is_current`.
-    pub(super) fn learn_counters(
+    /// Adds to what is known of a user with this key, if what was read of it `is_current`.
+    pub(super) fn learn_more(
         &mut self,
         whose: Whose<'_>,
-        (key, counters): (UserKey, &[Counter]),
+        (key, learn): (UserKey, impl FnOnce(&mut KnownUser)),
         is_current: impl Fn() -> bool,
     ) {
         if self.is_changing(whose) || !is_current() {
@@ -142,7 +143,7 @@ impl Shard {
         let Some(place) = self.find(whose) else { return };
         let Some((entry, stamp)) = self.users.get(place) else { return };
         if let Some(mut user) = entry.read(&self.names).filter(|user| user.key == key) {
-            user.learn(counters);
+            learn(&mut user);
             self.rewrite(place, whose, &user, stamp);
         }
     }

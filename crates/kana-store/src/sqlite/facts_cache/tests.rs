@@ -3,16 +3,21 @@ use std::collections::{BTreeMap, VecDeque};
 use kana_core::Timestamp;
 use kana_core::counter::{CounterValue, Marks};
 use kana_core::facts::{Change, CounterKey};
-use kana_core::id::{FeatureId, PackageId, SubscriptionId};
+use kana_core::grant::{Grant, GrantKey};
+use kana_core::id::{FeatureId, GrantId, OverrideId, PackageId, SubscriptionId};
+use kana_core::metadata::Label;
+use kana_core::overrides::{Override, OverrideTerms};
+use kana_core::period::{Reset, ResetAnchor, ResetPeriod};
 use kana_core::quantity::{Quantities, Quantity};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
-use kana_core::terms::TermsNumber;
+use kana_core::terms::{TermsHistory, TermsNumber};
 use kana_core::user::User;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::entry::{Entry, EntryNames};
+use super::entry::Entry;
 use super::lru::Lru;
+use super::names::EntryNames;
 use super::*;
 use crate::columns::Named as _;
 
@@ -52,8 +57,8 @@ fn user(n: u128) -> KnownUser {
     KnownUser {
         key: key(n),
         running: vec![subscription(n)],
-        has_overrides: false,
-        has_grants: false,
+        overrides: Some(Vec::new()),
+        grants: Some(Vec::new()),
         has_holds: false,
         counters,
     }
@@ -218,14 +223,106 @@ fn an_ended_subscription_goes_with_its_counters() {
     let begin = Change::AddSubscription(subscription(3));
     cache.make(&cache.begin(changes(&[("ada", 1, end), ("ada", 1, begin)])));
     let after = KnownUser {
-        has_overrides: false,
-        has_grants: false,
+        overrides: Some(Vec::new()),
+        grants: Some(Vec::new()),
         has_holds: false,
         key: key(1),
         running: vec![subscription(2), subscription(3)],
         counters: vec![(counter(2, "api-calls", 0), None)],
     };
     assert_eq!(found(&cache, "ada"), Some(after));
+}
+
+#[test]
+fn overrides_and_grants_are_in_memory_with_what_they_count() {
+    let cache = cache(usize::MAX);
+    learn(&cache, "ada", &user(1));
+    let (denied, given) = (an_override(5, "seats"), grant(6, "api-calls"));
+    let by = |id| CounterKey { subscription: id, ..counter(1, "seats", 0) };
+    let (by_override, by_grants) =
+        (by(SubscriptionId(denied.id.0)), by(SubscriptionId::of_grants(key(1))));
+    let set = |counter: &CounterKey, used: i64| {
+        ("ada", 1, Change::SetCounter { counter: counter.clone(), value: used.into() })
+    };
+    let before = as_of(&cache, "ada");
+    cache.make(&cache.begin(changes(&[
+        ("ada", 1, Change::PutOverride(denied.clone())),
+        ("ada", 1, Change::PutGrant(given.clone())),
+        set(&by_override, 1),
+        set(&by_grants, 2),
+    ])));
+    assert!(!cache.is_still(ENVIRONMENT, &id("ada"), before));
+    let mut ada = user(1);
+    ada.overrides = Some(vec![denied.clone()]);
+    ada.grants = Some(vec![given.clone()]);
+    ada.counters
+        .extend([(by_override.clone(), Some(1.into())), (by_grants.clone(), Some(2.into()))]);
+    assert_eq!(found(&cache, "ada"), Some(ada.clone()));
+
+    // Alone, it is changed where it stands.
+    cache.make(&cache.begin(changes(&[set(&by_grants, 7)])));
+    ada.counters[2].1 = Some(7.into());
+    assert_eq!(found(&cache, "ada"), Some(ada.clone()));
+
+    let drawn = Change::SetDrawn { grant: given.key, drawn: 40 };
+    let history = TermsHistory::beginning_with(None);
+    let other = Override { terms: OverrideTerms::Deny, history, ..denied.clone() };
+    let other = Override { id: OverrideId::of(Uuid::from_u128(9)), ..other };
+    cache.make(
+        &cache.begin(changes(&[("ada", 1, drawn), ("ada", 1, Change::PutOverride(other.clone()))])),
+    );
+    ada.grants = Some(vec![Grant { drawn: 40, ..given.clone() }]);
+    ada.overrides = Some(vec![other]);
+    // What the one that is gone has counted goes with it.
+    ada.counters.remove(1);
+    assert_eq!(found(&cache, "ada"), Some(ada.clone()));
+
+    cache.make(&cache.begin(changes(&[
+        ("ada", 1, Change::DeleteOverride { feature: denied.feature }),
+        ("ada", 1, Change::DeleteGrant { grant: given.key }),
+    ])));
+    (ada.overrides, ada.grants) = (Some(Vec::new()), Some(Vec::new()));
+    assert_eq!(found(&cache, "ada"), Some(ada));
+}
+
+#[test]
+fn rows_that_were_read_by_who_changes_the_user_are_in_memory_afterwards() {
+    let cache = cache(usize::MAX);
+    cache.learn_catalog(ENVIRONMENT, VERSION);
+    let unknown = |n| KnownUser { overrides: None, grants: None, ..user(n) };
+    learn(&cache, "ada", &unknown(1));
+    assert_eq!(found(&cache, "ada"), Some(unknown(1)));
+    let mut changes = FactsChanges::default();
+    changes.note_id(ENVIRONMENT, key(1), &id("ada"));
+    changes.note_user(ENVIRONMENT, &id("bob"), unknown(2));
+    for n in [1, 2] {
+        let rows = |feature| vec![grant(10 * n, feature), grant(10 * n + 1, feature)];
+        changes.note_rows(ENVIRONMENT, key(n), Rows::Grants(rows("seats")));
+        let drawn = Change::SetDrawn { grant: GrantKey(Uuid::from_u128(10 * n)), drawn: 3 };
+        changes.note(ENVIRONMENT, key(n), &drawn);
+        changes.note(ENVIRONMENT, key(n), &set(n, 4));
+    }
+    cache.make(&cache.begin(changes));
+    for (name, n) in [("ada", 1), ("bob", 2)] {
+        let after = found(&cache, name).unwrap();
+        let grants = vec![Grant { drawn: 3, ..grant(10 * n, "seats") }, grant(10 * n + 1, "seats")];
+        assert_eq!((after.overrides, after.grants), (None, Some(grants)));
+        assert_eq!(after.counters, [(counter(n, "api-calls", 0), Some(4.into()))]);
+    }
+}
+
+#[test]
+fn overrides_of_which_much_is_written_are_read_when_they_are_needed() {
+    let cache = cache(usize::MAX);
+    let reason = Label::new("reason", &"because ".repeat(31)).unwrap();
+    let many = |reason: Option<&Label>| {
+        let known = |n| Override { reason: reason.cloned(), ..an_override(n, &format!("f{n}")) };
+        KnownUser { overrides: Some((0..100).map(known).collect()), ..user(1) }
+    };
+    learn(&cache, "ada", &many(None));
+    assert_eq!(found(&cache, "ada"), Some(many(None)));
+    learn(&cache, "bob", &many(Some(&reason)));
+    assert_eq!(found(&cache, "bob"), Some(KnownUser { overrides: None, ..user(1) }));
 }
 
 #[test]
@@ -370,6 +467,106 @@ fn quantities_of(all: &[i64]) -> Quantities {
     quantities
 }
 
+fn feature_id(text: &str) -> FeatureId {
+    FeatureId::new("featureId", text).unwrap()
+}
+
+fn an_override(n: u128, feature: &str) -> Override {
+    let terms = OverrideTerms::Allow { limit: Some(5), overage_enabled: None, reset: None };
+    Override {
+        id: OverrideId::of(Uuid::from_u128(n)),
+        feature: feature_id(feature),
+        terms,
+        starts_at: Timestamp::from_ms(7),
+        ends_at: None,
+        reason: None,
+        history: TermsHistory::beginning_with(terms.allowance()),
+    }
+}
+
+fn grant(n: u128, feature: &str) -> Grant {
+    Grant {
+        key: GrantKey(Uuid::from_u128(n)),
+        id: GrantId::new("id", &Uuid::from_u128(n).to_string()).unwrap(),
+        feature: feature_id(feature),
+        amount: 100,
+        drawn: 0,
+        priority: 0,
+        starts_at: Timestamp::from_ms(1),
+        expires_at: None,
+        voided_at: None,
+        reason: None,
+        created_at: Timestamp::from_ms(1),
+    }
+}
+
+fn any_reason() -> impl Strategy<Value = Option<Label>> {
+    prop::option::of("[a-zä ]{0,20}")
+        .prop_map(|text| text.map(|text| Label::new("reason", &text).unwrap()))
+}
+
+fn any_override() -> impl Strategy<Value = Override> {
+    let reset = (0..6_usize, any::<bool>()).prop_map(|(period, is_calendar)| Reset {
+        period: ResetPeriod::ALL[period],
+        anchor: if is_calendar { ResetAnchor::Calendar } else { ResetAnchor::Subscription },
+    });
+    let allow =
+        (prop::option::of(0..=i64::MAX), prop::option::of(any::<bool>()), prop::option::of(reset))
+            .prop_map(|(limit, overage_enabled, reset)| OverrideTerms::Allow {
+                limit,
+                overage_enabled,
+                reset,
+            });
+    let terms = prop_oneof![1 => Just(OverrideTerms::Deny), 4 => allow];
+    let parts = (
+        any::<u128>(),
+        "[a-c]{1,3}",
+        prop::collection::vec(terms, 1..4),
+        any::<i64>(),
+        prop::option::of(any::<i64>()),
+        any_reason(),
+    );
+    parts.prop_map(|(n, feature, all, starts_at, ends_at, reason)| {
+        let mut history = TermsHistory::beginning_with(all[0].allowance());
+        for (at, terms) in (1..).zip(&all[1..]) {
+            history.change(terms.allowance(), Timestamp::from_ms(at * 10));
+        }
+        Override {
+            terms: all[all.len() - 1],
+            history,
+            starts_at: Timestamp::from_ms(starts_at),
+            ends_at: ends_at.map(Timestamp::from_ms),
+            reason,
+            ..an_override(n, &feature)
+        }
+    })
+}
+
+fn any_grant() -> impl Strategy<Value = Grant> {
+    let instant = || any::<i64>().prop_map(Timestamp::from_ms);
+    let parts = (
+        any::<u128>(),
+        prop::option::of("[a-zé]{1,20}"),
+        "[a-c]{1,3}",
+        (0..=i64::MAX, 0..=i64::MAX, -100..=100_i64),
+        (instant(), prop::option::of(instant()), prop::option::of(instant()), instant()),
+        any_reason(),
+    );
+    parts.prop_map(|(n, id, feature, (amount, drawn, priority), times, reason)| {
+        let known = grant(n, &feature);
+        let (starts_at, expires_at, voided_at, created_at) = times;
+        let id = id.map_or(known.id.clone(), |id| GrantId::new("id", &id).unwrap());
+        let known = Grant { id, amount, drawn, priority, reason, ..known };
+        Grant { starts_at, expires_at, voided_at, created_at, ..known }
+    })
+}
+
+/// What counts in the place of a subscription.
+fn others(known: &KnownUser) -> Vec<SubscriptionId> {
+    let overrides = known.overrides.iter().flatten().map(|known| SubscriptionId(known.id.0));
+    overrides.chain([SubscriptionId::of_grants(known.key)]).collect()
+}
+
 fn any_user() -> impl Strategy<Value = KnownUser> {
     let statuses = SubscriptionStatus::NAMES;
     let quantities = prop::collection::vec(1_i64..=1_000_000, 0..30);
@@ -380,8 +577,10 @@ fn any_user() -> impl Strategy<Value = KnownUser> {
         any::<u128>(),
         prop::collection::btree_map(any::<u128>(), running, 0..5),
         prop::collection::vec((counter, used), 0..8),
+        prop::option::weighted(0.9, prop::collection::vec(any_override(), 0..3)),
+        prop::option::weighted(0.9, prop::collection::vec(any_grant(), 0..3)),
     );
-    parts.prop_map(move |(n, running, counters)| {
+    parts.prop_map(move |(n, running, counters, overrides, grants)| {
         let running: Vec<Subscription> = running
             .into_iter()
             .map(|(n, (package, status, start, quantities))| Subscription {
@@ -392,18 +591,22 @@ fn any_user() -> impl Strategy<Value = KnownUser> {
                 ..subscription(n)
             })
             .collect();
+        let has_holds = n % 2 == 0;
+        let counters_known = Vec::new();
         let mut known = KnownUser {
             key: key(n),
             running,
-            has_overrides: false,
-            has_grants: false,
-            has_holds: false,
-            counters: Vec::new(),
+            overrides,
+            grants,
+            has_holds,
+            counters: counters_known,
         };
+        let subscriptions: Vec<SubscriptionId> =
+            known.running.iter().map(|running| running.id).chain(others(&known)).collect();
         for ((of, feature, terms, start), used) in counters {
-            let Some(subscription) = known.running.get(of) else { continue };
+            let Some(subscription) = subscriptions.get(of) else { continue };
             let key = CounterKey {
-                subscription: subscription.id,
+                subscription: *subscription,
                 feature: FeatureId::new("featureId", &feature).unwrap(),
                 terms: TermsNumber(terms),
                 period_start: Timestamp::from_ms(start),

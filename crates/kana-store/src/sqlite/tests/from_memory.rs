@@ -5,7 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use kana_core::catalog::CatalogVersion;
 use kana_core::facts::UserFacts;
+use kana_core::grant::{Grant, GrantKey};
+use kana_core::id::{GrantId, OverrideId};
+use kana_core::overrides::{Override, OverrideTerms};
 use kana_core::quantity::Quantity;
+use kana_core::terms::TermsHistory;
 use proptest::prelude::*;
 
 use super::super::facts_cache::FactsChanges;
@@ -16,6 +20,8 @@ use super::*;
 const USERS: u128 = 5;
 const SUBSCRIPTIONS: u128 = 2;
 const PERIODS: i64 = 5;
+/// What counts: the subscriptions, an override and the grants.
+const COUNT: u128 = SUBSCRIPTIONS + 2;
 
 /// What is stored at an instant.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +38,11 @@ struct Stored {
     running: Vec<(u128, u32)>,
     ended: Vec<u128>,
     counters: BTreeMap<(u128, i64), i64>,
+    exceptions: Exceptions,
 }
+
+/// The user's override with its limit, and grants with what was drawn.
+type Exceptions = (Option<(u128, i64)>, BTreeMap<u128, i64>);
 
 #[derive(Debug, Clone)]
 enum Edit {
@@ -43,6 +53,11 @@ enum Edit {
     Set(u128, u128, i64, i64),
     Delete(u128, u128, i64),
     Rename(u128, u128),
+    Override(u128, u128, i64),
+    EndOverride(u128),
+    Give(u128, u128),
+    Draw(u128, u128, i64),
+    ForgetGrant(u128, u128),
     Publish,
 }
 
@@ -65,22 +80,30 @@ enum Step {
     Begin,
     Facts(usize, u128),
     Counters(usize, u128, Vec<(u128, i64)>),
+    Exceptions(usize),
     Ended(usize),
     Drop(usize),
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
-    let (user, which) = (0..USERS, 0..SUBSCRIPTIONS);
+    let (user, which, counts) = (0..USERS, 0..SUBSCRIPTIONS, 0..COUNT);
     prop_oneof![
         4 => user.clone().prop_map(Edit::Create),
         4 => (user.clone(), which.clone()).prop_map(|(user, which)| Edit::Subscribe(user, which)),
         2 => (user.clone(), which.clone()).prop_map(|(user, which)| Edit::Cancel(user, which)),
         2 => (user.clone(), which.clone(), 2..9_u32)
             .prop_map(|(user, which, quantity)| Edit::Quantity(user, which, quantity)),
-        8 => (user.clone(), which.clone(), 0..PERIODS, 0..9_i64)
+        8 => (user.clone(), counts.clone(), 0..PERIODS, 0..9_i64)
             .prop_map(|(user, which, period, used)| Edit::Set(user, which, period, used)),
-        2 => (user.clone(), which, 0..PERIODS)
+        2 => (user.clone(), counts, 0..PERIODS)
             .prop_map(|(user, which, period)| Edit::Delete(user, which, period)),
+        3 => (user.clone(), which.clone(), 0..9_i64)
+            .prop_map(|(user, which, limit)| Edit::Override(user, which, limit)),
+        1 => user.clone().prop_map(Edit::EndOverride),
+        3 => (user.clone(), which.clone()).prop_map(|(user, which)| Edit::Give(user, which)),
+        3 => (user.clone(), which.clone(), 0..9_i64)
+            .prop_map(|(user, which, drawn)| Edit::Draw(user, which, drawn)),
+        1 => (user.clone(), which).prop_map(|(user, which)| Edit::ForgetGrant(user, which)),
         1 => (user, 0..2 * USERS).prop_map(|(user, id)| Edit::Rename(user, id)),
         1 => Just(Edit::Publish),
     ]
@@ -89,8 +112,8 @@ fn edit() -> impl Strategy<Value = Edit> {
 fn step() -> impl Strategy<Value = Step> {
     let end = prop_oneof![6 => Just(End::Commit), 1 => Just(End::RollBack), 1 => Just(End::Fail)];
     let reader = 0..3_usize;
-    let some = prop::collection::vec((0..2_u128, 0..PERIODS), 1..4);
-    let series = (0..2_u128).prop_map(|which| (0..PERIODS).map(|period| (which, period)).collect());
+    let some = prop::collection::vec((0..COUNT, 0..PERIODS), 1..4);
+    let series = (0..COUNT).prop_map(|which| (0..PERIODS).map(|period| (which, period)).collect());
     let counters = prop_oneof![some, series];
     prop_oneof![
         6 => (prop::collection::vec(edit(), 1..4), any::<bool>(), end)
@@ -100,6 +123,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (reader.clone(), 0..2 * USERS).prop_map(|(reader, id)| Step::Facts(reader, id)),
         4 => (reader.clone(), 0..USERS, counters)
             .prop_map(|(reader, user, counters)| Step::Counters(reader, user, counters)),
+        3 => reader.clone().prop_map(Step::Exceptions),
         1 => reader.clone().prop_map(Step::Ended),
         1 => reader.prop_map(Step::Drop),
     ]
@@ -114,7 +138,80 @@ fn subscription_of(user: u128, which: u128) -> u128 {
 }
 
 fn counter_of(user: u128, which: u128, period: i64) -> CounterKey {
-    counter(subscription_of(user, which), period)
+    let subscription = match which {
+        0 | 1 => SubscriptionId(Uuid::from_u128(subscription_of(user, which))),
+        2 => SubscriptionId(override_id(user, 0).0),
+        _ => SubscriptionId::of_grants(user_key(user)),
+    };
+    CounterKey { subscription, ..counter(0, period) }
+}
+
+fn override_id(user: u128, which: u128) -> OverrideId {
+    OverrideId::of(Uuid::from_u128(1000 * (user + 1) + which))
+}
+
+fn an_override(user: u128, which: u128, limit: i64) -> Override {
+    let terms = OverrideTerms::Allow { limit: Some(limit), overage_enabled: None, reset: None };
+    Override {
+        id: override_id(user, which),
+        feature: FeatureId::new("featureId", "api-calls").unwrap(),
+        terms,
+        starts_at: NOW,
+        ends_at: None,
+        reason: None,
+        history: TermsHistory::beginning_with(terms.allowance()),
+    }
+}
+
+fn grant(which: u128) -> Grant {
+    Grant {
+        key: GrantKey(Uuid::from_u128(which)),
+        id: GrantId::new("id", &which.to_string()).unwrap(),
+        feature: FeatureId::new("featureId", "api-calls").unwrap(),
+        amount: 10,
+        drawn: 0,
+        priority: 0,
+        starts_at: NOW,
+        expires_at: None,
+        voided_at: None,
+        reason: None,
+        created_at: NOW,
+    }
+}
+
+/// What overrides and grants of a user say, as the model has it.
+fn exceptions(user: u128, overrides: &[Override], grants: &[Grant]) -> Exceptions {
+    assert!(overrides.len() < 2);
+    let known = overrides.first().map(|known| {
+        let OverrideTerms::Allow { limit: Some(limit), .. } = known.terms else { panic!() };
+        let which = (0..SUBSCRIPTIONS).find(|which| known.id == override_id(user, *which));
+        assert_eq!(*known, an_override(user, which.unwrap(), limit));
+        (which.unwrap(), limit)
+    });
+    let drawn = grants.iter().map(|known| {
+        let which = known.key.0.as_u128();
+        assert_eq!(*known, Grant { drawn: known.drawn, ..grant(which) });
+        (which, known.drawn)
+    });
+    (known, drawn.collect())
+}
+
+/// Returns the overrides and grants as a rule gets them: with the facts, or else by asking for them.
+async fn exceptions_of(
+    reader: &mut dyn Transaction,
+    environment: EnvironmentId,
+    facts: &UserFacts,
+) -> Result<Exceptions, StoreError> {
+    let user = [facts.key];
+    let overrides = match facts.overrides() {
+        Ok(known) => known.to_vec(),
+        Err(_) => reader.overrides_of(environment, &user).await?.remove(0),
+    };
+    let grants = match facts.grants() {
+        Ok(known) => known.to_vec(),
+        Err(_) => reader.grants_of(environment, &user).await?.remove(0),
+    };
+    Ok(exceptions(facts.key.0.as_u128(), &overrides, &grants))
 }
 
 impl State {
@@ -190,8 +287,36 @@ impl State {
                 let previous_id = Some(user_id(&previous));
                 at(user, Change::UpdateUser { user: user_now, previous_id })
             }
+            Edit::Override(user, which, limit) => {
+                self.users.get_mut(&user)?.exceptions.0 = Some((which, limit));
+                at(user, Change::PutOverride(an_override(user, which, limit)))
+            }
+            Edit::EndOverride(user) => {
+                self.users.get_mut(&user)?.exceptions.0.take()?;
+                at(user, Change::DeleteOverride { feature: an_override(user, 0, 0).feature })
+            }
+            Edit::Give(user, which) => {
+                let grants = &mut self.users.get_mut(&user)?.exceptions.1;
+                if grants.contains_key(&which) {
+                    return None;
+                }
+                grants.insert(which, 0);
+                at(user, Change::PutGrant(grant(which)))
+            }
+            Edit::Draw(user, which, drawn) => {
+                *self.users.get_mut(&user)?.exceptions.1.get_mut(&which)? = drawn;
+                at(user, Change::SetDrawn { grant: grant(which).key, drawn })
+            }
+            Edit::ForgetGrant(user, which) => {
+                self.users.get_mut(&user)?.exceptions.1.remove(&which)?;
+                at(user, Change::DeleteGrant { grant: grant(which).key })
+            }
             Edit::Publish => None,
         }
+    }
+
+    fn exceptions(&self, user: u128) -> Exceptions {
+        self.users.get(&user).map(|stored| stored.exceptions.clone()).unwrap_or_default()
     }
 
     /// Key and running subscriptions of the user with an id.
@@ -215,6 +340,10 @@ impl State {
     }
 }
 
+fn user_of(facts: &UserFacts) -> u128 {
+    facts.key.0.as_u128()
+}
+
 fn seen(facts: Option<&UserFacts>) -> Option<(UserKey, Vec<(u128, u32)>)> {
     let facts = facts?;
     let running = facts.subscriptions().iter();
@@ -232,7 +361,7 @@ type Counted = ((u128, i64), Option<CounterValue>);
 fn counters_in(facts: Option<&UserFacts>) -> (u128, Vec<Counted>) {
     let Some(facts) = facts else { return (0, Vec::new()) };
     let user = facts.key.0.as_u128();
-    let all = (0..SUBSCRIPTIONS).flat_map(|which| (0..PERIODS).map(move |period| (which, period)));
+    let all = (0..COUNT).flat_map(|which| (0..PERIODS).map(move |period| (which, period)));
     let known = all.filter_map(|(which, period)| {
         let known = facts.counter(&counter_of(user, which, period))?;
         Some(((which, period), known.cloned()))
@@ -288,7 +417,7 @@ impl World {
             Step::Begin => {}
             Step::Facts(which, id) => {
                 let environment = self.environment;
-                let mut came = (0, Vec::new());
+                let (mut came, mut known) = ((0, Vec::new()), None);
                 self.answer(
                     which,
                     async |open| {
@@ -296,6 +425,13 @@ impl World {
                         let seen = seen(facts.users[0].as_ref());
                         open.about = open.about.or_else(|| Some(seen.as_ref()?.0.0.as_u128()));
                         came = counters_in(facts.users[0].as_ref());
+                        known = facts.users[0].as_ref().and_then(|facts| {
+                            let (user, (overrides, grants)) = (
+                                facts.key.0.as_u128(),
+                                (facts.overrides().ok()?, facts.grants().ok()?),
+                            );
+                            Some((user, exceptions(user, overrides, grants)))
+                        });
                         Ok((facts.catalog_version, seen))
                     },
                     move |state| (CatalogVersion(state.catalog), state.facts(id)),
@@ -305,6 +441,25 @@ impl World {
                 let (asked, used): (Vec<_>, Vec<_>) = came.into_iter().unzip();
                 self.answer(which, async |_| Ok(used), move |state| state.counters(user, &asked))
                     .await;
+                if let Some((user, known)) = known {
+                    self.answer(which, async |_| Ok(known), move |state| state.exceptions(user))
+                        .await;
+                }
+            }
+            Step::Exceptions(which) => {
+                let environment = self.environment;
+                let about = self.open.get(which).and_then(|open| open.about).unwrap_or(0);
+                self.answer(
+                    which,
+                    async |open| {
+                        let user = [user_key(about)];
+                        let overrides = open.reader.overrides_of(environment, &user).await?;
+                        let grants = open.reader.grants_of(environment, &user).await?;
+                        Ok(exceptions(about, &overrides[0], &grants[0]))
+                    },
+                    move |state| state.exceptions(about),
+                )
+                .await;
             }
             Step::Counters(which, user, counters) => {
                 let environment = self.environment;
@@ -352,6 +507,10 @@ impl World {
                 let facts = writer.facts(environment, &[user_id(&name(id))]).await.unwrap();
                 assert_eq!(facts.catalog_version, CatalogVersion(next.catalog));
                 assert_eq!(seen(facts.users[0].as_ref()), next.facts(id));
+                if let Some(facts) = facts.users[0].as_ref() {
+                    let known = exceptions_of(&mut writer, environment, facts).await.unwrap();
+                    assert_eq!(known, next.exceptions(user_of(facts)));
+                }
             }
         }
         for edit in edits {
@@ -376,6 +535,10 @@ impl World {
                 assert_eq!(used, next.counters(user, &asked));
                 let facts = writer.facts(environment, &[user_id(&name(user))]).await.unwrap();
                 assert_eq!(seen(facts.users[0].as_ref()), next.facts(user));
+                if let Some(facts) = facts.users[0].as_ref() {
+                    let known = exceptions_of(&mut writer, environment, facts).await.unwrap();
+                    assert_eq!(known, next.exceptions(user_of(facts)));
+                }
                 let (key, came) = counters_in(facts.users[0].as_ref());
                 let (asked, used): (Vec<_>, Vec<_>) = came.into_iter().unzip();
                 assert_eq!(used, next.counters(key, &asked));
@@ -415,7 +578,9 @@ impl World {
         assert_eq!(seen(facts.users[0].as_ref()), state.facts(id));
         let Some(user) = facts.users[0].as_ref().map(|user| user.key.0.as_u128()) else { return };
         let facts = facts.users[0].as_ref().unwrap();
-        for asked in [(0, 0), (1, 0), (0, 1)] {
+        let known = exceptions_of(reader.as_mut(), self.environment, facts).await.unwrap();
+        assert_eq!(known, state.exceptions(user));
+        for asked in [(0, 0), (1, 0), (2, 0), (3, 0), (0, 1)] {
             let counter = counter_of(user, asked.0, asked.1);
             let used = used(reader.as_mut(), self.environment, facts, counter).await.unwrap();
             assert_eq!([used.map(value)].as_slice(), state.counters(user, &[asked]));
@@ -561,6 +726,40 @@ async fn who_is_in_memory_costs_no_statement() {
     let before = world.store.statements_run();
     assert_eq!(question(&world.store, world.environment, 1).await, Some(6));
     assert_eq!(world.store.statements_run(), before);
+}
+
+#[tokio::test]
+async fn who_has_an_override_and_grants_is_in_memory_with_them() {
+    let mut world = World::new(3).await;
+    let edits = [
+        Edit::Create(1),
+        Edit::Override(1, 0, 5),
+        Edit::Give(1, 0),
+        Edit::Give(1, 1),
+        Edit::Set(1, 2, 0, 5),
+        Edit::Set(1, 3, 0, 6),
+    ];
+    world.change(&edits, false, End::Commit).await;
+    let asks = async |world: &World, expected: [i64; 2]| {
+        let before = world.store.statements_run();
+        let mut reader = world.store.read_facts().await.unwrap();
+        let facts = reader.facts(world.environment, &[user_id(&name(1))]).await.unwrap();
+        let facts = facts.users[0].as_ref().unwrap();
+        let known = exceptions_of(reader.as_mut(), world.environment, facts).await.unwrap();
+        assert_eq!(known, world.state().exceptions(1));
+        for (which, expected) in [2, 3].into_iter().zip(expected) {
+            let counter = counter_of(1, which, 0);
+            let used = used(reader.as_mut(), world.environment, facts, counter).await.unwrap();
+            assert_eq!(used, Some(expected));
+        }
+        drop(reader);
+        world.store.statements_run() - before
+    };
+    assert!(asks(&world, [5, 6]).await > 0);
+    assert_eq!(asks(&world, [5, 6]).await, 0);
+    let edits = [Edit::Draw(1, 1, 4), Edit::Set(1, 3, 0, 9), Edit::Override(1, 0, 7)];
+    world.change(&edits, true, End::Commit).await;
+    assert_eq!(asks(&world, [5, 9]).await, 0);
 }
 
 #[tokio::test]

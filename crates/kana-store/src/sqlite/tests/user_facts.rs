@@ -138,7 +138,7 @@ fn grant_of(user: u128, grant: u8) -> Grant {
         id: GrantId::new("id", &key.0.to_string()).unwrap(),
         feature: feature_of(0),
         amount: 5,
-        drawn: 1,
+        drawn: 0,
         priority: 0,
         starts_at: NOW,
         expires_at: None,
