@@ -107,9 +107,11 @@ impl Draw {
         let limit = Some(self.of(&[0, 1, 3, 8, 20, 1000]));
         let reset = self.of(&Reset::ALL);
         let (overage, added) = (self.one_in(4), self.one_in(4));
-        let rollover = (reset.is_some() && self.one_in(2)).then(|| {
-            let max = self.of(&[None, Some(1), Some(5), Some(1500)]);
-            Rollover { max, periods: self.of(&[1, 2, 3, 12]) }
+        // What comes after it in a history does not depend on it.
+        let mut rng = self.rng.clone();
+        let rollover = (reset.is_some() && rng.bool()).then(|| {
+            let max = rng.choice([None, Some(1), Some(5), Some(1500)]).flatten();
+            Rollover { max, periods: rng.choice([1, 2, 3, 12]).unwrap_or(1) }
         });
         Terms { limit, reset, overage, added, rollover }
     }

@@ -222,21 +222,6 @@ mod tests {
                 "reset_anchor needs a reset_period",
             ),
             (
-                Kind::PackageFeature,
-                vec![("rollover_max", number(5)), ("usage_limit", number(1))],
-                "rollover_max needs rollover_periods",
-            ),
-            (
-                Kind::PackageFeatureTerms,
-                vec![("rollover_periods", number(1)), ("reset_period", text("DAY"))],
-                "rollover_periods needs usage_limit",
-            ),
-            (
-                Kind::PackageFeature,
-                vec![("rollover_periods", number(1)), ("usage_limit", number(1))],
-                "rollover_periods needs reset_period",
-            ),
-            (
                 Kind::Feature,
                 vec![binary, ("thresholds", text("[]"))],
                 "thresholds must be left out with BINARY",
@@ -250,6 +235,24 @@ mod tests {
             (Kind::Event, vec![("action", text("VOID"))], "idempotency_key is needed with VOID"),
         ] {
             assert_eq!(said(kind, &given), Err(problem.to_owned()), "{given:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_carried_needs_periods_a_limit_and_a_reset_period() {
+        let number = Value::Integer;
+        for (given, problem) in [
+            (vec![("rollover_max", 5), ("usage_limit", 1)], "rollover_max needs rollover_periods"),
+            (vec![("rollover_periods", 1)], "rollover_periods needs usage_limit"),
+            (
+                vec![("rollover_periods", 1), ("usage_limit", 1)],
+                "rollover_periods needs reset_period",
+            ),
+        ] {
+            let given: Vec<_> = given.into_iter().map(|(name, it)| (name, number(it))).collect();
+            for kind in [Kind::PackageFeature, Kind::PackageFeatureTerms] {
+                assert_eq!(said(kind, &given), Err(problem.to_owned()), "{given:?}");
+            }
         }
     }
 

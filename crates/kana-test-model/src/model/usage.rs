@@ -595,13 +595,18 @@ impl Model {
         let Subscription { started_at, ended_at, .. } = counting.subscription;
         let reset = counting.terms.reset.filter(|_| !self.errs(Mistake::PeriodsNeverEnd));
         let until = ended_at.unwrap_or(now);
-        period::started_by(started_at, reset, until)
+        let over: Vec<(At, Option<At>)> = period::started_by(started_at, reset, until)
             .into_iter()
             .map(|(start, end)| match (end, ended_at) {
                 (Some(end), Some(ended_at)) => (start, Some(end.min(ended_at))),
                 (end, ended_at) => (start, end.or(ended_at)),
             })
             .filter(|(start, end)| end.is_some_and(|end| end <= until && *start < end))
+            .collect();
+        // No older ones are shown, and what each carries takes a while to find.
+        let newest = over.len().saturating_sub(PAST_MAX);
+        over.into_iter()
+            .skip(newest)
             .map(|(start, end)| {
                 let last = end.map(|end| At(end.0 - 1));
                 let then = self.of_then(user, counting, feature, last, now);
