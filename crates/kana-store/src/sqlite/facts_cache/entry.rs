@@ -4,6 +4,7 @@
 use kana_core::Timestamp;
 use kana_core::counter::{CounterValue, Marks};
 use kana_core::facts::CounterKey;
+use kana_core::grant::GrantKey;
 use kana_core::id::{SubscriptionId, UserId, UserKey};
 use kana_core::quantity::{Quantities, Quantity};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
@@ -130,20 +131,35 @@ impl Entry {
         value: Option<&CounterValue>,
         names: &EntryNames,
     ) -> bool {
-        if value.is_some_and(|value| !value.marks.is_empty()) {
-            return false;
-        }
-        let (Some(place), Some(number)) = (self.place(counter, names), number(value)) else {
-            return false;
-        };
-        self.0.get_mut(place..place + 8).is_some_and(|value| {
-            value.copy_from_slice(&number.to_le_bytes());
-            true
-        })
+        let Some(number) = number(value) else { return false };
+        let marks = value.and_then(|value| value.marks.to_text()).unwrap_or_default();
+        let Some((place, marks_at)) = self.place(counter, marks.len(), names) else { return false };
+        self.write(place, &number.to_le_bytes()) && self.write(marks_at, marks.as_bytes())
     }
 
-    /// Returns where the value of the counter stands, if that has no marks.
-    fn place(&self, counter: &CounterKey, names: &EntryNames) -> Option<usize> {
+    /// Sets how much of a grant is drawn, if the entry has the grant. Returns false otherwise.
+    pub(super) fn set_drawn(&mut self, grant: GrantKey, drawn: i64) -> bool {
+        let Some((head, Parts { id, subscriptions, quantities, exceptions, .. })) = self.parts()
+        else {
+            return false;
+        };
+        let before = HEAD_BYTES + id.len() + subscriptions.len() + quantities.len();
+        let place = exceptions::place_of_drawn(head.exceptions, exceptions, grant);
+        place.is_some_and(|place| self.write(before + place, &drawn.to_le_bytes()))
+    }
+
+    fn write(&mut self, place: usize, bytes: &[u8]) -> bool {
+        let there = self.0.get_mut(place..place + bytes.len());
+        there.map(|there| there.copy_from_slice(bytes)).is_some()
+    }
+
+    /// Returns where the value of the counter stands, and where its marks do, if those have this length.
+    fn place(
+        &self,
+        counter: &CounterKey,
+        marks: usize,
+        names: &EntryNames,
+    ) -> Option<(usize, usize)> {
         let (_, Parts { id, subscriptions, quantities, exceptions, counters }) = self.parts()?;
         let source = counter.subscription.0.as_bytes();
         let place = subscriptions
@@ -158,7 +174,8 @@ impl Entry {
         let stored = Counters::of(counters).find(is_it)?;
         let before =
             HEAD_BYTES + id.len() + subscriptions.len() + quantities.len() + exceptions.len();
-        stored.marks.is_empty().then_some(before + stored.at + COUNTER_KEY_BYTES)
+        let (value, end) = (stored.at + COUNTER_KEY_BYTES, stored.at + stored.len);
+        (stored.marks.len() == marks).then_some((before + value, before + end - marks))
     }
 
     fn parts(&self) -> Option<(Head, Parts<'_>)> {
@@ -247,6 +264,7 @@ fn subscription(
 struct StoredCounter<'a> {
     /// Where it begins among the counters.
     at: usize,
+    len: usize,
     key: &'a [u8; COUNTER_KEY_BYTES],
     number: i64,
     /// What counts, unless it is a subscription.
@@ -286,10 +304,10 @@ impl<'a> Iterator for Counters<'a> {
         } else {
             (&[][..], rest)
         };
-        let at = self.at;
-        self.at += self.rest.len() - rest.len();
+        let (at, len) = (self.at, self.rest.len() - rest.len());
+        self.at += len;
         self.rest = rest;
-        Some(StoredCounter { at, key, number, source, marks })
+        Some(StoredCounter { at, len, key, number, source, marks })
     }
 }
 

@@ -275,6 +275,33 @@ fn grant(bytes: &mut Bytes<'_>, names: &EntryNames) -> Option<Grant> {
     })
 }
 
+/// Returns where it stands how much of a grant is drawn, after the key, the feature and the amount; `None` if
+/// the grant is not there.
+pub(super) fn place_of_drawn(bits: u8, bytes: &[u8], grant: GrantKey) -> Option<usize> {
+    let all = bytes.len();
+    let mut bytes = Bytes(bytes);
+    if bits & HAS_OVERRIDES != 0 {
+        rows(&mut bytes)?;
+    }
+    let before_rows = all - bytes.0.len() + NOT_KEPT.to_le_bytes().len();
+    let mut kept = rows(&mut bytes)??;
+    let length = kept.0.len();
+    while !kept.0.is_empty() {
+        let at = length - kept.0.len();
+        let [bits] = kept.next()?;
+        let key: [u8; 16] = kept.next()?;
+        if key == *grant.0.as_bytes() {
+            return Some(before_rows + at + 1 + 16 + 4 + 8);
+        }
+        let has = |bit| bits & bit != 0;
+        let ends = usize::from(has(grant_bits::EXPIRES)) + usize::from(has(grant_bits::VOIDED));
+        kept.take(4 + 8 + 8 + 1 + 8 + 8 + ends * 8)?;
+        let texts = usize::from(!has(grant_bits::KANAS_ID)) + usize::from(has(grant_bits::REASON));
+        (0..texts).try_for_each(|_| kept.text().map(drop))?;
+    }
+    None
+}
+
 /// Returns the id of a grant to which the caller gave none.
 fn kanas_id(key: GrantKey) -> String {
     key.0.to_string()

@@ -166,12 +166,17 @@ impl Shard {
     fn change(&mut self, place: Place, whose: Whose<'_>, changes: &[KnownChange]) {
         self.last_stamp += 1;
         let stamp = self.last_stamp;
-        if let [KnownChange::Set(counter, value)] = changes
-            && let Some((entry, its_stamp)) = self.users.get_mut(place)
-            && entry.set(counter, value.as_ref(), &self.names)
-        {
-            *its_stamp = stamp;
-            return;
+        if let Some((entry, its_stamp)) = self.users.get_mut(place) {
+            // What was made where it stands can be made once more.
+            let mut is_made = |change: &KnownChange| match change {
+                KnownChange::Set(counter, value) => entry.set(counter, value.as_ref(), &self.names),
+                KnownChange::SetDrawn(grant, drawn) => entry.set_drawn(*grant, *drawn),
+                _ => false,
+            };
+            if changes.iter().all(&mut is_made) {
+                *its_stamp = stamp;
+                return;
+            }
         }
         let read = self.users.get(place).and_then(|(entry, _)| entry.read(&self.names));
         let Some(mut user) = read else {

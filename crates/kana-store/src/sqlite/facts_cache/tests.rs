@@ -647,10 +647,25 @@ proptest! {
                     user.counters[index].1 = new.clone();
                 }
                 prop_assert!(entry.read(&names).as_ref() == Some(&user));
-                // With marks, it would take more room.
-                let marked = Some(CounterValue { used: 1, marks: Marks::default().after_sets(1) });
-                prop_assert!(!entry.set(&counter, marked.as_ref(), &names));
+                // With other marks, it would take more room.
+                let marked = |sets| {
+                    Some(CounterValue { used: 1, marks: Marks::default().after_sets(sets) })
+                };
+                prop_assert!(!entry.set(&counter, marked(10).as_ref(), &names));
+                prop_assert_eq!(entry.set(&counter, marked(1).as_ref(), &names), has_marks);
+                if has_marks {
+                    user.counters[index].1 = marked(1);
+                }
+                prop_assert!(entry.read(&names).as_ref() == Some(&user));
             }
+            for index in 0..user.grants.as_ref().map_or(0, Vec::len) {
+                let grants = user.grants.as_mut().unwrap();
+                let drawn = used.unwrap_or(7);
+                prop_assert!(entry.set_drawn(grants[index].key, drawn));
+                grants[index].drawn = drawn;
+                prop_assert!(entry.read(&names).as_ref() == Some(&user));
+            }
+            prop_assert!(!entry.set_drawn(GrantKey(Uuid::max()), 7));
             let unknown = counter(1, "unknown", 0);
             prop_assert!(!entry.set(&unknown, new.as_ref(), &names));
         }
