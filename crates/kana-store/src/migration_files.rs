@@ -29,6 +29,7 @@ pub(crate) const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0024_grants.sql"),
     include_str!("sqlite/migrations/0025_credits.sql"),
     include_str!("sqlite/migrations/0026_user_facts.sql"),
+    include_str!("sqlite/migrations/0027_scheduled_subscriptions.sql"),
 ];
 
 /// For PostgreSQL.
@@ -49,6 +50,7 @@ pub(crate) const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0014_thresholds_and_corrections.sql"),
     include_str!("postgres/migrations/0015_grants.sql"),
     include_str!("postgres/migrations/0016_credits.sql"),
+    include_str!("postgres/migrations/0017_scheduled_subscriptions.sql"),
 ];
 
 /// After this one the program fills the search index of users, since SQL cannot fold case as it does.

@@ -46,6 +46,7 @@ mod pricing_as_code;
 mod quantities;
 mod rate_limits;
 mod repeated;
+mod schedules;
 mod starting;
 mod thresholds;
 mod updates;

@@ -24,6 +24,7 @@ mod recording;
 mod stacking;
 mod subscribing;
 mod thresholds;
+mod trials_and_schedules;
 mod usage_history;
 mod users;
 mod voiding;

@@ -220,7 +220,7 @@ statements! {
 
     // Left to itself, the planner takes the primary key and walks every subscription that has ended.
     FACTS = "
-        SELECT u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             EXISTS (SELECT 1 FROM overrides o WHERE o.environment_id = ?1 AND o.user_key = u.key),
             EXISTS (SELECT 1 FROM grants g WHERE g.environment_id = ?1 AND g.user_key = u.key)
         FROM users u
@@ -242,7 +242,8 @@ statements! {
         SELECT ?1, u.id, u.key,
             EXISTS (SELECT 1 FROM overrides o WHERE o.environment_id = ?1 AND o.user_key = u.key),
             EXISTS (SELECT 1 FROM grants g WHERE g.environment_id = ?1 AND g.user_key = u.key),
-            (SELECT running_subscriptions(s.id, s.package_id, s.status, s.started_at, s.quantities)
+            (SELECT running_subscriptions(
+                    s.id, s.package_id, s.status, s.started_at, s.quantities, s.timing)
                 FROM subscriptions s INDEXED BY subscriptions_that_run
                 WHERE s.environment_id = ?1 AND s.user_key = u.key AND s.ended_at IS NULL)
         FROM users u INDEXED BY users_by_id
@@ -284,20 +285,20 @@ statements! {
         DELETE FROM grants WHERE environment_id = ?1 AND user_key = ?2 AND key = ?3";
     DELETE_GRANTS_OF = "DELETE FROM grants WHERE environment_id = ?1 AND user_key = ?2";
     SUBSCRIPTION = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             u.id
         FROM subscriptions s
         JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
         WHERE s.environment_id = ?1 AND s.id = ?2";
     FIRST_SUBSCRIPTIONS = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             u.id
         FROM subscriptions s
         JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
         WHERE s.environment_id = ?1
         ORDER BY s.started_at DESC, s.id DESC LIMIT ?2";
     SUBSCRIPTIONS_AFTER = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             u.id
         FROM subscriptions s
         JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
@@ -305,12 +306,12 @@ statements! {
         ORDER BY s.started_at DESC, s.id DESC LIMIT ?2";
     // One statement for any number of users.
     SUBSCRIPTIONS_OF = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             s.user_key
         FROM rarray(?2) k
         CROSS JOIN subscriptions s ON s.environment_id = ?1 AND s.user_key = k.value";
     ENDED_SUBSCRIPTIONS = "
-        SELECT id, package_id, status, started_at, ended_at, quantities
+        SELECT id, package_id, status, started_at, ended_at, quantities, timing
         FROM subscriptions WHERE environment_id = ?1 AND user_key = ?2 AND ended_at IS NOT NULL";
     COUNTER = "
         SELECT used, marks FROM counters
@@ -421,10 +422,14 @@ statements! {
 
     ADD_SUBSCRIPTION = "
         INSERT INTO subscriptions
-            (environment_id, user_key, id, package_id, status, started_at, ended_at, quantities)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            (environment_id, user_key, id, package_id, status, started_at, ended_at, quantities,
+             timing)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     SET_QUANTITIES = "
         UPDATE subscriptions SET quantities = ?4
+        WHERE environment_id = ?1 AND user_key = ?2 AND id = ?3";
+    SET_TIMING = "
+        UPDATE subscriptions SET timing = ?4
         WHERE environment_id = ?1 AND user_key = ?2 AND id = ?3";
     CANCEL_SUBSCRIPTION = "
         UPDATE subscriptions SET status = 'CANCELLED', ended_at = ?4

@@ -184,6 +184,7 @@ fn known(change: &Change) -> Option<KnownChange> {
         Change::SetQuantities { subscription, quantities } => {
             KnownChange::Quantities(*subscription, quantities.clone())
         }
+        Change::SetTiming { subscription, timing } => KnownChange::Timing(*subscription, *timing),
         Change::CreateUser(_)
         | Change::UpdateUser { .. }
         | Change::DeleteUser { .. }

@@ -5,6 +5,7 @@ use kana_core::facts::{CounterKey, UserFacts};
 use kana_core::id::{SubscriptionId, UserId, UserKey};
 use kana_core::quantity::Quantities;
 use kana_core::subscription::Subscription;
+use kana_core::timing::Timing;
 
 /// The maximum number of counters of a user. The one that was added first gives way.
 pub(crate) const COUNTERS_MAX: usize = 32;
@@ -33,6 +34,7 @@ pub(crate) enum KnownChange {
     Begin(Subscription),
     End(SubscriptionId),
     Quantities(SubscriptionId, Quantities),
+    Timing(SubscriptionId, Timing),
 }
 
 impl KnownUser {
@@ -85,6 +87,12 @@ impl KnownUser {
                 let mut running = self.running.iter_mut();
                 if let Some(known) = running.find(|running| running.id == *subscription) {
                     known.quantities = quantities.clone();
+                }
+            }
+            KnownChange::Timing(subscription, timing) => {
+                let mut running = self.running.iter_mut();
+                if let Some(known) = running.find(|running| running.id == *subscription) {
+                    known.timing = *timing;
                 }
             }
             KnownChange::End(subscription) => {
