@@ -7,6 +7,7 @@ use kana_core::id::{FeatureId, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
+use kana_core::timing::Timing;
 use kana_core::usage::{LoggedAction, UsageEvent};
 use kana_core::user::User;
 use kana_service::{Clock, SystemClock};
@@ -185,6 +186,7 @@ impl<'a> Seeding<'a> {
             started_at: self.created_at(user),
             ended_at: None,
             quantities: Quantities::ONE,
+            timing: Timing::NONE,
         }
     }
 

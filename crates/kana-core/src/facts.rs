@@ -16,6 +16,7 @@ use crate::refusal::Refusal;
 use crate::subscription::{AsOf, Subscription};
 use crate::threshold::ThresholdEvent;
 use crate::timestamp::Timestamp;
+use crate::timing::Timing;
 use crate::usage_event::UsageEvent;
 use crate::user::User;
 
@@ -84,7 +85,7 @@ impl<T> Stored<T> {
 /// A fact that a rule asked for and that was not loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
-    /// The user's subscriptions that have ended, beside those that run.
+    /// The user's subscriptions that were ended, beside those that were not.
     EndedSubscriptions(UserKey),
     /// The user's overrides, also those that have ended.
     Overrides(UserKey),
@@ -156,6 +157,13 @@ pub enum Change {
         /// Its quantities.
         quantities: Quantities,
     },
+    /// The subscription begins, ends and is on trial so from now on.
+    SetTiming {
+        /// Which one.
+        subscription: SubscriptionId,
+        /// Its timing.
+        timing: Timing,
+    },
     /// The override is so from now on, in the place of an earlier one of the same feature.
     PutOverride(Override),
     /// The user has no override of this feature from now on.
@@ -212,7 +220,8 @@ pub enum Change {
 pub type UserChange = (UserKey, Change);
 
 impl UserFacts {
-    /// The facts of a user with the subscriptions that run: those without an end.
+    /// The facts of a user with the subscriptions that run: those that were not ended. An end that was set
+    /// may have come, and a start may lie ahead.
     #[must_use]
     pub fn new(key: UserKey, id: UserId, running: Vec<Subscription>) -> Self {
         debug_assert!(running.iter().all(|subscription| subscription.ended_at.is_none()));
@@ -443,6 +452,13 @@ impl UserFacts {
                 for known in &mut self.subscriptions {
                     if known.id == *subscription {
                         known.quantities = quantities.clone();
+                    }
+                }
+            }
+            Change::SetTiming { subscription, timing } => {
+                for known in &mut self.subscriptions {
+                    if known.id == *subscription {
+                        known.timing = *timing;
                     }
                 }
             }

@@ -143,6 +143,7 @@ pub(crate) const ALLOWANCE: Allowance = Allowance { limit: Some(0), ..Allowance:
 /// kept under a start that nobody sees.
 pub(crate) fn schedule<'a>(user: UserKey) -> Schedule<'a> {
     let started_at = Timestamp::from_ms(0);
-    let lifetime = Lifetime { source: Source::Grants(user), started_at, ended_at: None };
+    let source = Source::Grants(user);
+    let lifetime = Lifetime { source, started_at, ended_at: None, was_ended: false };
     Schedule::of_allowance(lifetime, ALLOWANCE)
 }

@@ -144,6 +144,7 @@ impl From<&Override> for Lifetime {
             source: Source::Override(known.id),
             started_at: known.starts_at,
             ended_at: known.ends_at,
+            was_ended: false,
         }
     }
 }

@@ -56,7 +56,8 @@ impl Recount {
         let user = UserKey(id.0);
         let id = UserId::new("userId", &id.to_string()).ok()?;
         let facts = UserFacts::new(user, id, Vec::new());
-        let lifetime = Lifetime { source, started_at, ended_at };
+        let was_ended = matches!(source, Source::Subscription(_));
+        let lifetime = Lifetime { source, started_at, ended_at, was_ended };
         Some(Self { lifetime, feature, terms, facts, is_certain })
     }
 

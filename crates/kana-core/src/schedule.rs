@@ -11,7 +11,7 @@ use crate::catalog::{Allowance, Package};
 use crate::id::FeatureId;
 use crate::overrides::Override;
 use crate::period::{Period, Reset};
-use crate::source::{Lifetime, Source};
+use crate::source::Lifetime;
 use crate::subscription::Subscription;
 use crate::terms::{Terms, TermsNumber};
 use crate::timestamp::Timestamp;
@@ -131,11 +131,7 @@ impl<'a> Schedule<'a> {
     /// This corrects a clock that is behind the one that wrote them.
     pub(crate) fn not_before_known(&self, now: Timestamp) -> Timestamp {
         let newest = self.terms().last().map_or(Timestamp::MIN, |terms| terms.since);
-        let ended_at = match self.lifetime.source {
-            Source::Subscription(_) => self.lifetime.ended_at,
-            // Its end was set, and may lie ahead.
-            Source::Override(_) | Source::Grants(_) => None,
-        };
+        let ended_at = self.lifetime.ended_at.filter(|_| self.lifetime.was_ended);
         now.max(self.started_at()).max(newest).max(ended_at.unwrap_or(now))
     }
 

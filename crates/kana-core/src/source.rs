@@ -45,8 +45,10 @@ pub(crate) struct Lifetime {
     pub(crate) source: Source,
     /// Where it begins, which is the anchor of its periods.
     pub(crate) started_at: Timestamp,
-    /// The first instant after it. That of an override may lie ahead; `None` if there is no end.
+    /// The first instant after it, which may lie ahead; `None` if there is no end.
     pub(crate) ended_at: Option<Timestamp>,
+    /// Whether it was ended by a command. An end that was set says nothing about what time it is.
+    pub(crate) was_ended: bool,
 }
 
 impl From<&Subscription> for Lifetime {
@@ -54,7 +56,8 @@ impl From<&Subscription> for Lifetime {
         Self {
             source: Source::Subscription(subscription.id),
             started_at: subscription.started_at,
-            ended_at: subscription.ended_at,
+            ended_at: subscription.end(),
+            was_ended: subscription.ended_at.is_some(),
         }
     }
 }

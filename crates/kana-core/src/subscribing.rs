@@ -1,4 +1,5 @@
-//! Subscribing and cancelling (contract: `entitlements.md`, "Subscribing").
+//! Subscribing and cancelling (contract: `entitlements.md`, "Subscribing"; `beyond.md`, "Trials, schedules,
+//! changes").
 
 use uuid::Uuid;
 
@@ -9,9 +10,22 @@ use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::id::{FeatureId, PackageId, SubscriptionId, UserId};
 use crate::quantity::{Quantities, Quantity};
 use crate::refusal::{InvalidValue, Refusal, SubscribeRefusal};
+use crate::stretches::{
+    cancel, check_overlaps, contains, differences, fits, follow_bases, from_now_on, granted,
+    not_over, overlap, write_ends,
+};
 use crate::subjects::{Subject, Subjects};
 use crate::subscription::{Subscription, SubscriptionStatus};
 use crate::timestamp::Timestamp;
+use crate::timing::Timing;
+
+/// How many subscriptions that have not begun a user may have.
+pub const SCHEDULED_MAX: usize = 10;
+
+/// The longest trial, in days.
+pub const TRIAL_DAYS_MAX: i64 = 730;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Subscribes a user to one or several packages, all or nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +38,28 @@ pub struct Subscribe {
     pub quantities: Option<Vec<i64>>,
     /// When the subscriptions started, where that is not now; never in the future.
     pub started_at: Option<Timestamp>,
+    /// When the subscriptions start, where that is in the future; not together with `started_at`.
+    pub starts_at: Option<Timestamp>,
+    /// How many days of 24 hours they are on trial from their start: 1 to [`TRIAL_DAYS_MAX`].
+    pub trial_days: Option<i64>,
+    /// Whether they end with the trial.
+    pub cancel_at_trial_end: bool,
+}
+
+impl Subscribe {
+    /// Subscribes a user to one of each package, now.
+    #[must_use]
+    pub fn now(user: UserId, packages: Vec<(PackageId, SubscriptionId)>) -> Self {
+        Self {
+            user,
+            packages,
+            quantities: None,
+            started_at: None,
+            starts_at: None,
+            trial_days: None,
+            cancel_at_trial_end: false,
+        }
+    }
 }
 
 /// Cancels a subscription; cancelling it again changes nothing.
@@ -55,6 +91,7 @@ impl Decide for Subscribe {
         if self.started_at.is_some_and(|started_at| started_at > now) {
             return Err(InvalidValue::new("startedAt", "must not be in the future").into());
         }
+        self.read_timing(now)?;
         self.read_quantities()?;
         Ok(())
     }
@@ -62,8 +99,7 @@ impl Decide for Subscribe {
     fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
         let facts = basis.user(self)?;
         let (subscriptions, changes) = subscribe(basis.catalog, facts, self, basis.now)?;
-        let feed = feed_of(basis.catalog, facts, &changes, basis.now)?;
-        Ok(Decision::told(Answer::Subscribed(subscriptions), changes, feed))
+        told(basis, facts, Answer::Subscribed(subscriptions), changes)
     }
 }
 
@@ -78,6 +114,40 @@ impl Subscribe {
         }
         quantities.iter().map(|quantity| Quantity::new("quantities", *quantity)).collect()
     }
+
+    /// Checks what is said of the start, the trial and the end, and returns the start with the timing.
+    fn read_timing(&self, now: Timestamp) -> Result<(Timestamp, Timing), InvalidValue> {
+        if let Some(starts_at) = self.starts_at {
+            if self.started_at.is_some() {
+                let problem = "cannot be given together with startedAt";
+                return Err(InvalidValue::new("startsAt", problem));
+            }
+            if starts_at <= now {
+                return Err(InvalidValue::new("startsAt", "must be in the future"));
+            }
+        }
+        let start = self.starts_at.or(self.started_at).unwrap_or(now);
+        let trial_ends_at = match self.trial_days {
+            None => None,
+            Some(days) if (1..=TRIAL_DAYS_MAX).contains(&days) => {
+                Some(start.saturating_add_ms(days * DAY_MS))
+            }
+            Some(_) => {
+                let problem = format!("must be from 1 to {TRIAL_DAYS_MAX}");
+                return Err(InvalidValue::new("trialDays", problem));
+            }
+        };
+        let end = trial_ends_at.filter(|_| self.cancel_at_trial_end);
+        if self.cancel_at_trial_end && end.is_none() {
+            return Err(InvalidValue::new("cancelAtTrialEnd", "needs trialDays"));
+        }
+        if end.is_some_and(|end| end <= now.max(start)) {
+            let problem = "must not be given where the trial has ended already";
+            return Err(InvalidValue::new("cancelAtTrialEnd", problem));
+        }
+        let starts_ahead = self.starts_at.is_some();
+        Ok((start, Timing { starts_ahead, end_asked: end, end, trial_ends_at }))
+    }
 }
 
 impl Decide for CancelSubscription {
@@ -87,11 +157,28 @@ impl Decide for CancelSubscription {
 
     fn decide(&self, basis: &Basis<'_>) -> Result<Decision, Obstacle> {
         let facts = basis.user(self)?;
-        let (subscription, changes) = cancel(basis.catalog, facts, self, basis.now)?;
-        let feed = feed_of(basis.catalog, facts, &changes, basis.now)?;
-        let answer = Answer::Cancelled { user: facts.id.clone(), subscription };
-        Ok(Decision::told(answer, changes, feed))
+        let subscription = named(facts, self.subscription)?;
+        let answer = |subscription| Answer::Cancelled { user: facts.id.clone(), subscription };
+        if subscription.status_at(basis.now) == SubscriptionStatus::Cancelled {
+            return Ok(Decision::untold(answer(subscription.as_of(basis.now)), Vec::new()));
+        }
+        let (cancelled, changes) = cancel_one(basis.catalog, facts, subscription, basis.now);
+        told(basis, facts, answer(cancelled), changes)
     }
+}
+
+/// Returns a decision about subscriptions that the changes feed tells.
+pub(crate) fn told(
+    basis: &Basis<'_>,
+    facts: &UserFacts,
+    answer: Answer,
+    mut changes: Vec<UserChange>,
+) -> Result<Decision, Obstacle> {
+    let feed = feed_of(basis.catalog, facts, &changes, basis.now)?;
+    if !changes.is_empty() {
+        changes.extend(write_ends(facts, basis.now));
+    }
+    Ok(Decision::told(answer, changes, feed))
 }
 
 /// Decides a [`Subscribe`] whose values were checked. The checks stand in the order of the
@@ -108,47 +195,59 @@ fn subscribe(
             catalog.package(id).ok_or_else(|| Refusal::SubscribePackageNotFound(id.clone()))?;
         asked.push(package.as_ref());
     }
-    // "Has" means a granting subscription now.
-    let held: Vec<&Package> = facts
-        .subscriptions()
-        .iter()
-        .filter(|subscription| subscription.is_granting())
-        .filter_map(|subscription| catalog.package(&subscription.package))
-        .map(AsRef::as_ref)
-        .collect();
-    check_packages(&asked, &held)?;
-
     let quantities = command.read_quantities()?;
-    let subscriptions: Vec<Subscription> = command
-        .packages
-        .iter()
-        .zip(quantities)
-        .map(|((package, id), quantity)| Subscription {
+    let (started_at, timing) = command.read_timing(now)?;
+    let new =
+        command.packages.iter().zip(quantities).map(|((package, id), quantity)| Subscription {
             id: *id,
             package: package.clone(),
             status: SubscriptionStatus::Active,
-            started_at: command.started_at.unwrap_or(now),
+            started_at,
             ended_at: None,
             quantities: Quantities::of(quantity),
-        })
-        .collect();
-    let add = |new: &Subscription| (facts.key, Change::AddSubscription(new.clone()));
-    let changes = subscriptions.iter().map(add).collect();
-    Ok((subscriptions, changes))
+            timing,
+        });
+    let before = not_over(facts, now);
+    let mut after: Vec<Subscription> = before.iter().cloned().chain(new).collect();
+    check_packages(catalog, &asked, &before, &after, now)?;
+    follow_bases(catalog, &mut after, now);
+    check_subscribed(catalog, &after, before.len(), now)?;
+    check_overlaps(catalog, &before, &after, now)?;
+    check_scheduled(&after, now)?;
+    let new = after.iter().skip(before.len()).map(|new| new.as_of(now));
+    Ok((new.collect(), differences(facts.key, &before, &after)))
 }
 
-fn check_packages(asked: &[&Package], held: &[&Package]) -> Result<(), SubscribeRefusal> {
+/// Checks the packages. `after` has the subscriptions of `before` and then the new ones, which all begin
+/// and end together.
+fn check_packages(
+    catalog: &Catalog,
+    asked: &[&Package],
+    before: &[Subscription],
+    after: &[Subscription],
+    now: Timestamp,
+) -> Result<(), SubscribeRefusal> {
     if let Some(package) = asked.iter().find(|package| package.status != PackageStatus::Published) {
         return Err(SubscribeRefusal::NotPublished {
             package: package.id.clone(),
             status: package.status,
         });
     }
-    let is_base = |package: &&&Package| !package.is_addon();
-    let bases: Vec<&Package> = held.iter().chain(asked).filter(is_base).copied().collect();
-    if bases.len() > 1 && asked.iter().any(|package| !package.is_addon()) {
+    let Some(new) = after.get(before.len()) else { return Ok(()) };
+    let asked_bases = || asked.iter().copied().filter(|package| !package.is_addon());
+    // "Has" means at an instant of the new stretch that lies ahead.
+    let bases_of_user = before.iter().filter_map(|known| {
+        let base = granted(catalog, known).filter(|package| !package.is_addon())?;
+        Some((known, base))
+    });
+    let meets = |(known, _): &(&Subscription, &Package)| overlap(new, known, now);
+    let met: Vec<(&Subscription, &Package)> = bases_of_user.filter(meets).collect();
+    if asked_bases().next().is_some() && met.len() + asked_bases().count() > 1 {
         return Err(SubscribeRefusal::MultipleBases);
     }
+    let from = from_now_on(new, now);
+    let at_start = met.iter().filter(|(known, _)| contains(known, from, now));
+    let bases: Vec<&Package> = at_start.map(|(_, base)| *base).chain(asked_bases()).collect();
     let addons = || asked.iter().filter(|package| package.is_addon());
     let Some(base) = bases.first() else {
         return match addons().next() {
@@ -157,47 +256,98 @@ fn check_packages(asked: &[&Package], held: &[&Package]) -> Result<(), Subscribe
         };
     };
     // There is one base, unless a billing provider has brought an earlier one back to life.
-    let fits = |addon: &Package| {
-        let allowed = addon.base_packages();
-        allowed.is_empty() || bases.iter().any(|base| allowed.contains(&base.id))
-    };
-    if let Some(addon) = addons().find(|addon| !fits(addon)) {
-        return Err(SubscribeRefusal::AddonForOtherBase {
+    match addons().find(|addon| !bases.iter().any(|base| fits(addon, base))) {
+        Some(addon) => Err(SubscribeRefusal::AddonForOtherBase {
             addon: addon.id.clone(),
             base: base.id.clone(),
-        });
+        }),
+        None => Ok(()),
     }
-    for (index, package) in asked.iter().enumerate() {
-        let known = held.iter().chain(&asked[..index]);
-        if known.into_iter().any(|other| other.id == package.id) {
-            return Err(SubscribeRefusal::AlreadySubscribed { package: package.id.clone() });
+}
+
+/// Checks that no new subscription, of which the first is at `first`, overlaps another to its package.
+fn check_subscribed(
+    catalog: &Catalog,
+    all: &[Subscription],
+    first: usize,
+    now: Timestamp,
+) -> Result<(), SubscribeRefusal> {
+    for (index, new) in all.iter().enumerate().skip(first) {
+        let same = |known: &&Subscription| {
+            let is_granted = granted(catalog, known).is_some();
+            known.package == new.package && is_granted && overlap(new, known, now)
+        };
+        if all.iter().take(index).any(|known| same(&known)) {
+            return Err(SubscribeRefusal::AlreadySubscribed { package: new.package.clone() });
         }
     }
     Ok(())
 }
 
-/// Decides a [`CancelSubscription`]. Cancelling a base cancels the user's add-ons with it, at the
-/// same instant.
-fn cancel(
+/// Checks how many subscriptions have not begun, if the newest has not.
+fn check_scheduled(all: &[Subscription], now: Timestamp) -> Result<(), InvalidValue> {
+    let is_ahead = |known: &&Subscription| known.ended_at.is_none() && !known.has_begun(now);
+    let ahead = all.iter().filter(is_ahead).count();
+    if ahead > SCHEDULED_MAX && all.last().as_ref().is_some_and(is_ahead) {
+        let problem = format!(
+            "would give the user {ahead} subscriptions that have not begun: at most {SCHEDULED_MAX} \
+             are possible. Cancel one, or wait until one begins"
+        );
+        return Err(InvalidValue::new("startsAt", problem));
+    }
+    Ok(())
+}
+
+/// Cancels a subscription that is not over. Cancelling a base that has begun cancels the user's add-ons with
+/// it, at the same instant.
+fn cancel_one(
     catalog: &Catalog,
     facts: &UserFacts,
-    command: &CancelSubscription,
+    subscription: &Subscription,
     now: Timestamp,
-) -> Result<(Subscription, Vec<UserChange>), Obstacle> {
-    let mut subscription = named(facts, command.subscription)?.clone();
-    if subscription.status == SubscriptionStatus::Cancelled {
-        return Ok((subscription, Vec::new()));
-    }
+) -> (Subscription, Vec<UserChange>) {
+    let before = not_over(facts, now);
+    let mut after = before.clone();
     let is_addon =
         |package: &PackageId| catalog.package(package).is_some_and(|package| package.is_addon());
+    let is_base = !is_addon(&subscription.package) && subscription.has_begun(now);
     let goes_with_base = |other: &Subscription| {
-        !is_addon(&subscription.package) && is_addon(&other.package) && other.ended_at.is_none()
+        let is_there = is_addon(&other.package) && other.has_begun(now);
+        is_base && is_there && !goes_on(catalog, &before, (subscription, other), now)
     };
     let ends = |other: &Subscription| other.id == subscription.id || goes_with_base(other);
-    let (ended_at, changes) = end_together(facts, ends, now);
-    subscription.status = SubscriptionStatus::Cancelled;
-    subscription.ended_at = Some(ended_at);
-    Ok((subscription, changes))
+    let ending = |known: &&Subscription| ends(known);
+    let ended_at = together(before.iter().filter(ending), now);
+    for one in after.iter_mut().filter(|one| ends(one)) {
+        cancel(one, ended_at);
+    }
+    follow_bases(catalog, &mut after, now);
+    let changes = differences(facts.key, &before, &after);
+    let mut cancelled = subscription.clone();
+    cancel(&mut cancelled, ended_at);
+    (cancelled, changes)
+}
+
+/// Returns true if the add-on goes on with a base that begins at the very instant at which its base ends.
+fn goes_on(
+    catalog: &Catalog,
+    all: &[Subscription],
+    (base, addon): (&Subscription, &Subscription),
+    now: Timestamp,
+) -> bool {
+    let Some(addon) = catalog.package(&addon.package) else { return false };
+    all.iter().any(|other| {
+        let next = granted(catalog, other).filter(|package| !package.is_addon());
+        let begins = other.timing.starts_ahead && other.started_at == now && other.id != base.id;
+        begins && next.is_some_and(|next| fits(addon, next))
+    })
+}
+
+/// Returns when subscriptions end that end now. Another node's clock may have set a start that lies ahead of
+/// ours: nothing that has begun ends before it starts, and all of them end together.
+fn together<'a>(ending: impl Iterator<Item = &'a Subscription>, now: Timestamp) -> Timestamp {
+    let starts = ending.filter(|one| one.has_begun(now)).map(|one| one.started_at);
+    starts.fold(now, Timestamp::max)
 }
 
 /// Returns the user's subscription with this id. Refuses if there is none.
@@ -209,25 +359,17 @@ pub(crate) fn named(facts: &UserFacts, id: SubscriptionId) -> Result<&Subscripti
     found.ok_or_else(|| Refusal::SubscriptionNotFound(id.to_string()).into())
 }
 
-/// Returns the changes that end subscriptions of a user, in the order of their ids, and when they end.
-pub(crate) fn end_together(
-    facts: &UserFacts,
-    ends: impl Fn(&Subscription) -> bool,
-    now: Timestamp,
-) -> (Timestamp, Vec<UserChange>) {
-    let mut ending: Vec<&Subscription> =
-        facts.subscriptions().iter().filter(|known| ends(known)).collect();
+/// Returns the changes that end all subscriptions of a user, in the order of their ids.
+pub(crate) fn end_all(facts: &UserFacts, now: Timestamp) -> Vec<UserChange> {
+    let is_ending = |known: &&Subscription| known.ended_at.is_none();
+    let mut ending: Vec<&Subscription> = facts.subscriptions().iter().filter(is_ending).collect();
     ending.sort_by_key(|ending| ending.id);
-    // Another node's clock may have set a start that lies ahead of ours: nothing ends before it
-    // starts, and all of them end together.
-    let starts = ending.iter().map(|ending| ending.started_at);
-    let ended_at = starts.fold(now, Timestamp::max);
-    let changes = ending
-        .iter()
-        .map(|ending| Change::CancelSubscription { subscription: ending.id, ended_at })
-        .map(|change| (facts.key, change))
-        .collect();
-    (ended_at, changes)
+    let ended_now = together(ending.iter().filter(|one| !one.is_over(now)).copied(), now);
+    let change = |one: &&Subscription| {
+        let ended_at = one.timing.end.filter(|end| *end <= now).unwrap_or(ended_now);
+        (facts.key, Change::CancelSubscription { subscription: one.id, ended_at })
+    };
+    ending.iter().map(change).collect()
 }
 
 /// Returns what the changes feed has of a command about subscriptions, or of a deletion: each subscription
@@ -242,29 +384,28 @@ pub(crate) fn feed_of(
         return Ok(Vec::new());
     }
     let mut after = facts.clone();
-    let (mut effects, mut created, mut packages) = (Vec::new(), Vec::new(), Vec::new());
+    let mut ids: Vec<SubscriptionId> = Vec::new();
     for (_, change) in changes {
-        let before =
-            subscription_in(change).and_then(|id| find(after.subscriptions(), id)).cloned();
         after.apply(change);
-        let id = subscription_in(change);
-        let Some(subscription) = id.and_then(|id| find(after.subscriptions(), id)) else {
-            continue;
-        };
+        ids.extend(subscription_in(change).filter(|id| !ids.contains(id)));
+    }
+    let (mut effects, mut created, mut packages) = (Vec::new(), Vec::new(), Vec::new());
+    for id in ids {
+        let Some(subscription) = find(after.subscriptions(), id) else { continue };
+        let before = find(facts.subscriptions(), id).map(|before| before.as_of(now));
         packages.push(subscription.package.clone());
-        let subscription = subscription.clone();
+        let subscription = subscription.as_of(now);
         effects.push(match before {
             None => {
                 created.push(subscription.id);
                 Effect::SubscriptionStarted(subscription)
             }
-            Some(before) if subscription.status != before.status => {
+            // Its end had come, of which nobody is told.
+            Some(before) if before.status == SubscriptionStatus::Cancelled => continue,
+            Some(before) if subscription.status == SubscriptionStatus::Cancelled => {
                 Effect::SubscriptionEnded { subscription, previous_status: before.status }
             }
-            Some(before) => Effect::SubscriptionUpdated {
-                previous_quantity: before.quantities.current(),
-                subscription,
-            },
+            Some(previous) => Effect::SubscriptionUpdated { subscription, previous },
         });
     }
     let known = Known { before: facts, after: &after, created: &created };
@@ -295,7 +436,8 @@ fn subscription_in(change: &Change) -> Option<SubscriptionId> {
     match change {
         Change::AddSubscription(subscription) => Some(subscription.id),
         Change::CancelSubscription { subscription, .. }
-        | Change::SetQuantities { subscription, .. } => Some(*subscription),
+        | Change::SetQuantities { subscription, .. }
+        | Change::SetTiming { subscription, .. } => Some(*subscription),
         _ => None,
     }
 }

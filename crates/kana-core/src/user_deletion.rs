@@ -8,8 +8,7 @@ use crate::facts::{Change, Obstacle};
 use crate::id::UserId;
 use crate::refusal::{InvalidValue, Refusal};
 use crate::subjects::{Subject, Subjects};
-use crate::subscribing::{end_together, feed_of};
-use crate::subscription::Subscription;
+use crate::subscribing::{end_all, feed_of};
 use crate::user::User;
 
 /// Deletes a user: subscriptions that run are cancelled, and nothing is known of the user any more.
@@ -41,8 +40,7 @@ impl Decide for DeleteUser {
         if let Some(owner) = basis.users.others.iter().flatten().next() {
             return Err(Refusal::UserIdTaken(owner.id.clone()).into());
         }
-        let runs = |known: &Subscription| known.ended_at.is_none();
-        let (_, mut changes) = end_together(facts, runs, basis.now);
+        let mut changes = end_all(facts, basis.now);
         let left = User { key: facts.key, ..User::named(self.new_id.clone()) };
         changes.push((facts.key, Change::DeleteUser { user: left, previous_id: facts.id.clone() }));
         let mut feed = feed_of(basis.catalog, facts, &changes, basis.now)?;

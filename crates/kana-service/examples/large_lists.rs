@@ -20,6 +20,7 @@ use kana_core::id::{FeatureId, PackageId, SubscriptionId, UserId, UserKey};
 use kana_core::metadata::Label;
 use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::timing::Timing;
 use kana_core::usage::{LoggedAction, UsageEvent};
 use kana_core::user::User;
 use kana_service::{
@@ -72,6 +73,7 @@ fn changes_of(number: usize) -> [(UserKey, Change); 2] {
         started_at: Timestamp::from_ms(i64::try_from(made_at(number)).unwrap()),
         ended_at: None,
         quantities: Quantities::ONE,
+        timing: Timing::NONE,
     };
     let key = user.key;
     [(key, Change::CreateUser(user)), (key, Change::AddSubscription(subscription))]

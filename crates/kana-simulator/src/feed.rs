@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use kana_store::feed::StoredChange;
-use kana_test_model::answer::{Answer, Reached, Reason, Subscription, UsageInPeriod, User};
+use kana_test_model::answer::{Answer, Reached, Reason, Subscription, Timing, UsageInPeriod, User};
 use kana_test_model::client::spelled;
 use kana_test_model::model::Model;
 use kana_test_model::request::{
@@ -12,7 +12,7 @@ use kana_test_model::request::{
 };
 use serde_json::{Value, json};
 
-use crate::http::written;
+use crate::http::{self, written};
 
 /// A change without its number, id and time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,18 +84,18 @@ pub(crate) fn expected(
                 let data = json!({ "subscription": subscription(one, after) });
                 Change::new("subscription.started", Some(*user), data)
             };
-            of_user(user, made.iter().map(started).collect())
+            let mut changes: Vec<Change> = made.iter().map(started).collect();
+            changes.extend(subscriptions_changed(user, before, after, now));
+            of_user(user, changes)
         }
-        (Request::CancelSubscription(_), Answer::Subscription(user, _)) => {
-            let ended = newly_ended(before, after, now);
-            let ended: Vec<Change> = ended.iter().map(subscription_ended(user, after)).collect();
-            if ended.is_empty() { ended } else { of_user(user, ended) }
-        }
-        (Request::UpdateSubscription { .. }, Answer::Subscription(user, one))
-            if before != after =>
-        {
-            let data = json!({ "subscription": subscription(one, after) });
-            of_user(user, vec![Change::new("subscription.updated", Some(*user), data)])
+        (
+            Request::CancelSubscription(_)
+            | Request::UpdateSubscription { .. }
+            | Request::SetEnd { .. },
+            Answer::Subscription(user, _),
+        ) => {
+            let changes = subscriptions_changed(user, before, after, now);
+            if changes.is_empty() { changes } else { of_user(user, changes) }
         }
         (
             Request::SetOverride { user, .. }
@@ -105,10 +105,7 @@ pub(crate) fn expected(
             _,
         ) => of_user(user, Vec::new()),
         (Request::DeleteUser(user), _) => {
-            let mut changes: Vec<Change> = newly_ended(before, after, now)
-                .iter()
-                .map(subscription_ended(user, after))
-                .collect();
+            let mut changes = subscriptions_changed(user, before, after, now);
             changes.extend(entitlements_changed(user, before, after, now));
             changes.push(Change::new("user.deleted", None, json!({})));
             changes.into_iter().map(Change::of_deleted).collect()
@@ -193,25 +190,26 @@ fn user_updated(id: Name, before: &Model, changed: &User, now: At) -> Option<Cha
     any.then(|| Change::new("user.updated", Some(changed.id), data))
 }
 
-/// What is told of a subscription that ended.
-fn subscription_ended(user: Name, after: &Model) -> impl Fn(&Subscription) -> Change {
-    move |one| {
-        let data = json!({ "subscription": subscription(one, after), "previousStatus": "ACTIVE" });
-        Change::new("subscription.ended", Some(user), data)
-    }
-}
-
-/// Those that ended, in the order of their ids.
-fn newly_ended(before: &Model, after: &Model, now: At) -> Vec<Subscription> {
-    let running = |model| match ask(model, &Request::AllSubscriptions, now) {
+/// What is told of subscriptions that ended or changed, in the order of their ids. Nothing is told of one that
+/// ended as it was set to.
+fn subscriptions_changed(user: Name, before: &Model, after: &Model, now: At) -> Vec<Change> {
+    let all = |model| match ask(model, &Request::AllSubscriptions, now) {
         Answer::AllSubscriptions(all) => all.into_iter().map(|(_, one)| one).collect(),
         _ => Vec::new(),
     };
-    let before: Vec<Subscription> = running(before);
-    let mut ended: Vec<Subscription> =
-        running(after).into_iter().filter(|one| !before.contains(one)).collect();
-    ended.sort_by_key(|one| one.id);
-    ended
+    let (known, mut now_known): (Vec<Subscription>, Vec<Subscription>) = (all(before), all(after));
+    now_known.sort_by_key(|one| one.id);
+    let told = |one: &Subscription| {
+        let was = known.iter().find(|was| was.id == one.id).filter(|was| *was != one)?;
+        let mut data = json!({ "subscription": subscription(one, after) });
+        if http::status(was) != http::status(one) {
+            data["previousStatus"] = http::status(was).into();
+        }
+        let ended = one.ended_at.is_some();
+        let kind = if ended { "subscription.ended" } else { "subscription.updated" };
+        Some(Change::new(kind, Some(user), data))
+    };
+    now_known.iter().filter_map(told).collect()
 }
 
 /// The thresholds that the user's usage has reached, in the order in which usage reaches them.
@@ -256,12 +254,18 @@ fn subscription(one: &Subscription, model: &Model) -> Value {
     let mut told = json!({
         "id": spelled(one.id),
         "packageId": one.package,
-        "status": if one.ended_at.is_some() { "CANCELLED" } else { "ACTIVE" },
+        "status": http::status(one),
         "startedAt": written(one.started_at),
         "endedAt": one.ended_at.map(written),
     });
     if !model.was_always_one(one.id) {
         told["quantity"] = one.quantity.into();
+    }
+    let Timing { cancel_at, trial_ends_at, .. } = one.timing;
+    for (name, at) in [("cancelAt", cancel_at), ("trialEndsAt", trial_ends_at)] {
+        if let Some(at) = at {
+            told[name] = written(at);
+        }
     }
     told
 }

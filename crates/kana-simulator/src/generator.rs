@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use kana_test_model::request::{
-    ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, Holding, IMAGES, Id, LATE,
+    ADA, Action, Ahead, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, Holding, IMAGES, Id, LATE,
     LATE_CALLS, LATER, Name, NewPackage, PLUS, PRO, Request, Reset, Rollover, SSO, Says, Terms,
     Usage,
 };
@@ -96,8 +96,8 @@ impl Draw {
         for user in [ADA, BOB] {
             requests.push(Request::CreateUser { user, name: Some("Ms."), email: Some("x@y.co") });
             let (packages, started_at) = (self.first_packages(), Some(A_MONTH_AGO));
-            let quantities = None;
-            requests.push(Request::Subscribe { user, packages, quantities, started_at });
+            let (quantities, ahead) = (None, Ahead::default());
+            requests.push(Request::Subscribe { user, packages, quantities, started_at, ahead });
         }
         let ask = |request| Step::Ask { asked: vec![Asked::Service(request)], faults: vec![] };
         requests.into_iter().map(ask).collect()
@@ -163,6 +163,7 @@ impl Draw {
             3 => self.change_of_a_user(),
             4 => self.subscribe(),
             5 => Request::CancelSubscription(self.subscription()),
+            6 if self.one_in(2) => Request::SetEnd { id: self.subscription(), at: self.end() },
             6 => {
                 let (id, quantity) = (self.subscription(), self.quantity());
                 Request::UpdateSubscription { id, quantity }
@@ -290,7 +291,28 @@ impl Draw {
         let starts = [A_MONTH_AGO, At(START.0 - 25 * HOUR_MS), At(START.0 + DAY_MS)];
         let started_at = self.one_in(3).then(|| self.of(&starts));
         let quantities = self.one_in(3).then(|| packages.iter().map(|_| self.quantity()).collect());
-        Request::Subscribe { user: self.user(), packages, quantities, started_at }
+        let ahead = self.ahead();
+        // Both together are refused.
+        let started_at = started_at.filter(|_| ahead.starts_at.is_none() || self.one_in(4));
+        Request::Subscribe { user: self.user(), packages, quantities, started_at, ahead }
+    }
+
+    /// Starts, trials and ends, of which some come on the way.
+    fn ahead(&mut self) -> Ahead {
+        let starts_at = if self.one_in(3) { self.instant_ahead() } else { None };
+        let trial_days = self.one_in(4).then(|| self.of(&[1, 1, 2, 3, 30, 0]));
+        let ends_with_trial = trial_days.is_some() && self.one_in(2);
+        Ahead { starts_at, trial_days, ends_with_trial }
+    }
+
+    /// An end of a subscription; none takes it back.
+    fn end(&mut self) -> Option<At> {
+        if self.one_in(4) { None } else { self.instant_ahead() }
+    }
+
+    fn instant_ahead(&mut self) -> Option<At> {
+        let hours = self.of(&[1, 3, 25, 26, 30, 2 * 24, 3 * 24, 5 * 24]);
+        Some(At(START.0 + hours * HOUR_MS))
     }
 
     fn overriding(&mut self) -> Request {

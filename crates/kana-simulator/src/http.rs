@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{StatusCode, header};
-use kana_test_model::answer::{Answer, Consumption, Refusal, Subscription, User};
+use kana_test_model::answer::{Answer, Consumption, Refusal, Stage, Subscription, User};
 use kana_test_model::client::{spelled, timestamp};
 use kana_test_model::request::{Action, At, DELETED, Edit, Id, Name, Request};
 use serde_json::{Value, json};
@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use crate::told::Told;
 
-const SUBSCRIPTION: &str = "{ id userId status startedAt endedAt quantity package { id } }";
+const SUBSCRIPTION: &str =
+    "{ id userId status startedAt endedAt quantity cancelAt trialEndsAt package { id } }";
 const ENTITLEMENT: &str = "consumption { used budget overageEnabled held }";
 
 /// Returns the document of a request with its variables; `None` if it is not sent over HTTP. The
@@ -77,16 +78,27 @@ fn document(request: &Request) -> Option<(String, Value)> {
 /// The same for a request that changes subscriptions.
 fn of_subscriptions(request: &Request) -> Option<(String, Value)> {
     Some(match request {
-        Request::Subscribe { user, packages, quantities, started_at } => {
+        Request::Subscribe { user, packages, quantities, started_at, ahead } => {
             let query = format!(
-                "mutation ($user: String!, $packages: [String!]!, $at: DateTime, $many: [Int!]) {{
+                "mutation ($user: String!, $packages: [String!]!, $at: DateTime, $many: [Int!],
+                    $from: DateTime, $days: Int, $ends: Boolean) {{
                     it: subscribe(userId: $user, packageIds: $packages, startedAt: $at,
-                        quantities: $many) {SUBSCRIPTION} }}"
+                        quantities: $many, startsAt: $from, trialDays: $days,
+                        cancelAtTrialEnd: $ends) {SUBSCRIPTION} }}"
             );
-            let at = started_at.map(written);
-            let variables =
-                json!({ "user": user, "packages": packages, "at": at, "many": quantities });
+            let variables = json!({
+                "user": user, "packages": packages, "many": quantities,
+                "at": started_at.map(written), "from": ahead.starts_at.map(written),
+                "days": ahead.trial_days, "ends": ahead.ends_with_trial,
+            });
             (query, variables)
+        }
+        Request::SetEnd { id, at } => {
+            let query = format!(
+                "mutation ($id: String!, $input: UpdateSubscriptionInput!) {{
+                    it: updateSubscription(id: $id, input: $input) {SUBSCRIPTION} }}"
+            );
+            (query, json!({ "id": spelled(*id), "input": { "cancelAt": at.map(written) } }))
         }
         Request::UpdateSubscription { id, quantity } => {
             let query = format!(
@@ -251,12 +263,24 @@ fn subscription(user: Name, one: &Subscription) -> Value {
     json!({
         "id": spelled(one.id),
         "userId": user,
-        "status": if one.ended_at.is_some() { "CANCELLED" } else { "ACTIVE" },
+        "status": status(one),
         "startedAt": written(one.started_at),
         "endedAt": one.ended_at.map(written),
         "quantity": one.quantity,
+        "cancelAt": one.timing.cancel_at.map(written),
+        "trialEndsAt": one.timing.trial_ends_at.map(written),
         "package": { "id": one.package },
     })
+}
+
+/// The name of a subscription's status.
+pub(crate) fn status(one: &Subscription) -> &'static str {
+    match one.timing.stage {
+        _ if one.ended_at.is_some() => "CANCELLED",
+        Stage::Active => "ACTIVE",
+        Stage::Trialing => "TRIALING",
+        Stage::Incomplete => "INCOMPLETE",
+    }
 }
 
 /// The contract's table of errors (`admin-api.md`).

@@ -32,6 +32,7 @@ pub mod sqlite;
 pub mod store;
 mod threads;
 mod threshold_event_row;
+mod timing_column;
 pub mod transfer;
 pub mod usage_events;
 pub mod usage_statistics;

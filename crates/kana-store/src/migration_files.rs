@@ -31,6 +31,7 @@ pub(crate) const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0026_user_facts.sql"),
     include_str!("sqlite/migrations/0027_holds.sql"),
     include_str!("sqlite/migrations/0028_rollover.sql"),
+    include_str!("sqlite/migrations/0029_scheduled_subscriptions.sql"),
 ];
 
 /// For PostgreSQL.
@@ -53,6 +54,7 @@ pub(crate) const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0016_credits.sql"),
     include_str!("postgres/migrations/0017_holds.sql"),
     include_str!("postgres/migrations/0018_rollover.sql"),
+    include_str!("postgres/migrations/0019_scheduled_subscriptions.sql"),
 ];
 
 /// After this one the program fills the search index of users, since SQL cannot fold case as it does.

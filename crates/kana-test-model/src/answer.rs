@@ -103,9 +103,28 @@ pub struct Subscription {
     pub id: Id,
     pub package: Name,
     pub started_at: At,
-    /// Cancelled then; active without.
+    /// Cancelled then.
     pub ended_at: Option<At>,
     pub quantity: i64,
+    pub timing: Timing,
+}
+
+/// What was said about a subscription ahead of time, as it is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Timing {
+    /// Of one that is not cancelled.
+    pub stage: Stage,
+    pub cancel_at: Option<At>,
+    pub trial_ends_at: Option<At>,
+}
+
+/// Where a subscription stands that is not cancelled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Stage {
+    #[default]
+    Active,
+    Trialing,
+    Incomplete,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -236,8 +255,11 @@ pub fn settle(mut past: Vec<UsageInPeriod>) -> Vec<UsageInPeriod> {
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, package, started_at, ended_at, quantity } = self;
+        let Self { id, package, started_at, ended_at, quantity, timing } = self;
         write!(f, "{id:?} to {quantity} {package} since {started_at:?}")?;
+        if *timing != Timing::default() {
+            write!(f, " {timing:?}")?;
+        }
         ended_at.map_or(Ok(()), |ended_at| write!(f, " until {ended_at:?}"))
     }
 }

@@ -4,7 +4,7 @@ use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, PackageStatus
 use kana_core::catalog_command::{FeatureEdit, NewPackage, NewPackageFeature};
 use kana_core::credits::{Cost, Draw};
 use kana_core::decide::{
-    CreateGrant, CreateHold, ExtendHold, OverrideInput, ReleaseHold, SettleHold,
+    CreateGrant, CreateHold, ExtendHold, OverrideInput, ReleaseHold, SettleHold, UpdateSubscription,
 };
 use kana_core::edit::Edit;
 use kana_core::entitlement;
@@ -18,18 +18,19 @@ use kana_core::overrides::{self, OverrideKind, OverrideTerms};
 use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::refusal::SubscribeRefusal;
 use kana_core::rollover::Rollover;
+use kana_core::subscribing::Subscribe;
 use kana_core::subscription::{self, SubscriptionStatus};
 use kana_core::threshold::{Threshold, ThresholdEvent, Thresholds};
 use kana_core::usage::{RecordUsage, UsageAction, UseFeature};
 use kana_core::usage_history::ConsumptionInPeriod;
 use kana_core::user::{self, UserEdit};
 use kana_core::{Refusal as KanaRefusal, Timestamp};
-use kana_service::{Environment, Error};
+use kana_service::{Environment, Error, no_update, to_subscribe};
 use uuid::Uuid;
 
 use crate::answer::{
     Answer, Consumption, Entitlement, Grant, Hold, HoldState, Override, Reached, Reason, Refusal,
-    Status, Subscription, UsageInPeriod, User, settle,
+    Stage, Status, Subscription, Timing, UsageInPeriod, User, settle,
 };
 use crate::request::{
     self, Action, At, Giving, Holding, Id, Name, Request, Reset, Says, THRESHOLDS, Terms, Usage,
@@ -74,6 +75,7 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
         Request::Subscribe { .. }
         | Request::CancelSubscription(_)
         | Request::UpdateSubscription { .. }
+        | Request::SetEnd { .. }
         | Request::Subscription(_)
         | Request::Subscriptions(_)
         | Request::AllSubscriptions => about_subscriptions(kana, request).await?,
@@ -261,11 +263,19 @@ fn create_hold(holding: Holding) -> CreateHold {
 
 async fn about_subscriptions(kana: &Environment, request: &Request) -> Result<Answer, Error> {
     Ok(match request {
-        Request::Subscribe { user, packages, quantities, started_at } => {
+        Request::Subscribe { user, packages, quantities, started_at, ahead } => {
             let packages = packages.iter().copied().map(package_id).collect();
             let (user, started_at) = (user_id(user), started_at.map(timestamp));
-            let (catalog, made) =
-                kana.subscribe_to(user, packages, quantities.clone(), started_at).await?;
+            let quantities = quantities.clone();
+            let command = Subscribe {
+                quantities,
+                started_at,
+                starts_at: ahead.starts_at.map(timestamp),
+                trial_days: ahead.trial_days,
+                cancel_at_trial_end: ahead.ends_with_trial,
+                ..to_subscribe(user, packages)
+            };
+            let (catalog, made) = kana.subscribe_to(command).await?;
             Answer::Subscriptions(answered_subscriptions(&catalog, &made))
         }
         Request::CancelSubscription(id) => {
@@ -273,7 +283,14 @@ async fn about_subscriptions(kana: &Environment, request: &Request) -> Result<An
             Answer::Subscription(name(user.as_str()), answered(&catalog, &subscription))
         }
         Request::UpdateSubscription { id, quantity } => {
-            let updated = kana.update_subscription(&spelled(*id), Some(*quantity)).await?;
+            let changes = UpdateSubscription { quantity: Some(*quantity), ..no_update() };
+            let updated = kana.update_subscription(&spelled(*id), changes).await?;
+            let (catalog, user, subscription) = updated;
+            Answer::Subscription(name(user.as_str()), answered(&catalog, &subscription))
+        }
+        Request::SetEnd { id, at } => {
+            let changes = UpdateSubscription { cancel_at: Some(at.map(timestamp)), ..no_update() };
+            let updated = kana.update_subscription(&spelled(*id), changes).await?;
             let (catalog, user, subscription) = updated;
             Answer::Subscription(name(user.as_str()), answered(&catalog, &subscription))
         }
@@ -511,15 +528,26 @@ fn answered_subscriptions(
 /// A subscription, whose package must be in the catalog that came with it.
 fn answered(catalog: &Catalog, subscription: &subscription::Subscription) -> Subscription {
     assert!(catalog.package(&subscription.package).is_some());
+    let at = |at: Option<Timestamp>| at.map(|at| At(at.as_ms()));
     let cancelled = subscription.status == SubscriptionStatus::Cancelled;
-    assert!(cancelled || subscription.status == SubscriptionStatus::Active);
     assert_eq!(cancelled, subscription.ended_at.is_some());
+    let stage = match subscription.status {
+        SubscriptionStatus::Cancelled | SubscriptionStatus::Active => Stage::Active,
+        SubscriptionStatus::Trialing => Stage::Trialing,
+        SubscriptionStatus::Incomplete => Stage::Incomplete,
+        other => panic!("no command makes a subscription {other:?}"),
+    };
     Subscription {
         id: Id(subscription.id.0.as_u128()),
         package: name(subscription.package.as_str()),
         started_at: At(subscription.started_at.as_ms()),
-        ended_at: subscription.ended_at.map(|ended_at| At(ended_at.as_ms())),
+        ended_at: at(subscription.ended_at),
         quantity: subscription.quantities.current().get().into(),
+        timing: Timing {
+            stage,
+            cancel_at: at(subscription.cancel_at()),
+            trial_ends_at: at(subscription.timing.trial_ends_at),
+        },
     }
 }
 

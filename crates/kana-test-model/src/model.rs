@@ -5,6 +5,7 @@ mod catalog;
 mod grants;
 mod holds;
 mod overrides;
+mod stretches;
 mod subscribing;
 mod usage;
 
@@ -26,6 +27,8 @@ pub struct Model {
     users: Vec<User>,
     /// Each with the key of its user.
     subscriptions: Vec<(Id, Subscription)>,
+    /// What was said of each ahead of time.
+    said: BTreeMap<Id, stretches::Said>,
     /// Which quantity a subscription had since when, oldest first.
     quantities: Vec<(Id, At, i64)>,
     /// At most one for each user and feature.
@@ -82,10 +85,12 @@ impl Model {
                 self.update_user(user, *new_id, *name, *email)
             }
             Request::DeleteUser(user) => self.delete_user(user, now),
-            Request::Subscribe { user, packages, quantities, started_at } => {
+            Request::Subscribe { user, packages, quantities, started_at, ahead } => {
                 let quantities = quantities.as_deref();
-                self.subscribe(user, (packages, quantities), *started_at, now, given)
+                let start = (*started_at, *ahead);
+                self.subscribe(user, (packages, quantities), start, now, given)
             }
+            Request::SetEnd { id, at } => self.set_end(*id, *at, now),
             Request::UpdateSubscription { id, quantity } => self.update(*id, *quantity, now),
             Request::CancelSubscription(id) => self.cancel(*id, now),
             Request::SetOverride { user, feature, says, ends_at } => {
@@ -114,12 +119,12 @@ impl Model {
             }
             Request::ShowUsage { user, feature } => self.show_usage(user, feature, now),
             Request::User(user) => self.user(user).map(Answer::User),
-            Request::Users => Ok(self.users()),
-            Request::Subscription(id) => self.subscription(*id),
+            Request::Users => Ok(self.users(now)),
+            Request::Subscription(id) => self.subscription(*id, now),
             Request::Subscriptions(user) => {
-                self.user(user).map(|user| Answer::Subscriptions(self.newest_first(&user)))
+                self.user(user).map(|user| Answer::Subscriptions(self.newest_first(&user, now)))
             }
-            Request::AllSubscriptions => Ok(self.all_subscriptions()),
+            Request::AllSubscriptions => Ok(self.all_subscriptions(now)),
             Request::Catalog => Ok(self.catalog()),
             Request::CreateFeature { feature, binary } => self.create_feature(feature, *binary),
             Request::CreateDrawing { feature, balance, cost } => {
@@ -139,9 +144,9 @@ impl Model {
         self.users.iter().find(|user| user.id == id).copied().ok_or(Refusal::NoSuchUser)
     }
 
-    fn users(&self) -> Answer {
+    fn users(&self, now: At) -> Answer {
         let mut users: Vec<_> =
-            self.users.iter().map(|user| (*user, self.newest_first(user))).collect();
+            self.users.iter().map(|user| (*user, self.newest_first(user, now))).collect();
         // By creation: of two that were made at the same time, which one was made first is what
         // their keys say.
         users.sort_by_key(|(user, _)| user.key);
@@ -197,9 +202,10 @@ impl Model {
 
     fn delete_user(&mut self, id: Name, now: At) -> Result<Answer, Refusal> {
         let user = self.user(id)?;
-        for (owner, subscription) in &mut self.subscriptions {
-            if *owner == user.key && subscription.ended_at.is_none() {
-                subscription.ended_at = Some(now);
+        let ended: Vec<Subscription> = self.newest_first(&user, now);
+        for (_, subscription) in &mut self.subscriptions {
+            if let Some(shown) = ended.iter().find(|one| one.id == subscription.id) {
+                subscription.ended_at = shown.ended_at.or(Some(now));
             }
         }
         self.overrides.retain(|held| held.owner != user.key);

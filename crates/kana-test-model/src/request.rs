@@ -59,6 +59,14 @@ impl fmt::Debug for Id {
     }
 }
 
+/// What is said ahead of time of subscriptions that are made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Ahead {
+    pub starts_at: Option<At>,
+    pub trial_days: Option<i64>,
+    pub ends_with_trial: bool,
+}
+
 /// What a client asks of Kana, or tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Request {
@@ -80,6 +88,12 @@ pub enum Request {
         /// How many of each; without, one of each.
         quantities: Option<Vec<i64>>,
         started_at: Option<At>,
+        ahead: Ahead,
+    },
+    /// Sets the end of a subscription, or takes it back.
+    SetEnd {
+        id: Id,
+        at: Option<At>,
     },
     CancelSubscription(Id),
     UpdateSubscription {

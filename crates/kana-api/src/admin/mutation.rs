@@ -3,8 +3,9 @@ use kana_core::Refusal;
 use kana_core::decide::{ExtendHold, ReleaseHold, SettleHold};
 use kana_core::id::{FeatureId, GrantId, HoldId, IdempotencyKey, PackageId, UserId};
 use kana_core::refusal::InvalidValue;
+use kana_core::subscribing::Subscribe;
 use kana_graphql::List;
-use kana_service::Error;
+use kana_service::{Error, to_subscribe};
 
 use super::environment::environment;
 use super::feature::{CreateFeatureInput, Feature, UpdateFeatureInput};
@@ -30,6 +31,7 @@ pub(super) struct Mutation;
 
 /// What can be told to the environment that the key belongs to. Once a mutation has answered, what
 /// it did survives a crash.
+#[allow(clippy::too_many_arguments, reason = "an argument for each of the contract's")]
 #[Object(name = "Mutation")]
 impl Mutation {
     /// Makes a feature. Errors: ValidationError, ConflictError for an id that is taken.
@@ -77,18 +79,33 @@ impl Mutation {
             desc = "How many of each package, 1 to 1,000,000: every limit counts so many times. Default 1"
         )]
         quantities: Option<Vec<i32>>,
+        #[graphql(
+            desc = "When the subscriptions start, in the future; not together with startedAt. A user can have \
+                    10 subscriptions that have not begun"
+        )]
+        starts_at: Option<DateTime>,
+        #[graphql(desc = "How many days of 24 hours they are TRIALING from their start, 1 to 730")]
+        trial_days: Option<i32>,
+        #[graphql(
+            desc = "Whether they end with the trial; needs trialDays",
+            default_with = "Some(false)"
+        )]
+        cancel_at_trial_end: Option<bool>,
     ) -> Result<List<PackageSubscription>, ApiError> {
         let user = UserId::new("userId", &user_id)?;
         let packages = package_ids
             .iter()
             .map(|id| PackageId::new("packageIds", id))
             .collect::<Result<_, _>>()?;
-        let started_at = started_at.map(|at| at.0);
-        let quantities =
-            quantities.map(|quantities| quantities.into_iter().map(i64::from).collect());
-        let (catalog, subscriptions) = environment(context)?
-            .subscribe_to(user.clone(), packages, quantities, started_at)
-            .await?;
+        let command = Subscribe {
+            quantities: quantities.map(|all| all.into_iter().map(i64::from).collect()),
+            started_at: started_at.map(|at| at.0),
+            starts_at: starts_at.map(|at| at.0),
+            trial_days: trial_days.map(i64::from),
+            cancel_at_trial_end: cancel_at_trial_end.unwrap_or(false),
+            ..to_subscribe(user.clone(), packages)
+        };
+        let (catalog, subscriptions) = environment(context)?.subscribe_to(command).await?;
         Ok(PackageSubscription::all(&catalog, &user, subscriptions).into())
     }
 
@@ -123,7 +140,7 @@ impl Mutation {
         Package::find(catalog, &id)
     }
 
-    /// Cancels a subscription and, with a base package, the user's add-ons. Again changes nothing.
+    /// Cancels a subscription at once and, with a base package, the user's add-ons. Again changes nothing.
     /// Errors: SubscriptionNotFoundError.
     async fn cancel_subscription(
         &self,
@@ -134,9 +151,10 @@ impl Mutation {
         Ok(PackageSubscription::new(catalog, user, subscription))
     }
 
-    /// Changes a subscription that runs, at once; what is left out stays as it is. Earlier periods keep
-    /// their limits. Errors: ValidationError, SubscriptionNotFoundError, SubscriptionError for one that
-    /// has ended.
+    /// Changes a subscription that has not ended; what is left out stays as it is. A quantity counts at
+    /// once, and earlier periods keep their limits. Add-ons end with their base. Errors: ValidationError,
+    /// SubscriptionNotFoundError, SubscriptionError for one that has ended, or whose new end makes it
+    /// overlap another.
     async fn update_subscription(
         &self,
         context: &Context<'_>,
@@ -144,7 +162,7 @@ impl Mutation {
         #[graphql(desc = "What is to change")] input: UpdateSubscriptionInput,
     ) -> Result<PackageSubscription, ApiError> {
         let (catalog, user, subscription) =
-            environment(context)?.update_subscription(&id, input.quantity()).await?;
+            environment(context)?.update_subscription(&id, input.read()).await?;
         Ok(PackageSubscription::new(catalog, user, subscription))
     }
 

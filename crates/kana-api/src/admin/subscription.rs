@@ -1,14 +1,15 @@
 use std::sync::Arc;
 
-use async_graphql::{Enum, InputObject, Object};
+use async_graphql::{Enum, InputObject, MaybeUndefined, Object};
 use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
+use kana_core::decide::UpdateSubscription;
 use kana_core::id::{SubscriptionId, UserId};
 use kana_core::subscription::{self, Subscription};
 
-use kana_service::SubscriptionPage;
+use kana_service::{SubscriptionPage, no_update};
 
-use super::package::Package;
+use super::package::{Package, ResetPeriod};
 use crate::error::ApiError;
 use crate::scalars::DateTime;
 
@@ -20,13 +21,13 @@ pub(super) enum SubscriptionStatus {
     Active,
     /// Grants, for a trial
     Trialing,
-    /// Ended
+    /// Ended, or cancelled before it began
     Cancelled,
     /// A payment failed
     PastDue,
     /// Payments have failed for good
     Unpaid,
-    /// The first payment is missing
+    /// Has not begun, or its first payment is missing
     Incomplete,
     /// The first payment never came
     IncompleteExpired,
@@ -94,14 +95,24 @@ impl PackageSubscription {
         Package::find(Arc::clone(&self.catalog), &self.subscription.package)
     }
 
-    /// When it started: reset periods are counted from here
+    /// When it starts: reset periods are counted from here
     async fn started_at(&self) -> DateTime {
         DateTime(self.subscription.started_at)
     }
 
-    /// When it ended; null while it runs
+    /// When it ended; null until it is CANCELLED
     async fn ended_at(&self) -> Option<DateTime> {
         self.subscription.ended_at.map(DateTime)
+    }
+
+    /// When it will end; null without an end, and once it has ended
+    async fn cancel_at(&self) -> Option<DateTime> {
+        self.subscription.cancel_at().map(DateTime)
+    }
+
+    /// When its trial ends or ended; null without one
+    async fn trial_ends_at(&self) -> Option<DateTime> {
+        self.subscription.timing.trial_ends_at.map(DateTime)
     }
 
     /// How many of the package it is for: every limit counts so many times
@@ -111,15 +122,37 @@ impl PackageSubscription {
     }
 }
 
-/// What is to change about a subscription: absent or null = leave as it is.
+/// What is to change about a subscription: absent = leave as it is.
 #[derive(InputObject)]
 pub(super) struct UpdateSubscriptionInput {
-    /// How many of the package it is for from now on, 1 to 1,000,000
+    /// How many of the package it is for from now on, 1 to 1,000,000; null = leave as it is
     quantity: Option<i32>,
+    /// When it ends, ahead of now and of its start; null = it has no end
+    cancel_at: MaybeUndefined<DateTime>,
+    /// It ends with the current period of this length, counted from its start; not together with cancelAt;
+    /// null = leave as it is
+    cancel_at_end_of: Option<ResetPeriod>,
+    /// When its trial ends, ahead of now and of its start; null = the trial is over
+    trial_ends_at: MaybeUndefined<DateTime>,
 }
 
 impl UpdateSubscriptionInput {
-    pub(super) fn quantity(&self) -> Option<i64> {
-        self.quantity.map(i64::from)
+    pub(super) fn read(self) -> UpdateSubscription {
+        UpdateSubscription {
+            quantity: self.quantity.map(i64::from),
+            cancel_at: instant(self.cancel_at),
+            cancel_at_end_of: self.cancel_at_end_of.map(Into::into),
+            trial_ends_at: instant(self.trial_ends_at),
+            ..no_update()
+        }
+    }
+}
+
+/// What an update does to an instant: absent leaves it, null clears it.
+fn instant(value: MaybeUndefined<DateTime>) -> Option<Option<Timestamp>> {
+    match value {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(at) => Some(Some(at.0)),
     }
 }

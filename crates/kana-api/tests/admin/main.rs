@@ -48,6 +48,7 @@ mod quantities;
 mod rate_limits;
 mod repeated;
 mod rollover;
+mod schedules;
 mod starting;
 mod thresholds;
 mod updates;

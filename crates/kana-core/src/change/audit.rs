@@ -17,6 +17,7 @@ use crate::overrides::{Override, OverrideTerms};
 use crate::period::ResetAnchor;
 use crate::quantity::Quantity;
 use crate::subscription::{Subscription, SubscriptionStatus};
+use crate::timestamp::Timestamp;
 
 /// An entry of the audit log, without who did it and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,11 +207,17 @@ fn entry_of_user(change: &Change) -> Option<AuditEntry> {
         Effect::SubscriptionStarted(subscription) => {
             ("subscribe", None, Some(shown_subscription(subscription, subscription.status)))
         }
-        Effect::SubscriptionUpdated { subscription, previous_quantity } => (
-            "updateSubscription",
-            Some(shown_with(subscription, subscription.status, *previous_quantity)),
-            Some(shown_with(subscription, subscription.status, subscription.quantities.current())),
-        ),
+        Effect::SubscriptionUpdated { subscription, previous } => {
+            let are_timed = !subscription.timing.is_none() || !previous.timing.is_none();
+            let shown = |one: &Subscription| {
+                let mut shown = shown_with(subscription, one.status, one.quantities.current());
+                if are_timed {
+                    add_timing(&mut shown, one);
+                }
+                Some(shown)
+            };
+            ("updateSubscription", shown(previous), shown(subscription))
+        }
         Effect::SubscriptionEnded { subscription, previous_status } => (
             "cancelSubscription",
             Some(shown_subscription(subscription, *previous_status)),
@@ -319,14 +326,27 @@ fn shown_metadata(metadata: Option<&Metadata>) -> Value {
 
 fn shown_subscription(subscription: &Subscription, status: SubscriptionStatus) -> Value {
     let quantities = &subscription.quantities;
-    if !quantities.is_always_one() {
-        return shown_with(subscription, status, quantities.current());
+    let mut shown = if quantities.is_always_one() {
+        json!({
+            "subscriptionId": subscription.id.to_string(),
+            "packageId": subscription.package.as_str(),
+            "status": status_name(status),
+        })
+    } else {
+        shown_with(subscription, status, quantities.current())
+    };
+    if !subscription.timing.is_none() {
+        shown["startedAt"] = subscription.started_at.to_string().into();
+        add_timing(&mut shown, subscription);
     }
-    json!({
-        "subscriptionId": subscription.id.to_string(),
-        "packageId": subscription.package.as_str(),
-        "status": status_name(status),
-    })
+    shown
+}
+
+/// Adds the end that lies ahead and that of the trial.
+fn add_timing(shown: &mut Value, subscription: &Subscription) {
+    let written = |at: Option<Timestamp>| at.map(|at| at.to_string()).into();
+    shown["cancelAt"] = written(subscription.cancel_at());
+    shown["trialEndsAt"] = written(subscription.timing.trial_ends_at);
 }
 
 /// The subscription with how many of its package it is for.

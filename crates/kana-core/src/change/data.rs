@@ -60,6 +60,11 @@ struct ShownSubscription<'a> {
     /// Left out of a subscription that was never for anything but one.
     #[serde(skip_serializing_if = "Option::is_none")]
     quantity: Option<u32>,
+    /// Left out where there is none, like the next one.
+    #[serde(serialize_with = "displayed_if_any", skip_serializing_if = "Option::is_none")]
+    cancel_at: Option<Timestamp>,
+    #[serde(serialize_with = "displayed_if_any", skip_serializing_if = "Option::is_none")]
+    trial_ends_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -161,9 +166,12 @@ impl<'a> Data<'a> {
             Effect::SubscriptionStarted(subscription) => {
                 Self { subscription: Some(shown(subscription)), ..none }
             }
-            Effect::SubscriptionUpdated { subscription, .. } => {
-                Self { subscription: Some(shown(subscription)), ..none }
-            }
+            Effect::SubscriptionUpdated { subscription, previous } => Self {
+                subscription: Some(shown(subscription)),
+                previous_status: (subscription.status != previous.status)
+                    .then(|| status_name(previous.status)),
+                ..none
+            },
             Effect::SubscriptionEnded { subscription, previous_status } => Self {
                 subscription: Some(shown(subscription)),
                 previous_status: (subscription.status != *previous_status)
@@ -239,6 +247,8 @@ fn shown(subscription: &Subscription) -> ShownSubscription<'_> {
         started_at: subscription.started_at,
         ended_at: subscription.ended_at,
         quantity: (!quantities.is_always_one()).then(|| quantities.current().get()),
+        cancel_at: subscription.cancel_at(),
+        trial_ends_at: subscription.timing.trial_ends_at,
     }
 }
 

@@ -1,5 +1,4 @@
 use crate::id::{FeatureId, PackageId, UserId};
-use crate::quantity::Quantity;
 use crate::subscription::{Subscription, SubscriptionStatus};
 use crate::threshold::ThresholdEvent;
 
@@ -38,8 +37,8 @@ pub enum Effect {
     SubscriptionUpdated {
         /// The subscription as it is now.
         subscription: Subscription,
-        /// How many of its package it was for before.
-        previous_quantity: Quantity,
+        /// The subscription as it was before.
+        previous: Subscription,
     },
     /// `subscription.ended`.
     SubscriptionEnded {

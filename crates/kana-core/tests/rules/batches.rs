@@ -84,12 +84,7 @@ fn command(world: &mut World, step: Step) -> Command {
         Step::Usage(command) => command,
         Step::Subscribe(package) => {
             let packages = vec![(package_id(package), world.next_subscription_id())];
-            Command::Subscribe(Subscribe {
-                user: user_id("124"),
-                packages,
-                quantities: None,
-                started_at: None,
-            })
+            Command::Subscribe(Subscribe::now(user_id("124"), packages))
         }
         Step::Cancel(package) => {
             let subscription = world.subscription("124", package).id;

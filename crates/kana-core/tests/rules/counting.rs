@@ -5,6 +5,7 @@ use kana_core::counting::counting_subscription;
 use kana_core::id::SubscriptionId;
 use kana_core::quantity::Quantities;
 use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus};
+use kana_core::timing::Timing;
 use kana_core::usage::RecordedUsage;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -260,6 +261,7 @@ fn any_subscriptions() -> impl Strategy<Value = Vec<Subscription>> {
                     started_at: Timestamp::from_ms(start),
                     ended_at: cancelled.then(|| Timestamp::from_ms(start + length)),
                     quantities: Quantities::ONE,
+                    timing: Timing::NONE,
                 }
             })
             .collect()

@@ -26,6 +26,7 @@ mod rollover;
 mod stacking;
 mod subscribing;
 mod thresholds;
+mod trials_and_schedules;
 mod usage_history;
 mod users;
 mod voiding;

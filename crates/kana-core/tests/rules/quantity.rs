@@ -274,14 +274,10 @@ fn subscribe_has_a_quantity_for_each_package() {
 #[test]
 fn quantities_are_checked_before_anything_that_is_stored() {
     let mut world = world();
+    let packages = ["x", "y"].map(|id| (package_id(id), SubscriptionId(Uuid::nil())));
     let subscribe = |quantities: Option<Vec<i64>>| Subscribe {
-        user: user_id("nobody"),
-        packages: vec![
-            (package_id("x"), SubscriptionId(Uuid::nil())),
-            (package_id("y"), SubscriptionId(Uuid::nil())),
-        ],
         quantities,
-        started_at: None,
+        ..Subscribe::now(user_id("nobody"), packages.to_vec())
     };
     let mut refused =
         |quantities| world.run(&Command::Subscribe(subscribe(quantities))).unwrap_err().to_string();
@@ -340,7 +336,8 @@ fn a_batch_counts_with_the_quantity_as_the_command_before_left_it() {
     let mut world = world();
     let subscription = world.subscription("124", "team").id;
     let quantity = |quantity| {
-        Command::UpdateSubscription(UpdateSubscription { subscription, quantity: Some(quantity) })
+        let nothing = UpdateSubscription::nothing(subscription);
+        Command::UpdateSubscription(UpdateSubscription { quantity: Some(quantity), ..nothing })
     };
     let take = using("124", "api-calls").delta(15).command();
     let commands = [quantity(1), take.clone(), quantity(2), take];

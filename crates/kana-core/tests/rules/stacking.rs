@@ -8,6 +8,7 @@ use kana_core::id::SubscriptionId;
 use kana_core::period::ResetPeriod;
 use kana_core::quantity::{Quantities, Quantity};
 use kana_core::subscription::{AsOf, Subscription, SubscriptionStatus};
+use kana_core::timing::Timing;
 use kana_core::usage_history::ConsumptionInPeriod;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -308,6 +309,7 @@ fn any_subscriptions() -> impl Strategy<Value = Vec<Subscription>> {
                 started_at: Timestamp::from_ms(start),
                 ended_at: None,
                 quantities,
+                timing: Timing::NONE,
             }
         };
         (1_u128..).zip(all).map(one).collect()

@@ -297,12 +297,7 @@ fn a_start_in_the_future_is_a_bad_value_and_now_is_none() {
 #[test]
 fn bad_values_come_before_an_unknown_user() {
     let mut world = shop();
-    let empty = Subscribe {
-        user: user_id("nobody"),
-        packages: Vec::new(),
-        quantities: None,
-        started_at: None,
-    };
+    let empty = Subscribe::now(user_id("nobody"), Vec::new());
     let refusal = world.run(&Command::Subscribe(empty)).unwrap_err();
     assert_eq!(refusal.to_string(), "packageIds must name at least one package");
     let early = world.subscribe_since("nobody", ["basic"], "2025-01-01T00:00:00Z").unwrap_err();

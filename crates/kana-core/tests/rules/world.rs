@@ -605,7 +605,7 @@ impl World {
     ) -> Subscribe {
         let packages = packages.map(|id| (package_id(id), self.next_subscription_id()));
         let packages = packages.to_vec();
-        Subscribe { user: user_id(user), packages, quantities: None, started_at }
+        Subscribe { started_at, ..Subscribe::now(user_id(user), packages) }
     }
 
     pub(crate) fn subscribe_to<const N: usize>(
@@ -629,8 +629,11 @@ impl World {
         subscription: SubscriptionId,
         quantity: Option<i64>,
     ) -> Result<Subscription, Refusal> {
-        let command = Command::UpdateSubscription(UpdateSubscription { subscription, quantity });
-        match self.run(&command)? {
+        self.update(UpdateSubscription { quantity, ..UpdateSubscription::nothing(subscription) })
+    }
+
+    pub(crate) fn update(&mut self, command: UpdateSubscription) -> Result<Subscription, Refusal> {
+        match self.run(&Command::UpdateSubscription(command))? {
             Answer::SubscriptionUpdated { subscription, .. } => Ok(subscription),
             other => panic!("not an answer to updateSubscription: {other:?}"),
         }
@@ -845,6 +848,11 @@ impl World {
                     let known = &mut self.person_mut_with(*user).subscriptions;
                     let known = known.iter_mut().find(|known| known.id == subscription).unwrap();
                     known.quantities = quantities;
+                }
+                Change::SetTiming { subscription, timing } => {
+                    let known = &mut self.person_mut_with(*user).subscriptions;
+                    let known = known.iter_mut().find(|known| known.id == subscription).unwrap();
+                    known.timing = timing;
                 }
                 Change::SetCounter { counter, value } => {
                     assert!(value.used >= 0, "a counter holds 0 or more");

@@ -76,6 +76,16 @@ pub(super) struct Forms {
     pub(super) usage: Filled,
 }
 
+impl Forms {
+    /// Returns true if a field of the form Subscribe was used that is folded away.
+    fn more_of_subscribe(&self) -> bool {
+        let is_used = |field: &&str| {
+            !self.subscribe.text(field).is_empty() || !self.subscribe.problem(field).is_empty()
+        };
+        ["quantity", "starts_at", "trial_days", "trial_is_all"].iter().any(is_used)
+    }
+}
+
 /// Where the forms and links of the page lead.
 struct Addresses {
     page: Address,
@@ -102,6 +112,10 @@ struct SubscriptionRow {
     status: Status,
     started_at: Instant,
     ended_at: Option<Instant>,
+    /// When its trial ends, while it is on trial.
+    trial_ends_at: Option<Instant>,
+    /// When it ends, if that lies ahead.
+    cancel_at: Option<Instant>,
     /// Where its quantity is changed and where it is cancelled; `None` if it has ended.
     change: Option<[Address; 2]>,
 }
@@ -390,6 +404,12 @@ fn subscriptions<E>(
             status: Status(subscription.status),
             started_at: subscription.started_at.into(),
             ended_at: subscription.ended_at.map(Instant::from),
+            trial_ends_at: subscription
+                .timing
+                .trial_ends_at
+                .filter(|_| subscription.status == SubscriptionStatus::Trialing)
+                .map(Instant::from),
+            cancel_at: subscription.cancel_at().map(Instant::from),
             change: (may_edit && subscription.ended_at.is_none()).then_some(change),
         })
     };

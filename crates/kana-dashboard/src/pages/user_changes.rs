@@ -5,10 +5,11 @@ use kana_core::catalog::Catalog;
 use kana_core::entitlement::Consumption;
 use kana_core::id::{FeatureId, IdempotencyKey, PackageId, UserId};
 use kana_core::refusal::InvalidValue;
-use kana_core::subscription::Subscription;
+use kana_core::subscribing::Subscribe;
+use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::usage::{RecordUsage, RecordedUsage, UsageAction};
 use kana_core::{Refusal, Timestamp};
-use kana_service::{EnvironmentView, Error};
+use kana_service::{EnvironmentView, Error, to_subscribe};
 
 use super::confirm::ConfirmPage;
 use super::suggestions;
@@ -127,8 +128,8 @@ async fn subscribe(posted: Posted<Editor>) -> Result<Response, Problem> {
     let environment = &asked.entrance.environment;
     let user = read_id(asked.query("id"))?;
     let catalog = environment.catalog().await?;
-    let (package, quantity, started_at) = match read_subscription(&catalog, &form) {
-        Ok(read) => read,
+    let command = match read_subscription(&catalog, &user, &form) {
+        Ok(command) => command,
         Err(problems) => {
             let subscribe = Filled::with_problems(form, problems);
             return show(&asked, environment, &user, Forms { subscribe, ..Forms::default() }).await;
@@ -136,9 +137,7 @@ async fn subscribe(posted: Posted<Editor>) -> Result<Response, Problem> {
     };
     let address = asked.address("/user")?.with("id", user.as_str());
     let made = asked.once(&form, async || {
-        let (packages, quantities) = (vec![package], Some(vec![quantity]));
-        let subscribed = environment.subscribe_to(user.clone(), packages, quantities, started_at);
-        subscribed.await.map_err(NotMade::Service)?;
+        environment.subscribe_to(command.clone()).await.map_err(NotMade::Service)?;
         Ok(address.done(Done::Subscribed))
     });
     match made.await {
@@ -153,27 +152,48 @@ async fn subscribe(posted: Posted<Editor>) -> Result<Response, Problem> {
 
 fn read_subscription(
     catalog: &Catalog,
+    user: &UserId,
     form: &Form,
-) -> Result<(PackageId, i64, Option<Timestamp>), Vec<FieldProblem>> {
+) -> Result<Subscribe, Vec<FieldProblem>> {
     let of_value = |invalid: InvalidValue| FieldProblem::of_value(&invalid, subscribe_field_names);
     let package = suggestions::published_package(catalog, form.text("package")).map_err(of_value);
-    let started_at = match form.text("started_at").trim() {
-        "" => Ok(None),
-        text => Timestamp::parse("startedAt", &as_rfc_3339(text)).map(Some).map_err(|_| {
-            let message = "Must be like 2026-11-29 09:03:11 UTC, or 2026-11-29.";
-            FieldProblem::of("started_at", message)
-        }),
-    };
     let quantity = match form.text("quantity").trim() {
         "" => Ok(1),
         text => read_quantity(text),
     };
-    match (package, quantity, started_at) {
-        (Ok(package), Ok(quantity), Ok(started_at)) => Ok((package, quantity, started_at)),
-        (package, quantity, started_at) => {
-            let problems = [package.err(), quantity.err(), started_at.err()];
-            Err(problems.into_iter().flatten().collect())
+    let trial_days = match form.text("trial_days").trim() {
+        "" => Ok(None),
+        text => {
+            number::read(text).map(Some).map_err(|problem| FieldProblem::of("trial_days", problem))
         }
+    };
+    let instants = (read_instant(form, "started_at"), read_instant(form, "starts_at"));
+    match (package, quantity, trial_days, instants) {
+        (Ok(package), Ok(quantity), Ok(trial_days), (Ok(started_at), Ok(starts_at))) => {
+            Ok(Subscribe {
+                quantities: Some(vec![quantity]),
+                started_at,
+                starts_at,
+                trial_days,
+                cancel_at_trial_end: form.is("trial_is_all", "1"),
+                ..to_subscribe(user.clone(), vec![package])
+            })
+        }
+        (package, quantity, trial_days, (started_at, starts_at)) => {
+            let of_fields = [package.err(), started_at.err(), quantity.err(), starts_at.err()];
+            Err(of_fields.into_iter().flatten().chain(trial_days.err()).collect())
+        }
+    }
+}
+
+/// Reads an instant as [`as_rfc_3339`] takes it; `None` if the field is empty.
+fn read_instant(form: &Form, field: &'static str) -> Result<Option<Timestamp>, FieldProblem> {
+    match form.text(field).trim() {
+        "" => Ok(None),
+        text => Timestamp::parse(field, &as_rfc_3339(text)).map(Some).map_err(|_| {
+            let message = "Must be like 2026-11-29 09:03:11 UTC, or 2026-11-29.";
+            FieldProblem::of(field, message)
+        }),
     }
 }
 
@@ -199,6 +219,8 @@ fn subscribe_field_names(field: &str) -> Option<&'static str> {
         "package" => Some("package"),
         "quantities" => Some("quantity"),
         "startedAt" => Some("started_at"),
+        "startsAt" => Some("starts_at"),
+        "trialDays" | "cancelAtTrialEnd" => Some("trial_days"),
         _ => None,
     }
 }
@@ -243,9 +265,16 @@ fn what_it_does(
     };
     let is_addon = |id: &PackageId| catalog.package(id).is_some_and(|package| package.is_addon());
     let package = name(&subscription.package);
-    let mut text = format!("{user} loses what {package} grants, at once.");
+    // One that is billed can be incomplete, too, and grants as little.
+    let has_begun = |one: &Subscription| one.status != SubscriptionStatus::Incomplete;
+    let mut text = if has_begun(subscription) {
+        format!("{user} loses what {package} grants, at once.")
+    } else {
+        format!("{package} grants {user} nothing yet, and never will.")
+    };
     let addons = all.iter().filter(|other| {
-        !is_addon(&subscription.package) && is_addon(&other.package) && other.ended_at.is_none()
+        let goes_with_it = !is_addon(&subscription.package) && is_addon(&other.package);
+        goes_with_it && other.ended_at.is_none() && has_begun(other) && has_begun(subscription)
     });
     let addons: Vec<String> = addons.map(|addon| name(&addon.package)).collect();
     if !addons.is_empty() {

@@ -2,7 +2,9 @@
 
 use askama::Template;
 use axum::response::Response;
+use kana_core::decide::UpdateSubscription;
 use kana_core::id::UserId;
+use kana_service::no_update;
 
 use super::user_changes::{find, read_quantity};
 use crate::address::Address;
@@ -68,7 +70,8 @@ async fn change(posted: Posted<Editor>) -> Result<Response, Problem> {
         Ok(quantity) => {
             let environment = &asked.entrance.environment;
             let id = subscription.id.to_string();
-            match environment.update_subscription(&id, Some(quantity)).await {
+            let changes = UpdateSubscription { quantity: Some(quantity), ..no_update() };
+            match environment.update_subscription(&id, changes).await {
                 Ok(_) => {
                     let address = of_user(&asked, &user)?;
                     return Ok(see_other(&address.done(Done::SubscriptionChanged)));

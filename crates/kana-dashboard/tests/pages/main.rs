@@ -19,6 +19,7 @@ mod packages;
 mod person;
 mod quantities;
 mod routes;
+mod schedules;
 mod settings;
 mod statements;
 mod user_events;

@@ -66,7 +66,7 @@ impl ClientUser {
                 let mut granting: Vec<_> = facts
                     .subscriptions()
                     .iter()
-                    .filter(|subscription| subscription.is_granting())
+                    .filter(|subscription| subscription.grants_as_of(AsOf::Now(now)))
                     .collect();
                 granting.sort_by_key(|subscription| (subscription.started_at, subscription.id));
                 let mut seen = HashSet::new();

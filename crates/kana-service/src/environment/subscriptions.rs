@@ -6,7 +6,6 @@ use std::sync::Arc;
 use kana_core::catalog::Catalog;
 use kana_core::decide::{Answer, Command, UpdateSubscription};
 use kana_core::id::{PackageId, SubscriptionId, UserId};
-use kana_core::quantity::Quantity;
 use kana_core::subscribing::{CancelSubscription, Subscribe};
 use kana_core::subscription::Subscription;
 use kana_core::{Refusal, Timestamp};
@@ -37,8 +36,8 @@ impl EnvironmentView {
         user: &UserId,
     ) -> Result<(Arc<Catalog>, Vec<Subscription>), Error> {
         let (catalog, mut subscriptions) = self
-            .ask(user, |catalog, facts, _| {
-                Ok((Arc::clone(catalog), facts.all_subscriptions()?.to_vec()))
+            .ask(user, |catalog, facts, now| {
+                Ok((Arc::clone(catalog), as_of(facts.all_subscriptions()?, now)))
             })
             .await?;
         newest_first(&mut subscriptions);
@@ -59,6 +58,9 @@ impl EnvironmentView {
             let has_more = subscriptions.len() > limit;
             subscriptions.truncate(limit);
             let catalog = self.catalog_in(transaction.as_mut()).await?;
+            let now = self.now();
+            let shown = |(user, one): (UserId, Subscription)| (user, one.as_of(now));
+            let subscriptions = subscriptions.into_iter().map(shown).collect();
             Ok(SubscriptionPage { subscriptions, has_more, catalog })
         })
         .await
@@ -76,7 +78,7 @@ impl EnvironmentView {
             let (user, subscription) =
                 found.ok_or_else(|| Refusal::SubscriptionNotFound(id.to_string()))?;
             let catalog = self.catalog_in(transaction.as_mut()).await?;
-            Ok((catalog, user, subscription))
+            Ok((catalog, user, subscription.as_of(self.now())))
         })
         .await
     }
@@ -90,24 +92,16 @@ impl Environment {
         packages: Vec<PackageId>,
         started_at: Option<Timestamp>,
     ) -> Result<(Arc<Catalog>, Vec<Subscription>), Error> {
-        self.subscribe_to(user, packages, None, started_at).await
+        self.subscribe_to(Subscribe { started_at, ..to_subscribe(user, packages) }).await
     }
 
-    /// Subscribes the user to all packages or, if refused, to none. `quantities` says how many of each
-    /// package; `None` means one of each. Returns the subscriptions with the catalog that has their
-    /// packages.
+    /// Subscribes the user to all packages or, if refused, to none; see [`to_subscribe`]. Returns the
+    /// subscriptions with the catalog that has their packages.
     pub async fn subscribe_to(
         &self,
-        user: UserId,
-        packages: Vec<PackageId>,
-        quantities: Option<Vec<i64>>,
-        started_at: Option<Timestamp>,
+        command: Subscribe,
     ) -> Result<(Arc<Catalog>, Vec<Subscription>), Error> {
-        // The writer chooses the ids when the command has its turn.
-        let packages =
-            packages.into_iter().map(|package| (package, SubscriptionId(Uuid::nil()))).collect();
-        let command = Command::Subscribe(Subscribe { user, packages, quantities, started_at });
-        match self.submit(command).await? {
+        match self.submit(Command::Subscribe(command)).await? {
             Answered {
                 answer: Answer::Subscribed(subscriptions), catalog: Some(catalog), ..
             } => Ok((catalog, subscriptions)),
@@ -132,17 +126,17 @@ impl Environment {
         }
     }
 
-    /// Changes a subscription that runs. A `quantity` counts at once; `None` leaves it as it is. Returns
-    /// the subscription with its user and the catalog that has its package.
+    /// Changes the subscription with this id, unless it is over. `changes` says what is to change; see
+    /// [`no_update`]. Returns the subscription with its user and the catalog that has its package.
     pub async fn update_subscription(
         &self,
         id: &str,
-        quantity: Option<i64>,
+        changes: UpdateSubscription,
     ) -> Result<(Arc<Catalog>, UserId, Subscription), Error> {
         // What is wrong with the values is said before whether there is such a subscription.
-        quantity.map(|quantity| Quantity::new("quantity", quantity)).transpose()?;
+        changes.check_values(self.now())?;
         let subscription = subscription_id(id)?;
-        let command = UpdateSubscription { subscription, quantity };
+        let command = UpdateSubscription { subscription, ..changes };
         match self.submit(Command::UpdateSubscription(command)).await? {
             Answered {
                 answer: Answer::SubscriptionUpdated { user, subscription },
@@ -152,6 +146,26 @@ impl Environment {
             _ => Err(ANSWERED_AS_ANOTHER),
         }
     }
+}
+
+/// Returns the command that subscribes a user to one of each package, now. The ids are chosen when the command
+/// has its turn.
+#[must_use]
+pub fn to_subscribe(user: UserId, packages: Vec<PackageId>) -> Subscribe {
+    let packages = packages.into_iter().map(|package| (package, SubscriptionId(Uuid::nil())));
+    Subscribe::now(user, packages.collect())
+}
+
+/// Returns the command that changes nothing about a subscription, whose id
+/// [`update_subscription`](Environment::update_subscription) sets.
+#[must_use]
+pub fn no_update() -> UpdateSubscription {
+    UpdateSubscription::nothing(SubscriptionId(Uuid::nil()))
+}
+
+/// Returns subscriptions as they are shown at an instant.
+pub(super) fn as_of(all: &[Subscription], now: Timestamp) -> Vec<Subscription> {
+    all.iter().map(|one| one.as_of(now)).collect()
 }
 
 pub(super) fn newest_first(subscriptions: &mut [Subscription]) {

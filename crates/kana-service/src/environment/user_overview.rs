@@ -17,7 +17,7 @@ use kana_core::user::User;
 use super::grants::current_grants;
 use super::holds::living_holds;
 use super::overrides::living_overrides;
-use super::subscriptions::newest_first;
+use super::subscriptions::{as_of, newest_first};
 use super::view::EnvironmentView;
 use crate::error::Error;
 
@@ -72,7 +72,7 @@ impl EnvironmentView {
         usage_of: Option<FeatureId>,
     ) -> Result<UserOverview, Error> {
         self.ask(user, move |catalog, facts, now| {
-            let mut subscriptions = facts.all_subscriptions()?.to_vec();
+            let mut subscriptions = as_of(facts.all_subscriptions()?, now);
             newest_first(&mut subscriptions);
             let has_more_subscriptions = subscriptions.len() > SUBSCRIPTIONS_MAX;
             subscriptions.truncate(SUBSCRIPTIONS_MAX);

@@ -12,7 +12,7 @@ use kana_store::Transaction;
 use kana_store::user_search::{Match, Prefix};
 use uuid::Uuid;
 
-use super::subscriptions::newest_first;
+use super::subscriptions::{as_of, newest_first};
 use super::view::EnvironmentView;
 use crate::error::Error;
 use crate::retry::retry;
@@ -151,7 +151,8 @@ impl EnvironmentView {
         };
         let ids: Vec<_> = users.iter().map(|user| user.id.clone()).collect();
         let running = transaction.facts(self.id(), &ids).await?.users.into_iter().map(|facts| {
-            let mut running = facts.map(|facts| facts.subscriptions().to_vec()).unwrap_or_default();
+            let running = facts.map(|facts| as_of(facts.subscriptions(), self.now()));
+            let mut running = running.unwrap_or_default();
             newest_first(&mut running);
             running
         });

@@ -9,7 +9,7 @@ use kana_core::id::{UserId, UserKey};
 use kana_core::subscription::Subscription;
 use kana_core::user::{User, UserEdit};
 
-use super::subscriptions::newest_first;
+use super::subscriptions::{as_of, newest_first};
 use super::view::EnvironmentView;
 use super::{ANSWERED_AS_ANOTHER, Environment};
 use crate::error::Error;
@@ -62,8 +62,10 @@ impl EnvironmentView {
         let subscriptions = if with_subscriptions {
             let keys: Vec<UserKey> = users.iter().map(|user| user.key).collect();
             let all = transaction.subscriptions_of(self.id(), &keys).await?;
+            let now = self.now();
             all.into_iter()
-                .map(|mut subscriptions| {
+                .map(|subscriptions| {
+                    let mut subscriptions = as_of(&subscriptions, now);
                     newest_first(&mut subscriptions);
                     Some(subscriptions)
                 })

@@ -3,6 +3,7 @@ use kana_core::id::{PackageId, SubscriptionId, UserId};
 use kana_core::metadata::{Label, Metadata};
 use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::timing::Timing;
 use kana_core::user::User;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -226,6 +227,7 @@ fn subscription(number: u128, package: &str) -> Subscription {
         started_at: Timestamp::from_ms(0),
         ended_at: None,
         quantities: Quantities::ONE,
+        timing: Timing::NONE,
     }
 }
 

@@ -64,6 +64,7 @@ impl History {
             call.answer.ids_mut().into_iter().for_each(number);
             if let Request::CancelSubscription(id)
             | Request::UpdateSubscription { id, .. }
+            | Request::SetEnd { id, .. }
             | Request::Subscription(id) = &mut call.request
             {
                 number(id);

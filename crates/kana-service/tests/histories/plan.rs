@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use kana_test_model::request::{
-    ADA, Action, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, Holding, IMAGES, LATE,
+    ADA, Action, Ahead, At, BASIC, BOB, CALLS, CYD, EXTRA, Edit, Giving, Holding, IMAGES, LATE,
     LATE_CALLS, LATER, Name, NewPackage, PLUS, PRO, Request, Reset, Rollover, SSO, Says, Terms,
     Usage,
 };
@@ -60,6 +60,8 @@ pub(crate) enum Step {
     Cancel(usize),
     /// Changes the quantity of that subscription.
     Quantity(usize, i64),
+    /// Sets the end of that subscription, or takes it back.
+    End(usize, Option<At>),
     /// Asks for that subscription.
     Subscription(usize),
 }
@@ -115,6 +117,7 @@ fn open(shop: Vec<NewPackage>, ada: Option<Vec<Name>>, bob: Option<Vec<Name>>) -
             packages,
             quantities: None,
             started_at: Some(A_MONTH_AGO),
+            ahead: Ahead::default(),
         };
         setup.extend(packages.map(subscribe));
     }
@@ -300,13 +303,32 @@ fn any_subscribe() -> impl Strategy<Value = Request> {
     // As many as there are packages, but for some.
     let quantities = weighted(0.4, vec(any_quantity(), 4));
     let as_many = prop::bool::weighted(0.9);
-    (any_user(), any_packages(), quantities, as_many, started_at).prop_map(
-        |(user, packages, quantities, as_many, started_at)| {
+    let said = (started_at, any_ahead());
+    (any_user(), any_packages(), quantities, as_many, said).prop_map(
+        |(user, packages, quantities, as_many, (started_at, ahead))| {
             let count = if as_many { packages.len() } else { 1 };
             let quantities = quantities.map(|all| all.into_iter().take(count).collect());
-            Request::Subscribe { user, packages, quantities, started_at }
+            // Both are refused; mostly there is one.
+            let started_at = started_at.filter(|_| ahead.starts_at.is_none() || count == 2);
+            Request::Subscribe { user, packages, quantities, started_at, ahead }
         },
     )
+}
+
+/// An end of a subscription, which may come on the way.
+fn any_end() -> impl Strategy<Value = Option<At>> {
+    let ends = vec![after(-MINUTE_MS), after(HOUR_MS), after(HOUR_MS), after(DAY_MS)];
+    weighted(0.7, select(ends))
+}
+
+/// Starts, trials and ends, of which some come on the way.
+fn any_ahead() -> impl Strategy<Value = Ahead> {
+    let start = select(vec![after(-MINUTE_MS), after(HOUR_MS), after(HOUR_MS), after(DAY_MS)]);
+    let trial_days = weighted(0.3, select(vec![1, 1, 2, 40, 0]));
+    (weighted(0.3, start), trial_days, any::<bool>()).prop_map(|(starts_at, trial_days, ends)| {
+        let ends_with_trial = ends && trial_days.is_some();
+        Ahead { starts_at, trial_days, ends_with_trial }
+    })
 }
 
 /// Overrides, of which some end on the way.
@@ -466,5 +488,6 @@ fn any_change_of_subscriptions() -> impl Strategy<Value = Step> {
         5 => any_subscribe().prop_map(Step::Ask),
         3 => (0..4_usize).prop_map(Step::Cancel),
         4 => (0..4_usize, any_quantity()).prop_map(|(which, many)| Step::Quantity(which, many)),
+        4 => (0..6_usize, any_end()).prop_map(|(which, at)| Step::End(which, at)),
     ]
 }

@@ -4,11 +4,11 @@ use crate::history::{Call, History};
 use crate::linearization::linearize;
 use crate::plan::START;
 use kana_test_model::answer::{
-    Answer, Consumption, Entitlement, Reason, Refusal, Status, Subscription, User,
+    Answer, Consumption, Entitlement, Reason, Refusal, Status, Subscription, Timing, User,
 };
 use kana_test_model::model::Model;
 use kana_test_model::request::{
-    ADA, Action, BASIC, CALLS, EXTRA, Id, NewPackage, PRO, Request, Terms, Usage,
+    ADA, Action, Ahead, BASIC, CALLS, EXTRA, Id, NewPackage, PRO, Request, Terms, Usage,
 };
 
 /// A story in which each line is a client's call, with when it was asked and when it was answered.
@@ -52,11 +52,24 @@ fn shop() -> Vec<(Request, Answer)> {
 }
 
 fn subscribe(package: &'static str) -> Request {
-    Request::Subscribe { user: ADA, packages: vec![package], quantities: None, started_at: None }
+    Request::Subscribe {
+        user: ADA,
+        packages: vec![package],
+        quantities: None,
+        started_at: None,
+        ahead: Ahead::default(),
+    }
 }
 
 fn subscription(id: u128, package: &'static str) -> Subscription {
-    Subscription { id: Id(id), package, started_at: START, ended_at: None, quantity: 1 }
+    Subscription {
+        id: Id(id),
+        package,
+        started_at: START,
+        ended_at: None,
+        quantity: 1,
+        timing: Timing::default(),
+    }
 }
 
 fn add(delta: i64) -> Request {

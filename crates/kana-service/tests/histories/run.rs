@@ -243,6 +243,7 @@ impl Clients {
             Step::Quantity(which, quantity) => {
                 Request::UpdateSubscription { id: subscription(*which), quantity: *quantity }
             }
+            Step::End(which, at) => Request::SetEnd { id: subscription(*which), at: *at },
             Step::Subscription(which) => Request::Subscription(subscription(*which)),
         }
     }

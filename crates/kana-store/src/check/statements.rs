@@ -5,8 +5,28 @@ use kana_core::Timestamp;
 use super::references::{ALL, environment, user};
 use super::snapshot::Dialect;
 
-/// A subscription that grants now.
+/// A subscription that was not ended, and grants something now or later.
 const GRANTS: &str = "s.ended_at IS NULL AND s.status IN ('ACTIVE', 'TRIALING')";
+
+/// A subscription that grants something now.
+fn grants_now(dialect: Dialect, s: &str, now: Timestamp) -> String {
+    let (starts_ahead, end) = match dialect {
+        Dialect::Sqlite => (
+            format!("json_extract({s}.timing, '$[0]')"),
+            format!("json_extract({s}.timing, '$[2]')"),
+        ),
+        Dialect::Postgres => (
+            format!("({s}.timing::json ->> 0)::bigint"),
+            format!("({s}.timing::json ->> 2)::bigint"),
+        ),
+    };
+    let (grants, now) = (GRANTS.replace("s.", &format!("{s}.")), now.as_ms());
+    format!(
+        "{grants} AND ({s}.timing IS NULL
+             OR (({starts_ahead} = 0 OR {s}.started_at <= {now})
+                 AND ({end} IS NULL OR {end} > {now})))"
+    )
+}
 
 /// Returns the checks of an engine, each with its name.
 pub(super) fn all(dialect: Dialect, now: Timestamp) -> Vec<(&'static str, String)> {
@@ -15,8 +35,8 @@ pub(super) fn all(dialect: Dialect, now: Timestamp) -> Vec<(&'static str, String
         all.push(("pages", PAGES.to_owned()));
     }
     all.extend(ALL.iter().map(|reference| ("references", reference.statement(dialect))));
-    all.push(("subscriptions", bases(dialect)));
-    all.push(("subscriptions", add_ons(dialect)));
+    all.push(("subscriptions", bases(dialect, now)));
+    all.push(("subscriptions", add_ons(dialect, now)));
     all.push(("packages", packages()));
     all.push(("ids", changes()));
     match dialect {
@@ -42,8 +62,9 @@ const PAGES: &str = "SELECT 'kana.db', integrity_check FROM pragma_integrity_che
     WHERE integrity_check <> 'ok'";
 
 /// At most one granting base for each user.
-fn bases(dialect: Dialect) -> String {
+fn bases(dialect: Dialect, now: Timestamp) -> String {
     let (user, environment) = (user(dialect, "s"), environment("s"));
+    let grants = grants_now(dialect, "s", now);
     format!(
         "SELECT 'user ' || {user} || ' in ' || {environment},
              'has ' || CAST(s.granting AS text) || ' base packages that grant'
@@ -51,25 +72,25 @@ fn bases(dialect: Dialect) -> String {
              SELECT s.environment_id, s.user_key, count(*) AS granting
              FROM subscriptions s
              JOIN packages p ON p.environment_id = s.environment_id AND p.id = s.package_id
-             WHERE {GRANTS} AND NOT p.is_addon
+             WHERE {grants} AND NOT p.is_addon
              GROUP BY s.environment_id, s.user_key HAVING count(*) > 1) s"
     )
 }
 
 /// No granting add-on without a granting base.
-fn add_ons(dialect: Dialect) -> String {
+fn add_ons(dialect: Dialect, now: Timestamp) -> String {
     let (user, environment) = (user(dialect, "s"), environment("s"));
-    let grants = GRANTS.replace("s.", "b.");
+    let [grants, base_grants] = ["s", "b"].map(|alias| grants_now(dialect, alias, now));
     format!(
         "SELECT 'user ' || {user} || ' in ' || {environment},
              'has the add-on ' || s.package_id || ', and no base package that grants'
          FROM subscriptions s
          JOIN packages p ON p.environment_id = s.environment_id AND p.id = s.package_id
-         WHERE {GRANTS} AND p.is_addon AND NOT EXISTS (
+         WHERE {grants} AND p.is_addon AND NOT EXISTS (
              SELECT 1 FROM subscriptions b
              JOIN packages q ON q.environment_id = b.environment_id AND q.id = b.package_id
              WHERE b.environment_id = s.environment_id AND b.user_key = s.user_key
-                 AND {grants} AND NOT q.is_addon)"
+                 AND {base_grants} AND NOT q.is_addon)"
     )
 }
 
@@ -150,7 +171,8 @@ fn user_facts() -> String {
                  WHERE h.environment_id = x.environment_id AND h.user_key = x.user_key
                      AND h.ended_at IS NULL)
              OR x.running IS NOT (
-                 SELECT running_subscriptions(s.id, s.package_id, s.status, s.started_at, s.quantities)
+                 SELECT running_subscriptions(
+                     s.id, s.package_id, s.status, s.started_at, s.quantities, s.timing)
                  FROM (SELECT * FROM subscriptions t
                      WHERE t.environment_id = x.environment_id AND t.user_key = x.user_key
                          AND t.ended_at IS NULL
@@ -212,10 +234,10 @@ fn running_subscriptions() -> String {
          FROM (
              SELECT u.environment_id, u.id,
                  coalesce((SELECT string_agg(concat_ws(' ', (one ->> 0)::uuid, one ->> 1, one ->> 2,
-                     one ->> 3, one ->> 4), ',' ORDER BY (one ->> 0)::uuid)
+                     one ->> 3, one ->> 4, one ->> 5), ',' ORDER BY (one ->> 0)::uuid)
                      FROM json_array_elements(u.running_subscriptions::json) one), '') AS said,
                  coalesce((SELECT string_agg(concat_ws(' ', s.id, s.package_id, s.status,
-                     s.started_at, s.quantities), ',' ORDER BY s.id)
+                     s.started_at, s.quantities, s.timing), ',' ORDER BY s.id)
                      FROM subscriptions s WHERE s.environment_id = u.environment_id
                          AND s.user_key = u.key AND s.ended_at IS NULL), '') AS stored
              FROM users u) x

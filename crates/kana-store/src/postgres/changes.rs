@@ -16,6 +16,7 @@ use kana_core::overrides::Override;
 use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::threshold::ThresholdEvent;
+use kana_core::timing::Timing;
 use kana_core::usage::UsageEvent;
 use kana_core::user::User;
 
@@ -32,6 +33,8 @@ pub(super) struct Gathered<'a> {
     pub(super) cancelled: IndexMap<(UserKey, SubscriptionId), Timestamp>,
     /// The new quantities of each subscription that is not added.
     pub(super) quantities: IndexMap<(UserKey, SubscriptionId), &'a Quantities>,
+    /// The new timing of each subscription that is not added.
+    pub(super) timings: IndexMap<(UserKey, SubscriptionId), &'a Timing>,
     /// The new state of each override; `None` deletes it.
     pub(super) overrides: IndexMap<(UserKey, &'a FeatureId), Option<&'a Override>>,
     /// The new state of each grant, but for what only was drawn; `None` deletes it.
@@ -51,6 +54,9 @@ pub(super) struct Gathered<'a> {
     pub(super) replays: Vec<(&'a IdempotencyKey, &'a Replay)>,
 }
 
+/// The position of each subscription that is new in a batch.
+type Added = HashMap<(UserKey, SubscriptionId), usize>;
+
 impl<'a> Gathered<'a> {
     /// The features that are used or given to a user, each once, sorted.
     pub(super) fn used_features(&self) -> BTreeSet<&FeatureId> {
@@ -69,6 +75,7 @@ impl<'a> Gathered<'a> {
             && self.added.is_empty()
             && self.cancelled.is_empty()
             && self.quantities.is_empty()
+            && self.timings.is_empty()
             && self.overrides.is_empty()
             && self.grants.is_empty()
             && self.holds.is_empty()
@@ -89,10 +96,46 @@ impl<'a> Gathered<'a> {
         }
     }
 
+    /// Adds a change of a subscription.
+    fn change_subscription(&mut self, user: UserKey, change: &'a Change, added: &mut Added) {
+        let id = match change {
+            Change::AddSubscription(new) => {
+                added.insert((user, new.id), self.added.len());
+                self.added.push((user, new.clone()));
+                return;
+            }
+            Change::CancelSubscription { subscription, .. }
+            | Change::SetQuantities { subscription, .. }
+            | Change::SetTiming { subscription, .. } => *subscription,
+            _ => return,
+        };
+        let key = (user, id);
+        let new = added.get(&key).and_then(|at| self.added.get_mut(*at)).map(|(_, new)| new);
+        match (change, new) {
+            (Change::CancelSubscription { ended_at, .. }, Some(new)) => {
+                new.status = SubscriptionStatus::Cancelled;
+                new.ended_at = Some(*ended_at);
+            }
+            (Change::CancelSubscription { ended_at, .. }, None) => {
+                self.cancelled.insert(key, *ended_at);
+            }
+            (Change::SetQuantities { quantities, .. }, Some(new)) => {
+                new.quantities = quantities.clone();
+            }
+            (Change::SetQuantities { quantities, .. }, None) => {
+                self.quantities.insert(key, quantities);
+            }
+            (Change::SetTiming { timing, .. }, Some(new)) => new.timing = *timing,
+            (Change::SetTiming { timing, .. }, None) => {
+                self.timings.insert(key, timing);
+            }
+            _ => {}
+        }
+    }
+
     pub(super) fn new(changes: &'a [(UserKey, Change)]) -> Self {
         let mut gathered = Self::default();
-        // The position of each subscription that is new in this batch.
-        let mut added: HashMap<(UserKey, SubscriptionId), usize> = HashMap::new();
+        let mut added = Added::new();
         for (user, change) in changes {
             match change {
                 Change::CreateUser(new) => gathered.users.create(*user, new),
@@ -108,28 +151,11 @@ impl<'a> Gathered<'a> {
                     gathered.thresholds.retain(|(of, _)| of != user);
                     gathered.deleted_users.push(*user);
                 }
-                Change::AddSubscription(new) => {
-                    added.insert((*user, new.id), gathered.added.len());
-                    gathered.added.push((*user, new.clone()));
-                }
-                Change::CancelSubscription { subscription, ended_at } => {
-                    let key = (*user, *subscription);
-                    let new = added.get(&key).and_then(|at| gathered.added.get_mut(*at));
-                    if let Some((_, new)) = new {
-                        new.status = SubscriptionStatus::Cancelled;
-                        new.ended_at = Some(*ended_at);
-                    } else {
-                        gathered.cancelled.insert(key, *ended_at);
-                    }
-                }
-                Change::SetQuantities { subscription, quantities } => {
-                    let key = (*user, *subscription);
-                    match added.get(&key).and_then(|at| gathered.added.get_mut(*at)) {
-                        Some((_, new)) => new.quantities = quantities.clone(),
-                        None => {
-                            gathered.quantities.insert(key, quantities);
-                        }
-                    }
+                Change::AddSubscription(_)
+                | Change::CancelSubscription { .. }
+                | Change::SetQuantities { .. }
+                | Change::SetTiming { .. } => {
+                    gathered.change_subscription(*user, change, &mut added);
                 }
                 Change::PutOverride(new) => {
                     gathered.overrides.insert((*user, &new.feature), Some(new));
@@ -255,6 +281,7 @@ mod tests {
             started_at: Timestamp::MIN,
             ended_at: None,
             quantities: Quantities::ONE,
+            timing: Timing::NONE,
         };
         let end = Timestamp::from_ms(7);
         let changes = [

@@ -403,7 +403,7 @@ impl PostgresTransaction {
         let rows = self.ask_one(statement, &[&environment.0, &keys]).await?;
         let mut by_user: HashMap<UserKey, Vec<Subscription>> = HashMap::new();
         for row in &rows {
-            let user = UserKey(row.try_get(6)?);
+            let user = UserKey(row.try_get(7)?);
             by_user.entry(user).or_default().push(rows::subscription(row, 0)?);
         }
         Ok(users.iter().map(|user| by_user.get(user).cloned().unwrap_or_default()).collect())

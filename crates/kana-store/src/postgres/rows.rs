@@ -29,6 +29,7 @@ use crate::hold_row::HoldRow;
 use crate::override_row::OverrideRow;
 use crate::quantities_column::{StoredQuantities, quantities_from, quantities_from_text};
 use crate::threshold_event_row::ThresholdEventRow;
+use crate::timing_column::{StoredTiming, timing_from, timing_from_text};
 
 /// Reads the text of a column.
 pub(super) fn text(row: &Row, column: usize) -> Result<&str, StoreError> {
@@ -72,7 +73,7 @@ pub(super) fn idempotency_key(row: &Row, column: usize) -> Result<IdempotencyKey
     Ok(IdempotencyKey::new("stored idempotency key", text(row, column)?)?)
 }
 
-/// `id, package_id, status, started_at, ended_at, quantities`, from column `first` on.
+/// `id, package_id, status, started_at, ended_at, quantities, timing`, from column `first` on.
 pub(super) fn subscription(row: &Row, first: usize) -> Result<Subscription, StoreError> {
     Ok(Subscription {
         id: SubscriptionId(row.try_get(first)?),
@@ -81,6 +82,7 @@ pub(super) fn subscription(row: &Row, first: usize) -> Result<Subscription, Stor
         started_at: instant(row, first + 3)?,
         ended_at: optional_instant(row, first + 4)?,
         quantities: quantities_from_text(row.try_get(first + 5)?)?,
+        timing: timing_from_text(row.try_get(first + 6)?)?,
     })
 }
 
@@ -96,19 +98,21 @@ pub(super) fn running_subscriptions(
     running.into_iter().map(Running::read).collect()
 }
 
-/// A subscription in its user's row: `[id, package_id, status, started_at]`, and `quantities` as a fifth
-/// value unless it was always one.
+/// A subscription in its user's row: `[id, package_id, status, started_at]`, `quantities` as a fifth value unless
+/// it was always one, and `timing` as a sixth where there is one.
 struct Running<'a> {
     id: Uuid,
     package: Cow<'a, str>,
     status: Cow<'a, str>,
     started_at: i64,
     quantities: Option<StoredQuantities>,
+    timing: Option<StoredTiming>,
 }
 
 impl Running<'_> {
     fn read(self) -> Result<Subscription, StoreError> {
         let quantities = self.quantities.map(quantities_from).transpose()?;
+        let timing = self.timing.map(timing_from).transpose()?;
         Ok(Subscription {
             id: SubscriptionId(self.id),
             package: PackageId::new("stored package id", &self.package)?,
@@ -116,6 +120,7 @@ impl Running<'_> {
             started_at: Timestamp::from_ms(self.started_at),
             ended_at: None,
             quantities: quantities.unwrap_or_default(),
+            timing: timing.unwrap_or_default(),
         })
     }
 }
@@ -138,7 +143,8 @@ impl<'de> Deserialize<'de> for Running<'de> {
                     package: values.next_element()?.ok_or_else(|| missing(1))?,
                     status: values.next_element()?.ok_or_else(|| missing(2))?,
                     started_at: values.next_element()?.ok_or_else(|| missing(3))?,
-                    quantities: values.next_element()?,
+                    quantities: values.next_element::<Option<_>>()?.flatten(),
+                    timing: values.next_element()?,
                 })
             }
         }
@@ -252,7 +258,7 @@ pub(super) fn terms_number(row: &Row, column: usize) -> Result<TermsNumber, Stor
 
 /// The columns of [`subscription`], then the id and the key of its user.
 pub(super) fn owned_subscription(row: &Row) -> Result<(UserId, UserKey, Subscription), StoreError> {
-    Ok((user_id(row, 6)?, UserKey(row.try_get(7)?), subscription(row, 0)?))
+    Ok((user_id(row, 7)?, UserKey(row.try_get(8)?), subscription(row, 0)?))
 }
 
 /// `idempotency_key, user_key, feature_id, action, delta, occurred_at, answer, kept_at`.

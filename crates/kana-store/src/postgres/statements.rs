@@ -531,7 +531,7 @@ statements! {
         ) u ON true
         WHERE e.id = $1");
     SUBSCRIPTIONS = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             u.id, u.key
         FROM unnest($2::uuid[]) k (id)
         CROSS JOIN LATERAL (
@@ -540,7 +540,7 @@ statements! {
             SELECT id, key FROM users WHERE environment_id = $1 AND key = s.user_key OFFSET 0) u";
     // The page first, and then the users of it.
     FIRST_SUBSCRIPTIONS = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             u.id, u.key
         FROM (
             SELECT * FROM subscriptions WHERE environment_id = $1
@@ -549,7 +549,7 @@ statements! {
             SELECT id, key FROM users WHERE environment_id = $1 AND key = s.user_key OFFSET 0) u
         ORDER BY s.started_at DESC, s.id DESC";
     SUBSCRIPTIONS_AFTER = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             u.id, u.key
         FROM (
             SELECT * FROM subscriptions
@@ -559,14 +559,14 @@ statements! {
             SELECT id, key FROM users WHERE environment_id = $1 AND key = s.user_key OFFSET 0) u
         ORDER BY s.started_at DESC, s.id DESC";
     SUBSCRIPTIONS_OF = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             s.user_key
         FROM unnest($2::uuid[]) k (user_key)
         CROSS JOIN LATERAL (
             SELECT * FROM subscriptions
             WHERE environment_id = $1 AND user_key = k.user_key OFFSET 0) s";
     ENDED_SUBSCRIPTIONS = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             s.user_key
         FROM unnest($2::uuid[]) k (user_key)
         CROSS JOIN LATERAL (
@@ -616,13 +616,21 @@ statements! {
     FORGET_KEYS_3 = forget_keys_in!("replays_3");
     ADD_SUBSCRIPTIONS = "
         INSERT INTO subscriptions
-            (environment_id, user_key, id, package_id, status, started_at, ended_at, quantities)
+            (environment_id, user_key, id, package_id, status, started_at, ended_at, quantities,
+             timing)
         SELECT $1, n.*
         FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-                    $8::text[]) n";
+                    $8::text[], $9::text[]) n";
     SET_QUANTITIES = "
         UPDATE subscriptions s SET quantities = n.quantities
         FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS n (user_key, id, quantities)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM subscriptions
+            WHERE environment_id = $1 AND user_key = n.user_key AND id = n.id OFFSET 0) AS old
+        WHERE s.ctid = old.ctid";
+    SET_TIMINGS = "
+        UPDATE subscriptions s SET timing = n.timing
+        FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS n (user_key, id, timing)
         CROSS JOIN LATERAL (
             SELECT ctid FROM subscriptions
             WHERE environment_id = $1 AND user_key = n.user_key AND id = n.id OFFSET 0) AS old
@@ -775,7 +783,10 @@ statements! {
         CROSS JOIN LATERAL (
             SELECT ctid FROM users WHERE environment_id = $1 AND key = k.key OFFSET 0) AS old
         CROSS JOIN LATERAL (
-            SELECT json_agg(CASE WHEN quantities IS NULL
+            SELECT json_agg(CASE
+                    WHEN timing IS NOT NULL THEN json_build_array(
+                        id, package_id, status, started_at, quantities::json, timing::json)
+                    WHEN quantities IS NULL
                     THEN json_build_array(id, package_id, status, started_at)
                     ELSE json_build_array(id, package_id, status, started_at, quantities::json)
                 END ORDER BY id)::text AS running

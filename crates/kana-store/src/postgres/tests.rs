@@ -12,6 +12,7 @@ use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId
 use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
+use kana_core::timing::Timing;
 use kana_core::usage::{LoggedAction, UsageEvent};
 use kana_core::user::User;
 use kana_test_postgres::{Cluster, Database, is_here, rows, run};
@@ -104,6 +105,7 @@ fn subscribe(n: u128) -> (UserKey, Change) {
         started_at: NOW,
         ended_at: None,
         quantities: Quantities::ONE,
+        timing: Timing::NONE,
     };
     (user_key(n), Change::AddSubscription(subscription))
 }

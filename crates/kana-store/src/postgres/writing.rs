@@ -31,6 +31,7 @@ use crate::override_row::OverrideRow;
 use crate::quantities_column::quantities_to_text;
 use crate::store::WriteTransaction;
 use crate::threshold_event_row::ThresholdEventRow;
+use crate::timing_column::timing_to_text;
 use crate::usage_statistics::UsageDeltas;
 
 /// How many changes of usage can wait for the commit. Writing them takes a few milliseconds, and how
@@ -65,6 +66,7 @@ impl WriteTransaction for PostgresTransaction {
             added_subscriptions(&gathered),
             cancelled_subscriptions(&gathered),
             changed_quantities(&gathered),
+            changed_timings(&gathered),
             running_subscriptions(&gathered),
             deleted_overrides_of(&gathered),
             deleted_overrides(&gathered),
@@ -282,6 +284,7 @@ fn added_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
             column(rows, |(_, new)| new.started_at.as_ms()),
             column(rows, |(_, new)| new.ended_at.map(Timestamp::as_ms)),
             column(rows, |(_, new)| quantities_to_text(&new.quantities)),
+            column(rows, |(_, new)| timing_to_text(&new.timing)),
         ],
     })
 }
@@ -310,9 +313,22 @@ fn changed_quantities(gathered: &Gathered<'_>) -> Option<Table> {
     })
 }
 
+fn changed_timings(gathered: &Gathered<'_>) -> Option<Table> {
+    let rows = &gathered.timings;
+    (!rows.is_empty()).then(|| Table {
+        statement: sql::SET_TIMINGS,
+        columns: vec![
+            column(rows, |((user, _), _)| user.0),
+            column(rows, |((_, subscription), _)| subscription.0),
+            column(rows, |(_, timing)| timing_to_text(timing)),
+        ],
+    })
+}
+
 fn running_subscriptions(gathered: &Gathered<'_>) -> Option<Table> {
     let added = gathered.added.iter().map(|(user, _)| user.0);
     let changed = gathered.cancelled.keys().chain(gathered.quantities.keys());
+    let changed = changed.chain(gathered.timings.keys());
     let users = distinct(added.chain(changed.map(|(user, _)| user.0)));
     (!users.is_empty())
         .then(|| Table { statement: sql::NOTE_RUNNING, columns: vec![Box::new(users)] })

@@ -20,6 +20,7 @@ use crate::app::EnvironmentId;
 use crate::columns::{Named, counter_value};
 use crate::error::StoreError;
 use crate::quantities_column::quantities_to_text;
+use crate::timing_column::timing_to_text;
 
 /// Columns are checked as they are read. A value out of bounds was not written by Kana.
 impl From<InvalidValue> for StoreError {
@@ -64,9 +65,9 @@ pub(super) fn facts_from_tables(
     let (mut has_overrides, mut has_grants, mut has_holds) = (false, false, false);
     while let Some(row) = rows.next()? {
         key = Some(UserKey(row.get(0)?));
-        has_overrides = row.get(7)?;
-        has_grants = row.get(8)?;
-        has_holds = row.get(9)?;
+        has_overrides = row.get(8)?;
+        has_grants = row.get(9)?;
+        has_holds = row.get(10)?;
         if row.get_ref(1)? != ValueRef::Null {
             running.push(read_subscription(row, 1)?);
         }
@@ -195,6 +196,9 @@ pub(super) fn write(
                 quantities_to_text(quantities),
             ])
         }
+        Change::SetTiming { subscription, timing } => connection
+            .statement(sql::SET_TIMING)?
+            .execute(params![environment.0, user_key.0, subscription.0, timing_to_text(timing),]),
         Change::CancelSubscription { subscription, ended_at } => connection
             .statement(sql::CANCEL_SUBSCRIPTION)?
             .execute(params![environment.0, user_key.0, subscription.0, ended_at.as_ms()]),
@@ -254,6 +258,7 @@ fn add_subscription(
         subscription.started_at.as_ms(),
         subscription.ended_at.map(Timestamp::as_ms),
         quantities_to_text(&subscription.quantities),
+        timing_to_text(&subscription.timing),
     ])
 }
 

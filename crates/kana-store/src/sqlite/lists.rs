@@ -50,7 +50,7 @@ pub(super) fn subscriptions_of(
     let mut rows = statement.query(params![environment.0, Rc::new(keys)])?;
     let mut by_user: HashMap<UserKey, Vec<Subscription>> = HashMap::new();
     while let Some(row) = rows.next()? {
-        let user = UserKey(row.get::<_, Uuid>(6)?);
+        let user = UserKey(row.get::<_, Uuid>(7)?);
         by_user.entry(user).or_default().push(read_subscription(row, 0)?);
     }
     Ok(users.iter().map(|user| by_user.get(user).cloned().unwrap_or_default()).collect())

@@ -11,6 +11,7 @@ use rusqlite::Row;
 use crate::columns::Named;
 use crate::error::StoreError;
 use crate::quantities_column::quantities_from_text;
+use crate::timing_column::timing_from_text;
 
 /// Converts the length of a page to SQLite's type.
 pub(super) fn limit(limit: usize) -> i64 {
@@ -55,7 +56,7 @@ pub(super) fn optional_instant(
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_ms))
 }
 
-/// `id, package_id, status, started_at, ended_at, quantities`, from column `first` on.
+/// `id, package_id, status, started_at, ended_at, quantities, timing`, from column `first` on.
 pub(super) fn read_subscription(row: &Row<'_>, first: usize) -> Result<Subscription, StoreError> {
     Ok(Subscription {
         id: SubscriptionId(row.get(first)?),
@@ -64,10 +65,11 @@ pub(super) fn read_subscription(row: &Row<'_>, first: usize) -> Result<Subscript
         started_at: instant(row, first + 3)?,
         ended_at: optional_instant(row, first + 4)?,
         quantities: quantities_from_text(row.get_ref(first + 5)?.as_str_or_null()?)?,
+        timing: timing_from_text(row.get_ref(first + 6)?.as_str_or_null()?)?,
     })
 }
 
 /// The columns of [`read_subscription`], then the id of its user.
 pub(super) fn read_owned_subscription(row: &Row<'_>) -> Result<(UserId, Subscription), StoreError> {
-    Ok((UserId::new("stored user id", text(row, 6)?)?, read_subscription(row, 0)?))
+    Ok((UserId::new("stored user id", text(row, 7)?)?, read_subscription(row, 0)?))
 }

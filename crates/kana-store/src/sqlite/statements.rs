@@ -220,7 +220,7 @@ statements! {
 
     // Left to itself, the planner takes the primary key and walks every subscription that has ended.
     FACTS = "
-        SELECT u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT u.key, s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             EXISTS (SELECT 1 FROM overrides o WHERE o.environment_id = ?1 AND o.user_key = u.key),
             EXISTS (SELECT 1 FROM grants g WHERE g.environment_id = ?1 AND g.user_key = u.key),
             EXISTS (SELECT 1 FROM holds h INDEXED BY holds_that_may_live
@@ -246,7 +246,8 @@ statements! {
             EXISTS (SELECT 1 FROM grants g WHERE g.environment_id = ?1 AND g.user_key = u.key),
             EXISTS (SELECT 1 FROM holds h INDEXED BY holds_that_may_live
                 WHERE h.environment_id = ?1 AND h.user_key = u.key AND h.ended_at IS NULL),
-            (SELECT running_subscriptions(s.id, s.package_id, s.status, s.started_at, s.quantities)
+            (SELECT running_subscriptions(
+                    s.id, s.package_id, s.status, s.started_at, s.quantities, s.timing)
                 FROM subscriptions s INDEXED BY subscriptions_that_run
                 WHERE s.environment_id = ?1 AND s.user_key = u.key AND s.ended_at IS NULL)
         FROM users u INDEXED BY users_by_id
@@ -311,20 +312,20 @@ statements! {
             WHERE environment_id = ?1 AND coalesce(ended_at, expires_at) < ?2
             ORDER BY coalesce(ended_at, expires_at) LIMIT ?3)";
     SUBSCRIPTION = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             u.id
         FROM subscriptions s
         JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
         WHERE s.environment_id = ?1 AND s.id = ?2";
     FIRST_SUBSCRIPTIONS = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             u.id
         FROM subscriptions s
         JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
         WHERE s.environment_id = ?1
         ORDER BY s.started_at DESC, s.id DESC LIMIT ?2";
     SUBSCRIPTIONS_AFTER = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             u.id
         FROM subscriptions s
         JOIN users u ON u.environment_id = s.environment_id AND u.key = s.user_key
@@ -332,12 +333,12 @@ statements! {
         ORDER BY s.started_at DESC, s.id DESC LIMIT ?2";
     // One statement for any number of users.
     SUBSCRIPTIONS_OF = "
-        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities,
+        SELECT s.id, s.package_id, s.status, s.started_at, s.ended_at, s.quantities, s.timing,
             s.user_key
         FROM rarray(?2) k
         CROSS JOIN subscriptions s ON s.environment_id = ?1 AND s.user_key = k.value";
     ENDED_SUBSCRIPTIONS = "
-        SELECT id, package_id, status, started_at, ended_at, quantities
+        SELECT id, package_id, status, started_at, ended_at, quantities, timing
         FROM subscriptions WHERE environment_id = ?1 AND user_key = ?2 AND ended_at IS NOT NULL";
     COUNTER = "
         SELECT used, marks FROM counters
@@ -452,10 +453,14 @@ statements! {
 
     ADD_SUBSCRIPTION = "
         INSERT INTO subscriptions
-            (environment_id, user_key, id, package_id, status, started_at, ended_at, quantities)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            (environment_id, user_key, id, package_id, status, started_at, ended_at, quantities,
+             timing)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     SET_QUANTITIES = "
         UPDATE subscriptions SET quantities = ?4
+        WHERE environment_id = ?1 AND user_key = ?2 AND id = ?3";
+    SET_TIMING = "
+        UPDATE subscriptions SET timing = ?4
         WHERE environment_id = ?1 AND user_key = ?2 AND id = ?3";
     CANCEL_SUBSCRIPTION = "
         UPDATE subscriptions SET status = 'CANCELLED', ended_at = ?4

@@ -14,6 +14,7 @@ use kana_core::metadata::Metadata;
 use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
+use kana_core::timing::Timing;
 use kana_core::usage::{LoggedAction, UsageEvent};
 use kana_core::user::User;
 use rusqlite::StatementStatus;
@@ -47,14 +48,21 @@ const NOW: Timestamp = Timestamp::MIN;
 
 /// Takes the last migrations back.
 const DROP_USER_FACTS: &str = "
+    DROP TABLE holds;
     ALTER TABLE package_features DROP COLUMN rollover_periods;
     ALTER TABLE package_features DROP COLUMN rollover_max;
     ALTER TABLE package_feature_terms DROP COLUMN rollover_periods;
     ALTER TABLE package_feature_terms DROP COLUMN rollover_max;
-    DROP TABLE holds; DROP TABLE user_facts; DROP TABLE user_facts_to_gather; DROP TRIGGER user_facts_of_new;
-    DROP TRIGGER user_facts_of_renamed; DROP TRIGGER user_facts_of_deleted;
     DROP TRIGGER user_facts_subscription_added; DROP TRIGGER user_facts_subscription_changed;
-    DROP TRIGGER user_facts_subscription_deleted; DROP TRIGGER user_facts_override_added;
+    DROP TRIGGER user_facts_subscription_deleted; DROP INDEX subscriptions_that_run;
+    DROP TRIGGER user_facts_of_new; DROP TRIGGER user_facts_of_renamed;
+    ALTER TABLE subscriptions DROP COLUMN timing;
+    CREATE INDEX subscriptions_that_run
+        ON subscriptions
+            (environment_id, user_key, id, package_id, status, started_at, ended_at, quantities)
+        WHERE ended_at IS NULL;
+    DROP TABLE user_facts; DROP TABLE user_facts_to_gather; DROP TRIGGER user_facts_of_deleted;
+    DROP TRIGGER user_facts_override_added;
     DROP TRIGGER user_facts_override_deleted; DROP TRIGGER user_facts_grant_added;
     DROP TRIGGER user_facts_grant_deleted; PRAGMA user_version = 25;";
 
@@ -108,6 +116,7 @@ fn subscribe(n: u128, ended_at: Option<Timestamp>) -> Change {
         started_at: NOW,
         ended_at,
         quantities: Quantities::ONE,
+        timing: Timing::NONE,
     })
 }
 

@@ -5,7 +5,7 @@ use super::description::{Column, Description, OWNER, Order, Owner, column, optio
 use super::value::Form;
 use super::value::Form::{
     Answer, Flag, Hash, History, Id, Instant, Integer, Json, Label, Metadata, Name, Quantities,
-    Secret, Text, Threshold, Thresholds, Uuid,
+    Secret, Text, Threshold, Thresholds, Timing, Uuid,
 };
 use crate::app::KeyKind;
 use crate::columns::Named;
@@ -397,6 +397,7 @@ static SUBSCRIPTION: Description = Description {
         column("started_at", Instant),
         optional("ended_at", Instant),
         optional("quantities", Quantities),
+        optional("timing", Timing),
     ],
 };
 

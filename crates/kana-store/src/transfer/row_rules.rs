@@ -5,6 +5,8 @@ use uuid::Uuid;
 use super::batch::Row;
 use super::kinds::Kind;
 use super::value::Value;
+use crate::timing_column::timing_from_text;
+use kana_core::Timestamp;
 
 fn must(holds: bool, column: &str, problem: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(format!("{column} {problem}")) }
@@ -17,6 +19,7 @@ pub(super) fn check(kind: Kind, row: &Row) -> Result<(), String> {
     match kind {
         Kind::Feature => columns.check_feature(),
         Kind::PackageFeature | Kind::PackageFeatureTerms => columns.check_allowance(),
+        Kind::Subscription => columns.check_subscription(),
         Kind::Override => columns.check_override(),
         Kind::Grant => columns.check_grant(),
         Kind::Hold => columns.check_hold(),
@@ -66,6 +69,19 @@ impl<'a> Columns<'a> {
             Value::Integer(number) => Some(*number),
             _ => None,
         }
+    }
+
+    /// Checks that ends that were set lie after the start, and that an end that holds is not after the one that
+    /// was asked for.
+    fn check_subscription(&self) -> Result<(), String> {
+        let Ok(timing) = timing_from_text(self.text("timing")) else { return Ok(()) };
+        let Some(start) = self.integer("started_at") else { return Ok(()) };
+        let is_after = |at: Option<Timestamp>| at.is_none_or(|at| at.as_ms() > start);
+        let are_after = is_after(timing.end) && is_after(timing.end_asked);
+        must(are_after, "timing", "must not have an end before started_at")?;
+        let latest = timing.end.unwrap_or(Timestamp::MAX);
+        let holds = timing.end_asked.is_none_or(|asked| latest <= asked);
+        must(holds, "timing", "must not have an end after the one that was asked for")
     }
 
     fn must_be_missing(&self, column: &str, with: &str) -> Result<(), String> {

@@ -6,9 +6,11 @@ use kana_core::idempotency::WrittenAnswer;
 use kana_core::threshold::Thresholds;
 use uuid::Uuid;
 
+use crate::error::StoreError;
 use crate::override_row::read_history;
 use crate::quantities_column::quantities_from_text;
 use crate::threshold_event_row::read_threshold;
+use crate::timing_column::timing_from_text;
 
 /// A value as it travels. Those of one column are ordered as every engine orders them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +63,8 @@ pub(crate) enum Form {
     History,
     /// The quantities that a subscription has had.
     Quantities,
+    /// When a subscription is set to begin and to end.
+    Timing,
     /// What was answered under an idempotency key.
     Answer,
     /// The thresholds of a feature.
@@ -94,6 +98,7 @@ impl Form {
             | Self::Json
             | Self::History
             | Self::Quantities
+            | Self::Timing
             | Self::Answer
             | Self::Thresholds
             | Self::Threshold => Stored::Json,
@@ -138,9 +143,11 @@ impl Form {
             }
             (Self::Quantities, Value::Text(text)) => {
                 on_one_line(text)?;
-                quantities_from_text(Some(text))
-                    .map(|_| ())
-                    .map_err(|error| format!("must be quantities of a subscription: {error}"))
+                read(quantities_from_text(Some(text)), "quantities of a subscription")
+            }
+            (Self::Timing, Value::Text(text)) => {
+                on_one_line(text)?;
+                read(timing_from_text(Some(text)), "the timing of a subscription")
             }
             (Self::Answer, Value::Text(text)) => {
                 on_one_line(text)?;
@@ -178,6 +185,11 @@ impl Form {
 
 fn must(holds: bool, problem: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(problem.to_owned()) }
+}
+
+/// Passes on why a text cannot be read as what it should be.
+fn read<T>(result: Result<T, StoreError>, what: &str) -> Result<(), String> {
+    result.map(|_| ()).map_err(|error| format!("must be {what}: {error}"))
 }
 
 fn told<T>(checked: Result<T, kana_core::refusal::InvalidValue>) -> Result<(), String> {

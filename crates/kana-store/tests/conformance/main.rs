@@ -137,6 +137,7 @@ macro_rules! every_story_on {
                 instants_are_kept_to_the_millisecond,
                 quantities_are_kept_with_what_there_was_before,
                 a_quantity_is_set_under_the_key_of_its_own_user_only,
+                timings_are_kept_with_the_subscription,
                 a_subscription_is_found_by_its_id_with_its_owner,
                 subscriptions_stand_in_the_order_in_which_they_were_asked_for,
                 users_do_not_share_subscriptions,

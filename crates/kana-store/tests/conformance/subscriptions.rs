@@ -1,11 +1,12 @@
 use kana_core::Timestamp;
 use kana_core::facts::Change;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
+use kana_core::timing::Timing;
 
 use crate::Engine;
 use crate::world::{
-    World, by_id, cancel, cancelled, create_user, quantities, set_quantities, subscribe,
-    subscription, subscription_id, time, user_id, user_ids, user_key,
+    World, by_id, cancel, cancelled, create_user, quantities, set_quantities, set_timing,
+    subscribe, subscription, subscription_id, time, user_id, user_ids, user_key,
 };
 
 const EVERY_STATUS: [SubscriptionStatus; 7] = [
@@ -303,6 +304,58 @@ pub(crate) async fn quantities_are_kept_with_what_there_was_before<E: Engine>() 
     let after = Some((past.started_at, second));
     let page = reader.subscriptions_after(world.test, after, 9).await.unwrap();
     assert_eq!(page, [(user_id("124"), rest)]);
+}
+
+pub(crate) async fn timings_are_kept_with_the_subscription<E: Engine>() {
+    let world = World::<E>::new().await;
+    let [first, second, third] = [1, 2, 3].map(subscription_id);
+    let at = |text| Some(time(text));
+    let ahead = Timing { starts_ahead: true, ..Timing::NONE };
+    let ends = Timing {
+        end_asked: at("2024-06-01T00:00:00Z"),
+        end: at("2024-05-01T00:00:00.001Z"),
+        ..Timing::NONE
+    };
+    let all = Timing { starts_ahead: true, trial_ends_at: at("2024-04-01T00:00:00Z"), ..ends };
+    let with = |id, timing| Subscription { timing, ..subscription(id, "pro") };
+    let start = [
+        create_user(user_key(1), "124"),
+        // Added with one, and without; changed in the same batch, and later.
+        Change::AddSubscription(with(first, all)),
+        subscribe(second, "pro"),
+        subscribe(third, "pro"),
+        set_timing(second, ahead),
+    ];
+    world.change(world.test, user_key(1), start).await;
+    let now = [with(first, all), with(second, ahead), subscription(third, "pro")];
+    assert_eq!(world.running(world.test, "124").await, now);
+
+    let many = quantities(&[1, 2]);
+    let changes = [
+        set_timing(first, Timing::NONE),
+        set_timing(third, ends),
+        set_quantities(third, &many),
+        set_timing(second, all),
+        cancel(second, "2024-02-01T00:00:00Z"),
+        // The last one counts.
+        set_timing(third, all),
+    ];
+    world.change(world.test, user_key(1), changes).await;
+    let both = Subscription { quantities: many, ..with(third, all) };
+    let now = [subscription(first, "pro"), both];
+    assert_eq!(world.running(world.test, "124").await, now);
+    let past = cancelled(with(second, all), "2024-02-01T00:00:00Z");
+    assert_eq!(world.ended(world.test, user_key(1)).await, std::slice::from_ref(&past));
+
+    // Every call that reads a subscription reads them, too.
+    let owned = |one: &Subscription| Some((user_id("124"), one.clone()));
+    let found = world.subscriptions(world.test, &[first, second, third]).await;
+    assert_eq!(found, [owned(&now[0]), owned(&past), owned(&now[1])]);
+    let mut reader = world.store.read().await.unwrap();
+    let read = reader.subscriptions_of(world.test, &[user_key(1)]).await.unwrap().remove(0);
+    assert_eq!(by_id(read), [now[0].clone(), past, now[1].clone()]);
+    let page = reader.subscriptions_after(world.test, None, 1).await.unwrap();
+    assert_eq!(page, [(user_id("124"), now[1].clone())]);
 }
 
 pub(crate) async fn a_quantity_is_set_under_the_key_of_its_own_user_only<E: Engine>() {

@@ -15,6 +15,7 @@ use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::rollover::Rollover;
 use kana_core::terms::{TermsHistory, TermsNumber};
 use kana_core::threshold::{Threshold, Thresholds};
+use kana_core::timing::Timing;
 use kana_core::usage::UsageEvent;
 use kana_store::app::{KeyKind, NewKey};
 use kana_store::feed::ChangesQuery;
@@ -26,8 +27,8 @@ use serde_json::{Value, json};
 use crate::world::{
     Access as _, BEGINNING, World, app, cancel, count, counter, create_user, delete_counter, event,
     feature, feature_id, features, gives, hash, keep, label, metadata, package, package_id,
-    put_feature, put_package, quantities, replay, set_quantities, subscribe, subscription_id, time,
-    user, user_id, user_key,
+    put_feature, put_package, quantities, replay, set_quantities, set_timing, subscribe,
+    subscription_id, time, user, user_id, user_key,
 };
 use crate::{Engine, grants, holds, overrides, thresholds};
 
@@ -46,6 +47,11 @@ pub(crate) async fn exported(store: &dyn Store, scope: &Scope) -> (Vec<u8>, Tall
 pub(crate) async fn imported(store: &dyn Store, file: &[u8]) -> Result<Tally, TransferError> {
     let (_, tally) = import(store, Cursor::new(file.to_vec()), None, &mut |_| ()).await?;
     Ok(tally)
+}
+
+fn timing() -> Timing {
+    let end = Some(time("2034-01-01T00:00:00.000Z"));
+    Timing { starts_ahead: false, end_asked: end, end, trial_ends_at: end }
 }
 
 /// The lines of an export between the first and the last, by their kind.
@@ -194,6 +200,7 @@ async fn fill_users<E: Engine>(world: &World<E>) {
                 subscribe(one, "pro"),
                 subscribe(two, "addon"),
                 set_quantities(one, &quantities(&[2, 1_000_000])),
+                set_timing(one, timing()),
                 cancel(two, "2024-01-03T00:00:00.000Z"),
                 count(counter(one, "calls"), i64::from(n)),
                 count(CounterKey { terms: TermsNumber(n.into()), ..counter(one, "calls") }, 5),
@@ -299,6 +306,7 @@ pub(crate) async fn an_imported_database_goes_on_where_the_other_stopped<E: Engi
     let running = other.running(test, "user 1").await;
     assert_eq!(running, world.running(world.test, "user 1").await);
     assert_eq!(running[0].quantities, quantities(&[2, 1_000_000]));
+    assert_eq!(running[0].timing, timing());
 
     // What is new comes after what was there.
     let mut transaction = other.store.write().await.unwrap();

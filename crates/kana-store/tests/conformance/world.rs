@@ -18,6 +18,7 @@ use kana_core::metadata::{Label, Metadata};
 use kana_core::quantity::{Quantities, Quantity};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
+use kana_core::timing::Timing;
 use kana_core::usage::{LoggedAction, RecordedUsage, UsageAction, UsageEvent};
 use kana_core::user::User;
 use kana_store::app::{Key, KeyHash, KeyKind, NewKey};
@@ -379,6 +380,7 @@ pub(crate) fn subscription(id: SubscriptionId, package: &str) -> Subscription {
         started_at: time(BEGINNING),
         ended_at: None,
         quantities: Quantities::ONE,
+        timing: Timing::NONE,
     }
 }
 
@@ -406,6 +408,10 @@ pub(crate) fn quantities(all: &[i64]) -> Quantities {
 
 pub(crate) fn set_quantities(subscription: SubscriptionId, quantities: &Quantities) -> Change {
     Change::SetQuantities { subscription, quantities: quantities.clone() }
+}
+
+pub(crate) fn set_timing(subscription: SubscriptionId, timing: Timing) -> Change {
+    Change::SetTiming { subscription, timing }
 }
 
 pub(crate) fn cancel(subscription: SubscriptionId, ended_at: &str) -> Change {

@@ -1,9 +1,12 @@
 use std::cmp::Reverse;
 
 use super::Model;
-use crate::answer::{Answer, Refusal, Status, Subscription, User};
+use super::stretches::Said;
+use crate::answer::{Answer, Refusal, Stage, Status, Subscription, Timing, User};
 use crate::mistake::Mistake;
-use crate::request::{At, Id, Name};
+use crate::request::{Ahead, At, Id, Name};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What a quantity may be.
 const QUANTITIES: std::ops::RangeInclusive<i64> = 1..=1_000_000;
@@ -12,6 +15,24 @@ const QUANTITIES: std::ops::RangeInclusive<i64> = 1..=1_000_000;
 /// at the same time, which one was made first is what their ids say.
 fn by_start_and_creation(subscription: &Subscription) -> impl Ord + use<> {
     Reverse((subscription.started_at, subscription.id))
+}
+
+/// Checks what is said ahead of time, and returns the start with it.
+fn read_ahead(started_at: Option<At>, ahead: Ahead, now: At) -> Result<(At, Said), Refusal> {
+    if ahead.starts_at.is_some_and(|at| at <= now || started_at.is_some()) {
+        return Err(Refusal::BadValue("startsAt"));
+    }
+    if ahead.trial_days.is_some_and(|days| !(1..=730).contains(&days)) {
+        return Err(Refusal::BadValue("trialDays"));
+    }
+    let start = ahead.starts_at.or(started_at).unwrap_or(now);
+    let trial_ends_at = ahead.trial_days.map(|days| At(start.0 + days * DAY_MS));
+    let end = trial_ends_at.filter(|_| ahead.ends_with_trial);
+    if ahead.ends_with_trial && end.is_none_or(|end| end <= now) {
+        return Err(Refusal::BadValue("cancelAtTrialEnd"));
+    }
+    let from = ahead.starts_at.unwrap_or(now);
+    Ok((start, Said { ahead: ahead.starts_at.is_some(), from, end, trial_ends_at }))
 }
 
 impl Model {
@@ -24,26 +45,27 @@ impl Model {
             .map(|(_, subscription)| subscription)
     }
 
-    /// The user's subscriptions, newest first.
-    pub(super) fn newest_first(&self, user: &User) -> Vec<Subscription> {
-        let mut subscriptions: Vec<_> = self.of_user(user).copied().collect();
+    /// The user's subscriptions as they are shown, newest first.
+    pub(super) fn newest_first(&self, user: &User, now: At) -> Vec<Subscription> {
+        let mut subscriptions: Vec<_> =
+            self.of_user(user).map(|one| self.shown(user.key, *one, now)).collect();
         subscriptions.sort_by_key(by_start_and_creation);
         subscriptions
     }
 
-    pub(super) fn all_subscriptions(&self) -> Answer {
+    pub(super) fn all_subscriptions(&self, now: At) -> Answer {
         let mut all: Vec<_> = self
             .subscriptions
             .iter()
-            .map(|(owner, subscription)| (self.id_of(*owner), *subscription))
+            .map(|(owner, one)| (self.id_of(*owner), self.shown(*owner, *one, now)))
             .collect();
         all.sort_by_key(|(_, subscription)| by_start_and_creation(subscription));
         Answer::AllSubscriptions(all)
     }
 
-    pub(super) fn subscription(&self, id: Id) -> Result<Answer, Refusal> {
+    pub(super) fn subscription(&self, id: Id, now: At) -> Result<Answer, Refusal> {
         let (owner, subscription) = self.find(id)?;
-        Ok(Answer::Subscription(self.id_of(owner), subscription))
+        Ok(Answer::Subscription(self.id_of(owner), self.shown(owner, subscription, now)))
     }
 
     fn find(&self, id: Id) -> Result<(Id, Subscription), Refusal> {
@@ -55,7 +77,7 @@ impl Model {
         self.users.iter().find(|user| user.key == key).unwrap().id
     }
 
-    fn is_addon(&self, package: Name) -> bool {
+    pub(super) fn is_addon(&self, package: Name) -> bool {
         self.package(package).unwrap().0.addon
     }
 
@@ -63,7 +85,7 @@ impl Model {
         &mut self,
         user: Name,
         (packages, quantities): (&[Name], Option<&[i64]>),
-        started_at: Option<At>,
+        (started_at, ahead): (Option<At>, Ahead),
         now: At,
         given: &[Id],
     ) -> Result<Answer, Refusal> {
@@ -73,6 +95,8 @@ impl Model {
         if started_at.is_some_and(|started_at| started_at > now) {
             return Err(Refusal::BadValue("startedAt"));
         }
+        let (start, said) = read_ahead(started_at, ahead, now)?;
+        let is_ahead = said.ahead;
         let one_of_each = vec![1; packages.len()];
         let quantities = quantities.unwrap_or(&one_of_each);
         let fits = quantities.len() == packages.len();
@@ -80,7 +104,7 @@ impl Model {
             return Err(Refusal::BadValue("quantities"));
         }
         let user = self.user(user)?;
-        self.check_packages(&user, packages)?;
+        self.check_packages(&user, packages, said)?;
         if given.iter().any(|id| self.find(*id).is_ok()) {
             return Ok(Answer::Failed("an id was given before".into()));
         }
@@ -91,19 +115,61 @@ impl Model {
             .map(|((package, quantity), id)| Subscription {
                 id: *id,
                 package,
-                started_at: started_at.unwrap_or(now),
+                started_at: start,
                 ended_at: None,
                 quantity: *quantity,
+                timing: Timing::default(),
             })
             .collect();
+        // Kana chooses the ids. Where it refused, nobody knows which, and any will do.
+        let mut after = self.clone();
+        for (place, package) in packages.iter().enumerate() {
+            let id = Id(u128::MAX - place as u128);
+            let one = Subscription {
+                id,
+                package,
+                started_at: start,
+                ended_at: None,
+                quantity: 1,
+                timing: Timing::default(),
+            };
+            after.said.insert(id, said);
+            after.subscriptions.push((user.key, one));
+        }
+        after.check_made(&user, packages.len(), now)?;
+        after.check_overlaps(self, user.key, now)?;
+        let is_scheduled = |one: &&Subscription| {
+            let said = after.said[&one.id];
+            one.ended_at.is_none() && said.ahead && said.from > now
+        };
+        if is_ahead && after.of_user(&user).filter(is_scheduled).count() > 10 {
+            return Err(Refusal::BadValue("startsAt"));
+        }
+        self.said.extend(made.iter().map(|one| (one.id, said)));
         let began = |one: &Subscription| (one.id, At(i64::MIN), one.quantity);
         self.quantities.extend(made.iter().map(began));
         self.subscriptions.extend(made.iter().map(|subscription| (user.key, *subscription)));
-        Ok(Answer::Subscriptions(made))
+        let shown = made.iter().map(|one| self.shown(user.key, *one, now));
+        Ok(Answer::Subscriptions(shown.collect()))
+    }
+
+    /// Whether the newest so many subscriptions are the only ones to their packages.
+    fn check_made(&self, user: &User, new: usize, now: At) -> Result<(), Refusal> {
+        let all: Vec<&Subscription> = self.of_user(user).collect();
+        for place in all.len() - new..all.len() {
+            let one = all[place];
+            let is_same = |other: &&&Subscription| {
+                other.package == one.package && self.overlap(user.key, one, other, now)
+            };
+            if all[..place].iter().any(|other| is_same(&other)) {
+                return Err(Refusal::HasItAlready(one.package));
+            }
+        }
+        Ok(())
     }
 
     /// The contract's table, row by row.
-    fn check_packages(&self, user: &User, packages: &[Name]) -> Result<(), Refusal> {
+    fn check_packages(&self, user: &User, packages: &[Name], said: Said) -> Result<(), Refusal> {
         if packages.iter().any(|package| self.package(package).is_none()) {
             return Err(Refusal::PackageIdNotFoundForApp);
         }
@@ -114,40 +180,59 @@ impl Model {
                 return Err(Refusal::NotPublished(package, status));
             }
         }
-        let has: Vec<Name> = self
-            .of_user(user)
-            .filter(|subscription| subscription.ended_at.is_none())
-            .map(|subscription| subscription.package)
-            .collect();
-        let all = || has.iter().chain(packages);
-        let bases: Vec<Name> = all().filter(|package| !self.is_addon(package)).copied().collect();
-        if bases.len() > 1 && !self.errs(Mistake::TwoBases) {
+        let meets = |one: &&Subscription| {
+            let from = self.said[&one.id].from.max(said.from);
+            let ends_after = |end: Option<At>| end.is_none_or(|end| from < end);
+            ends_after(self.end(user.key, one)) && ends_after(said.end)
+        };
+        let met = self.of_user(user).filter(meets).filter(|one| !self.is_addon(one.package));
+        let is_base = |package: &&Name| !self.is_addon(package);
+        let asked: Vec<Name> = packages.iter().filter(is_base).copied().collect();
+        let two = !asked.is_empty() && met.count() + asked.len() > 1;
+        if two && !self.errs(Mistake::TwoBases) {
             return Err(Refusal::MultipleTiers);
         }
+        let there = self.base_at(user.key, said.from).map(|base| base.package);
         let addons = || packages.iter().filter(|package| self.is_addon(package));
-        let Some(base) = bases.first() else {
+        let Some(base) = there.or(asked.first().copied()) else {
             return Err(Refusal::MissingLiveTier);
         };
         for addon in addons() {
             let allowed = &self.package(addon).unwrap().0.bases;
-            if !allowed.is_empty() && !allowed.contains(base) {
+            if !allowed.is_empty() && !allowed.contains(&base) {
                 return Err(Refusal::AddonOfOtherBase { addon, base });
             }
         }
-        for (index, package) in packages.iter().enumerate() {
-            if has.contains(package) || packages[..index].contains(package) {
-                return Err(Refusal::HasItAlready(package));
-            }
-        }
         Ok(())
+    }
+
+    /// Sets the end of a subscription, or takes it back.
+    pub(super) fn set_end(&mut self, id: Id, at: Option<At>, now: At) -> Result<Answer, Refusal> {
+        if at.is_some_and(|at| at <= now) {
+            return Err(Refusal::BadValue("cancelAt"));
+        }
+        let (owner, before) = self.find(id)?;
+        if self.shown(owner, before, now).ended_at.is_some() {
+            return Err(Refusal::HasEnded);
+        }
+        if at.is_some_and(|at| at <= before.started_at) {
+            return Err(Refusal::BadValue("cancelAt"));
+        }
+        let mut after = self.clone();
+        after.said.get_mut(&id).unwrap().end = at;
+        after.check_overlaps(self, owner, now)?;
+        after.cancel_orphans(owner, now);
+        *self = after;
+        self.subscription(id, now)
     }
 
     pub(super) fn update(&mut self, id: Id, quantity: i64, now: At) -> Result<Answer, Refusal> {
         if !QUANTITIES.contains(&quantity) {
             return Err(Refusal::BadValue("quantity"));
         }
-        let (_, before) = self.find(id)?;
-        if before.ended_at.is_some() && !self.errs(Mistake::EndedIsUpdated) {
+        let (owner, before) = self.find(id)?;
+        let has_ended = self.shown(owner, before, now).ended_at.is_some();
+        if has_ended && !self.errs(Mistake::EndedIsUpdated) {
             return Err(Refusal::HasEnded);
         }
         if quantity != before.quantity {
@@ -159,7 +244,7 @@ impl Model {
             self.quantities.push((id, now, quantity));
             self.forget_quantities(id);
         }
-        self.subscription(id)
+        self.subscription(id, now)
     }
 
     /// Keeps the newest 24 changes, and what there was before them.
@@ -186,16 +271,22 @@ impl Model {
 
     pub(super) fn cancel(&mut self, id: Id, now: At) -> Result<Answer, Refusal> {
         let (owner, before) = self.find(id)?;
-        if before.ended_at.is_none() || self.errs(Mistake::CancelledAgainEndsLater) {
-            let takes_addons = !self.is_addon(before.package) && !self.errs(Mistake::AddonsStay);
+        let shown = self.shown(owner, before, now);
+        if shown.ended_at.is_none() || self.errs(Mistake::CancelledAgainEndsLater) {
+            let has_begun = |one: &Subscription| one.timing.stage != Stage::Incomplete;
+            let is_base = !self.is_addon(before.package) && has_begun(&shown);
+            let takes_addons = is_base && !self.errs(Mistake::AddonsStay);
             let ending: Vec<bool> = self
                 .subscriptions
                 .iter()
                 .map(|(user, other)| {
+                    let shown = self.shown(*user, *other, now);
                     let goes_with_it = takes_addons
                         && *user == owner
                         && self.is_addon(other.package)
-                        && other.ended_at.is_none();
+                        && shown.ended_at.is_none()
+                        && has_begun(&shown)
+                        && !self.goes_on(owner, other, id, now);
                     other.id == id || goes_with_it
                 })
                 .collect();
@@ -204,7 +295,8 @@ impl Model {
                     subscription.ended_at = Some(now);
                 }
             }
+            self.cancel_orphans(owner, now);
         }
-        self.subscription(id)
+        self.subscription(id, now)
     }
 }

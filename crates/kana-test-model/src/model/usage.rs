@@ -4,8 +4,8 @@ use super::Model;
 use super::grants::{Counter, Write};
 use super::overrides::Held;
 use crate::answer::{
-    Answer, Consumption, Entitlement, PAST_MAX, Reached, Reason, Refusal, Status, Subscription,
-    UsageInPeriod, User, settle,
+    Answer, Consumption, Entitlement, PAST_MAX, Reached, Reason, Refusal, Stage, Status,
+    Subscription, Timing, UsageInPeriod, User, settle,
 };
 use crate::mistake::Mistake;
 use crate::period;
@@ -262,7 +262,8 @@ impl Model {
             return Some((counting, at(end).unwrap_or(now)));
         }
         let subscription = self.of_user(user).find(|known| known.id == id)?;
-        let counting = self.granted_by(*subscription, feature, None)?;
+        let subscription = self.whole(user.key, *subscription);
+        let counting = self.granted_by(subscription, feature, None)?;
         let (_, end) = self.period_at(counting, start);
         let named = at([end, subscription.ended_at].into_iter().flatten().min());
         let then = self.of_then(user, counting, feature, named, now);
@@ -396,7 +397,7 @@ impl Model {
             return Standing::Denied;
         }
         let living = living.filter(|held| !held.denies());
-        match (self.counting(user, feature, named), living) {
+        match (self.counting(user, feature, named, now), living) {
             (Some(counting), Some(held)) => Standing::Counts(self.replaced(counting, held)),
             (Some(counting), None) => Standing::Counts(counting),
             (None, Some(held)) if named.is_none_or(|at| held.gave(at)) => {
@@ -422,17 +423,22 @@ impl Model {
     }
 
     /// Rules 1 and 2: the subscription that counts now or, where a moment is named, counted then.
-    fn counting(&self, user: &User, feature: Name, named: Option<At>) -> Option<Counting> {
+    fn counting(&self, user: &User, feature: Name, named: Option<At>, now: At) -> Option<Counting> {
+        let grants = |one: Subscription| {
+            let shown = self.shown(user.key, one, now);
+            shown.ended_at.is_none() && shown.timing.stage != Stage::Incomplete
+        };
         let mut candidates: Vec<Counting> = self
             .of_user(user)
-            .filter(|subscription| match named {
-                None => subscription.ended_at.is_none(),
+            .map(|one| (self.whole(user.key, *one), grants(*one)))
+            .filter(|(subscription, grants)| match named {
+                None => *grants,
                 Some(at) => {
                     subscription.started_at <= at
                         && subscription.ended_at.is_none_or(|ended_at| ended_at > at)
                 }
             })
-            .filter_map(|subscription| self.granted_by(*subscription, feature, named))
+            .filter_map(|(subscription, _)| self.granted_by(subscription, feature, named))
             .collect();
         candidates.sort_by(|one, other| self.before(one, other));
         let (counting, others) = candidates.split_first()?;
@@ -572,7 +578,7 @@ impl Model {
             Standing::Counts(counting) => {
                 let (start, end) = self.period_at(counting, now);
                 // An override may end ahead.
-                let end = end.or(counting.subscription.ended_at);
+                let end = [end, counting.subscription.ended_at].into_iter().flatten().min();
                 let counter = self.counter(counting, feature, now);
                 let consumption = self.consumption_of(&user, counting, counter, None, now);
                 Some(UsageInPeriod { start, end, consumption })
@@ -580,7 +586,7 @@ impl Model {
         };
         let mut past: Vec<UsageInPeriod> = self
             .of_user(&user)
-            .filter_map(|subscription| self.granted_by(*subscription, feature, None))
+            .filter_map(|one| self.granted_by(self.whole(user.key, *one), feature, None))
             .flat_map(|counting| self.past(&user, counting, feature, now))
             .collect();
         past.extend(self.past_of_override(&user, feature, now));
@@ -594,7 +600,7 @@ impl Model {
     fn past(&self, user: &User, counting: Counting, feature: Name, now: At) -> Vec<UsageInPeriod> {
         let Subscription { started_at, ended_at, .. } = counting.subscription;
         let reset = counting.terms.reset.filter(|_| !self.errs(Mistake::PeriodsNeverEnd));
-        let until = ended_at.unwrap_or(now);
+        let until = ended_at.unwrap_or(now).min(now);
         let over: Vec<(At, Option<At>)> = period::started_by(started_at, reset, until)
             .into_iter()
             .map(|(start, end)| match (end, ended_at) {
@@ -628,7 +634,7 @@ impl Model {
     ) -> Counting {
         let subscription = counting.subscription;
         let own = self.granted_by(subscription, feature, last).unwrap_or(counting);
-        let counted = self.counting(user, feature, last);
+        let counted = self.counting(user, feature, last, now);
         let counted = counted.filter(|counted| counted.subscription.id == subscription.id);
         let living = self.living(user, feature, last, now);
         match (counted, living) {
@@ -693,8 +699,14 @@ impl Model {
 
 /// What a user's grants give where nothing else counts.
 fn by_grants(user: &User, start: At) -> Counting {
-    let subscription =
-        Subscription { id: user.key, package: "", started_at: start, ended_at: None, quantity: 1 };
+    let subscription = Subscription {
+        id: user.key,
+        package: "",
+        started_at: start,
+        ended_at: None,
+        quantity: 1,
+        timing: Timing::default(),
+    };
     Counting { subscription, terms: Terms { limit: Some(0), ..UNLIMITED }, budget: Some(0) }
 }
 
@@ -720,6 +732,7 @@ fn by_itself(held: &Held) -> Counting {
         started_at: held.shown.starts_at,
         ended_at: held.shown.ends_at,
         quantity: 1,
+        timing: Timing::default(),
     };
     Counting { subscription, terms: Terms { overage, ..UNLIMITED }, budget }
 }

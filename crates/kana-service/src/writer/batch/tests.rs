@@ -143,12 +143,7 @@ fn create(n: u128, id: &str) -> Command {
 
 fn subscribe(n: u128, user: &str, package: &str) -> Command {
     let packages = vec![(package_id(package), SubscriptionId(Uuid::from_u128(n)))];
-    Command::Subscribe(Subscribe {
-        user: user_id(user),
-        packages,
-        quantities: None,
-        started_at: None,
-    })
+    Command::Subscribe(Subscribe::now(user_id(user), packages))
 }
 
 fn cancel(n: u128) -> Command {

@@ -186,6 +186,7 @@ fn known(change: &Change) -> Option<KnownChange> {
         Change::SetDrawn { grant, drawn } => KnownChange::SetDrawn(*grant, *drawn),
         Change::DeleteGrant { grant } => KnownChange::DeleteGrant(*grant),
         Change::PutHold(_) => KnownChange::Hold,
+        Change::SetTiming { subscription, timing } => KnownChange::Timing(*subscription, *timing),
         Change::CreateUser(_)
         | Change::UpdateUser { .. }
         | Change::DeleteUser { .. }

@@ -9,6 +9,7 @@ use kana_core::id::{SubscriptionId, UserId, UserKey};
 use kana_core::quantity::{Quantities, Quantity};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::TermsNumber;
+use kana_core::timing::Timing;
 use uuid::Uuid;
 
 use super::bytes::{Bytes, add_text};
@@ -19,8 +20,8 @@ use crate::app::EnvironmentId;
 use crate::columns::Named;
 
 /// Environment, key of the user, length of the id, number of subscriptions, whether there are overrides and
-/// grants. The id follows, then the subscriptions, then the quantities of those that have some, then the
-/// overrides and the grants, then the counters.
+/// grants. The id follows, then the subscriptions, then for each its quantities and its timing, if it has some,
+/// then the overrides and the grants, then the counters.
 const HEAD_BYTES: usize = 8 + 16 + 2 + 1 + 1;
 /// Where it stands whether there are overrides and grants.
 const EXCEPTIONS: usize = 8 + 16 + 2 + 1;
@@ -30,6 +31,12 @@ const SUBSCRIPTION_BYTES: usize = 16 + 4 + 1 + 8;
 const STATUS: usize = 16 + 4;
 /// A bit of the status: the subscription was not always for one, and its quantities follow later.
 const HAS_QUANTITIES: u8 = 1 << 7;
+/// A bit of the status: something was said about its start, end or trial, which follows later.
+const HAS_TIMING: u8 = 1 << 6;
+/// Whether the start lay ahead; the end that was asked for, the one that holds, and that of the trial.
+const TIMING_BYTES: usize = 1 + 3 * 8;
+/// An instant that there is not.
+const NO_INSTANT: i64 = i64::MIN;
 /// The oldest quantity, and the number of changes.
 const QUANTITIES_HEAD_BYTES: usize = 4 + 1;
 /// Since when, and how many.
@@ -83,12 +90,14 @@ impl Entry {
             bytes.extend(subscription.id.0.as_bytes());
             bytes.extend(names.packages.number(&subscription.package)?.to_le_bytes());
             let is_one = subscription.quantities.is_always_one();
-            let flag = if is_one { 0 } else { HAS_QUANTITIES };
-            bytes.push(u8::try_from(status?).ok()? | flag);
+            let quantities = if is_one { 0 } else { HAS_QUANTITIES };
+            let timing = if subscription.timing.is_none() { 0 } else { HAS_TIMING };
+            bytes.push(u8::try_from(status?).ok()? | quantities | timing);
             bytes.extend(subscription.started_at.as_ms().to_le_bytes());
         }
         for subscription in &user.running {
             add_quantities(&mut bytes, &subscription.quantities)?;
+            add_timing(&mut bytes, &subscription.timing);
         }
         *bytes.get_mut(EXCEPTIONS)? = exceptions::add(&mut bytes, user, names)?;
         for (counter, value) in &user.counters {
@@ -223,13 +232,39 @@ fn add_quantities(bytes: &mut Vec<u8>, quantities: &Quantities) -> Option<()> {
     Some(())
 }
 
-/// Returns how many bytes the quantities of the subscriptions take at the front of `rest`.
+/// Adds what was said about a subscription's start, end and trial.
+fn add_timing(bytes: &mut Vec<u8>, timing: &Timing) {
+    if timing.is_none() {
+        return;
+    }
+    bytes.push(timing.starts_ahead.into());
+    for at in [timing.end_asked, timing.end, timing.trial_ends_at] {
+        bytes.extend(at.map_or(NO_INSTANT, Timestamp::as_ms).to_le_bytes());
+    }
+}
+
+fn timing(bytes: &mut Bytes<'_>) -> Option<Timing> {
+    let [starts_ahead] = bytes.next()?;
+    let mut at = || {
+        let ms = i64::from_le_bytes(bytes.next()?);
+        Some(Some(ms).filter(|ms| *ms != NO_INSTANT).map(Timestamp::from_ms))
+    };
+    let (end_asked, end, trial_ends_at) = (at()?, at()?, at()?);
+    Some(Timing { starts_ahead: starts_ahead != 0, end_asked, end, trial_ends_at })
+}
+
+/// Returns how many bytes the quantities and timings of the subscriptions take at the front of `rest`.
 fn quantities_len(subscriptions: &[u8], rest: &[u8]) -> Option<usize> {
     let statuses = subscriptions.chunks_exact(SUBSCRIPTION_BYTES).map(|bytes| bytes[STATUS]);
     let mut length = 0;
-    for _ in statuses.filter(|status| status & HAS_QUANTITIES != 0) {
-        let changes = *rest.get(length + QUANTITIES_HEAD_BYTES - 1)?;
-        length += QUANTITIES_HEAD_BYTES + usize::from(changes) * QUANTITY_CHANGE_BYTES;
+    for status in statuses.filter(|status| status & (HAS_QUANTITIES | HAS_TIMING) != 0) {
+        if status & HAS_QUANTITIES != 0 {
+            let changes = *rest.get(length + QUANTITIES_HEAD_BYTES - 1)?;
+            length += QUANTITIES_HEAD_BYTES + usize::from(changes) * QUANTITY_CHANGE_BYTES;
+        }
+        if status & HAS_TIMING != 0 {
+            length += TIMING_BYTES;
+        }
     }
     Some(length)
 }
@@ -244,20 +279,19 @@ fn quantities(bytes: &mut Bytes<'_>) -> Option<Quantities> {
     Quantities::from_stored(oldest, changes.collect::<Option<_>>()?)
 }
 
-fn subscription(
-    bytes: &[u8],
-    all_quantities: &mut Bytes<'_>,
-    names: &EntryNames,
-) -> Option<Subscription> {
+fn subscription(bytes: &[u8], rest: &mut Bytes<'_>, names: &EntryNames) -> Option<Subscription> {
     let mut bytes = Bytes(bytes);
     let id = SubscriptionId(Uuid::from_bytes(bytes.next()?));
     let package = names.packages.id(u32::from_le_bytes(bytes.next()?))?.clone();
     let [status] = bytes.next()?;
     let has_quantities = status & HAS_QUANTITIES != 0;
-    let (status, _) = *SubscriptionStatus::NAMES.get(usize::from(status & !HAS_QUANTITIES))?;
+    let has_timing = status & HAS_TIMING != 0;
+    let status = usize::from(status & !(HAS_QUANTITIES | HAS_TIMING));
+    let (status, _) = *SubscriptionStatus::NAMES.get(status)?;
     let started_at = Timestamp::from_ms(i64::from_le_bytes(bytes.next()?));
-    let quantities = if has_quantities { quantities(all_quantities)? } else { Quantities::ONE };
-    Some(Subscription { id, package, status, started_at, ended_at: None, quantities })
+    let quantities = if has_quantities { quantities(rest)? } else { Quantities::ONE };
+    let timing = if has_timing { timing(rest)? } else { Timing::NONE };
+    Some(Subscription { id, package, status, started_at, ended_at: None, quantities, timing })
 }
 
 /// A counter as it stands in an entry.

@@ -7,6 +7,7 @@ use kana_core::id::{FeatureId, SubscriptionId, UserId, UserKey};
 use kana_core::overrides::Override;
 use kana_core::quantity::Quantities;
 use kana_core::subscription::Subscription;
+use kana_core::timing::Timing;
 
 /// The maximum number of counters of a user. The one that was added first gives way.
 pub(crate) const COUNTERS_MAX: usize = 32;
@@ -46,6 +47,7 @@ pub(crate) enum KnownChange {
     Begin(Subscription),
     End(SubscriptionId),
     Quantities(SubscriptionId, Quantities),
+    Timing(SubscriptionId, Timing),
     PutOverride(Box<Override>),
     DeleteOverride(FeatureId),
     PutGrant(Box<Grant>),
@@ -131,6 +133,12 @@ impl KnownUser {
                 let mut running = self.running.iter_mut();
                 if let Some(known) = running.find(|running| running.id == *subscription) {
                     known.quantities = quantities.clone();
+                }
+            }
+            KnownChange::Timing(subscription, timing) => {
+                let mut running = self.running.iter_mut();
+                if let Some(known) = running.find(|running| running.id == *subscription) {
+                    known.timing = *timing;
                 }
             }
             KnownChange::End(subscription) => {

@@ -11,6 +11,7 @@ use kana_core::period::{Reset, ResetAnchor, ResetPeriod};
 use kana_core::quantity::{Quantities, Quantity};
 use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_core::terms::{TermsHistory, TermsNumber};
+use kana_core::timing::Timing;
 use kana_core::user::User;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -40,6 +41,7 @@ fn subscription(n: u128) -> Subscription {
         started_at: Timestamp::from_ms(1_705_320_000_000),
         ended_at: None,
         quantities: Quantities::ONE,
+        timing: Timing::NONE,
     }
 }
 
@@ -567,10 +569,21 @@ fn others(known: &KnownUser) -> Vec<SubscriptionId> {
     overrides.chain([SubscriptionId::of_grants(known.key)]).collect()
 }
 
+type AnyTiming = (bool, Option<i64>, Option<i64>, Option<i64>);
+
+fn any_timing() -> impl Strategy<Value = AnyTiming> {
+    prop_oneof![Just((false, None, None, None)), any::<AnyTiming>()]
+}
+
+fn timing_of((starts_ahead, asked, end, trial): AnyTiming) -> Timing {
+    let at = |ms: Option<i64>| ms.map(Timestamp::from_ms);
+    Timing { starts_ahead, end_asked: at(asked), end: at(end), trial_ends_at: at(trial) }
+}
+
 fn any_user() -> impl Strategy<Value = KnownUser> {
     let statuses = SubscriptionStatus::NAMES;
     let quantities = prop::collection::vec(1_i64..=1_000_000, 0..30);
-    let running = ("[a-c]{1,3}", 0..statuses.len(), any::<i64>(), quantities);
+    let running = ("[a-c]{1,3}", 0..statuses.len(), any::<i64>(), quantities, any_timing());
     let counter = (0..5_usize, "[a-c]{1,3}", any::<u32>(), any::<i64>());
     let used = prop::option::of(0..=i64::MAX);
     let parts = (
@@ -583,11 +596,12 @@ fn any_user() -> impl Strategy<Value = KnownUser> {
     parts.prop_map(move |(n, running, counters, overrides, grants)| {
         let running: Vec<Subscription> = running
             .into_iter()
-            .map(|(n, (package, status, start, quantities))| Subscription {
+            .map(|(n, (package, status, start, quantities, timing))| Subscription {
                 package: PackageId::new("packageId", &package).unwrap(),
                 status: statuses[status].0,
                 started_at: Timestamp::from_ms(start),
                 quantities: quantities_of(&quantities),
+                timing: timing_of(timing),
                 ..subscription(n)
             })
             .collect();

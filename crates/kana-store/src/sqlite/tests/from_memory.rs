@@ -22,6 +22,8 @@ const SUBSCRIPTIONS: u128 = 2;
 const PERIODS: i64 = 5;
 /// What counts: the subscriptions, an override and the grants.
 const COUNT: u128 = SUBSCRIPTIONS + 2;
+/// What the end of a trial counts beside a quantity.
+const TRIAL: u32 = 1000;
 
 /// What is stored at an instant.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +36,7 @@ struct State {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Stored {
-    /// Each with its quantity.
+    /// Each with its quantity, and [`TRIAL`] times the end of its trial.
     running: Vec<(u128, u32)>,
     ended: Vec<u128>,
     counters: BTreeMap<(u128, i64), i64>,
@@ -50,6 +52,7 @@ enum Edit {
     Subscribe(u128, u128),
     Cancel(u128, u128),
     Quantity(u128, u128, u32),
+    Trial(u128, u128, u32),
     Set(u128, u128, i64, i64),
     Delete(u128, u128, i64),
     Rename(u128, u128),
@@ -93,6 +96,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         2 => (user.clone(), which.clone()).prop_map(|(user, which)| Edit::Cancel(user, which)),
         2 => (user.clone(), which.clone(), 2..9_u32)
             .prop_map(|(user, which, quantity)| Edit::Quantity(user, which, quantity)),
+        2 => (user.clone(), which.clone(), 0..9_u32)
+            .prop_map(|(user, which, trial)| Edit::Trial(user, which, trial)),
         8 => (user.clone(), counts.clone(), 0..PERIODS, 0..9_i64)
             .prop_map(|(user, which, period, used)| Edit::Set(user, which, period, used)),
         2 => (user.clone(), counts, 0..PERIODS)
@@ -253,13 +258,18 @@ impl State {
                 at(user, Change::CancelSubscription { subscription, ended_at: NOW })
             }
             Edit::Quantity(user, which, quantity) => {
-                let subscription = subscription_of(user, which);
-                let mut running = self.users.get_mut(&user)?.running.iter_mut();
-                running.find(|(running, _)| *running == subscription)?.1 = quantity;
-                let subscription = SubscriptionId(Uuid::from_u128(subscription));
+                let (subscription, known) = self.running(user, which)?;
+                *known = *known / TRIAL * TRIAL + quantity;
                 let quantities =
                     Quantities::of(Quantity::new("quantity", quantity.into()).unwrap());
                 at(user, Change::SetQuantities { subscription, quantities })
+            }
+            Edit::Trial(user, which, ms) => {
+                let (subscription, known) = self.running(user, which)?;
+                *known = *known % TRIAL + ms * TRIAL;
+                let trial_ends_at = (ms > 0).then(|| Timestamp::from_ms(ms.into()));
+                let timing = Timing { trial_ends_at, ..Timing::NONE };
+                at(user, Change::SetTiming { subscription, timing })
             }
             Edit::Set(user, which, period, used) => {
                 let counters = &mut self.users.get_mut(&user)?.counters;
@@ -277,13 +287,7 @@ impl State {
                 at(user, Change::DeleteCounter { counter: counter_of(user, which, period) })
             }
             Edit::Rename(user, to) => {
-                let previous = self.id_of(user)?;
-                if self.ids.contains_key(&name(to)) {
-                    return None;
-                }
-                self.ids.remove(&previous);
-                self.ids.insert(name(to), user);
-                let user_now = User { key: user_key(user), ..User::named(user_id(&name(to))) };
+                let (user_now, previous) = self.rename(user, to)?;
                 let previous_id = Some(user_id(&previous));
                 at(user, Change::UpdateUser { user: user_now, previous_id })
             }
@@ -319,6 +323,26 @@ impl State {
         self.users.get(&user).map(|stored| stored.exceptions.clone()).unwrap_or_default()
     }
 
+    /// Gives the user another id, if that is free. Returns the user as it is then, and the earlier id.
+    fn rename(&mut self, user: u128, to: u128) -> Option<(User, String)> {
+        let previous = self.id_of(user)?;
+        if self.ids.contains_key(&name(to)) {
+            return None;
+        }
+        self.ids.remove(&previous);
+        self.ids.insert(name(to), user);
+        let renamed = User { key: user_key(user), ..User::named(user_id(&name(to))) };
+        Some((renamed, previous))
+    }
+
+    /// A subscription that runs, with what is known of it.
+    fn running(&mut self, user: u128, which: u128) -> Option<(SubscriptionId, &mut u32)> {
+        let subscription = subscription_of(user, which);
+        let mut running = self.users.get_mut(&user)?.running.iter_mut();
+        let (_, known) = running.find(|(running, _)| *running == subscription)?;
+        Some((SubscriptionId(Uuid::from_u128(subscription)), known))
+    }
+
     /// Key and running subscriptions of the user with an id.
     fn facts(&self, id: u128) -> Option<(UserKey, Vec<(u128, u32)>)> {
         let key = self.ids.get(&name(id))?;
@@ -348,7 +372,11 @@ fn seen(facts: Option<&UserFacts>) -> Option<(UserKey, Vec<(u128, u32)>)> {
     let facts = facts?;
     let running = facts.subscriptions().iter();
     let mut running: Vec<(u128, u32)> = running
-        .map(|running| (running.id.0.as_u128(), running.quantities.current().get()))
+        .map(|running| {
+            let trial = running.timing.trial_ends_at.map_or(0, Timestamp::as_ms);
+            let trial = u32::try_from(trial).unwrap() * TRIAL;
+            (running.id.0.as_u128(), running.quantities.current().get() + trial)
+        })
         .collect();
     running.sort_unstable();
     Some((facts.key, running))

@@ -46,6 +46,7 @@ enum Edit {
     Subscribe(u128, u128),
     Cancel(u128, u128),
     Quantity(u128, u128, u32),
+    Timing(u128, u128, i64),
     Override(u128, u8),
     RemoveOverride(u128, u8),
     Grant(u128, u8),
@@ -76,8 +77,10 @@ fn edit() -> impl Strategy<Value = Edit> {
         4 => user.clone().prop_map(Edit::Create),
         6 => (user.clone(), which.clone()).prop_map(|(user, which)| Edit::Subscribe(user, which)),
         3 => (user.clone(), which.clone()).prop_map(|(user, which)| Edit::Cancel(user, which)),
-        2 => (user.clone(), which, 1..9_u32)
+        2 => (user.clone(), which.clone(), 1..9_u32)
             .prop_map(|(user, which, quantity)| Edit::Quantity(user, which, quantity)),
+        2 => (user.clone(), which, 0..9_i64)
+            .prop_map(|(user, which, ms)| Edit::Timing(user, which, ms)),
         2 => (user.clone(), 0..2_u8).prop_map(|(user, feature)| Edit::Override(user, feature)),
         2 => (user.clone(), 0..2_u8).prop_map(|(user, feature)| Edit::RemoveOverride(user, feature)),
         2 => (user.clone(), 0..2_u8).prop_map(|(user, grant)| Edit::Grant(user, grant)),
@@ -200,6 +203,14 @@ impl State {
                 let subscription = SubscriptionId(Uuid::from_u128(id));
                 let quantities = Quantities::of(quantity);
                 at(user, Change::SetQuantities { subscription, quantities })
+            }
+            Edit::Timing(user, which, ms) => {
+                let id = subscription_of(user, which);
+                self.subscriptions.get(&id).filter(|runs| **runs)?;
+                let subscription = SubscriptionId(Uuid::from_u128(id));
+                let end = (ms > 0).then(|| NOW.saturating_add_ms(ms));
+                let timing = Timing { starts_ahead: ms > 5, end, ..Timing::NONE };
+                at(user, Change::SetTiming { subscription, timing })
             }
             Edit::Override(user, feature) => {
                 self.ids.get(&user)?;

@@ -48,6 +48,9 @@ fn value(form: Form) -> BoxedStrategy<Value> {
                 .boxed()
         }
         Form::Quantities => Just(Value::Text("[2,[[1704067200000,5]]]".to_owned())).boxed(),
+        Form::Timing => {
+            Just(Value::Text("[1,null,1704067200000,1704067200000]".to_owned())).boxed()
+        }
         Form::Answer => proptest::sample::select(vec![
             r#"{"Recorded":"NotCounted"}"#,
             r#"{"Recorded":"Recorded","counted":{"at":7,"sets":1}}"#,
