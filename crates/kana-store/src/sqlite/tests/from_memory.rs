@@ -291,6 +291,15 @@ impl State {
                 let previous_id = Some(user_id(&previous));
                 at(user, Change::UpdateUser { user: user_now, previous_id })
             }
+            Edit::Publish => None,
+            _ => self.apply_to_exceptions(edit),
+        }
+    }
+
+    /// The same of overrides and grants.
+    fn apply_to_exceptions(&mut self, edit: &Edit) -> Option<(UserKey, Change)> {
+        let at = |user: u128, change| Some((user_key(user), change));
+        match *edit {
             Edit::Override(user, which, limit) => {
                 self.users.get_mut(&user)?.exceptions.0 = Some((which, limit));
                 at(user, Change::PutOverride(an_override(user, which, limit)))
@@ -315,7 +324,7 @@ impl State {
                 self.users.get_mut(&user)?.exceptions.1.remove(&which)?;
                 at(user, Change::DeleteGrant { grant: grant(which).key })
             }
-            Edit::Publish => None,
+            _ => None,
         }
     }
 
@@ -443,52 +452,8 @@ impl World {
                 self.open.push(Open { reader, instants, about: None, answers: Vec::new() });
             }
             Step::Begin => {}
-            Step::Facts(which, id) => {
-                let environment = self.environment;
-                let (mut came, mut known) = ((0, Vec::new()), None);
-                self.answer(
-                    which,
-                    async |open| {
-                        let facts = open.reader.facts(environment, &[user_id(&name(id))]).await?;
-                        let seen = seen(facts.users[0].as_ref());
-                        open.about = open.about.or_else(|| Some(seen.as_ref()?.0.0.as_u128()));
-                        came = counters_in(facts.users[0].as_ref());
-                        known = facts.users[0].as_ref().and_then(|facts| {
-                            let (user, (overrides, grants)) = (
-                                facts.key.0.as_u128(),
-                                (facts.overrides().ok()?, facts.grants().ok()?),
-                            );
-                            Some((user, exceptions(user, overrides, grants)))
-                        });
-                        Ok((facts.catalog_version, seen))
-                    },
-                    move |state| (CatalogVersion(state.catalog), state.facts(id)),
-                )
-                .await;
-                let (user, came) = came;
-                let (asked, used): (Vec<_>, Vec<_>) = came.into_iter().unzip();
-                self.answer(which, async |_| Ok(used), move |state| state.counters(user, &asked))
-                    .await;
-                if let Some((user, known)) = known {
-                    self.answer(which, async |_| Ok(known), move |state| state.exceptions(user))
-                        .await;
-                }
-            }
-            Step::Exceptions(which) => {
-                let environment = self.environment;
-                let about = self.open.get(which).and_then(|open| open.about).unwrap_or(0);
-                self.answer(
-                    which,
-                    async |open| {
-                        let user = [user_key(about)];
-                        let overrides = open.reader.overrides_of(environment, &user).await?;
-                        let grants = open.reader.grants_of(environment, &user).await?;
-                        Ok(exceptions(about, &overrides[0], &grants[0]))
-                    },
-                    move |state| state.exceptions(about),
-                )
-                .await;
-            }
+            Step::Facts(which, id) => self.read_facts(which, id).await,
+            Step::Exceptions(which) => self.read_exceptions(which).await,
             Step::Counters(which, user, counters) => {
                 let environment = self.environment;
                 let about = self.open.get(which).and_then(|open| open.about).unwrap_or(user);
@@ -524,6 +489,51 @@ impl World {
             Step::Drop(which) if which < self.open.len() => drop(self.open.swap_remove(which)),
             Step::Drop(_) => {}
         }
+    }
+
+    /// Asks an open question for the facts. What comes with them must be of the same instant.
+    async fn read_facts(&mut self, which: usize, id: u128) {
+        let environment = self.environment;
+        let (mut came, mut known) = ((0, Vec::new()), None);
+        self.answer(
+            which,
+            async |open| {
+                let facts = open.reader.facts(environment, &[user_id(&name(id))]).await?;
+                let seen = seen(facts.users[0].as_ref());
+                open.about = open.about.or_else(|| Some(seen.as_ref()?.0.0.as_u128()));
+                came = counters_in(facts.users[0].as_ref());
+                known = facts.users[0].as_ref().and_then(|facts| {
+                    let (user, (overrides, grants)) =
+                        (facts.key.0.as_u128(), (facts.overrides().ok()?, facts.grants().ok()?));
+                    Some((user, exceptions(user, overrides, grants)))
+                });
+                Ok((facts.catalog_version, seen))
+            },
+            move |state| (CatalogVersion(state.catalog), state.facts(id)),
+        )
+        .await;
+        let (user, came) = came;
+        let (asked, used): (Vec<_>, Vec<_>) = came.into_iter().unzip();
+        self.answer(which, async |_| Ok(used), move |state| state.counters(user, &asked)).await;
+        if let Some((user, known)) = known {
+            self.answer(which, async |_| Ok(known), move |state| state.exceptions(user)).await;
+        }
+    }
+
+    async fn read_exceptions(&mut self, which: usize) {
+        let environment = self.environment;
+        let about = self.open.get(which).and_then(|open| open.about).unwrap_or(0);
+        self.answer(
+            which,
+            async |open| {
+                let user = [user_key(about)];
+                let overrides = open.reader.overrides_of(environment, &user).await?;
+                let grants = open.reader.grants_of(environment, &user).await?;
+                Ok(exceptions(about, &overrides[0], &grants[0]))
+            },
+            move |state| state.exceptions(about),
+        )
+        .await;
     }
 
     async fn change(&mut self, edits: &[Edit], reads: bool, end: End) {
