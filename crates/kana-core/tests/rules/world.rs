@@ -828,13 +828,7 @@ impl World {
                 change @ (Change::SetDrawn { .. }
                 | Change::PutGrant(_)
                 | Change::DeleteGrant { .. }) => self.person_mut_with(*user).change_grant(change),
-                Change::PutHold(new) => {
-                    let holds = &mut self.person_mut_with(*user).holds;
-                    match holds.iter_mut().find(|known| known.id == new.id) {
-                        Some(known) => *known = new,
-                        None => holds.push(new),
-                    }
-                }
+                Change::PutHold(new) => self.person_mut_with(*user).put_hold(new),
                 Change::AddSubscription(subscription) => {
                     self.person_mut_with(*user).subscriptions.push(subscription);
                 }

@@ -189,16 +189,14 @@ pub(super) fn write(
             add_subscription(connection, environment, user_key, subscription)
         }
         Change::SetQuantities { subscription, quantities } => {
-            connection.statement(sql::SET_QUANTITIES)?.execute(params![
-                environment.0,
-                user_key.0,
-                subscription.0,
-                quantities_to_text(quantities),
-            ])
+            let text = quantities_to_text(quantities);
+            let row = params![environment.0, user_key.0, subscription.0, text];
+            connection.statement(sql::SET_QUANTITIES)?.execute(row)
         }
-        Change::SetTiming { subscription, timing } => connection
-            .statement(sql::SET_TIMING)?
-            .execute(params![environment.0, user_key.0, subscription.0, timing_to_text(timing),]),
+        Change::SetTiming { subscription, timing } => {
+            let row = params![environment.0, user_key.0, subscription.0, timing_to_text(timing)];
+            connection.statement(sql::SET_TIMING)?.execute(row)
+        }
         Change::CancelSubscription { subscription, ended_at } => connection
             .statement(sql::CANCEL_SUBSCRIPTION)?
             .execute(params![environment.0, user_key.0, subscription.0, ended_at.as_ms()]),

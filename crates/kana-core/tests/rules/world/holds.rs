@@ -6,7 +6,7 @@ use kana_core::hold::{HeldFeature, Hold};
 use kana_core::id::HoldId;
 use uuid::Uuid;
 
-use super::{World, feature_id, user_id};
+use super::{Person, World, feature_id, user_id};
 
 /// A hold that a story asks for.
 #[derive(Debug, Clone)]
@@ -49,6 +49,15 @@ pub(crate) fn settling(user: &str, id: &str, amount: Option<i64>) -> Command {
 
 pub(crate) fn releasing(user: &str, id: &str) -> Command {
     Command::ReleaseHold(ReleaseHold { user: user_id(user), id: hold_id(id) })
+}
+
+impl Person {
+    pub(super) fn put_hold(&mut self, new: Hold) {
+        match self.holds.iter_mut().find(|known| known.id == new.id) {
+            Some(known) => *known = new,
+            None => self.holds.push(new),
+        }
+    }
 }
 
 impl World {
