@@ -119,10 +119,6 @@ async fn a_balance_lists_what_is_held_on_all_that_draw_on_it() {
 async fn what_is_wrong_with_a_hold_is_said_and_nothing_is_stored() {
     let app = limited().await;
     hold(&app, "held", 1).await;
-    hold(&app, "settled", 1).await;
-    hold(&app, "released", 1).await;
-    app.data(SETTLE, json!({ "id": "settled" })).await;
-    app.data(RELEASE, json!({ "id": "released" })).await;
     let invalid =
         |field: &str, problem: &str| format!("BAD_USER_INPUT ValidationError: {field} {problem}");
     let new = |user: &str, feature: &str, amount: i64| json!({ "userId": user, "featureId": feature, "amount": amount });
@@ -155,6 +151,16 @@ async fn what_is_wrong_with_a_hold_is_said_and_nothing_is_stored() {
     ] {
         assert_eq!(app.refused(CREATE, json!({ "input": input })).await, expected);
     }
+}
+
+#[tokio::test]
+async fn what_a_hold_cannot_become_any_more_is_a_conflict() {
+    let app = limited().await;
+    for id in ["settled", "released"] {
+        hold(&app, id, 1).await;
+    }
+    app.data(SETTLE, json!({ "id": "settled" })).await;
+    app.data(RELEASE, json!({ "id": "released" })).await;
     let not_found = "NOT_FOUND HoldNotFoundError: Hold not found: other";
     for (mutation, variables, expected) in [
         (

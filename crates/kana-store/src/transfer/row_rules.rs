@@ -223,16 +223,6 @@ mod tests {
                 "expires_at must be after starts_at",
             ),
             (
-                Kind::Hold,
-                vec![("feature_id", text("a")), ("balance_id", text("a")), ("cost", number(2))],
-                "cost must be 1 where feature_id is balance_id",
-            ),
-            (
-                Kind::Hold,
-                vec![("feature_id", text("a")), ("settled", number(1))],
-                "settled needs an ended_at",
-            ),
-            (
                 Kind::PackageFeature,
                 vec![("reset_anchor", text("CALENDAR"))],
                 "reset_anchor needs a reset_period",
@@ -252,6 +242,21 @@ mod tests {
         ] {
             assert_eq!(said(kind, &given), Err(problem.to_owned()), "{given:?}");
         }
+    }
+
+    #[test]
+    fn a_hold_costs_one_of_itself_and_is_settled_when_it_ends() {
+        let number = Value::Integer;
+        let own = [("feature_id", text("a")), ("balance_id", text("a"))];
+        let with = |cost| [&own[..], &[("cost", number(cost))]].concat();
+        let problem = "cost must be 1 where feature_id is balance_id";
+        assert_eq!(said(Kind::Hold, &with(2)), Err(problem.to_owned()));
+        assert_eq!(said(Kind::Hold, &with(1)), Ok(()));
+        let draws = [("feature_id", text("a")), ("balance_id", text("b")), ("cost", number(2))];
+        assert_eq!(said(Kind::Hold, &draws), Ok(()));
+        let settled = [&draws[..], &[("settled", number(1))]].concat();
+        let problem = "settled needs an ended_at";
+        assert_eq!(said(Kind::Hold, &settled), Err(problem.to_owned()));
     }
 
     #[test]

@@ -116,6 +116,22 @@ fn denial(user: u128, feature: u8) -> Override {
     }
 }
 
+/// The change of what one user has and most have not.
+fn exception(edit: &Edit) -> Change {
+    match *edit {
+        Edit::Override(user, feature) => Change::PutOverride(denial(user, feature)),
+        Edit::RemoveOverride(_, feature) => Change::DeleteOverride { feature: feature_of(feature) },
+        Edit::Grant(user, grant) => Change::PutGrant(grant_of(user, grant)),
+        Edit::ForgetGrant(user, grant) => Change::DeleteGrant { grant: grant_of(user, grant).key },
+        Edit::Hold(user, hold) => Change::PutHold(hold_of(user, hold)),
+        Edit::EndHold(user, hold) => {
+            let ended = Some((HoldEnd::Released, NOW));
+            Change::PutHold(Hold { ended, ..hold_of(user, hold) })
+        }
+        ref other => panic!("no exception: {other:?}"),
+    }
+}
+
 fn hold_of(user: u128, hold: u8) -> Hold {
     Hold {
         id: HoldId::new("id", &format!("hold-{hold}")).unwrap(),
@@ -212,30 +228,14 @@ impl State {
                 let timing = Timing { starts_ahead: ms > 5, end, ..Timing::NONE };
                 at(user, Change::SetTiming { subscription, timing })
             }
-            Edit::Override(user, feature) => {
+            Edit::Override(user, _)
+            | Edit::RemoveOverride(user, _)
+            | Edit::Grant(user, _)
+            | Edit::ForgetGrant(user, _)
+            | Edit::Hold(user, _)
+            | Edit::EndHold(user, _) => {
                 self.ids.get(&user)?;
-                at(user, Change::PutOverride(denial(user, feature)))
-            }
-            Edit::RemoveOverride(user, feature) => {
-                self.ids.get(&user)?;
-                at(user, Change::DeleteOverride { feature: feature_of(feature) })
-            }
-            Edit::Grant(user, grant) => {
-                self.ids.get(&user)?;
-                at(user, Change::PutGrant(grant_of(user, grant)))
-            }
-            Edit::ForgetGrant(user, grant) => {
-                self.ids.get(&user)?;
-                at(user, Change::DeleteGrant { grant: grant_of(user, grant).key })
-            }
-            Edit::Hold(user, hold) => {
-                self.ids.get(&user)?;
-                at(user, Change::PutHold(hold_of(user, hold)))
-            }
-            Edit::EndHold(user, hold) => {
-                self.ids.get(&user)?;
-                let ended = Some((HoldEnd::Released, NOW));
-                at(user, Change::PutHold(Hold { ended, ..hold_of(user, hold) }))
+                at(user, exception(edit))
             }
             Edit::Rename(user, id) => {
                 let previous = self.rename(user, id)?;
