@@ -173,6 +173,22 @@ fn crossing(n: u16) -> LimitCrossing {
     }
 }
 
+/// An override, a grant and a hold: what one user has and most have not.
+fn exceptions(n: u16) -> [kana_core::facts::Change; 3] {
+    match n {
+        2 => [
+            overrides::put(&overrides::deny(n, "calls")),
+            grants::put(&grants::bare(n, "calls")),
+            holds::put(&holds::settled(n, "calls")),
+        ],
+        _ => [
+            overrides::put(&overrides::weekly(n, "calls")),
+            grants::put(&grants::whole(n, "calls")),
+            holds::put(&holds::living(n, "calls")),
+        ],
+    }
+}
+
 async fn fill_users<E: Engine>(world: &World<E>) {
     for environment in [world.test, world.live] {
         for n in 1..=3 {
@@ -195,6 +211,7 @@ async fn fill_users<E: Engine>(world: &World<E>) {
             let mut kept = replay(user_key(n), "calls");
             kept.content.occurred_at = (n == 2).then(|| time(BEGINNING));
             kept.counted = thresholds::counted(n);
+            let [given, granted, held] = exceptions(n);
             let changes = [
                 kana_core::facts::Change::CreateUser(person),
                 subscribe(one, "pro"),
@@ -213,18 +230,9 @@ async fn fill_users<E: Engine>(world: &World<E>) {
                 thresholds::marked(counter(two, "seats"), i64::from(n)),
                 keep(&format!("key {n}"), kept),
                 kana_core::facts::Change::CrossLimit(crossing(n)),
-                overrides::put(&match n {
-                    2 => overrides::deny(n, "calls"),
-                    _ => overrides::weekly(n, "calls"),
-                }),
-                grants::put(&match n {
-                    2 => grants::bare(n, "calls"),
-                    _ => grants::whole(n, "calls"),
-                }),
-                holds::put(&match n {
-                    2 => holds::settled(n, "calls"),
-                    _ => holds::living(n, "calls"),
-                }),
+                given,
+                granted,
+                held,
                 // An override that counts by itself has its id in the place of a subscription's.
                 count(
                     counter(
