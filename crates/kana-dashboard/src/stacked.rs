@@ -1,4 +1,4 @@
-//! A bar of parts side by side, with what was used of them below: the server draws it, and the page has the
+//! A bar of parts side by side, with what is used and held of them below: the server draws it, and the page has the
 //! same numbers as a table.
 
 use crate::number::grouped;
@@ -6,12 +6,14 @@ use crate::number::grouped;
 /// The width of the drawing, in tenths of its unit.
 const WIDTH: i128 = 12_000;
 
-/// Parts that add up to a budget, and how much of it was used.
+/// Parts that add up to a budget, and how much of it is used and held.
 pub(crate) struct Stacked {
     /// The parts, in their order; each 0 or more.
     pub(crate) parts: Vec<i64>,
     /// What was used, which can be more than the parts together.
     pub(crate) used: i64,
+    /// What is held for jobs that run, 0 or more.
+    pub(crate) held: i64,
 }
 
 /// A part as it is drawn.
@@ -32,7 +34,11 @@ pub(crate) fn colour(part: usize) -> usize {
 impl Stacked {
     /// Returns the name for who does not see it.
     pub(crate) fn name(&self) -> String {
-        format!("{} of {} used", grouped(self.used), grouped(self.budget()))
+        let (used, budget) = (grouped(self.used), grouped(self.budget()));
+        match self.held {
+            0 => format!("{used} of {budget} used"),
+            held => format!("{used} of {budget} used, and {} held", grouped(held)),
+        }
     }
 
     pub(crate) fn drawn(&self) -> Vec<Drawn> {
@@ -51,9 +57,18 @@ impl Stacked {
         tenths(self.scaled(self.used.max(0).into()))
     }
 
-    /// Returns the class of what was used: `bad` if nothing is left of the budget.
+    /// Returns the width of what is held.
+    pub(crate) fn held_width(&self) -> String {
+        tenths(self.scaled(self.taken()) - self.scaled(self.used.max(0).into()))
+    }
+
+    /// Returns the class of what is used and held: `bad` if nothing is left of the budget.
     pub(crate) fn class(&self) -> &'static str {
-        if i128::from(self.used) >= self.budget() { "bad" } else { "" }
+        if self.taken() >= self.budget() { "bad" } else { "" }
+    }
+
+    fn taken(&self) -> i128 {
+        i128::from(self.used.max(0)) + i128::from(self.held.max(0))
     }
 
     fn budget(&self) -> i128 {
@@ -61,7 +76,7 @@ impl Stacked {
     }
 
     fn scaled(&self, amount: i128) -> i128 {
-        let most = self.budget().max(self.used.into()).max(1);
+        let most = self.budget().max(self.taken()).max(1);
         amount * WIDTH / most
     }
 }
@@ -75,7 +90,7 @@ mod tests {
     use super::*;
 
     fn drawn(parts: &[i64], used: i64) -> (Vec<(String, String)>, String, &'static str) {
-        let stacked = Stacked { parts: parts.to_vec(), used };
+        let stacked = Stacked { parts: parts.to_vec(), used, held: 0 };
         let drawn = stacked.drawn().into_iter().map(|part| (part.x, part.width)).collect();
         (drawn, stacked.used_width(), stacked.class())
     }
@@ -96,6 +111,15 @@ mod tests {
         let (parts, used, class) = drawn(&[100], 200);
         assert_eq!(parts, [part("0.0", "600.0")]);
         assert_eq!((used.as_str(), class), ("1200.0", "bad"));
+    }
+
+    #[test]
+    fn what_is_held_stands_beside_what_is_used() {
+        let stacked = Stacked { parts: vec![100], used: 50, held: 25 };
+        assert_eq!((stacked.used_width(), stacked.held_width()), ("600.0".into(), "300.0".into()));
+        assert_eq!((stacked.name().as_str(), stacked.class()), ("50 of 100 used, and 25 held", ""));
+        let full = Stacked { held: 50, ..stacked };
+        assert_eq!((full.held_width(), full.class()), ("600.0".into(), "bad"));
     }
 
     #[test]

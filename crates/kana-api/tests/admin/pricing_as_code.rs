@@ -407,7 +407,7 @@ async fn a_feature_with_usage_is_kept_and_one_without_is_deleted() {
     );
     assert!(
         lines.contains(
-            &"[WARNING] the feature used is not in the file and is kept: it has usage, or an override or a grant".to_owned()
+            &"[WARNING] the feature used is not in the file and is kept: it has usage, or was given to users".to_owned()
         ),
         "{lines:?}"
     );

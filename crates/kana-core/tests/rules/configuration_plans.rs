@@ -360,7 +360,7 @@ fn a_feature_that_is_absent_is_deleted_unless_something_needs_it() {
         told_with(&catalog, without, &["seats"], 0),
         [
             archived,
-            "[WARNING] the feature seats is not in the file and is kept: it has usage, or an override or a grant"
+            "[WARNING] the feature seats is not in the file and is kept: it has usage, or was given to users"
         ]
     );
     assert_eq!(
@@ -567,7 +567,7 @@ fn what_others_draw_on_stays_as_long_as_one_of_them() {
     assert_eq!(
         kept[kept.len() - 2..],
         [
-            "[WARNING] the feature images is not in the file and is kept: it has usage, or an override or a grant",
+            "[WARNING] the feature images is not in the file and is kept: it has usage, or was given to users",
             "[WARNING] the feature credits is not in the file and is kept: the feature images draws on it"
         ]
     );
@@ -736,7 +736,7 @@ fn the_entries_of_what_is_absent_say_what_becomes_of_it() {
         [
             "Delete Package next: Warning",
             "Archive Addon extra: Warning, 0 subscribers",
-            "Keep Feature seats: Warning, it has usage, or an override or a grant",
+            "Keep Feature seats: Warning, it has usage, or was given to users",
             "Delete Feature old: Warning",
         ]
     );

@@ -244,7 +244,8 @@ fn added(id: &PartId) -> Option<Source> {
 
 /// Returns `None` for a budget without a limit, which no bar can show.
 fn stacked(explained: &Explanation) -> Option<Stacked> {
-    let used = explained.entitlement.consumption?.used;
+    let consumption = explained.entitlement.consumption?;
+    let (used, held) = (consumption.used, consumption.held());
     let parts: Option<Vec<i64>> = explained.parts.iter().map(|part| part.amount).collect();
-    parts.filter(|parts| !parts.is_empty()).map(|parts| Stacked { parts, used })
+    parts.filter(|parts| !parts.is_empty()).map(|parts| Stacked { parts, used, held })
 }

@@ -19,7 +19,6 @@ pub(super) struct HoldRow {
     pub(super) feature: String,
     pub(super) address: Address,
     pub(super) amount: String,
-    pub(super) since: Instant,
     pub(super) until: Instant,
     /// Where it is released; `None` for who may not.
     pub(super) release: Option<Address>,
@@ -40,7 +39,6 @@ pub(super) fn row<E>(
         feature: known.map_or(feature, |feature| feature.name.as_str()).to_owned(),
         address: asked.address("/feature")?.with("id", feature),
         amount: grouped(hold.amount),
-        since: hold.created_at.into(),
         until: hold.expires_at.into(),
         release: may_edit.then_some(release),
     })

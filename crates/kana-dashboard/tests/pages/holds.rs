@@ -31,7 +31,7 @@ async fn a_hold_is_shown_and_released() {
     person.visit("/dashboard/test/user?id=u-1").await;
     let [first, _] = &person.table("Holds")[..] else { panic!("two") };
     assert_eq!(first[..3], ["API calls", "25", "<b>job</b>"]);
-    assert_eq!(first[5], "Release the hold of API calls");
+    assert_eq!(first[4], "Release the hold of API calls");
     let entitlements = person.table("Entitlements");
     let calls = entitlements.iter().find(|row| row[0].contains("API calls")).unwrap();
     assert!(calls[2].contains("and 50 held"), "{calls:?}");
@@ -40,7 +40,7 @@ async fn a_hold_is_shown_and_released() {
 
     let mut viewer = world.person(Role::Viewer).await;
     viewer.visit("/dashboard/test/user?id=u-1").await;
-    assert_eq!(viewer.table("Holds")[0][5], "");
+    assert_eq!(viewer.table("Holds")[0][4], "");
 
     let release = "/dashboard/test/user/release-hold?id=u-1&feature=api-calls&hold=other";
     person.visit(release).await;

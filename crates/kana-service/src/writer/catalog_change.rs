@@ -128,7 +128,7 @@ async fn check_unused(
     if used.contains(&true) {
         return Err(InvalidValue::new(
             "id",
-            format!("names {id}, which has usage, or an override or a grant"),
+            format!("names {id}, which has usage, or was given to users"),
         )
         .into());
     }

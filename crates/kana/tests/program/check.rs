@@ -184,7 +184,7 @@ const OF_SQLITE: &[(&str, &str, &[&str], &str)] = &[
         "UPDATE user_facts SET running = x'' WHERE user_id = 'bob'",
         "UPDATE subscriptions SET status = status",
         &["copies"],
-        "has other facts than the tables of users, subscriptions, overrides and grants say",
+        "has other facts than the tables of users, subscriptions, overrides, grants and holds say",
     ),
     (
         "DELETE FROM user_facts WHERE user_id = 'bob'",

@@ -356,7 +356,7 @@ fn a_feature_that_is_kept_comes_back_into_the_file_when_something_is_published()
         key,
         r#"mutation { recordUsage(input: {userId: "124", featureId: "old"}) { recorded } }"#,
     );
-    let kept = "[WARNING] the feature old is not in the file and is kept: it has usage, or an override or a grant";
+    let kept = "[WARNING] the feature old is not in the file and is kept: it has usage, or was given to users";
     let plan = shop.done(&["publish"]);
     assert!(plan.contains(kept) && plan.ends_with("Nothing would change in test.\n"), "{plan}");
     shop.replace("name: Free", "name: Starter");

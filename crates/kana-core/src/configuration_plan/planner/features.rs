@@ -103,7 +103,7 @@ impl Planner {
             let reason = if let Some(package) = keeps.get(id) {
                 Some(format!("the archived package {package} has it"))
             } else if used.contains(id) {
-                Some("it has usage, or an override or a grant".to_owned())
+                Some("it has usage, or was given to users".to_owned())
             } else if let Some(drawing) = drawing {
                 Some(format!("the feature {} draws on it", drawing.id))
             } else {

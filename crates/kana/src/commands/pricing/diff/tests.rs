@@ -74,7 +74,7 @@ fn things_are_grouped_and_the_summary_is_last() {
             "feature",
             "old",
             "keep",
-            &json!({ "severity": "warning", "reason": "it has usage, or an override or a grant" })
+            &json!({ "severity": "warning", "reason": "it has usage, or was given to users" })
         ),
     ]);
     let findings = vec![
@@ -88,7 +88,8 @@ fn things_are_grouped_and_the_summary_is_last() {
         "k.yaml → live  http://s\n\
          \n\
          Features\n  \
-           = old  [WARNING] is not in the file and is kept: it has usage, or an override or a grant\n\
+           = old  [WARNING] is not in the file and is kept: it has usage, or was given to\n         \
+                  users\n\
          \n\
          Packages\n  \
            ~ pro   [ERROR] 2 active subscribers\n        \
