@@ -26,7 +26,13 @@ pub(crate) fn allowance_of_counter(
         _ => AsOf::Now(now),
     };
     let stored = facts.overrides()?.iter().find(|known| known.feature == *feature);
-    let subscriptions = facts.all_subscriptions()?;
+    // Those that have ended give nothing now, and a user can have any number of them.
+    let subscriptions = match (as_of, schedule.lifetime.source) {
+        (AsOf::Now(_), Source::Subscription(id)) if facts.running(id).is_some() => {
+            facts.subscriptions()
+        }
+        _ => facts.all_subscriptions()?,
+    };
     let allowances = CounterAllowances::new(catalog, subscriptions, stored, feature);
     Ok((allowances.allowance_of(schedule, place, as_of), as_of))
 }

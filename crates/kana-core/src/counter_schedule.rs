@@ -21,8 +21,11 @@ pub(crate) fn schedule_of_counter<'a>(
         let found = facts.overrides()?.iter().find(|known| known.id == id);
         return Ok(found.map(Schedule::of_override));
     }
-    let found = facts.all_subscriptions()?.iter().find(|known| known.id == source);
-    Ok(found.and_then(|subscription| {
+    let subscription = match facts.running(source) {
+        Some(running) => Some(running),
+        None => facts.all_subscriptions()?.iter().find(|known| known.id == source),
+    };
+    Ok(subscription.and_then(|subscription| {
         let package = catalog.package(&subscription.package)?;
         Schedule::new(subscription, package, &counter.feature)
     }))

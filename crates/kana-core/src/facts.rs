@@ -350,6 +350,11 @@ impl UserFacts {
         &self.subscriptions
     }
 
+    /// Returns the subscription with this id, if it was loaded, as those are that run.
+    pub(crate) fn running(&self, id: SubscriptionId) -> Option<&Subscription> {
+        self.subscriptions.iter().find(|known| known.id == id)
+    }
+
     /// All subscriptions, the ended ones included.
     pub fn all_subscriptions(&self) -> Result<&[Subscription], Obstacle> {
         if self.has_ended_subscriptions {
@@ -418,7 +423,6 @@ impl UserFacts {
                 self.profile = Some(user.clone());
                 self.overrides = Stored::NONE;
                 self.grants = Stored::NONE;
-                self.holds = LoadedHolds::default();
             }
             Change::PutOverride(new) => {
                 self.overrides.put(Some(new.clone()), |known| known.feature == new.feature);

@@ -56,7 +56,7 @@ pub enum HoldEnd {
 pub enum HoldState {
     /// It counts.
     Held,
-    /// Its time is over. It can still be settled.
+    /// Its time is over. It can still be settled, or released.
     Expired,
     /// It was settled.
     Settled,

@@ -366,6 +366,7 @@ pub(crate) fn of_import(mut next: impl FnMut() -> Box<dyn Import>) -> Vec<Call<'
         next, import,
         insert => import.insert(&Batch { kind: Kind::App, rows: Vec::new() }),
         read_back => import.read_back(&scope()),
+        wrong_draw => import.wrong_draw(),
         commit => import.commit(),
     };
     complete(calls, &[(IMPORT, "Import")])

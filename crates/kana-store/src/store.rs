@@ -194,7 +194,7 @@ pub trait Transaction: UserSearch + UsageEvents + UserImports + Send {
     async fn catalog(&mut self, environment: EnvironmentId) -> Result<Catalog, StoreError>;
 
     /// Whether usage of these features was ever recorded, counted or not, or a user was ever given an
-    /// override or a grant of them: what keeps a feature.
+    /// override or a grant of them, or held some: what keeps a feature.
     async fn have_usage(
         &mut self,
         environment: EnvironmentId,

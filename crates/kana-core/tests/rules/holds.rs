@@ -286,11 +286,13 @@ fn a_hold_can_be_created_and_ended_within_a_batch() {
 }
 
 #[test]
-fn a_deleted_user_holds_nothing() {
+fn a_hold_of_a_deleted_user_is_found_by_nobody_who_knows_the_id() {
     let mut world = world();
     hold(&mut world, "job", 4);
     world.delete("ada");
     assert_eq!(refused(world.settle("ada", "job", None)), "User not found: ada");
+    let mut world = world.user("ada");
+    assert_eq!(refused(world.settle("ada", "job", None)), "Hold not found: job");
 }
 
 // Periods, terms and subscriptions that are over.

@@ -299,8 +299,8 @@ statements! {
         FROM holds WHERE environment_id = ?1 AND user_key = ?2 AND id = ?3";
     PUT_HOLD = "
         INSERT INTO holds
-            (environment_id, user_key, id, feature_id, amount, cost, balance_id, subscription_id, terms, period_start, created_at,
-            expires_at, ended_at, settled)
+            (environment_id, user_key, id, feature_id, amount, cost, balance_id, subscription_id, terms,
+             period_start, created_at, expires_at, ended_at, settled)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
         ON CONFLICT (environment_id, user_key, id) DO UPDATE SET
             expires_at = excluded.expires_at, ended_at = excluded.ended_at,

@@ -48,14 +48,13 @@ const NOW: Timestamp = Timestamp::MIN;
 
 /// Takes the last migrations back.
 const DROP_USER_FACTS: &str = "
-    DROP TABLE holds;
+    DROP TRIGGER user_facts_subscription_added; DROP TRIGGER user_facts_subscription_changed;
+    DROP TRIGGER user_facts_subscription_deleted; DROP INDEX subscriptions_that_run;
+    DROP TRIGGER user_facts_of_new; DROP TRIGGER user_facts_of_renamed; DROP TABLE holds;
     ALTER TABLE package_features DROP COLUMN rollover_periods;
     ALTER TABLE package_features DROP COLUMN rollover_max;
     ALTER TABLE package_feature_terms DROP COLUMN rollover_periods;
     ALTER TABLE package_feature_terms DROP COLUMN rollover_max;
-    DROP TRIGGER user_facts_subscription_added; DROP TRIGGER user_facts_subscription_changed;
-    DROP TRIGGER user_facts_subscription_deleted; DROP INDEX subscriptions_that_run;
-    DROP TRIGGER user_facts_of_new; DROP TRIGGER user_facts_of_renamed;
     ALTER TABLE subscriptions DROP COLUMN timing;
     CREATE INDEX subscriptions_that_run
         ON subscriptions

@@ -461,7 +461,7 @@ static HOLD: Description = Description {
         column("created_at", Instant),
         column("expires_at", Instant),
         optional("ended_at", Instant),
-        optional("settled", NOT_NEGATIVE),
+        optional("settled", Integer { min: 0, max: hold::AMOUNT_MAX }),
     ],
 };
 

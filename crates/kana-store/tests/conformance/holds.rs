@@ -37,7 +37,7 @@ fn until(n: u16, ms: i64) -> Hold {
 }
 
 pub(crate) fn settled(n: u16, feature: &str) -> Hold {
-    let ended = Some((HoldEnd::Settled(i64::MAX), time(BEGINNING)));
+    let ended = Some((HoldEnd::Settled(2_147_483_647), time(BEGINNING)));
     Hold { ended, ..living(n, feature) }
 }
 
