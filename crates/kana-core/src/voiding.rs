@@ -65,11 +65,9 @@ impl Decide for VoidUsage {
         if tally.sets(facts)? == counted.sets {
             let used = before.used.saturating_sub(added).max(0);
             amount = used.saturating_sub(before.used);
-            if amount != 0 {
-                let &Basis { catalog, now, .. } = basis;
-                let write = NamedWrite { catalog, facts, tally, freed: 0, now };
-                write.set((&before, used), &mut changes)?;
-            }
+            let &Basis { catalog, now, .. } = basis;
+            let write = NamedWrite { catalog, facts, tally, freed: 0, now };
+            write.set((&before, used), &mut changes)?;
         }
         let event = self.entry(basis, (replay, added), (source, amount));
         changes.push((facts.key, Change::LogEvent(event)));

@@ -429,6 +429,19 @@ fn what_a_hold_drew_is_returned_once_it_is_over() {
 }
 
 #[test]
+fn a_correction_that_changes_no_usage_settles_what_an_expired_hold_drew() {
+    let mut world = world();
+    world.give(giving("ada", "calls", 2).id("g").priority(-1)).unwrap();
+    hold(&mut world, "expires", 2);
+    world.record(recording("ada", "calls").key("k")).unwrap();
+    world.record(recording("ada", "calls").add(-1)).unwrap();
+    world.wait_ms(15 * MINUTE_MS);
+    assert_eq!(world.drawn("ada", "g"), 2);
+    world.void("k").unwrap();
+    assert_eq!(world.drawn("ada", "g"), 0);
+}
+
+#[test]
 fn a_grant_alone_can_be_held() {
     let mut world = world();
     world.give(giving("ada", "seats", 5).id("g").until("2024-02-01T00:00:00.000Z")).unwrap();

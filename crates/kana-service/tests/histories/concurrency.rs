@@ -10,12 +10,12 @@ use tokio::runtime::{Builder, Runtime};
 use crate::engine::{Engine, PooledPostgres, Postgres, Sqlite, SqliteOfUsers};
 use crate::flaw::Server;
 use crate::linearization::linearize;
-use crate::plan::{Plan, THREE, any_plan, crowd, crowd_on};
+use crate::plan::{Plan, THREE, after, any_plan, crowd, crowd_on};
 use crate::run::run;
 use kana_test_model::mistake::Mistake;
 use kana_test_model::model::Model;
 use kana_test_model::request::{
-    ADA, Action, CALLS, Giving, Holding, Name, Request, Reset, Rollover, Terms, Usage,
+    ADA, Action, CALLS, Giving, Holding, Name, Request, Reset, Rollover, Says, Terms, Usage,
 };
 
 /// Plans that are tried until what is wrong is noticed; few of them are needed.
@@ -101,6 +101,11 @@ fn no_model_that_is_wrong_in_one_thing_explains_what_kana_answers() {
 fn crafted() -> Vec<Plan> {
     // Between two grants only their age decides.
     let two_grants = crowd(&[give("g1"), give("g2"), record(2), GRANTS]);
+    // An override ends, and somebody asks.
+    let says = Says::Limit(9, None);
+    let ends_at = Some(after(60_000));
+    let setting = Request::SetOverride { user: ADA, feature: CALLS, says, ends_at };
+    let ending = crowd_on(THREE, &[(0, &[setting]), (120_000, &[ASK])]);
     // A hold expires, and somebody asks.
     let hold = Holding { user: ADA, feature: CALLS, id: "h1", amount: 2, seconds: 60 };
     let expiring = crowd_on(THREE, &[(0, &[Request::CreateHold(hold)]), (120_000, &[ASK])]);
@@ -111,7 +116,7 @@ fn crafted() -> Vec<Plan> {
         crowd_on(monthly, &[(0, &[ASK]), (month_ms, &[ASK]), (month_ms, &[ASK])])
     };
     let capped = carrying(Rollover { max: Some(1), periods: 1 });
-    vec![two_grants, expiring, carrying(Rollover { max: None, periods: 1 }), capped]
+    vec![two_grants, ending, expiring, carrying(Rollover { max: None, periods: 1 }), capped]
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) const START: At = At(1_706_702_400_000);
 /// A start a month ago, to the end of which one hour is left.
 const A_MONTH_AGO: At = after(-31 * DAY_MS + HOUR_MS);
 
-const fn after(ms: i64) -> At {
+pub(crate) const fn after(ms: i64) -> At {
     At(START.0 + ms)
 }
 

@@ -163,7 +163,7 @@ impl FactsReading {
 }
 
 impl FactsReading {
-    /// Notes all overrides or grants of the user whom the question is about.
+    /// Notes all overrides or grants, or that no hold lives, of the user whom the question is about.
     fn note_rows(
         &mut self,
         environment: EnvironmentId,
@@ -265,6 +265,18 @@ from_snapshot! {
             Ok(all)
         }
 
+        async fn living_holds_of(
+            &mut self,
+            environment: EnvironmentId,
+            users: &[UserKey],
+            since: Timestamp,
+        ) -> Result<Vec<Vec<Hold>>, StoreError> {
+            let all = self.snapshot()?.living_holds_of(environment, users, since).await?;
+            let are_none = all.iter().all(Vec::is_empty);
+            self.note_rows(environment, users, || are_none.then_some(Rows::NoHolds));
+            Ok(all)
+        }
+
         async fn grants_of(
             &mut self,
             environment: EnvironmentId,
@@ -292,11 +304,6 @@ from_snapshot! {
     ) -> Vec<(UserId, Subscription)>;
     subscriptions_of(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Subscription>>;
     ended_subscriptions(environment: EnvironmentId, users: &[UserKey]) -> Vec<Vec<Subscription>>;
-    living_holds_of(
-        environment: EnvironmentId,
-        users: &[UserKey],
-        since: Timestamp
-    ) -> Vec<Vec<Hold>>;
     holds(environment: EnvironmentId, ids: &[(UserKey, HoldId)]) -> Vec<Option<Hold>>;
     counters_after(
         environment: EnvironmentId,

@@ -716,9 +716,16 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         users: &[UserKey],
         since: Timestamp,
     ) -> Result<Vec<Vec<Hold>>, StoreError> {
-        let of_user =
-            |user: &UserKey| holds::living_of_user(&self.lease, environment, *user, since);
-        self.lease.noted(users.iter().map(of_user).collect())
+        let mut all = Vec::with_capacity(users.len());
+        for user in users {
+            let read = holds::living_of_user(&self.lease, environment, *user, since);
+            let read = self.lease.noted(read)?;
+            if read.is_empty() {
+                self.lease.note_rows(environment, *user, || Rows::NoHolds);
+            }
+            all.push(read);
+        }
+        Ok(all)
     }
 
     async fn holds(

@@ -50,25 +50,28 @@ pub(crate) fn put(new: &Hold) -> Change {
     Change::PutHold(new.clone())
 }
 
-/// What lives of the users `1` and `2` at an instant, by id, and whether the facts say that something may.
+/// What lives of the users `1` and `2` at an instant, by id, and whether the facts say that something may, once
+/// that was read.
 async fn stored<E: Engine>(
     world: &World<E>,
     environment: EnvironmentId,
     at: i64,
 ) -> [(bool, Vec<Hold>); 2] {
-    let mut flags = Vec::new();
-    for id in ["1", "2"] {
-        let mut of_one = world.store.read_facts().await.unwrap();
-        let facts = of_one.facts(environment, &[user_id(id)]).await.unwrap().users.remove(0);
-        flags.push(facts.unwrap().has_holds());
+    let mut both = [NONE, NONE];
+    for (n, (may_live, living)) in (1..).zip(&mut both) {
+        let id = user_id(&n.to_string());
+        let mut reader = world.store.read_facts().await.unwrap();
+        reader.facts(environment, std::slice::from_ref(&id)).await.unwrap();
+        let since = Timestamp::from_ms(at);
+        let mut all = reader.living_holds_of(environment, &[user_key(n)], since).await.unwrap();
+        *living = all.remove(0);
+        living.sort_by(|a, b| a.id.cmp(&b.id));
+        drop(reader);
+        let mut reader = world.store.read_facts().await.unwrap();
+        let facts = reader.facts(environment, &[id]).await.unwrap().users.remove(0);
+        *may_live = facts.unwrap().has_holds();
     }
-    let users = [user_key(1), user_key(2)];
-    let mut reader = world.store.read_facts().await.unwrap();
-    let since = Timestamp::from_ms(at);
-    let mut all = reader.living_holds_of(environment, &users, since).await.unwrap();
-    all.iter_mut().for_each(|of_user| of_user.sort_by(|a, b| a.id.cmp(&b.id)));
-    let mut both = flags.into_iter().zip(all);
-    [both.next().unwrap(), both.next().unwrap()]
+    both
 }
 
 async fn world<E: Engine>() -> World<E> {

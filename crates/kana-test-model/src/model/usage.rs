@@ -201,7 +201,7 @@ impl Model {
             let after = (before - added).max(0);
             self.used.insert(counter, after);
             let user = self.users.iter().find(|user| user.key == owner).copied();
-            if let Some(user) = user.filter(|_| after != before) {
+            if let Some(user) = user {
                 let held = self.held_on(counter, now);
                 self.settle_named(&user, (counter, before + held, after + held), now);
             }

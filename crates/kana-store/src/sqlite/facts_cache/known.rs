@@ -36,6 +36,8 @@ pub(crate) struct KnownUser {
 pub(crate) enum Rows {
     Overrides(Vec<Override>),
     Grants(Vec<Grant>),
+    /// There are no holds that live.
+    NoHolds,
 }
 
 /// A change of what is known of a user.
@@ -116,6 +118,7 @@ impl KnownUser {
         match rows {
             Rows::Overrides(rows) if self.overrides.is_none() => self.overrides = Some(rows),
             Rows::Grants(rows) if self.grants.is_none() => self.grants = Some(rows),
+            Rows::NoHolds => self.has_holds = false,
             Rows::Overrides(_) | Rows::Grants(_) => {}
         }
     }

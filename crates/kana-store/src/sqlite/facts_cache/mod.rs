@@ -152,7 +152,7 @@ impl FactsCache {
         self.learn_more(environment, id, (key, learn), is_current);
     }
 
-    /// Adds all overrides or grants of a user, if what was read of them `is_current`.
+    /// Adds all overrides or grants of a user, or that no hold lives, if what was read of them `is_current`.
     pub(super) fn learn_rows(
         &self,
         environment: EnvironmentId,
