@@ -503,7 +503,9 @@ impl Model {
     /// The period that contains the moment, by its start and its end.
     fn period_at(&self, counting: Counting, at: At) -> (At, Option<At>) {
         let reset = counting.terms.reset.filter(|_| !self.errs(Mistake::PeriodsNeverEnd));
-        *period::started_by(counting.subscription.started_at, reset, at).last().unwrap()
+        // The last instant of one that was cancelled as it began lies before its start.
+        let started_at = counting.subscription.started_at;
+        *period::started_by(started_at, reset, at.max(started_at)).last().unwrap()
     }
 
     /// What a counter has beside grants; none if there is no limit.

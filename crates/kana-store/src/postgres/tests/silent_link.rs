@@ -233,7 +233,7 @@ async fn every_call_on_a_silent_link_ends() {
         writer.have_usage(environment, &[]).await.unwrap();
         writers.push(writer);
     }
-    for _ in 0..3 {
+    for _ in 0..4 {
         imports.push(empty.import().await.unwrap());
     }
     let mut calls = of_store(&store, environment);
