@@ -6,8 +6,8 @@ use crate::granting;
 use crate::id::OverrideId;
 use crate::schedule::Schedule;
 
-/// Returns the periods of what a counter counted under, whatever counts now; `None` if that is no longer
-/// stored.
+/// Returns the periods of the subscription, override or grants that a counter was counted under, also if
+/// something else counts now; `None` if that is no longer stored.
 pub(crate) fn schedule_of_counter<'a>(
     catalog: &'a Catalog,
     facts: &'a UserFacts,

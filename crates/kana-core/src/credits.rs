@@ -86,6 +86,14 @@ pub struct Drawn {
     pub amount: i64,
 }
 
+/// Returns what the usage by day has of a feature that draws so, if its counter has changed by `counted`: how
+/// much of the feature, and what of the balance.
+pub(crate) fn of_day(draw: Option<&Draw>, counted: i64) -> (i64, Option<Drawn>) {
+    let Some(draw) = draw else { return (counted, None) };
+    let (own, drawn) = draw.drawn(counted);
+    (own, Some(drawn))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

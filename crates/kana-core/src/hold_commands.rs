@@ -9,7 +9,7 @@ use crate::count::{Count, Usage};
 use crate::counter::CounterValue;
 use crate::counter_allowance::allowance_of_counter;
 use crate::counter_schedule::schedule_of_counter;
-use crate::credits::{Cost, Draw};
+use crate::credits::{Cost, Draw, of_day};
 use crate::entitlement::{
     DENIED, Entitlement, NOT_GRANTED, Standing, check_is_counted, find_feature, standing, within,
 };
@@ -309,13 +309,7 @@ fn is_over(state: HoldState, wanted: &'static str) -> Obstacle {
 fn entry(hold: &Hold, (amount, counted): (i64, i64), at: Timestamp, now: Timestamp) -> UsageEvent {
     let draw = (hold.balance() != &hold.feature)
         .then(|| Draw { balance: hold.balance().clone(), cost: hold.cost });
-    let (own, drawn) = match draw {
-        None => (counted, None),
-        Some(draw) => {
-            let (own, drawn) = draw.drawn(counted);
-            (own, Some(drawn))
-        }
-    };
+    let (own, drawn) = of_day(draw.as_ref(), counted);
     UsageEvent {
         feature: hold.feature.clone(),
         action: LoggedAction::Add,

@@ -80,7 +80,7 @@ fn carried(
     if meter.is_folded() {
         return Ok(0);
     }
-    let subscription = facts.subscriptions().iter().find(|known| known.id == id);
+    let subscription = facts.running(id);
     let earlier: Vec<EarlierPeriod> = meter
         .earlier(rollover.periods())
         .map(|earlier| earlier_period(&earlier, subscription, (facts, now), missing))

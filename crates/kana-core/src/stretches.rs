@@ -2,8 +2,8 @@
 //! which overlap, and that add-ons end with their bases.
 //!
 //! A command changes a copy of the user's subscriptions, lets the add-ons [follow](follow_bases) their bases,
-//! checks what came of it, and returns what [differs](differences). So an end that is taken back leaves
-//! everything as it was, in whatever order it all was said.
+//! checks what came of it, and returns what [differs](differences). So taking back an end
+//! leaves everything as if it had never been set, whatever else was changed meanwhile.
 
 use crate::catalog::{Catalog, Package};
 use crate::facts::{Change, UserChange, UserFacts};
@@ -179,8 +179,8 @@ pub(crate) fn differences(
     changes.into_iter().map(|change| (user, change)).collect()
 }
 
-/// Returns the changes that write down that subscriptions were ended whose end has come, so that no question
-/// has to look at them again. Nobody is told: they ended as they were set to.
+/// Returns the changes that mark subscriptions as ended whose end has come, so that later questions do not read
+/// them any more. The changes feed does not tell of it: the end was told when it was set.
 pub(crate) fn write_ends(facts: &UserFacts, now: Timestamp) -> Vec<UserChange> {
     let by_all_clocks = now.saturating_add_ms(-ENDED_AFTER_MS);
     let over = facts.subscriptions().iter().filter(|known| known.ended_at.is_none());

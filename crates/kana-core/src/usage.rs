@@ -5,7 +5,7 @@ use crate::change;
 use crate::command::{Answer, Basis, Decide, Decision};
 use crate::count::{Count, Usage};
 use crate::counter_allowance::allowance_of_counter;
-use crate::credits::Drawn;
+use crate::credits::of_day;
 use crate::entitlement::{
     BINARY_GRANTED, DENIED, Entitlement, NOT_GRANTED, Standing, balance_of, check_delta,
     find_feature, standing, within,
@@ -150,7 +150,7 @@ fn record_usage(
         }
     };
     let Count { amount, counted, feed, .. } = count;
-    let (amount, drawn) = of_day(feature, amount);
+    let (amount, drawn) = of_day(feature.draws(), amount);
     let event = UsageEvent {
         feature: command.feature.clone(),
         action: command.action.into(),
@@ -187,18 +187,6 @@ fn check_action(feature: &Feature, action: UsageAction) -> Result<(), InvalidVal
 fn counted(feature: &Feature, delta: i64) -> i64 {
     let nearest = if delta < 0 { i64::MIN } else { i64::MAX };
     i64::try_from(feature.amount(delta)).unwrap_or(nearest)
-}
-
-/// Returns what the usage by day has of the feature if its counter has changed by `amount`, and what it has
-/// of the balance that it draws on.
-fn of_day(feature: &Feature, amount: i64) -> (i64, Option<Drawn>) {
-    match feature.draws() {
-        None => (amount, None),
-        Some(draw) => {
-            let (own, drawn) = draw.drawn(amount);
-            (own, Some(drawn))
-        }
-    }
 }
 
 /// The usage of a folded period is part of a sum, so nobody knows what `SET` would replace.
@@ -279,7 +267,7 @@ fn use_feature(
     let Count { amount, counted, feed, .. } = count;
     let Entitlement { access, reason, consumption } = entitlement;
     if access {
-        let (amount, drawn) = of_day(feature, amount);
+        let (amount, drawn) = of_day(feature.draws(), amount);
         let event = UsageEvent {
             feature: command.feature.clone(),
             action: LoggedAction::Add,

@@ -46,6 +46,25 @@ fn feature_usage(row: &Row) -> Result<FeatureUsage, StoreError> {
     })
 }
 
+impl PostgresStore {
+    /// Deletes rows of before an instant or a day, at most `at_most`, and returns how many: the statement returns
+    /// a row for each.
+    async fn forget(
+        &self,
+        statement: &'static str,
+        environment: EnvironmentId,
+        before: &(dyn ToSql + Sync),
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        let at_most = count(at_most);
+        let parameters: &[&(dyn ToSql + Sync)] = &[&environment.0, before, &at_most];
+        let mut transaction = self.begin_write();
+        let answers = transaction.change(&[(statement, parameters)]).await?;
+        transaction.commit_changes().await?;
+        Ok(answers.first().map_or(0, Vec::len))
+    }
+}
+
 #[async_trait]
 impl UsageStatistics for PostgresStore {
     async fn usage_by_day(
@@ -105,12 +124,7 @@ impl UsageStatistics for PostgresStore {
         before: Day,
         at_most: usize,
     ) -> Result<usize, StoreError> {
-        let (before, at_most) = (before.number(), count(at_most));
-        let parameters: &[&(dyn ToSql + Sync)] = &[&environment.0, &before, &at_most];
-        let mut transaction = self.begin_write();
-        let answers = transaction.change(&[(sql::FORGET_USAGE_BY_DAY, parameters)]).await?;
-        transaction.commit_changes().await?;
-        Ok(answers.first().map_or(0, Vec::len))
+        self.forget(sql::FORGET_USAGE_BY_DAY, environment, &before.number(), at_most).await
     }
 
     async fn forget_limit_crossings(
@@ -119,13 +133,7 @@ impl UsageStatistics for PostgresStore {
         ended: Timestamp,
         at_most: usize,
     ) -> Result<usize, StoreError> {
-        let (ended, at_most) = (ended.as_ms(), count(at_most));
-        let parameters: &[&(dyn ToSql + Sync)] = &[&environment.0, &ended, &at_most];
-        let mut transaction = self.begin_write();
-        let questions = [(sql::FORGET_LIMIT_CROSSINGS, parameters)];
-        let answers = transaction.change(&questions).await?;
-        transaction.commit_changes().await?;
-        Ok(answers.first().map_or(0, Vec::len))
+        self.forget(sql::FORGET_LIMIT_CROSSINGS, environment, &ended.as_ms(), at_most).await
     }
 
     async fn forget_threshold_events(
@@ -134,13 +142,7 @@ impl UsageStatistics for PostgresStore {
         before: Timestamp,
         at_most: usize,
     ) -> Result<usize, StoreError> {
-        let (before, at_most) = (before.as_ms(), count(at_most));
-        let parameters: &[&(dyn ToSql + Sync)] = &[&environment.0, &before, &at_most];
-        let mut transaction = self.begin_write();
-        let questions = [(sql::FORGET_THRESHOLD_EVENTS, parameters)];
-        let answers = transaction.change(&questions).await?;
-        transaction.commit_changes().await?;
-        Ok(answers.first().map_or(0, Vec::len))
+        self.forget(sql::FORGET_THRESHOLD_EVENTS, environment, &before.as_ms(), at_most).await
     }
 
     async fn forget_holds(
@@ -149,11 +151,6 @@ impl UsageStatistics for PostgresStore {
         before: Timestamp,
         at_most: usize,
     ) -> Result<usize, StoreError> {
-        let (before, at_most) = (before.as_ms(), count(at_most));
-        let parameters: &[&(dyn ToSql + Sync)] = &[&environment.0, &before, &at_most];
-        let mut transaction = self.begin_write();
-        let answers = transaction.change(&[(sql::FORGET_HOLDS, parameters)]).await?;
-        transaction.commit_changes().await?;
-        Ok(answers.first().map_or(0, Vec::len))
+        self.forget(sql::FORGET_HOLDS, environment, &before.as_ms(), at_most).await
     }
 }

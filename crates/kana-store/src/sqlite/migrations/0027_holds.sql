@@ -28,49 +28,9 @@ WHERE ended_at IS NULL;
 -- Those that are over are kept for a time, and then forgotten.
 CREATE INDEX holds_by_end ON holds (environment_id, coalesce(ended_at, expires_at));
 
--- Whether the user has holds that have not ended.
+-- Whether the user has holds that have not ended. The triggers that write a user's whole row follow in
+-- 0029_scheduled_subscriptions.sql.
 ALTER TABLE user_facts ADD COLUMN has_holds INTEGER NOT NULL DEFAULT 0 CHECK (has_holds IN (0, 1));
-
-DROP TRIGGER user_facts_of_new;
-DROP TRIGGER user_facts_of_renamed;
-
-CREATE TRIGGER user_facts_of_new AFTER INSERT ON users
-BEGIN
-    INSERT INTO user_facts
-        (environment_id, user_id, user_key, has_overrides, has_grants, has_holds, running)
-    VALUES (new.environment_id, new.id, new.key,
-        EXISTS (SELECT 1 FROM overrides o
-            WHERE o.environment_id = new.environment_id AND o.user_key = new.key),
-        EXISTS (SELECT 1 FROM grants g
-            WHERE g.environment_id = new.environment_id AND g.user_key = new.key),
-        EXISTS (SELECT 1 FROM holds h INDEXED BY holds_that_may_live
-            WHERE h.environment_id = new.environment_id AND h.user_key = new.key
-                AND h.ended_at IS NULL),
-        (SELECT running_subscriptions(s.id, s.package_id, s.status, s.started_at, s.quantities)
-            FROM subscriptions s INDEXED BY subscriptions_that_run
-            WHERE s.environment_id = new.environment_id AND s.user_key = new.key
-                AND s.ended_at IS NULL));
-END;
-
-CREATE TRIGGER user_facts_of_renamed AFTER UPDATE OF id ON users
-WHEN new.id <> old.id
-BEGIN
-    DELETE FROM user_facts WHERE environment_id = old.environment_id AND user_id = old.id;
-    INSERT INTO user_facts
-        (environment_id, user_id, user_key, has_overrides, has_grants, has_holds, running)
-    VALUES (new.environment_id, new.id, new.key,
-        EXISTS (SELECT 1 FROM overrides o
-            WHERE o.environment_id = new.environment_id AND o.user_key = new.key),
-        EXISTS (SELECT 1 FROM grants g
-            WHERE g.environment_id = new.environment_id AND g.user_key = new.key),
-        EXISTS (SELECT 1 FROM holds h INDEXED BY holds_that_may_live
-            WHERE h.environment_id = new.environment_id AND h.user_key = new.key
-                AND h.ended_at IS NULL),
-        (SELECT running_subscriptions(s.id, s.package_id, s.status, s.started_at, s.quantities)
-            FROM subscriptions s INDEXED BY subscriptions_that_run
-            WHERE s.environment_id = new.environment_id AND s.user_key = new.key
-                AND s.ended_at IS NULL));
-END;
 
 CREATE TRIGGER user_facts_hold_added AFTER INSERT ON holds
 WHEN new.ended_at IS NULL
