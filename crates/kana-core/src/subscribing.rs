@@ -311,10 +311,8 @@ fn cancel_one(
     let is_addon =
         |package: &PackageId| catalog.package(package).is_some_and(|package| package.is_addon());
     let is_base = !is_addon(&subscription.package) && subscription.has_begun(now);
-    let goes_with_base = |other: &Subscription| {
-        let is_there = is_addon(&other.package) && other.has_begun(now);
-        is_base && is_there && !goes_on(catalog, &before, (subscription, other), now)
-    };
+    let goes_with_base =
+        |other: &Subscription| is_base && is_addon(&other.package) && other.has_begun(now);
     let ends = |other: &Subscription| other.id == subscription.id || goes_with_base(other);
     let ending = |known: &&Subscription| ends(known);
     let ended_at = together(before.iter().filter(ending), now);
@@ -326,21 +324,6 @@ fn cancel_one(
     let mut cancelled = subscription.clone();
     cancel(&mut cancelled, ended_at);
     (cancelled, changes)
-}
-
-/// Returns true if the add-on goes on with a base that begins at the very instant at which its base ends.
-fn goes_on(
-    catalog: &Catalog,
-    all: &[Subscription],
-    (base, addon): (&Subscription, &Subscription),
-    now: Timestamp,
-) -> bool {
-    let Some(addon) = catalog.package(&addon.package) else { return false };
-    all.iter().any(|other| {
-        let next = granted(catalog, other).filter(|package| !package.is_addon());
-        let begins = other.timing.starts_ahead && other.started_at == now && other.id != base.id;
-        begins && next.is_some_and(|next| fits(addon, next))
-    })
 }
 
 /// Returns when subscriptions end that end now. Another node's clock may have set a start that lies ahead of

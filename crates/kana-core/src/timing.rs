@@ -7,7 +7,7 @@ use crate::timestamp::Timestamp;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timing {
     /// Whether the start lay ahead when the subscription was created. Only such a start is compared with
-    /// the clock: any other has come, whatever a clock says that runs behind.
+    /// the clock. Any other has come, also by a clock that runs behind.
     pub starts_ahead: bool,
     /// The end that was asked for, exclusive; `None` if there is none.
     pub end_asked: Option<Timestamp>,

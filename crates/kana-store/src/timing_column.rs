@@ -4,6 +4,7 @@
 
 use kana_core::Timestamp;
 use kana_core::timing::Timing;
+use serde_json::json;
 
 use crate::error::StoreError;
 
@@ -15,12 +16,9 @@ pub(crate) fn timing_to_text(timing: &Timing) -> Option<String> {
     if timing.is_none() {
         return None;
     }
-    let written = |at: Option<Timestamp>| match at {
-        Some(at) => at.as_ms().to_string(),
-        None => "null".to_owned(),
-    };
-    let [asked, end, trial] = [timing.end_asked, timing.end, timing.trial_ends_at].map(written);
-    Some(format!("[{},{asked},{end},{trial}]", u8::from(timing.starts_ahead)))
+    let [asked, end, trial] =
+        [timing.end_asked, timing.end, timing.trial_ends_at].map(|at| at.map(Timestamp::as_ms));
+    Some(json!([u8::from(timing.starts_ahead), asked, end, trial]).to_string())
 }
 
 /// Reads the text of the column.

@@ -11,7 +11,6 @@ use kana_core::period::{ResetAnchor, ResetPeriod};
 use kana_core::recount::CountedEvent;
 use kana_core::terms::{Terms, TermsNumber};
 use kana_core::usage::LoggedAction;
-
 use uuid::Uuid;
 
 use super::counter_group::{CounterGroup, Counting};

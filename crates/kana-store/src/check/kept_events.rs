@@ -108,15 +108,20 @@ impl KeptEvents {
     /// Returns true if all events of a user's grants are kept. The id that stands for them says when the user
     /// was created.
     pub(super) fn all_of_grants(&self, environment: i64, grants: Uuid) -> bool {
-        self.since(environment, i64::try_from(grants.as_u128() >> 80).unwrap_or(i64::MIN))
+        self.since(environment, first_ms(grants))
     }
 
     /// Returns true if all events of a subscription are kept. Its id says when it was created.
     pub(super) fn all_of(&self, environment: i64, subscription: Uuid) -> bool {
         let created_at = match subscription.get_version_num() {
-            7 => i64::try_from(subscription.as_u128() >> 80).unwrap_or(i64::MIN),
+            7 => first_ms(subscription),
             _ => i64::MIN,
         };
         self.since(environment, created_at)
     }
+}
+
+/// Returns the milliseconds since 1970 with which a time-ordered id begins.
+fn first_ms(id: Uuid) -> i64 {
+    i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MIN)
 }

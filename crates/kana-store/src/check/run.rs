@@ -5,7 +5,7 @@ use kana_core::Timestamp;
 use super::finding::Finding;
 use super::kept_events::KeptEvents;
 use super::snapshot::{Row, Snapshot};
-use super::{counters, draws, quantities, replays, statements};
+use super::{counters, draws, replays, statements, subscription_columns};
 use crate::error::StoreError;
 
 /// Runs every check, and passes on what each finds as it finds it. What cannot be read is a finding, too,
@@ -24,7 +24,7 @@ pub(crate) async fn run(
         let done = snapshot.each(&sql, &mut take).await;
         or_finding(check, done, found)?;
     }
-    let done = quantities::check(snapshot, found).await;
+    let done = subscription_columns::check(snapshot, found).await;
     or_finding("subscriptions", done, found)?;
     let done = draws::check(snapshot, found).await;
     or_finding("grants", done, found)?;

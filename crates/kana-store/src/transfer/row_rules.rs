@@ -1,12 +1,12 @@
 //! What the columns of an imported row must be together: what no request can make is no file's either.
 
+use kana_core::Timestamp;
 use uuid::Uuid;
 
 use super::batch::Row;
 use super::kinds::Kind;
 use super::value::Value;
 use crate::timing_column::timing_from_text;
-use kana_core::Timestamp;
 
 fn must(holds: bool, column: &str, problem: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(format!("{column} {problem}")) }

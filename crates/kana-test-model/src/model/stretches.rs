@@ -106,15 +106,6 @@ impl Model {
         [one, other].iter().all(|one| from < or_never(self.end(owner, one)))
     }
 
-    /// Whether an add-on goes on with a base that begins at this very instant, other than the one that ends.
-    pub(super) fn goes_on(&self, owner: Id, addon: &Subscription, ends: Id, now: At) -> bool {
-        self.bases(owner).any(|base| {
-            let said = self.said[&base.id];
-            let begins = base.id != ends && base.ended_at.is_none() && said.ahead;
-            begins && said.from == now && self.fits(addon.package, base.package)
-        })
-    }
-
     /// Cancels add-ons that have not begun and would have no base.
     pub(super) fn cancel_orphans(&mut self, owner: Id, now: At) {
         let is_orphan = |model: &Self, one: &Subscription| {

@@ -285,8 +285,7 @@ impl Model {
                         && *user == owner
                         && self.is_addon(other.package)
                         && shown.ended_at.is_none()
-                        && has_begun(&shown)
-                        && !self.goes_on(owner, other, id, now);
+                        && has_begun(&shown);
                     other.id == id || goes_with_it
                 })
                 .collect();

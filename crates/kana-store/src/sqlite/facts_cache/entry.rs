@@ -119,11 +119,11 @@ impl Entry {
 
     /// Reads the entry.
     pub(super) fn read(&self, names: &EntryNames) -> Option<KnownUser> {
-        let (head, Parts { subscriptions, quantities, exceptions, counters, .. }) = self.parts()?;
-        let mut quantities = Bytes(quantities);
+        let (head, Parts { subscriptions, details, exceptions, counters, .. }) = self.parts()?;
+        let mut details = Bytes(details);
         let running: Vec<Subscription> = subscriptions
             .chunks_exact(SUBSCRIPTION_BYTES)
-            .map(|bytes| subscription(bytes, &mut quantities, names))
+            .map(|bytes| subscription(bytes, &mut details, names))
             .collect::<Option<_>>()?;
         let counters: Vec<Counter> = Counters::of(counters)
             .map(|stored| counter(&stored, &running, names))
@@ -148,11 +148,11 @@ impl Entry {
 
     /// Sets how much of a grant is drawn, if the entry has the grant. Returns false otherwise.
     pub(super) fn set_drawn(&mut self, grant: GrantKey, drawn: i64) -> bool {
-        let Some((head, Parts { id, subscriptions, quantities, exceptions, .. })) = self.parts()
+        let Some((head, Parts { id, subscriptions, details, exceptions, .. })) = self.parts()
         else {
             return false;
         };
-        let before = HEAD_BYTES + id.len() + subscriptions.len() + quantities.len();
+        let before = HEAD_BYTES + id.len() + subscriptions.len() + details.len();
         let place = exceptions::place_of_drawn(head.exceptions, exceptions, grant);
         place.is_some_and(|place| self.write(before + place, &drawn.to_le_bytes()))
     }
@@ -169,7 +169,7 @@ impl Entry {
         marks: usize,
         names: &EntryNames,
     ) -> Option<(usize, usize)> {
-        let (_, Parts { id, subscriptions, quantities, exceptions, counters }) = self.parts()?;
+        let (_, Parts { id, subscriptions, details, exceptions, counters }) = self.parts()?;
         let source = counter.subscription.0.as_bytes();
         let place = subscriptions
             .chunks_exact(SUBSCRIPTION_BYTES)
@@ -181,8 +181,7 @@ impl Entry {
             *stored.key == key && stored.source.is_none_or(|stored| stored == source)
         };
         let stored = Counters::of(counters).find(is_it)?;
-        let before =
-            HEAD_BYTES + id.len() + subscriptions.len() + quantities.len() + exceptions.len();
+        let before = HEAD_BYTES + id.len() + subscriptions.len() + details.len() + exceptions.len();
         let (value, end) = (stored.at + COUNTER_KEY_BYTES, stored.at + stored.len);
         (stored.marks.len() == marks).then_some((before + value, before + end - marks))
     }
@@ -197,9 +196,9 @@ impl Entry {
         let head = Head { environment, key, exceptions };
         let id = bytes.take(usize::from(length))?;
         let subscriptions = bytes.take(usize::from(running) * SUBSCRIPTION_BYTES)?;
-        let quantities = bytes.take(quantities_len(subscriptions, bytes.0)?)?;
+        let details = bytes.take(details_len(subscriptions, bytes.0)?)?;
         let exceptions = bytes.take(exceptions::len(exceptions, bytes.0)?)?;
-        Some((head, Parts { id, subscriptions, quantities, exceptions, counters: bytes.0 }))
+        Some((head, Parts { id, subscriptions, details, exceptions, counters: bytes.0 }))
     }
 }
 
@@ -213,7 +212,8 @@ struct Head {
 struct Parts<'a> {
     id: &'a [u8],
     subscriptions: &'a [u8],
-    quantities: &'a [u8],
+    /// The quantities and timings of the subscriptions that have some.
+    details: &'a [u8],
     exceptions: &'a [u8],
     counters: &'a [u8],
 }
@@ -254,7 +254,7 @@ fn timing(bytes: &mut Bytes<'_>) -> Option<Timing> {
 }
 
 /// Returns how many bytes the quantities and timings of the subscriptions take at the front of `rest`.
-fn quantities_len(subscriptions: &[u8], rest: &[u8]) -> Option<usize> {
+fn details_len(subscriptions: &[u8], rest: &[u8]) -> Option<usize> {
     let statuses = subscriptions.chunks_exact(SUBSCRIPTION_BYTES).map(|bytes| bytes[STATUS]);
     let mut length = 0;
     for status in statuses.filter(|status| status & (HAS_QUANTITIES | HAS_TIMING) != 0) {

@@ -20,9 +20,9 @@ use crate::override_row::{OverrideRow, read_history};
 const BYTES_MAX: usize = 16 * 1024;
 
 /// A bit: there are overrides.
-pub(super) const HAS_OVERRIDES: u8 = 1;
+const HAS_OVERRIDES: u8 = 1;
 /// A bit: there are grants.
-pub(super) const HAS_GRANTS: u8 = 1 << 1;
+const HAS_GRANTS: u8 = 1 << 1;
 /// A bit: there may be holds that have not ended.
 const HAS_HOLDS: u8 = 1 << 2;
 /// The length that stands for rows that are not kept.
