@@ -40,7 +40,7 @@ mod user_grants;
 mod user_holds;
 mod user_import;
 mod user_overrides;
-mod user_quantity;
+mod user_subscription;
 mod users;
 mod users_export;
 mod welcome;
@@ -71,7 +71,7 @@ pub(crate) fn routes() -> Vec<Route> {
         user_overrides::routes(),
         user_grants::routes(),
         user_holds::routes(),
-        user_quantity::routes(),
+        user_subscription::routes(),
         explain::routes(),
         integrations::routes(),
         developers::routes(),

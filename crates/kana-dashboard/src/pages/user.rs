@@ -116,7 +116,7 @@ struct SubscriptionRow {
     trial_ends_at: Option<Instant>,
     /// When it ends, if that lies ahead.
     cancel_at: Option<Instant>,
-    /// Where its quantity is changed and where it is cancelled; `None` if it has ended.
+    /// Where it is changed and where it is cancelled; `None` if it has ended.
     change: Option<[Address; 2]>,
 }
 
@@ -394,7 +394,7 @@ fn subscriptions<E>(
             let address = asked.address(path)?.with("id", overview.user.id.as_str());
             Ok::<_, Problem>(address.with("subscription", &id))
         };
-        let change = [of_it("/user/quantity")?, of_it("/user/cancel")?];
+        let change = [of_it("/user/subscription")?, of_it("/user/cancel")?];
         Ok(SubscriptionRow {
             package: package
                 .map_or(subscription.package.as_str(), |package| package.name.as_str())

@@ -187,7 +187,10 @@ fn read_subscription(
 }
 
 /// Reads an instant as [`as_rfc_3339`] takes it; `None` if the field is empty.
-fn read_instant(form: &Form, field: &'static str) -> Result<Option<Timestamp>, FieldProblem> {
+pub(super) fn read_instant(
+    form: &Form,
+    field: &'static str,
+) -> Result<Option<Timestamp>, FieldProblem> {
     match form.text(field).trim() {
         "" => Ok(None),
         text => Timestamp::parse(field, &as_rfc_3339(text)).map(Some).map_err(|_| {

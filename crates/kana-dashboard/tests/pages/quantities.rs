@@ -52,9 +52,9 @@ async fn a_quantity_is_chosen_shown_and_changed() {
     assert_eq!(person.table("Subscriptions")[0][..3], ["Pro 2026", "1,200", "Active"]);
     assert_eq!(person.table("Entitlements")[0][3], "1,200,000");
 
-    person.follow("Quantity of Pro 2026").await;
-    assert_eq!(person.heading(), "Quantity of Pro 2026");
-    let mut form = person.form("Quantity of Pro 2026");
+    person.follow("Change Pro 2026").await;
+    assert_eq!(person.heading(), "Change Pro 2026");
+    let mut form = person.form("Change Pro 2026");
     assert_eq!(form.value("Quantity"), "1200");
     for (wrong, problem) in [("", "Must be a whole number"), ("0", "Must be from 1 to 1000000.")] {
         let status = person.submit(form.clone().fill("Quantity", wrong), "Save").await;
@@ -80,11 +80,11 @@ async fn a_user_with_one_of_each_has_no_column_of_quantities() {
     subscribe(&mut person, "pro").await;
     assert_eq!(person.table("Subscriptions")[0][..2], ["Pro 2026", "Active"]);
     // Where there is nothing to change, there is no form.
-    let quantity = person.link("Quantity of Pro 2026");
+    let change = person.link("Change Pro 2026");
     person.follow("Cancel Pro 2026").await;
     let form = person.form("Cancel the subscription?");
     person.submit(form, "Cancel subscription").await;
-    person.visit(&quantity).await;
+    person.visit(&change).await;
     assert_eq!(person.heading(), "Ada");
 }
 

@@ -4,7 +4,8 @@ use axum::http::StatusCode;
 use kana_core::Timestamp;
 use kana_service::Role;
 
-use crate::users::create;
+use crate::person::Form;
+use crate::users::{create, subscribe};
 use crate::world::{World, sell};
 
 fn time(text: &str) -> Timestamp {
@@ -66,4 +67,58 @@ async fn a_trial_that_begins_later_is_sold_shown_and_cancelled() {
     person.submit(form, "Cancel subscription").await;
     assert_eq!(person.status_text(), "Subscription cancelled.");
     assert!(person.table("Subscriptions").iter().all(|row| row[1] == "Cancelled"));
+}
+
+#[tokio::test]
+async fn the_end_and_the_trial_of_a_subscription_are_set_moved_and_taken_back() {
+    let world = World::new().await;
+    sell(&world).await;
+    let mut person = world.person(Role::Editor).await;
+    create(&mut person, "u-1", "Ada").await;
+    subscribe(&mut person, "pro").await;
+    person.follow("Change Pro 2026").await;
+    let mut form = person.form("Change Pro 2026");
+    assert_eq!((form.value("Ends"), form.value("Time of the end")), (String::new(), String::new()));
+    let at = |form: &Form, time: &str| {
+        form.clone().choose("Ends", "At a time").fill("Time of the end", time)
+    };
+    for (wrong, problem) in [
+        (at(&form, ""), "Must say when it ends."),
+        (at(&form, "tomorrow"), "Must be like 2026-11-29 09:03:11 UTC, or 2026-11-29."),
+        (at(&form, "2020-01-01"), "Must be in the future"),
+        (form.clone().fill("Time of the end", "2027-01-01"), "Is used only with At a time."),
+        (form.clone().fill("Trial ends at", "2020-01-01"), "Must be in the future"),
+        (form.clone().fill("Quantity", "0"), "Must be from 1 to 1000000."),
+    ] {
+        let status = person.submit(wrong, "Save").await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(person.alert().contains(problem), "{}", person.alert());
+    }
+    let end = "2027-06-30 12:00:00 UTC";
+    let both = at(&form, "2027-06-30 12:00:00").fill("Trial ends at", "2027-01-01");
+    person.submit(both, "Save").await;
+    assert_eq!(person.status_text(), "Subscription changed.");
+    let shown = person.table("Subscriptions")[0].clone();
+    assert_eq!(shown[3], format!("Ends {end}"));
+    assert!(shown[1].starts_with("Trialing"), "{}", shown[1]);
+
+    // What is not touched stays as it is; what was sent from a form that is out of date is shown first.
+    person.follow("Change Pro 2026").await;
+    let mut form = person.form("Change Pro 2026");
+    assert_eq!(form.value("Time of the end"), end);
+    assert_eq!(form.value("Trial ends at"), "2027-01-01 00:00:00 UTC");
+    person.submit(form.clone().fill("Trial ends at", ""), "Save").await;
+    let shown = person.table("Subscriptions")[0].clone();
+    assert_eq!([&shown[1], &shown[3]], ["Active", &format!("Ends {end}")]);
+    let stale = form.fill("Trial ends at", "2027-02-01");
+    assert_eq!(person.submit(stale, "Save").await, StatusCode::CONFLICT);
+    let form = person.form("Change Pro 2026").choose("Ends", "With the current month");
+    person.submit(form.fill("Trial ends at", ""), "Save").await;
+    let shown = person.table("Subscriptions")[0].clone();
+    assert!(shown[3].starts_with("Ends ") && shown[3] != format!("Ends {end}"), "{}", shown[3]);
+    person.follow("Change Pro 2026").await;
+    let form = person.form("Change Pro 2026").choose("Ends", "Not set");
+    person.submit(form, "Save").await;
+    assert_eq!(person.table("Subscriptions")[0][1..4][..1], ["Active"]);
+    assert_eq!(person.table("Subscriptions")[0][3], "–");
 }

@@ -144,7 +144,7 @@ await inBrowser(url, async (page) => {
     ['/users?search=u-1', 'Users', 'users-search'],
     ['/users/new', 'Create a user', 'user-new'],
     ['/user?id=u-17', names[2], 'user'],
-    ['/user?id=u-3', names[3], 'user-quantity'],
+    ['/user?id=u-3', names[3], 'user-subscription'],
     ['/user/explain?id=u-3&feature=seats', 'Seats', 'explain'],
     ['/user/events?id=u-17', 'Events of u-17', 'user-events'],
     ['/users/import', 'Import users', 'users-import'],
@@ -184,8 +184,8 @@ await inBrowser(url, async (page) => {
   assert.ok(await page.evaluate(() => window.isSamePage));
 
   await page.goto(`${at}/user?id=u-3`);
-  await page.getByRole('link', { name: 'Quantity of More seats', exact: true }).click();
-  await check(page, 'Quantity of More seats', 'quantity');
+  await page.getByRole('link', { name: 'Change More seats', exact: true }).click();
+  await check(page, 'Change More seats', 'subscription-of-several');
   await page.getByLabel('Quantity', { exact: true }).fill('5');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('cell', { name: '55', exact: true }).waitFor();

@@ -68,6 +68,22 @@ await inBrowser(url, async (page) => {
   await subscribing.getByLabel('Package').fill('pro');
   await subscribing.getByRole('button', { name: 'Subscribe' }).click();
   await says(page, 'Subscribed.');
+
+  // The subscription gets an end, which a form that makes no sense does not set.
+  await page.getByRole('link', { name: 'Change Pro' }).click();
+  await check(page, 'Change Pro', 'subscription');
+  await page.getByLabel('Ends', { exact: true }).selectOption('At a time');
+  await page.getByLabel('Time of the end').fill('2020-01-01');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('alert').getByRole('link', { name: /Must be in the future/ }).click();
+  await check(page, 'Change Pro', 'subscription-refused');
+  await page.getByLabel('Ends', { exact: true }).selectOption('With the current year');
+  await page.getByLabel('Time of the end').fill('');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await says(page, 'Subscription changed.');
+  await page.getByRole('cell', { name: /^Ends 20/ }).waitFor();
+
+  // And it is used.
   const recording = page.getByRole('form', { name: 'Record usage' });
   await recording.getByLabel('Feature').fill('api-calls');
   await recording.getByLabel('Amount').fill('600');
