@@ -127,7 +127,7 @@ pub enum Answer {
         /// The subscription as it is now.
         subscription: Subscription,
     },
-    /// To `updateSubscription`.
+    /// To `updateSubscription`, and to `changePackage`: the new one.
     SubscriptionUpdated {
         /// Whose subscription it is.
         user: UserId,

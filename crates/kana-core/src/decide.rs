@@ -9,6 +9,7 @@ pub use crate::grant_commands::{CreateGrant, VoidGrant};
 pub use crate::hold_commands::{CreateHold, ExtendHold, ReleaseHold, SettleHold};
 use crate::id::IdempotencyKey;
 pub use crate::override_commands::{OVERRIDES_MAX, OverrideInput, RemoveOverride, SetOverride};
+pub use crate::package_change::ChangePackage;
 use crate::subjects::{Subject, Subjects};
 use crate::subscribing::{CancelSubscription, Subscribe};
 pub use crate::subscription_update::UpdateSubscription;
@@ -37,6 +38,8 @@ pub enum Command {
     CancelSubscription(CancelSubscription),
     /// Changes a subscription that runs.
     UpdateSubscription(UpdateSubscription),
+    /// Changes a subscription to one to another package.
+    ChangePackage(ChangePackage),
     /// Sets the user's override of a feature.
     SetOverride(SetOverride),
     /// Removes the user's override of a feature.
@@ -93,6 +96,7 @@ impl Command {
             Self::Subscribe(command) => command,
             Self::CancelSubscription(command) => command,
             Self::UpdateSubscription(command) => command,
+            Self::ChangePackage(command) => command,
             Self::SetOverride(command) => command,
             Self::RemoveOverride(command) => command,
             Self::CreateGrant(command) => command,
@@ -116,6 +120,7 @@ impl Command {
             Self::Subscribe(command) => command,
             Self::CancelSubscription(command) => command,
             Self::UpdateSubscription(command) => command,
+            Self::ChangePackage(command) => command,
             Self::SetOverride(command) => command,
             Self::RemoveOverride(command) => command,
             Self::CreateGrant(command) => command,

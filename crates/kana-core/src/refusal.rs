@@ -123,7 +123,7 @@ fn summary(problems: &[Problem]) -> String {
 }
 
 /// Why `subscribe` is refused although every package exists (contract: `entitlements.md`,
-/// "Subscribing"), or `updateSubscription` (`beyond.md`, "Trials, schedules, changes").
+/// "Subscribing"), or `updateSubscription` or `changePackage` (`beyond.md`, "Trials, schedules, changes").
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubscribeRefusal {
     /// Only published packages take new subscriptions.
@@ -151,6 +151,15 @@ pub enum SubscribeRefusal {
     /// A subscription that has ended never changes. Fixed message.
     #[error("Subscription has ended")]
     HasEnded,
+    /// Its package can be changed only once it has begun. Fixed message.
+    #[error("Subscription has not started")]
+    HasNotStarted,
+    /// It ends before its package would change. Fixed message.
+    #[error("Subscription ends before the change")]
+    EndsBeforeChange,
+    /// A subscription keeps its kind. Fixed message.
+    #[error("A base changes to a base, an add-on to an add-on")]
+    OtherKind,
     /// The user has a granting subscription to the package already.
     #[error("The user is already subscribed to package {package}")]
     AlreadySubscribed {

@@ -119,6 +119,16 @@ pub(crate) fn cancel(one: &mut Subscription, at: Timestamp) {
     one.ended_at = Some(at);
 }
 
+/// Returns when subscriptions end that end now. Another node's clock may have set a start that lies ahead of
+/// ours: nothing that has begun ends before it starts, and all of them end together.
+pub(crate) fn together<'a>(
+    ending: impl Iterator<Item = &'a Subscription>,
+    now: Timestamp,
+) -> Timestamp {
+    let starts = ending.filter(|one| one.has_begun(now)).map(|one| one.started_at);
+    starts.fold(now, Timestamp::max)
+}
+
 /// Checks that no two bases, and no two subscriptions to one package, overlap which did not before. Both lists
 /// have the same subscriptions in the same order; `after` may have more at its end, which were checked.
 pub(crate) fn check_overlaps(

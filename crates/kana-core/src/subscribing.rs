@@ -3,24 +3,23 @@
 
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, Package, PackageStatus};
+use crate::catalog::Catalog;
 use crate::change::{self, Effect, Known, entitlement_differences};
 use crate::command::{Answer, Basis, Decide, Decision};
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::id::{FeatureId, PackageId, SubscriptionId, UserId};
 use crate::quantity::{Quantities, Quantity};
-use crate::refusal::{InvalidValue, Refusal, SubscribeRefusal};
+use crate::refusal::{InvalidValue, Refusal};
 use crate::stretches::{
-    cancel, check_overlaps, contains, differences, fits, follow_bases, from_now_on, granted,
-    not_over, overlap, write_ends,
+    cancel, check_overlaps, differences, follow_bases, not_over, together, write_ends,
 };
 use crate::subjects::{Subject, Subjects};
 use crate::subscription::{Subscription, SubscriptionStatus};
+use crate::subscription_checks::{check_packages, check_scheduled, check_subscribed};
 use crate::timestamp::Timestamp;
 use crate::timing::Timing;
 
-/// How many subscriptions that have not begun a user may have.
-pub const SCHEDULED_MAX: usize = 10;
+pub use crate::subscription_checks::SCHEDULED_MAX;
 
 /// The longest trial, in days.
 pub const TRIAL_DAYS_MAX: i64 = 730;
@@ -213,89 +212,9 @@ fn subscribe(
     follow_bases(catalog, &mut after, now);
     check_subscribed(catalog, &after, before.len(), now)?;
     check_overlaps(catalog, &before, &after, now)?;
-    check_scheduled(&after, now)?;
+    check_scheduled(&after, "startsAt", now)?;
     let new = after.iter().skip(before.len()).map(|new| new.as_of(now));
     Ok((new.collect(), differences(facts.key, &before, &after)))
-}
-
-/// Checks the packages. `after` has the subscriptions of `before` and then the new ones, which all begin
-/// and end together.
-fn check_packages(
-    catalog: &Catalog,
-    asked: &[&Package],
-    before: &[Subscription],
-    after: &[Subscription],
-    now: Timestamp,
-) -> Result<(), SubscribeRefusal> {
-    if let Some(package) = asked.iter().find(|package| package.status != PackageStatus::Published) {
-        return Err(SubscribeRefusal::NotPublished {
-            package: package.id.clone(),
-            status: package.status,
-        });
-    }
-    let Some(new) = after.get(before.len()) else { return Ok(()) };
-    let asked_bases = || asked.iter().copied().filter(|package| !package.is_addon());
-    // "Has" means at an instant of the new stretch that lies ahead.
-    let bases_of_user = before.iter().filter_map(|known| {
-        let base = granted(catalog, known).filter(|package| !package.is_addon())?;
-        Some((known, base))
-    });
-    let meets = |(known, _): &(&Subscription, &Package)| overlap(new, known, now);
-    let met: Vec<(&Subscription, &Package)> = bases_of_user.filter(meets).collect();
-    if asked_bases().next().is_some() && met.len() + asked_bases().count() > 1 {
-        return Err(SubscribeRefusal::MultipleBases);
-    }
-    let from = from_now_on(new, now);
-    let at_start = met.iter().filter(|(known, _)| contains(known, from, now));
-    let bases: Vec<&Package> = at_start.map(|(_, base)| *base).chain(asked_bases()).collect();
-    let addons = || asked.iter().filter(|package| package.is_addon());
-    let Some(base) = bases.first() else {
-        return match addons().next() {
-            Some(_) => Err(SubscribeRefusal::AddonWithoutBase),
-            None => Ok(()),
-        };
-    };
-    // There is one base, unless a billing provider has brought an earlier one back to life.
-    match addons().find(|addon| !bases.iter().any(|base| fits(addon, base))) {
-        Some(addon) => Err(SubscribeRefusal::AddonForOtherBase {
-            addon: addon.id.clone(),
-            base: base.id.clone(),
-        }),
-        None => Ok(()),
-    }
-}
-
-/// Checks that no new subscription, of which the first is at `first`, overlaps another to its package.
-fn check_subscribed(
-    catalog: &Catalog,
-    all: &[Subscription],
-    first: usize,
-    now: Timestamp,
-) -> Result<(), SubscribeRefusal> {
-    for (index, new) in all.iter().enumerate().skip(first) {
-        let same = |known: &&Subscription| {
-            let is_granted = granted(catalog, known).is_some();
-            known.package == new.package && is_granted && overlap(new, known, now)
-        };
-        if all.iter().take(index).any(|known| same(&known)) {
-            return Err(SubscribeRefusal::AlreadySubscribed { package: new.package.clone() });
-        }
-    }
-    Ok(())
-}
-
-/// Checks how many subscriptions have not begun, if the newest has not.
-fn check_scheduled(all: &[Subscription], now: Timestamp) -> Result<(), InvalidValue> {
-    let is_ahead = |known: &&Subscription| known.ended_at.is_none() && !known.has_begun(now);
-    let ahead = all.iter().filter(is_ahead).count();
-    if ahead > SCHEDULED_MAX && all.last().as_ref().is_some_and(is_ahead) {
-        let problem = format!(
-            "would give the user {ahead} subscriptions that have not begun: at most {SCHEDULED_MAX} \
-             are possible. Cancel one, or wait until one begins"
-        );
-        return Err(InvalidValue::new("startsAt", problem));
-    }
-    Ok(())
 }
 
 /// Cancels a subscription that is not over. Cancelling a base that has begun cancels the user's add-ons with
@@ -324,13 +243,6 @@ fn cancel_one(
     let mut cancelled = subscription.clone();
     cancel(&mut cancelled, ended_at);
     (cancelled, changes)
-}
-
-/// Returns when subscriptions end that end now. Another node's clock may have set a start that lies ahead of
-/// ours: nothing that has begun ends before it starts, and all of them end together.
-fn together<'a>(ending: impl Iterator<Item = &'a Subscription>, now: Timestamp) -> Timestamp {
-    let starts = ending.filter(|one| one.has_begun(now)).map(|one| one.started_at);
-    starts.fold(now, Timestamp::max)
 }
 
 /// Returns the user's subscription with this id. Refuses if there is none.

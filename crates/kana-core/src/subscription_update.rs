@@ -73,11 +73,7 @@ impl UpdateSubscription {
             one.quantities.change(Quantity::new("quantity", quantity)?, now);
         }
         let end = match self.cancel_at_end_of {
-            Some(period) => {
-                let reset = Reset { period, anchor: ResetAnchor::Subscription };
-                let at = from_now_on(one, now).max(one.started_at);
-                Some(Period::since(one.started_at, Some(reset), at).end)
-            }
+            Some(period) => Some(end_of_current(period, one, now)),
             None => self.cancel_at,
         };
         if let Some(end) = end {
@@ -117,4 +113,16 @@ impl Decide for UpdateSubscription {
         let answer = Answer::SubscriptionUpdated { user: facts.id.clone(), subscription };
         told(basis, facts, answer, differences(facts.key, &before, &after))
     }
+}
+
+/// Returns the end of the subscription's current period of this length, counted from its start; `None` if no
+/// instant is late enough. Before it begins, its first one is the current one.
+pub(crate) fn end_of_current(
+    period: ResetPeriod,
+    one: &Subscription,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let reset = Reset { period, anchor: ResetAnchor::Subscription };
+    let at = from_now_on(one, now).max(one.started_at);
+    Period::since(one.started_at, Some(reset), at).end
 }

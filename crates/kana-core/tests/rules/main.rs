@@ -19,6 +19,7 @@ mod holds;
 mod idempotency;
 mod near_limits;
 mod overrides;
+mod package_changes;
 mod period;
 mod quantity;
 mod recording;

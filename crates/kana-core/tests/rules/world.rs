@@ -18,8 +18,8 @@ use kana_core::counter::CounterValue;
 use kana_core::counting::counting_subscription;
 use kana_core::credits::Draw;
 use kana_core::decide::{
-    Answer, Basis, Command, CreateUser, Decision, DeleteUser, OverrideInput, RemoveOverride,
-    SetOverride, UpdateSubscription, UpdateUser, decide,
+    Answer, Basis, ChangePackage, Command, CreateUser, Decision, DeleteUser, OverrideInput,
+    RemoveOverride, SetOverride, UpdateSubscription, UpdateUser, decide,
 };
 use kana_core::edit::Edit;
 use kana_core::entitlement::{
@@ -636,6 +636,16 @@ impl World {
         match self.run(&Command::UpdateSubscription(command))? {
             Answer::SubscriptionUpdated { subscription, .. } => Ok(subscription),
             other => panic!("not an answer to updateSubscription: {other:?}"),
+        }
+    }
+
+    pub(crate) fn change_package(
+        &mut self,
+        command: ChangePackage,
+    ) -> Result<Subscription, Refusal> {
+        match self.run(&Command::ChangePackage(command))? {
+            Answer::SubscriptionUpdated { subscription, .. } => Ok(subscription),
+            other => panic!("not an answer to changePackage: {other:?}"),
         }
     }
 
