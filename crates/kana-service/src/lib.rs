@@ -44,7 +44,9 @@ pub use environment::client::{ClientUser, ClientView};
 pub use environment::configuration::{Configured, Validation};
 pub use environment::first_steps::FirstSteps;
 pub use environment::package::PackageReview;
-pub use environment::subscriptions::{SubscriptionPage, no_update, to_subscribe};
+pub use environment::subscriptions::{
+    SubscriptionPage, no_update, to_change_package, to_subscribe,
+};
 pub use environment::threshold_events::ThresholdEventPage;
 pub use environment::user_deletion::{delete_user, find_user};
 pub use environment::user_events::{UserEvent, UserEvents};

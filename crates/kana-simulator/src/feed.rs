@@ -88,6 +88,12 @@ pub(crate) fn expected(
             changes.extend(subscriptions_changed(user, before, after, now));
             of_user(user, changes)
         }
+        (Request::ChangePackage { .. }, Answer::Subscription(user, made)) => {
+            let data = json!({ "subscription": subscription(made, after) });
+            let mut changes = vec![Change::new("subscription.started", Some(*user), data)];
+            changes.extend(subscriptions_changed(user, before, after, now));
+            of_user(user, changes)
+        }
         (
             Request::CancelSubscription(_)
             | Request::UpdateSubscription { .. }

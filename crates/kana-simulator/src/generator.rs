@@ -163,6 +163,7 @@ impl Draw {
             3 => self.change_of_a_user(),
             4 => self.subscribe(),
             5 => Request::CancelSubscription(self.subscription()),
+            6 if self.one_in(3) => self.change_of_a_package(),
             6 if self.one_in(2) => Request::SetEnd { id: self.subscription(), at: self.end() },
             6 => {
                 let (id, quantity) = (self.subscription(), self.quantity());
@@ -175,6 +176,13 @@ impl Draw {
             11 => self.granting(),
             _ => self.holding(),
         }
+    }
+
+    fn change_of_a_package(&mut self) -> Request {
+        let package = self.of(&[BASIC, PRO, BASIC, PRO, EXTRA, PLUS, LATE]);
+        let at = if self.one_in(2) { None } else { self.instant_ahead() };
+        let quantity = self.one_in(3).then(|| self.quantity());
+        Request::ChangePackage { id: self.subscription(), package, at, quantity }
     }
 
     /// The place of a subscription among all, the first ones more often.

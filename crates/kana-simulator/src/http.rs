@@ -93,6 +93,17 @@ fn of_subscriptions(request: &Request) -> Option<(String, Value)> {
             });
             (query, variables)
         }
+        Request::ChangePackage { id, package, at, quantity } => {
+            let query = format!(
+                "mutation ($input: ChangePackageInput!) {{
+                    it: changePackage(input: $input) {SUBSCRIPTION} }}"
+            );
+            let input = json!({
+                "subscriptionId": spelled(*id), "packageId": package, "at": at.map(written),
+                "quantity": quantity,
+            });
+            (query, json!({ "input": input }))
+        }
         Request::SetEnd { id, at } => {
             let query = format!(
                 "mutation ($id: String!, $input: UpdateSubscriptionInput!) {{
@@ -203,7 +214,9 @@ fn named(mut value: Value) -> Value {
 
 /// Returns the ids of the subscriptions in an answer.
 pub(crate) fn subscriptions_in(body: &Value) -> Vec<Id> {
-    let subscriptions = body["data"]["it"].as_array().map_or(&[][..], Vec::as_slice);
+    let made = &body["data"]["it"];
+    let one = std::slice::from_ref(made);
+    let subscriptions = made.as_array().map_or(one, Vec::as_slice);
     let id = |subscription: &Value| Uuid::parse_str(subscription["id"].as_str()?).ok();
     subscriptions.iter().filter_map(id).map(|id| Id(id.as_u128())).collect()
 }
@@ -303,7 +316,10 @@ fn code_and_name(refusal: &Refusal) -> (Option<&'static str>, Option<&'static st
         | Refusal::MissingLiveTier
         | Refusal::AddonOfOtherBase { .. }
         | Refusal::HasItAlready(_)
-        | Refusal::HasEnded => ("BAD_USER_INPUT", "SubscriptionError"),
+        | Refusal::HasEnded
+        | Refusal::HasNotStarted
+        | Refusal::EndsBeforeChange
+        | Refusal::OtherKind => ("BAD_USER_INPUT", "SubscriptionError"),
     };
     (Some(code), Some(name))
 }

@@ -44,10 +44,15 @@ impl Told {
     /// The ids of what was made, if they are told.
     pub(crate) fn made(&self, request: &Request) -> Option<Vec<Id>> {
         match (request, self) {
-            (Request::CreateUser { .. } | Request::Subscribe { .. }, Self::Answer(answer)) => {
-                Some(answer.ids())
+            (
+                Request::CreateUser { .. }
+                | Request::Subscribe { .. }
+                | Request::ChangePackage { .. },
+                Self::Answer(answer),
+            ) => Some(answer.ids()),
+            (Request::Subscribe { .. } | Request::ChangePackage { .. }, Self::Json(body)) => {
+                Some(http::subscriptions_in(body))
             }
-            (Request::Subscribe { .. }, Self::Json(body)) => Some(http::subscriptions_in(body)),
             _ => None,
         }
     }

@@ -80,6 +80,12 @@ pub enum Refusal {
     HasItAlready(Name),
     /// "Subscription has ended"
     HasEnded,
+    /// "Subscription has not started"
+    HasNotStarted,
+    /// "Subscription ends before the change"
+    EndsBeforeChange,
+    /// "A base changes to a base, an add-on to an add-on"
+    OtherKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

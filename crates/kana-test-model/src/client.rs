@@ -4,7 +4,8 @@ use kana_core::catalog::{Allowance, Catalog, Feature, FeatureKind, PackageStatus
 use kana_core::catalog_command::{FeatureEdit, NewPackage, NewPackageFeature};
 use kana_core::credits::{Cost, Draw};
 use kana_core::decide::{
-    CreateGrant, CreateHold, ExtendHold, OverrideInput, ReleaseHold, SettleHold, UpdateSubscription,
+    ChangePackage, CreateGrant, CreateHold, ExtendHold, OverrideInput, ReleaseHold, SettleHold,
+    UpdateSubscription,
 };
 use kana_core::edit::Edit;
 use kana_core::entitlement;
@@ -25,7 +26,7 @@ use kana_core::usage::{RecordUsage, UsageAction, UseFeature};
 use kana_core::usage_history::ConsumptionInPeriod;
 use kana_core::user::{self, UserEdit};
 use kana_core::{Refusal as KanaRefusal, Timestamp};
-use kana_service::{Environment, Error, no_update, to_subscribe};
+use kana_service::{Environment, Error, no_update, to_change_package, to_subscribe};
 use uuid::Uuid;
 
 use crate::answer::{
@@ -75,6 +76,7 @@ pub async fn send(kana: &Environment, request: &Request) -> Result<Answer, Error
         Request::Subscribe { .. }
         | Request::CancelSubscription(_)
         | Request::UpdateSubscription { .. }
+        | Request::ChangePackage { .. }
         | Request::SetEnd { .. }
         | Request::Subscription(_)
         | Request::Subscriptions(_)
@@ -287,6 +289,15 @@ async fn about_subscriptions(kana: &Environment, request: &Request) -> Result<An
             let updated = kana.update_subscription(&spelled(*id), changes).await?;
             let (catalog, user, subscription) = updated;
             Answer::Subscription(name(user.as_str()), answered(&catalog, &subscription))
+        }
+        Request::ChangePackage { id, package, at, quantity } => {
+            let command = ChangePackage {
+                at: at.map(timestamp),
+                quantity: *quantity,
+                ..to_change_package(package_id(package))
+            };
+            let (catalog, user, made) = kana.change_package(&spelled(*id), command).await?;
+            Answer::Subscription(name(user.as_str()), answered(&catalog, &made))
         }
         Request::SetEnd { id, at } => {
             let changes = UpdateSubscription { cancel_at: Some(at.map(timestamp)), ..no_update() };
@@ -625,6 +636,9 @@ pub fn refused(error: Error) -> Answer {
                 Refusal::NotPublished(package(id), status(stands))
             }
             SubscribeRefusal::HasEnded => Refusal::HasEnded,
+            SubscribeRefusal::HasNotStarted => Refusal::HasNotStarted,
+            SubscribeRefusal::EndsBeforeChange => Refusal::EndsBeforeChange,
+            SubscribeRefusal::OtherKind => Refusal::OtherKind,
             SubscribeRefusal::MultipleBases => Refusal::MultipleTiers,
             SubscribeRefusal::AddonWithoutBase => Refusal::MissingLiveTier,
             SubscribeRefusal::AddonForOtherBase { addon, base } => {

@@ -2,6 +2,7 @@
 //! request after another, everything in lists that are searched from end to end.
 
 mod catalog;
+mod changing;
 mod grants;
 mod holds;
 mod overrides;
@@ -93,6 +94,9 @@ impl Model {
             Request::SetEnd { id, at } => self.set_end(*id, *at, now),
             Request::UpdateSubscription { id, quantity } => self.update(*id, *quantity, now),
             Request::CancelSubscription(id) => self.cancel(*id, now),
+            Request::ChangePackage { id, package, at, quantity } => {
+                self.change_package((*id, package), (*at, *quantity), now, given)
+            }
             Request::SetOverride { user, feature, says, ends_at } => {
                 self.set_override(user, feature, (*says, *ends_at), now)
             }

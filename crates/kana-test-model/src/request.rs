@@ -100,6 +100,13 @@ pub enum Request {
         id: Id,
         quantity: i64,
     },
+    /// Changes a subscription to one to another package: now, or at a time.
+    ChangePackage {
+        id: Id,
+        package: Name,
+        at: Option<At>,
+        quantity: Option<i64>,
+    },
     SetOverride {
         user: Name,
         feature: Name,

@@ -14,7 +14,7 @@ use super::holds::{CreateHoldInput, HeldFeature, Hold};
 use super::overrides::{Override, SetOverrideInput};
 use super::package::{CreatePackageInput, Package, UpdatePackageInput};
 use super::query::selects_subscriptions;
-use super::subscription::{PackageSubscription, UpdateSubscriptionInput};
+use super::subscription::{ChangePackageInput, PackageSubscription, UpdateSubscriptionInput};
 use super::usage::{
     CreateUsageEventInput, RecordedUsage, RecordedUsageResult, UseFeatureInput, UsedFeature,
     VoidedUsage,
@@ -163,6 +163,21 @@ impl Mutation {
     ) -> Result<PackageSubscription, ApiError> {
         let (catalog, user, subscription) =
             environment(context)?.update_subscription(&id, input.read()).await?;
+        Ok(PackageSubscription::new(catalog, user, subscription))
+    }
+
+    /// Ends a subscription and begins one to another package at that very instant: a base to a base, an
+    /// add-on to an add-on. Answers the new one, which counts from zero and has no end and no trial. Add-ons
+    /// that may be added to the new base go on with it; the others end with the old one. Errors:
+    /// ValidationError, SubscriptionNotFoundError, PackageNotFoundError, SubscriptionError.
+    async fn change_package(
+        &self,
+        context: &Context<'_>,
+        input: ChangePackageInput,
+    ) -> Result<PackageSubscription, ApiError> {
+        let (id, change) = input.read()?;
+        let (catalog, user, subscription) =
+            environment(context)?.change_package(&id, change).await?;
         Ok(PackageSubscription::new(catalog, user, subscription))
     }
 

@@ -3,11 +3,11 @@ use std::sync::Arc;
 use async_graphql::{Enum, InputObject, MaybeUndefined, Object};
 use kana_core::Timestamp;
 use kana_core::catalog::Catalog;
-use kana_core::decide::UpdateSubscription;
-use kana_core::id::{SubscriptionId, UserId};
+use kana_core::decide::{ChangePackage, UpdateSubscription};
+use kana_core::id::{PackageId, SubscriptionId, UserId};
 use kana_core::subscription::{self, Subscription};
 
-use kana_service::{SubscriptionPage, no_update};
+use kana_service::{SubscriptionPage, no_update, to_change_package};
 
 use super::package::{Package, ResetPeriod};
 use crate::error::ApiError;
@@ -145,6 +145,36 @@ impl UpdateSubscriptionInput {
             trial_ends_at: instant(self.trial_ends_at),
             ..no_update()
         }
+    }
+}
+
+/// A change of a subscription to one to another package.
+#[derive(InputObject)]
+pub(super) struct ChangePackageInput {
+    /// Kana's own id of the subscription that ends
+    subscription_id: String,
+    /// The product's own id of the package of the new one
+    package_id: String,
+    /// When, in the future; absent = now
+    at: Option<DateTime>,
+    /// With the end of the current period of this length, counted from the old one's start; not together
+    /// with at
+    at_end_of: Option<ResetPeriod>,
+    /// How many of the package, 1 to 1,000,000; absent = as many as the old one
+    quantity: Option<i32>,
+}
+
+impl ChangePackageInput {
+    /// Returns the id of the subscription that ends, and the command.
+    pub(super) fn read(self) -> Result<(String, ChangePackage), ApiError> {
+        let package = PackageId::new("packageId", &self.package_id)?;
+        let command = ChangePackage {
+            at: self.at.map(|at| at.0),
+            at_end_of: self.at_end_of.map(Into::into),
+            quantity: self.quantity.map(i64::from),
+            ..to_change_package(package)
+        };
+        Ok((self.subscription_id, command))
     }
 }
 

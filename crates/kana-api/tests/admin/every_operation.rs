@@ -84,6 +84,10 @@ const ADMIN: &[(&str, &str)] = &[
         "updateSubscription",
         r#"mutation { updateSubscription(id: "$subscription", input: {quantity: 2}) { quantity } }"#,
     ),
+    (
+        "changePackage",
+        r#"mutation { changePackage(input: {subscriptionId: "$subscription", packageId: "draft"}) { quantity } }"#,
+    ),
     ("cancelSubscription", r#"mutation { cancelSubscription(id: "$subscription") { status } }"#),
     (
         "useFeature",

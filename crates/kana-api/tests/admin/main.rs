@@ -42,6 +42,7 @@ mod nulls;
 mod numbers;
 mod operations;
 mod overrides;
+mod package_changes;
 mod plans;
 mod pricing_as_code;
 mod quantities;

@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod ahead;
 mod audit;
 mod audit_export;
 mod confirm;
@@ -40,6 +41,7 @@ mod user_grants;
 mod user_holds;
 mod user_import;
 mod user_overrides;
+mod user_package;
 mod user_subscription;
 mod users;
 mod users_export;
@@ -72,6 +74,7 @@ pub(crate) fn routes() -> Vec<Route> {
         user_grants::routes(),
         user_holds::routes(),
         user_subscription::routes(),
+        user_package::routes(),
         explain::routes(),
         integrations::routes(),
         developers::routes(),

@@ -5,10 +5,10 @@ use axum::response::Response;
 use kana_core::Timestamp;
 use kana_core::decide::UpdateSubscription;
 use kana_core::id::UserId;
-use kana_core::period::ResetPeriod;
-use kana_core::subscription::Subscription;
+use kana_core::subscription::{Subscription, SubscriptionStatus};
 use kana_service::no_update;
 
+use super::ahead::Ahead;
 use super::user_changes::{find, read_instant, read_quantity};
 use crate::address::Address;
 use crate::answer::{Asked, Posted, html, see_other};
@@ -47,6 +47,8 @@ struct SubscriptionPage {
     hidden: Vec<(&'static str, String)>,
     ends_help: String,
     action: Address,
+    /// Where its package is changed; `None` before it has begun.
+    package: Option<Address>,
     cancel: Address,
 }
 
@@ -66,16 +68,20 @@ async fn show(asked: &Asked<Editor>, sent: Option<Filled>) -> Result<Response, P
         .map_or(subscription.package.as_str(), |package| package.name.as_str());
     let form = sent.unwrap_or_else(|| filled_in(&subscription).into());
     let status = form.status();
+    let of_it = |path: &str| {
+        let address = asked.address(path)?.with("id", user.as_str());
+        Ok::<_, Problem>(address.with("subscription", &subscription.id.to_string()))
+    };
+    let has_begun = subscription.status != SubscriptionStatus::Incomplete;
+    let to_package = of_it("/user/package")?;
     let frame = asked.frame(format!("Change {package}"), Place::Users).await?;
     let page = SubscriptionPage {
         frame: frame.under(cancel.clone(), user.as_str()),
         hidden: FIELDS.iter().map(|field| (field.was, form.text(field.was).to_owned())).collect(),
         form: form.labelled(|field| form::label_of(&FIELDS, field)),
         ends_help: ends_help(&subscription),
-        action: asked
-            .address("/user/subscription")?
-            .with("id", user.as_str())
-            .with("subscription", &subscription.id.to_string()),
+        action: of_it("/user/subscription")?,
+        package: has_begun.then_some(to_package),
         cancel,
     };
     html(status, &page)
@@ -133,15 +139,18 @@ async fn change(posted: Posted<Editor>) -> Result<Response, Problem> {
 fn read(form: &Form) -> Result<UpdateSubscription, Vec<FieldProblem>> {
     let quantity =
         QUANTITY.is_edited(form).then(|| read_quantity(form.text(QUANTITY.name))).transpose();
-    let ends = (ENDS.is_edited(form) || ENDS_AT.is_edited(form)).then(|| read_end(form));
+    let is_new = |at: &str| ENDS_AT.is_edited(form) && !at.is_empty();
+    let ends = (ENDS.is_edited(form) || ENDS_AT.is_edited(form))
+        .then(|| Ahead::read(form, (ENDS.name, ENDS_AT.name), is_new));
     let trial =
         TRIAL_ENDS_AT.is_edited(form).then(|| read_instant(form, TRIAL_ENDS_AT.name)).transpose();
     match (quantity, ends.transpose(), trial) {
         (Ok(quantity), Ok(end), Ok(trial_ends_at)) => {
             let (cancel_at, cancel_at_end_of) = match end {
                 None => (None, None),
-                Some(End::At(at)) => (Some(at), None),
-                Some(End::OfPeriod(period)) => (None, Some(period)),
+                Some(Ahead::Unsaid) => (Some(None), None),
+                Some(Ahead::At(at)) => (Some(Some(at)), None),
+                Some(Ahead::EndOf(period)) => (None, Some(period)),
             };
             Ok(UpdateSubscription {
                 quantity,
@@ -155,34 +164,6 @@ fn read(form: &Form) -> Result<UpdateSubscription, Vec<FieldProblem>> {
             Err([quantity.err(), end.err(), trial.err()].into_iter().flatten().collect())
         }
     }
-}
-
-/// The end that the form asks for.
-enum End {
-    /// At a time, or never.
-    At(Option<Timestamp>),
-    /// With the current period of this length.
-    OfPeriod(ResetPeriod),
-}
-
-fn read_end(form: &Form) -> Result<End, FieldProblem> {
-    let time_is_said = ENDS_AT.is_edited(form) && !form.text(ENDS_AT.name).trim().is_empty();
-    let unused = "Is used only with At a time.";
-    let period = match form.text(ENDS.name) {
-        "at" => {
-            let at = read_instant(form, ENDS_AT.name)?;
-            let missing = || FieldProblem::of(ENDS_AT.name, "Must say when it ends.");
-            return at.map(|at| End::At(Some(at))).ok_or_else(missing);
-        }
-        _ if time_is_said => return Err(FieldProblem::of(ENDS_AT.name, unused)),
-        "" => return Ok(End::At(None)),
-        "day" => ResetPeriod::Day,
-        "week" => ResetPeriod::Week,
-        "month" => ResetPeriod::Month,
-        "year" => ResetPeriod::Year,
-        _ => return Err(FieldProblem::of(ENDS.name, "Choose one of the list.")),
-    };
-    Ok(End::OfPeriod(period))
 }
 
 fn field_names(field: &str) -> Option<&'static str> {

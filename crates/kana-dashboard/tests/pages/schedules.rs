@@ -2,11 +2,14 @@
 
 use axum::http::StatusCode;
 use kana_core::Timestamp;
-use kana_service::Role;
+use kana_core::catalog::Allowance;
+use kana_core::catalog_command::{NewPackage, NewPackageFeature};
+use kana_core::id::PackageId;
+use kana_service::{Environment, Role};
 
 use crate::person::Form;
 use crate::users::{create, subscribe};
-use crate::world::{World, sell};
+use crate::world::{World, feature_id, label, sell};
 
 fn time(text: &str) -> Timestamp {
     Timestamp::parse("time", text).unwrap()
@@ -83,7 +86,7 @@ async fn the_end_and_the_trial_of_a_subscription_are_set_moved_and_taken_back() 
         form.clone().choose("Ends", "At a time").fill("Time of the end", time)
     };
     for (wrong, problem) in [
-        (at(&form, ""), "Must say when it ends."),
+        (at(&form, ""), "Must say when."),
         (at(&form, "tomorrow"), "Must be like 2026-11-29 09:03:11 UTC, or 2026-11-29."),
         (at(&form, "2020-01-01"), "Must be in the future"),
         (form.clone().fill("Time of the end", "2027-01-01"), "Is used only with At a time."),
@@ -121,4 +124,69 @@ async fn the_end_and_the_trial_of_a_subscription_are_set_moved_and_taken_back() 
     person.submit(form, "Save").await;
     assert_eq!(person.table("Subscriptions")[0][1..4][..1], ["Active"]);
     assert_eq!(person.table("Subscriptions")[0][3], "–");
+}
+
+#[tokio::test]
+async fn a_subscription_changes_to_another_package_now_or_later() {
+    let world = World::new().await;
+    let environment = sell(&world).await;
+    sell_team(&environment).await;
+    let mut person = world.person(Role::Editor).await;
+    create(&mut person, "u-1", "Ada").await;
+    subscribe(&mut person, "pro").await;
+    person.follow("Change Pro 2026").await;
+    person.follow("To another package").await;
+    let name = "From Pro 2026 to another package";
+    assert_eq!(person.heading(), name);
+    let form = person.form(name).fill("Package", "team");
+    for (wrong, problem) in [
+        (form.clone().fill("Package", "nope"), "Package Id not found for app"),
+        (form.clone().fill("Package", "pro"), "The user is already subscribed to package pro"),
+        (form.clone().choose("When", "At a time"), "Must say when."),
+        (form.clone().fill("Time of the change", "2027-01-01"), "Is used only with At a time."),
+        (form.clone().fill("Quantity", "0"), "Must be from 1 to 1000000."),
+    ] {
+        let status = person.submit(wrong, "Change package").await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(person.alert().contains(problem), "{}", person.alert());
+    }
+    let later = form.choose("When", "At a time").fill("Time of the change", "2027-01-01");
+    person.submit(later, "Change package").await;
+    assert_eq!(person.status_text(), "Subscription changed.");
+    let at = "2027-01-01 00:00:00 UTC";
+    let rows = person.table("Subscriptions");
+    assert_eq!([&rows[0][0], &rows[0][1], &rows[0][2]], ["Team", "Incomplete", at]);
+    assert_eq!([&rows[1][0], &rows[1][3]], ["Pro 2026", &format!("Ends {at}")]);
+    // One that has not begun has no package to change.
+    person.follow("Change Team").await;
+    assert!(!person.main().contains("To another package"));
+
+    create(&mut person, "u-2", "Bob").await;
+    subscribe(&mut person, "pro").await;
+    person.follow("Change Pro 2026").await;
+    person.follow("To another package").await;
+    let form = person.form(name).fill("Package", "Team").fill("Quantity", "2");
+    person.submit(form, "Change package").await;
+    let rows = person.table("Subscriptions");
+    assert_eq!([&rows[0][0], &rows[0][1], &rows[0][2]], ["Team", "2", "Active"]);
+    assert_eq!([&rows[1][0], &rows[1][2]], ["Pro 2026", "Cancelled"]);
+}
+
+async fn sell_team(environment: &Environment) {
+    let id = PackageId::new("id", "team").unwrap();
+    let feature = NewPackageFeature {
+        feature: feature_id("api-calls"),
+        name: None,
+        allowance: Some(Allowance { limit: Some(5_000), ..Allowance::UNLIMITED }),
+    };
+    let team = NewPackage {
+        id: id.clone(),
+        name: Some(label("Team")),
+        is_addon: false,
+        features: vec![feature],
+        base_packages: Vec::new(),
+        metadata: None,
+    };
+    environment.create_package(team).await.unwrap();
+    environment.publish_package(id).await.unwrap();
 }

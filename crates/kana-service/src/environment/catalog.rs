@@ -73,7 +73,7 @@ impl Environment {
         &self,
         package: NewPackage,
     ) -> Result<(Arc<Catalog>, PackageId), Error> {
-        self.change_package(CatalogCommand::CreatePackage(package)).await
+        self.run_package_command(CatalogCommand::CreatePackage(package)).await
     }
 
     /// Changes a package's metadata.
@@ -82,17 +82,17 @@ impl Environment {
         id: PackageId,
         metadata: Edit<Metadata>,
     ) -> Result<(Arc<Catalog>, PackageId), Error> {
-        self.change_package(CatalogCommand::UpdatePackage { id, metadata }).await
+        self.run_package_command(CatalogCommand::UpdatePackage { id, metadata }).await
     }
 
     /// Publishes a draft.
     pub async fn publish_package(&self, id: PackageId) -> Result<(Arc<Catalog>, PackageId), Error> {
-        self.change_package(CatalogCommand::PublishPackage(id)).await
+        self.run_package_command(CatalogCommand::PublishPackage(id)).await
     }
 
     /// Archives a published package.
     pub async fn archive_package(&self, id: PackageId) -> Result<(Arc<Catalog>, PackageId), Error> {
-        self.change_package(CatalogCommand::ArchivePackage(id)).await
+        self.run_package_command(CatalogCommand::ArchivePackage(id)).await
     }
 
     async fn change_feature(
@@ -107,7 +107,7 @@ impl Environment {
         }
     }
 
-    async fn change_package(
+    async fn run_package_command(
         &self,
         command: CatalogCommand,
     ) -> Result<(Arc<Catalog>, PackageId), Error> {

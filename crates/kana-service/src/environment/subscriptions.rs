@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use kana_core::catalog::Catalog;
-use kana_core::decide::{Answer, Command, UpdateSubscription};
+use kana_core::decide::{Answer, ChangePackage, Command, UpdateSubscription};
 use kana_core::id::{PackageId, SubscriptionId, UserId};
 use kana_core::subscribing::{CancelSubscription, Subscribe};
 use kana_core::subscription::Subscription;
@@ -137,7 +137,28 @@ impl Environment {
         changes.check_values(self.now())?;
         let subscription = subscription_id(id)?;
         let command = UpdateSubscription { subscription, ..changes };
-        match self.submit(Command::UpdateSubscription(command)).await? {
+        self.submit_for_one(Command::UpdateSubscription(command)).await
+    }
+
+    /// Ends the subscription with this id and begins one to another package at that instant. `change` says
+    /// which and when; see [`to_change_package`]. Returns the new one with its user and the catalog that has
+    /// its package.
+    pub async fn change_package(
+        &self,
+        id: &str,
+        change: ChangePackage,
+    ) -> Result<(Arc<Catalog>, UserId, Subscription), Error> {
+        // What is wrong with the values is said before whether there is such a subscription.
+        change.check_values(self.now())?;
+        let subscription = subscription_id(id)?;
+        self.submit_for_one(Command::ChangePackage(ChangePackage { subscription, ..change })).await
+    }
+
+    async fn submit_for_one(
+        &self,
+        command: Command,
+    ) -> Result<(Arc<Catalog>, UserId, Subscription), Error> {
+        match self.submit(command).await? {
             Answered {
                 answer: Answer::SubscriptionUpdated { user, subscription },
                 catalog: Some(catalog),
@@ -161,6 +182,14 @@ pub fn to_subscribe(user: UserId, packages: Vec<PackageId>) -> Subscribe {
 #[must_use]
 pub fn no_update() -> UpdateSubscription {
     UpdateSubscription::nothing(SubscriptionId(Uuid::nil()))
+}
+
+/// Returns the command that changes a subscription to one to the package, now and for as many. Its ids are set by
+/// [`change_package`](Environment::change_package) and when it has its turn.
+#[must_use]
+pub fn to_change_package(package: PackageId) -> ChangePackage {
+    let nil = SubscriptionId(Uuid::nil());
+    ChangePackage { subscription: nil, package, id: nil, at: None, at_end_of: None, quantity: None }
 }
 
 /// Returns subscriptions as they are shown at an instant.

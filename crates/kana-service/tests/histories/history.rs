@@ -64,6 +64,7 @@ impl History {
             call.answer.ids_mut().into_iter().for_each(number);
             if let Request::CancelSubscription(id)
             | Request::UpdateSubscription { id, .. }
+            | Request::ChangePackage { id, .. }
             | Request::SetEnd { id, .. }
             | Request::Subscription(id) = &mut call.request
             {
@@ -77,7 +78,9 @@ impl Call {
     /// The ids of what was made, which Kana has chosen.
     pub(crate) fn made(&self) -> Vec<Id> {
         match self.request {
-            Request::CreateUser { .. } | Request::Subscribe { .. } => self.answer.ids(),
+            Request::CreateUser { .. }
+            | Request::Subscribe { .. }
+            | Request::ChangePackage { .. } => self.answer.ids(),
             _ => Vec::new(),
         }
     }

@@ -60,6 +60,8 @@ pub(crate) enum Step {
     Cancel(usize),
     /// Changes the quantity of that subscription.
     Quantity(usize, i64),
+    /// Changes that subscription to one to a package: when, and how many.
+    Change(usize, Name, Option<At>, Option<i64>),
     /// Sets the end of that subscription, or takes it back.
     End(usize, Option<At>),
     /// Asks for that subscription.
@@ -489,5 +491,12 @@ fn any_change_of_subscriptions() -> impl Strategy<Value = Step> {
         3 => (0..4_usize).prop_map(Step::Cancel),
         4 => (0..4_usize, any_quantity()).prop_map(|(which, many)| Step::Quantity(which, many)),
         4 => (0..6_usize, any_end()).prop_map(|(which, at)| Step::End(which, at)),
+        4 => any_change_of_a_package(),
     ]
+}
+
+fn any_change_of_a_package() -> impl Strategy<Value = Step> {
+    let package = select(vec![BASIC, BASIC, PRO, PRO, EXTRA, PLUS, LATE]);
+    let change = (0..6_usize, package, any_end(), weighted(0.3, any_quantity()));
+    change.prop_map(|(which, package, at, quantity)| Step::Change(which, package, at, quantity))
 }

@@ -225,8 +225,8 @@ impl Clients {
             let kana = servers.for_request(client, &request);
             let answer = self.server.ask(kana, &request).await;
             let answered = self.next();
-            if let (Request::Subscribe { .. }, Answer::Subscriptions(made)) = (&request, &answer) {
-                self.subscriptions.lock().unwrap().extend(made.iter().map(|made| made.id));
+            if let Request::Subscribe { .. } | Request::ChangePackage { .. } = &request {
+                self.subscriptions.lock().unwrap().extend(answer.ids());
             }
             self.write_down(Call { client, request, answer, now, asked, answered });
         }
@@ -243,6 +243,12 @@ impl Clients {
             Step::Quantity(which, quantity) => {
                 Request::UpdateSubscription { id: subscription(*which), quantity: *quantity }
             }
+            Step::Change(which, package, at, quantity) => Request::ChangePackage {
+                id: subscription(*which),
+                package,
+                at: *at,
+                quantity: *quantity,
+            },
             Step::End(which, at) => Request::SetEnd { id: subscription(*which), at: *at },
             Step::Subscription(which) => Request::Subscription(subscription(*which)),
         }

@@ -8,6 +8,8 @@ use crate::request::{At, Id, Name};
 pub(super) struct Said {
     /// Whether its start lay ahead when it was made.
     pub(super) ahead: bool,
+    /// Whether it was changed to from another, which ends where it begins.
+    pub(super) follows: bool,
     /// From when on it grants: its start, if that lay ahead, and else when it was made.
     pub(super) from: At,
     /// The end that was asked for.
@@ -63,7 +65,7 @@ impl Model {
         all.map(|(_, one)| one).filter(|one| !self.is_addon(one.package))
     }
 
-    fn fits(&self, addon: Name, base: Name) -> bool {
+    pub(super) fn fits(&self, addon: Name, base: Name) -> bool {
         let allowed = &self.package(addon).unwrap().0.bases;
         allowed.is_empty() || allowed.contains(&base)
     }
@@ -83,7 +85,7 @@ impl Model {
         loop {
             let next = self.bases(owner).find(|base| {
                 let said = self.said[&base.id];
-                let follows = said.ahead && Some(said.from) == end;
+                let follows = (said.ahead || said.follows) && Some(said.from) == end;
                 let is_some = said.from < or_never(self.end(owner, base));
                 follows && is_some && self.fits(addon.package, base.package)
             });

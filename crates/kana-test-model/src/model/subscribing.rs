@@ -9,7 +9,7 @@ use crate::request::{Ahead, At, Id, Name};
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What a quantity may be.
-const QUANTITIES: std::ops::RangeInclusive<i64> = 1..=1_000_000;
+pub(super) const QUANTITIES: std::ops::RangeInclusive<i64> = 1..=1_000_000;
 
 /// Newest first by their start, then by creation. Ids stand for creation: of two that were made
 /// at the same time, which one was made first is what their ids say.
@@ -32,7 +32,7 @@ fn read_ahead(started_at: Option<At>, ahead: Ahead, now: At) -> Result<(At, Said
         return Err(Refusal::BadValue("cancelAtTrialEnd"));
     }
     let from = ahead.starts_at.unwrap_or(now);
-    Ok((start, Said { ahead: ahead.starts_at.is_some(), from, end, trial_ends_at }))
+    Ok((start, Said { ahead: ahead.starts_at.is_some(), follows: false, from, end, trial_ends_at }))
 }
 
 impl Model {
@@ -68,12 +68,12 @@ impl Model {
         Ok(Answer::Subscription(self.id_of(owner), self.shown(owner, subscription, now)))
     }
 
-    fn find(&self, id: Id) -> Result<(Id, Subscription), Refusal> {
+    pub(super) fn find(&self, id: Id) -> Result<(Id, Subscription), Refusal> {
         let found = self.subscriptions.iter().find(|(_, subscription)| subscription.id == id);
         found.copied().ok_or(Refusal::NoSuchSubscription)
     }
 
-    fn id_of(&self, key: Id) -> Name {
+    pub(super) fn id_of(&self, key: Id) -> Name {
         self.users.iter().find(|user| user.key == key).unwrap().id
     }
 
@@ -138,11 +138,7 @@ impl Model {
         }
         after.check_made(&user, packages.len(), now)?;
         after.check_overlaps(self, user.key, now)?;
-        let is_scheduled = |one: &&Subscription| {
-            let said = after.said[&one.id];
-            one.ended_at.is_none() && said.ahead && said.from > now
-        };
-        if is_ahead && after.of_user(&user).filter(is_scheduled).count() > 10 {
+        if is_ahead && after.waiting(&user, now) > 10 {
             return Err(Refusal::BadValue("startsAt"));
         }
         self.said.extend(made.iter().map(|one| (one.id, said)));
@@ -153,8 +149,17 @@ impl Model {
         Ok(Answer::Subscriptions(shown.collect()))
     }
 
+    /// How many of the user's subscriptions have not begun.
+    pub(super) fn waiting(&self, user: &User, now: At) -> usize {
+        let is_waiting = |one: &&Subscription| {
+            let said = self.said[&one.id];
+            one.ended_at.is_none() && said.ahead && said.from > now
+        };
+        self.of_user(user).filter(is_waiting).count()
+    }
+
     /// Whether the newest so many subscriptions are the only ones to their packages.
-    fn check_made(&self, user: &User, new: usize, now: At) -> Result<(), Refusal> {
+    pub(super) fn check_made(&self, user: &User, new: usize, now: At) -> Result<(), Refusal> {
         let all: Vec<&Subscription> = self.of_user(user).collect();
         for place in all.len() - new..all.len() {
             let one = all[place];
@@ -169,7 +174,12 @@ impl Model {
     }
 
     /// The contract's table, row by row.
-    fn check_packages(&self, user: &User, packages: &[Name], said: Said) -> Result<(), Refusal> {
+    pub(super) fn check_packages(
+        &self,
+        user: &User,
+        packages: &[Name],
+        said: Said,
+    ) -> Result<(), Refusal> {
         if packages.iter().any(|package| self.package(package).is_none()) {
             return Err(Refusal::PackageIdNotFoundForApp);
         }

@@ -82,6 +82,15 @@ await inBrowser(url, async (page) => {
   await page.getByRole('button', { name: 'Save' }).click();
   await says(page, 'Subscription changed.');
   await page.getByRole('cell', { name: /^Ends 20/ }).waitFor();
+  await page.getByRole('link', { name: 'Change Pro' }).click();
+  await page.getByRole('link', { name: 'To another package' }).click();
+  await check(page, 'From Pro to another package', 'package-change');
+  await page.getByLabel('Package').fill('pro');
+  await page.getByRole('button', { name: 'Change package' }).click();
+  await page.getByRole('alert').filter({ hasText: 'already subscribed to package pro' }).waitFor();
+  await check(page, 'From Pro to another package', 'package-change-refused');
+  await page.getByRole('main').getByRole('link', { name: 'Cancel' }).click();
+  await check(page, 'u-17');
 
   // And it is used.
   const recording = page.getByRole('form', { name: 'Record usage' });
