@@ -80,19 +80,10 @@ pub(crate) fn expected(
             user_updated(user, before, changed, now).into_iter().collect()
         }
         (Request::Subscribe { user, .. }, Answer::Subscriptions(made)) => {
-            let started = |one: &Subscription| {
-                let data = json!({ "subscription": subscription(one, after) });
-                Change::new("subscription.started", Some(*user), data)
-            };
-            let mut changes: Vec<Change> = made.iter().map(started).collect();
-            changes.extend(subscriptions_changed(user, before, after, now));
-            of_user(user, changes)
+            of_user(user, started(user, made, (before, after), now))
         }
         (Request::ChangePackage { .. }, Answer::Subscription(user, made)) => {
-            let data = json!({ "subscription": subscription(made, after) });
-            let mut changes = vec![Change::new("subscription.started", Some(*user), data)];
-            changes.extend(subscriptions_changed(user, before, after, now));
-            of_user(user, changes)
+            of_user(user, started(user, std::slice::from_ref(made), (before, after), now))
         }
         (
             Request::CancelSubscription(_)
@@ -194,6 +185,20 @@ fn user_updated(id: Name, before: &Model, changed: &User, now: At) -> Option<Cha
     }
     let any = data["changed"].as_array().is_some_and(|names| !names.is_empty());
     any.then(|| Change::new("user.updated", Some(changed.id), data))
+}
+
+/// The subscriptions that begin, and then what changed of the others.
+fn started(
+    user: Name,
+    made: &[Subscription],
+    (before, after): (&Model, &Model),
+    now: At,
+) -> Vec<Change> {
+    let started = made.iter().map(|one| {
+        let data = json!({ "subscription": subscription(one, after) });
+        Change::new("subscription.started", Some(user), data)
+    });
+    started.chain(subscriptions_changed(user, before, after, now)).collect()
 }
 
 /// What is told of subscriptions that ended or changed, in the order of their ids. Nothing is told of one that
