@@ -85,7 +85,7 @@ await inBrowser(url, async (page) => {
   await page.getByRole('link', { name: 'Change Pro' }).click();
   await page.getByRole('link', { name: 'To another package' }).click();
   await check(page, 'From Pro to another package', 'package-change');
-  await page.getByLabel('Package').fill('pro');
+  await page.getByRole('combobox', { name: 'Package' }).fill('pro');
   await page.getByRole('button', { name: 'Change package' }).click();
   await page.getByRole('alert').filter({ hasText: 'already subscribed to package pro' }).waitFor();
   await check(page, 'From Pro to another package', 'package-change-refused');
