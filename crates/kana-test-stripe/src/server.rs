@@ -26,6 +26,7 @@ use crate::webhook::{Delivery, send, webhook_url};
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 const CONNECTIONS_MAX: usize = 1000;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// How long a request that meets a time-out is left without an answer.
 const HANG: Duration = Duration::from_secs(60);
 /// How often an event is sent until it is answered with 2xx, and the first pause between, which doubles.
@@ -157,7 +158,11 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            // The process has too many files open, which passes as connections end.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             let service = service_fn(|request| respond(&shared, request));
