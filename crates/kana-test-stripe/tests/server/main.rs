@@ -1,7 +1,7 @@
 //! The stand-in Stripe server, over HTTP as its clients use it.
 
-// Clippy allows it in tests; what they share is test code too, outside of `#[test]`.
-#![allow(clippy::unwrap_used)]
+// Clippy allows these in tests; what they share is test code too, outside of `#[test]`.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client;
 mod faults;

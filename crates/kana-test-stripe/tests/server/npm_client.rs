@@ -1,10 +1,14 @@
 use std::path::Path;
+use std::time::Duration;
 
 use kana_test_stripe::verify;
 use serde_json::Value;
 use tokio::process::Command;
 
 use crate::client::{KEY, World};
+
+/// How long the client may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn the_official_client_is_content() {
@@ -13,8 +17,8 @@ async fn the_official_client_is_content() {
     assert!(web.join("node_modules").exists(), "the packages are missing: ./test installs them");
     let mut node = Command::new("node");
     node.arg(web.join("stripe.mjs")).env("STRIPE_URL", world.server.url()).env("STRIPE_KEY", KEY);
-    let output =
-        node.kill_on_drop(true).output().await.expect("Node is missing: ./test installs it");
+    let output = tokio::time::timeout(PATIENCE, node.kill_on_drop(true).output()).await;
+    let output = output.expect("the client waits").expect("Node is missing: ./test installs it");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
     let signed: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -15,6 +16,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::client::World;
 
 const SECRET: &str = "whsec_of_the_tests";
+/// How long an event may take to come.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A signature and a body.
 type Received = (String, String);
@@ -59,7 +62,9 @@ async fn receive_ids(
 ) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..count {
-        let (signature, body) = received.recv().await.unwrap();
+        let next =
+            tokio::time::timeout(PATIENCE, received.recv()).await.expect("an event is missing");
+        let (signature, body) = next.unwrap();
         assert!(verify(SECRET, &signature, body.as_bytes(), world.server.now(), 300));
         let event: Value = serde_json::from_str(&body).unwrap();
         ids.push(event["id"].as_str().unwrap().to_owned());
