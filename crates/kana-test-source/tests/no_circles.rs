@@ -7,7 +7,7 @@ use std::path::Path;
 use kana_test_source::{circles, imports};
 
 /// The crates that have no circle, by their roots.
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "bench/src/main.rs",
     "crates/kana-api/src/lib.rs",
     "crates/kana-core/src/lib.rs",
@@ -17,6 +17,7 @@ const CRATES: [&str; 10] = [
     "crates/kana-service/src/lib.rs",
     "crates/kana-store/src/lib.rs",
     "crates/kana-test-source/src/lib.rs",
+    "crates/kana-test-stripe/src/lib.rs",
     "crates/kana/src/main.rs",
 ];
 

@@ -1,0 +1,13 @@
+//! The stand-in Stripe server, over HTTP as its clients use it.
+
+// Clippy allows these in tests; what they share is test code too, outside of `#[test]`.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod client;
+mod faults;
+mod idempotency;
+mod keys;
+mod lists;
+mod npm_client;
+mod objects;
+mod webhook;
