@@ -60,7 +60,8 @@ impl Usage<'_> {
         changes: &mut Vec<UserChange>,
     ) -> Result<Count, Obstacle> {
         let &Self { facts, feature, now, .. } = self;
-        let period_end = meter.place().period.end;
+        let runs = meter.place().period.end.is_none_or(|end| end > now);
+        let lasts_until = meter.lasts_until();
         let shown = grants.shown_period(&meter);
         let tally = meter.into_tally();
         let settled = if tally.counter.is_folded() || tally.is_included(facts)? {
@@ -81,7 +82,6 @@ impl Usage<'_> {
         let mut value = CounterValue { used, marks };
         let consumption = grants.consumption_after(own, &value, &changed);
         let current = grants.at(AsOf::Now(now)).consumption_after(own, &value, &changed);
-        let runs = period_end.is_none_or(|end| end > now);
         let reached = if runs && used > before.used {
             feature.thresholds().reached(current, before.marks.fired())
         } else {
@@ -95,7 +95,8 @@ impl Usage<'_> {
         tally.set(facts, before.used, value, changes)?;
         grants.change(&changed, facts, changes);
         let usage = (before.used, used);
-        let crossed = crossing(&feature.id, current.budget, period_end, usage, now);
+        let crossed =
+            runs.then(|| crossing(&feature.id, current.budget, lasts_until, usage, now)).flatten();
         changes.extend(crossed.map(|crossed| (facts.key, Change::CrossLimit(crossed))));
         let feed = self.reach(reached, (shown, current), changes);
         Ok(Count { amount, consumption: Some(consumption), counted, feed })

@@ -50,8 +50,8 @@ pub struct LimitCrossing {
     pub crossed_at: Timestamp,
 }
 
-/// Returns the crossing if the usage of a period goes from `before` to `after`. Usage of a period that
-/// has ended at `now` crosses nothing.
+/// Returns the crossing if the usage of a period that runs goes from `before` to `after`. `period_end` is
+/// that of the whole period: an end of the subscription that lies ahead can be taken back.
 ///
 /// Usage that arrives late can also be part of a later period, which has taken its period over. That
 /// period is not looked at: the next usage in it is.
@@ -63,7 +63,7 @@ pub(crate) fn crossing(
     now: Timestamp,
 ) -> Option<LimitCrossing> {
     let budget = budget?;
-    if after <= before || period_end.is_some_and(|end| end <= now) {
+    if after <= before {
         return None;
     }
     let share = Share::reached(after, budget)?;

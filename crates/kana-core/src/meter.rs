@@ -65,6 +65,11 @@ impl<'a> Meter<'a> {
         &self.place
     }
 
+    /// Returns the first instant after the period if an end that was only set is taken back.
+    pub(crate) fn lasts_until(&self) -> Option<Timestamp> {
+        self.schedule.lasts_until(&self.place)
+    }
+
     /// Returns the meters of at most `at_most` periods that come right before this one under the same terms
     /// number, oldest first.
     pub(crate) fn earlier(&self, at_most: u32) -> impl Iterator<Item = Self> {

@@ -214,6 +214,15 @@ impl<'a> Schedule<'a> {
         Place { number, period: Period { start, end }, allowance, takes_over }
     }
 
+    /// Returns the first instant after a period of this schedule if an end that was only set is taken back.
+    pub(crate) fn lasts_until(&self, place: &Place) -> Option<Timestamp> {
+        if self.lifetime.was_ended || self.lifetime.ended_at.is_none() {
+            return place.period.end;
+        }
+        let lasting = Self { lifetime: Lifetime { ended_at: None, ..self.lifetime }, ..*self };
+        lasting.place(place.number, self.reset_of(place.number), place.period.start).period.end
+    }
+
     /// Returns when a terms number first gave the feature.
     fn begins(&self, number: TermsNumber) -> Timestamp {
         let mut given = self.terms().iter().filter(|terms| terms.allowance.is_some());

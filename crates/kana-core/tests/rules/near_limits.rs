@@ -1,10 +1,11 @@
 //! When usage comes near a limit, and who is near one.
 
+use kana_core::decide::UpdateSubscription;
 use kana_core::near_limit::Share;
 use kana_core::usage::RecordedUsage;
 use proptest::prelude::*;
 
-use crate::world::{Gives, Recording, World, limit, recording, unlimited, using};
+use crate::world::{Gives, Recording, World, limit, recording, time, unlimited, using};
 
 fn world(gives: Gives) -> World {
     World::new()
@@ -102,6 +103,24 @@ fn a_crossing_says_when_its_period_ends() {
     let mut world = self::world(limit(10));
     world.record(calls().add(8)).unwrap();
     assert_eq!(world.take_crossings()[0].period_end, None);
+}
+
+#[test]
+fn a_crossing_outlasts_an_end_of_the_subscription_that_can_be_taken_back() {
+    let mut world = world(limit(10).monthly());
+    let id = world.subscription("ada", "pro").id;
+    let end = |at: Option<&str>| UpdateSubscription {
+        cancel_at: Some(at.map(time)),
+        ..UpdateSubscription::nothing(id)
+    };
+    world.set_clock("2024-01-10T00:00:00Z");
+    world.update(end(Some("2024-01-20T00:00:00Z"))).unwrap();
+    world.record(calls().add(8)).unwrap();
+    let crossings = world.take_crossings();
+    assert_eq!(crossings[0].period_end.unwrap().to_string(), "2024-02-01T00:00:00.000Z");
+    // One that has come crosses nothing.
+    world.set_clock("2024-01-21T00:00:00Z");
+    assert_eq!(crossed(&mut world, calls().add(2).at("2024-01-19T00:00:00Z")), Vec::<i64>::new());
 }
 
 #[test]
