@@ -178,8 +178,8 @@ async fn a_user_subscribes_uses_and_cancels() {
     assert_eq!(
         person.table("Subscriptions"),
         [
-            ["More seats", "Active", started, "–", "Quantity of More seats Cancel More seats"],
-            ["Pro 2026", "Active", started, "–", "Quantity of Pro 2026 Cancel Pro 2026"],
+            ["More seats", "Active", started, "–", "Change More seats Cancel More seats"],
+            ["Pro 2026", "Active", started, "–", "Change Pro 2026 Cancel Pro 2026"],
         ]
     );
     assert_eq!(record(&mut person, "api-calls", "600", "Add").await, "Usage recorded.");
