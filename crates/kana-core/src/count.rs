@@ -64,7 +64,8 @@ impl Usage<'_> {
         let lasts_until = meter.lasts_until();
         let shown = grants.shown_period(&meter);
         let tally = meter.into_tally();
-        let settled = if tally.counter.is_folded() || tally.is_included(facts)? {
+        let is_settled = !tally.counter.is_folded() && !before.marks.has_moved();
+        let settled = if !is_settled || tally.is_included(facts)? {
             None
         } else {
             let (held, draws) = (grants.held(), before.marks.draws());

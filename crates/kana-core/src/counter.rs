@@ -31,13 +31,18 @@ impl CounterValue {
     }
 }
 
-/// How often a counter was SET, which thresholds it has reached, and what it drew from grants. Nearly all
-/// counters have no marks, and one without them takes no more room than its number.
+/// How often a counter was SET, which thresholds it has reached, what it drew from grants, and whether its usage
+/// came from or went to another package. Nearly all counters have no marks, and one without them takes no more
+/// room than its number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Marks(Option<Arc<Marked>>);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Marked {
+    /// How much of its usage came along from another package, 0 or more.
+    brought: i64,
+    /// Whether its usage has moved to another package.
+    has_moved: bool,
     sets: u32,
     /// At most [`THRESHOLDS_MAX`].
     fired: Vec<Threshold>,
@@ -60,6 +65,19 @@ impl Marks {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// Returns how much of the usage came along from another package, 0 or more.
+    #[must_use]
+    pub fn brought_along(&self) -> i64 {
+        self.0.as_ref().map_or(0, |marked| marked.brought)
+    }
+
+    /// Returns true if the usage has moved to another package. Then the counter draws nothing, whatever is
+    /// written to it.
+    #[must_use]
+    pub fn has_moved(&self) -> bool {
+        self.0.as_ref().is_some_and(|marked| marked.has_moved)
     }
 
     /// Returns how often the counter was SET.
@@ -89,6 +107,18 @@ impl Marks {
         Self::of(Marked { draws, ..self.marked() })
     }
 
+    /// Returns the marks of a counter whose usage came along from another package: so much.
+    #[must_use]
+    pub fn brought(&self, used: i64) -> Self {
+        Self::of(Marked { brought: used, has_moved: false, ..self.marked() })
+    }
+
+    /// Returns the marks of a counter whose usage has moved to another package.
+    #[must_use]
+    pub fn moved(&self) -> Self {
+        Self::of(Marked { has_moved: true, ..self.marked() })
+    }
+
     /// Returns the marks after so many more SETs.
     #[must_use]
     pub fn after_sets(&self, more: u32) -> Self {
@@ -111,17 +141,21 @@ impl Marks {
         Self::of(marked)
     }
 
-    /// Returns the marks as a short text, like `s2 p80 l10`: two SETs, 80 percent reached, 10 left
-    /// reached. What was drawn from grants follows. `None` if there are none.
+    /// Returns the marks as a short text, like `b5 m s2 p80 l10`: 5 brought along from another package, moved to
+    /// another one, two SETs, 80 percent reached, 10 left reached. What was drawn from grants follows. `None` if
+    /// there are none.
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
-        let Marked { sets, fired, draws } = self.0.as_deref()?;
+        let Marked { brought, has_moved, sets, fired, draws } = self.0.as_deref()?;
+        let brought = (*brought > 0).then(|| format!("b{brought}"));
+        let moved = has_moved.then(|| "m".to_owned());
         let sets = (*sets > 0).then(|| format!("s{sets}"));
         let fired = fired.iter().map(|threshold| match threshold {
             Threshold::Percent(percent) => format!("p{percent}"),
             Threshold::Left(left) => format!("l{left}"),
         });
-        let words = sets.into_iter().chain(fired).chain(draws.words());
+        let whence = brought.into_iter().chain(moved);
+        let words = whence.chain(sets).chain(fired).chain(draws.words());
         Some(words.collect::<Vec<_>>().join(" "))
     }
 
@@ -132,6 +166,8 @@ impl Marks {
         for word in text.split(' ') {
             let (kind, number) = word.split_at_checked(1)?;
             match kind {
+                "b" => marked.brought = number.parse().ok()?,
+                "m" => marked.has_moved = number.is_empty(),
                 "s" => marked.sets = number.parse().ok()?,
                 "p" => marked.fired.push(Threshold::new(number.parse().ok(), None).ok()?),
                 "l" => marked.fired.push(Threshold::new(None, number.parse().ok()).ok()?),
@@ -164,8 +200,12 @@ mod tests {
         assert_eq!(marks.to_text().as_deref(), Some("s2 p80 l10"));
         assert_eq!((marks.sets(), marks.fired()), (2, &fired[..]));
         assert_eq!(none.after_sets(0), none);
-        for text in ["", " ", "s0", "s", "s01", "p0", "l-1", "x1", "p80  l1", "p80 s1", "p1 ", "ä"]
-        {
+        assert_eq!(marks.brought(5).moved().to_text().as_deref(), Some("b5 m s2 p80 l10"));
+        assert_eq!(Marks::default().moved().brought(7).to_text().as_deref(), Some("b7"));
+        for text in [
+            "", " ", "b0", "b-1", "m1", "m b5", "s0", "s", "s01", "p0", "l-1", "x1", "p80  l1",
+            "p80 s1", "p1 ", "ä",
+        ] {
             assert_eq!(Marks::from_text(text), None, "{text:?}");
         }
         assert_eq!(Marks::from_text("p1 p2 p3 p4 p5 p6"), None);
@@ -222,11 +262,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(
+            (brought, has_moved) in (0..=i64::MAX, any::<bool>()),
             sets in any::<u32>(),
             percents in prop::collection::btree_set(1..=1000_i64, 0..=5),
         ) {
             let fired: Vec<Threshold> = percents.into_iter().map(Threshold::Percent).collect();
-            let marks = Marks::default().after_sets(sets).after_firing(&fired, &fired);
+            let marks = Marks::default().brought(brought);
+            let marks = if has_moved { marks.moved() } else { marks };
+            let marks = marks.after_sets(sets).after_firing(&fired, &fired);
             let read = marks.to_text().map_or(Some(Marks::default()), |text| Marks::from_text(&text));
             prop_assert_eq!(read, Some(marks));
         }

@@ -95,7 +95,7 @@ fn fold(
     let starts: BTreeSet<&Timestamp> = period_starts.iter().filter(is_old).collect();
     let old: Vec<CounterKey> = starts.into_iter().map(|start| counter(*terms, *start)).collect();
     let sum = counter(*terms, CounterKey::FOLDED);
-    let takers = schedule.takers_of(*terms, schedule.lifetime.started_at);
+    let takers = schedule.takers_of(*terms, schedule.lifetime.origin.started_at);
     let takers: Vec<CounterKey> =
         takers.into_iter().map(|(number, start)| counter(number, start)).collect();
 
@@ -107,6 +107,7 @@ fn fold(
     let folded = values().map(|value| value.used).fold(0, i64::saturating_add);
     // Whether anything of the sum was SET matters to what is taken back of it.
     let sets = values().map(|value| value.marks.sets()).fold(0, u32::saturating_add);
+    let brought = values().map(|value| value.marks.brought_along()).fold(0, i64::saturating_add);
     let mut drawn = CounterValue::default();
     values().for_each(|value| drawn.add(value));
     let mut changes: Vec<UserChange> = old
@@ -129,6 +130,9 @@ fn fold(
         value.marks = value.marks.with_draws(draws);
     };
     add_drawn(&mut value);
+    if brought > 0 {
+        value.marks = value.marks.brought(value.marks.brought_along().saturating_add(brought));
+    }
     changes.push((facts.key, Change::SetCounter { counter: sum, value }));
     for counter in takers {
         // A counter that was never written includes the sum when it is first read.

@@ -142,8 +142,8 @@ pub(crate) const ALLOWANCE: Allowance = Allowance { limit: Some(0), ..Allowance:
 /// Returns the periods of a user's grants where nothing else counts: one that never ends. Its counter is
 /// kept under a start that nobody sees.
 pub(crate) fn schedule<'a>(user: UserKey) -> Schedule<'a> {
-    let started_at = Timestamp::from_ms(0);
+    let origin = Timestamp::from_ms(0).into();
     let source = Source::Grants(user);
-    let lifetime = Lifetime { source, started_at, ended_at: None, was_ended: false };
+    let lifetime = Lifetime { source, origin, ended_at: None, was_ended: false };
     Schedule::of_allowance(lifetime, ALLOWANCE)
 }

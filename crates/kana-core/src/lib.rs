@@ -16,6 +16,7 @@
 mod access;
 mod allowance;
 mod calendar;
+mod carried_usage;
 pub mod catalog;
 pub mod catalog_command;
 pub mod change;

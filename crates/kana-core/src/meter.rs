@@ -2,7 +2,7 @@
 
 use crate::counter::CounterValue;
 use crate::facts::{CounterKey, Obstacle, UserFacts};
-use crate::hold::held;
+use crate::hold::{Hold, held};
 use crate::id::FeatureId;
 use crate::schedule::{Place, Schedule, TakenOver};
 use crate::source::Source;
@@ -149,7 +149,16 @@ impl<'a> Meter<'a> {
         if !facts.has_holds() {
             return Ok(0);
         }
-        Ok(held(facts.living_holds(now)?.filter(|hold| self.includes(&hold.counter))))
+        Ok(held(self.living_holds(facts, now)?))
+    }
+
+    /// Returns the holds that live in the period now: on its own counter, and on those that it takes over.
+    pub(crate) fn living_holds<'f>(
+        &self,
+        facts: &'f UserFacts,
+        now: Timestamp,
+    ) -> Result<impl Iterator<Item = &'f Hold>, Obstacle> {
+        Ok(facts.living_holds(now)?.filter(|hold| self.includes(&hold.counter)))
     }
 
     /// Returns true if the usage of a counter belongs to the period.

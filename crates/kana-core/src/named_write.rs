@@ -44,7 +44,8 @@ impl NamedWrite<'_> {
     ) -> Result<(), Obstacle> {
         let Self { facts, tally, .. } = &self;
         let has_none = !facts.has_grants() && before.marks.draws().is_empty();
-        let marks = if has_none || tally.counter.is_folded() || tally.is_included(facts)? {
+        let draws = !has_none && !tally.counter.is_folded() && !before.marks.has_moved();
+        let marks = if !draws || tally.is_included(facts)? {
             before.marks.clone()
         } else {
             let Against { own, held, as_of } = self.against()?;

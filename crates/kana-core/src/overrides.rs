@@ -142,7 +142,7 @@ impl From<&Override> for Lifetime {
     fn from(known: &Override) -> Self {
         Self {
             source: Source::Override(known.id),
-            started_at: known.starts_at,
+            origin: known.starts_at.into(),
             ended_at: known.ends_at,
             was_ended: false,
         }

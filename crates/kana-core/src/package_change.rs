@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::carried_usage::Carrying;
 use crate::catalog::{Catalog, Package};
 use crate::command::{Answer, Basis, Decide, Decision};
 use crate::facts::{Obstacle, UserChange, UserFacts};
@@ -31,9 +32,11 @@ pub struct ChangePackage {
     pub id: SubscriptionId,
     /// When, in the future; `None` means now.
     pub at: Option<Timestamp>,
-    /// With the end of the current period of this length, counted from the old one's start; not together with
-    /// `at`.
+    /// With the end of the current period of this length, counted from the old one's anchor; not together
+    /// with `at`.
     pub at_end_of: Option<ResetPeriod>,
+    /// Whether the new one goes on with the old one's usage and keeps its anchor; only now.
+    pub carry_usage: bool,
     /// How many of the package the new one is for; `None` means as many as the old one.
     pub quantity: Option<i64>,
 }
@@ -44,6 +47,10 @@ impl ChangePackage {
         self.quantity.map(|quantity| Quantity::new("quantity", quantity)).transpose()?;
         if self.at.is_some() && self.at_end_of.is_some() {
             return Err(InvalidValue::new("atEndOf", "cannot be given together with at"));
+        }
+        if self.carry_usage && (self.at.is_some() || self.at_end_of.is_some()) {
+            let problem = "moves the usage of now and cannot be given together with at or atEndOf";
+            return Err(InvalidValue::new("carryUsage", problem));
         }
         match self.at {
             Some(at) if at <= now => Err(InvalidValue::new("at", "must be in the future")),
@@ -117,8 +124,14 @@ fn change(
     check_overlaps(catalog, &before, &after, now)?;
     let field = if command.at_end_of.is_some() { "atEndOf" } else { "at" };
     check_scheduled(&after, field, now)?;
-    let new = after.last().unwrap_or(old).as_of(now);
-    Ok((new, differences(facts.key, &before, &after)))
+    let new = after.last().unwrap_or(old);
+    let mut changes = differences(facts.key, &before, &after);
+    let packages = catalog.package(&old.package).filter(|_| command.carry_usage);
+    if let Some(package) = packages {
+        let (old, new) = ((old, package.as_ref()), (new, next.as_ref()));
+        Carrying { catalog, facts, old, new, now }.add(&mut changes)?;
+    }
+    Ok((new.as_of(now), changes))
 }
 
 /// Checks the subscription that ends, in the order of the contract.
@@ -182,6 +195,8 @@ fn new_one(
         Some(quantity) => Quantity::new("quantity", quantity)?,
         None => old.quantities.current(),
     };
+    let anchored_at = Some(old.origin().anchored_at).filter(|_| command.carry_usage);
+    let anchored_at = anchored_at.filter(|anchored_at| *anchored_at != at);
     Ok(Subscription {
         id: command.id,
         package: command.package.clone(),
@@ -189,6 +204,6 @@ fn new_one(
         started_at: at,
         ended_at: None,
         quantities: Quantities::of(quantity),
-        timing: Timing { starts_ahead: is_ahead, ..Timing::NONE },
+        timing: Timing { starts_ahead: is_ahead, anchored_at, ..Timing::NONE },
     })
 }

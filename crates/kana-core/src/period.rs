@@ -70,7 +70,7 @@ impl ResetPeriod {
 /// What the periods are counted from (contract: `beyond.md`, "Reset periods").
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum ResetAnchor {
-    /// The start of the subscription.
+    /// The anchor of the subscription: its start, unless it goes on with usage of another one.
     #[default]
     Subscription,
     /// 1970-01-01T00:00Z, and Monday, 1970-01-05, for weeks: periods begin when the clock and the
@@ -87,11 +87,27 @@ pub struct Reset {
     pub anchor: ResetAnchor,
 }
 
+/// Where something that counts begins, and what its periods are counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Its first instant. No period begins earlier.
+    pub started_at: Timestamp,
+    /// The start of period 0 of those that the calendar does not anchor; mostly `started_at`.
+    pub anchored_at: Timestamp,
+}
+
+impl From<Timestamp> for Origin {
+    /// Something whose periods are counted from its start.
+    fn from(started_at: Timestamp) -> Self {
+        Self { started_at, anchored_at: started_at }
+    }
+}
+
 impl Reset {
-    /// Returns the anchor of the periods of something that started at `started_at`.
-    fn anchor(self, started_at: Timestamp) -> Timestamp {
+    /// Returns the anchor of the periods of something with this origin.
+    fn anchor(self, origin: Origin) -> Timestamp {
         match (self.anchor, self.period) {
-            (ResetAnchor::Subscription, _) => started_at,
+            (ResetAnchor::Subscription, _) => origin.anchored_at,
             (ResetAnchor::Calendar, ResetPeriod::Week) => Timestamp::from_ms(FIRST_MONDAY_MS),
             (ResetAnchor::Calendar, _) => Timestamp::from_ms(0),
         }
@@ -99,15 +115,15 @@ impl Reset {
 
     /// Returns the index of the period that contains `at`.
     #[must_use]
-    pub fn index_at(self, started_at: Timestamp, at: Timestamp) -> i64 {
-        index_at(self.anchor(started_at), self.period, at)
+    pub fn index_at(self, origin: Origin, at: Timestamp) -> i64 {
+        index_at(self.anchor(origin), self.period, at)
     }
 
-    /// Returns period `index`, which begins no earlier than `started_at`.
+    /// Returns period `index`, which begins no earlier than its origin.
     #[must_use]
-    pub fn nth(self, started_at: Timestamp, index: i64) -> Period {
-        let whole = Period::nth(self.anchor(started_at), self.period, index);
-        Period { start: whole.start.max(started_at), ..whole }
+    pub fn nth(self, origin: Origin, index: i64) -> Period {
+        let whole = Period::nth(self.anchor(origin), self.period, index);
+        Period { start: whole.start.max(origin.started_at), ..whole }
     }
 }
 
@@ -132,13 +148,13 @@ impl Period {
         }
     }
 
-    /// Returns the period that contains `at`, of something that started at `started_at`, which is not
-    /// later. The period begins no earlier: the first one counted by the calendar is a part of a period.
+    /// Returns the period that contains `at`, of something with this origin, which is not later. The period
+    /// begins no earlier: the first one can be a part of a period.
     #[must_use]
-    pub fn since(started_at: Timestamp, reset: Option<Reset>, at: Timestamp) -> Self {
+    pub fn since(origin: Origin, reset: Option<Reset>, at: Timestamp) -> Self {
         match reset {
-            None => Self { start: started_at, end: None },
-            Some(reset) => reset.nth(started_at, reset.index_at(started_at, at)),
+            None => Self { start: origin.started_at, end: None },
+            Some(reset) => reset.nth(origin, reset.index_at(origin, at)),
         }
     }
 

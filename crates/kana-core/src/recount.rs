@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::facts::{CounterKey, Need, Obstacle, UserFacts};
 use crate::id::{FeatureId, UserId, UserKey};
 use crate::meter::Meter;
+use crate::period::Origin;
 use crate::schedule::Schedule;
 use crate::source::{Lifetime, Source};
 use crate::terms::{CHANGES_MAX, Terms, TermsNumber};
@@ -40,12 +41,12 @@ pub struct CountedEvent {
 }
 
 impl Recount {
-    /// Begins with no events. The source counts from `started_at` until `ended_at`; `terms` are all that it has
-    /// had for the feature, oldest first.
+    /// Begins with no events. The source counts from its origin until `ended_at`; `terms` are all that it has had
+    /// for the feature, oldest first.
     #[must_use]
     pub fn new(
         source: Source,
-        (started_at, ended_at): (Timestamp, Option<Timestamp>),
+        (origin, ended_at): (Origin, Option<Timestamp>),
         feature: FeatureId,
         terms: Vec<Terms>,
     ) -> Option<Self> {
@@ -57,8 +58,16 @@ impl Recount {
         let id = UserId::new("userId", &id.to_string()).ok()?;
         let facts = UserFacts::new(user, id, Vec::new());
         let was_ended = matches!(source, Source::Subscription(_));
-        let lifetime = Lifetime { source, started_at, ended_at, was_ended };
+        let lifetime = Lifetime { source, origin, ended_at, was_ended };
         Some(Self { lifetime, feature, terms, facts, is_certain })
+    }
+
+    /// Begins a counter with usage that came along from another package, before any event is counted.
+    pub fn bring_along(&mut self, (terms, period_start): (TermsNumber, Timestamp), used: i64) {
+        let subscription = self.lifetime.source.counter_id();
+        let feature = self.feature.clone();
+        let counter = CounterKey { subscription, feature, terms, period_start };
+        self.facts.load_counter(counter, Some(used.into()));
     }
 
     /// Counts the next event.

@@ -10,7 +10,7 @@
 use crate::catalog::{Allowance, Package};
 use crate::id::FeatureId;
 use crate::overrides::Override;
-use crate::period::{Period, Reset};
+use crate::period::{Origin, Period, Reset};
 use crate::source::Lifetime;
 use crate::subscription::Subscription;
 use crate::terms::{Terms, TermsNumber};
@@ -119,7 +119,11 @@ impl<'a> Schedule<'a> {
     }
 
     fn started_at(&self) -> Timestamp {
-        self.lifetime.started_at
+        self.lifetime.origin.started_at
+    }
+
+    fn origin(&self) -> Origin {
+        self.lifetime.origin
     }
 
     /// Returns the allowance at a moment; `None` while the package did not have the feature.
@@ -161,12 +165,12 @@ impl<'a> Schedule<'a> {
     /// Periods in which the package did not have the feature are left out.
     pub(crate) fn earlier(&self, place: &Place, at_most: u32) -> Vec<Place> {
         let Some(reset) = self.reset_of(place.number) else { return Vec::new() };
-        let started_at = self.started_at();
-        let since = self.begins(place.number).max(started_at);
-        let index = reset.index_at(started_at, place.period.start);
-        let oldest = reset.index_at(started_at, since).max(index.saturating_sub(at_most.into()));
+        let origin = self.origin();
+        let since = self.begins(place.number).max(origin.started_at);
+        let index = reset.index_at(origin, place.period.start);
+        let oldest = reset.index_at(origin, since).max(index.saturating_sub(at_most.into()));
         let places = (oldest..index).map(|index| {
-            let at = reset.nth(started_at, index).start.max(since);
+            let at = reset.nth(origin, index).start.max(since);
             self.place(place.number, Some(reset), at)
         });
         let is_there = |place: &Place| place.period.end.is_none_or(|end| place.period.start < end);
@@ -193,7 +197,7 @@ impl<'a> Schedule<'a> {
 
     /// Returns the period of a terms number that contains `at`.
     fn place(&self, number: TermsNumber, reset: Option<Reset>, at: Timestamp) -> Place {
-        let whole = Period::since(self.started_at(), reset, at);
+        let whole = Period::since(self.origin(), reset, at);
         let begins = self.begins(number);
         let (mut start, mut takes_over) = (whole.start, false);
         if whole.contains(begins) {
@@ -249,10 +253,10 @@ impl<'a> Schedule<'a> {
         let Some(before) = earlier().next() else {
             return Opening::Anchored;
         };
-        let opens = Period::since(self.started_at(), reset, begins);
+        let opens = Period::since(self.origin(), reset, begins);
         let too_many = |run: Run| {
             let reaches = run.until.is_none_or(|until| until > opens.start);
-            reaches && !fits(self.started_at(), run.reset, opens)
+            reaches && !fits(self.origin(), run.reset, opens)
         };
         if !is_longer(reset, before.reset) || earlier().any(too_many) {
             return Opening::Afresh;
@@ -297,13 +301,13 @@ impl<'a> Schedule<'a> {
             if below.is_some_and(|below| run.number >= below) {
                 continue;
             }
-            let (oldest, newest) = run.indexes(self.started_at(), now);
+            let (oldest, newest) = run.indexes(self.origin(), now);
             if floor.0 != Some(run.number) {
                 floor = (Some(run.number), newest.saturating_sub(each - 1));
             }
             for index in (oldest.max(floor.1)..=newest).rev() {
                 // The run may start in the middle of the period.
-                let at = run.nth(self.started_at(), index).start.max(run.from);
+                let at = run.nth(self.origin(), index).start.max(run.from);
                 let place = self.place(run.number, run.reset, at);
                 // A feature that was out of the package for part of a period has two runs in it.
                 let is_met = |met: &Place| {
@@ -397,11 +401,11 @@ impl<'a> Schedule<'a> {
         let newest = runs.next()?;
         newest.reset?;
         let oldest = runs.last().unwrap_or(newest);
-        let (_, last) = newest.indexes(self.started_at(), now);
-        let (first, _) = oldest.indexes(self.started_at(), now);
+        let (_, last) = newest.indexes(self.origin(), now);
+        let (first, _) = oldest.indexes(self.origin(), now);
         let late = if newest.until.is_some() { FOLDED_LATE_MAX } else { 0 };
         let since = last - COUNTED_ONE_BY_ONE - late + 1;
-        (since > first).then(|| newest.nth(self.started_at(), since).start)
+        (since > first).then(|| newest.nth(self.origin(), since).start)
     }
 }
 
@@ -417,18 +421,18 @@ fn taker(
 
 impl Run {
     /// Returns the indexes of its first period and of its newest one at `now`.
-    fn indexes(&self, started_at: Timestamp, now: Timestamp) -> (i64, i64) {
+    fn indexes(&self, origin: Origin, now: Timestamp) -> (i64, i64) {
         let Some(reset) = self.reset else {
             return (0, 0);
         };
         let last = self.until.map_or(now, |until| until.saturating_add_ms(-1).min(now));
-        (reset.index_at(started_at, self.from), reset.index_at(started_at, last.max(self.from)))
+        (reset.index_at(origin, self.from), reset.index_at(origin, last.max(self.from)))
     }
 
-    fn nth(&self, started_at: Timestamp, index: i64) -> Period {
+    fn nth(&self, origin: Origin, index: i64) -> Period {
         match self.reset {
-            None => Period { start: started_at, end: None },
-            Some(reset) => reset.nth(started_at, index),
+            None => Period { start: origin.started_at, end: None },
+            Some(reset) => reset.nth(origin, index),
         }
     }
 }
@@ -443,10 +447,10 @@ fn is_longer(one: Option<Reset>, other: Option<Reset>) -> bool {
 }
 
 /// Returns true if `period` contains few enough periods of the `earlier` reset period to take over.
-fn fits(started_at: Timestamp, earlier: Option<Reset>, period: Period) -> bool {
+fn fits(origin: Origin, earlier: Option<Reset>, period: Period) -> bool {
     let (Some(earlier), Some(end)) = (earlier, period.end) else {
         return true;
     };
-    let first = earlier.index_at(started_at, period.start);
-    earlier.index_at(started_at, end.saturating_add_ms(-1)) - first < COUNTED_ONE_BY_ONE
+    let first = earlier.index_at(origin, period.start);
+    earlier.index_at(origin, end.saturating_add_ms(-1)) - first < COUNTED_ONE_BY_ONE
 }

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::id::{OverrideId, SubscriptionId, UserKey};
+use crate::period::Origin;
 use crate::subscription::Subscription;
 use crate::timestamp::Timestamp;
 
@@ -43,8 +44,8 @@ impl Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lifetime {
     pub(crate) source: Source,
-    /// Where it begins, which is the anchor of its periods.
-    pub(crate) started_at: Timestamp,
+    /// Where it begins, and what its periods are counted from.
+    pub(crate) origin: Origin,
     /// The first instant after it, which may lie ahead; `None` if there is no end.
     pub(crate) ended_at: Option<Timestamp>,
     /// Whether it was ended by a command. An end that was set says nothing about what time it is.
@@ -55,7 +56,7 @@ impl From<&Subscription> for Lifetime {
     fn from(subscription: &Subscription) -> Self {
         Self {
             source: Source::Subscription(subscription.id),
-            started_at: subscription.started_at,
+            origin: subscription.origin(),
             ended_at: subscription.end(),
             was_ended: subscription.ended_at.is_some(),
         }

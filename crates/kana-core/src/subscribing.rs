@@ -145,7 +145,7 @@ impl Subscribe {
             return Err(InvalidValue::new("cancelAtTrialEnd", problem));
         }
         let starts_ahead = self.starts_at.is_some();
-        Ok((start, Timing { starts_ahead, end_asked: end, end, trial_ends_at }))
+        Ok((start, Timing { starts_ahead, end_asked: end, end, trial_ends_at, anchored_at: None }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Subscriptions, and when they grant (contract: `entitlements.md`, first section).
 
 use crate::id::{PackageId, SubscriptionId};
+use crate::period::Origin;
 use crate::quantity::Quantities;
 use crate::timestamp::Timestamp;
 use crate::timing::Timing;
@@ -14,13 +15,13 @@ pub struct Subscription {
     pub package: PackageId,
     /// Its status as it was last written. What it is at an instant, [`status_at`](Self::status_at) says.
     pub status: SubscriptionStatus,
-    /// When it starts: the anchor of its periods. It may lie ahead.
+    /// When it starts. It may lie ahead.
     pub started_at: Timestamp,
     /// When it was ended; `None` if it was not, also where it has an end by its [`timing`](Self::timing).
     pub ended_at: Option<Timestamp>,
     /// How many of the package it is for.
     pub quantities: Quantities,
-    /// What was said about its start, its end and its trial ahead of time.
+    /// What was said about its start, its end and its trial ahead of time, and its anchor.
     pub timing: Timing,
 }
 
@@ -68,6 +69,13 @@ impl Subscription {
     #[must_use]
     pub fn is_granting(&self) -> bool {
         matches!(self.status, SubscriptionStatus::Active | SubscriptionStatus::Trialing)
+    }
+
+    /// Returns where it begins, and what its periods are counted from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        let anchored_at = self.timing.anchored_at.unwrap_or(self.started_at);
+        Origin { started_at: self.started_at, anchored_at }
     }
 
     /// Returns the first instant after the subscription, which may lie ahead; `None` if there is none.

@@ -115,7 +115,7 @@ impl Decide for UpdateSubscription {
     }
 }
 
-/// Returns the end of the subscription's current period of this length, counted from its start; `None` if no
+/// Returns the end of the subscription's current period of this length, counted from its anchor; `None` if no
 /// instant is late enough. Before it begins, its first one is the current one.
 pub(crate) fn end_of_current(
     period: ResetPeriod,
@@ -124,5 +124,5 @@ pub(crate) fn end_of_current(
 ) -> Option<Timestamp> {
     let reset = Reset { period, anchor: ResetAnchor::Subscription };
     let at = from_now_on(one, now).max(one.started_at);
-    Period::since(one.started_at, Some(reset), at).end
+    Period::since(one.origin(), Some(reset), at).end
 }

@@ -65,7 +65,7 @@ impl Tally<'_> {
     fn takers(&self) -> Vec<CounterKey> {
         let Some(schedule) = &self.schedule else { return Vec::new() };
         let start = if self.counter.is_folded() {
-            schedule.lifetime.started_at
+            schedule.lifetime.origin.started_at
         } else {
             self.counter.period_start
         };

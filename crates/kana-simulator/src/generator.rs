@@ -181,8 +181,9 @@ impl Draw {
     fn change_of_a_package(&mut self) -> Request {
         let package = self.of(&[BASIC, PRO, BASIC, PRO, EXTRA, PLUS, LATE]);
         let at = if self.one_in(2) { None } else { self.instant_ahead() };
+        let carries = if at.is_none() { self.one_in(2) } else { self.one_in(10) };
         let quantity = self.one_in(3).then(|| self.quantity());
-        Request::ChangePackage { id: self.subscription(), package, at, quantity }
+        Request::ChangePackage { id: self.subscription(), package, at, carries, quantity }
     }
 
     /// The place of a subscription among all, the first ones more often.

@@ -93,14 +93,14 @@ fn of_subscriptions(request: &Request) -> Option<(String, Value)> {
             });
             (query, variables)
         }
-        Request::ChangePackage { id, package, at, quantity } => {
+        Request::ChangePackage { id, package, at, carries, quantity } => {
             let query = format!(
                 "mutation ($input: ChangePackageInput!) {{
                     it: changePackage(input: $input) {SUBSCRIPTION} }}"
             );
             let input = json!({
                 "subscriptionId": spelled(*id), "packageId": package, "at": at.map(written),
-                "quantity": quantity,
+                "carryUsage": carries, "quantity": quantity,
             });
             (query, json!({ "input": input }))
         }

@@ -225,8 +225,9 @@ impl Run {
                 Request::UpdateSubscription { id: place, quantity } => {
                     Request::UpdateSubscription { id: id(*place), quantity: *quantity }
                 }
-                Request::ChangePackage { id: place, package, at, quantity } => {
-                    Request::ChangePackage { id: id(*place), package, at: *at, quantity: *quantity }
+                Request::ChangePackage { id: place, package, at, carries, quantity } => {
+                    let (at, carries, quantity) = (*at, *carries, *quantity);
+                    Request::ChangePackage { id: id(*place), package, at, carries, quantity }
                 }
                 Request::SetEnd { id: place, at } => Request::SetEnd { id: id(*place), at: *at },
                 Request::Subscription(place) => Request::Subscription(id(*place)),

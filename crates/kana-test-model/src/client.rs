@@ -290,9 +290,10 @@ async fn about_subscriptions(kana: &Environment, request: &Request) -> Result<An
             let (catalog, user, subscription) = updated;
             Answer::Subscription(name(user.as_str()), answered(&catalog, &subscription))
         }
-        Request::ChangePackage { id, package, at, quantity } => {
+        Request::ChangePackage { id, package, at, carries, quantity } => {
             let command = ChangePackage {
                 at: at.map(timestamp),
+                carry_usage: *carries,
                 quantity: *quantity,
                 ..to_change_package(package_id(package))
             };

@@ -49,6 +49,8 @@ pub enum Mistake {
     NewestAddedCounts,
     /// A subscription that has ended gets another quantity.
     EndedIsUpdated,
+    /// Usage stays behind when a package changes with it.
+    UsageStaysBehind,
     /// What is left of a period is lost.
     NothingIsCarried,
     /// What is carried has no cap.
@@ -86,7 +88,7 @@ pub enum Mistake {
 }
 
 impl Mistake {
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::LimitIgnored,
         Self::LowestLimitCounts,
         Self::NewestCounts,
@@ -110,6 +112,7 @@ impl Mistake {
         Self::AddedCompetes,
         Self::NewestAddedCounts,
         Self::EndedIsUpdated,
+        Self::UsageStaysBehind,
         Self::NothingIsCarried,
         Self::CapIgnored,
         Self::CarriedTooLong,

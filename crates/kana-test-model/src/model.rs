@@ -1,6 +1,7 @@
 //! The contract (`entitlements.md`, `admin-api.md`) as plain sequential code: one environment, one
 //! request after another, everything in lists that are searched from end to end.
 
+mod carrying;
 mod catalog;
 mod changing;
 mod grants;
@@ -44,6 +45,8 @@ pub struct Model {
     holds: Vec<holds::Kept>,
     /// What was used of a feature under a subscription in the period that starts then.
     used: BTreeMap<(Id, Name, At), i64>,
+    /// Which counters go on with the usage of another one.
+    carried: BTreeMap<grants::Counter, grants::Counter>,
     /// How often that was SET.
     sets: BTreeMap<(Id, Name, At), usize>,
     /// What features draw on, and at what cost.
@@ -94,8 +97,8 @@ impl Model {
             Request::SetEnd { id, at } => self.set_end(*id, *at, now),
             Request::UpdateSubscription { id, quantity } => self.update(*id, *quantity, now),
             Request::CancelSubscription(id) => self.cancel(*id, now),
-            Request::ChangePackage { id, package, at, quantity } => {
-                self.change_package((*id, package), (*at, *quantity), now, given)
+            Request::ChangePackage { id, package, at, carries, quantity } => {
+                self.change_package((*id, package), (*at, *carries, *quantity), now, given)
             }
             Request::SetOverride { user, feature, says, ends_at } => {
                 self.set_override(user, feature, (*says, *ends_at), now)

@@ -16,8 +16,6 @@ fn start(anchor: At, reset: Reset, k: i64) -> At {
         Reset::Hour => At(anchor.0 + k * HOUR_MS),
         Reset::Day => At(anchor.0 + k * DAY_MS),
         Reset::Week => At(anchor.0 + k * 7 * DAY_MS),
-        // The first period begins with the anchor, the others with the calendar.
-        Reset::CalendarWeek | Reset::CalendarMonth if k == 0 => anchor,
         Reset::CalendarWeek => {
             let weeks = (anchor.0 - FIRST_MONDAY_MS).div_euclid(7 * DAY_MS) + k;
             At(FIRST_MONDAY_MS + weeks * 7 * DAY_MS)
@@ -37,13 +35,20 @@ fn start(anchor: At, reset: Reset, k: i64) -> At {
     }
 }
 
-/// The periods that have started by `until`, the first one first, each with its end.
-pub(crate) fn started_by(anchor: At, reset: Option<Reset>, until: At) -> Vec<(At, Option<At>)> {
+/// The periods that have started by `until`, the first one first, each with its end, of what starts at the first
+/// instant and counts its periods from the second, which is not later. The first period begins with the start.
+pub(crate) fn started_by(
+    (started_at, anchor): (At, At),
+    reset: Option<Reset>,
+    until: At,
+) -> Vec<(At, Option<At>)> {
     let Some(reset) = reset else {
-        return vec![(anchor, None)];
+        return vec![(started_at, None)];
     };
     (0..)
-        .map(|k| (start(anchor, reset, k), Some(start(anchor, reset, k + 1))))
+        .map(|k| (start(anchor, reset, k), start(anchor, reset, k + 1)))
+        .skip_while(|(_, end)| *end <= started_at)
+        .map(|(start, end)| (start.max(started_at), Some(end)))
         .take_while(|(start, _)| *start <= until)
         .collect()
 }

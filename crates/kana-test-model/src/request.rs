@@ -100,11 +100,12 @@ pub enum Request {
         id: Id,
         quantity: i64,
     },
-    /// Changes a subscription to one to another package: now, or at a time.
+    /// Changes a subscription to one to another package: now, with its usage or without, or at a time.
     ChangePackage {
         id: Id,
         package: Name,
         at: Option<At>,
+        carries: bool,
         quantity: Option<i64>,
     },
     SetOverride {

@@ -167,8 +167,9 @@ impl Mutation {
     }
 
     /// Ends a subscription and begins one to another package at that very instant: a base to a base, an
-    /// add-on to an add-on. Answers the new one, which counts from zero and has no end and no trial. Add-ons
-    /// that may be added to the new base go on with it; the others end with the old one. Errors:
+    /// add-on to an add-on. Answers the new one, which has no end and no trial, and counts from zero unless
+    /// carryUsage says otherwise. Add-ons that may be added to the new base go on with it; the others end with
+    /// the old one. Errors:
     /// ValidationError, SubscriptionNotFoundError, PackageNotFoundError, SubscriptionError.
     async fn change_package(
         &self,

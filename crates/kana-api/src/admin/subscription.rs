@@ -157,9 +157,13 @@ pub(super) struct ChangePackageInput {
     package_id: String,
     /// When, in the future; absent = now
     at: Option<DateTime>,
-    /// With the end of the current period of this length, counted from the old one's start; not together
+    /// With the end of the current period of this length, counted from the old one's anchor; not together
     /// with at
     at_end_of: Option<ResetPeriod>,
+    /// Whether the new one goes on with what was used of the features of both packages, in the periods of the
+    /// old one; only now
+    #[graphql(default_with = "Some(false)")]
+    carry_usage: Option<bool>,
     /// How many of the package, 1 to 1,000,000; absent = as many as the old one
     quantity: Option<i32>,
 }
@@ -171,6 +175,7 @@ impl ChangePackageInput {
         let command = ChangePackage {
             at: self.at.map(|at| at.0),
             at_end_of: self.at_end_of.map(Into::into),
+            carry_usage: self.carry_usage.unwrap_or(false),
             quantity: self.quantity.map(i64::from),
             ..to_change_package(package)
         };

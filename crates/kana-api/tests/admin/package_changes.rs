@@ -87,6 +87,31 @@ async fn a_package_changes_at_a_time_and_at_the_end_of_a_period() {
 }
 
 #[tokio::test]
+async fn usage_comes_along_if_that_is_asked_for() {
+    let app = TestApp::shop().await;
+    let old = subscribed(&app, "[\"basic\"]", "basic").await;
+    app.data(
+        "mutation { recordUsage(input: {userId: \"124\", featureId: \"api-calls\", delta: 2}) { recorded } }",
+        json!({}),
+    )
+    .await;
+    app.set_time("2024-01-20T00:00:00Z");
+    let ahead =
+        json!({ "subscriptionId": old, "packageId": "pro", "atEndOf": "DAY", "carryUsage": true });
+    assert_eq!(
+        app.refused(CHANGE, json!({ "input": ahead })).await,
+        "BAD_USER_INPUT ValidationError: carryUsage moves the usage of now and cannot be given together with \
+         at or atEndOf"
+    );
+    let input = json!({ "subscriptionId": old, "packageId": "pro", "carryUsage": true });
+    app.data(CHANGE, json!({ "input": input })).await;
+    let query = "{ showUsage(userId: \"124\", featureId: \"api-calls\") {
+        current { periodStart periodEnd consumption { used budget } }
+        past { periodEnd consumption { used } } } }";
+    assert_eq!(app.data(query, json!({})).await["showUsage"], json!({ "current": {}, "past": [] }));
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_change_is_said() {
     let app = TestApp::shop().await;
     let old = subscribed(&app, "[\"basic\"]", "basic").await;

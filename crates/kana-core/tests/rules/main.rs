@@ -6,6 +6,7 @@
 
 mod access;
 mod batches;
+mod carried_usage;
 mod catalog_commands;
 mod changed_terms;
 mod changes;

@@ -46,6 +46,7 @@ fn to(world: &mut World, from: &str, package: &str) -> ChangePackage {
         id: world.next_subscription_id(),
         at: None,
         at_end_of: None,
+        carry_usage: false,
         quantity: None,
     }
 }
@@ -314,7 +315,8 @@ proptest! {
                 id: world.next_subscription_id(),
                 at: (ahead > 0).then(|| day(today + ahead)),
                 at_end_of: None,
-                quantity: None,
+                carry_usage: false,
+        quantity: None,
             };
             let _ = world.change_package(command);
             for at in (today..today + 12).map(day) {

@@ -81,18 +81,25 @@ fn calendar_periods_begin_where_a_calendar_in_utc_has_them() {
         (ResetPeriod::Month, "2024-03-01T00:00:00Z", "2024-04-01T00:00:00Z"),
     ] {
         let expected = Period { start: time(start), end: Some(time(end)) };
-        assert_eq!(Period::since(started_at, by_calendar(period), at), expected, "{period:?}");
+        assert_eq!(
+            Period::since(started_at.into(), by_calendar(period), at),
+            expected,
+            "{period:?}"
+        );
     }
     // The first period is a part of one.
     let year = Period { start: started_at, end: Some(time("2025-01-01T00:00:00Z")) };
-    assert_eq!(Period::since(started_at, by_calendar(ResetPeriod::Year), at), year);
+    assert_eq!(Period::since(started_at.into(), by_calendar(ResetPeriod::Year), at), year);
 }
 
 #[test]
 fn calendar_weeks_before_1970_also_begin_on_monday() {
     let started_at = time("1969-01-01T00:00:00Z");
-    let period =
-        Period::since(started_at, by_calendar(ResetPeriod::Week), time("1969-12-31T23:00:00Z"));
+    let period = Period::since(
+        started_at.into(),
+        by_calendar(ResetPeriod::Week),
+        time("1969-12-31T23:00:00Z"),
+    );
     assert_eq!(period.start, time("1969-12-29T00:00:00Z"));
     assert_eq!(period.end, Some(time("1970-01-05T00:00:00Z")));
 }
@@ -286,12 +293,12 @@ proptest! {
     ) {
         let reset = Reset { period, anchor: ResetAnchor::Calendar };
         let at = started_at.saturating_add_ms(ms);
-        let here = Period::since(started_at, Some(reset), at);
+        let here = Period::since(started_at.into(), Some(reset), at);
         prop_assert!(here.contains(at) && here.start >= started_at, "{:?}", here);
-        let next = Period::since(started_at, Some(reset), here.end.unwrap());
+        let next = Period::since(started_at.into(), Some(reset), here.end.unwrap());
         prop_assert_eq!(Some(next.start), here.end);
         // Whoever subscribes in the same period has the same end.
-        let later = Period::since(at, Some(reset), at);
+        let later = Period::since(at.into(), Some(reset), at);
         prop_assert_eq!((later.start, later.end), (at, here.end));
         let (year, month, day, time) = written(here.end.unwrap());
         let monday = here.end.unwrap().as_ms().div_euclid(DAY_MS).rem_euclid(7) == 4;

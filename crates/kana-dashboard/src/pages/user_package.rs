@@ -102,7 +102,8 @@ fn read(catalog: &Catalog, form: &Form) -> Result<ChangePackage, Vec<FieldProble
                 Ahead::At(at) => (Some(at), None),
                 Ahead::EndOf(period) => (None, Some(period)),
             };
-            Ok(ChangePackage { at, at_end_of, quantity, ..to_change_package(package) })
+            let carry_usage = form.is("carry", "1");
+            Ok(ChangePackage { at, at_end_of, carry_usage, quantity, ..to_change_package(package) })
         }
         (package, when, quantity) => {
             Err([package.err(), when.err(), quantity.err()].into_iter().flatten().collect())
@@ -115,6 +116,7 @@ fn field_names(field: &str) -> Option<&'static str> {
         "package" => Some("package"),
         "at" => Some("at"),
         "atEndOf" => Some("when"),
+        "carryUsage" => Some("carry"),
         "quantity" => Some("quantity"),
         _ => None,
     }
@@ -125,6 +127,7 @@ fn labels(field: &str) -> Option<Cow<'static, str>> {
         "package" => "Package",
         "when" => "When",
         "at" => "Time of the change",
+        "carry" => "Usage",
         "quantity" => "Quantity",
         _ => return None,
     };

@@ -189,7 +189,15 @@ pub fn no_update() -> UpdateSubscription {
 #[must_use]
 pub fn to_change_package(package: PackageId) -> ChangePackage {
     let nil = SubscriptionId(Uuid::nil());
-    ChangePackage { subscription: nil, package, id: nil, at: None, at_end_of: None, quantity: None }
+    ChangePackage {
+        subscription: nil,
+        package,
+        id: nil,
+        at: None,
+        at_end_of: None,
+        carry_usage: false,
+        quantity: None,
+    }
 }
 
 /// Returns subscriptions as they are shown at an instant.

@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::engine::{Engine, PooledPostgres, Postgres, Sqlite, SqliteOfUsers};
 use crate::flaw::Server;
 use crate::linearization::linearize;
-use crate::plan::{Plan, THREE, after, any_plan, crowd, crowd_on};
+use crate::plan::{Plan, THREE, after, any_plan, crowd, crowd_on, moving_with_usage};
 use crate::run::run;
 use kana_test_model::mistake::Mistake;
 use kana_test_model::model::Model;
@@ -116,7 +116,8 @@ fn crafted() -> Vec<Plan> {
         crowd_on(monthly, &[(0, &[ASK]), (month_ms, &[ASK]), (month_ms, &[ASK])])
     };
     let capped = carrying(Rollover { max: Some(1), periods: 1 });
-    vec![two_grants, ending, expiring, carrying(Rollover { max: None, periods: 1 }), capped]
+    let uncapped = carrying(Rollover { max: None, periods: 1 });
+    vec![two_grants, ending, expiring, uncapped, capped, moving_with_usage()]
 }
 
 #[test]

@@ -60,8 +60,8 @@ pub(crate) enum Step {
     Cancel(usize),
     /// Changes the quantity of that subscription.
     Quantity(usize, i64),
-    /// Changes that subscription to one to a package: when, and how many.
-    Change(usize, Name, Option<At>, Option<i64>),
+    /// Changes that subscription to one to a package: when, whether with its usage, and how many.
+    Change(usize, Name, (Option<At>, bool), Option<i64>),
     /// Sets the end of that subscription, or takes it back.
     End(usize, Option<At>),
     /// Asks for that subscription.
@@ -97,6 +97,23 @@ pub(crate) fn crowd_on(terms: Terms, times: &[(i64, &[Request])]) -> Plan {
         setup: open(vec![basic], Some(vec![BASIC]), None),
         keyed: Vec::new(),
         phases: phases.collect(),
+    }
+}
+
+/// `ada` uses one of three `calls`, changes to a package that gives as much, with what was used, and asks.
+pub(crate) fn moving_with_usage() -> Plan {
+    let shop = [BASIC, PRO].map(|package| {
+        let features = vec![(CALLS, Some(THREE))];
+        NewPackage { package, addon: false, bases: vec![], features }
+    });
+    let using = Request::UseFeature { user: ADA, feature: CALLS, delta: 1, key: None };
+    let asking = Request::CanUseFeature { user: ADA, feature: CALLS, delta: 1 };
+    let change = Step::Change(0, PRO, (None, true), None);
+    let steps = vec![Step::Ask(using), change, Step::Ask(asking)];
+    Plan {
+        setup: open(shop.to_vec(), Some(vec![BASIC]), None),
+        keyed: Vec::new(),
+        phases: vec![Phase { pause_ms: 0, restart: false, gather: true, clients: vec![steps] }],
     }
 }
 
@@ -497,6 +514,11 @@ fn any_change_of_subscriptions() -> impl Strategy<Value = Step> {
 
 fn any_change_of_a_package() -> impl Strategy<Value = Step> {
     let package = select(vec![BASIC, BASIC, PRO, PRO, EXTRA, PLUS, LATE]);
-    let change = (0..6_usize, package, any_end(), weighted(0.3, any_quantity()));
-    change.prop_map(|(which, package, at, quantity)| Step::Change(which, package, at, quantity))
+    let when = prop_oneof![
+        5 => any_end().prop_map(|at| (at, false)),
+        5 => Just((None, true)),
+        1 => any_end().prop_map(|at| (at, true)),
+    ];
+    let change = (0..6_usize, package, when, weighted(0.3, any_quantity()));
+    change.prop_map(|(which, package, when, quantity)| Step::Change(which, package, when, quantity))
 }

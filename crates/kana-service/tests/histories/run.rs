@@ -243,10 +243,11 @@ impl Clients {
             Step::Quantity(which, quantity) => {
                 Request::UpdateSubscription { id: subscription(*which), quantity: *quantity }
             }
-            Step::Change(which, package, at, quantity) => Request::ChangePackage {
+            Step::Change(which, package, (at, carries), quantity) => Request::ChangePackage {
                 id: subscription(*which),
                 package,
                 at: *at,
+                carries: *carries,
                 quantity: *quantity,
             },
             Step::End(which, at) => Request::SetEnd { id: subscription(*which), at: *at },

@@ -7,7 +7,7 @@ use kana_core::catalog::Allowance;
 use kana_core::explain::Source;
 use kana_core::facts::CounterKey;
 use kana_core::id::FeatureId;
-use kana_core::period::Period;
+use kana_core::period::{Origin, Period};
 use kana_core::recount::{CountedEvent, Recount};
 use kana_core::refusal::InvalidValue;
 use kana_core::terms::{Terms, TermsNumber};
@@ -19,7 +19,7 @@ use crate::error::StoreError;
 pub(super) struct Counting {
     pub(super) environment: i64,
     pub(super) source: Source,
-    pub(super) started_at: Timestamp,
+    pub(super) origin: Origin,
     pub(super) ended_at: Option<Timestamp>,
 }
 
@@ -32,7 +32,7 @@ type At = (TermsNumber, Timestamp);
 /// One feature of one subscription or override.
 pub(super) struct CounterGroup {
     pub(super) feature: String,
-    anchor: Timestamp,
+    origin: Origin,
     terms: Vec<Terms>,
     events: Events,
     /// When the last event was recorded, and whether its place among those of that instant makes a difference.
@@ -68,13 +68,26 @@ impl CounterGroup {
             let recount = Box::new(begin_recount(counting, feature, terms.clone())?);
             Events::Changed { recount, stored: BTreeMap::new() }
         };
-        let anchor = counting.started_at;
-        Ok(Self { feature: feature.to_owned(), anchor, terms, events, last: None })
+        let origin = counting.origin;
+        Ok(Self { feature: feature.to_owned(), origin, terms, events, last: None })
     }
 
     /// Notes that the counters have more than the events say.
     pub(super) fn become_unknown(&mut self) {
         self.events = Events::Unknown;
+    }
+
+    /// Begins a counter with usage that came along from another package. Of the sum of old counters it cannot be
+    /// said what became of it.
+    pub(super) fn bring_along(&mut self, (number, start): At, used: i64) {
+        match &mut self.events {
+            Events::Unknown => {}
+            _ if start == CounterKey::FOLDED => self.become_unknown(),
+            Events::Unchanged { counted, .. } => {
+                counted.insert(start, used);
+            }
+            Events::Changed { recount, .. } => recount.bring_along((number, start), used),
+        }
     }
 
     /// Counts an event. `arrives_in_order` says that events of the same instant come in the order in which
@@ -92,8 +105,8 @@ impl CounterGroup {
             Events::Unchanged { counted, .. } => {
                 let allowance = self.terms.iter().find_map(|terms| terms.allowance);
                 let reset = allowance.and_then(Allowance::reset);
-                let at = event.occurred_at.max(self.anchor);
-                let used = counted.entry(Period::since(self.anchor, reset, at).start).or_default();
+                let at = event.occurred_at.max(self.origin.started_at);
+                let used = counted.entry(Period::since(self.origin, reset, at).start).or_default();
                 *used = event.action.after(*used, event.delta);
             }
             Events::Changed { recount, .. } => recount.count(event),
@@ -134,7 +147,8 @@ impl CounterGroup {
             return true;
         };
         let starts = |allowance: Allowance| {
-            at >= self.anchor && Period::since(self.anchor, allowance.reset(), at).start == at
+            at >= self.origin.started_at
+                && Period::since(self.origin, allowance.reset(), at).start == at
         };
         // The first period of other terms can start with them.
         *begins == at || given.any(|(_, allowance)| starts(allowance))
@@ -192,7 +206,7 @@ fn begin_recount(
 ) -> Result<Recount, StoreError> {
     let unreadable = |invalid: InvalidValue| StoreError::Unreadable(invalid.to_string());
     let feature = FeatureId::new("feature", feature).map_err(unreadable)?;
-    let stretch = (counting.started_at, counting.ended_at);
+    let stretch = (counting.origin, counting.ended_at);
     let recount = Recount::new(counting.source, stretch, feature, terms);
     recount.ok_or_else(|| StoreError::Unreadable("the id of what counts".to_owned()))
 }

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use kana_core::Timestamp;
 use kana_core::catalog::Allowance;
+use kana_core::counter::Marks;
 use kana_core::explain::Source;
 use kana_core::id::{OverrideId, SubscriptionId, UserKey};
-use kana_core::period::{ResetAnchor, ResetPeriod};
+use kana_core::period::{Origin, ResetAnchor, ResetPeriod};
 use kana_core::recount::CountedEvent;
 use kana_core::terms::{Terms, TermsNumber};
 use kana_core::usage::LoggedAction;
@@ -20,6 +21,7 @@ use super::snapshot::{Dialect, Row, Snapshot};
 use crate::columns::Named as _;
 use crate::error::StoreError;
 use crate::override_row;
+use crate::timing_column::timing_from_text;
 
 /// Consumable features of packages with the terms that each has had: number, start, reset period, and
 /// whether the package had the feature. The first are the oldest.
@@ -46,11 +48,13 @@ const TERMS: &str = "
 /// What a row of [`rows`] is.
 const SUBSCRIPTION: i64 = 0;
 const OVERRIDE: i64 = 1;
+/// A counter whose usage came along, wholly or partly, from another package.
+const BROUGHT: i64 = 2;
 /// An event of a feature that draws on the one of the row. The counter has it at the cost of its time, which
 /// the event does not say.
-const DRAWING: i64 = 2;
-const EVENT: i64 = 3;
-const COUNTER: i64 = 4;
+const DRAWING: i64 = 3;
+const EVENT: i64 = 4;
+const COUNTER: i64 = 5;
 
 /// Stands for the end of what runs: the latest instant.
 const NEVER: i64 = 253_402_300_799_999;
@@ -69,7 +73,7 @@ fn rows(dialect: Dialect) -> String {
     };
     format!(
         "SELECT environment_id, id, '', {SUBSCRIPTION}, started_at, coalesce(ended_at, {NEVER}), 0, 0,
-             package_id, 0, NULL, NULL
+             package_id, 0, NULL, timing
          FROM subscriptions
          UNION ALL
          SELECT o.environment_id, o.id, '', {OVERRIDE}, o.starts_at, coalesce(o.ends_at, {NEVER}), 0, 0,
@@ -77,6 +81,11 @@ fn rows(dialect: Dialect) -> String {
          FROM overrides o
          JOIN features f ON f.environment_id = o.environment_id AND f.id = o.feature_id
              AND f.type = 'CONSUMABLE' AND f.draws_on IS NULL
+         UNION ALL
+         SELECT environment_id, subscription_id, feature_id, {BROUGHT}, terms, period_start, 0, 0,
+             '', 0, NULL, marks
+         FROM current_counters
+         WHERE marks LIKE 'b%'
          UNION ALL
          SELECT e.environment_id, e.subscription_id, coalesce(f.draws_on, e.feature_id),
              CASE WHEN f.id IS NULL THEN {EVENT} ELSE {DRAWING} END,
@@ -185,6 +194,19 @@ impl Walk<'_> {
             group.become_unknown();
             return Ok(());
         }
+        let at = || {
+            Ok::<_, StoreError>((
+                terms_number(row.integer(4)?),
+                Timestamp::from_ms(row.integer(5)?),
+            ))
+        };
+        if kind == BROUGHT {
+            let marks = row.text(11)?;
+            let unreadable = || StoreError::Unreadable(format!("the marks of a counter: {marks}"));
+            let used = Marks::from_text(marks).ok_or_else(unreadable)?.brought_along();
+            group.bring_along(at()?, used);
+            return Ok(());
+        }
         if kind == EVENT {
             let event = CountedEvent {
                 action: LoggedAction::from_name(row.text(8)?)?,
@@ -195,8 +217,7 @@ impl Walk<'_> {
             group.count(event, self.arrives_in_order);
             return Ok(());
         }
-        let at = (terms_number(row.integer(4)?), Timestamp::from_ms(row.integer(5)?));
-        let wrong = group.compare(at, row.integer(6)?);
+        let wrong = group.compare(at()?, row.integer(6)?);
         self.report(wrong);
         Ok(())
     }
@@ -212,7 +233,7 @@ impl Walk<'_> {
                 (terms, self.kept.all_of(environment, counting.source.counter_id().0))
             }
             TermsFrom::Override(terms) => {
-                (terms.clone(), self.kept.since(environment, counting.started_at.as_ms()))
+                (terms.clone(), self.kept.since(environment, counting.origin.started_at.as_ms()))
             }
             TermsFrom::Grants => {
                 let terms = vec![Terms::unchanged(Allowance::UNLIMITED)];
@@ -252,25 +273,30 @@ impl Walk<'_> {
 
 /// Returns what counts under the id that stands for a user's grants. Whose they are makes no difference.
 fn grants_of(environment: i64, id: Uuid) -> Counting {
-    let started_at = Timestamp::from_ms(0);
-    Counting { environment, source: Source::Grants(UserKey(id)), started_at, ended_at: None }
+    let origin = Timestamp::from_ms(0).into();
+    Counting { environment, source: Source::Grants(UserKey(id)), origin, ended_at: None }
 }
 
 /// Reads a row of a subscription or an override.
 fn read_source(row: &Row) -> Result<(Counting, TermsFrom), StoreError> {
     let id = row.id(1)?;
+    let started_at = Timestamp::from_ms(row.integer(4)?);
+    let mut origin = Origin::from(started_at);
     let (source, terms) = if row.integer(3)? == OVERRIDE {
         let reset = (Some(row.text(8)?).filter(|name| !name.is_empty()), row.text_or_null(10)?);
         let terms = override_row::terms(reset, row.text_or_null(11)?)?;
         (Source::Override(OverrideId(id)), TermsFrom::Override(terms))
     } else {
         let package = row.text(8)?.to_owned();
+        // A timing that cannot be read is found by itself.
+        let timing = timing_from_text(row.text_or_null(11)?).unwrap_or_default();
+        origin.anchored_at = timing.anchored_at.unwrap_or(started_at);
         (Source::Subscription(SubscriptionId(id)), TermsFrom::Package(package))
     };
     let counting = Counting {
         environment: row.integer(0)?,
         source,
-        started_at: Timestamp::from_ms(row.integer(4)?),
+        origin,
         ended_at: Some(row.integer(5)?).filter(|at| *at != NEVER).map(Timestamp::from_ms),
     };
     Ok((counting, terms))

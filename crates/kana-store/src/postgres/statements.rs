@@ -758,6 +758,8 @@ statements! {
                     $8::uuid[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
                     $13::bigint[], $14::bigint[]) h
         ON CONFLICT (environment_id, user_key, id) DO UPDATE SET
+            subscription_id = excluded.subscription_id, terms = excluded.terms,
+            period_start = excluded.period_start,
             expires_at = excluded.expires_at, ended_at = excluded.ended_at,
             settled = excluded.settled";
     NOTE_HOLDS = "

@@ -159,7 +159,7 @@ mod tests {
             .enumerate()
             .map(|(n, (_, name))| {
                 let quantities = quantities.filter(|_| n == 1);
-                let timing = Some("[1,null,1704067200000,-7]").filter(|_| n % 3 == 1);
+                let timing = Some("[1,null,1704067200000,-7,-9]").filter(|_| n % 3 == 1);
                 (u128::MAX - n as u128, "größer", *name, -5 + n as i64, quantities, timing)
             })
             .collect();

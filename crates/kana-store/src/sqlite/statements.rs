@@ -303,6 +303,8 @@ statements! {
              period_start, created_at, expires_at, ended_at, settled)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
         ON CONFLICT (environment_id, user_key, id) DO UPDATE SET
+            subscription_id = excluded.subscription_id, terms = excluded.terms,
+            period_start = excluded.period_start,
             expires_at = excluded.expires_at, ended_at = excluded.ended_at,
             settled = excluded.settled";
     FORGET_HOLDS = "

@@ -107,7 +107,14 @@ pub(crate) async fn holds_are_kept_as_they_are_made_each_for_its_user<E: Engine>
     assert_eq!(named(&world, &asked).await, [found, None, and]);
 
     // One that was settled is there by its id alone. One that is put twice is as it was put last.
-    let (later, ended) = (until(2, 2000), settled(1, "calls"));
+    let elsewhere = CounterKey {
+        subscription: SubscriptionId(Uuid::from_u128(7)),
+        terms: TermsNumber(3),
+        period_start: Timestamp::from_ms(-1),
+        ..other.counter.clone()
+    };
+    let later = Hold { counter: elsewhere, ..until(2, 2000) };
+    let ended = settled(1, "calls");
     world.change(world.test, user_key(1), [put(&until(2, 1500)), put(&later), put(&ended)]).await;
     assert_eq!(stored(&world, world.test, 1999).await, [(true, vec![later]), NONE]);
     assert_eq!(named(&world, &[(user_key(1), &one)]).await, [Some(ended)]);

@@ -316,7 +316,9 @@ pub(crate) async fn timings_are_kept_with_the_subscription<E: Engine>() {
         end: at("2024-05-01T00:00:00.001Z"),
         ..Timing::NONE
     };
-    let all = Timing { starts_ahead: true, trial_ends_at: at("2024-04-01T00:00:00Z"), ..ends };
+    let anchored_at = at("2023-12-31T23:59:59.999Z");
+    let trial_ends_at = at("2024-04-01T00:00:00Z");
+    let all = Timing { starts_ahead: true, trial_ends_at, anchored_at, ..ends };
     let with = |id, timing| Subscription { timing, ..subscription(id, "pro") };
     let start = [
         create_user(user_key(1), "124"),

@@ -51,7 +51,8 @@ pub(crate) async fn imported(store: &dyn Store, file: &[u8]) -> Result<Tally, Tr
 
 fn timing() -> Timing {
     let end = Some(time("2034-01-01T00:00:00.000Z"));
-    Timing { starts_ahead: false, end_asked: end, end, trial_ends_at: end }
+    let anchored_at = Some(time("2023-12-31T00:00:00.000Z"));
+    Timing { starts_ahead: false, end_asked: end, end, trial_ends_at: end, anchored_at }
 }
 
 /// The lines of an export between the first and the last, by their kind.

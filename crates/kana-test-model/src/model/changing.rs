@@ -2,6 +2,7 @@ use super::Model;
 use super::stretches::Said;
 use super::subscribing::QUANTITIES;
 use crate::answer::{Answer, Refusal, Stage, Subscription, Timing};
+use crate::mistake::Mistake;
 use crate::request::{At, Id, Name};
 
 impl Model {
@@ -9,12 +10,15 @@ impl Model {
     pub(super) fn change_package(
         &mut self,
         (id, package): (Id, Name),
-        (at, quantity): (Option<At>, Option<i64>),
+        (at, carries, quantity): (Option<At>, bool, Option<i64>),
         now: At,
         given: &[Id],
     ) -> Result<Answer, Refusal> {
         if quantity.is_some_and(|quantity| !QUANTITIES.contains(&quantity)) {
             return Err(Refusal::BadValue("quantity"));
+        }
+        if carries && at.is_some() {
+            return Err(Refusal::BadValue("carryUsage"));
         }
         if at.is_some_and(|at| at <= now) {
             return Err(Refusal::BadValue("at"));
@@ -36,6 +40,7 @@ impl Model {
             from: at.unwrap_or(now),
             end: None,
             trial_ends_at: None,
+            anchor: carries.then(|| self.origin(&before).1),
         };
         let mut after = self.clone();
         after.end_old(id, package, at, now);
@@ -57,6 +62,9 @@ impl Model {
         after.check_overlaps(self, owner, now)?;
         if at.is_some() && after.waiting(&user, now) > 10 {
             return Err(Refusal::BadValue("at"));
+        }
+        if carries && !self.errs(Mistake::UsageStaysBehind) {
+            after.carry((&user, self), (before, made), now);
         }
         *self = after;
         self.subscription(new, now)

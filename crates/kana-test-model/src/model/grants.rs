@@ -183,6 +183,9 @@ impl Model {
     /// The steps 1 to 4 of the contract.
     pub(super) fn settle(&mut self, user: &User, write: &Write, now: At) {
         let Write { counter, before, after, own, at } = *write;
+        if self.has_moved(counter) {
+            return;
+        }
         let Some(own) = own else {
             return self.drawn.retain(|(by, _), _| *by != counter);
         };

@@ -183,6 +183,12 @@ impl Model {
         on_it.filter(lives).map(|hold| hold.amount * hold.cost).sum()
     }
 
+    /// Moves the holds on a counter that live.
+    pub(super) fn move_holds(&mut self, (from, to): (Counter, Counter), now: At) {
+        let on_it = self.holds.iter_mut().filter(|hold| hold.counter == from);
+        on_it.filter(|hold| hold.state(now) == HoldState::Held).for_each(|hold| hold.counter = to);
+    }
+
     fn hold_named(&self, user: &User, id: Name) -> Option<usize> {
         self.holds.iter().position(|hold| hold.owner == user.key && hold.id == id)
     }

@@ -15,6 +15,8 @@ pub(super) struct Said {
     /// The end that was asked for.
     pub(super) end: Option<At>,
     pub(super) trial_ends_at: Option<At>,
+    /// What its periods are counted from, if that is not its start.
+    pub(super) anchor: Option<At>,
 }
 
 /// The end of a stretch, to compare.

@@ -32,7 +32,17 @@ fn read_ahead(started_at: Option<At>, ahead: Ahead, now: At) -> Result<(At, Said
         return Err(Refusal::BadValue("cancelAtTrialEnd"));
     }
     let from = ahead.starts_at.unwrap_or(now);
-    Ok((start, Said { ahead: ahead.starts_at.is_some(), follows: false, from, end, trial_ends_at }))
+    Ok((
+        start,
+        Said {
+            ahead: ahead.starts_at.is_some(),
+            follows: false,
+            from,
+            end,
+            trial_ends_at,
+            anchor: None,
+        },
+    ))
 }
 
 impl Model {

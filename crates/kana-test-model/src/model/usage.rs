@@ -292,18 +292,47 @@ impl Model {
                 }
                 Threshold::Left(left) => budget.saturating_sub(consumption.used) <= left,
             };
-            let was_before = self.reached.iter().any(|(_, subscription, before)| {
-                // The period of grants is shown with a start that changes.
-                let is_same_start = before.usage.start == start || is_of_grants(&counting);
-                (*subscription, before.feature) == (counting.subscription.id, feature)
-                    && is_same_start
-                    && before.threshold == threshold
+            let was_before = self.with_carried(counter).any(|(id, _, start)| {
+                self.reached.iter().any(|(_, subscription, before)| {
+                    // The period of grants is shown with a start that changes.
+                    let is_same_start = before.usage.start == start || is_of_grants(&counting);
+                    (*subscription, before.feature) == (id, feature)
+                        && is_same_start
+                        && before.threshold == threshold
+                })
             });
             if is_reached && (!was_before || self.errs(Mistake::ThresholdsFireAgain)) {
                 let reached = Reached { at: now, feature, threshold, usage };
                 self.reached.insert((user.key, counting.subscription.id, reached));
             }
         }
+    }
+
+    /// Whether a threshold was reached on a counter, or on one whose usage it goes on with.
+    pub(super) fn has_fired(&self, counter: Counter) -> bool {
+        self.with_carried(counter).any(|(id, feature, start)| {
+            self.reached.iter().any(|(_, subscription, before)| {
+                (*subscription, before.feature, before.usage.start) == (id, feature, start)
+            })
+        })
+    }
+
+    /// The counter of the period of a subscription that contains now; none if its package does not have the
+    /// feature.
+    pub(super) fn running_counter(
+        &self,
+        subscription: Subscription,
+        feature: Name,
+        now: At,
+    ) -> Option<Counter> {
+        let counting = self.granted_by(subscription, feature, None)?;
+        Some(self.counter(counting, feature, now))
+    }
+
+    /// Where a subscription starts, and what its periods are counted from.
+    pub(super) fn origin(&self, subscription: &Subscription) -> (At, At) {
+        let anchor = self.said.get(&subscription.id).and_then(|said| said.anchor);
+        (subscription.started_at, anchor.unwrap_or(subscription.started_at))
     }
 
     pub(super) fn reached(&self, user: Name) -> Result<Answer, Refusal> {
@@ -505,7 +534,8 @@ impl Model {
         let reset = counting.terms.reset.filter(|_| !self.errs(Mistake::PeriodsNeverEnd));
         // The last instant of one that was cancelled as it began lies before its start.
         let started_at = counting.subscription.started_at;
-        *period::started_by(started_at, reset, at.max(started_at)).last().unwrap()
+        let origin = self.origin(&counting.subscription);
+        *period::started_by(origin, reset, at.max(started_at)).last().unwrap()
     }
 
     /// What a counter has beside grants; none if there is no limit.
@@ -522,7 +552,7 @@ impl Model {
         let max = max.filter(|_| !self.errs(Mistake::CapIgnored)).unwrap_or(i64::MAX);
         let periods = if self.errs(Mistake::CarriedTooLong) { periods + 5 } else { periods };
         let reset = counting.terms.reset.filter(|_| !self.errs(Mistake::PeriodsNeverEnd));
-        let all = period::started_by(counting.subscription.started_at, reset, start);
+        let all = period::started_by(self.origin(&counting.subscription), reset, start);
         let earlier = &all[..all.len() - 1];
         let mut carried = 0;
         for (start, end) in &earlier[earlier.len().saturating_sub(periods)..] {
@@ -600,10 +630,11 @@ impl Model {
     /// The periods of one subscription that are over. One that was cut short ends with the
     /// subscription, and none is left of one that would have started just then.
     fn past(&self, user: &User, counting: Counting, feature: Name, now: At) -> Vec<UsageInPeriod> {
-        let Subscription { started_at, ended_at, .. } = counting.subscription;
+        let ended_at = counting.subscription.ended_at;
+        let origin = self.origin(&counting.subscription);
         let reset = counting.terms.reset.filter(|_| !self.errs(Mistake::PeriodsNeverEnd));
         let until = ended_at.unwrap_or(now).min(now);
-        let over: Vec<(At, Option<At>)> = period::started_by(started_at, reset, until)
+        let over: Vec<(At, Option<At>)> = period::started_by(origin, reset, until)
             .into_iter()
             .map(|(start, end)| match (end, ended_at) {
                 (Some(end), Some(ended_at)) => (start, Some(end.min(ended_at))),

@@ -22,9 +22,13 @@ const CATALOG: &str = r#"mutation {
     other: createPackage(input: { id: "other", features: [{ id: "calls" }] }) { id }
     extra: createPackage(input: { id: "extra", isAddon: true, features: [{ id: "seats" }] }) { id }
     draft: createPackage(input: { id: "draft", features: [] }) { id }
+    next: createPackage(input: { id: "next", features: [
+        { id: "calls", entitlement: { limit: 30, resetPeriod: DAY } }
+    ] }) { id }
     publishPackage(id: "pro") { id }
     a: publishPackage(id: "other") { id }
     b: publishPackage(id: "extra") { id }
+    c: publishPackage(id: "next") { id }
 }"#;
 
 const USAGE: &str = r#"mutation {
@@ -48,6 +52,20 @@ const USAGE: &str = r#"mutation {
     m: recordUsage(input: { userId: "bob", featureId: "seats", delta: 6, idempotencyKey: "sent" }) { recorded }
 }"#;
 
+/// A user whose usage, of which a grant gave a part, comes along to another package.
+const BEFORE_THE_CHANGE: &str = r#"mutation {
+    a: createUser(input: { id: "eve" }) { id }
+    b: createGrant(input: { id: "more", userId: "eve", featureId: "calls", amount: 50 }) { id }
+    c: subscribe(packageIds: ["pro"], userId: "eve") { id }
+    d: recordUsage(input: { userId: "eve", featureId: "calls", delta: 35 }) { recorded }
+}"#;
+
+const CHANGE: &str = r#"mutation {
+    a: changePackage(input: { subscriptionId: "$old", packageId: "next", carryUsage: true }) { id }
+    b: recordUsage(input: { userId: "eve", featureId: "calls", delta: 8 }) { recorded }
+    c: recordUsage(input: { userId: "eve", featureId: "calls", delta: -41 }) { recorded }
+}"#;
+
 /// Damage that both engines can have: how to do it and undo it, the checks that find it, and what they say.
 const DAMAGES: &[(&str, &str, &[&str], &str)] = &[
     (
@@ -55,6 +73,12 @@ const DAMAGES: &[(&str, &str, &[&str], &str)] = &[
         "UPDATE events SET delta = 3 WHERE delta = 4 AND idempotency_key IS NULL",
         &["counters"],
         "is 3, and its events make 4",
+    ),
+    (
+        "UPDATE counters SET marks = 'b34' WHERE marks = 'b35'",
+        "UPDATE counters SET marks = 'b35' WHERE marks = 'b34'",
+        &["counters"],
+        "is 2, and its events make 1",
     ),
     (
         "UPDATE events SET action = 'ADD' WHERE action = 'SET'",
@@ -95,7 +119,7 @@ const DAMAGES: &[(&str, &str, &[&str], &str)] = &[
     (
         "UPDATE subscriptions SET status = 'UNPAID' WHERE package_id = 'pro'
              AND user_key = (SELECT key FROM users WHERE id = 'ada')",
-        "UPDATE subscriptions SET status = 'ACTIVE'",
+        "UPDATE subscriptions SET status = 'ACTIVE' WHERE status = 'UNPAID'",
         &["subscriptions"],
         "has the add-on extra, and no base package that grants",
     ),
@@ -246,6 +270,8 @@ fn filled(engine: &Engine) {
     let (mut server, key) = engine.start();
     server.data(&key, CATALOG);
     server.data(&key, USAGE);
+    let old = server.data(&key, BEFORE_THE_CHANGE)["c"][0]["id"].clone();
+    server.data(&key, &CHANGE.replace("$old", old.as_str().unwrap()));
     if engine.is_shared() {
         engine.execute("SELECT make_events_partition(extract(epoch FROM now() + interval '1 month')::bigint * 1000)");
     }

@@ -31,10 +31,11 @@ const SUBSCRIPTION_BYTES: usize = 16 + 4 + 1 + 8;
 const STATUS: usize = 16 + 4;
 /// A bit of the status: the subscription was not always for one, and its quantities follow later.
 const HAS_QUANTITIES: u8 = 1 << 7;
-/// A bit of the status: something was said about its start, end or trial, which follows later.
+/// A bit of the status: something was said about its start, end, trial or anchor, which follows later.
 const HAS_TIMING: u8 = 1 << 6;
-/// Whether the start lay ahead; the end that was asked for, the one that holds, and that of the trial.
-const TIMING_BYTES: usize = 1 + 3 * 8;
+/// Whether the start lay ahead; the end that was asked for, the one that holds, that of the trial, and the
+/// anchor.
+const TIMING_BYTES: usize = 1 + 4 * 8;
 /// An instant that there is not.
 const NO_INSTANT: i64 = i64::MIN;
 /// The oldest quantity, and the number of changes.
@@ -238,7 +239,8 @@ fn add_timing(bytes: &mut Vec<u8>, timing: &Timing) {
         return;
     }
     bytes.push(timing.starts_ahead.into());
-    for at in [timing.end_asked, timing.end, timing.trial_ends_at] {
+    let instants = [timing.end_asked, timing.end, timing.trial_ends_at, timing.anchored_at];
+    for at in instants {
         bytes.extend(at.map_or(NO_INSTANT, Timestamp::as_ms).to_le_bytes());
     }
 }
@@ -249,8 +251,8 @@ fn timing(bytes: &mut Bytes<'_>) -> Option<Timing> {
         let ms = i64::from_le_bytes(bytes.next()?);
         Some(Some(ms).filter(|ms| *ms != NO_INSTANT).map(Timestamp::from_ms))
     };
-    let (end_asked, end, trial_ends_at) = (at()?, at()?, at()?);
-    Some(Timing { starts_ahead: starts_ahead != 0, end_asked, end, trial_ends_at })
+    let (end_asked, end, trial_ends_at, anchored_at) = (at()?, at()?, at()?, at()?);
+    Some(Timing { starts_ahead: starts_ahead != 0, end_asked, end, trial_ends_at, anchored_at })
 }
 
 /// Returns how many bytes the quantities and timings of the subscriptions take at the front of `rest`.

@@ -569,15 +569,16 @@ fn others(known: &KnownUser) -> Vec<SubscriptionId> {
     overrides.chain([SubscriptionId::of_grants(known.key)]).collect()
 }
 
-type AnyTiming = (bool, Option<i64>, Option<i64>, Option<i64>);
+type AnyTiming = (bool, [Option<i64>; 4]);
 
 fn any_timing() -> impl Strategy<Value = AnyTiming> {
-    prop_oneof![Just((false, None, None, None)), any::<AnyTiming>()]
+    prop_oneof![Just((false, [None; 4])), any::<AnyTiming>()]
 }
 
-fn timing_of((starts_ahead, asked, end, trial): AnyTiming) -> Timing {
-    let at = |ms: Option<i64>| ms.map(Timestamp::from_ms);
-    Timing { starts_ahead, end_asked: at(asked), end: at(end), trial_ends_at: at(trial) }
+fn timing_of((starts_ahead, instants): AnyTiming) -> Timing {
+    let instants = instants.map(|ms: Option<i64>| ms.map(Timestamp::from_ms));
+    let [end_asked, end, trial_ends_at, anchored_at] = instants;
+    Timing { starts_ahead, end_asked, end, trial_ends_at, anchored_at }
 }
 
 fn any_user() -> impl Strategy<Value = KnownUser> {

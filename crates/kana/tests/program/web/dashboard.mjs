@@ -86,6 +86,12 @@ await inBrowser(url, async (page) => {
   await page.getByRole('link', { name: 'To another package' }).click();
   await check(page, 'From Pro to another package', 'package-change');
   await page.getByRole('combobox', { name: 'Package' }).fill('pro');
+  await page.getByLabel('When').selectOption('With the current month');
+  await page.getByRole('checkbox', { name: 'Carry usage over' }).check();
+  await page.getByRole('button', { name: 'Change package' }).click();
+  await page.getByRole('alert').filter({ hasText: 'moves the usage of now' }).waitFor();
+  await check(page, 'From Pro to another package', 'package-change-carrying-refused');
+  await page.getByLabel('When').selectOption('Now');
   await page.getByRole('button', { name: 'Change package' }).click();
   await page.getByRole('alert').filter({ hasText: 'already subscribed to package pro' }).waitFor();
   await check(page, 'From Pro to another package', 'package-change-refused');
