@@ -1,7 +1,7 @@
 use kana_telemetry::Surface;
 
 /// The paths that are answered, those of the dashboard left out.
-pub const ROUTES: [&str; 11] = [
+pub const ROUTES: [&str; 12] = [
     "/graphql",
     "/graphql/console.js",
     "/graphql/console.css",
@@ -10,6 +10,7 @@ pub const ROUTES: [&str; 11] = [
     "/cli/pull",
     "/cli/validate",
     "/cli/publish",
+    "/cli/simulate",
     "/metrics",
     "/healthz",
     "/readyz",

@@ -11,6 +11,7 @@
 //!   questions.
 //! - [`catalog_command::plan`] decides one change of the catalog, and [`configuration_plan::plan`] all
 //!   changes that make it what a file says.
+//! - [`simulation`] counts recorded usage again, under the packages of a file.
 //! - [`change`] has what other programs and the audit log are told.
 
 mod access;
@@ -66,6 +67,7 @@ pub mod refusal;
 pub mod rollover;
 mod schedule;
 mod settling;
+pub mod simulation;
 mod source;
 mod stretches;
 pub mod subjects;

@@ -38,6 +38,7 @@ use axum::Router;
 use kana_service::Kana;
 
 pub use crate::entrance::Access;
+pub use crate::number::grouped;
 pub use crate::public_url::PublicUrl;
 pub use crate::route::RouteSummary;
 pub use crate::routes::ASSETS_ROUTE;

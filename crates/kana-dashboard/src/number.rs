@@ -1,7 +1,7 @@
 //! Whole numbers as people read them.
 
 /// Groups the digits of a number by commas: `1,000`.
-pub(crate) fn grouped(number: impl Into<i128>) -> String {
+pub fn grouped(number: impl Into<i128>) -> String {
     let number = number.into();
     let digits = number.unsigned_abs().to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);

@@ -11,6 +11,7 @@ use crate::access::Access;
 use crate::clock::Clock;
 use crate::counted;
 use crate::deadlines;
+use crate::environment::simulation::Simulations;
 use crate::error::Error;
 use crate::people::node::PeopleOnNode;
 use crate::reader::Reader;
@@ -30,6 +31,7 @@ pub struct Kana {
     pub(crate) reader: Reader,
     pub(crate) writer: Writer,
     pub(crate) subscribers: SubscriberCounts,
+    pub(crate) simulations: Simulations,
     pub(crate) threads: NeededThreads,
     pub(crate) writer_finished: Mutex<Option<Finished>>,
     /// The process has been told to stop.

@@ -44,6 +44,7 @@ pub use environment::client::{ClientUser, ClientView};
 pub use environment::configuration::{Configured, Validation};
 pub use environment::first_steps::FirstSteps;
 pub use environment::package::PackageReview;
+pub use environment::simulation::SimulationError;
 pub use environment::subscriptions::{
     SubscriptionPage, no_update, to_change_package, to_subscribe,
 };

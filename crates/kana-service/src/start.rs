@@ -8,6 +8,7 @@ use kana_store::Store;
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::deadlines::WriterDeadlines;
+use crate::environment::simulation::Simulations;
 use crate::kana::Kana;
 use crate::people::node::PeopleOnNode;
 use crate::reader::Reader;
@@ -69,6 +70,7 @@ impl Kana {
             reader,
             writer,
             subscribers: SubscriberCounts::default(),
+            simulations: Simulations::default(),
             threads,
             writer_finished: Mutex::new(Some(finished)),
             is_stopping: AtomicBool::new(false),

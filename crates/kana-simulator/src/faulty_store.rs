@@ -18,6 +18,7 @@ use kana_store::people::{
 };
 use kana_store::store::{Store, Transaction, WriteTransaction};
 use kana_store::transfer::{Export, Import, Scope};
+use kana_store::usage_by_user::{UsageByUser, UsageWindow};
 use kana_store::usage_statistics::{DailyUsage, FeatureUsage, UsageStatistics};
 use kana_store::{NeededThreads, StoreError};
 use tokio::sync::Notify;
@@ -147,6 +148,14 @@ impl Store for FaultyStore {
 
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {
         self.store.export(scope).await
+    }
+
+    async fn usage_by_user(
+        &self,
+        environment: EnvironmentId,
+        window: UsageWindow,
+    ) -> Result<Option<UsageByUser>, StoreError> {
+        self.store.usage_by_user(environment, window).await
     }
 
     async fn import(&self) -> Result<Box<dyn Import>, StoreError> {

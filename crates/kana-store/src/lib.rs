@@ -34,6 +34,7 @@ mod threads;
 mod threshold_event_row;
 mod timing_column;
 pub mod transfer;
+pub mod usage_by_user;
 pub mod usage_events;
 pub mod usage_statistics;
 pub mod user_deletion;

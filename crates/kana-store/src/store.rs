@@ -30,6 +30,7 @@ use crate::limit_crossings::CrossedLimit;
 use crate::people::{People, PeopleTransaction};
 use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
+use crate::usage_by_user::{UsageByUser, UsageWindow};
 use crate::usage_events::UsageEvents;
 use crate::usage_statistics::UsageStatistics;
 use crate::user_deletion::UserDeletionTransaction;
@@ -161,6 +162,15 @@ pub trait Store: Feed + JobStore + People + UsageStatistics + Send + Sync + 'sta
 
     /// Begins an export of everything in the scope, as it is now, whatever is written meanwhile.
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError>;
+
+    /// Reads the usage of an environment again, user by user, as it is now. Takes its time, so that requests
+    /// have most of the processor. Ends soon after nobody takes the batches any more. Returns `None` if another
+    /// node reads it.
+    async fn usage_by_user(
+        &self,
+        environment: EnvironmentId,
+        window: UsageWindow,
+    ) -> Result<Option<UsageByUser>, StoreError>;
 
     /// Begins an import; [`NotEmpty`](StoreError::NotEmpty) where there is an app already.
     async fn import(&self) -> Result<Box<dyn Import>, StoreError>;

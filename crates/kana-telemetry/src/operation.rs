@@ -9,7 +9,8 @@ pub(crate) const OPERATIONS_MAX: usize = 160;
 /// The names in the order in which they were added. Each is set once.
 static NAMES: [OnceLock<Box<str>>; OPERATIONS_MAX] = [const { OnceLock::new() }; OPERATIONS_MAX];
 /// The names that are known from the start.
-const FIXED: [&str; 5] = ["other", "events", "cli_pull", "cli_validate", "cli_publish"];
+const FIXED: [&str; 6] =
+    ["other", "events", "cli_pull", "cli_validate", "cli_publish", "cli_simulate"];
 
 /// The name of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ impl Operation {
     pub const CLI_VALIDATE: Self = Self(3);
     /// `POST /cli/publish`.
     pub const CLI_PUBLISH: Self = Self(4);
+    /// `POST /cli/simulate`.
+    pub const CLI_SIMULATE: Self = Self(5);
 
     /// Returns the operation of a root field, and adds it if it is new. The name must be one of a schema,
     /// never one that a client chose.
@@ -74,6 +77,7 @@ mod tests {
             (Operation::OTHER, "other"),
             (Operation::EVENTS, "events"),
             (Operation::CLI_PUBLISH, "cli_publish"),
+            (Operation::CLI_SIMULATE, "cli_simulate"),
         ] {
             assert_eq!(operation.name(), name);
         }

@@ -21,6 +21,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use kana_api::client::AllowedOrigins;
+use kana_core::Timestamp;
 use kana_core::id::UserId;
 use kana_core::metadata::Label;
 use kana_service::{EnvironmentKind, KeyKind, Role};
@@ -200,6 +201,42 @@ pub(crate) enum PricingCommand {
     Publish(PricingSettings),
     /// Write an example to kana/kana.example.yaml
     Bootstrap(PricingSettings),
+    /// Show what recorded usage would have come to under the packages of the file
+    ///
+    /// Counts the usage of a stretch of time again, from 0, and changes nothing. Overrides, grants, holds and
+    /// rollover are left out.
+    Simulate(SimulateSettings),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "KANA_URL is the server (default: http://127.0.0.1:4000). KANA_DEV_KEY and, for \
+    --live, KANA_LIVE_KEY are the private keys. All of them can be in a file .env."
+)]
+pub(crate) struct SimulateSettings {
+    /// The first instant, like 2026-11-01 or 2026-11-01T09:00:00Z. Dates begin at midnight, UTC
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(crate) from: Timestamp,
+    /// The first instant after it, at most 366 days later
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(crate) to: Timestamp,
+    /// Use live and kana/kana.yaml instead of test and kana/kana.dev.yaml
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Reads an instant, or a date.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    let is_date = text.len() == "2026-11-01".len();
+    let read = if is_date {
+        Timestamp::parse("it", &format!("{text}T00:00:00Z"))
+    } else {
+        Timestamp::parse("it", text)
+    };
+    read.map_err(|_| "must be like 2026-11-01 or 2026-11-01T09:00:00Z".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -108,7 +108,7 @@ impl IntoResponse for Failed {
     }
 }
 
-fn answer(
+pub(super) fn answer(
     status: StatusCode,
     written: &impl Serialize,
     version: Option<CatalogVersion>,

@@ -1,5 +1,5 @@
-//! Pricing as code over HTTP: the three calls of the command line, under `/cli`
-//! (contract: `cli.md`, "The REST calls").
+//! Pricing as code over HTTP: the calls of the command line, under `/cli`
+//! (contract: `cli.md`, "The REST calls"; `beyond.md`, "Replay").
 //!
 //! An environment's features and packages are one JSON object, which says the same as the file.
 //! `ETag` names the version of the environment's catalog; a publish with `If-Match` happens only if
@@ -7,6 +7,7 @@
 
 mod answer;
 mod json;
+mod simulation;
 mod version;
 mod written_entry;
 mod written_finding;
@@ -16,7 +17,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use kana_core::configuration::{Configuration, Place, Problem};
@@ -33,7 +34,8 @@ use tokio::sync::Semaphore;
 use crate::authorisation::authorise;
 use crate::http_error::HttpError;
 use crate::rate_limit::RateLimiting;
-use answer::{Configured, Failed, Validated};
+use answer::{Configured, Failed, Validated, answer};
+use simulation::{Answer, Asked};
 
 /// The most bytes of a configuration.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -48,7 +50,7 @@ struct CliApi {
     turns: Semaphore,
 }
 
-/// `/cli/pull`, `/cli/validate` and `/cli/publish`.
+/// `/cli/pull`, `/cli/validate`, `/cli/publish` and `/cli/simulate`.
 pub(crate) fn router(
     kana: &Arc<Kana>,
     body_memory: &Arc<BodyMemory>,
@@ -71,6 +73,10 @@ pub(crate) fn router(
         .route(
             "/cli/publish",
             post(async |api, http| noted(Operation::CLI_PUBLISH, publish(api, http)).await),
+        )
+        .route(
+            "/cli/simulate",
+            post(async |api, http| noted(Operation::CLI_SIMULATE, simulate(api, http)).await),
         )
         .with_state(Arc::new(api));
     limits.of_keys(kana, |_: &HeaderMap, error: HttpError| refuse(error), routes)
@@ -122,6 +128,21 @@ async fn publish(State(api): State<Arc<CliApi>>, http: Request) -> Result<Respon
     let configuration = read(&text)?;
     let expected = version::expected(&parts.headers);
     Ok(Configured(environment.publish(configuration, expected).await?).into_response())
+}
+
+/// Counts recorded usage again, and changes nothing.
+async fn simulate(State(api): State<Arc<CliApi>>, http: Request) -> Result<Response, Failed> {
+    let (parts, body) = http.into_parts();
+    let environment = authorise(&api.kana, &parts.headers, Surface::Cli).await?;
+    let mut body = RequestBody::new(body, &api.body_memory);
+    let text = whole(&mut body, &parts.headers).await?;
+    let Asked { configuration, occurred } = {
+        let _turn = api.turns.acquire().await;
+        Asked::read(&text)?
+    };
+    drop((text, body));
+    let simulated = environment.simulate(&configuration, occurred).await?;
+    Ok(answer(StatusCode::OK, &Answer::from(simulated), None))
 }
 
 async fn whole(body: &mut RequestBody, headers: &HeaderMap) -> Result<bytes::Bytes, HttpError> {

@@ -114,6 +114,7 @@ const EVERYTHING: &str = r#"{
 const ROUTES: &[(&str, bool)] = &[
     ("/cli/publish", true),
     ("/cli/pull", true),
+    ("/cli/simulate", true),
     ("/cli/validate", true),
     ("/graphql", true),
     ("/client/graphql", true),

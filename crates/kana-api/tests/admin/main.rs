@@ -50,6 +50,7 @@ mod rate_limits;
 mod repeated;
 mod rollover;
 mod schedules;
+mod simulation;
 mod starting;
 mod thresholds;
 mod updates;

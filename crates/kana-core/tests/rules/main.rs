@@ -25,6 +25,7 @@ mod period;
 mod quantity;
 mod recording;
 mod rollover;
+mod simulation;
 mod stacking;
 mod subscribing;
 mod thresholds;

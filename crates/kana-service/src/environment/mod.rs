@@ -11,6 +11,7 @@ mod grants;
 mod holds;
 mod overrides;
 pub(crate) mod package;
+pub(crate) mod simulation;
 mod subscribers;
 pub(crate) mod subscriptions;
 pub(crate) mod threshold_events;

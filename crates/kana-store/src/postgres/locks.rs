@@ -24,6 +24,8 @@
 //!
 //! A change of an environment's **imports of users** takes their advisory lock before all of these.
 //!
+//! Whoever reads an environment's usage again, user by user, tries an advisory lock, and holds none of the above.
+//!
 //! A change of an environment's token secrets locks the environment's row, and none of the above.
 //!
 //! A change of the table that takes new idempotency keys holds the locks of all catalogs alone.
@@ -43,6 +45,7 @@ use crate::app::EnvironmentId;
 const CATALOGS: i32 = 0x6b61_6e61;
 const OTHERS: i32 = 0x6b61_6e62;
 const USER_IMPORTS: i32 = 0x6b61_6e63;
+const SIMULATIONS: i32 = 0x6b61_6e64;
 
 /// The parameters of the lock of an environment's catalog.
 pub(super) fn catalog(environment: EnvironmentId) -> [i32; 2] {
@@ -52,6 +55,11 @@ pub(super) fn catalog(environment: EnvironmentId) -> [i32; 2] {
 /// The parameters of the lock of an environment's imports of users.
 pub(super) fn user_imports(environment: EnvironmentId) -> [i32; 2] {
     [USER_IMPORTS, number(environment)]
+}
+
+/// The parameters of the lock of who reads an environment's usage again.
+pub(super) fn simulations(environment: EnvironmentId) -> [i32; 2] {
+    [SIMULATIONS, number(environment)]
 }
 
 fn number(environment: EnvironmentId) -> i32 {

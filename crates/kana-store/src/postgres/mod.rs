@@ -45,6 +45,7 @@ mod tls;
 mod transaction;
 mod transfer;
 mod usage_by_day;
+mod usage_by_user;
 mod usage_events;
 mod user_deletion;
 mod user_imports;

@@ -497,6 +497,13 @@ statements! {
     FORGET_USER_IMPORT = "
         DELETE FROM user_imports WHERE environment_id = $1 AND id = $2 RETURNING created_at";
 
+    TRY_SIMULATION = "SELECT pg_try_advisory_xact_lock($1, $2)";
+    // Nobody says that something occurred much later than it was recorded, and only then is a month left out.
+    USAGE_BY_USER = "
+        SELECT user_key, feature_id, action, delta, occurred_at, idempotency_key FROM events
+        WHERE environment_id = $1 AND recorded_at >= $2 AND occurred_at >= $3 AND occurred_at < $4
+        ORDER BY user_key, action <> 'VOID', recorded_at, ctid";
+
     // Whoever decides on a catalog shares it, and whoever changes it has it alone; see `locks`.
     SHARE_CATALOG = "SELECT pg_advisory_xact_lock_shared($1, $2)";
     CLAIM_CATALOG = "SELECT pg_advisory_xact_lock($1, $2)";

@@ -10,7 +10,7 @@ use super::protection::Protection;
 use super::settings::Settings;
 use super::shared::Shared;
 use super::transaction::{Kind, PostgresTransaction};
-use super::{keys, migrations, old_keys, partitions, readiness, transfer};
+use super::{keys, migrations, old_keys, partitions, readiness, transfer, usage_by_user};
 use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
 };
@@ -19,6 +19,7 @@ use crate::error::StoreError;
 use crate::migration_files::POSTGRES;
 use crate::store::{Store, Transaction, WriteTransaction};
 use crate::transfer::{Export, Import, Scope};
+use crate::usage_by_user::{UsageByUser, UsageWindow};
 
 /// The engine for many nodes, on a database that they share.
 pub struct PostgresStore {
@@ -192,6 +193,14 @@ impl Store for PostgresStore {
 
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {
         transfer::export(&self.shared, scope).await
+    }
+
+    async fn usage_by_user(
+        &self,
+        environment: EnvironmentId,
+        window: UsageWindow,
+    ) -> Result<Option<UsageByUser>, StoreError> {
+        usage_by_user::usage_by_user(&self.shared, environment, window).await
     }
 
     async fn import(&self) -> Result<Box<dyn Import>, StoreError> {

@@ -131,7 +131,7 @@ fn read_beside(
     scope: Scope,
     limits: Deadlines,
 ) -> Batches {
-    let (sender, batches) = Batches::channel(limits);
+    let (sender, batches) = Batches::channel(limits.transfer);
     tokio::spawn(async move {
         let silence = limits.transfer;
         let read = read_all(&connection, &environments, &scope, silence, &sender).await;

@@ -57,6 +57,7 @@ mod transaction;
 mod transfer;
 mod unfolded_usage;
 mod usage_by_day;
+mod usage_by_user;
 mod usage_events;
 mod usage_statistics;
 mod user_deletion;

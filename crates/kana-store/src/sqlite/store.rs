@@ -26,7 +26,7 @@ use super::unfolded_usage::UnfoldedUsage;
 use super::write_behind::WriteBehind;
 use super::{
     counter_log, data_dir, errors, event_log, feed, keys, migrations, readiness, statements,
-    transfer, user_facts,
+    transfer, usage_by_user, user_facts,
 };
 use crate::app::{
     App, ClientAccess, EnvironmentId, EnvironmentKind, Key, KeyHash, NewKey, TokenSecret,
@@ -37,6 +37,7 @@ use crate::feed::{AuditPage, AuditQuery, ChangesPage, ChangesQuery, Feed};
 use crate::store::{Store, Transaction, WriteTransaction};
 use crate::threads::NeededThreads;
 use crate::transfer::{Export, Import, Scope};
+use crate::usage_by_user::{UsageByUser, UsageWindow};
 
 /// How many blocks of expired idempotency records are deleted in one transaction.
 const DELETED_BLOCKS_MAX: u32 = 128;
@@ -408,6 +409,14 @@ impl Store for SqliteStore {
 
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError> {
         transfer::export(&self.pool, scope, self.deadlines)
+    }
+
+    async fn usage_by_user(
+        &self,
+        environment: EnvironmentId,
+        window: UsageWindow,
+    ) -> Result<Option<UsageByUser>, StoreError> {
+        usage_by_user::usage_by_user(&self.pool, environment, window).map(Some)
     }
 
     async fn import(&self) -> Result<Box<dyn Import>, StoreError> {

@@ -96,7 +96,7 @@ fn read_beside(
     limits: Deadlines,
 ) -> Result<Batches, StoreError> {
     let pool = Arc::clone(pool);
-    let (sender, batches) = Batches::channel(limits);
+    let (sender, batches) = Batches::channel(limits.transfer);
     let read = move || {
         let read = read_all(&mut lock(&connection), &environments, &scope, &sender);
         drop(connection);

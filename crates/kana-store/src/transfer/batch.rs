@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::kinds::{KINDS, Kind};
 use super::value::Value;
 use crate::app::EnvironmentKind;
-use crate::deadlines::{Deadlines, no_answer};
+use crate::deadlines::no_answer;
 use crate::error::StoreError;
 
 /// How many rows travel together at most, and about how many bytes.
@@ -122,17 +122,17 @@ impl Gathering {
 }
 
 /// A batch, the end of all batches, or why they end early.
-type Sent = Result<Option<Batch>, StoreError>;
+type Sent<T> = Result<Option<T>, StoreError>;
 
-/// Batches that come from a database, in the order of the kinds.
-pub struct Batches {
-    batches: mpsc::Receiver<Sent>,
+/// Batches that come from a database, in their order.
+pub struct Batches<T = Batch> {
+    batches: mpsc::Receiver<Sent<T>>,
     limit: Duration,
 }
 
 /// Where a database's batches go.
-pub(crate) struct Sender {
-    batches: mpsc::Sender<Sent>,
+pub(crate) struct Sender<T = Batch> {
+    batches: mpsc::Sender<Sent<T>>,
     limit: Duration,
 }
 
@@ -140,18 +140,17 @@ pub(crate) struct Sender {
 #[derive(Debug)]
 pub(crate) struct Gone;
 
-impl Batches {
-    /// Creates both ends. Each waits for the other no longer than [`transfer`](Deadlines::transfer).
-    pub(crate) fn channel(limits: Deadlines) -> (Sender, Self) {
+impl<T> Batches<T> {
+    /// Creates both ends. Each waits for the other no longer than `limit`.
+    pub(crate) fn channel(limit: Duration) -> (Sender<T>, Self) {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        let limit = limits.transfer;
         (Sender { batches: sender, limit }, Self { batches: receiver, limit })
     }
 
     /// Returns the next batch; `None` once all have come. Fails with
-    /// [`Unavailable`](StoreError::Unavailable) if none comes within
-    /// [`transfer`](Deadlines::transfer).
-    pub async fn next(&mut self) -> Sent {
+    /// [`Unavailable`](StoreError::Unavailable) if none comes in time: within
+    /// [`transfer`](crate::Deadlines::transfer) for an export.
+    pub async fn next(&mut self) -> Result<Option<T>, StoreError> {
         let next = match self.batches.try_recv() {
             Ok(next) => Some(next),
             Err(_) => match timeout(self.limit, self.batches.recv()).await {
@@ -166,12 +165,12 @@ impl Batches {
     }
 }
 
-impl Sender {
-    pub(crate) async fn send(&self, batch: Batch) -> Result<(), Gone> {
+impl<T: Send> Sender<T> {
+    pub(crate) async fn send(&self, batch: T) -> Result<(), Gone> {
         self.send_any(Ok(Some(batch))).await
     }
 
-    async fn send_any(&self, sent: Sent) -> Result<(), Gone> {
+    async fn send_any(&self, sent: Sent<T>) -> Result<(), Gone> {
         match self.batches.try_send(sent) {
             Ok(()) => Ok(()),
             Err(TrySendError::Closed(_)) => Err(Gone),
@@ -182,11 +181,11 @@ impl Sender {
     }
 
     /// Like [`send`](Self::send), on a thread that may wait.
-    pub(crate) fn send_blocking(&self, batch: Batch) -> Result<(), Gone> {
+    pub(crate) fn send_blocking(&self, batch: T) -> Result<(), Gone> {
         self.send_any_blocking(Ok(Some(batch)))
     }
 
-    fn send_any_blocking(&self, mut sent: Sent) -> Result<(), Gone> {
+    fn send_any_blocking(&self, mut sent: Sent<T>) -> Result<(), Gone> {
         let since = Instant::now();
         loop {
             sent = match self.batches.try_send(sent) {
@@ -197,6 +196,11 @@ impl Sender {
             // A thread can wait for a place, but not for a limited time.
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// Whether nobody takes them any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.batches.is_closed()
     }
 
     /// Reports that all batches have come, or why they will not.
@@ -257,8 +261,7 @@ pub struct Export {
 mod tests {
     use super::*;
 
-    const LIMITS: Deadlines =
-        Deadlines { transfer: Duration::from_millis(20), ..Deadlines::DEFAULT };
+    const LIMIT: Duration = Duration::from_millis(20);
 
     fn batch() -> Batch {
         Batch { kind: Kind::User, rows: Vec::new() }
@@ -266,7 +269,7 @@ mod tests {
 
     #[tokio::test]
     async fn batches_that_do_not_come_are_not_waited_for_without_end() {
-        let (sender, mut batches) = Batches::channel(LIMITS);
+        let (sender, mut batches) = Batches::channel(LIMIT);
         let next = batches.next().await;
         assert!(matches!(next, Err(StoreError::Unavailable(_))), "{next:?}");
         sender.send(batch()).await.unwrap();
@@ -279,7 +282,7 @@ mod tests {
 
     #[tokio::test]
     async fn batches_that_nobody_takes_end_the_reading() {
-        let (sender, batches) = Batches::channel(LIMITS);
+        let (sender, batches) = Batches::channel(LIMIT);
         for _ in 0..WAITING_MAX {
             sender.send(batch()).await.unwrap();
         }

@@ -33,6 +33,7 @@ mod thresholds;
 mod transactions;
 mod transfer;
 mod transfer_across;
+mod usage_by_user;
 mod usage_events;
 mod usage_statistics;
 mod user_deletion;
@@ -159,6 +160,11 @@ macro_rules! every_story_on {
             events {
                 events_of_every_shape_are_kept,
                 the_same_event_can_happen_twice,
+            }
+            usage_by_user {
+                usage_is_read_user_by_user_in_order_of_arrival,
+                any_number_of_events_comes_in_batches,
+                whoever_goes_away_is_in_nobodys_way,
             }
             usage_events {
                 events_are_read_as_they_were_recorded_newest_first,

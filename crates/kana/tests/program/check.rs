@@ -75,8 +75,10 @@ const DAMAGES: &[(&str, &str, &[&str], &str)] = &[
         "is 3, and its events make 4",
     ),
     (
-        "UPDATE counters SET marks = 'b34' WHERE marks = 'b35'",
-        "UPDATE counters SET marks = 'b35' WHERE marks = 'b34'",
+        // Beside what came along.
+        "UPDATE events SET delta = 7 WHERE delta = 8",
+        "UPDATE events SET delta = 8 WHERE delta = 7 AND action = 'ADD' AND user_key IN
+             (SELECT key FROM users WHERE id = 'eve')",
         &["counters"],
         "is 2, and its events make 1",
     ),
@@ -162,8 +164,8 @@ const DAMAGES: &[(&str, &str, &[&str], &str)] = &[
         "is 21, and its events make 22",
     ),
     (
-        "UPDATE grants SET drawn = 20",
-        "UPDATE grants SET drawn = 21",
+        "UPDATE grants SET drawn = 20 WHERE id = 'gift'",
+        "UPDATE grants SET drawn = 21 WHERE id = 'gift'",
         &["grants"],
         "says that 20 of it is drawn, and counters drew 21",
     ),

@@ -403,3 +403,41 @@ fn the_page_shows_a_file_that_publishes_and_the_plan_as_it_is() {
     let shown = fenced("```text\n");
     assert_eq!(terminal.replace(&server.url, "http://127.0.0.1:4000"), shown);
 }
+
+#[test]
+fn usage_is_counted_again_under_the_file_before_it_is_published() {
+    for engine in engines() {
+        let shop = Shop::with_example_on(engine);
+        let usage = r#"mutation {
+            createUser(input: { id: "ada" }) { id }
+            subscribe(userId: "ada", packageIds: ["free"]) { id }
+            recordUsage(input: { userId: "ada", featureId: "api-calls", delta: 60 }) { recorded }
+            more: recordUsage(input: { userId: "ada", featureId: "api-calls", delta: 30 }) { recorded }
+        }"#;
+        shop.server.data(&shop.keys[0], usage);
+        shop.replace("limit: 100\n", "limit: 70\n");
+        let tomorrow = kana_core::Timestamp::from_ms(now_ms() + 86_400_000).to_string();
+        let yesterday = kana_core::Timestamp::from_ms(now_ms() - 86_400_000).to_string();
+        let asked = ["simulate", "--from", &yesterday, "--to", &tomorrow];
+        let shown = shop.done(&asked);
+        assert!(shown.starts_with("2 events of test, "), "{shown}");
+        let row = shown.lines().last().unwrap().split_whitespace().collect::<Vec<_>>();
+        assert_eq!(row, ["free", "api-calls", "1", "1", "60", "30", "0"]);
+        let json: Value =
+            serde_json::from_str(&shop.done(&[&asked[..], &["--json"]].concat())).unwrap();
+        assert_eq!((&json["events"], &json["rows"][0]["refused"]), (&json!(2), &json!(30)));
+        assert_eq!(shop.budget("ada"), json!(100), "nothing was published");
+
+        shop.write("version: 1.0.0\nfeatures: 7\n");
+        let failed = shop.failed(&asked);
+        assert!(failed.contains("kana.dev.yaml:2:1"), "{failed}");
+        let wrong = shop.run(&["simulate", "--from", "now", "--to", "2026-01-01"]);
+        assert_eq!(wrong.status.code(), Some(2));
+        assert!(text(&wrong.stderr).contains("must be like 2026-11-01"), "{}", text(&wrong.stderr));
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}

@@ -3,7 +3,7 @@
 //!
 //! The [file](mod@file) is YAML with the place of every value ([`yaml`], [`scalars`]), so that a mistake is
 //! reported with line and column, and a small change is made in place ([`edit`]); otherwise the file is
-//! written anew ([`writing`]). The [`server`] plans what publishing it does ([`entry`]); [`output`] prints the [`report`], as a [`diff`] on a [`terminal`]. Keys and addresses
+//! written anew ([`writing`]). A [`simulation`] counts recorded usage again under the file. The [`server`] plans what publishing it does ([`entry`]); [`output`] prints the [`report`], as a [`diff`] on a [`terminal`]. Keys and addresses
 //! come from the [`surroundings`].
 
 mod diff;
@@ -15,6 +15,7 @@ mod output;
 mod report;
 mod scalars;
 mod server;
+mod simulation;
 mod surroundings;
 mod terminal;
 mod writing;
@@ -28,7 +29,7 @@ use kana_core::configuration::Configuration;
 use kana_service::EnvironmentKind;
 use serde_json::{Value, json};
 
-use crate::settings::{PricingCommand, PricingSettings};
+use crate::settings::{PricingCommand, PricingSettings, SimulateSettings};
 use failure::Failure;
 use file::File;
 use output::Output;
@@ -47,6 +48,7 @@ pub(crate) fn run(command: &PricingCommand) -> ExitCode {
         PricingCommand::Validate(settings) => validate(settings),
         PricingCommand::Publish(settings) => publish(settings),
         PricingCommand::Bootstrap(settings) => bootstrap(settings),
+        PricingCommand::Simulate(settings) => simulate(settings),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -198,6 +200,33 @@ fn write_back(
     let text = edited.unwrap_or_else(|| writing::write(value));
     let failed = |error| Failure::Write { path: path.to_path_buf(), error, is_published };
     file::replace(path, &text).map_err(failed)?;
+    Ok(true)
+}
+
+/// Shows what recorded usage would have come to under the file.
+fn simulate(settings: &SimulateSettings) -> Result<bool, Failure> {
+    let SimulateSettings { from, to, live, json } = *settings;
+    let of_file = PricingSettings { live, force: false, yes: false, json };
+    let (path, environment) = (of_file.path(), of_file.environment());
+    let out = Output::new(json);
+    let server = of_file.server()?;
+    let file = File::read(&path)?.ok_or_else(|| Failure::NoFile(path.clone()))?;
+    let said = match file.read {
+        Ok(said) => said,
+        Err(wrong) => {
+            let findings = wrong.into_iter().map(Reported::from).collect();
+            let report = Report::new(&path, environment, 0, findings);
+            let report = Report { server: server.address(), text: file.text, ..report };
+            if !json {
+                out.plan(&report)?;
+            }
+            out.json(&report)?;
+            return Ok(false);
+        }
+    };
+    let (value, simulated) = server.simulate(&said.value, from..to)?;
+    out.say(&simulation::table(&simulated, &path, environment, &(from..to)))?;
+    out.json(&value)?;
     Ok(true)
 }
 

@@ -1,23 +1,28 @@
-//! The client of the server's three calls.
+//! The client of the server's calls.
 
 use std::io::Read as _;
+use std::ops::Range;
 use std::time::Duration;
 
+use kana_core::Timestamp;
 use kana_core::configuration::{Configuration, Step};
 use kana_service::EnvironmentKind;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::{Response, header};
 use ureq::tls::{RootCerts, TlsConfig};
 
 use super::entry::Entry;
 use super::failure::Failure;
+use super::simulation::Simulated;
 use super::surroundings::{Surroundings, key_name};
 use crate::settings::without_passwords;
 
 /// The time limit of a call.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit of a simulation. The server's own is 10 minutes.
+const PATIENCE_TO_SIMULATE: Duration = Duration::from_secs(660);
 /// The maximum size of an answer, in bytes. It can be larger than the 8 MiB that the server takes.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -120,6 +125,25 @@ impl Server {
         }
         let (value, _) = self.answer(request.send_json(configuration))?;
         self.configuration(value)
+    }
+
+    /// Counts usage of a stretch of time again under the configuration. Returns the answer, as JSON and parsed.
+    pub(super) fn simulate(
+        &self,
+        configuration: &Value,
+        occurred: Range<Timestamp>,
+    ) -> Result<(Value, Simulated), Failure> {
+        let request = self.agent.post(self.url("simulate"));
+        let request = request.header(header::AUTHORIZATION, &self.key);
+        let request = request.config().timeout_global(Some(PATIENCE_TO_SIMULATE)).build();
+        let body = json!({
+            "from": occurred.start.to_string(),
+            "to": occurred.end.to_string(),
+            "configuration": configuration,
+        });
+        let (value, _) = self.answer(request.send_json(body))?;
+        let simulated = Simulated::deserialize(&value).map_err(|_| self.is_not_kana(200))?;
+        Ok((value, simulated))
     }
 
     /// Returns the server's address, with its password hidden.
