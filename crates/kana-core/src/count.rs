@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::access::Consumption;
-use crate::catalog::Feature;
+use crate::catalog::{Catalog, Feature};
 use crate::change::{self, Effect};
 use crate::counted::Counted;
 use crate::counter::CounterValue;
@@ -11,6 +11,7 @@ use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::granting::Granting;
 use crate::limit_crossing::crossing;
 use crate::meter::Meter;
+use crate::named_write::NamedWrite;
 use crate::own_part::OwnPart;
 use crate::period::Period;
 use crate::settling::Settled;
@@ -22,6 +23,7 @@ use crate::usage_event::UsageAction;
 
 /// Usage that is counted.
 pub(crate) struct Usage<'a> {
+    pub(crate) catalog: &'a Catalog,
     pub(crate) facts: &'a UserFacts,
     /// The feature that is counted: the balance, if another one draws on it.
     pub(crate) feature: &'a Feature,
@@ -64,8 +66,9 @@ impl Usage<'_> {
         let lasts_until = meter.lasts_until();
         let shown = grants.shown_period(&meter);
         let tally = meter.into_tally();
+        let including = NamedWrite::of_including(self.catalog, &tally, facts, now)?;
         let is_settled = !tally.counter.is_folded() && !before.marks.has_moved();
-        let settled = if !is_settled || tally.is_included(facts)? {
+        let settled = if !is_settled || including.is_some() {
             None
         } else {
             let (held, draws) = (grants.held(), before.marks.draws());
@@ -95,6 +98,10 @@ impl Usage<'_> {
         let counted = self.counted(&tally, amount)?;
         tally.set(facts, before.used, value, changes)?;
         grants.change(&changed, facts, changes);
+        if let Some(including) = including {
+            let write = including.freeing(self.freed).at(grants.as_of());
+            write.settle(amount, changes)?;
+        }
         let usage = (before.used, used);
         let crossed =
             runs.then(|| crossing(&feature.id, current.budget, lasts_until, usage, now)).flatten();

@@ -367,7 +367,7 @@ impl<'a> OnCounter<'a> {
         let held = meter.held(facts, now)?.saturating_sub(freed);
         let grants = Granting::new(facts, balance, as_of)?.with_held(held);
         let (action, delta, has_key) = (UsageAction::Add, amount, false);
-        let usage = Usage { facts, feature, action, delta, has_key, freed, now };
+        let usage = Usage { catalog, facts, feature, action, delta, has_key, freed, now };
         let counting = (own, meter.clone(), grants);
         Ok((usage.count(counting, (before, used), changes)?, as_of.at()))
     }
@@ -406,6 +406,6 @@ impl<'a> OnCounter<'a> {
 
     fn write(&self, tally: Tally<'a>) -> NamedWrite<'a> {
         let &Self { catalog, facts, freed, now, .. } = self;
-        NamedWrite { catalog, facts, tally, freed, now }
+        NamedWrite::new(catalog, facts, tally, now).freeing(freed)
     }
 }

@@ -14,12 +14,14 @@ use crate::timestamp::Timestamp;
 
 /// A counter that is set by its name.
 pub(crate) struct NamedWrite<'a> {
-    pub(crate) catalog: &'a Catalog,
-    pub(crate) facts: &'a UserFacts,
-    pub(crate) tally: Tally<'a>,
+    catalog: &'a Catalog,
+    facts: &'a UserFacts,
+    tally: Tally<'a>,
     /// How much of what is held on it is held no longer.
-    pub(crate) freed: i64,
-    pub(crate) now: Timestamp,
+    freed: i64,
+    /// The instant whose grants are drawn, if that is not the one at which the write happens.
+    grants_as_of: Option<AsOf>,
+    now: Timestamp,
 }
 
 /// What a counter is counted against when it is written.
@@ -32,7 +34,38 @@ struct Against {
     as_of: AsOf,
 }
 
-impl NamedWrite<'_> {
+impl<'a> NamedWrite<'a> {
+    pub(crate) fn new(
+        catalog: &'a Catalog,
+        facts: &'a UserFacts,
+        tally: Tally<'a>,
+        now: Timestamp,
+    ) -> Self {
+        Self { catalog, facts, tally, freed: 0, grants_as_of: None, now }
+    }
+
+    /// Returns the write to the counter that includes the usage of this one, if there is one.
+    pub(crate) fn of_including(
+        catalog: &'a Catalog,
+        tally: &Tally<'a>,
+        facts: &'a UserFacts,
+        now: Timestamp,
+    ) -> Result<Option<Self>, Obstacle> {
+        let including = tally.included_in(facts)?;
+        let schedule = tally.schedule;
+        Ok(including.map(|counter| Self::new(catalog, facts, Tally { schedule, counter }, now)))
+    }
+
+    /// The same write where so much of what is held is held no longer.
+    pub(crate) fn freeing(self, freed: i64) -> Self {
+        Self { freed, ..self }
+    }
+
+    /// The same write where the grants of this instant are drawn.
+    pub(crate) fn at(self, as_of: AsOf) -> Self {
+        Self { grants_as_of: Some(as_of), ..self }
+    }
+
     /// Adds the changes that set the counter from `before` to `used`. It happens at the last instant of
     /// the counter's period, if that is over, and draws from the grants of then.
     ///
@@ -42,25 +75,51 @@ impl NamedWrite<'_> {
         (before, used): (&CounterValue, i64),
         changes: &mut Vec<UserChange>,
     ) -> Result<(), Obstacle> {
-        let Self { facts, tally, .. } = &self;
-        let has_none = !facts.has_grants() && before.marks.draws().is_empty();
-        let draws = !has_none && !tally.counter.is_folded() && !before.marks.has_moved();
-        let marks = if !draws || tally.is_included(facts)? {
-            before.marks.clone()
-        } else {
+        let Self { catalog, facts, ref tally, freed, now, .. } = self;
+        let including = Self::of_including(catalog, tally, facts, now)?;
+        let draws = !self.draws_nothing(before) && !tally.counter.is_folded();
+        let marks = if draws && including.is_none() {
             let Against { own, held, as_of } = self.against()?;
+            let as_of = self.grants_as_of.unwrap_or(as_of);
             let grants = Granting::new(facts, &tally.counter.feature, as_of)?;
-            let after = held.saturating_sub(self.freed);
+            let after = held.saturating_sub(freed);
             let load = (before.used.saturating_add(held), used.saturating_add(after));
             let Settled { draws, changed } = grants.settle(before.marks.draws(), load, own);
             grants.change(&changed, facts, changes);
             before.marks.with_draws(draws)
+        } else {
+            before.marks.clone()
         };
         let value = CounterValue { used, marks };
-        if value == *before {
+        let difference = used.saturating_sub(before.used);
+        if value != *before {
+            self.tally.set(facts, before.used, value, changes)?;
+        }
+        match including {
+            Some(including) => including.freeing(freed).settle(difference, changes),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds the changes of a counter whose usage has changed by `difference` with that of one that it includes:
+    /// what it draws is settled.
+    pub(crate) fn settle(
+        self,
+        difference: i64,
+        changes: &mut Vec<UserChange>,
+    ) -> Result<(), Obstacle> {
+        let Some(before) = self.facts.counter(&self.tally.counter).flatten() else { return Ok(()) };
+        if self.draws_nothing(before) {
             return Ok(());
         }
-        self.tally.set(self.facts, before.used, value, changes)
+        let used = before.used.saturating_add(difference).max(0);
+        self.set((before, used), changes)
+    }
+
+    /// Returns true if there is nothing to draw, or the usage of the counter counts elsewhere.
+    fn draws_nothing(&self, before: &CounterValue) -> bool {
+        let has_none = !self.facts.has_grants() && before.marks.draws().is_empty();
+        has_none || before.marks.has_moved()
     }
 
     fn against(&self) -> Result<Against, Obstacle> {

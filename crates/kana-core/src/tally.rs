@@ -44,11 +44,13 @@ impl Tally<'_> {
         Ok(())
     }
 
-    /// Returns true if another counter includes the usage of this one: what it draws is settled there.
-    pub(crate) fn is_included(&self, facts: &UserFacts) -> Result<bool, Obstacle> {
+    /// Returns the counter that includes the usage of this one, and is included in no other itself: what is drawn
+    /// for the usage is settled there. `None` if it is settled here.
+    pub(crate) fn included_in(&self, facts: &UserFacts) -> Result<Option<CounterKey>, Obstacle> {
         let takers = self.takers();
         needs_all(facts, &takers)?;
-        Ok(takers.iter().any(|counter| facts.counter(counter).flatten().is_some()))
+        let is_written = |counter: &CounterKey| facts.counter(counter).flatten().is_some();
+        Ok(takers.into_iter().rev().find(is_written))
     }
 
     /// Returns how often what counts the usage was SET: this counter, and those that include it. Of the

@@ -132,7 +132,8 @@ fn record_usage(
             let used = LoggedAction::from(action).after(before.used, counted(feature, delta));
             let balance = balance_of(catalog, feature)?;
             let has_key = key.is_some();
-            let usage = Usage { facts, feature: balance, action, delta, has_key, freed: 0, now };
+            let usage =
+                Usage { catalog, facts, feature: balance, action, delta, has_key, freed: 0, now };
             // Most late usage is spared a second look at what counts.
             let matters = !balance.thresholds().is_empty()
                 || facts.has_grants()
@@ -255,8 +256,16 @@ fn use_feature(
                 let used = before.used.saturating_add(counted(feature, delta));
                 let (action, has_key) = (UsageAction::Add, key.is_some());
                 let balance = balance_of(catalog, feature)?;
-                let usage =
-                    Usage { facts, feature: balance, action, delta, has_key, freed: 0, now };
+                let usage = Usage {
+                    catalog,
+                    facts,
+                    feature: balance,
+                    action,
+                    delta,
+                    has_key,
+                    freed: 0,
+                    now,
+                };
                 let counting = (own, meter, grants);
                 count = usage.count(counting, (before, used), &mut changes)?;
                 entitlement.consumption = count.consumption;

@@ -66,8 +66,7 @@ impl Decide for VoidUsage {
             let used = before.used.saturating_sub(added).max(0);
             amount = used.saturating_sub(before.used);
             let &Basis { catalog, now, .. } = basis;
-            let write = NamedWrite { catalog, facts, tally, freed: 0, now };
-            write.set((&before, used), &mut changes)?;
+            NamedWrite::new(catalog, facts, tally, now).set((&before, used), &mut changes)?;
         }
         let event = self.entry(basis, (replay, added), (source, amount));
         changes.push((facts.key, Change::LogEvent(event)));

@@ -456,12 +456,35 @@ fn a_period_that_takes_earlier_ones_over_takes_what_they_drew() {
     assert_eq!(numbers(&world), [23, 20, 5, 2]);
     add(&mut world, 1);
     assert_eq!((world.drawn("ada", "g"), numbers(&world)), (4, [24, 20, 5, 1]));
-    // Late usage of a month that was taken over counts there, and draws in the year with the next write.
+    // Late usage of a month that was taken over counts there, and draws in the year, as does what takes it back.
     let late = recording("ada", "api-calls").add(1).at("2024-01-15T00:00:00.000Z");
+    world.record(late.clone().key("late")).unwrap();
+    assert_eq!((world.drawn("ada", "g"), numbers(&world)), (5, [25, 20, 5, 0]));
+    world.void("late").unwrap();
+    assert_eq!((world.drawn("ada", "g"), numbers(&world)), (4, [24, 20, 5, 1]));
     world.record(late).unwrap();
-    assert_eq!(numbers(&world), [25, 20, 5, 0]);
     add(&mut world, -5);
     assert_eq!((world.drawn("ada", "g"), numbers(&world)), (0, [20, 20, 5, 5]));
+}
+
+#[test]
+fn what_two_periods_have_taken_over_is_settled_in_the_last_one() {
+    let mut world = world();
+    world.give(giving("ada", "api-calls", 50).id("g")).unwrap();
+    world.record(recording("ada", "api-calls").add(12).key("early")).unwrap();
+    world.set_clock("2024-01-10T00:00:00.000Z");
+    world.change_terms("basic", &[("api-calls", limit(10).every(ResetPeriod::Year))]);
+    add(&mut world, 1);
+    world.set_clock("2024-01-20T00:00:00.000Z");
+    world.change_terms("basic", &[("api-calls", limit(10))]);
+    add(&mut world, 1);
+    assert_eq!((world.drawn("ada", "g"), numbers(&world)), (4, [14, 10, 50, 46]));
+    world.void("early").unwrap();
+    assert_eq!((world.drawn("ada", "g"), numbers(&world)), (0, [2, 10, 50, 58]));
+    let late = |amount: i64, at: &str| recording("ada", "api-calls").add(amount).at(at);
+    world.record(late(11, "2024-01-05T00:00:00.000Z")).unwrap();
+    world.record(late(1, "2024-01-15T00:00:00.000Z")).unwrap();
+    assert_eq!((world.drawn("ada", "g"), numbers(&world)), (4, [14, 10, 50, 46]));
 }
 
 #[test]

@@ -53,6 +53,28 @@ fn refused<T: std::fmt::Debug>(answer: Result<T, Refusal>) -> String {
     answer.unwrap_err().to_string()
 }
 
+#[test]
+fn a_hold_of_a_period_that_was_taken_over_returns_what_it_drew_at_once() {
+    for releases in [true, false] {
+        let mut world = world();
+        world.give(giving("ada", "calls", 5)).unwrap();
+        world.record(recording("ada", "calls").add(9)).unwrap();
+        hold(&mut world, "job", 4);
+        world.set_clock("2024-01-01T00:01:00.000Z");
+        world.change_terms("basic", &[("calls", limit(10).every(ResetPeriod::Year))]);
+        // The year has it once it is written.
+        world.record(recording("ada", "calls").add(1)).unwrap();
+        assert_eq!((numbers(&world), world.grants("ada")[0].drawn), ([10, 4, 15, 1], 4));
+        if releases {
+            world.release("ada", "job").unwrap();
+            assert_eq!((numbers(&world), world.grants("ada")[0].drawn), ([10, 0, 15, 5], 0));
+        } else {
+            world.settle("ada", "job", Some(2)).unwrap();
+            assert_eq!((numbers(&world), world.grants("ada")[0].drawn), ([12, 0, 15, 3], 2));
+        }
+    }
+}
+
 // What a hold is, and what becomes of it.
 
 #[test]
