@@ -95,6 +95,11 @@ fn read(catalog: &Catalog, form: &Form) -> Result<ChangePackage, Vec<FieldProble
         "" => Ok(None),
         text => read_quantity(text).map(Some),
     };
+    let carry_usage = form.is("carry", "1");
+    if carry_usage && matches!(when, Ok(Ahead::At(_) | Ahead::EndOf(_))) {
+        let problem = "Can be carried over only if the package changes now.";
+        return Err(vec![FieldProblem::of("carry", problem)]);
+    }
     match (package, when, quantity) {
         (Ok(package), Ok(when), Ok(quantity)) => {
             let (at, at_end_of) = match when {
@@ -102,7 +107,6 @@ fn read(catalog: &Catalog, form: &Form) -> Result<ChangePackage, Vec<FieldProble
                 Ahead::At(at) => (Some(at), None),
                 Ahead::EndOf(period) => (None, Some(period)),
             };
-            let carry_usage = form.is("carry", "1");
             Ok(ChangePackage { at, at_end_of, carry_usage, quantity, ..to_change_package(package) })
         }
         (package, when, quantity) => {
@@ -116,7 +120,6 @@ fn field_names(field: &str) -> Option<&'static str> {
         "package" => Some("package"),
         "at" => Some("at"),
         "atEndOf" => Some("when"),
-        "carryUsage" => Some("carry"),
         "quantity" => Some("quantity"),
         _ => None,
     }

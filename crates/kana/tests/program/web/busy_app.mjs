@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { inBrowser } from './browser.mjs';
-import { check, go, options, welcome } from './dashboard_page.mjs';
+import { check, go, options, says, welcome } from './dashboard_page.mjs';
 
 const { KANA_URL: url, KANA_KEY: key, TOKEN: token } = process.env;
 const DAY = 24 * 60 * 60 * 1000;
@@ -123,8 +123,20 @@ async function use() {
   }
 }
 
+async function hold() {
+  for (const [id, amount] of [['render-41', 1], ['render-42', 2]]) {
+    const input = { id, userId: 'u-3', featureId: 'seats', amount, ttlSeconds: 86_400 };
+    const { createHold } = await ask(
+      'mutation($input: CreateHoldInput!) { createHold(input: $input) { granted } }',
+      { input },
+    );
+    assert.ok(createHold.granted);
+  }
+}
+
 await sell();
 await use();
+await hold();
 await inBrowser(url, async (page) => {
   await welcome(page, token);
   await go(page, 'Overview');
@@ -189,6 +201,18 @@ await inBrowser(url, async (page) => {
   await page.getByLabel('Quantity', { exact: true }).fill('5');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('cell', { name: '55', exact: true }).waitFor();
+
+  // A job that will never end keeps nothing any more.
+  const holds = page.getByRole('table', { name: 'Holds' });
+  const release = holds.getByRole('link', { name: 'Release the hold of Seats' });
+  assert.equal(await release.count(), 2);
+  await release.first().click();
+  await check(page, 'Release the hold?', 'hold-release');
+  await page.getByRole('button', { name: 'Release hold' }).click();
+  await says(page, 'Hold released.');
+  await page.getByText('render-41').waitFor({ state: 'detached' });
+  assert.equal(await release.count(), 1);
+  await holds.getByRole('cell', { name: 'render-42' }).waitFor();
 
   await page.goto(`${url}/dashboard/settings`);
   await check(page, 'Settings', 'settings');

@@ -89,7 +89,7 @@ await inBrowser(url, async (page) => {
   await page.getByLabel('When').selectOption('With the current month');
   await page.getByRole('checkbox', { name: 'Carry usage over' }).check();
   await page.getByRole('button', { name: 'Change package' }).click();
-  await page.getByRole('alert').filter({ hasText: 'moves the usage of now' }).waitFor();
+  await page.getByRole('alert').filter({ hasText: 'only if the package changes now' }).waitFor();
   await check(page, 'From Pro to another package', 'package-change-carrying-refused');
   await page.getByLabel('When').selectOption('Now');
   await page.getByRole('button', { name: 'Change package' }).click();
