@@ -72,6 +72,8 @@ pub(crate) enum Case {
     Memory,
     /// canUseFeature with many users against few
     Users,
+    /// canUseFeature while recorded usage is counted again
+    Simulation,
     /// The pages of the dashboard with much data, and recordUsage while they are looked at
     Dashboard,
     /// recordUsage and events in bulk with PostgreSQL as the database, against pgbench on it

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::args::{Case, CompareArgs};
 use crate::cases::{
-    Bench, bulk, can_use_feature, dashboard, growth, latency, memory, postgres, recording, users,
+    Bench, bulk, can_use_feature, dashboard, growth, latency, memory, postgres, recording,
+    simulation, users,
 };
 use crate::cores::Cores;
 use crate::machine::{self, FileSystem};
@@ -38,6 +39,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     }
     if args.wants(Case::Users) {
         table.add(users::NAME, users::run(&bench))?;
+    }
+    if args.wants(Case::Simulation) {
+        table.add(simulation::NAME, simulation::run(&bench))?;
     }
     if args.wants(Case::Dashboard) {
         table.add(dashboard::NAME, dashboard::run(&bench))?;

@@ -28,6 +28,8 @@ pub(crate) enum GoalKind {
     RatioAtMost,
     /// A latency in milliseconds: less is better.
     LatencyMs,
+    /// A time in seconds: less is better.
+    Seconds,
     /// Millions of bytes: less is better.
     Megabytes,
 }
@@ -37,6 +39,7 @@ impl GoalKind {
         match self {
             Self::Ratio | Self::RatioAtMost => format!("{figure:.2}x"),
             Self::LatencyMs => format!("{figure:.2} ms"),
+            Self::Seconds => format!("{figure:.1} s"),
             Self::Megabytes => format!("{figure:.0} MB"),
         }
     }
@@ -46,6 +49,7 @@ impl GoalKind {
             Self::Ratio => format!("{figure:.2}x"),
             Self::RatioAtMost => format!("under {figure:.2}x"),
             Self::LatencyMs => format!("under {figure:.0} ms"),
+            Self::Seconds => format!("under {figure:.0} s"),
             Self::Megabytes => format!("under {figure:.0} MB"),
         }
     }
@@ -54,7 +58,7 @@ impl GoalKind {
     fn meets(self, figure: f64, goal: f64) -> bool {
         match self {
             Self::Ratio => figure >= goal,
-            Self::RatioAtMost | Self::LatencyMs | Self::Megabytes => figure < goal,
+            Self::RatioAtMost | Self::LatencyMs | Self::Seconds | Self::Megabytes => figure < goal,
         }
     }
 }

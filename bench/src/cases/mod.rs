@@ -8,6 +8,7 @@ pub(crate) mod latency;
 pub(crate) mod memory;
 pub(crate) mod postgres;
 pub(crate) mod recording;
+pub(crate) mod simulation;
 pub(crate) mod users;
 
 use std::net::SocketAddr;

@@ -101,8 +101,18 @@ pub(crate) fn exchange<T>(
     request: &[u8],
     judge: impl FnOnce(Response<'_>) -> Result<T>,
 ) -> Result<T> {
+    exchange_within(address, request, Duration::from_secs(10), judge)
+}
+
+/// The same, where the answer may take longer.
+pub(crate) fn exchange_within<T>(
+    address: SocketAddr,
+    request: &[u8],
+    patience: Duration,
+    judge: impl FnOnce(Response<'_>) -> Result<T>,
+) -> Result<T> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(patience))?;
     stream.write_all(request)?;
     let mut input = Vec::new();
     let mut room = [0; 4096];

@@ -36,6 +36,7 @@ fn every_case_runs_and_leaves_nothing_behind() {
         "bulk",
         "memory",
         "users",
+        "simulation",
         "dashboard",
         "postgres",
     ] {

@@ -21,7 +21,7 @@ use crate::retry::retry;
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// How many times as long as it works a simulation rests, so that requests have most of the processor.
-const REST: u32 = 2;
+const REST: u32 = 4;
 
 /// Why there is no result of a simulation.
 #[derive(Debug, thiserror::Error)]

@@ -33,7 +33,7 @@ const ENTRIES: &str = "
 const READ_ON: &str = "usage_read_on";
 
 /// How many times as long as it works the thread rests, so that requests have most of the processor.
-const REST: u32 = 2;
+const REST: u32 = 4;
 
 /// The longest work that it rests for, if it had to wait itself.
 const WORK_MAX: Duration = Duration::from_millis(20);
