@@ -81,9 +81,10 @@ impl<T: Transaction + ?Sized> Transaction for FaultyTransaction<T> {
         &mut self,
         environment: EnvironmentId,
         packages: &[PackageId],
+        now: Timestamp,
     ) -> Result<Vec<u64>, StoreError> {
-        through(&self.faults, self.call, self.transaction.active_subscribers(environment, packages))
-            .await
+        let counted = self.transaction.active_subscribers(environment, packages, now);
+        through(&self.faults, self.call, counted).await
     }
 
     async fn users(
@@ -265,10 +266,11 @@ impl<T: Transaction + ?Sized> UserSearch for FaultyTransaction<T> {
         &mut self,
         environment: EnvironmentId,
         package: &PackageId,
+        now: Timestamp,
         after: Option<UserKey>,
         limit: usize,
     ) -> Result<Vec<UserKey>, StoreError> {
-        let found = self.transaction.subscribers_after(environment, package, after, limit);
+        let found = self.transaction.subscribers_after(environment, package, now, after, limit);
         through(&self.faults, self.call, found).await
     }
 
@@ -276,9 +278,10 @@ impl<T: Transaction + ?Sized> UserSearch for FaultyTransaction<T> {
         &mut self,
         environment: EnvironmentId,
         package: &PackageId,
+        now: Timestamp,
         users: &[UserKey],
     ) -> Result<Vec<bool>, StoreError> {
-        let found = self.transaction.are_subscribed(environment, package, users);
+        let found = self.transaction.are_subscribed(environment, package, now, users);
         through(&self.faults, self.call, found).await
     }
 

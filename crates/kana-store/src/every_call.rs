@@ -260,7 +260,7 @@ pub(crate) fn of_transaction(
         catalog_version => transaction.catalog_version(environment),
         catalog => transaction.catalog(environment),
         have_usage => transaction.have_usage(environment, &[feature()]),
-        active_subscribers => transaction.active_subscribers(environment, &[package()]),
+        active_subscribers => transaction.active_subscribers(environment, &[package()], now()),
         users => transaction.users(environment, &[user_id()]),
         users_after => transaction.users_after(environment, None, 1),
         facts => transaction.facts(environment, &[user_id()]),
@@ -281,8 +281,10 @@ pub(crate) fn of_transaction(
         keys_kept_before => transaction.keys_kept_before(environment, now(), 1),
         users_with_prefix =>
             transaction.users_with_prefix(environment, &Prefix::new("some").unwrap(), None, 1),
-        subscribers_after => transaction.subscribers_after(environment, &package(), None, 1),
-        are_subscribed => transaction.are_subscribed(environment, &package(), &[user_key()]),
+        subscribers_after =>
+            transaction.subscribers_after(environment, &package(), now(), None, 1),
+        are_subscribed =>
+            transaction.are_subscribed(environment, &package(), now(), &[user_key()]),
         users_by_key => transaction.users_by_key(environment, &[user_key()]),
         events_of => transaction.events_of(environment, user_key(), None, 1, Duration::ZERO),
         user_imports => transaction.user_imports(environment),

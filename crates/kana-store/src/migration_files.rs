@@ -32,6 +32,7 @@ pub(crate) const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0027_holds.sql"),
     include_str!("sqlite/migrations/0028_rollover.sql"),
     include_str!("sqlite/migrations/0029_scheduled_subscriptions.sql"),
+    include_str!("sqlite/migrations/0030_subscribers_by_the_clock.sql"),
 ];
 
 /// For PostgreSQL.
@@ -55,6 +56,7 @@ pub(crate) const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0017_holds.sql"),
     include_str!("postgres/migrations/0018_rollover.sql"),
     include_str!("postgres/migrations/0019_scheduled_subscriptions.sql"),
+    include_str!("postgres/migrations/0020_subscribers_by_the_clock.sql"),
 ];
 
 /// After this one the program fills the search index of users, since SQL cannot fold case as it does.

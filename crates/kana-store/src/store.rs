@@ -211,11 +211,13 @@ pub trait Transaction: UserSearch + UsageEvents + UserImports + Send {
         features: &[FeatureId],
     ) -> Result<Vec<bool>, StoreError>;
 
-    /// To how many users each package's subscriptions grant something now.
+    /// To how many users each package's subscriptions grant something at `now`. One that is set to begin counts
+    /// from its start, and none counts once its end has come.
     async fn active_subscribers(
         &mut self,
         environment: EnvironmentId,
         packages: &[PackageId],
+        now: Timestamp,
     ) -> Result<Vec<u64>, StoreError>;
 
     /// Users with what the product knows of them.

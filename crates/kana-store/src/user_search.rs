@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use kana_core::Timestamp;
 use kana_core::id::{PackageId, UserKey};
 use kana_core::metadata::Label;
 use kana_core::user::User;
@@ -128,21 +129,23 @@ pub trait UserSearch: Send {
         limit: usize,
     ) -> Result<Vec<Match>, StoreError>;
 
-    /// Returns the first `limit` users to whom a subscription to the package grants something now, in
+    /// Returns the first `limit` users to whom a subscription to the package grants something at `now`, in
     /// order of creation, after the one with the key `after`.
     async fn subscribers_after(
         &mut self,
         environment: EnvironmentId,
         package: &PackageId,
+        now: Timestamp,
         after: Option<UserKey>,
         limit: usize,
     ) -> Result<Vec<UserKey>, StoreError>;
 
-    /// Returns to which of the users a subscription to the package grants something now.
+    /// Returns to which of the users a subscription to the package grants something at `now`.
     async fn are_subscribed(
         &mut self,
         environment: EnvironmentId,
         package: &PackageId,
+        now: Timestamp,
         users: &[UserKey],
     ) -> Result<Vec<bool>, StoreError>;
 

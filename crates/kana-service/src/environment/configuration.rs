@@ -61,7 +61,7 @@ impl EnvironmentView {
             let now = self.now();
             let plan = configuration_plan::plan(&catalog, configuration, &used, now);
             let packages = plan.packages_to_count();
-            let counts = transaction.active_subscribers(self.id(), &packages).await?;
+            let counts = transaction.active_subscribers(self.id(), &packages, now).await?;
             let counts: HashMap<_, _> = packages.into_iter().zip(counts).collect();
             let (findings, entries) = (plan.findings(&counts), plan.entries(&counts));
             Ok(Validation { version, changes: plan.len(), findings, entries })
@@ -79,11 +79,12 @@ impl EnvironmentView {
         let (_, catalog) = self.versioned_catalog_in(transaction).await?;
         let id = self.id();
         let used = features_with_usage(transaction, id, &catalog, configuration).await?;
-        let plan = configuration_plan::plan(&catalog, configuration, &used, self.now());
+        let now = self.now();
+        let plan = configuration_plan::plan(&catalog, configuration, &used, now);
         // What cannot be published changes nothing, and the writer refuses it.
         let changes = plan.into_changes().unwrap_or_default();
         let packages = packages_to_count(&catalog, &changes);
-        let counts = transaction.active_subscribers(id, &packages).await?;
+        let counts = transaction.active_subscribers(id, &packages, now).await?;
         Ok(packages.into_iter().zip(counts).collect())
     }
 }

@@ -41,9 +41,10 @@ impl EnvironmentView {
             let mut transaction = self.begin().await?;
             let transaction = transaction.as_mut();
             let (version, catalog) = self.versioned_catalog_in(transaction).await?;
-            let plan = configuration_plan::plan_package(&catalog, id, edit, self.now())?;
+            let now = self.now();
+            let plan = configuration_plan::plan_package(&catalog, id, edit, now)?;
             let counted =
-                transaction.active_subscribers(self.id(), std::slice::from_ref(id)).await?;
+                transaction.active_subscribers(self.id(), std::slice::from_ref(id), now).await?;
             let active_subscribers = counted.first().copied().unwrap_or(0);
             let counts = HashMap::from([(id.clone(), active_subscribers)]);
             let takes = catalog.package(id).is_some_and(|package| edit.takes_from(package));

@@ -10,14 +10,15 @@ use crate::retry::retry;
 use crate::subscriber_counts::{AGE_MAX_MS, RENEWED_AFTER_MS};
 
 impl EnvironmentView {
-    /// Counts the users to whom a subscription to each package grants something, in the order of the packages:
-    /// also one that is set to begin, and one whose end has come until it is written down. Takes as long as
-    /// there are subscribers.
+    /// Counts the users to whom a subscription to each package grants something now, in the order of the
+    /// packages. Takes as long as there are subscribers; on the embedded engine, as long as there are whose
+    /// subscription was set to begin or to end.
     pub async fn count_subscribers(&self, packages: &[PackageId]) -> Result<Vec<u64>, Error> {
         let packages = packages.to_vec();
         self.off_thread(move |view| async move {
             retry(|| async {
-                Ok(view.begin().await?.active_subscribers(view.id(), &packages).await?)
+                let mut transaction = view.begin().await?;
+                Ok(transaction.active_subscribers(view.id(), &packages, view.now()).await?)
             })
             .await
         })

@@ -181,7 +181,8 @@ impl EnvironmentView {
         limit: usize,
     ) -> Result<Keys, Error> {
         let after = after.map(|cursor| cursor.key);
-        let mut found = transaction.subscribers_after(self.id(), package, after, limit + 1).await?;
+        let (id, now) = (self.id(), self.now());
+        let mut found = transaction.subscribers_after(id, package, now, after, limit + 1).await?;
         let has_more = found.len() > limit;
         found.truncate(limit);
         let last = found.last().map(|key| (*key).into());
@@ -239,7 +240,8 @@ impl EnvironmentView {
     ) -> Result<Vec<Match>, Error> {
         let Some(package) = package else { return Ok(matches) };
         let keys: Vec<UserKey> = matches.iter().map(|found| found.user).collect();
-        let are_subscribed = transaction.are_subscribed(self.id(), package, &keys).await?;
+        let (id, now) = (self.id(), self.now());
+        let are_subscribed = transaction.are_subscribed(id, package, now, &keys).await?;
         let matches = matches.into_iter().zip(are_subscribed);
         Ok(matches.filter(|(_, is)| *is).map(|(found, _)| found).collect())
     }

@@ -53,9 +53,9 @@ impl Decider {
         if changes.is_empty() {
             return Ok(CatalogDone { version, catalog, about });
         }
+        let at = (&*catalog, now);
         let subscribers =
-            count_subscribers(transaction.as_mut(), environment, &catalog, (&changes, request))
-                .await?;
+            count_subscribers(transaction.as_mut(), environment, at, (&changes, request)).await?;
         let version = transaction.change_catalog(environment, version, &changes).await?;
         let is_configuration = matches!(request, CatalogRequest::Publish(_));
         let mut recorder = Recorder::default();
@@ -141,7 +141,7 @@ async fn check_unused(
 async fn count_subscribers(
     transaction: &mut dyn Transaction,
     environment: EnvironmentId,
-    catalog: &Catalog,
+    (catalog, now): (&Catalog, Timestamp),
     (changes, request): (&[CatalogChange], &CatalogRequest),
 ) -> Result<HashMap<PackageId, u64>, Error> {
     let mut counts = match request {
@@ -154,7 +154,7 @@ async fn count_subscribers(
     let missing: Vec<PackageId> =
         touched.into_iter().filter(|package| !counts.contains_key(package)).collect();
     if !missing.is_empty() {
-        let counted = transaction.active_subscribers(environment, &missing).await?;
+        let counted = transaction.active_subscribers(environment, &missing, now).await?;
         counts.extend(missing.into_iter().zip(counted));
     }
     Ok(counts)

@@ -66,9 +66,11 @@ impl Transaction for PostgresTransaction {
         &mut self,
         environment: EnvironmentId,
         packages: &[PackageId],
+        now: Timestamp,
     ) -> Result<Vec<u64>, StoreError> {
         let asked = distinct(packages.iter().map(PackageId::as_str));
-        let rows = self.ask_one(sql::ACTIVE_SUBSCRIBERS, &[&environment.0, &asked]).await?;
+        let rows =
+            self.ask_one(sql::ACTIVE_SUBSCRIBERS, &[&environment.0, &asked, &now.as_ms()]).await?;
         let mut subscribers = HashMap::new();
         for row in &rows {
             let count: i64 = row.try_get(1)?;

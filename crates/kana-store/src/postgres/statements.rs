@@ -19,6 +19,21 @@ pub(super) fn name_of(statement: &str) -> &'static str {
     known.map_or("OTHER", |(name, _)| *name)
 }
 
+/// A subscription grants something at an instant. All of it stands in the index by package. Only one that is
+/// set to begin or to end has a timing to be read.
+macro_rules! grants_at {
+    ($now:literal) => {
+        concat!(
+            "ended_at IS NULL AND status IN ('ACTIVE', 'TRIALING') AND (timing IS NULL
+                OR ((timing::json ->> 0 = '0' OR started_at <= ",
+            $now,
+            "::bigint) AND coalesce((timing::json ->> 2)::bigint > ",
+            $now,
+            "::bigint, true)))"
+        )
+    };
+}
+
 /// Looks up keys in three tables.
 macro_rules! replays_in {
     ($newest:literal, $middle:literal, $oldest:literal) => {
@@ -410,26 +425,25 @@ statements! {
             SELECT feature_id FROM features_with_usage
             WHERE environment_id = $1 AND feature_id = k.id OFFSET 0) f";
     // Each user once, however often subscribed.
-    ACTIVE_SUBSCRIBERS = "
+    ACTIVE_SUBSCRIBERS = concat!("
         SELECT k.id, s.subscribers FROM unnest($2::text[]) k (id)
         CROSS JOIN LATERAL (
             SELECT count(DISTINCT user_key) AS subscribers FROM subscriptions
-            WHERE environment_id + 0 = $1 AND package_id = k.id AND ended_at IS NULL
-                AND status IN ('ACTIVE', 'TRIALING') OFFSET 0) s";
+            WHERE environment_id + 0 = $1 AND package_id = k.id AND ",
+        grants_at!("$3"), " OFFSET 0) s");
 
-    SUBSCRIBERS_AFTER = "
+    SUBSCRIBERS_AFTER = concat!("
         SELECT DISTINCT ON (uuid_send(user_key)) user_key FROM subscriptions
         WHERE environment_id + 0 = $1 AND package_id = $2 AND uuid_send(user_key) > uuid_send($3)
-            AND ended_at IS NULL AND status IN ('ACTIVE', 'TRIALING')
-        ORDER BY uuid_send(user_key) LIMIT $4";
-    SUBSCRIBERS_AMONG = "
+            AND ", grants_at!("$5"), "
+        ORDER BY uuid_send(user_key) LIMIT $4");
+    SUBSCRIBERS_AMONG = concat!("
         SELECT s.user_key FROM unnest($3::uuid[]) k (key)
         CROSS JOIN LATERAL (
             SELECT user_key FROM subscriptions
             WHERE environment_id + 0 = $1 AND package_id = $2
-                AND uuid_send(user_key) = uuid_send(k.key) AND ended_at IS NULL
-                AND status IN ('ACTIVE', 'TRIALING')
-            LIMIT 1) s";
+                AND uuid_send(user_key) = uuid_send(k.key) AND ", grants_at!("$4"), "
+            LIMIT 1) s");
 
     // From each number of shared characters as many as a page has, and of all these the page.
     USERS_WITH_PREFIX = "

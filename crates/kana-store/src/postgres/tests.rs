@@ -366,6 +366,28 @@ async fn every_statement_finds_its_rows_by_an_index_also_when_it_was_planned_on_
 }
 
 #[tokio::test]
+async fn whoever_has_a_package_at_an_instant_stands_in_an_index() {
+    if !is_here() {
+        return;
+    }
+    let (store, environment, database) = store_with_app().await;
+    let changes: Vec<_> = (0..2000).flat_map(|n| [create_user(n), subscribe(n)]).collect();
+    write(&store, environment, &changes).await;
+    run(database.url(), "VACUUM ANALYZE");
+    let connection = take(&store.shared.connections.writers).await.unwrap();
+    let key = "'00000000-0000-0000-0000-000000000000'";
+    let keys = format!("ARRAY[{key}]::uuid[]");
+    for (sql, arguments) in [
+        (statements::ACTIVE_SUBSCRIBERS, vec!["1", "'{pro}'", "0"]),
+        (statements::SUBSCRIBERS_AFTER, vec!["1", "'pro'", key, "50", "0"]),
+        (statements::SUBSCRIBERS_AMONG, vec!["1", "'pro'", &keys, "0"]),
+    ] {
+        let plan = plan_with(&connection, sql, &arguments).await;
+        assert!(plan.contains("Index Only Scan using subscriptions_by_package"), "{plan}");
+    }
+}
+
+#[tokio::test]
 async fn events_are_looked_for_in_blocks_of_their_time_also_when_planned_on_empty_tables() {
     if !is_here() {
         return;

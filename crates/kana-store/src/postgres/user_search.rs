@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use kana_core::Timestamp;
 use kana_core::id::{PackageId, UserKey};
 use kana_core::user::User;
 use tokio_postgres::Client;
@@ -124,6 +125,7 @@ impl UserSearch for PostgresTransaction {
         &mut self,
         environment: EnvironmentId,
         package: &PackageId,
+        now: Timestamp,
         after: Option<UserKey>,
         limit: usize,
     ) -> Result<Vec<UserKey>, StoreError> {
@@ -132,7 +134,7 @@ impl UserSearch for PostgresTransaction {
         let rows = self
             .ask_one(
                 sql::SUBSCRIBERS_AFTER,
-                &[&environment.0, &package.as_str(), &after, &count(limit)],
+                &[&environment.0, &package.as_str(), &after, &count(limit), &now.as_ms()],
             )
             .await?;
         rows.iter().map(|row| Ok(UserKey(row.try_get(0)?))).collect()
@@ -142,11 +144,15 @@ impl UserSearch for PostgresTransaction {
         &mut self,
         environment: EnvironmentId,
         package: &PackageId,
+        now: Timestamp,
         users: &[UserKey],
     ) -> Result<Vec<bool>, StoreError> {
         let keys = distinct(users.iter().map(|user| user.0));
         let rows = self
-            .ask_one(sql::SUBSCRIBERS_AMONG, &[&environment.0, &package.as_str(), &keys])
+            .ask_one(
+                sql::SUBSCRIBERS_AMONG,
+                &[&environment.0, &package.as_str(), &keys, &now.as_ms()],
+            )
             .await?;
         let subscribers: HashSet<Uuid> =
             rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;

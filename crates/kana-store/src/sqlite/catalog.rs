@@ -345,10 +345,12 @@ pub(super) fn active_subscribers(
     connection: &Connection,
     environment: EnvironmentId,
     packages: &[PackageId],
+    now: Timestamp,
 ) -> Result<Vec<u64>, StoreError> {
     let mut statement = connection.statement(sql::ACTIVE_SUBSCRIBERS)?;
     let ids = packages.iter().map(|package| Value::Text(package.as_str().to_owned()));
-    let mut rows = statement.query(params![environment.0, Rc::new(ids.collect::<Vec<_>>())])?;
+    let ids = Rc::new(ids.collect::<Vec<_>>());
+    let mut rows = statement.query(params![environment.0, ids, now.as_ms()])?;
     let mut subscribers = HashMap::new();
     while let Some(row) = rows.next()? {
         subscribers.insert(row.get::<_, String>(0)?, row.get::<_, i64>(1)?.unsigned_abs());

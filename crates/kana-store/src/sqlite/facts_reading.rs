@@ -290,7 +290,11 @@ from_snapshot! {
 
     catalog(environment: EnvironmentId) -> Catalog;
     have_usage(environment: EnvironmentId, features: &[FeatureId]) -> Vec<bool>;
-    active_subscribers(environment: EnvironmentId, packages: &[PackageId]) -> Vec<u64>;
+    active_subscribers(
+        environment: EnvironmentId,
+        packages: &[PackageId],
+        now: Timestamp
+    ) -> Vec<u64>;
     users(environment: EnvironmentId, ids: &[UserId]) -> Vec<Option<User>>;
     users_after(environment: EnvironmentId, after: Option<UserKey>, limit: usize) -> Vec<User>;
     subscriptions(
@@ -341,12 +345,14 @@ from_snapshot! {
     subscribers_after(
         environment: EnvironmentId,
         package: &PackageId,
+        now: Timestamp,
         after: Option<UserKey>,
         limit: usize
     ) -> Vec<UserKey>;
     are_subscribed(
         environment: EnvironmentId,
         package: &PackageId,
+        now: Timestamp,
         users: &[UserKey]
     ) -> Vec<bool>;
     users_by_key(environment: EnvironmentId, keys: &[UserKey]) -> Vec<Option<User>>;

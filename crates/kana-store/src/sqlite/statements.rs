@@ -194,19 +194,38 @@ statements! {
         SELECT f.feature_id FROM rarray(?2) k
         CROSS JOIN features_with_usage f ON f.environment_id = ?1 AND f.feature_id = k.value";
     ACTIVE_SUBSCRIBERS = "
-        SELECT s.package_id, s.subscribers FROM rarray(?2) k
-        CROSS JOIN package_subscribers s ON s.environment_id = ?1 AND s.package_id = k.value";
+        SELECT k.value,
+            coalesce((SELECT p.subscribers FROM package_subscribers p
+                WHERE p.environment_id = ?1 AND p.package_id = k.value), 0)
+            + (SELECT count(DISTINCT s.user_key)
+                FROM subscriptions s INDEXED BY subscriptions_by_clock
+                WHERE s.environment_id = ?1 AND s.package_id = k.value AND s.ended_at IS NULL
+                    AND coalesce(s.timing ->> 2,
+                        CASE s.timing ->> 0 WHEN 1 THEN 9223372036854775807 END) > ?3
+                    AND (s.timing ->> 0 = 0 OR s.started_at <= ?3)
+                    AND s.status IN ('ACTIVE', 'TRIALING')
+                    AND NOT EXISTS (
+                        SELECT 1 FROM subscriptions other INDEXED BY subscriptions_by_package
+                        WHERE other.environment_id = ?1 AND other.package_id = k.value
+                            AND other.user_key = s.user_key AND other.ended_at IS NULL
+                            AND coalesce(other.timing ->> 2, nullif(other.timing ->> 0, 0)) IS NULL
+                            AND other.status IN ('ACTIVE', 'TRIALING')))
+        FROM rarray(?2) k";
 
     SUBSCRIBERS_AFTER = "
         SELECT DISTINCT user_key FROM subscriptions INDEXED BY subscriptions_by_package
         WHERE environment_id = ?1 AND package_id = ?2 AND user_key > ?3 AND ended_at IS NULL
             AND status IN ('ACTIVE', 'TRIALING')
+            AND (timing IS NULL OR ((timing ->> 0 = 0 OR started_at <= ?5)
+                AND coalesce(timing ->> 2 > ?5, 1)))
         ORDER BY user_key LIMIT ?4";
     SUBSCRIBERS_AMONG = "
         SELECT s.user_key FROM rarray(?3) k
         CROSS JOIN subscriptions s INDEXED BY subscriptions_by_package
             ON s.environment_id = ?1 AND s.package_id = ?2 AND s.user_key = k.value
-            AND s.ended_at IS NULL AND s.status IN ('ACTIVE', 'TRIALING')";
+            AND s.ended_at IS NULL AND s.status IN ('ACTIVE', 'TRIALING')
+            AND (s.timing IS NULL OR ((s.timing ->> 0 = 0 OR s.started_at <= ?4)
+                AND coalesce(s.timing ->> 2 > ?4, 1)))";
 
     ADD_SEARCH_ENTRY = "
         INSERT INTO user_search (environment_id, shared, text, user_key) VALUES (?1, ?2, ?3, ?4)";

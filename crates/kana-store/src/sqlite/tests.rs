@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Barrier;
 
 use kana_core::Timestamp;
@@ -18,6 +19,7 @@ use kana_core::timing::Timing;
 use kana_core::usage::{LoggedAction, UsageEvent};
 use kana_core::user::User;
 use rusqlite::StatementStatus;
+use rusqlite::types::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -46,8 +48,13 @@ mod user_facts;
 
 const NOW: Timestamp = Timestamp::MIN;
 
-/// Takes the last migrations back.
 const DROP_USER_FACTS: &str = "
+    DROP TRIGGER subscriber_added; DROP TRIGGER subscriber_changed_to;
+    DROP TRIGGER subscriber_changed_from; DROP TRIGGER subscriber_deleted;
+    DROP INDEX subscriptions_by_clock; DROP INDEX subscriptions_by_package;
+    CREATE INDEX subscriptions_by_package
+        ON subscriptions (environment_id, package_id, user_key, status, ended_at)
+        WHERE ended_at IS NULL;
     DROP TRIGGER user_facts_subscription_added; DROP TRIGGER user_facts_subscription_changed;
     DROP TRIGGER user_facts_subscription_deleted; DROP INDEX subscriptions_that_run;
     DROP TRIGGER user_facts_of_new; DROP TRIGGER user_facts_of_renamed; DROP TABLE holds;
@@ -64,6 +71,14 @@ const DROP_USER_FACTS: &str = "
     DROP TRIGGER user_facts_override_added;
     DROP TRIGGER user_facts_override_deleted; DROP TRIGGER user_facts_grant_added;
     DROP TRIGGER user_facts_grant_deleted; PRAGMA user_version = 25;";
+
+/// Takes the last migrations back, those that add users' facts and what came after.
+fn drop_user_facts(old: &rusqlite::Connection) {
+    old.execute_batch(DROP_USER_FACTS).unwrap();
+    let earlier = include_str!("migrations/0014_package_subscribers.sql");
+    let (_, triggers) = earlier.split_once("GROUP BY environment_id, package_id;").unwrap();
+    old.execute_batch(triggers).unwrap();
+}
 
 fn hash(environment: EnvironmentKind) -> KeyHash {
     KeyHash([environment as u8; 32])
@@ -208,6 +223,7 @@ mod plans {
         "u",
         "subscriptions",
         "s",
+        "other",
         "counters",
         "event_blocks",
         "changes",
@@ -293,7 +309,10 @@ mod plans {
             || (statement == "PROVIDE_TOKEN_SECRET" && step == "SCAN CONSTANT ROW")
             // The heading of a subquery, whose own steps follow.
             || step == "SCALAR SUBQUERY 1"
-            || (statement == "FACTS" && step.starts_with("CORRELATED SCALAR SUBQUERY "))
+            || (["FACTS", "ACTIVE_SUBSCRIBERS"].contains(&statement)
+                && step.starts_with("CORRELATED SCALAR SUBQUERY "))
+            // The users whose subscription the clock is asked about.
+            || (statement == "ACTIVE_SUBSCRIBERS" && step == "USE TEMP B-TREE FOR count(DISTINCT)")
             // There are two environments.
             || (statement == "USER_FACTS_TO_GATHER" && step == "SCAN user_facts_to_gather")
             // As many as are asked for.
@@ -348,14 +367,27 @@ mod plans {
         let of_publishing = [
             ("ACTIVE_SUBSCRIBERS", statements::ACTIVE_SUBSCRIBERS),
             ("HAVE_USAGE", statements::HAVE_USAGE),
+            ("SUBSCRIBERS_AFTER", statements::SUBSCRIBERS_AFTER),
+            ("SUBSCRIBERS_AMONG", statements::SUBSCRIBERS_AMONG),
         ];
         insta::assert_snapshot!(written_out(&of_publishing), @r"
         ACTIVE_SUBSCRIBERS
             SCAN k VIRTUAL TABLE INDEX 1:
-            SEARCH s USING PRIMARY KEY (environment_id=? AND package_id=?)
+            CORRELATED SCALAR SUBQUERY 1
+            SEARCH p USING PRIMARY KEY (environment_id=? AND package_id=?)
+            CORRELATED SCALAR SUBQUERY 3
+            USE TEMP B-TREE FOR count(DISTINCT)
+            SEARCH s USING COVERING INDEX subscriptions_by_clock (environment_id=? AND package_id=? AND <expr>>?)
+            CORRELATED SCALAR SUBQUERY 2
+            SEARCH other USING COVERING INDEX subscriptions_by_package (environment_id=? AND package_id=? AND user_key=? AND status=? AND ended_at=?)
         HAVE_USAGE
             SCAN k VIRTUAL TABLE INDEX 1:
             SEARCH f USING PRIMARY KEY (environment_id=? AND feature_id=?)
+        SUBSCRIBERS_AFTER
+            SEARCH subscriptions USING COVERING INDEX subscriptions_by_package (environment_id=? AND package_id=? AND user_key>?)
+        SUBSCRIBERS_AMONG
+            SCAN k VIRTUAL TABLE INDEX 1:
+            SEARCH s USING COVERING INDEX subscriptions_by_package (environment_id=? AND package_id=? AND user_key=? AND status=? AND ended_at=?)
         ");
     }
 
@@ -441,6 +473,47 @@ mod plans {
         change(&store, environment, user_key(1), ended).await;
 
         assert_eq!(facts(), before);
+    }
+
+    #[tokio::test]
+    async fn counting_subscribers_costs_the_same_however_many_have_ended_by_the_clock() {
+        let (store, environment, directory) = store_with_app().await;
+        let ending = |n, ms| match subscribe(n, None) {
+            Change::AddSubscription(one) => {
+                let end = Some(Timestamp::from_ms(ms));
+                Change::AddSubscription(Subscription {
+                    timing: Timing { end, ..Timing::NONE },
+                    ..one
+                })
+            }
+            _ => unreachable!(),
+        };
+        let one = [create_user(1), subscribe(1, None), ending(2, 2_000)];
+        change(&store, environment, user_key(1), one).await;
+        change(&store, environment, user_key(2), [create_user(2), ending(3, 2_000)]).await;
+        // One has ended before: to begin at the first row of a package takes another step.
+        change(&store, environment, user_key(4), [create_user(4), ending(4, 1_000)]).await;
+        let pro: Rc<Vec<Value>> = Rc::new(vec![Value::Text("pro".to_owned())]);
+        let count = || {
+            let asked = (environment.0, Rc::clone(&pro), 1_000);
+            work(directory.path(), statements::ACTIVE_SUBSCRIBERS, asked)
+        };
+        let before = count();
+
+        let of_user = |n| [create_user(n), ending(n, 1_000)].map(|change| (user_key(n), change));
+        let ended: Vec<_> = (5..1_000).flat_map(of_user).collect();
+        let mut writer = store.write().await.unwrap();
+        writer.change_facts(environment, &ended).await.unwrap();
+        writer.commit().await.unwrap();
+
+        assert_eq!(count(), before);
+        let mut reader = store.read().await.unwrap();
+        let asked = [PackageId::new("packageId", "pro").unwrap()];
+        for (ms, expected) in [(999, 998), (1_000, 2), (1_999, 2), (2_000, 1)] {
+            let now = Timestamp::from_ms(ms);
+            let counted = reader.active_subscribers(environment, &asked, now).await.unwrap();
+            assert_eq!(counted, [expected], "{ms}");
+        }
     }
 
     #[tokio::test]
@@ -776,7 +849,7 @@ mod migrations_and_files {
         change(&store, environment, user_key(1), [create_user(1), subscribe(1, None)]).await;
         drop(store);
         let old = raw(directory.path());
-        old.execute_batch(DROP_USER_FACTS).unwrap();
+        drop_user_facts(&old);
         old.execute_batch(
             "DROP VIEW current_counters; DROP VIEW current_usage_by_day; DROP VIEW events;
              DROP VIEW replays; DROP TABLE event_blocks; DROP TABLE replay_settings;

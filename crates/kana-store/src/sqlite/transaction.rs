@@ -613,8 +613,9 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
         &mut self,
         environment: EnvironmentId,
         packages: &[PackageId],
+        now: Timestamp,
     ) -> Result<Vec<u64>, StoreError> {
-        self.lease.noted(catalog::active_subscribers(&self.lease, environment, packages))
+        self.lease.noted(catalog::active_subscribers(&self.lease, environment, packages, now))
     }
 
     async fn users(
@@ -812,10 +813,12 @@ impl<L: Lease + Send> UserSearch for SqliteTransaction<L> {
         &mut self,
         environment: EnvironmentId,
         package: &PackageId,
+        now: Timestamp,
         after: Option<UserKey>,
         limit: usize,
     ) -> Result<Vec<UserKey>, StoreError> {
-        let found = user_search::subscribers_after(&self.lease, environment, package, after, limit);
+        let found =
+            user_search::subscribers_after(&self.lease, environment, (package, now), after, limit);
         self.lease.noted(found)
     }
 
@@ -823,9 +826,11 @@ impl<L: Lease + Send> UserSearch for SqliteTransaction<L> {
         &mut self,
         environment: EnvironmentId,
         package: &PackageId,
+        now: Timestamp,
         users: &[UserKey],
     ) -> Result<Vec<bool>, StoreError> {
-        self.lease.noted(user_search::are_subscribed(&self.lease, environment, package, users))
+        let are = user_search::are_subscribed(&self.lease, environment, (package, now), users);
+        self.lease.noted(are)
     }
 
     async fn users_by_key(

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use kana_core::Timestamp;
 use kana_core::id::{PackageId, UserKey};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::params;
@@ -88,15 +89,15 @@ pub(super) fn users_with_prefix(
 pub(super) fn subscribers_after(
     connection: &Connection,
     environment: EnvironmentId,
-    package: &PackageId,
+    (package, now): (&PackageId, Timestamp),
     after: Option<UserKey>,
     at_most: usize,
 ) -> Result<Vec<UserKey>, StoreError> {
     let mut statement = connection.statement(sql::SUBSCRIBERS_AFTER)?;
     // No user has the nil key, so this is before the first one.
     let after = after.map_or_else(uuid::Uuid::nil, |after| after.0);
-    let mut rows =
-        statement.query(params![environment.0, package.as_str(), after, limit(at_most)])?;
+    let parameters = params![environment.0, package.as_str(), after, limit(at_most), now.as_ms()];
+    let mut rows = statement.query(parameters)?;
     let mut subscribers = Vec::new();
     while let Some(row) = rows.next()? {
         subscribers.push(UserKey(row.get(0)?));
@@ -107,12 +108,13 @@ pub(super) fn subscribers_after(
 pub(super) fn are_subscribed(
     connection: &Connection,
     environment: EnvironmentId,
-    package: &PackageId,
+    (package, now): (&PackageId, Timestamp),
     users: &[UserKey],
 ) -> Result<Vec<bool>, StoreError> {
     let mut statement = connection.statement(sql::SUBSCRIBERS_AMONG)?;
     let keys: Vec<Value> = users.iter().map(|user| Value::Blob(user.0.into())).collect();
-    let mut rows = statement.query(params![environment.0, package.as_str(), Rc::new(keys)])?;
+    let parameters = params![environment.0, package.as_str(), Rc::new(keys), now.as_ms()];
+    let mut rows = statement.query(parameters)?;
     let mut subscribers = HashSet::new();
     while let Some(row) = rows.next()? {
         subscribers.insert(UserKey(row.get(0)?));

@@ -27,6 +27,7 @@ mod people;
 mod publishing;
 mod replays;
 mod sharing;
+mod subscribers;
 mod subscriptions;
 mod survival;
 mod thresholds;
@@ -145,6 +146,9 @@ macro_rules! every_story_on {
                 facts_of_many_users_stand_in_the_order_in_which_they_were_asked_for,
                 ended_subscriptions_stand_in_the_order_in_which_users_were_asked_for,
                 a_user_can_have_many_subscriptions,
+            }
+            subscribers {
+                whoever_a_subscription_grants_something_at_the_instant_is_a_subscriber,
             }
             counters {
                 a_counter_that_was_never_written_holds_nothing,

@@ -10,9 +10,9 @@ use kana_store::EnvironmentId;
 
 use crate::Engine;
 use crate::world::{
-    World, cancel, count, counter, create_user, event, feature, feature_id, gives, package,
-    package_id, put_feature, put_package, subscribe, subscription, subscription_id, user_key,
-    written_out,
+    BEGINNING, World, cancel, count, counter, create_user, event, feature, feature_id, gives,
+    package, package_id, put_feature, put_package, subscribe, subscription, subscription_id, time,
+    user_key, written_out,
 };
 
 async fn have_usage<E: Engine>(
@@ -30,7 +30,8 @@ async fn active_subscribers<E: Engine>(
     packages: &[&str],
 ) -> Vec<u64> {
     let packages: Vec<_> = packages.iter().map(|id| package_id(id)).collect();
-    world.store.read().await.unwrap().active_subscribers(environment, &packages).await.unwrap()
+    let mut reader = world.store.read().await.unwrap();
+    reader.active_subscribers(environment, &packages, time(BEGINNING)).await.unwrap()
 }
 
 pub(crate) async fn what_is_deleted_is_gone_and_comes_back_as_new<E: Engine>() {

@@ -15,8 +15,8 @@ use proptest::test_runner::{Config, TestRunner};
 use crate::Engine;
 use crate::transfer::{exported, imported};
 use crate::world::{
-    World, cancel, create_user, label, package_id, rename_user, subscribe, subscription,
-    subscription_id, update_user, user, user_key,
+    BEGINNING, World, cancel, create_user, label, package_id, rename_user, subscribe, subscription,
+    subscription_id, time, update_user, user, user_key,
 };
 
 async fn page<E: Engine>(
@@ -221,22 +221,22 @@ pub(crate) async fn subscribers_are_listed_in_order_of_creation_each_once<E: Eng
         let created = create_user(key, &format!("user {n}"));
         world.change(world.test, key, std::iter::once(created).chain(changes)).await;
     }
-    let pro = package_id("pro");
+    let (pro, now) = (package_id("pro"), time(BEGINNING));
     let mut reader = world.store.read().await.unwrap();
     let everybody: Vec<UserKey> = [1, 4, 6].map(user_key).into();
-    assert_eq!(reader.subscribers_after(world.test, &pro, None, 10).await.unwrap(), everybody);
+    assert_eq!(reader.subscribers_after(world.test, &pro, now, None, 10).await.unwrap(), everybody);
     let mut pages: Vec<UserKey> = Vec::new();
     for _ in 0..4 {
         let after = pages.last().copied();
-        pages.extend(reader.subscribers_after(world.test, &pro, after, 1).await.unwrap());
+        pages.extend(reader.subscribers_after(world.test, &pro, now, after, 1).await.unwrap());
     }
     assert_eq!(pages, everybody);
-    assert_eq!(reader.subscribers_after(world.live, &pro, None, 10).await.unwrap(), []);
+    assert_eq!(reader.subscribers_after(world.live, &pro, now, None, 10).await.unwrap(), []);
     let asked = [6, 5, 4, 3, 2, 1, 9, 6].map(user_key);
-    let are = reader.are_subscribed(world.test, &pro, &asked).await.unwrap();
+    let are = reader.are_subscribed(world.test, &pro, now, &asked).await.unwrap();
     assert_eq!(are, [true, false, true, false, false, true, false, true]);
-    assert_eq!(reader.are_subscribed(world.live, &pro, &asked).await.unwrap(), [false; 8]);
-    let counted = reader.active_subscribers(world.test, &[pro]).await.unwrap();
+    assert_eq!(reader.are_subscribed(world.live, &pro, now, &asked).await.unwrap(), [false; 8]);
+    let counted = reader.active_subscribers(world.test, &[pro], now).await.unwrap();
     assert_eq!(counted, [3]);
     let users = reader.users_by_key(world.test, &asked[5..]).await.unwrap();
     let expected = [Some(user(user_key(1), "user 1")), None, Some(user(user_key(6), "user 6"))];

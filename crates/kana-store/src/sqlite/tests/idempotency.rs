@@ -319,7 +319,7 @@ async fn many_records_of_the_table_of_before_are_taken_over() {
     let (store, environment, directory) = store_with_app().await;
     drop(store);
     let old = raw(directory.path());
-    old.execute_batch(DROP_USER_FACTS).unwrap();
+    drop_user_facts(&old);
     old.execute_batch(
         "DROP VIEW current_counters; CREATE VIEW current_counters AS SELECT 1;
          DROP VIEW replays; DROP TABLE replay_settings; DROP TABLE replay_log;

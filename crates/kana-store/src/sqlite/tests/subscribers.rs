@@ -1,28 +1,48 @@
-//! How many users have a package is kept by triggers: it must be what counting them gives.
+//! How many users have a package, whatever a clock says, is kept by triggers: it must be what counting them
+//! gives.
 
 use proptest::prelude::*;
 use rusqlite::Connection as Raw;
 
+use super::super::register_functions;
 use crate::migration_files::SQLITE;
 
 /// What can happen to a subscription. There are few of each, so that they meet.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Begin { id: u8, user: u8, package: u8, status: &'static str, is_over: bool },
+    Begin { id: u8, user: u8, package: u8, status: &'static str, is_over: bool, timing: Timed },
     Set { id: u8, status: &'static str, is_over: bool },
+    Time { id: u8, timing: Timed },
     Move { id: u8, package: u8 },
     Delete { id: u8 },
     DeleteUser { user: u8 },
 }
 
+/// What was said ahead of time, as it is stored.
+type Timed = Option<&'static str>;
+
+/// Of these, the start and the ends ask a clock; a trial and an anchor do not.
+const TIMINGS: [Timed; 6] = [
+    None,
+    Some("[1,null,null,null]"),
+    Some("[0,5,5,null]"),
+    Some("[1,null,7,null]"),
+    Some("[0,null,null,7]"),
+    Some("[0,null,null,null,-9]"),
+];
+
 fn steps() -> impl Strategy<Value = Step> {
     let status = || prop::sample::select(vec!["ACTIVE", "TRIALING", "PAST_DUE", "CANCELLED"]);
+    let timing = || prop::sample::select(TIMINGS.to_vec());
     let (id, user, package) = (|| 0_u8..8, || 0_u8..2, || 0_u8..2);
     prop_oneof![
-        6 => (id(), user(), package(), status(), prop::bool::weighted(0.2)).prop_map(
-            |(id, user, package, status, is_over)| Step::Begin { id, user, package, status, is_over }),
+        6 => (id(), user(), package(), status(), prop::bool::weighted(0.2), timing()).prop_map(
+            |(id, user, package, status, is_over, timing)| {
+                Step::Begin { id, user, package, status, is_over, timing }
+            }),
         4 => (id(), status(), any::<bool>())
             .prop_map(|(id, status, is_over)| Step::Set { id, status, is_over }),
+        3 => (id(), timing()).prop_map(|(id, timing)| Step::Time { id, timing }),
         1 => (id(), package()).prop_map(|(id, package)| Step::Move { id, package }),
         2 => id().prop_map(|id| Step::Delete { id }),
         1 => user().prop_map(|user| Step::DeleteUser { user }),
@@ -32,9 +52,12 @@ fn steps() -> impl Strategy<Value = Step> {
 impl Step {
     fn take(self, database: &Raw) {
         match self {
-            Self::Begin { id, user, package, status, is_over } => {
-                let row = ([id], [user], format!("p-{package}"), status, is_over.then_some(9));
-                let begin = "INSERT INTO subscriptions VALUES (1, ?2, ?1, ?3, ?4, 0, ?5)
+            Self::Begin { id, user, package, status, is_over, timing } => {
+                let package = format!("p-{package}");
+                let row = ([id], [user], package, status, is_over.then_some(9), timing);
+                let begin = "INSERT INTO subscriptions
+                        (environment_id, user_key, id, package_id, status, started_at, ended_at, timing)
+                    VALUES (1, ?2, ?1, ?3, ?4, 0, ?5, ?6)
                     ON CONFLICT DO NOTHING";
                 database.execute(begin, row)
             }
@@ -42,6 +65,8 @@ impl Step {
                 "UPDATE subscriptions SET status = ?2, ended_at = ?3 WHERE id = ?1",
                 ([id], status, is_over.then_some(9)),
             ),
+            Self::Time { id, timing } => database
+                .execute("UPDATE subscriptions SET timing = ?2 WHERE id = ?1", ([id], timing)),
             Self::Move { id, package } => database.execute(
                 "UPDATE subscriptions SET package_id = ?2 WHERE id = ?1",
                 ([id], format!("p-{package}")),
@@ -72,6 +97,7 @@ fn kept(database: &Raw) -> Vec<(String, i64)> {
 fn counted(database: &Raw) -> Vec<(String, i64)> {
     let counted = "SELECT package_id, count(DISTINCT user_key) FROM subscriptions
         WHERE ended_at IS NULL AND status IN ('ACTIVE', 'TRIALING')
+            AND (timing IS NULL OR (timing ->> 0 = 0 AND timing ->> 2 IS NULL))
         GROUP BY package_id ORDER BY package_id";
     numbers(database, counted)
 }
@@ -85,7 +111,8 @@ proptest! {
         later in prop::collection::vec(steps(), 1..40),
     ) {
         let database = Raw::open_in_memory().unwrap();
-        let at = SQLITE.iter().position(|sql| sql.contains("CREATE TABLE package_subscribers"));
+        register_functions(&database).unwrap();
+        let at = SQLITE.iter().position(|sql| sql.contains("subscriptions_by_clock"));
         let at = at.unwrap();
         database.execute_batch(&SQLITE[..at].concat()).unwrap();
         earlier.iter().for_each(|step| step.take(&database));

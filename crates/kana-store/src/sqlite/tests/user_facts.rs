@@ -393,7 +393,7 @@ async fn users_of_before_the_table_get_rows_some_at_a_time_and_are_found_meanwhi
     }
     drop(store);
     // As the release before left it.
-    raw(directory.path()).execute_batch(DROP_USER_FACTS).unwrap();
+    drop_user_facts(&raw(directory.path()));
 
     let ids = || (0..MANY).map(|n| user_id(&n.to_string()));
     let rows = |store: &SqliteStore| {
