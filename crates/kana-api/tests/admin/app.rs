@@ -31,7 +31,7 @@ pub(crate) struct TestApp {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: InitialKeys,
     pub(crate) clock: Arc<ManualClock>,
-    kana: Arc<Kana>,
+    pub(crate) kana: Arc<Kana>,
     router: Router,
     database: Database,
 }

@@ -127,3 +127,14 @@ async fn one_simulation_of_an_environment_runs_at_a_time() {
     assert_eq!(refused, json!({ "error": error, "code": "CONFLICT", "name": "ConflictError" }));
     assert_eq!(asked(&app, &month).await.0, StatusCode::OK, "it has ended");
 }
+
+#[tokio::test]
+async fn a_simulation_ends_with_the_server() {
+    let (app, _) = TestApp::subscribed("basic").await;
+    let usage = r#"mutation { recordUsage(input: { userId: "124", featureId: "api-calls" }) { recorded } }"#;
+    app.data(usage, json!({})).await;
+    app.kana.begin_stopping();
+    let (status, answer) = asked(&app, &body("2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z")).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer["error"].as_str().unwrap().contains("shutting down"), "{answer}");
+}

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -97,6 +98,9 @@ impl EnvironmentView {
         let mut simulation = Simulation::new(configuration);
         let mut current = None;
         while let Some(batch) = batches.next().await.map_err(Error::from)? {
+            if self.kana().is_stopping.load(Ordering::Relaxed) {
+                return Err(Error::ShuttingDown.into());
+            }
             let since = Instant::now();
             self.count_again(&mut simulation, &mut current, batch).await?;
             tokio::time::sleep(since.elapsed() * REST).await;
