@@ -25,6 +25,7 @@ use crate::people::{AdminId, Invitee, NewAdmin, NewInvitation, Role, SecretHash,
 use crate::store::{Store, Transaction, WriteTransaction};
 use crate::transfer::kinds::Kind;
 use crate::transfer::{Batch, Import, Scope};
+use crate::usage_by_user::UsageWindow;
 use crate::user_imports::{UserImport, UserImportId, UserImportLine, UserImportName};
 use crate::user_search::Prefix;
 
@@ -90,6 +91,10 @@ fn key() -> NewKey {
 
 fn lease() -> Lease {
     Lease { id: JobId::NONE, fence: 1 }
+}
+
+fn window() -> UsageWindow {
+    UsageWindow { occurred: Timestamp::MIN..now(), limit: Duration::from_secs(60) }
 }
 
 fn scope() -> Scope {
@@ -207,6 +212,7 @@ pub(crate) fn of_store(store: &dyn Store, environment: EnvironmentId) -> Vec<Cal
         gather_user_facts => store.gather_user_facts(10),
         make_partitions => store.make_partitions(),
         export => store.export(&scope()),
+        usage_by_user => store.usage_by_user(environment, window()),
         import => store.import(),
         read => store.read(),
         read_facts => store.read_facts(),
