@@ -365,9 +365,13 @@ impl Person {
             }
             Need::Overrides(_) => facts.load_overrides(self.overrides.clone()),
             Need::Grants(_) => facts.load_grants(self.grants.clone()),
-            Need::LivingHolds(_, since) => {
-                let living = self.holds.iter().filter(|hold| hold.lives(since));
-                facts.load_living_holds(since, living.cloned().collect());
+            Need::LivingHolds(_, balances, since) => {
+                for balance in balances {
+                    let living = self.holds.iter().filter(|hold| hold.lives(since));
+                    let on_balance = living.filter(|hold| *hold.balance() == balance);
+                    let on_balance = on_balance.cloned().collect();
+                    facts.load_living_holds(balance, since, on_balance);
+                }
             }
             Need::Hold(_, id) => {
                 let found = self.holds.iter().find(|hold| hold.id == id);
@@ -793,7 +797,7 @@ impl World {
                 Need::EndedSubscriptions(user)
                 | Need::Overrides(user)
                 | Need::Grants(user)
-                | Need::LivingHolds(user, _)
+                | Need::LivingHolds(user, ..)
                 | Need::Hold(user, _)
                 | Need::Profile(user)
                 | Need::Counters(user, _) => {
