@@ -57,6 +57,9 @@ pub(crate) use holds::{holding, releasing, settling};
 /// The instant at which every story begins, unless it says otherwise.
 pub(crate) const BEGINNING: &str = "2024-01-01T00:00:00.000Z";
 
+/// How often the service asks a rule before it gives up.
+const ROUNDS_MAX: usize = 10;
+
 pub(crate) fn time(text: &str) -> Timestamp {
     Timestamp::parse("at", text).unwrap()
 }
@@ -766,6 +769,8 @@ impl World {
         answers
     }
 
+    /// # Panics
+    /// If the command asks for more facts more often than the service answers.
     fn decide(
         &self,
         facts: &mut Subjects<Option<UserFacts>>,
@@ -789,6 +794,7 @@ impl World {
             };
             assert!(!asked.contains(&need), "asks again for what was loaded: {need:?}");
             asked.push(need.clone());
+            assert!(asked.len() < ROUNDS_MAX, "asks too often: {asked:?}");
             match need {
                 Need::Replay(key) => {
                     let kept = self.stored.replays.get(&key).cloned();
