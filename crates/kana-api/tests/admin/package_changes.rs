@@ -108,7 +108,12 @@ async fn usage_comes_along_if_that_is_asked_for() {
     let query = "{ showUsage(userId: \"124\", featureId: \"api-calls\") {
         current { periodStart periodEnd consumption { used budget } }
         past { periodEnd consumption { used } } } }";
-    assert_eq!(app.data(query, json!({})).await["showUsage"], json!({ "current": {}, "past": [] }));
+    let used = json!({
+        "current": { "periodStart": "2024-01-20T00:00:00.000Z", "periodEnd": "2024-02-15T12:00:00.000Z",
+            "consumption": { "used": 2, "budget": 3000 } },
+        "past": [{ "periodEnd": "2024-01-20T00:00:00.000Z", "consumption": { "used": 2 } }],
+    });
+    assert_eq!(app.data(query, json!({})).await["showUsage"], used);
 }
 
 #[tokio::test]
