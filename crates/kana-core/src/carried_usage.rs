@@ -7,14 +7,14 @@
 //! the new limit is over it, and draws what is missing with the next write.
 
 use crate::access::Consumption;
-use crate::catalog::{Catalog, Feature, Package};
+use crate::catalog::{Catalog, Package};
 use crate::draws::Draws;
 use crate::entitlement::{Standing, standing};
 use crate::facts::{Change, Obstacle, UserChange, UserFacts};
 use crate::hold::Hold;
 use crate::id::FeatureId;
 use crate::limit_crossing::crossing;
-use crate::meter::Meter;
+use crate::meter::{Meter, needs};
 use crate::own_part::OwnPart;
 use crate::schedule::Schedule;
 use crate::source::Source;
@@ -31,38 +31,66 @@ pub(crate) struct Carrying<'a> {
     pub(crate) now: Timestamp,
 }
 
+/// A feature of both packages, with the periods between which its usage moves.
+struct Carried<'a> {
+    feature: &'a FeatureId,
+    old: Meter<'a>,
+    new: Meter<'a>,
+}
+
 impl Carrying<'_> {
     /// Adds the changes that move the usage. `changes` has those that end the old subscription and begin the new
     /// one.
     pub(crate) fn add(&self, changes: &mut Vec<UserChange>) -> Result<(), Obstacle> {
-        let mut carried = Vec::new();
-        for feature in self.new.1.features.keys() {
-            if self.carry(feature, changes)? {
-                carried.push(feature);
+        let features: Vec<Carried<'_>> =
+            self.new.1.features.keys().filter_map(|feature| self.carried(feature)).collect();
+        self.need_all(&features)?;
+        let mut used = Vec::new();
+        for carried in &features {
+            if self.carry(carried, changes)? {
+                used.push(carried.feature);
             }
         }
-        if carried.is_empty() {
+        if used.is_empty() {
             return Ok(());
         }
         let mut after = self.facts.clone();
         changes.iter().for_each(|(_, change)| after.apply(change));
-        for feature in carried {
-            let crossed = self.crossed(&after, feature)?;
-            changes.extend(crossed.map(|change| (self.facts.key, change)));
-        }
+        let crossed = self.crossed(&after, &used)?;
+        changes.extend(crossed.into_iter().map(|change| (self.facts.key, change)));
         Ok(())
     }
 
-    /// Moves the usage of a feature. Returns true if there was any.
-    fn carry(&self, feature: &FeatureId, changes: &mut Vec<UserChange>) -> Result<bool, Obstacle> {
-        let &Self { facts, now, .. } = self;
-        let is_counted = self.catalog.feature(feature).is_some_and(|known| known.has_amount());
+    /// Returns the periods between which the usage of a feature moves; `None` if it is not counted on both.
+    fn carried<'f>(&'f self, feature: &'f FeatureId) -> Option<Carried<'f>> {
         let at = self.new.0.started_at;
-        let meters = (meter(self.old, feature, at), meter(self.new, feature, at));
-        let (Some(old), Some(new)) = meters else { return Ok(false) };
-        if !is_counted {
-            return Ok(false);
+        self.catalog.feature(feature).filter(|known| known.has_amount())?;
+        Some(Carried {
+            feature,
+            old: meter(self.old, feature, at)?,
+            new: meter(self.new, feature, at)?,
+        })
+    }
+
+    /// Fails with everything at once that is needed and not loaded: a rule can ask only so often, and there may
+    /// be any number of features.
+    fn need_all(&self, features: &[Carried<'_>]) -> Result<(), Obstacle> {
+        let &Self { facts, now, .. } = self;
+        facts.need_living_holds(features.iter().map(|carried| carried.feature), now)?;
+        let mut missing = Vec::new();
+        for carried in features {
+            carried.old.read(facts, &mut missing);
         }
+        needs(facts.key, missing)
+    }
+
+    /// Moves the usage of a feature. Returns true if there was any.
+    fn carry(
+        &self,
+        Carried { old, new, .. }: &Carried<'_>,
+        changes: &mut Vec<UserChange>,
+    ) -> Result<bool, Obstacle> {
+        let &Self { facts, now, .. } = self;
         let value = old.value(facts)?;
         let mut set = |counter, value| {
             changes.push((facts.key, Change::SetCounter { counter, value }));
@@ -82,19 +110,27 @@ impl Carrying<'_> {
         Ok(value.used > 0)
     }
 
-    /// Returns the crossing of a share of the budget, if what came along has reached one and counts.
-    fn crossed(&self, after: &UserFacts, feature: &FeatureId) -> Result<Option<Change>, Obstacle> {
-        let now = self.now;
-        let Some(known) = self.catalog.feature(feature) else { return Ok(None) };
-        let Some((meter, consumption)) = counted(self.catalog, after, known, now)? else {
-            return Ok(None);
-        };
-        if meter.source() != Source::Subscription(self.new.0.id) {
-            return Ok(None);
+    /// Returns the crossings of shares of the budgets that what came along has reached, where it counts. Fails with
+    /// all counters at once that are needed and not loaded.
+    fn crossed(&self, after: &UserFacts, features: &[&FeatureId]) -> Result<Vec<Change>, Obstacle> {
+        let &Self { catalog, now, .. } = self;
+        let mut missing = Vec::new();
+        let mut crossed = Vec::new();
+        for id in features {
+            let Some(feature) = catalog.feature(id) else { continue };
+            let standing = standing(catalog, after, feature, AsOf::Now(now), now)?;
+            let Standing::Consumable { allowance, meter, grants } = standing else { continue };
+            if meter.source() != Source::Subscription(self.new.0.id) {
+                continue;
+            }
+            let value = meter.read(after, &mut missing);
+            let own = OwnPart::of(allowance, &meter, (after, now), &mut missing)?;
+            let Consumption { used, budget, .. } = grants.consumption(own, &value);
+            let crossing = crossing(id, budget, meter.lasts_until(), (0, used), now);
+            crossed.extend(crossing.map(Change::CrossLimit));
         }
-        let Consumption { used, budget, .. } = consumption;
-        let crossed = crossing(feature, budget, meter.lasts_until(), (0, used), now);
-        Ok(crossed.map(Change::CrossLimit))
+        needs(after.key, missing)?;
+        Ok(crossed)
     }
 }
 
@@ -107,18 +143,4 @@ fn meter<'a>(
 ) -> Option<Meter<'a>> {
     let schedule = Schedule::new(subscription, package, feature)?;
     Some(Meter::new(schedule, feature, schedule.current(at)?))
-}
-
-/// Returns where a feature is counted now, and what was used there.
-fn counted<'a>(
-    catalog: &'a Catalog,
-    facts: &'a UserFacts,
-    feature: &'a Feature,
-    now: Timestamp,
-) -> Result<Option<(Meter<'a>, Consumption)>, Obstacle> {
-    let standing = standing(catalog, facts, feature, AsOf::Now(now), now)?;
-    let Standing::Consumable { allowance, meter, grants } = standing else { return Ok(None) };
-    let (value, own) = OwnPart::read(allowance, &meter, facts, now)?;
-    let consumption = grants.consumption(own, &value);
-    Ok(Some((meter, consumption)))
 }

@@ -145,6 +145,24 @@ fn metered<'a>(
     Ok(Standing::Consumable { allowance, meter, grants })
 }
 
+/// Fails with the balances of all these features at once of which holds are needed and not loaded.
+fn need_holds<'a>(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    features: impl IntoIterator<Item = &'a FeatureId>,
+    now: Timestamp,
+) -> Result<(), Obstacle> {
+    if !facts.has_holds() {
+        return Ok(());
+    }
+    let mut balances = Vec::new();
+    for feature in features {
+        let balance = balance_of(catalog, find_feature(catalog, feature)?)?;
+        balances.extend(balance.has_amount().then_some(&balance.id));
+    }
+    facts.need_living_holds(balances, now)
+}
+
 /// Applies the rows of the table for a consumable feature that is granted. The amount is in the unit of
 /// its balance.
 pub(crate) fn within(consumption: Consumption, amount: i128) -> Entitlement {
@@ -270,6 +288,8 @@ pub fn entitled_together(
     as_of: AsOf,
 ) -> Result<(bool, Vec<Entitlement>), Obstacle> {
     check_requirements(requirements)?;
+    let asked = requirements.iter().map(|required| &required.feature);
+    need_holds(catalog, facts, asked, as_of.at())?;
     let mut missing = Vec::new();
     let mut alone = Vec::with_capacity(requirements.len());
     let mut together: Vec<(&FeatureId, Standing<'_>, i128)> = Vec::new();
@@ -300,7 +320,7 @@ pub fn entitled_together(
 pub fn entitlements<'a>(
     catalog: &Catalog,
     facts: &UserFacts,
-    features: impl IntoIterator<Item = &'a FeatureId>,
+    features: impl IntoIterator<Item = &'a FeatureId> + Clone,
     as_of: AsOf,
 ) -> Result<Vec<Entitlement>, Obstacle> {
     let mut missing = Vec::new();
@@ -316,9 +336,10 @@ pub fn entitlements<'a>(
 pub fn current_entitlements<'a>(
     catalog: &Catalog,
     facts: &UserFacts,
-    features: impl IntoIterator<Item = &'a FeatureId>,
+    features: impl IntoIterator<Item = &'a FeatureId> + Clone,
     now: Timestamp,
 ) -> Result<Vec<(Entitlement, Option<Period>)>, Obstacle> {
+    need_holds(catalog, facts, features.clone(), now)?;
     let mut missing = Vec::new();
     let mut current = Vec::new();
     for feature in features {
@@ -340,10 +361,11 @@ pub fn current_entitlements<'a>(
 pub(crate) fn known_entitlements<'a>(
     catalog: &Catalog,
     facts: &UserFacts,
-    features: impl IntoIterator<Item = &'a FeatureId>,
+    features: impl IntoIterator<Item = &'a FeatureId> + Clone,
     as_of: AsOf,
     missing: &mut Vec<CounterKey>,
 ) -> Result<Vec<Entitlement>, Obstacle> {
+    need_holds(catalog, facts, features.clone(), as_of.at())?;
     let entitlements = features.into_iter().map(|feature| {
         let feature = find_feature(catalog, feature)?;
         let standing = standing(catalog, facts, feature, as_of, as_of.at())?;

@@ -1,6 +1,6 @@
 //! A user's facts: the unit of consistency. Every change to them is one decision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::counter::CounterValue;
 pub use crate::counter_key::CounterKey;
@@ -91,8 +91,8 @@ pub enum Need {
     Overrides(UserKey),
     /// The user's grants, also those that have ended.
     Grants(UserKey),
-    /// The user's holds that live at this instant or later.
-    LivingHolds(UserKey, Timestamp),
+    /// The user's holds on these balances that live at this instant or later.
+    LivingHolds(UserKey, Vec<FeatureId>, Timestamp),
     /// The user's hold with this id, also one that is over.
     Hold(UserKey, HoldId),
     /// What the product knows of the user.
@@ -302,10 +302,31 @@ impl UserFacts {
         self.grants.all(Need::Grants(self.key))
     }
 
-    /// The user's holds that live at an instant, in no order.
-    pub fn living_holds(&self, now: Timestamp) -> Result<impl Iterator<Item = &Hold>, Obstacle> {
-        let need = || Obstacle::Needs(Need::LivingHolds(self.key, now));
-        self.holds.living(now).ok_or_else(need)
+    /// The user's holds on a balance that live at an instant, in no order.
+    pub fn living_holds<'a>(
+        &'a self,
+        balance: &'a FeatureId,
+        now: Timestamp,
+    ) -> Result<impl Iterator<Item = &'a Hold>, Obstacle> {
+        self.need_living_holds([balance], now)?;
+        Ok(self.holds.living(balance, now))
+    }
+
+    /// Fails with all of these balances at once whose holds that live at an instant are not loaded. A rule about
+    /// several balances asks for them together, since it can ask only so often.
+    pub fn need_living_holds<'a>(
+        &self,
+        balances: impl IntoIterator<Item = &'a FeatureId>,
+        now: Timestamp,
+    ) -> Result<(), Obstacle> {
+        let balances = balances.into_iter();
+        let lacking = balances.filter(|balance| !self.holds.are_loaded(balance, now));
+        let lacking: BTreeSet<&FeatureId> = lacking.collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let lacking = lacking.into_iter().cloned().collect();
+        Err(Obstacle::Needs(Need::LivingHolds(self.key, lacking, now)))
     }
 
     /// The user's hold with this id; `None` if there is none, or it is forgotten.
@@ -334,9 +355,9 @@ impl UserFacts {
         self.grants.load(stored);
     }
 
-    /// Adds the holds that live at an instant or later, as they are stored.
-    pub fn load_living_holds(&mut self, since: Timestamp, stored: Vec<Hold>) {
-        self.holds.load_living(since, stored);
+    /// Adds the holds on a balance that live at an instant or later, as they are stored.
+    pub fn load_living_holds(&mut self, balance: FeatureId, since: Timestamp, stored: Vec<Hold>) {
+        self.holds.load_living(balance, since, stored);
     }
 
     /// Adds what is stored of a hold; `None` if there is none with this id.

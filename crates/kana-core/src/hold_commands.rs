@@ -196,7 +196,7 @@ fn expiry(ttl_seconds: i64, now: Timestamp) -> Timestamp {
 
 /// Checks that the user can have one more hold on a balance.
 fn check_count(facts: &UserFacts, balance: &FeatureId, now: Timestamp) -> Result<(), Obstacle> {
-    let count = facts.living_holds(now)?.filter(|hold| hold.balance() == balance).count();
+    let count = facts.living_holds(balance, now)?.count();
     if count < HOLDS_MAX {
         return Ok(());
     }

@@ -1,17 +1,19 @@
 //! A user's holds, as far as they were loaded.
 
+use std::collections::BTreeMap;
+
 use crate::hold::Hold;
-use crate::id::HoldId;
+use crate::id::{FeatureId, HoldId};
 use crate::timestamp::Timestamp;
 
 /// A user's holds, as far as they were loaded. A user can have any number that are over, so only those are
-/// loaded that live, and those that a command names.
+/// loaded that live on the balances that are asked for, and those that a command names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LoadedHolds {
     /// Whether there are some that have not ended, which may live.
     may_live: bool,
-    /// All that live at this instant or later were loaded; `None` if they were not.
-    all_since: Option<Timestamp>,
+    /// The balances of which all were loaded that live at this instant or later.
+    all_since: BTreeMap<FeatureId, Timestamp>,
     known: Vec<Hold>,
     /// Ids of which it is known that no hold has them.
     unknown: Vec<HoldId>,
@@ -28,10 +30,18 @@ impl LoadedHolds {
         self.may_live || self.known.iter().any(|known| known.ended.is_none())
     }
 
-    /// Returns those that live at an instant, in no order; `None` if they were not loaded.
-    pub(crate) fn living(&self, now: Timestamp) -> Option<impl Iterator<Item = &Hold>> {
-        let is_loaded = !self.may_live || self.all_since.is_some_and(|since| since <= now);
-        is_loaded.then(|| self.known.iter().filter(move |known| known.lives(now)))
+    /// Returns true if those that live on a balance at an instant were loaded, or there are none.
+    pub(crate) fn are_loaded(&self, balance: &FeatureId, now: Timestamp) -> bool {
+        !self.may_live || self.all_since.get(balance).is_some_and(|since| *since <= now)
+    }
+
+    /// Returns those that live on a balance at an instant, in no order, as far as they were loaded.
+    pub(crate) fn living<'a>(
+        &'a self,
+        balance: &'a FeatureId,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'a Hold> {
+        self.known.iter().filter(move |known| known.balance() == balance && known.lives(now))
     }
 
     /// Returns the hold with this id: `Some(None)` if there is none, `None` if that was not loaded.
@@ -40,10 +50,11 @@ impl LoadedHolds {
         if known.is_none() && !self.unknown.contains(id) { None } else { Some(known) }
     }
 
-    /// Adds all that live at an instant, as they are stored. Those that are known already may have changed
-    /// since, and stay as they are.
-    pub(crate) fn load_living(&mut self, since: Timestamp, stored: Vec<Hold>) {
-        self.all_since = Some(self.all_since.map_or(since, |earlier| earlier.min(since)));
+    /// Adds all that live on a balance at an instant, as they are stored. Those that are known already may have
+    /// changed since, and stay as they are.
+    pub(crate) fn load_living(&mut self, balance: FeatureId, since: Timestamp, stored: Vec<Hold>) {
+        let earliest = self.all_since.entry(balance).or_insert(since);
+        *earliest = since.min(*earliest);
         for hold in stored {
             self.load(hold);
         }

@@ -154,11 +154,12 @@ impl<'a> Meter<'a> {
 
     /// Returns the holds that live in the period now: on its own counter, and on those that it takes over.
     pub(crate) fn living_holds<'f>(
-        &self,
+        &'f self,
         facts: &'f UserFacts,
         now: Timestamp,
     ) -> Result<impl Iterator<Item = &'f Hold>, Obstacle> {
-        Ok(facts.living_holds(now)?.filter(|hold| self.includes(&hold.counter)))
+        let on_balance = facts.living_holds(&self.counter.feature, now)?;
+        Ok(on_balance.filter(|hold| self.includes(&hold.counter)))
     }
 
     /// Returns true if the usage of a counter belongs to the period.

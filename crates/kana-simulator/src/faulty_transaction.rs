@@ -172,10 +172,10 @@ impl<T: Transaction + ?Sized> Transaction for FaultyTransaction<T> {
     async fn living_holds_of(
         &mut self,
         environment: EnvironmentId,
-        users: &[UserKey],
+        balances: &[(UserKey, FeatureId)],
         since: Timestamp,
     ) -> Result<Vec<Vec<Hold>>, StoreError> {
-        let living = self.transaction.living_holds_of(environment, users, since);
+        let living = self.transaction.living_holds_of(environment, balances, since);
         through(&self.faults, self.call, living).await
     }
 

@@ -276,7 +276,8 @@ pub(crate) fn of_transaction(
         ended_subscriptions => transaction.ended_subscriptions(environment, &[user_key()]),
         overrides_of => transaction.overrides_of(environment, &[user_key()]),
         grants_of => transaction.grants_of(environment, &[user_key()]),
-        living_holds_of => transaction.living_holds_of(environment, &[user_key()], now()),
+        living_holds_of =>
+            transaction.living_holds_of(environment, &[(user_key(), feature())], now()),
         holds => transaction.holds(environment, &[(user_key(), hold_id())]),
         counters => transaction.counters(environment, &[counter()]),
         counters_after => transaction.counters_after(environment, None, 1),

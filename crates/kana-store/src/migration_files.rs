@@ -33,6 +33,7 @@ pub(crate) const SQLITE: &[&str] = &[
     include_str!("sqlite/migrations/0028_rollover.sql"),
     include_str!("sqlite/migrations/0029_scheduled_subscriptions.sql"),
     include_str!("sqlite/migrations/0030_subscribers_by_the_clock.sql"),
+    include_str!("sqlite/migrations/0031_holds_by_balance.sql"),
 ];
 
 /// For PostgreSQL.
@@ -57,6 +58,7 @@ pub(crate) const POSTGRES: &[&str] = &[
     include_str!("postgres/migrations/0018_rollover.sql"),
     include_str!("postgres/migrations/0019_scheduled_subscriptions.sql"),
     include_str!("postgres/migrations/0020_subscribers_by_the_clock.sql"),
+    include_str!("postgres/migrations/0021_holds_by_balance.sql"),
 ];
 
 /// After this one the program fills the search index of users, since SQL cannot fold case as it does.

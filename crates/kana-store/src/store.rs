@@ -286,11 +286,12 @@ pub trait Transaction: UserSearch + UsageEvents + UserImports + Send {
         users: &[UserKey],
     ) -> Result<Vec<Vec<Grant>>, StoreError>;
 
-    /// Each user's holds that live at an instant or later, in no order.
+    /// The holds on each of these balances of users that live at an instant or later, in no order. Holds on other
+    /// balances are not read, however many there are.
     async fn living_holds_of(
         &mut self,
         environment: EnvironmentId,
-        users: &[UserKey],
+        balances: &[(UserKey, FeatureId)],
         since: Timestamp,
     ) -> Result<Vec<Vec<Hold>>, StoreError>;
 

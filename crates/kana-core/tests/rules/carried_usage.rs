@@ -358,3 +358,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn usage_and_holds_of_many_features_come_along_at_once() {
+    let names = ["f0", "f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9", "f10", "f11"];
+    let gives = |amount| names.map(|name| (name, limit(amount).monthly()));
+    let world = names.into_iter().fold(World::new(), World::consumable);
+    let world = world.package("small", gives(50)).package("large", gives(100));
+    let mut world = world.user("ada").subscribed("ada", "small");
+    for (name, used) in names.into_iter().zip(1..) {
+        add(&mut world, name, used);
+        assert!(world.hold(holding("ada", name, 1).id(name)).unwrap().hold.is_some());
+    }
+    world.wait_ms(DAY_MS / 1000);
+    change(&mut world, "small", "large");
+    for (name, used) in names.into_iter().zip(1..) {
+        let known = world.can_use("ada", name, 0).unwrap().consumption.unwrap();
+        assert_eq!((known.used, known.held(), known.budget), (used, 1, Some(100)), "{name}");
+    }
+}

@@ -57,6 +57,9 @@ pub(crate) use holds::{holding, releasing, settling};
 /// The instant at which every story begins, unless it says otherwise.
 pub(crate) const BEGINNING: &str = "2024-01-01T00:00:00.000Z";
 
+/// How often the service asks a rule before it gives up.
+const ROUNDS_MAX: usize = 10;
+
 pub(crate) fn time(text: &str) -> Timestamp {
     Timestamp::parse("at", text).unwrap()
 }
@@ -365,9 +368,13 @@ impl Person {
             }
             Need::Overrides(_) => facts.load_overrides(self.overrides.clone()),
             Need::Grants(_) => facts.load_grants(self.grants.clone()),
-            Need::LivingHolds(_, since) => {
-                let living = self.holds.iter().filter(|hold| hold.lives(since));
-                facts.load_living_holds(since, living.cloned().collect());
+            Need::LivingHolds(_, balances, since) => {
+                for balance in balances {
+                    let living = self.holds.iter().filter(|hold| hold.lives(since));
+                    let on_balance = living.filter(|hold| *hold.balance() == balance);
+                    let on_balance = on_balance.cloned().collect();
+                    facts.load_living_holds(balance, since, on_balance);
+                }
             }
             Need::Hold(_, id) => {
                 let found = self.holds.iter().find(|hold| hold.id == id);
@@ -762,6 +769,8 @@ impl World {
         answers
     }
 
+    /// # Panics
+    /// If the command asks for more facts more often than the service answers.
     fn decide(
         &self,
         facts: &mut Subjects<Option<UserFacts>>,
@@ -785,6 +794,7 @@ impl World {
             };
             assert!(!asked.contains(&need), "asks again for what was loaded: {need:?}");
             asked.push(need.clone());
+            assert!(asked.len() < ROUNDS_MAX, "asks too often: {asked:?}");
             match need {
                 Need::Replay(key) => {
                     let kept = self.stored.replays.get(&key).cloned();
@@ -793,7 +803,7 @@ impl World {
                 Need::EndedSubscriptions(user)
                 | Need::Overrides(user)
                 | Need::Grants(user)
-                | Need::LivingHolds(user, _)
+                | Need::LivingHolds(user, ..)
                 | Need::Hold(user, _)
                 | Need::Profile(user)
                 | Need::Counters(user, _) => {

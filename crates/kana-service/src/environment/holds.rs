@@ -1,6 +1,7 @@
 //! Holds of one user.
 
 use kana_core::Timestamp;
+use kana_core::catalog::Catalog;
 use kana_core::decide::{Answer, Command, CreateHold, ExtendHold, ReleaseHold, SettleHold};
 use kana_core::entitlement::find_feature;
 use kana_core::facts::{Obstacle, UserFacts};
@@ -23,22 +24,39 @@ impl EnvironmentView {
     ) -> Result<(Vec<Hold>, Timestamp), Error> {
         let feature = feature.clone();
         self.ask(user, move |catalog, facts, now| {
-            find_feature(catalog, &feature)?;
-            let mut holds = living_holds(facts, now)?;
+            let found = find_feature(catalog, &feature)?;
+            let mut holds: Vec<Hold> = facts.living_holds(found.balance(), now)?.cloned().collect();
             holds.retain(|hold| hold.feature == feature || *hold.balance() == feature);
+            oldest_first(&mut holds);
             Ok((holds, now))
         })
         .await
     }
 }
 
-/// Returns the user's holds that live, oldest first.
-pub(super) fn living_holds(facts: &UserFacts, now: Timestamp) -> Result<Vec<Hold>, Obstacle> {
-    let mut holds: Vec<Hold> = facts.living_holds(now)?.cloned().collect();
+/// Returns the user's holds that live, on whichever balance, oldest first.
+pub(super) fn living_holds(
+    catalog: &Catalog,
+    facts: &UserFacts,
+    now: Timestamp,
+) -> Result<Vec<Hold>, Obstacle> {
+    let mut holds = Vec::new();
+    if facts.has_holds() {
+        // A feature of which some was ever held is kept.
+        let balances = || catalog.features().filter(|feature| feature.has_amount());
+        facts.need_living_holds(balances().map(|balance| &balance.id), now)?;
+        for balance in balances() {
+            holds.extend(facts.living_holds(&balance.id, now)?.cloned());
+        }
+    }
+    oldest_first(&mut holds);
+    Ok(holds)
+}
+
+fn oldest_first(holds: &mut [Hold]) {
     holds.sort_by(|one, other| {
         (one.created_at, one.id.as_str()).cmp(&(other.created_at, other.id.as_str()))
     });
-    Ok(holds)
 }
 
 impl Environment {

@@ -103,7 +103,7 @@ impl EnvironmentView {
                 entitlements: entitlements.collect(),
                 overrides: living_overrides(facts, now)?,
                 grants: current_grants(catalog, facts, now)?,
-                holds: living_holds(facts, now)?,
+                holds: living_holds(catalog, facts, now)?,
                 now,
                 usage: usage.transpose()?,
             })

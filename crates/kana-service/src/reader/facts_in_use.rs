@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use kana_core::catalog::Catalog;
 use kana_core::facts::{Change, CounterKey, Need, Obstacle, UserFacts};
-use kana_core::id::{HoldId, IdempotencyKey, SubscriptionId, UserId, UserKey};
+use kana_core::id::{FeatureId, HoldId, IdempotencyKey, SubscriptionId, UserId, UserKey};
 use kana_core::idempotency::Replays;
 use kana_core::subjects::{Subject, Subjects};
 use kana_core::{Refusal, Timestamp};
@@ -49,7 +49,7 @@ pub(crate) struct Wanted {
     ended_subscriptions: Vec<(Place, UserKey)>,
     overrides: Vec<(Place, UserKey)>,
     grants: Vec<(Place, UserKey)>,
-    living_holds: Vec<(Place, UserKey)>,
+    living_holds: Vec<(Place, (UserKey, FeatureId))>,
     /// The earliest instant at which holds are wanted.
     holds_since: Option<Timestamp>,
     holds: Vec<(Place, (UserKey, HoldId))>,
@@ -172,8 +172,10 @@ impl FactsInUse {
                 wanted.overrides.extend(place(user).map(|place| (place, user)));
             }
             Need::Grants(user) => wanted.grants.extend(place(user).map(|place| (place, user))),
-            Need::LivingHolds(user, since) => {
-                wanted.living_holds.extend(place(user).map(|place| (place, user)));
+            Need::LivingHolds(user, balances, since) => {
+                let Some(place) = place(user) else { return };
+                let of_user = |balance| (place, (user, balance));
+                wanted.living_holds.extend(balances.into_iter().map(of_user));
                 let earliest = wanted.holds_since.map_or(since, |earlier| earlier.min(since));
                 wanted.holds_since = Some(earliest);
             }
@@ -269,12 +271,12 @@ impl FactsInUse {
     ) -> Result<(), Error> {
         let environment = self.environment;
         if let Some(since) = wanted.holds_since {
-            let (places, keys): (Vec<_>, Vec<_>) =
+            let (places, balances): (Vec<_>, Vec<_>) =
                 std::mem::take(&mut wanted.living_holds).into_iter().unzip();
-            let living = transaction.living_holds_of(environment, &keys, since).await?;
-            for (place, living) in places.into_iter().zip(living) {
+            let living = transaction.living_holds_of(environment, &balances, since).await?;
+            for ((place, (_, balance)), living) in places.into_iter().zip(balances).zip(living) {
                 if let Some(facts) = self.at_mut(place) {
-                    facts.load_living_holds(since, living);
+                    facts.load_living_holds(balance, since, living);
                 }
             }
         }

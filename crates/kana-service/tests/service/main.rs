@@ -11,6 +11,7 @@ mod environments;
 mod folding;
 mod freshness;
 mod group_commit;
+mod holds;
 mod idempotency;
 mod keys;
 mod recount;

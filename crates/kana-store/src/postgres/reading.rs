@@ -243,17 +243,20 @@ impl Transaction for PostgresTransaction {
     async fn living_holds_of(
         &mut self,
         environment: EnvironmentId,
-        users: &[UserKey],
+        balances: &[(UserKey, FeatureId)],
         since: Timestamp,
     ) -> Result<Vec<Vec<Hold>>, StoreError> {
-        let (keys, since) = (distinct(users.iter().map(|user| user.0)), since.as_ms());
-        let rows = self.ask_one(sql::LIVING_HOLDS_OF, &[&environment.0, &keys, &since]).await?;
-        let mut by_user: HashMap<UserKey, Vec<Hold>> = HashMap::new();
+        let asked = distinct(balances.iter().map(|(user, balance)| (user.0, balance.as_str())));
+        let (keys, names): (Vec<Uuid>, Vec<&str>) = asked.into_iter().unzip();
+        let parameters: [&(dyn ToSql + Sync); 4] = [&environment.0, &keys, &names, &since.as_ms()];
+        let rows = self.ask_one(sql::LIVING_HOLDS_OF, &parameters).await?;
+        let mut found: HashMap<(UserKey, FeatureId), Vec<Hold>> = HashMap::new();
         for row in &rows {
             let (user, hold) = rows::hold(row)?;
-            by_user.entry(user).or_default().push(hold);
+            found.entry((user, hold.balance().clone())).or_default().push(hold);
         }
-        Ok(users.iter().map(|user| by_user.get(user).cloned().unwrap_or_default()).collect())
+        let on = |balance| found.get(balance).cloned().unwrap_or_default();
+        Ok(balances.iter().map(on).collect())
     }
 
     async fn holds(

@@ -758,11 +758,11 @@ statements! {
     LIVING_HOLDS_OF = "
         SELECT h.id, h.feature_id, h.amount, h.cost, h.balance_id, h.subscription_id, h.terms,
             h.period_start, h.created_at, h.expires_at, h.ended_at, h.settled, h.user_key
-        FROM unnest($2::uuid[]) k (key)
+        FROM unnest($2::uuid[], $3::text[]) k (key, balance)
         CROSS JOIN LATERAL (
             SELECT * FROM holds
-            WHERE environment_id = $1 AND user_key = k.key AND ended_at IS NULL AND expires_at > $3
-            OFFSET 0) h";
+            WHERE environment_id = $1 AND user_key = k.key AND balance_id = k.balance
+                AND ended_at IS NULL AND expires_at > $4 OFFSET 0) h";
     HOLDS = "
         SELECT h.id, h.feature_id, h.amount, h.cost, h.balance_id, h.subscription_id, h.terms,
             h.period_start, h.created_at, h.expires_at, h.ended_at, h.settled, h.user_key

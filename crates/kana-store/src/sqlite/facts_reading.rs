@@ -26,6 +26,7 @@ use uuid::Uuid;
 use super::facts_cache::{
     AsOf, COUNTERS_MAX, Counter, FactsCache, Found, KnownUser, LookedUp, Rows,
 };
+use super::holds;
 use super::readers::{ReadLease, ReaderPool};
 use super::transaction::SqliteTransaction;
 use crate::app::EnvironmentId;
@@ -268,12 +269,16 @@ from_snapshot! {
         async fn living_holds_of(
             &mut self,
             environment: EnvironmentId,
-            users: &[UserKey],
+            balances: &[(UserKey, FeatureId)],
             since: Timestamp,
         ) -> Result<Vec<Vec<Hold>>, StoreError> {
-            let all = self.snapshot()?.living_holds_of(environment, users, since).await?;
-            let are_none = all.iter().all(Vec::is_empty);
-            self.note_rows(environment, users, || are_none.then_some(Rows::NoHolds));
+            let snapshot = self.snapshot()?;
+            let all = snapshot.living_holds_of(environment, balances, since).await?;
+            for user in holds::users_without(balances, &all) {
+                if !self.snapshot()?.some_hold_lives(environment, user, since)? {
+                    self.note_rows(environment, &[user], || Some(Rows::NoHolds));
+                }
+            }
             Ok(all)
         }
 

@@ -76,6 +76,11 @@ pub(super) trait Lease: Deref<Target = Connection> {
         Ok(values)
     }
 
+    /// Returns true if [`note_rows`](Self::note_rows) keeps what is noted of the user.
+    fn keeps_notes_of(&self, _environment: EnvironmentId, _user: UserKey) -> bool {
+        false
+    }
+
     /// Notes that all overrides or grants of a user were read.
     fn note_rows(
         &mut self,

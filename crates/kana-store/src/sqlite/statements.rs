@@ -308,10 +308,16 @@ statements! {
         DELETE FROM grants WHERE environment_id = ?1 AND user_key = ?2 AND key = ?3";
     DELETE_GRANTS_OF = "DELETE FROM grants WHERE environment_id = ?1 AND user_key = ?2";
     LIVING_HOLDS_OF = "
-        SELECT id, feature_id, amount, cost, balance_id, subscription_id, terms, period_start, created_at,
-            expires_at, ended_at, settled
-        FROM holds INDEXED BY holds_that_may_live
-        WHERE environment_id = ?1 AND user_key = ?2 AND ended_at IS NULL AND expires_at > ?3";
+        SELECT h.id, h.feature_id, h.amount, h.cost, h.balance_id, h.subscription_id, h.terms,
+            h.period_start, h.created_at, h.expires_at, h.ended_at, h.settled
+        FROM rarray(?3) k
+        CROSS JOIN holds h INDEXED BY holds_by_balance
+            ON h.environment_id = ?1 AND h.user_key = ?2 AND h.balance_id = k.value
+            AND h.ended_at IS NULL AND h.expires_at > ?4";
+    SOME_HOLD_LIVES = "
+        SELECT 1 FROM holds INDEXED BY holds_that_may_live
+        WHERE environment_id = ?1 AND user_key = ?2 AND ended_at IS NULL AND expires_at > ?3
+        LIMIT 1";
     HOLD = "
         SELECT id, feature_id, amount, cost, balance_id, subscription_id, terms, period_start, created_at,
             expires_at, ended_at, settled

@@ -9,8 +9,12 @@ use std::sync::Barrier;
 
 use kana_core::Timestamp;
 use kana_core::counter::{CounterValue, Marks};
+use kana_core::credits::Cost;
 use kana_core::facts::{Change, CounterKey};
-use kana_core::id::{FeatureId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey};
+use kana_core::hold::Hold;
+use kana_core::id::{
+    FeatureId, HoldId, IdempotencyKey, PackageId, SubscriptionId, UserId, UserKey,
+};
 use kana_core::metadata::Metadata;
 use kana_core::quantity::Quantities;
 use kana_core::subscription::{Subscription, SubscriptionStatus};
@@ -235,6 +239,7 @@ mod plans {
         "limit_crossings",
         "threshold_events",
         "holds",
+        "h",
         "user_import_lines",
         "user_import_names",
     ];
@@ -257,7 +262,7 @@ mod plans {
             || (statement == "ENVIRONMENTS" && step == "SCAN environments")
             // What is asked for, handed in as a list.
             || (["SUBSCRIPTIONS_OF", "SUBSCRIBERS_AMONG", "FIND_USERS_BY_KEY", "HAVE_USAGE",
-                "ACTIVE_SUBSCRIBERS"]
+                "ACTIVE_SUBSCRIBERS", "LIVING_HOLDS_OF"]
                 .contains(&statement)
                 && step.starts_with("SCAN k "))
             // Whoever lists the jobs asks for all of them.
@@ -402,6 +407,7 @@ mod plans {
             ("GRANTS_OF", statements::GRANTS_OF),
             ("SET_DRAWN", statements::SET_DRAWN),
             ("LIVING_HOLDS_OF", statements::LIVING_HOLDS_OF),
+            ("SOME_HOLD_LIVES", statements::SOME_HOLD_LIVES),
             ("HOLD", statements::HOLD),
             ("PUT_HOLD", statements::PUT_HOLD),
             ("CANCEL_SUBSCRIPTION", statements::CANCEL_SUBSCRIPTION),
@@ -429,6 +435,9 @@ mod plans {
         SET_DRAWN
             SEARCH grants USING PRIMARY KEY (environment_id=? AND user_key=? AND key=?)
         LIVING_HOLDS_OF
+            SCAN k VIRTUAL TABLE INDEX 1:
+            SEARCH h USING INDEX holds_by_balance (environment_id=? AND user_key=? AND balance_id=? AND expires_at>?)
+        SOME_HOLD_LIVES
             SEARCH holds USING INDEX holds_that_may_live (environment_id=? AND user_key=? AND expires_at>?)
         HOLD
             SEARCH holds USING PRIMARY KEY (environment_id=? AND user_key=? AND id=?)
@@ -473,6 +482,42 @@ mod plans {
         change(&store, environment, user_key(1), ended).await;
 
         assert_eq!(facts(), before);
+    }
+
+    #[tokio::test]
+    async fn no_hold_on_another_balance_is_read() {
+        let (store, environment, directory) = store_with_app().await;
+        let hold = |n: u64, balance: &str| {
+            let feature = FeatureId::new("featureId", balance).unwrap();
+            Change::PutHold(Hold {
+                id: HoldId::new("id", &format!("{n}")).unwrap(),
+                feature: feature.clone(),
+                amount: 1,
+                cost: Cost::ONE,
+                counter: CounterKey { feature, ..counter(1, 0) },
+                created_at: NOW,
+                expires_at: Timestamp::MAX,
+                ended: None,
+            })
+        };
+        // Some on balances that stand before and after the one that is asked for.
+        let some = [hold(1, "a"), hold(2, "calls"), hold(3, "z")];
+        change(&store, environment, user_key(1), [create_user(1)].into_iter().chain(some)).await;
+        let names: Rc<Vec<Value>> = Rc::new(vec![Value::Text("calls".to_owned())]);
+        let costs = || {
+            let user = Uuid::from_u128(1);
+            let asked = (environment.0, user, Rc::clone(&names), 0);
+            [
+                work(directory.path(), statements::LIVING_HOLDS_OF, asked),
+                work(directory.path(), statements::SOME_HOLD_LIVES, (environment.0, user, 0)),
+            ]
+        };
+        let before = costs();
+
+        let others = (4..204).map(|n| hold(n, if n % 2 == 0 { "a" } else { "z" }));
+        change(&store, environment, user_key(1), others).await;
+
+        assert_eq!(costs(), before);
     }
 
     #[tokio::test]

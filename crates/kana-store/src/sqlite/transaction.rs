@@ -429,6 +429,10 @@ impl Lease for WriteLease {
         }
     }
 
+    fn keeps_notes_of(&self, environment: EnvironmentId, user: UserKey) -> bool {
+        self.facts.is_unchanged(environment, user)
+    }
+
     fn note_rows(
         &mut self,
         environment: EnvironmentId,
@@ -492,6 +496,16 @@ pub(super) struct SqliteTransaction<L: Lease> {
 }
 
 impl<L: Lease> SqliteTransaction<L> {
+    /// Returns true if a hold of the user lives at an instant or later, on whichever balance.
+    pub(super) fn some_hold_lives(
+        &self,
+        environment: EnvironmentId,
+        user: UserKey,
+        since: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.lease.noted(holds::some_lives(&self.lease, environment, user, since))
+    }
+
     /// Runs a step of the transaction that changes nothing.
     pub(super) fn look<T>(
         &self,
@@ -714,17 +728,17 @@ impl<L: Lease + Send> Transaction for SqliteTransaction<L> {
     async fn living_holds_of(
         &mut self,
         environment: EnvironmentId,
-        users: &[UserKey],
+        balances: &[(UserKey, FeatureId)],
         since: Timestamp,
     ) -> Result<Vec<Vec<Hold>>, StoreError> {
-        let mut all = Vec::with_capacity(users.len());
-        for user in users {
-            let read = holds::living_of_user(&self.lease, environment, *user, since);
-            let read = self.lease.noted(read)?;
-            if read.is_empty() {
-                self.lease.note_rows(environment, *user, || Rows::NoHolds);
+        let all = holds::living(&self.lease, environment, balances, since);
+        let all = self.lease.noted(all)?;
+        for user in holds::users_without(balances, &all) {
+            if self.lease.keeps_notes_of(environment, user)
+                && !self.some_hold_lives(environment, user, since)?
+            {
+                self.lease.note_rows(environment, user, || Rows::NoHolds);
             }
-            all.push(read);
         }
         Ok(all)
     }

@@ -63,7 +63,8 @@ async fn stored<E: Engine>(
         let mut reader = world.store.read_facts().await.unwrap();
         reader.facts(environment, std::slice::from_ref(&id)).await.unwrap();
         let since = Timestamp::from_ms(at);
-        let mut all = reader.living_holds_of(environment, &[user_key(n)], since).await.unwrap();
+        let balance = [(user_key(n), feature_id("credits"))];
+        let mut all = reader.living_holds_of(environment, &balance, since).await.unwrap();
         *living = all.remove(0);
         living.sort_by(|a, b| a.id.cmp(&b.id));
         drop(reader);
@@ -122,6 +123,39 @@ pub(crate) async fn holds_are_kept_as_they_are_made_each_for_its_user<E: Engine>
     world.change(world.test, user_key(1), [put(&released)]).await;
     assert_eq!(stored(&world, world.test, 0).await, [NONE, NONE]);
     assert_eq!(named(&world, &[(user_key(1), &other)]).await, [Some(released)]);
+}
+
+pub(crate) async fn holds_are_read_of_the_balances_that_are_asked_for<E: Engine>() {
+    let world = world::<E>().await;
+    let on = |n: u16, balance: &str| {
+        let counter = CounterKey { feature: feature_id(balance), ..living(n, "calls").counter };
+        Hold { counter, ..living(n, "calls") }
+    };
+    let of = |user: u16, balance: &str| (user_key(user), feature_id(balance));
+    let (one, other, third) = (on(1, "credits"), on(2, "calls"), on(3, "credits"));
+    world.change(world.test, user_key(1), [put(&one), put(&other)]).await;
+    world.change(world.test, user_key(2), [put(&third)]).await;
+    let mut reader = world.store.read().await.unwrap();
+    // In the order in which they were asked for, also one that is asked for twice.
+    let asked =
+        [of(2, "credits"), of(1, "calls"), of(2, "calls"), of(1, "credits"), of(1, "calls")];
+    let living = reader.living_holds_of(world.test, &asked, time(BEGINNING)).await.unwrap();
+    let expected = [vec![third], vec![other.clone()], vec![], vec![one], vec![other]];
+    assert_eq!(living, expected);
+    let none = reader.living_holds_of(world.test, &[], time(BEGINNING)).await.unwrap();
+    assert!(none.is_empty());
+    drop(reader);
+
+    // That nothing is held on one balance does not say that nothing is held.
+    for _ in 0..2 {
+        let mut reader = world.store.read_facts().await.unwrap();
+        let id = [user_id("1")];
+        let facts = reader.facts(world.test, &id).await.unwrap().users.remove(0).unwrap();
+        assert!(facts.has_holds());
+        let asked = [of(1, "seats")];
+        let living = reader.living_holds_of(world.test, &asked, time(BEGINNING)).await.unwrap();
+        assert_eq!(living, [Vec::new()]);
+    }
 }
 
 pub(crate) async fn a_hold_that_is_not_committed_was_never_made<E: Engine>() {

@@ -308,6 +308,7 @@ macro_rules! every_story_on {
             }
             holds {
                 holds_are_kept_as_they_are_made_each_for_its_user,
+                holds_are_read_of_the_balances_that_are_asked_for,
                 a_hold_that_is_not_committed_was_never_made,
                 holds_follow_their_user,
                 holds_that_are_over_are_forgotten_some_at_a_time,
