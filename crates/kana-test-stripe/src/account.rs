@@ -1,6 +1,10 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
+use indexmap::IndexMap;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+
+use crate::meter_events::MeterEvent;
 
 use crate::table::Table;
 use crate::version::API_VERSION;
@@ -26,12 +30,24 @@ pub(crate) struct Account {
     pub(crate) subscriptions: Table,
     pub(crate) subscription_items: Table,
     pub(crate) events: Table,
+    /// Those of the second version of the API, which have their data only where they are asked for.
+    pub(crate) thin_events: Table,
+    pub(crate) sessions: Table,
+    /// What a checkout session sells, and what it says of the subscription to begin.
+    pub(crate) session_lines: HashMap<String, (Vec<Value>, Value)>,
+    pub(crate) meters: Table,
+    /// What meters have taken, the oldest first.
+    pub(crate) meter_events: VecDeque<MeterEvent>,
+    /// When the identifiers of meter events were taken, the oldest first.
+    pub(crate) identifiers: IndexMap<String, i64>,
+    /// Where the server is: `http://127.0.0.1:12111`.
+    pub(crate) base: String,
     /// Events that are still to be handed to the webhook.
     pub(crate) outbox: Vec<Value>,
 }
 
 impl Account {
-    pub(crate) fn new(livemode: bool) -> Self {
+    pub(crate) fn new(livemode: bool, base: &str) -> Self {
         Account {
             id: random_id("acct_"),
             livemode,
@@ -44,6 +60,13 @@ impl Account {
             subscriptions: Table::default(),
             subscription_items: Table::default(),
             events: Table::default(),
+            thin_events: Table::default(),
+            sessions: Table::default(),
+            session_lines: HashMap::new(),
+            meters: Table::default(),
+            meter_events: VecDeque::new(),
+            identifiers: IndexMap::new(),
+            base: base.to_owned(),
             outbox: Vec::new(),
         }
     }
@@ -81,6 +104,31 @@ impl Account {
         if !previous.is_empty() {
             self.emit_event(kind, json!({ "object": after, "previous_attributes": previous }));
         }
+    }
+
+    /// Stores an event of the second version of the API, and hands it to the webhook without its data. `meter`
+    /// is the one that it is about.
+    pub(crate) fn emit_thin(&mut self, kind: &str, meter: Option<&str>, data: Value) {
+        let created = Timestamp::from_second(self.now).unwrap_or_default().to_string();
+        let related = meter.map(|id| {
+            json!({ "id": id, "type": "billing.meter", "url": format!("/v1/billing/meters/{id}") })
+        });
+        let event = json!({
+            "id": random_id("evt_"),
+            "object": "v2.core.event",
+            "context": null,
+            "created": created,
+            "livemode": self.livemode,
+            "related_object": related,
+            "type": kind,
+        });
+        let mut whole = event.clone();
+        whole["data"] = data;
+        self.thin_events.put(whole);
+        if self.thin_events.len() > EVENTS_MAX {
+            self.thin_events.forget_oldest(EVENTS_MAX / 10);
+        }
+        self.outbox.push(event);
     }
 
     fn emit_event(&mut self, kind: &str, data: Value) {

@@ -6,6 +6,7 @@ use crate::error::ApiError;
 use crate::faults::{Fault, FaultKind};
 use crate::keys::Access;
 use crate::params::Params;
+use crate::pay;
 use crate::state::State;
 use crate::subscriptions;
 use crate::webhook::{Delivery, webhook_url};
@@ -32,12 +33,13 @@ pub(crate) fn answer(
         ("POST", ["clock"]) => {
             let seconds =
                 params.integer("advance")?.and_then(|seconds| u32::try_from(seconds).ok());
-            state.clock.advance(seconds.ok_or_else(|| params.missing("advance"))?);
+            state.advance(seconds.ok_or_else(|| params.missing("advance"))?);
             Ok(json!({ "now": state.clock.now() }))
         }
         ("POST", ["webhook"]) => set_webhook(state, params),
         ("POST", ["webhook", "release"]) => Ok(json!({ "released": state.webhook.release() })),
         ("POST", ["keys"]) => add_key(state, params),
+        ("POST", ["checkout_sessions", id]) => settle_session(state, id, params),
         ("POST", ["subscriptions", id]) => set_subscription_status(state, id, params),
         ("GET", ["requests"]) => {
             let method = params.text("method")?.unwrap_or_default();
@@ -114,6 +116,19 @@ fn add_key(state: &mut State, params: &Params) -> Result<Value, ApiError> {
     };
     let message = "Not a key: it must begin with sk_test_, rk_test_, sk_live_ or rk_live_.";
     if added { Ok(json!({})) } else { Err(ApiError::invalid("key", None, message)) }
+}
+
+fn settle_session(state: &mut State, id: &str, params: &Params) -> Result<Value, ApiError> {
+    let payment = params.word("payment", &["succeeded", "failed"])?;
+    let has_come = payment.ok_or_else(|| params.missing("payment"))? == "succeeded";
+    let livemode = id.starts_with("cs_live_");
+    let now = state.clock.now();
+    let account = &mut state.mode(livemode).account;
+    account.now = now;
+    account.cause = (None, None);
+    let session = pay::settle(account, id, has_come);
+    state.hand_over_events(livemode);
+    session
 }
 
 fn set_subscription_status(

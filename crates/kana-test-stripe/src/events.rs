@@ -15,6 +15,11 @@ pub(crate) fn retrieve(account: &Account, id: &str) -> Result<Value, ApiError> {
     event.cloned().ok_or_else(|| ApiError::no_such("event", id))
 }
 
+/// An event that the webhook was sent without its data.
+pub(crate) fn retrieve_thin(account: &Account, id: &str) -> Result<Value, ApiError> {
+    account.thin_events.get(id).cloned().ok_or_else(|| ApiError::no_such("event", id))
+}
+
 pub(crate) fn list(account: &Account, params: &Params) -> Result<Value, ApiError> {
     only_filters(params, &["type", "types", "created"])?;
     let one = params.text("type")?;

@@ -1,6 +1,7 @@
 use serde_json::Value;
 
 use crate::account::Account;
+use crate::checkout;
 use crate::error::ApiError;
 
 /// Steps of a path that are followed, after `data` of a list.
@@ -44,6 +45,9 @@ fn expand_path(account: &Account, value: &mut Value, steps: &[&str]) -> bool {
         value["tiers"] = tiers.cloned().unwrap_or_default();
         return true;
     }
+    if *step == "line_items" && value["object"] == "checkout.session" {
+        value["line_items"] = checkout::shown_lines(account, value);
+    }
     let Some(field) = value.get_mut(*step) else { return false };
     if let Some(object) = field.as_str().map(|id| named(account, step, id)) {
         let Some(object) = object else { return false };
@@ -60,6 +64,8 @@ fn expand_path(account: &Account, value: &mut Value, steps: &[&str]) -> bool {
 fn named<'a>(account: &'a Account, name: &str, id: &str) -> Option<&'a Value> {
     match name {
         "customer" => account.customers.get(id),
+        "meter" => account.meters.get(id),
+        "subscription" => account.subscriptions.get(id),
         "product" => account.products.get(id),
         "default_price" | "price" => account.prices.get(id),
         _ => None,

@@ -35,7 +35,11 @@ impl IdempotencyKeys {
             let message = format!("Idempotency keys must have 1 to {KEY_LENGTH_MAX} characters.");
             return Err(ApiError::idempotency(message));
         }
-        self.records.retain(|_, record| now - record.first_seen < KEPT_SECONDS);
+        let is_old = |record: &&Record| now - record.first_seen >= KEPT_SECONDS;
+        let old = self.records.values().take_while(is_old).count();
+        if old > 0 {
+            self.records.drain(..old);
+        }
         let Some(record) = self.records.get(key) else {
             let record = Record { request: request.to_owned(), first_seen: now, reply: None };
             self.records.insert(key.to_owned(), record);

@@ -1,10 +1,10 @@
 //! A server that answers as Stripe does, for tests and for trying Kana's link to Stripe without an account.
 //!
-//! It knows customers, products, prices, subscriptions with their items, events and the account, in test
-//! and in live mode, and keeps them in memory. It is written from Stripe's public documentation of one
-//! version of the API, [`API_VERSION`], which it answers whatever `Stripe-Version` is asked for. Nothing is
-//! charged, and time passes without renewals: [`StripeServer::advance`] only makes events and idempotency
-//! keys older. Not there yet: checkout sessions, billing meters, invoices.
+//! It knows customers, products, prices, subscriptions with their items, checkout sessions with a page to pay on,
+//! billing meters with their events, events and the account, in test and in live mode, and keeps them in memory.
+//! It is written from Stripe's public documentation of one version of the API, [`API_VERSION`], which it answers
+//! whatever `Stripe-Version` is asked for. Nothing is charged, and there are no invoices. Time passes with
+//! [`StripeServer::advance`]: subscriptions are renewed and end.
 //!
 //! # The control API
 //!
@@ -18,11 +18,13 @@
 //! - `POST /_control/webhook`: `url`, `secret`, `delivery`: `in_order`, `twice`, `shuffled`, `late`, `never`.
 //! - `POST /_control/webhook/release`: sends what `shuffled` and `late` held back.
 //! - `POST /_control/clock`: `advance`, in seconds.
+//! - `POST /_control/checkout_sessions/{id}`: `payment`, which was to come later: `succeeded` or `failed`.
 //! - `POST /_control/subscriptions/{id}`: `status`, as only Stripe changes it: `past_due`, `unpaid`, …
 //! - `GET /_control/requests`: `method`, `path` (its beginning): the `count` of them, and the
 //!   `busiest_second`, the most in any one second.
 
 mod account;
+mod checkout;
 mod clock;
 mod control;
 mod customers;
@@ -32,7 +34,10 @@ mod expand;
 mod faults;
 mod idempotency;
 mod keys;
+mod meter_events;
+mod meters;
 mod params;
+mod pay;
 mod period;
 mod prices;
 mod products;

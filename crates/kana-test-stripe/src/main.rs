@@ -10,8 +10,8 @@ use kana_test_stripe::{API_VERSION, Delivery, StripeServer};
 
 /// A stand-in for Stripe: answers its API from memory and sends signed webhooks
 ///
-/// It knows customers, products, prices, subscriptions with their items, events and the account. No money
-/// moves, and all is forgotten when it ends.
+/// It knows customers, products, prices, subscriptions with their items, checkout sessions with a page to pay on,
+/// billing meters, events and the account. No money moves, and all is forgotten when it ends.
 ///
 /// Call it as Stripe: curl localhost:12111/v1/customers -H 'Authorization: Bearer sk_test_try' -d name=Ann
 ///

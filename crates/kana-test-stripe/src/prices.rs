@@ -31,8 +31,10 @@ pub(crate) fn create(account: &mut Account, params: &Params) -> Result<Value, Ap
     params.only(&PARAMS)?;
     let tiered = params.word("billing_scheme", &["per_unit", "tiered"])? == Some("tiered");
     let (unit_amount, decimal) = unit_amount(params, tiered)?;
-    let recurring =
-        params.nested("recurring")?.map(|recurring| read_recurring(&recurring)).transpose()?;
+    let recurring = params
+        .nested("recurring")?
+        .map(|recurring| read_recurring(account, &recurring))
+        .transpose()?;
     let tiers = if tiered { read_tiers(params)? } else { Value::Null };
     let mut price = json!({
         "id": random_id("price_"),
@@ -157,10 +159,14 @@ fn is_decimal(amount: &str) -> bool {
     is_digits(whole) && is_digits(decimals)
 }
 
-fn read_recurring(recurring: &Params) -> Result<Value, ApiError> {
+fn read_recurring(account: &Account, recurring: &Params) -> Result<Value, ApiError> {
     recurring.only(&["interval", "interval_count", "meter", "usage_type", "trial_period_days"])?;
     let interval =
         recurring.word("interval", &INTERVALS)?.ok_or_else(|| recurring.missing("interval"))?;
+    let meter = recurring.text("meter")?;
+    if let Some(id) = meter.filter(|id| account.meters.get(id).is_none()) {
+        return Err(ApiError::no_such_named(&recurring.full_name("meter"), "billing meter", id));
+    }
     let count = recurring.integer("interval_count")?.unwrap_or(1);
     if !(1..=1095).contains(&count) {
         let name = recurring.full_name("interval_count");
@@ -169,7 +175,7 @@ fn read_recurring(recurring: &Params) -> Result<Value, ApiError> {
     Ok(json!({
         "interval": interval,
         "interval_count": count,
-        "meter": recurring.text("meter")?,
+        "meter": meter,
         "trial_period_days": recurring.integer("trial_period_days")?,
         "usage_type": recurring.word("usage_type", &["licensed", "metered"])?.unwrap_or("licensed"),
     }))

@@ -16,6 +16,17 @@ impl Reply {
         Reply { status, headers, body: format!("{body:#}") }
     }
 
+    /// A page for people.
+    pub(crate) fn page(status: u16, body: String) -> Self {
+        let headers = vec![("content-type", "text/html; charset=utf-8".to_owned())];
+        Reply { status, headers, body }
+    }
+
+    /// Sends the browser somewhere else.
+    pub(crate) fn see_other(url: &str) -> Self {
+        Reply { status: 303, headers: vec![("location", url.to_owned())], body: String::new() }
+    }
+
     /// What something between the client and Stripe answers.
     pub(crate) fn html() -> Self {
         let headers = vec![("content-type", "text/html".to_owned())];

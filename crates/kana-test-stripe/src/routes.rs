@@ -5,7 +5,10 @@ use crate::error::ApiError;
 use crate::expand::expand;
 use crate::keys::Access;
 use crate::params::Params;
-use crate::{customers, events, prices, products, subscription_items, subscriptions};
+use crate::{
+    checkout, customers, events, meter_events, meters, prices, products, subscription_items,
+    subscriptions,
+};
 
 /// Answers a call of Stripe's API. `path` is without the query.
 pub(crate) fn answer(
@@ -29,7 +32,11 @@ pub(crate) fn answer(
 
 /// The permission that a restricted key needs for a call.
 pub(crate) fn permission(method: &str, path: &str) -> Option<(&'static str, Access)> {
-    let resource = match segments(path).first()? {
+    let segments = segments(path);
+    let resource = match segments.first()? {
+        &"billing" if segments.get(1) == Some(&"meter_events") => "billing_meter_events",
+        &"billing" => "billing_meters",
+        &"checkout" => "checkout_sessions",
         &"account" => "account",
         &"customers" => "customers",
         &"products" => "products",
@@ -43,7 +50,10 @@ pub(crate) fn permission(method: &str, path: &str) -> Option<(&'static str, Acce
 
 /// What follows `/v1/`.
 fn segments(path: &str) -> Vec<&str> {
-    path.strip_prefix("/v1/").map(|rest| rest.split('/').collect()).unwrap_or_default()
+    path.strip_prefix("/v1/")
+        .or_else(|| path.strip_prefix("/v2/core/"))
+        .map(|rest| rest.split('/').collect())
+        .unwrap_or_default()
 }
 
 fn call(
@@ -74,7 +84,28 @@ fn call(
         ("DELETE", ["subscriptions", id]) => subscriptions::cancel(account, id, params),
         ("GET", ["subscription_items"]) => subscription_items::list(account, params),
         ("GET", ["subscription_items", id]) => subscription_items::retrieve(account, id),
+        ("POST", ["checkout", "sessions"]) => checkout::create(account, params),
+        ("GET", ["checkout", "sessions"]) => checkout::list(account, params),
+        ("GET", ["checkout", "sessions", id]) => checkout::retrieve(account, id),
+        ("GET", ["checkout", "sessions", id, "line_items"]) => {
+            checkout::line_items(account, id, params)
+        }
+        ("POST", ["checkout", "sessions", id, "expire"]) => checkout::expire(account, id, params),
+        ("POST", ["billing", "meters"]) => meters::create(account, params),
+        ("GET", ["billing", "meters"]) => meters::list(account, params),
+        ("GET", ["billing", "meters", id]) => meters::retrieve(account, id),
+        ("POST", ["billing", "meters", id, "deactivate"]) => {
+            meters::set_status(account, id, params, "inactive")
+        }
+        ("POST", ["billing", "meters", id, "reactivate"]) => {
+            meters::set_status(account, id, params, "active")
+        }
+        ("GET", ["billing", "meters", id, "event_summaries"]) => {
+            meter_events::summaries(account, id, params)
+        }
+        ("POST", ["billing", "meter_events"]) => meter_events::create(account, params),
         ("GET", ["events"]) => events::list(account, params),
+        ("GET", ["events", id]) if path.starts_with("/v2/") => events::retrieve_thin(account, id),
         ("GET", ["events", id]) => events::retrieve(account, id),
         _ => Err(ApiError::unknown_address(method, path)),
     }

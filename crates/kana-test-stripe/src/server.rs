@@ -11,11 +11,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::control;
 use crate::error::ApiError;
 use crate::faults::Fault;
 use crate::keys::Access;
@@ -23,6 +23,7 @@ use crate::reply::Reply;
 use crate::signature::sign;
 use crate::state::{Call, HeldKey, Outcome, State};
 use crate::webhook::{Delivery, send, webhook_url};
+use crate::{control, pay};
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 const CONNECTIONS_MAX: usize = 1000;
@@ -54,7 +55,10 @@ impl StripeServer {
     pub async fn start(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { state: Mutex::new(State::new()), events: Notify::new() });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(&format!("http://{address}"))),
+            events: Notify::new(),
+        });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         let delivering = tokio::spawn(deliver(Arc::clone(&shared)));
         Ok(StripeServer { shared, address, accepting, delivering })
@@ -91,9 +95,10 @@ impl StripeServer {
         self.shared.state().faults.add(fault)
     }
 
-    /// Moves the clock forwards.
+    /// Moves the clock forwards: subscriptions are renewed, and end, as they were to.
     pub fn advance(&self, seconds: u32) {
-        self.shared.state().clock.advance(seconds);
+        self.shared.state().advance(seconds);
+        self.shared.events.notify_one();
     }
 
     /// The server's time in seconds since 1970.
@@ -116,6 +121,21 @@ impl StripeServer {
         let released = self.shared.state().webhook.release();
         self.shared.events.notify_one();
         released
+    }
+
+    /// The events of the second version of the API that there were, as the webhook gets them.
+    #[must_use]
+    pub fn thin_events(&self, livemode: bool) -> Vec<Value> {
+        let mut state = self.shared.state();
+        let events = state.mode(livemode).account.thin_events.rows();
+        let without_data = |event: &Value| {
+            let fields = event.as_object().into_iter().flatten();
+            fields
+                .filter(|(name, _)| *name != "data")
+                .map(|(name, it)| (name.clone(), it.clone()))
+                .collect()
+        };
+        events.map(without_data).collect()
     }
 
     /// How many requests came with this method, or any if it is empty, and a path that begins so.
@@ -193,6 +213,11 @@ async fn respond(
         let answer = control::answer(&mut shared.state(), &method, path, &form);
         shared.events.notify_one();
         return response(Reply::from(answer));
+    }
+    if let Some(id) = path.strip_prefix("/pay/") {
+        let reply = pay::answer(&mut shared.state(), &method, id, &form);
+        shared.events.notify_one();
+        return response(reply);
     }
     let (authorization, idempotency_key) = (header("authorization"), header("idempotency-key"));
     let outcome =

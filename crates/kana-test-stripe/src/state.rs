@@ -7,9 +7,9 @@ use crate::keys::Keys;
 use crate::params::Params;
 use crate::reply::Reply;
 use crate::request_log::RequestLog;
-use crate::routes;
 use crate::version::API_VERSION;
 use crate::webhook::Webhook;
+use crate::{routes, subscriptions};
 
 /// All that the server knows.
 #[derive(Debug)]
@@ -58,9 +58,9 @@ pub(crate) struct HeldKey {
 }
 
 impl State {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(base: &str) -> Self {
         let mode = |livemode| Mode {
-            account: Account::new(livemode),
+            account: Account::new(livemode, base),
             idempotency_keys: IdempotencyKeys::default(),
         };
         State {
@@ -99,6 +99,19 @@ impl State {
         let events = std::mem::take(&mut self.mode(livemode).account.outbox);
         for event in events {
             self.webhook.accept(event);
+        }
+    }
+
+    /// Moves the clock forwards, and lets what was to happen meanwhile happen.
+    pub(crate) fn advance(&mut self, seconds: u32) {
+        self.clock.advance(seconds);
+        let now = self.clock.now();
+        for livemode in [false, true] {
+            let account = &mut self.mode(livemode).account;
+            account.now = now;
+            account.cause = (None, None);
+            subscriptions::pass_time(account);
+            self.hand_over_events(livemode);
         }
     }
 

@@ -184,6 +184,28 @@ pub(crate) fn cancel_all_of(account: &mut Account, customer: &str) {
     }
 }
 
+/// Lets time pass: trials end, periods are renewed, and what was to end does.
+pub(crate) fn pass_time(account: &mut Account) {
+    let running = account.subscriptions.rows().filter(|one| !has_ended(one));
+    for mut subscription in running.cloned().collect::<Vec<_>>() {
+        let is_due = |name: &str| subscription[name].as_i64().is_some_and(|at| at <= account.now);
+        if is_due("cancel_at") {
+            end(account, subscription);
+            continue;
+        }
+        let before = shown(account, &subscription);
+        if subscription["status"] == "trialing" && is_due("trial_end") {
+            subscription["status"] = "active".into();
+        }
+        let id = subscription["id"].as_str().unwrap_or_default();
+        let mut items = items_of(account, id);
+        set_periods(account.now, &subscription, &mut items);
+        store(account, &subscription, items);
+        let after = shown(account, &subscription);
+        account.emit_update("customer.subscription.updated", &before, &after);
+    }
+}
+
 /// Gives a subscription a status that only Stripe can bring about, such as `past_due`.
 pub(crate) fn set_status(
     account: &mut Account,

@@ -76,6 +76,49 @@ assert.equal(cancelled.status, 'canceled');
 assert.ok(cancelled.ended_at);
 assert.equal((await stripe.accounts.retrieveCurrent()).object, 'account');
 
+// A checkout session that is paid on its page, and its subscription.
+const session = await stripe.checkout.sessions.create({
+  mode: 'subscription',
+  line_items: [{ price: price.id, quantity: 1 }],
+  success_url: 'http://shop.example/done?id={CHECKOUT_SESSION_ID}',
+  subscription_data: { metadata: { kana_user_id: 'u-17' } },
+});
+const paid = await fetch(session.url, {
+  method: 'POST',
+  body: new URLSearchParams({ email: 'bob@example.com' }),
+  redirect: 'manual',
+});
+assert.equal(paid.headers.get('location'), `http://shop.example/done?id=${session.id}`);
+const complete = await stripe.checkout.sessions.retrieve(session.id, {
+  expand: ['subscription', 'customer', 'line_items'],
+});
+assert.equal(complete.status, 'complete');
+assert.equal(complete.subscription.metadata.kana_user_id, 'u-17');
+assert.equal(complete.line_items.data[0].price.id, price.id);
+await stripe.customers.del(complete.customer.id);
+
+// Usage that a meter counts, and an event of the second version of the API about what it cannot count.
+const meter = await stripe.billing.meters.create({
+  display_name: 'Calls',
+  event_name: 'calls',
+  default_aggregation: { formula: 'sum' },
+});
+const use = (who, identifier) =>
+  stripe.billing.meterEvents.create({
+    event_name: 'calls',
+    identifier,
+    payload: { stripe_customer_id: who, value: '7' },
+  });
+await use(customer.id, 'first');
+await assert.rejects(use(customer.id, 'first'), { message: /already exists with identifier first/ });
+const minute = Math.floor(Date.now() / 60_000) * 60;
+const summaries = await stripe.billing.meters.listEventSummaries(meter.id, {
+  customer: customer.id,
+  start_time: minute - 3600,
+  end_time: minute + 120,
+});
+assert.equal(summaries.data[0].aggregated_value, 7);
+
 // All pages of a list, each object once, the newest first.
 const made = [customer.id];
 for (let number = 0; number < 24; number += 1) {
