@@ -11,13 +11,13 @@ use crate::access::Access;
 use crate::clock::Clock;
 use crate::counted;
 use crate::deadlines;
-use crate::environment::simulation::Simulations;
 use crate::error::Error;
 use crate::people::node::PeopleOnNode;
 use crate::reader::Reader;
 use crate::readiness::NotReady;
 use crate::retry::retry;
 use crate::settings::Settings;
+use crate::simulations::Simulations;
 use crate::subscriber_counts::SubscriberCounts;
 use crate::writer::{Finished, Writer};
 

@@ -23,6 +23,7 @@ mod reader;
 mod readiness;
 mod retry;
 mod settings;
+mod simulations;
 mod start;
 mod subscriber_counts;
 pub mod user_csv;

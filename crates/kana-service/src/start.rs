@@ -8,11 +8,11 @@ use kana_store::Store;
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::deadlines::WriterDeadlines;
-use crate::environment::simulation::Simulations;
 use crate::kana::Kana;
 use crate::people::node::PeopleOnNode;
 use crate::reader::Reader;
 use crate::settings::Settings;
+use crate::simulations::Simulations;
 use crate::subscriber_counts::SubscriberCounts;
 use crate::writer::{LanesOn, Writer};
 

@@ -1,9 +1,7 @@
 //! What recorded usage would have come to under other packages (contract: `beyond.md`, "Replay").
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kana_core::Timestamp;
@@ -11,7 +9,6 @@ use kana_core::configuration::Configuration;
 use kana_core::id::UserKey;
 use kana_core::refusal::InvalidValue;
 use kana_core::simulation::{self, Simulated, Simulation};
-use kana_store::EnvironmentId;
 use kana_store::usage_by_user::{LoggedUsage, UsageWindow};
 
 use super::view::EnvironmentView;
@@ -43,32 +40,6 @@ pub enum SimulationError {
 impl From<InvalidValue> for SimulationError {
     fn from(invalid: InvalidValue) -> Self {
         Self::Failed(invalid.into())
-    }
-}
-
-/// The environments whose usage is being counted again on this node.
-#[derive(Debug, Default)]
-pub(crate) struct Simulations(Mutex<HashSet<EnvironmentId>>);
-
-/// The turn of one simulation, which ends with it.
-struct Turn<'a> {
-    simulations: &'a Simulations,
-    environment: EnvironmentId,
-}
-
-impl Simulations {
-    fn begin(&self, environment: EnvironmentId) -> Option<Turn<'_>> {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = running.insert(environment);
-        // One that is not its own must not come to be, since its end would be that of the other.
-        is_new.then(|| Turn { simulations: self, environment })
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let running = self.simulations.0.lock();
-        running.unwrap_or_else(PoisonError::into_inner).remove(&self.environment);
     }
 }
 
