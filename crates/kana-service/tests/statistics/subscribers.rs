@@ -25,7 +25,7 @@ async fn subscribers<E: Engine>(world: &World<E>) -> Vec<String> {
     };
     let listed = ids("").await;
     let counted = u64::try_from(listed.len()).unwrap();
-    assert_eq!(test.count_subscribers(&[pro.clone()]).await.unwrap(), [counted]);
+    assert_eq!(test.count_subscribers(std::slice::from_ref(&pro)).await.unwrap(), [counted]);
     for user in ["ada", "bob", "cyd", "dan", "eve"] {
         let is_listed = listed.iter().any(|id| id == user);
         assert_eq!(ids(user).await.len(), usize::from(is_listed), "{user}");
