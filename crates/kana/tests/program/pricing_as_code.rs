@@ -438,6 +438,5 @@ fn usage_is_counted_again_under_the_file_before_it_is_published() {
 }
 
 fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_millis()).unwrap()
+    kana_service::Clock::now(&kana_service::SystemClock).as_ms()
 }
