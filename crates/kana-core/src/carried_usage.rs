@@ -95,10 +95,11 @@ impl Carrying<'_> {
         let mut set = |counter, value| {
             changes.push((facts.key, Change::SetCounter { counter, value }));
         };
+        // Also where nothing was used yet: what is told late must not draw.
+        let mut left = value.clone();
+        left.marks = left.marks.with_draws(Draws::NONE).moved();
+        set(old.counter().clone(), left);
         if value.used > 0 || !value.marks.is_empty() {
-            let mut left = value.clone();
-            left.marks = left.marks.with_draws(Draws::NONE).moved();
-            set(old.counter().clone(), left);
             let mut brought = value.clone();
             brought.marks = brought.marks.brought(value.used);
             set(new.counter().clone(), brought);

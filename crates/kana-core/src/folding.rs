@@ -138,7 +138,9 @@ fn fold(
         // A counter that was never written includes the sum when it is first read.
         if let Some(known) = stored(&counter) {
             let mut value = plus(known.clone(), 0);
-            add_drawn(&mut value);
+            if !known.marks.has_moved() {
+                add_drawn(&mut value);
+            }
             changes.push((facts.key, Change::SetCounter { counter, value }));
         }
     }

@@ -99,6 +99,19 @@ impl Recount {
         }
     }
 
+    /// Returns what a counter should hold that no event has set, and that was written all the same: what its period
+    /// has taken over.
+    #[must_use]
+    pub fn taken_over_by(&self, (terms, period_start): (TermsNumber, Timestamp)) -> i64 {
+        let schedule = Schedule::of_terms(self.lifetime, &self.terms);
+        let Some(place) = schedule.place_of(terms, period_start) else { return 0 };
+        let meter = Meter::new(schedule, &self.feature, place);
+        // What is not loaded was never set, and neither was this one.
+        let mut facts = self.facts.clone();
+        facts.load_counter(meter.counter().clone(), None);
+        meter.read(&facts, &mut Vec::new()).used
+    }
+
     /// Returns what the counters should be, by terms number and the start of the period. Old ones may have
     /// been folded since. `None` if that is not certain: a change of terms came within ten seconds of an
     /// event, or there were too many changes.
@@ -128,5 +141,43 @@ fn add(facts: &mut UserFacts, meter: &Meter<'_>, event: CountedEvent) {
         };
         // Each round loads counters that were not loaded, so the rounds have an end.
         missing.into_iter().for_each(|counter| facts.load_counter(counter, None));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::allowance::Allowance;
+    use crate::id::SubscriptionId;
+    use crate::period::ResetPeriod;
+
+    #[test]
+    fn a_counter_that_no_event_has_set_holds_what_its_period_has_taken_over() {
+        let at = |text: &str| Timestamp::parse("at", text).unwrap();
+        let start = at("2024-01-01T00:00:00Z");
+        let every = |period| Some(Allowance { reset_period: Some(period), ..Allowance::UNLIMITED });
+        let (month, year) = (every(ResetPeriod::Month), every(ResetPeriod::Year));
+        let terms = vec![
+            Terms { since: Timestamp::MIN, number: TermsNumber(0), allowance: month },
+            Terms { since: at("2024-01-20T00:00:00Z"), number: TermsNumber(1), allowance: year },
+        ];
+        let source = Source::Subscription(SubscriptionId(Uuid::from_u128(1)));
+        let feature = FeatureId::new("feature", "calls").unwrap();
+        let mut recount = Recount::new(source, (start.into(), None), feature, terms).unwrap();
+        let used_at = at("2024-01-10T00:00:00Z");
+        let event = CountedEvent {
+            action: LoggedAction::Add,
+            delta: 5,
+            occurred_at: used_at,
+            recorded_at: used_at,
+        };
+        recount.count(event);
+        assert_eq!(recount.taken_over_by((TermsNumber(1), start)), 5);
+        let later = at("2025-01-01T00:00:00Z");
+        assert_eq!(recount.taken_over_by((TermsNumber(1), later)), 0);
+        assert_eq!(recount.taken_over_by((TermsNumber(7), start)), 0);
+        assert_eq!(recount.counters().unwrap().len(), 1);
     }
 }

@@ -96,8 +96,9 @@ pub struct Simulation {
 #[derive(Debug, Default)]
 struct OfUser {
     subscriptions: Vec<Subscription>,
-    /// The keys of events that were taken back.
-    voided: HashSet<IdempotencyKey>,
+    /// The keys of events that were taken back, and when they occurred: a key can be used again once it was
+    /// forgotten.
+    voided: HashSet<(IdempotencyKey, Timestamp)>,
     /// What was used in each period, by the subscription, the feature, and the start of the period.
     counters: HashMap<(SubscriptionId, FeatureId, Timestamp), i64>,
     /// What was used, and whether more was wanted than the limit.
@@ -127,15 +128,18 @@ impl Simulation {
         self.user.subscriptions = subscriptions;
     }
 
-    /// Leaves out the user's event under this key, which was taken back. To be called before the event comes.
-    pub fn leave_out(&mut self, key: IdempotencyKey) {
-        self.user.voided.insert(key);
+    /// Leaves out the user's event under this key that occurred then and was taken back. To be called before the
+    /// event comes.
+    pub fn leave_out(&mut self, key: IdempotencyKey, occurred_at: Timestamp) {
+        self.user.voided.insert((key, occurred_at));
     }
 
     /// Counts the user's next event, in order of arrival.
     pub fn count(&mut self, event: &SimulatedEvent) {
-        let is_voided = |key: &IdempotencyKey| self.user.voided.contains(key);
-        if event.idempotency_key.as_ref().is_some_and(is_voided) {
+        if !self.user.voided.is_empty()
+            && let Some(key) = event.idempotency_key.clone()
+            && self.user.voided.contains(&(key, event.occurred_at))
+        {
             return;
         }
         let Some(feature) = self.catalog.feature(&event.feature).cloned() else { return };

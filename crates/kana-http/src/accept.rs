@@ -31,6 +31,7 @@ use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
 use crate::message_body::{RequestBody, ResponseBody};
 use crate::overdue;
+use crate::own_time::OwnTime;
 use crate::peer_address::PeerAddress;
 use crate::request_framing::RequestFraming;
 use crate::request_log::{self, Answering, RequestLog, RequestLogSettings};
@@ -235,6 +236,7 @@ fn respond(
     }
     let (mut head, body) = request.into_parts();
     head.extensions.insert(peer);
+    head.extensions.insert(OwnTime::of(activity));
     let body = Body::new(RequestBody::new(body, &head.headers, activity));
     let (activity, is_protected) = (Arc::clone(activity), served.tls.is_some());
     let request = Request::from_parts(head, body);

@@ -22,8 +22,8 @@ pub(crate) const AHEAD_MS: i64 = 60 * 60 * 1000;
 /// An entry of the log of usage that simulation looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoggedUsage {
-    /// The event under this key was taken back.
-    TakenBack(IdempotencyKey),
+    /// The event under this key that occurred then was taken back.
+    TakenBack(IdempotencyKey, Timestamp),
     /// An event.
     Event(SimulatedEvent),
 }
@@ -58,7 +58,10 @@ impl LoggedRow<'_> {
         let action = match self.action {
             LoggedAction::Add => UsageAction::Add,
             LoggedAction::Set => UsageAction::Set,
-            LoggedAction::Void => return Ok(idempotency_key.map(LoggedUsage::TakenBack)),
+            LoggedAction::Void => {
+                let at = Timestamp::from_ms(self.occurred_at);
+                return Ok(idempotency_key.map(|key| LoggedUsage::TakenBack(key, at)));
+            }
         };
         Ok(Some(LoggedUsage::Event(SimulatedEvent {
             feature: FeatureId::new("stored feature id", self.feature)?,

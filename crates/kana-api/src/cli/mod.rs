@@ -22,6 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use kana_core::configuration::{Configuration, Place, Problem};
 use kana_core::configuration_plan::Finding;
+use kana_http::OwnTime;
 use kana_http::body::{BodyMemory, ContentEncoding, RequestBody};
 use kana_service::Kana;
 use kana_telemetry::Surface;
@@ -141,6 +142,10 @@ async fn simulate(State(api): State<Arc<CliApi>>, http: Request) -> Result<Respo
         Asked::read(&text)?
     };
     drop((text, body));
+    // The simulation has a limit of its own.
+    if let Some(own_time) = parts.extensions.get::<OwnTime>() {
+        own_time.take();
+    }
     let simulated = environment.simulate(&configuration, occurred).await?;
     Ok(answer(StatusCode::OK, &Answer::from(simulated), None))
 }

@@ -180,6 +180,17 @@ fn the_old_counter_draws_nothing_any_more() {
 }
 
 #[test]
+fn a_counter_that_was_empty_draws_nothing_any_more_either() {
+    let mut world = world();
+    world.give(giving("ada", "calls", 8)).unwrap();
+    go_to(&mut world, day(10));
+    change(&mut world, "basic", "twin");
+    world.record(recording("ada", "calls").add(14).at_time(day(5))).unwrap();
+    assert_eq!((numbers(&world), drawn(&world)), ([0, 0, 8, 18], vec![0]));
+    assert_eq!(world.usage("ada", "calls").past[0].consumption.used, 14);
+}
+
+#[test]
 fn holds_that_live_move_and_others_stay() {
     let mut world = world();
     hold(&mut world, "expires", 1);

@@ -200,13 +200,15 @@ fn what_was_taken_back_is_left_out_for_its_user_only() {
     let mut simulation = Simulation::new(&shop());
     let event = SimulatedEvent { idempotency_key: Some(key("k")), ..used("calls", 2, 0) };
     simulation.begin_user(vec![to(1, "basic")]);
-    simulation.leave_out(key("k"));
+    simulation.leave_out(key("k"), day(0));
     simulation.count(&event);
+    // The key was used again, once it was forgotten.
+    simulation.count(&SimulatedEvent { occurred_at: day(1), ..event.clone() });
     simulation.begin_user(vec![to(2, "basic")]);
     simulation.count(&event);
     simulation.count(&used("calls", 0, 0));
     let all = simulation.finish();
-    assert_eq!((rows(&all), all.events), (vec![("basic", "calls", [1, 0, 2, 0, 0])], 2));
+    assert_eq!((rows(&all), all.events), (vec![("basic", "calls", [2, 0, 4, 0, 0])], 3));
 }
 
 #[test]

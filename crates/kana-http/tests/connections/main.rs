@@ -17,13 +17,13 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use hyper::body::Frame;
-use kana_http::{Limits, RequestLogSettings, ServerSettings, Tls};
+use kana_http::{Limits, OwnTime, RequestLogSettings, ServerSettings, Tls};
 use kana_telemetry::Surface;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, oneshot};
@@ -83,6 +83,12 @@ async fn wait(State(shared): State<Shared>) -> &'static str {
     "waited"
 }
 
+/// Does what [`wait`] does, and limits its time itself.
+async fn wait_long(own_time: Extension<OwnTime>, shared: State<Shared>) -> &'static str {
+    own_time.take();
+    wait(shared).await
+}
+
 /// An answer without an end, that says when it is given up.
 struct Endless(Shared);
 
@@ -127,6 +133,7 @@ impl Server {
         let gate = Arc::new(Semaphore::new(0));
         let router = Router::new()
             .route("/", get(async || "hello"))
+            .route("/wait-long", get(wait_long))
             .route("/read", post(read))
             .route("/refuse", post(async || (StatusCode::UNAUTHORIZED, "refused")))
             .route("/wait", get(wait))
@@ -281,6 +288,24 @@ fn a_handler_that_does_not_answer_in_time_is_given_up_and_the_connection_goes_on
     // Nobody waits at the gate any more.
     get_path(&mut connection, "/wait");
     assert_eq!(answer(&mut connection).1, "waited");
+}
+
+#[test]
+fn a_handler_that_limits_its_time_itself_is_not_given_up() {
+    let server = Server::start(Limits { response: SHORT, ..PATIENT });
+    let (mut patient, mut others) = (server.connect(), server.connect());
+    get_path(&mut patient, "/wait-long");
+    server.expect("waiting");
+    for _ in 0..2 {
+        // Each answer takes longer than a sweep.
+        get_path(&mut others, "/wait");
+        assert!(answer(&mut others).0.starts_with("http/1.1 500 "));
+    }
+    server.gate.add_permits(1);
+    assert_eq!(answer(&mut patient).1, "waited");
+    // The next request on the connection has the limit again.
+    get_path(&mut patient, "/wait");
+    assert!(answer(&mut patient).0.starts_with("http/1.1 500 "));
 }
 
 #[test]

@@ -21,6 +21,9 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// How many times as long as it works a simulation rests, so that requests have most of the processor.
 const REST: u32 = 4;
 
+/// The longest work that it rests for: what took longer was waiting for the database.
+const WORK_MAX: Duration = Duration::from_millis(5);
+
 /// Why there is no result of a simulation.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulationError {
@@ -29,7 +32,7 @@ pub enum SimulationError {
     Running,
     /// It took too long.
     #[error(
-        "The simulation took longer than 10 minutes and was ended: choose a shorter stretch of time"
+        "The simulation took longer than 10 minutes and was ended: choose a shorter or later stretch of time"
     )]
     TooLong,
     /// It failed, as any other call can.
@@ -74,7 +77,7 @@ impl EnvironmentView {
             }
             let since = Instant::now();
             self.count_again(&mut simulation, &mut current, batch).await?;
-            tokio::time::sleep(since.elapsed() * REST).await;
+            tokio::time::sleep(since.elapsed().min(WORK_MAX) * REST).await;
         }
         Ok(simulation.finish())
     }
@@ -101,7 +104,7 @@ impl EnvironmentView {
                 *current = Some(*of);
             }
             match entry {
-                LoggedUsage::TakenBack(key) => simulation.leave_out(key),
+                LoggedUsage::TakenBack(key, at) => simulation.leave_out(key, at),
                 LoggedUsage::Event(event) => simulation.count(&event),
             }
         }

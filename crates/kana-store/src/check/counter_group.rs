@@ -181,7 +181,7 @@ fn by_the_rules(recount: &Recount, stored: &BTreeMap<At, i64>) -> Vec<Wrong> {
         return Vec::new();
     }
     let wrong = all.into_iter().filter_map(|at| {
-        let made = counted.get(&at).copied().unwrap_or(0);
+        let made = counted.get(&at).copied().unwrap_or_else(|| recount.taken_over_by(at));
         match stored.get(&at) {
             Some(used) if *used == made => None,
             Some(used) => Some(differs(at.1, *used, made)),

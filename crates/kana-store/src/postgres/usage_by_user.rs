@@ -25,6 +25,10 @@ use crate::usage_by_user::{
 const WHOLE: &str = "SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; \
     SET LOCAL max_parallel_workers_per_gather = 0";
 
+/// How often the server looks whether the connection is still there, in milliseconds. PostgreSQL 13 does not.
+const WATCH: &str = "SELECT set_config(name, '1000', true) FROM pg_settings \
+    WHERE name = 'client_connection_check_interval'";
+
 /// Begins to read on a connection of its own. Returns `None` if another node reads the usage of this
 /// environment. Whoever reads holds a lock as long as its transaction lasts, so that a node which goes away
 /// leaves none behind.
@@ -36,7 +40,8 @@ pub(super) async fn usage_by_user(
     let connections = &shared.connections;
     let connection = begin(shared, &connections.session.begin_read).await?;
     let answer = connections.deadlines.answer;
-    let limit = format!("SET LOCAL statement_timeout = {}; {WHOLE}", window.limit.as_millis());
+    let limit =
+        format!("SET LOCAL statement_timeout = {}; {WHOLE}; {WATCH}", window.limit.as_millis());
     within(answer, connection.batch_execute(&limit)).await?;
     let [class, object] = locks::simulations(environment);
     let parameters: [&(dyn ToSql + Sync); 2] = [&class, &object];
@@ -46,8 +51,12 @@ pub(super) async fn usage_by_user(
     }
     let (sender, batches) = Batches::channel(window.limit);
     tokio::spawn(async move {
-        let read = read(&connection, environment, &window, &sender).await;
-        // Whoever waits for the end may want the connection, and the lock.
+        let read = tokio::select! {
+            read = read(&connection, environment, &window, &sender) => read,
+            // The server sees that the connection is closed, also while it sorts.
+            () = sender.closed() => Ok(()),
+        };
+        // Release the connection and its lock before the end is reported.
         drop(connection);
         sender.end(read).await;
     });

@@ -198,6 +198,11 @@ impl<T: Send> Sender<T> {
         }
     }
 
+    /// Resolves once nobody takes them any more.
+    pub(crate) async fn closed(&self) {
+        self.batches.closed().await;
+    }
+
     /// Whether nobody takes them any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.batches.is_closed()

@@ -29,14 +29,11 @@ impl Model {
     fn move_counter(&mut self, from: Counter, to: Counter, now: At) {
         let used = self.used.get(&from).copied().unwrap_or(0);
         let sets = self.sets.get(&from).copied().unwrap_or(0);
-        let drawn = self.drawn_by(from);
-        if used > 0 || sets > 0 || drawn > 0 || self.has_fired(from) {
-            self.carried.insert(to, from);
-            self.used.insert(to, used);
-            self.sets.insert(to, sets);
-            let moved: Vec<(usize, i64)> = self.take_draws(from);
-            self.drawn.extend(moved.into_iter().map(|(n, amount)| ((to, n), amount)));
-        }
+        self.carried.insert(to, from);
+        self.used.insert(to, used);
+        self.sets.insert(to, sets);
+        let moved: Vec<(usize, i64)> = self.take_draws(from);
+        self.drawn.extend(moved.into_iter().map(|(n, amount)| ((to, n), amount)));
         self.move_holds((from, to), now);
     }
 

@@ -308,15 +308,6 @@ impl Model {
         }
     }
 
-    /// Whether a threshold was reached on a counter, or on one whose usage it goes on with.
-    pub(super) fn has_fired(&self, counter: Counter) -> bool {
-        self.with_carried(counter).any(|(id, feature, start)| {
-            self.reached.iter().any(|(_, subscription, before)| {
-                (*subscription, before.feature, before.usage.start) == (id, feature, start)
-            })
-        })
-    }
-
     /// The counter of the period of a subscription that contains now; none if its package does not have the
     /// feature.
     pub(super) fn running_counter(
