@@ -4,13 +4,20 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::meter_events::MeterEvent;
-
 use crate::table::Table;
 use crate::version::API_VERSION;
 
 /// Events that are kept. When there are more, the oldest tenth is forgotten.
 const EVENTS_MAX: usize = 100_000;
+
+/// An event that a meter has taken.
+#[derive(Debug, Clone)]
+pub(crate) struct MeterEvent {
+    pub(crate) meter: String,
+    pub(crate) customer: String,
+    pub(crate) value: f64,
+    pub(crate) timestamp: i64,
+}
 
 /// The objects of one mode, test or live.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::account::{Account, random_id};
+use crate::account::{Account, MeterEvent, random_id};
 use crate::error::ApiError;
 use crate::meters;
 use crate::params::Params;
@@ -15,15 +15,6 @@ const UNIQUE_SECONDS: i64 = DAY_SECONDS;
 const IDENTIFIER_LENGTH_MAX: usize = 100;
 /// Events that are kept. Sums lack those that are forgotten.
 const EVENTS_MAX: usize = 1_000_000;
-
-/// An event that a meter has taken.
-#[derive(Debug, Clone)]
-pub(crate) struct MeterEvent {
-    meter: String,
-    customer: String,
-    value: f64,
-    timestamp: i64,
-}
 
 /// Takes an event. What is wrong with its meter, customer or value is told by an event later, as Stripe does.
 pub(crate) fn create(account: &mut Account, params: &Params) -> Result<Value, ApiError> {
