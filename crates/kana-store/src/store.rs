@@ -163,9 +163,8 @@ pub trait Store: Feed + JobStore + People + UsageStatistics + Send + Sync + 'sta
     /// Begins an export of everything in the scope, as it is now, whatever is written meanwhile.
     async fn export(&self, scope: &Scope) -> Result<Export, StoreError>;
 
-    /// Reads the usage of an environment again, user by user, as it is now. Takes its time, so that requests
-    /// have most of the processor. Ends soon after nobody takes the batches any more. Returns `None` if another
-    /// node reads it.
+    /// Reads the usage of an environment again, user by user. Pauses, so that requests keep most of the
+    /// processor. Stops soon after the batches are dropped. Returns `None` while another node reads it.
     async fn usage_by_user(
         &self,
         environment: EnvironmentId,

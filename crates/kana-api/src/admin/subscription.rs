@@ -161,7 +161,7 @@ pub(super) struct ChangePackageInput {
     /// with at
     at_end_of: Option<ResetPeriod>,
     /// Whether the new one goes on with what was used of the features of both packages, in the periods of the
-    /// old one; only now
+    /// old one; not together with at or atEndOf
     #[graphql(default_with = "Some(false)")]
     carry_usage: Option<bool>,
     /// How many of the package, 1 to 1,000,000; absent = as many as the old one

@@ -96,12 +96,11 @@ fn read(catalog: &Catalog, form: &Form) -> Result<ChangePackage, Vec<FieldProble
         text => read_quantity(text).map(Some),
     };
     let carry_usage = form.is("carry", "1");
-    if carry_usage && matches!(when, Ok(Ahead::At(_) | Ahead::EndOf(_))) {
-        let problem = "Can be carried over only if the package changes now.";
-        return Err(vec![FieldProblem::of("carry", problem)]);
-    }
+    let is_ahead = matches!(when, Ok(Ahead::At(_) | Ahead::EndOf(_)));
+    let carried = (carry_usage && is_ahead)
+        .then(|| FieldProblem::of("carry", "Can be carried over only if the package changes now."));
     match (package, when, quantity) {
-        (Ok(package), Ok(when), Ok(quantity)) => {
+        (Ok(package), Ok(when), Ok(quantity)) if carried.is_none() => {
             let (at, at_end_of) = match when {
                 Ahead::Unsaid => (None, None),
                 Ahead::At(at) => (Some(at), None),
@@ -110,7 +109,8 @@ fn read(catalog: &Catalog, form: &Form) -> Result<ChangePackage, Vec<FieldProble
             Ok(ChangePackage { at, at_end_of, carry_usage, quantity, ..to_change_package(package) })
         }
         (package, when, quantity) => {
-            Err([package.err(), when.err(), quantity.err()].into_iter().flatten().collect())
+            let problems = [package.err(), when.err(), carried, quantity.err()];
+            Err(problems.into_iter().flatten().collect())
         }
     }
 }

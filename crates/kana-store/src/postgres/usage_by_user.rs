@@ -29,9 +29,9 @@ const WHOLE: &str = "SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan 
 const WATCH: &str = "SELECT set_config(name, '1000', true) FROM pg_settings \
     WHERE name = 'client_connection_check_interval'";
 
-/// Begins to read on a connection of its own. Returns `None` if another node reads the usage of this
-/// environment. Whoever reads holds a lock as long as its transaction lasts, so that a node which goes away
-/// leaves none behind.
+/// Begins to read on a connection of its own. Returns `None` while another node reads the usage of this
+/// environment. The reader holds an advisory lock until its transaction ends, so that a node that goes away leaves
+/// none behind.
 pub(super) async fn usage_by_user(
     shared: &Shared,
     environment: EnvironmentId,

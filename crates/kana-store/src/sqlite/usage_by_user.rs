@@ -29,7 +29,7 @@ const ENTRIES: &str = "
         AND usage_event_column(e.value, 4) >= ?2 AND usage_event_column(e.value, 4) < ?3
     ORDER BY user_key, action <> 'VOID', b.id, e.rowid";
 
-/// Returns true after a rest. Fails if nobody waits for what is read any more.
+/// Returns true after a pause. Fails once the receiver is gone.
 const READ_ON: &str = "usage_read_on";
 
 /// How many times as long as it works the thread rests, so that requests have most of the processor.
