@@ -254,7 +254,9 @@ impl Model {
     fn by_name(&self, user: &User, counter: Counter, now: At) -> Option<(Counting, At)> {
         let (id, feature, start) = counter;
         if id == user.key {
-            return Some((by_grants(user, start), now));
+            // The period is shown as it is for a question.
+            let since = self.granted_since(user, feature, None, now);
+            return Some((by_grants(user, since.unwrap_or(start)), now));
         }
         let at = |end: Option<At>| end.filter(|end| *end <= now).map(|end| At(end.0 - 1));
         if let Some(held) = self.stored_override(user, feature).filter(|held| held.id == id) {

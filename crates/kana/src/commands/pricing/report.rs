@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::entry::Entry;
 use super::file::{Said, Wrong};
-use super::server::{Finding, printable};
+use super::server::Finding;
+use super::terminal::printable;
 
 /// A plan, or the problems of the file.
 #[derive(Serialize)]

@@ -17,6 +17,7 @@ use super::entry::Entry;
 use super::failure::Failure;
 use super::simulation::Simulated;
 use super::surroundings::{Surroundings, key_name};
+use super::terminal::printable;
 use crate::settings::without_passwords;
 
 /// The time limit of a call.
@@ -200,9 +201,4 @@ impl Server {
             _ => Failure::Refused { status, problem },
         })
     }
-}
-
-/// Replaces characters that would move a terminal's cursor.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -9,7 +9,7 @@ use kana_service::EnvironmentKind;
 use serde::Deserialize;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::server::printable;
+use super::terminal::printable;
 
 /// The server's answer.
 #[derive(Debug, Deserialize)]

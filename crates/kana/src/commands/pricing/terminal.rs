@@ -159,6 +159,11 @@ impl Line<'_> {
     }
 }
 
+/// Replaces characters that would move a terminal's cursor.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
